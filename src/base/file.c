@@ -1,0 +1,93 @@
+/* Mapped and whole-file reads. Opens only regular files for mapping; never writes. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ft_err_sys(err, "open %s", path);
+    int rc = 0;
+    struct stat st;
+    struct ft_map map = {0};
+    if (fstat(fd, &st) != 0) {
+        rc = ft_err_sys(err, "stat %s", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = ft_err_set(err, FT_EINVAL, "%s: not a regular file", path);
+    } else if (st.st_size > 0) {
+        map.bytes = (size_t)st.st_size;
+        void *p = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            rc = ft_err_sys(err, "map %s", path);
+        else
+            map.data = p;
+    }
+    close(fd);
+    if (rc == 0)
+        *ret_map = map;
+    return rc;
+}
+
+void ft_map_close(struct ft_map *map)
+{
+    if (map->data != NULL)
+        munmap((void *)map->data, map->bytes);
+    *map = (struct ft_map){0};
+}
+
+static int read_all(int fd, const char *path, size_t max, char **ret, size_t *ret_len,
+                    struct ft_err *err)
+{
+    size_t cap = 0, len = 0;
+    char *data = NULL;
+    for (;;) {
+        if (len + 1 >= cap) {
+            cap = cap == 0 ? 16384 : cap * 2;
+            char *grown = realloc(data, cap);
+            if (grown == NULL) {
+                free(data);
+                return ft_err_set(err, FT_ENOMEM, "read %s: no memory", path);
+            }
+            data = grown;
+        }
+        ssize_t n = read(fd, data + len, cap - len - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int rc = ft_err_sys(err, "read %s", path);
+            free(data);
+            return rc;
+        }
+        if (n == 0)
+            break;
+        len += (size_t)n;
+        if (len > max) {
+            free(data);
+            return ft_err_set(err, FT_ELIMIT, "read %s: longer than %zu bytes", path, max);
+        }
+    }
+    data[len] = '\0';
+    *ret = data;
+    *ret_len = len;
+    return 0;
+}
+
+int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_len,
+                 struct ft_err *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", max_bytes, ret_data, ret_len, err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ft_err_sys(err, "open %s", path);
+    int rc = read_all(fd, path, max_bytes, ret_data, ret_len, err);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,24 @@
+/* Files: read-only mappings and bounded whole-file reads. */
+#ifndef FT_BASE_FILE_H
+#define FT_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* A read-only private mapping of a whole regular file. `data` is NULL for an empty file. */
+struct ft_map {
+    const uint8_t *data;
+    size_t bytes;
+};
+
+int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err);
+void ft_map_close(struct ft_map *map); /* a zeroed map is accepted */
+
+/* Reads a whole file ("-" is standard input) of at most max_bytes; *ret_data is malloc'ed,
+ * NUL-terminated past ret_len. FT_ELIMIT if it is longer. */
+int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_len,
+                 struct ft_err *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* Entry of the program: finds the command, runs it. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct ft_cmd commands[] = {
+    {"version", "", "print the version", ft_cmd_version},
+};
+
+int ft_cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("feitian %s\n", FT_VERSION);
+    return 0;
+}
+
+int ft_cli_fail(int status, const struct ft_err *err, const char *context)
+{
+    fprintf(stderr, "feitian: %s: %s\n", context, err->msg);
+    return status;
+}
+
+static const struct ft_cmd *find(const char *name)
+{
+    for (size_t i = 0; i < FT_COUNT(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int ft_cli_usage(const char *cmd, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "feitian %s: ", cmd);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    const struct ft_cmd *c = find(cmd);
+    fprintf(stderr, "\nusage: feitian %s %s\n", cmd, c != NULL ? c->args : "");
+    return 2;
+}
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: feitian COMMAND [ARG ...]\n\n");
+    for (size_t i = 0; i < FT_COUNT(commands); i++)
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return ft_cmd_version(argc, argv);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    const struct ft_cmd *c = find(argv[1]);
+    if (c == NULL) {
+        fprintf(stderr, "feitian: no command '%s'; see feitian --help\n", argv[1]);
+        return 2;
+    }
+    return c->run(argc - 1, argv + 1);
+}
