@@ -11,7 +11,7 @@
 #include "model/file/weights.h"
 
 enum ft_rope_pairs {
-    FT_ROPE_HALVES,   /* dimension i turns with i + n_rot/2 (NeoX; qwen, HF's llama) */
+    FT_ROPE_HALVES,     /* dimension i turns with i + n_rot/2 (NeoX; qwen, HF's llama) */
     FT_ROPE_NEIGHBOURS, /* 2i turns with 2i + 1 (llama and deepseek2 GGUF) */
 };
 enum ft_rope_scaling { FT_ROPE_PLAIN, FT_ROPE_LINEAR, FT_ROPE_YARN, FT_ROPE_LLAMA3 };
@@ -19,14 +19,14 @@ enum ft_rope_scaling { FT_ROPE_PLAIN, FT_ROPE_LINEAR, FT_ROPE_YARN, FT_ROPE_LLAM
 struct ft_rope_params {
     enum ft_rope_pairs pairs;
     enum ft_rope_scaling scaling;
-    int n_rot;              /* dimensions turned, even */
-    double theta;           /* frequency base */
-    double factor;          /* context extension; 1 = none */
-    int orig_ctx;           /* context before extension (yarn, llama3) */
-    double attn_factor;     /* yarn: extra factor on cos and sin; 1 = none */
-    double beta_fast, beta_slow;  /* yarn: 32, 1 */
+    int n_rot;                                /* dimensions turned, even */
+    double theta;                             /* frequency base */
+    double factor;                            /* context extension; 1 = none */
+    int orig_ctx;                             /* context before extension (yarn, llama3) */
+    double attn_factor;                       /* yarn: extra factor on cos and sin; 1 = none */
+    double beta_fast, beta_slow;              /* yarn: 32, 1 */
     double low_freq_factor, high_freq_factor; /* llama3 */
-    double yarn_log_mul;    /* deepseek2: rope.scaling.yarn_log_multiplier; 0 = none */
+    double yarn_log_mul; /* deepseek2: rope.scaling.yarn_log_multiplier; 0 = none */
 };
 
 enum ft_gating { FT_GATE_SOFTMAX = 1, FT_GATE_SIGMOID = 2 };
@@ -43,16 +43,16 @@ struct ft_hparams {
     /* mixture of experts */
     int n_expert, n_expert_used, n_expert_shared;
     int d_ff_expert, d_ff_shared;
-    int n_layer_dense;       /* leading layers without experts */
+    int n_layer_dense; /* leading layers without experts */
     enum ft_gating gating;
-    bool expert_norm;        /* the chosen weights are normalised to sum 1 */
-    double expert_scale;     /* then multiplied by this; 1 = none */
+    bool expert_norm;                        /* the chosen weights are normalised to sum 1 */
+    double expert_scale;                     /* then multiplied by this; 1 = none */
     int n_expert_group, n_expert_group_used; /* 0 or 1 = no grouping */
 
     /* multi-head latent attention (deepseek2) */
-    int q_lora_rank;         /* 0: queries are projected directly */
+    int q_lora_rank; /* 0: queries are projected directly */
     int kv_lora_rank;
-    int d_k_mla, d_v_mla;    /* per-head sizes before absorption; d_k_mla includes n_rot */
+    int d_k_mla, d_v_mla; /* per-head sizes before absorption; d_k_mla includes n_rot */
 };
 
 /* Bounds, so that hostile metadata cannot ask for absurd work. */

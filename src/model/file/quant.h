@@ -30,8 +30,8 @@ enum ft_type {
 
 struct ft_type_info {
     enum ft_type type;
-    const char *name;  /* "Q4_K" */
-    int block_len;     /* weights per block: 1, 32 or 256 */
+    const char *name; /* "Q4_K" */
+    int block_len;    /* weights per block: 1, 32 or 256 */
     int block_bytes;
     /* x: n / block_len blocks; y: [n] f32. n is a multiple of block_len. */
     void (*dequantise)(const void *x, float *y, int64_t n);

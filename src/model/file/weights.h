@@ -57,6 +57,7 @@ struct ft_slice {
     const char *p;
     size_t n;
 };
+bool ft_meta_has(const struct ft_weights *w, const char *key); /* whatever its kind */
 bool ft_meta_u64(const struct ft_weights *w, const char *key, uint64_t *ret);
 bool ft_meta_f64(const struct ft_weights *w, const char *key, double *ret);
 bool ft_meta_bool(const struct ft_weights *w, const char *key, bool *ret);
