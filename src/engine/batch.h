@@ -12,11 +12,12 @@
 #define FT_KV_BLOCK 32
 
 struct ft_seg {
-    int row;  /* first row of the batch */
-    int n;    /* rows, >= 1 */
-    int pos;  /* position of the first row in its sequence; everything before it is in the cache */
-    const int32_t *block; /* [ceil((pos + n) / FT_KV_BLOCK)] ids of KV blocks, in order of position */
-    int32_t state;        /* slot of fixed-size recurrent state, -1 if the model keeps none */
+    int row; /* first row of the batch */
+    int n;   /* rows, >= 1 */
+    int pos; /* position of the first row in its sequence; everything before it is in the cache */
+    const int32_t
+        *block;    /* [ceil((pos + n) / FT_KV_BLOCK)] ids of KV blocks, in order of position */
+    int32_t state; /* slot of fixed-size recurrent state, -1 if the model keeps none */
 };
 
 struct ft_batch {

@@ -123,8 +123,7 @@ void ft_dev_rmsnorm(struct ft_dev *d, struct ft_mat x, int n, int d_model, const
     d->ops->rmsnorm(d, x, n, d_model, w, eps, y);
 }
 
-void ft_dev_linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin,
-                   int n_lin)
+void ft_dev_linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin, int n_lin)
 {
     for (int i = 1; i < n_lin; i++)
         FT_ASSERT(lin[i].w->n_in == lin[0].w->n_in);

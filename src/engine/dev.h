@@ -38,7 +38,7 @@ struct ft_weight {
     int64_t n_in, n_out; /* y[n_out] = W x[n_in] */
     int n_stack;         /* experts or heads; 1 for a plain matrix */
     enum ft_type type;
-    size_t file_bytes;   /* bytes read when every row is used once */
+    size_t file_bytes; /* bytes read when every row is used once */
 };
 
 /* One of several products of the same input (queries, keys and values; gate and up). */
@@ -55,7 +55,7 @@ enum ft_kv_type { FT_KV_F32, FT_KV_F16, FT_KV_Q8 };
 struct ft_kv_layer {
     int n_head; /* key-value heads */
     int d_k, d_v;
-    bool v_in_k; /* the value is the first d_v elements of the key (MLA); not stored twice */
+    bool v_in_k;        /* the value is the first d_v elements of the key (MLA); not stored twice */
     size_t state_bytes; /* fixed-size recurrent state per sequence; 0 for attention layers */
 };
 
@@ -71,9 +71,9 @@ struct ft_kv; /* a paged cache of one model on one device */
 struct ft_route {
     int n_expert, n_used;
     enum ft_gating gating;
-    const float *bias;  /* [n_expert] device f32 added for choosing only, or NULL */
-    bool norm;          /* chosen weights divided by their sum */
-    float scale;        /* then times this */
+    const float *bias;         /* [n_expert] device f32 added for choosing only, or NULL */
+    bool norm;                 /* chosen weights divided by their sum */
+    float scale;               /* then times this */
     int n_group, n_group_used; /* choose groups first (sum of their two best); <= 1: no groups */
 };
 

@@ -39,7 +39,7 @@ struct ft_model {
     struct ft_vector {
         float *p;
         size_t bytes;
-    } *vector;
+    } * vector;
     int n_vectors;
 
     int max_rows;
