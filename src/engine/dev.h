@@ -74,7 +74,8 @@ struct ft_route {
     const float *bias;         /* [n_expert] device f32 added for choosing only, or NULL */
     bool norm;                 /* chosen weights divided by their sum */
     float scale;               /* then times this */
-    int n_group, n_group_used; /* choose groups first (sum of their two best); <= 1: no groups */
+    int n_group, n_group_used; /* choose groups first; <= 1: no groups */
+    int n_group_best;          /* a group scores the sum of its best 1 (DeepSeek-V2) or 2 (V3) */
 };
 
 struct ft_experts {
@@ -131,7 +132,8 @@ struct ft_dev_ops {
     void (*embed)(struct ft_dev *d, const struct ft_weight *w, const int32_t *id, int n,
                   struct ft_mat y);
 
-    /* y[i] = x[row[i]], d_model wide. row: [n] host, ascending, so y may be x. */
+    /* y[i] = x[row[i]], d_model wide. row: [n] host, ascending, so y may be x; NULL: row[i] = i (a plain
+     * strided copy). */
     void (*gather)(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n, int d_model,
                    struct ft_mat y);
 

@@ -42,6 +42,9 @@ struct ft_model {
     } * vector;
     int n_vectors;
 
+    float **derived; /* host memory of tensors made when opened */
+    int n_derived;
+
     int max_rows;
     float *scratch; /* device, [max_rows, scratch_floats] */
     size_t scratch_bytes;
@@ -73,6 +76,11 @@ int ft_model_weight(struct ft_model *m, int64_t n_in, int64_t n_out, int n_stack
     __attribute__((format(printf, 6, 7)));
 int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err *err,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A weight of a tensor that the architecture made itself (it lives in m->arena). */
+int ft_model_add_weight(struct ft_model *m, const struct ft_tensor *t, struct ft_weight **ret_w,
+                        struct ft_err *err);
+/* f32 host memory for a tensor derived from the file's, freed with the model; NULL if there is none. */
+float *ft_model_host_array(struct ft_model *m, size_t n);
 bool ft_model_has(const struct ft_model *m, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -9,7 +9,8 @@ void ft_ref_gather(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n,
 {
     (void)d;
     for (int i = 0; i < n; i++)
-        memmove(y.p + i * y.ld, x.p + row[i] * x.ld, (size_t)d_model * sizeof(float));
+        memmove(y.p + i * y.ld, x.p + (row != NULL ? row[i] : i) * x.ld,
+                (size_t)d_model * sizeof(float));
 }
 
 static void norm_row(const float *x, int64_t n, const float *w, float eps, float *y)
@@ -79,8 +80,8 @@ void ft_ref_swiglu(struct ft_dev *d, struct ft_mat gate, struct ft_mat up, int n
         }
 }
 
-/* Marks the experts of the groups that may be chosen from: those whose two best scores sum highest
- * (DeepSeek-V3, arXiv:2412.19437, node-limited routing). */
+/* Marks the experts of the groups that may be chosen from: those whose best one (DeepSeek-V2,
+ * arXiv:2405.04434) or two scores (V3, arXiv:2412.19437) sum highest. */
 static void open_groups(const struct ft_route *r, const double *score, bool *open)
 {
     int size = r->n_expert / r->n_group;
@@ -95,7 +96,7 @@ static void open_groups(const struct ft_route *r, const double *score, bool *ope
                 second = score[e];
             }
         }
-        sum[g] = size > 1 ? best + second : best;
+        sum[g] = r->n_group_best > 1 && size > 1 ? best + second : best;
     }
     memset(open, 0, (size_t)r->n_expert * sizeof *open);
     for (int k = 0; k < r->n_group_used; k++) {
