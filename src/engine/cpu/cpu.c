@@ -1,0 +1,157 @@
+/* The CPU device's life and its table of steps.
+ *
+ * Device memory is host memory. Steps run on the owner thread and a pool of threads that lives as
+ * long as the device. Which instruction set is used is decided here, once. */
+#include "engine/cpu/cpu.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/cpu/cpu_dev.h"
+
+/* Above this, memory comes from the kernel page by page and goes back at once. */
+#define PAGES_MIN ((size_t)256 << 10)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+void *ft_cpu_pages_alloc(size_t bytes, bool huge)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (huge && bytes >= HUGE_PAGE)
+        madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
+void ft_cpu_pages_free(void *p, size_t bytes)
+{
+    if (p != NULL)
+        munmap(p, bytes);
+}
+
+static size_t mem_round(size_t bytes)
+{
+    return (FT_MAX(bytes, (size_t)1) + 63) & ~(size_t)63;
+}
+
+static void *cpu_mem_alloc(struct ft_dev *d, size_t bytes)
+{
+    (void)d;
+    if (bytes >= PAGES_MIN)
+        return ft_cpu_pages_alloc(bytes, false);
+    return aligned_alloc(64, mem_round(bytes));
+}
+
+static void cpu_mem_free(struct ft_dev *d, void *p, size_t bytes)
+{
+    (void)d;
+    if (bytes >= PAGES_MIN)
+        ft_cpu_pages_free(p, bytes);
+    else
+        free(p);
+}
+
+static void cpu_upload(struct ft_dev *d, void *dst, const void *src, size_t bytes)
+{
+    (void)d;
+    memcpy(dst, src, bytes);
+}
+
+static const void *cpu_host_view(struct ft_dev *d, const void *p, size_t bytes)
+{
+    (void)d;
+    (void)bytes;
+    return p;
+}
+
+void *ft_cpu_scratch_get(struct ft_cpu *c, enum ft_cpu_scratch_use use, size_t bytes)
+{
+    struct ft_cpu_scratch *s = &c->scratch[use];
+    if (s->bytes < bytes) {
+        cpu_mem_free(&c->base, s->p, s->bytes);
+        s->bytes = mem_round(bytes + bytes / 8);
+        s->p = cpu_mem_alloc(&c->base, s->bytes);
+        FT_ASSERT(s->p != NULL);
+    }
+    return s->p;
+}
+
+static int cores_allowed(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return FT_MAX(1, CPU_COUNT(&set));
+}
+
+static void cpu_close(struct ft_dev *d)
+{
+    struct ft_cpu *c = ft_cpu_of(d);
+    ft_pool_close(c->pool);
+    for (int i = 0; i < FT_CPU_SCRATCH_COUNT; i++)
+        if (c->scratch[i].p != NULL)
+            cpu_mem_free(d, c->scratch[i].p, c->scratch[i].bytes);
+    free(c);
+}
+
+static int choose_isa(const char *name, enum ft_cpu_isa *ret_isa, struct ft_err *err)
+{
+    if (name == NULL) {
+        *ret_isa = ft_cpu_isa_best();
+        return 0;
+    }
+    for (int i = 0; i < FT_CPU_ISA_COUNT; i++)
+        if (strcmp(name, ft_cpu_isa_name((enum ft_cpu_isa)i)) == 0) {
+            if (!ft_cpu_isa_has((enum ft_cpu_isa)i))
+                return ft_err_set(err, FT_EUNSUPPORTED, "isa: this machine has no %s", name);
+            *ret_isa = (enum ft_cpu_isa)i;
+            return 0;
+        }
+    return ft_err_set(err, FT_EINVAL, "isa: \"%s\" is none of plain, avx2, avx512", name);
+}
+
+static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, struct ft_err *err)
+{
+    if (cfg->n_threads < 0 || cfg->n_threads > FT_CPU_THREADS_MAX)
+        return ft_err_set(err, FT_EINVAL, "threads: %d is not within 0 .. %d", cfg->n_threads,
+                          FT_CPU_THREADS_MAX);
+    struct ft_cpu *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return ft_err_set(err, FT_ENOMEM, "cpu device: no memory");
+    c->base.ops = &ft_dev_cpu_ops;
+    int rc = choose_isa(cfg->isa, &c->isa, err);
+    if (rc == 0) {
+        int n = cfg->n_threads != 0 ? cfg->n_threads : cores_allowed();
+        c->n_threads = FT_MIN(n, FT_CPU_THREADS_MAX);
+        rc = ft_pool_open(c->n_threads, &c->pool, err);
+    }
+    if (rc != 0) {
+        free(c);
+        return rc;
+    }
+    static const char *const text[FT_CPU_ISA_COUNT] = {"plain C", "AVX2", "AVX-512 VNNI BF16"};
+    snprintf(c->describe, sizeof c->describe, "cpu: %s, %d thread%s", text[c->isa], c->n_threads,
+             c->n_threads == 1 ? "" : "s");
+    *ret_dev = &c->base;
+    return 0;
+}
+
+static const char *cpu_describe(struct ft_dev *d)
+{
+    return ft_cpu_of(d)->describe;
+}
+
+const struct ft_dev_ops ft_dev_cpu_ops = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .mem_alloc = cpu_mem_alloc,
+    .mem_free = cpu_mem_free,
+    .upload = cpu_upload,
+    .host_view = cpu_host_view,
+};
