@@ -73,7 +73,7 @@ int ft_model_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_batch
  * dim[2] == n_stack; FT_ECORRUPT says what was found. Optional ones give NULL when absent. */
 int ft_model_weight(struct ft_model *m, int64_t n_in, int64_t n_out, int n_stack,
                     struct ft_weight **ret_w, struct ft_err *err, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+    __attribute__((format(printf, 7, 8)));
 int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err *err,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A weight of a tensor that the architecture made itself (it lives in m->arena). */
