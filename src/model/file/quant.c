@@ -63,7 +63,8 @@ static void bf16_quantise(const float *x, void *y, int64_t n)
 
 #define BLOCKS(id, text, len, name)                                                                \
     {                                                                                              \
-        id, text, len, sizeof(struct ft_block_##name), ft_##name##_dequantise, NULL                \
+        id, text, len, sizeof(struct ft_block_##name), ft_##name##_dequantise,                     \
+            ft_##name##_quantise                                                                   \
     }
 
 static const struct ft_type_info types[] = {

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/half.h"
+#include "base/rand.h"
 #include "model/file/quant.h"
 #include "model/file/quant_block.h"
 #include "model/file/weights.h"
@@ -104,14 +105,37 @@ static void blocks_of_256_by_hand(void **state)
     check(FT_IQ4_XS, &xs, 160 + 17, 0.5f * (50 - 32) * 113);
 }
 
-/* Root mean square error of a file against its F32 twin, relative to the weights', over the tensors
- * stored as `type`. */
-static double file_error(const char *name, enum ft_type type)
+/* Squared errors over the tensors of a file stored as `type`, against its F32 twin: the file's own, and
+ * what our quantiser makes of the twin. */
+struct errors {
+    double file, ours, power;
+};
+
+static void tensor_errors(const struct ft_type_info *info, const void *blocks, const float *x,
+                          int64_t n, struct errors *e)
+{
+    float *y = malloc((size_t)n * 4), *z = malloc((size_t)n * 4);
+    void *mine = malloc(ft_type_row_bytes(info, n));
+    info->dequantise(blocks, y, n);
+    info->quantise(x, mine, n);
+    info->dequantise(mine, z, n);
+    for (int64_t k = 0; k < n; k++) {
+        e->file += (double)(y[k] - x[k]) * (y[k] - x[k]);
+        e->ours += (double)(z[k] - x[k]) * (z[k] - x[k]);
+        e->power += (double)x[k] * x[k];
+    }
+    free(y);
+    free(z);
+    free(mine);
+}
+
+static struct errors file_errors(const char *name, enum ft_type type)
 {
     char path[128];
     struct ft_weights *q, *f;
     struct ft_err err;
     const struct ft_type_info *info = ft_type_info(type);
+    struct errors e = {0};
     snprintf(path, sizeof path, "models/%s-%s.gguf", name, info->name);
     const char *file = ft_test_ref(path);
     if (file == NULL)
@@ -120,7 +144,6 @@ static double file_error(const char *name, enum ft_type type)
         fail_msg("%s", err.msg);
     snprintf(path, sizeof path, "models/%s-F32.gguf", name);
     assert_int_equal(0, ft_weights_open(ft_test_ref(path), &f, &err));
-    double error = 0, power = 0;
     for (int i = 0; i < ft_weights_count(q); i++) {
         const struct ft_tensor *t = ft_weights_at(q, i), *u = ft_weights_find(f, t->name);
         if (t->type != type)
@@ -128,37 +151,97 @@ static double file_error(const char *name, enum ft_type type)
         assert_non_null(u);
         int64_t n = (int64_t)(u->part_bytes / 4);
         assert_int_equal(t->part_bytes, ft_type_row_bytes(info, n));
-        float *y = malloc((size_t)n * 4);
-        const float *x = u->part[0];
-        info->dequantise(t->part[0], y, n);
-        for (int64_t k = 0; k < n; k++) {
-            error += (double)(y[k] - x[k]) * (y[k] - x[k]);
-            power += (double)x[k] * x[k];
-        }
-        free(y);
+        tensor_errors(info, t->part[0], u->part[0], n, &e);
     }
     ft_weights_close(q);
     ft_weights_close(f);
-    assert_true(power > 0);
-    return sqrt(error / power);
+    assert_true(e.power > 0);
+    return e;
 }
+
+/* bound: on the relative error, a little above what the format can do on Gaussian weights; a wrong
+ * bit anywhere gives several times as much. */
+static const struct {
+    enum ft_type type;
+    double bound;
+} formats[] = {
+    {FT_F16, 3e-4},   {FT_BF16, 2e-3},  {FT_Q8_0, 0.0056}, {FT_Q4_0, 0.089},  {FT_Q4_1, 0.081},
+    {FT_Q5_0, 0.045}, {FT_Q5_1, 0.04},  {FT_Q2_K, 0.31},   {FT_Q3_K, 0.16},   {FT_Q4_K, 0.075},
+    {FT_Q5_K, 0.038}, {FT_Q6_K, 0.019}, {FT_IQ4_NL, 0.08}, {FT_IQ4_XS, 0.08},
+};
 
 static void files_lie_near_their_f32_twins(void **state)
 {
     (void)state;
-    static const struct {
-        enum ft_type type;
-        double bound; /* a wrong bit anywhere gives several times this */
-    } cases[] = {
-        {FT_F16, 3e-4},   {FT_BF16, 2e-3}, {FT_Q8_0, 0.008}, {FT_Q4_0, 0.11},  {FT_Q4_1, 0.09},
-        {FT_Q5_0, 0.055}, {FT_Q5_1, 0.05}, {FT_Q2_K, 0.35},  {FT_Q3_K, 0.2},   {FT_Q4_K, 0.09},
-        {FT_Q5_K, 0.045}, {FT_Q6_K, 0.03}, {FT_IQ4_NL, 0.1}, {FT_IQ4_XS, 0.1},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double e = file_error("llama-k", cases[i].type);
-        print_message("%-8s relative error %.5f\n", ft_type_info(cases[i].type)->name, e);
-        assert_true(e > 0 && e < cases[i].bound);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct errors e = file_errors("llama-k", formats[i].type);
+        assert_true(e.file > 0 && sqrt(e.file / e.power) < formats[i].bound);
     }
+}
+
+static void quantising_loses_no_more_than_the_files_did(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct errors e = file_errors("llama-k", formats[i].type);
+        double ratio = sqrt(e.ours / e.file);
+        print_message("%-8s relative error %.5f, file's %.5f, ratio %.4f\n",
+                      ft_type_info(formats[i].type)->name, sqrt(e.ours / e.power),
+                      sqrt(e.file / e.power), ratio);
+        assert_true(e.ours > 0 && ratio < 1.005);
+    }
+}
+
+static double unit(uint64_t i)
+{
+    return ft_rand_unit(1, 2, i) * 2 - 1;
+}
+
+static void awkward_weights_stay_bounded(void **state)
+{
+    (void)state;
+    static const float scales[] = {0, 1e-42f, 1e-20f, 1e-6f, 1, 1e4f};
+    for (enum ft_type type = 0; type < 64; type++) {
+        const struct ft_type_info *t = ft_type_info(type);
+        if (t == NULL)
+            continue;
+        float x[256], y[256];
+        unsigned char b[1024];
+        for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+            for (int offset = -1; offset <= 1; offset++) { /* all of one sign too */
+                float top = 0;
+                for (int i = 0; i < 256; i++) {
+                    x[i] = scales[s] * (float)(unit((uint64_t)i) + 2 * offset);
+                    top = fmaxf(top, fabsf(x[i]));
+                }
+                t->quantise(x, b, 256);
+                t->dequantise(b, y, 256);
+                for (int i = 0; i < 256; i++)
+                    if (!(fabsf(y[i] - x[i]) <= 0.5f * top + 1.3e-4f)) /* f16 scales underflow */
+                        fail_msg("%s: %g became %g", t->name, (double)x[i], (double)y[i]);
+            }
+        }
+        /* no crash and no undefined conversion; what comes out is not defined */
+        for (int i = 0; i < 256; i++)
+            x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : 3e38f;
+        t->quantise(x, b, 256);
+        t->dequantise(b, y, 256);
+    }
+}
+
+static void one_outlier_does_not_drown_the_rest_of_a_super_block(void **state)
+{
+    (void)state;
+    float x[256], y[256];
+    unsigned char b[256];
+    for (int i = 0; i < 256; i++)
+        x[i] = (float)unit((uint64_t)i);
+    x[100] = 8;
+    const struct ft_type_info *t = ft_type_info(FT_Q4_K);
+    t->quantise(x, b, 256);
+    t->dequantise(b, y, 256);
+    for (int i = 0; i < 256; i++) /* the outlier's own sub-block has 15 steps for 9 */
+        assert_true(fabsf(y[i] - x[i]) < (i / 32 == 3 ? 0.5f : 0.12f));
 }
 
 static void names_and_numbers_find_a_type(void **state)
@@ -176,6 +259,9 @@ int main(void)
         cmocka_unit_test(blocks_of_32_by_hand),
         cmocka_unit_test(blocks_of_256_by_hand),
         cmocka_unit_test(files_lie_near_their_f32_twins),
+        cmocka_unit_test(quantising_loses_no_more_than_the_files_did),
+        cmocka_unit_test(awkward_weights_stay_bounded),
+        cmocka_unit_test(one_outlier_does_not_drown_the_rest_of_a_super_block),
         cmocka_unit_test(names_and_numbers_find_a_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
