@@ -17,6 +17,11 @@ int ft_cli_fail(int status, const struct ft_err *err, const char *context);
 /* Prints the usage of a command after a message; returns 2. */
 int ft_cli_usage(const char *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* A whole number from min to max, or FT_EINVAL naming the option. */
+int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
+               struct ft_err *err);
+
+int ft_cmd_eval(int argc, char **argv);
 int ft_cmd_version(int argc, char **argv);
 
 #endif

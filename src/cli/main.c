@@ -1,11 +1,16 @@
 /* Entry of the program: finds the command, runs it. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct ft_cmd commands[] = {
+    {"eval",
+     "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
+     "write the logits of every position", ft_cmd_eval},
     {"version", "", "print the version", ft_cmd_version},
 };
 
@@ -21,6 +26,18 @@ int ft_cli_fail(int status, const struct ft_err *err, const char *context)
 {
     fprintf(stderr, "feitian: %s: %s\n", context, err->msg);
     return status;
+}
+
+int ft_cli_int(const char *option, const char *text, int min, int max, int *ret, struct ft_err *err)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || v < min || v > max)
+        return ft_err_set(err, FT_EINVAL, "%s: '%s' is not a whole number from %d to %d", option,
+                          text, min, max);
+    *ret = (int)v;
+    return 0;
 }
 
 static const struct ft_cmd *find(const char *name)
