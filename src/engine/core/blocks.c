@@ -1,5 +1,5 @@
-/* See blocks.h. freed[] is a stack whose top holds the warm blocks, so the most recently used pages go
- * out first; a block that becomes one too many turns the coldest warm one cold. */
+/* See blocks.h. freed[] is a stack whose top holds the warm blocks, so the most recently used pages
+ * go out first; a block that becomes one too many turns the coldest warm one cold. */
 #include "engine/core/blocks.h"
 
 #include <stdlib.h>

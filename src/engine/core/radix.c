@@ -3,9 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "base/rand.h"
+#include "base/map.h"
 
 int ft_radix_init(struct ft_radix *r, struct ft_blocks *pool, uint64_t *clock, struct ft_err *err)
 {
@@ -24,8 +23,6 @@ int ft_radix_init(struct ft_radix *r, struct ft_blocks *pool, uint64_t *clock, s
         ft_radix_fini(r);
         return ft_err_set(err, FT_ENOMEM, "prefix cache: no memory for %d blocks", pool->n_max);
     }
-    if (getrandom(&r->hash_key, sizeof r->hash_key, GRND_NONBLOCK) < 0)
-        r->hash_key = (uintptr_t)r;
     return 0;
 }
 
@@ -40,18 +37,10 @@ void ft_radix_fini(struct ft_radix *r)
 
 /* ---- roots ---- */
 
-static uint32_t hash_bytes(const unsigned char *p, size_t n)
-{
-    uint64_t h = n;
-    for (size_t i = 0; i < n; i++)
-        h = ft_rand_mix(h ^ p[i]);
-    return (uint32_t)h;
-}
-
 int32_t ft_radix_root_get(struct ft_radix *r, const void *salt, size_t n)
 {
     FT_ASSERT(n <= FT_RADIX_SALT_BYTES);
-    uint32_t hash = hash_bytes(salt, n);
+    uint64_t hash = ft_hash_bytes(salt, n);
     int32_t spare = -1;
     for (int32_t i = 0; i < r->n_root; i++) {
         struct ft_radix_root *t = &r->root[i];
@@ -163,9 +152,11 @@ static void settle(struct ft_radix *r, int32_t b)
 
 static uint32_t bucket_of(const struct ft_radix *r, int32_t parent, const int32_t *token)
 {
-    uint64_t h = r->hash_key + (uint64_t)(uint32_t)parent * 0x9e3779b97f4a7c15u;
-    for (int i = 0; i < FT_KV_BLOCK; i += 2)
-        h = ft_rand_mix(h ^ ((uint64_t)(uint32_t)token[i] << 32 | (uint32_t)token[i + 1]));
+    struct {
+        int32_t parent, token[FT_KV_BLOCK];
+    } key = {.parent = parent};
+    memcpy(key.token, token, sizeof key.token);
+    uint64_t h = ft_hash_bytes(&key, sizeof key);
     return (uint32_t)h & (uint32_t)(r->n_bucket - 1);
 }
 

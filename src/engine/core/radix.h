@@ -2,11 +2,12 @@
  *
  * Every node is one block of FT_KV_BLOCK tokens and the block id is the node's name, so the tree
  * needs no memory of its own. Children are found by a hash of (parent, tokens) and compared in
- * full. Each salt has a root of its own: two salts never meet. The tree holds one reference on each of its
- * blocks; what only the tree holds is evicted leaf by leaf, least recently used first.
+ * full. Each salt has a root of its own: two salts never meet. The tree holds one reference on each
+ * of its blocks; what only the tree holds is evicted leaf by leaf, least recently used first.
  *
- * A block that a sequence holds has all its ancestors held by the same sequence; so an idle node has only idle
- * descendants, and eviction from the leaves reaches every idle block. Owner thread only. */
+ * A block that a sequence holds has all its ancestors held by the same sequence; so an idle node
+ * has only idle descendants, and eviction from the leaves reaches every idle block. Owner thread
+ * only. */
 #ifndef FT_ENGINE_CORE_RADIX_H
 #define FT_ENGINE_CORE_RADIX_H
 
@@ -28,7 +29,7 @@ struct ft_radix_node {
 struct ft_radix_root {
     unsigned char salt[FT_RADIX_SALT_BYTES];
     uint32_t salt_n;
-    uint32_t hash;
+    uint64_t hash;
     int32_t ref;     /* requests */
     int32_t n_child; /* nodes of the first level */
     bool live;
@@ -39,7 +40,6 @@ struct ft_radix {
     struct ft_radix_node *node; /* [pool->n_max] */
     int32_t *bucket;            /* [n_bucket] first node, -1 none */
     int n_bucket;               /* a power of two */
-    uint64_t hash_key;          /* random: prompts cannot be made to collide */
     int32_t *heap;              /* idle leaves, oldest first */
     int n_heap;
     int n_nodes, n_idle; /* in the tree; of these, held by the tree alone */
@@ -57,16 +57,16 @@ void ft_radix_fini(struct ft_radix *r);
 int32_t ft_radix_root_get(struct ft_radix *r, const void *salt, size_t n);
 void ft_radix_root_put(struct ft_radix *r, int32_t root);
 
-/* The longest cached prefix of token[0 .. n), in whole blocks: fills block[], takes a reference on each
- * for the caller and returns how many. */
+/* The longest cached prefix of token[0 .. n), in whole blocks: fills block[], takes a reference on
+ * each for the caller and returns how many. */
 int ft_radix_match(struct ft_radix *r, int32_t root, const int32_t *token, int n, int32_t *block);
 /* The same, counting only. *ret_idle (may be NULL): how many of them only the tree holds. */
 int ft_radix_peek(const struct ft_radix *r, int32_t root, const int32_t *token, int n,
                   int *ret_idle);
 
-/* Offers block b, held by the caller and filled with token[0 .. FT_KV_BLOCK), as the child of `parent` (-1: of the
- * root). Returns the block that the caller holds from now on: b, or the equal one that the tree has
- * already; then the caller's reference on b was exchanged for one on it. */
+/* Offers block b, held by the caller and filled with token[0 .. FT_KV_BLOCK), as the child of
+ * `parent` (-1: of the root). Returns the block that the caller holds from now on: b, or the equal
+ * one that the tree has already; then the caller's reference on b was exchanged for one on it. */
 int32_t ft_radix_insert(struct ft_radix *r, int32_t root, int32_t parent, const int32_t *token,
                         int32_t b);
 

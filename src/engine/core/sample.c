@@ -1,8 +1,8 @@
 /* See sample.h. Three shapes of work, cheapest first:
  * - greedy: the position of the maximum;
  * - temperature alone, top_p, min_p: weights exp((x - max) / T) over the candidates, a draw, and a
- *   test whether the drawn token belongs to the nucleus. If not, everything at or below its weight is
- *   out and the draw is repeated among the rest. Each round draws in proportion from a set that
+ * test whether the drawn token belongs to the nucleus. If not, everything at or below its weight is
+ *    out and the draw is repeated among the rest. Each round draws in proportion from a set that
  *   contains the nucleus, so an accepted token is distributed exactly as in the nucleus, without
  *   ever sorting or finding its edge (rejection by nested sets);
  * - top_k and typical_p first cut the candidates down to an explicit set. */
@@ -48,8 +48,8 @@ static inline float v8_sum(v8 a)
     return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]));
 }
 
-/* exp(x) for x <= 0 within 2e-7: 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf). Below -87, and for
- * minus infinity and NaN, 0. */
+/* exp(x) for x <= 0 within 2e-7: 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf). Below
+ * -87, and for minus infinity and NaN, 0. */
 static inline v8 v8_exp(v8 x)
 {
     i8 live = x >= -87.0f;
@@ -252,8 +252,8 @@ static double weigh(const float *x, int n, float top, float inv_t, float *p, dou
     return total;
 }
 
-/* A set of candidates: of weight >= at_least, and more likely than (below, below_i), where of equal weights the
- * first is the more likely. */
+/* A set of candidates: of weight >= at_least, and more likely than (below, below_i), where of equal
+ * weights the first is the more likely. */
 struct keep {
     float at_least, below;
     int below_i;
@@ -389,8 +389,8 @@ static int top_k(struct ft_sampler *s, const float *x, int n, int k, int32_t *id
     return out;
 }
 
-/* The smallest key t such that the elements with key <= t weigh at least `want`: a radix descent over the bits
- * of non-negative floats. *ret_before: the weight of those below t. */
+/* The smallest key t such that the elements with key <= t weigh at least `want`: a radix descent
+ * over the bits of non-negative floats. *ret_before: the weight of those below t. */
 static float threshold(struct ft_sampler *s, const float *key, const float *p, int n, double want,
                        double *ret_before)
 {
@@ -426,8 +426,9 @@ static float threshold(struct ft_sampler *s, const float *key, const float *p, i
     return t;
 }
 
-/* Locally typical sampling (Meister et al., TACL 2023): the tokens whose surprise is nearest to the entropy, until
- * they weigh typical_p. Compacts p and id; returns how many are left. key is scratch. */
+/* Locally typical sampling (Meister et al., TACL 2023): the tokens whose surprise is nearest to the
+ * entropy, until they weigh typical_p. Compacts p and id; returns how many are left. key is
+ * scratch. */
 static int typical(struct ft_sampler *s, float *key, int n, double total, float typical_p)
 {
     double h = 0;
@@ -574,7 +575,8 @@ static void apply_mask(const uint32_t *mask, int n, float *x)
     }
 }
 
-/* The logits with everything applied that changes single tokens; in->logits itself if nothing does. */
+/* The logits with everything applied that changes single tokens; in->logits itself if nothing does.
+ */
 static const float *edited(struct ft_sampler *s, const struct ft_sample_in *in)
 {
     const struct ft_sampling *sp = in->sp;

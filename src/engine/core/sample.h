@@ -1,16 +1,18 @@
 /* Sampling: from a row of logits to one token, its log-probability and the alternatives.
  *
- * Pure: the same logits, parameters and (seed, stream, position) give the same token. Order of what is applied:
- * request.h. The draw runs over the tokens in order of id, so that it needs no sorting, and a small model and
- * a large one that nearly agree draw the same token from the same random number (spec.h).
- * A vocabulary of 151k costs about 30 us greedy and 150 us with temperature and top_p. */
+ * Pure: the same logits, parameters and (seed, stream, position) give the same token. Order of what
+ * is applied: request.h. The draw runs over the tokens in order of id, so that it needs no sorting,
+ * and a small model and a large one that nearly agree draw the same token from the same random
+ * number (spec.h). A vocabulary of 151k costs about 30 us greedy and 150 us with temperature and
+ * top_p. */
 #ifndef FT_ENGINE_CORE_SAMPLE_H
 #define FT_ENGINE_CORE_SAMPLE_H
 
 #include "base/err.h"
 #include "engine/core/request.h"
 
-/* Tokens seen, for the penalties: one per sample. Distinct tokens are bounded by the sequence's length. */
+/* Tokens seen, for the penalties: one per sample. Distinct tokens are bounded by the sequence's
+ * length. */
 struct ft_penalties {
     struct ft_penalty_count {
         int32_t token;

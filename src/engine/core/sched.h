@@ -1,9 +1,10 @@
 /* Policy: who runs next, and how many prompt tokens a step may take. Pure; simulated in its tests.
  *
- * Callers share by virtual token counters (Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024):
- * each caller's counter grows with the tokens it is served over its weight, the smallest goes first,
- * and one that comes back from idleness is lifted to the smallest active one, so that nobody saves
- * up. Priorities come before fairness; waiting raises a priority by one every FT_SCHED_AGE_MS. */
+ * Callers share by virtual token counters (Sheng et al., "Fairness in Serving Large Language
+ * Models", OSDI 2024): each caller's counter grows with the tokens it is served over its weight,
+ * the smallest goes first, and one that comes back from idleness is lifted to the smallest active
+ * one, so that nobody saves up. Priorities come before fairness; waiting raises a priority by one
+ * every FT_SCHED_AGE_MS. */
 #ifndef FT_ENGINE_CORE_SCHED_H
 #define FT_ENGINE_CORE_SCHED_H
 
@@ -37,8 +38,8 @@ struct ft_sched {
 int ft_sched_init(struct ft_sched *s, struct ft_err *err);
 void ft_sched_fini(struct ft_sched *s);
 
-/* The caller, for one more request; its weight becomes this one. Never NULL: past the bound on active
- * callers the least recently seen entry is shared. */
+/* The caller, for one more request; its weight becomes this one. Never NULL: past the bound on
+ * active callers the least recently seen entry is shared. */
 struct ft_caller *ft_sched_caller_get(struct ft_sched *s, struct ft_slice id, double weight);
 void ft_sched_caller_put(struct ft_caller *c);
 void ft_sched_charge(struct ft_caller *c, double tokens);
@@ -53,8 +54,8 @@ int ft_sched_aged(int priority, int64_t waited_ns);
 /* Negative if a goes before b. */
 int ft_rank_cmp(const struct ft_rank *a, const struct ft_rank *b);
 
-/* Pace: keeps a step with prefill in it to about twice a step without. Step times are learnt as they
- * happen; one per model. */
+/* Pace: keeps a step with prefill in it to about twice a step without. Step times are learnt as
+ * they happen; one per model. */
 #define FT_PACE_BUCKETS 10
 #define FT_PACE_REFRESH 16 /* mixed steps in a row before one without prefill measures anew */
 
@@ -67,8 +68,8 @@ struct ft_pace {
 void ft_pace_note(struct ft_pace *p, int n_decode, int n_prefill, int64_t ns);
 /* What a decode-only step with so many rows takes; 0 if not known. */
 double ft_pace_decode_ns(const struct ft_pace *p, int n_decode);
-/* Prefill rows for a step that may take `allow_ns` longer (0: not known yet), at most max_rows. decoding:
- * somebody waits for the next token. May be 0: measure first. */
+/* Prefill rows for a step that may take `allow_ns` longer (0: not known yet), at most max_rows.
+ * decoding: somebody waits for the next token. May be 0: measure first. */
 int ft_pace_rows(struct ft_pace *p, bool decoding, double allow_ns, int max_rows);
 
 #endif

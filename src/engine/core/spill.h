@@ -1,7 +1,7 @@
 /* The spill file: KV blocks of preempted sequences, in an unlinked temporary file.
  *
- * One file per model (blocks of one model have one size); the byte bound is shared by all of an engine. Losing
- * a block is never fatal: its tokens are computed again. Owner thread only. */
+ * One file per model (blocks of one model have one size); the byte bound is shared by all of an
+ * engine. Losing a block is never fatal: its tokens are computed again. Owner thread only. */
 #ifndef FT_ENGINE_CORE_SPILL_H
 #define FT_ENGINE_CORE_SPILL_H
 
@@ -27,7 +27,8 @@ void ft_spill_init(struct ft_spill *s, const char *dir, struct ft_spill_budget *
                    size_t slot_bytes);
 void ft_spill_fini(struct ft_spill *s);
 
-/* A slot that now holds the block's bytes, or a negative ft_code: FT_ELIMIT when off or full, FT_EIO. */
+/* A slot that now holds the block's bytes, or a negative ft_code: FT_ELIMIT when off or full,
+ * FT_EIO. */
 int32_t ft_spill_write(struct ft_spill *s, const void *block, struct ft_err *err);
 int ft_spill_read(struct ft_spill *s, int32_t slot, void *ret_block, struct ft_err *err);
 void ft_spill_free(struct ft_spill *s, int32_t slot);

@@ -1,4 +1,5 @@
-/* Stop strings over a stream of text: finds them across token boundaries and holds back what may still become one.
+/* Stop strings over a stream of text: finds them across token boundaries and holds back what may
+ * still become one.
  *
  * The strings are compiled once per request and shared by its samples. What is held is at most the
  * longest stop string. Strings are valid UTF-8, so text is never cut inside a character. */
@@ -29,8 +30,9 @@ struct ft_stop_scan {
 /* FT_EINVAL: empty, too long, too many, not UTF-8. */
 int ft_stops_compile(const struct ft_slice *stop, int n, struct ft_stops *ret, struct ft_err *err);
 
-/* Takes in text and appends to out what is free to be shown. Returns the index of the stop string that is complete
- * (the rest of the text is dropped, the longest wins where several end at once), or -1. */
+/* Takes in text and appends to out what is free to be shown. Returns the index of the stop string
+ * that is complete (the rest of the text is dropped, the longest wins where several end at once),
+ * or -1. */
 int ft_stop_push(const struct ft_stops *s, struct ft_stop_scan *scan, const char *text, size_t n,
                  struct ft_buf *out);
 /* The text has ended: what was held is free. */
