@@ -1,9 +1,10 @@
 /* What a parallel region costs, and what a decode-like loop keeps beside busy processes.
  *
- * The loop: a "token" is 220 regions of 24 chunks; a region reads 8 MB from a buffer far larger than
- * the caches (memory-bound), or passes over 16 KB per chunk again and again (arithmetic-bound). The reference is what simple engines do: fixed shares and a
- * barrier that spins without end. Neighbours are child processes that compute without pause. Every
- * case is measured in turns; the medians are printed, each also as a share of one thread alone.
+ * The loop: a "token" is 220 regions of 24 chunks; a region reads 8 MB from a buffer far larger
+ * than the caches (memory-bound), or passes over 16 KB per chunk again and again
+ * (arithmetic-bound). The reference is what simple engines do: fixed shares and a barrier that
+ * spins without end. Neighbours are child processes that compute without pause. Every case is
+ * measured in turns; the medians are printed, each also as a share of one thread alone.
  *
  * usage: bench_pool [SECONDS PER MEASUREMENT] [TURNS] */
 #include <pthread.h>

@@ -1,7 +1,8 @@
 /* Attention and the storing of keys and values in plain C: the definition that the vector kernels
  * (attend_body.h) are compared with, and what machines without them run.
  *
- * Reads as steps.h describes: parts, spans, tokens in order. Scratch: one row's scores of a span. */
+ * Reads as steps.h describes: parts, spans, tokens in order. Scratch: one row's scores of a span.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -145,7 +146,8 @@ void ft_attend_fold_plain(const struct ft_attn *a, const struct ft_attn_tile *t,
     }
 }
 
-/* Writes x[0 .. d) as elements at, at + step, ... of p, with their scales at sc[0], sc[sc_step], ... */
+/* Writes x[0 .. d) as elements at, at + step, ... of p, with their scales at sc[0], sc[sc_step],
+ * ... */
 static void put(enum ft_kv_type type, const float *x, int d, uint8_t *p, size_t at, size_t step,
                 uint16_t *sc, size_t sc_step)
 {

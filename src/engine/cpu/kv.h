@@ -6,8 +6,8 @@
  *   keys    [d_k][32 tokens]: lanes are tokens, scores need no horizontal sums
  *   values  [32 tokens][d_v rounded up to 16]: lanes are value dimensions
  *
- * With v_in_k (one compressed vector serves as key and value) only [32 tokens][d_k rounded up to 16]
- * is kept; the attention transposes it once per block for all its heads.
+ * With v_in_k (one compressed vector serves as key and value) only [32 tokens][d_k rounded up to
+ * 16] is kept; the attention transposes it once per block for all its heads.
  * 8-bit elements carry a bfloat16 scale for each token and FT_KV_GROUP dimensions. What an element
  * means is its value as f32 (8 bit: integer times scale, rounded once); every kernel computes with
  * exactly these values, so direct and tiled kernels agree to the bit. */

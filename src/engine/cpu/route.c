@@ -1,10 +1,10 @@
 /* Which experts a row goes to, and with what weight.
  *
- * Qwen3-MoE and DeepSeek V2: softmax over all experts, the best n_used, weights divided by their sum
- * where the model says so. DeepSeek V3 (arXiv 2412.19437, 2.1.2): sigmoid; a learned bias is added
- * for choosing only; groups of experts are ranked by the sum of their two best biased scores and
- * experts taken from the best groups alone. Ties go to the lower index, so that the choice is the
- * same everywhere. */
+ * Qwen3-MoE and DeepSeek V2: softmax over all experts, the best n_used, weights divided by their
+ * sum where the model says so. DeepSeek V3 (arXiv 2412.19437, 2.1.2): sigmoid; a learned bias is
+ * added for choosing only; groups of experts are ranked by the sum of their two best biased scores
+ * and experts taken from the best groups alone. Ties go to the lower index, so that the choice is
+ * the same everywhere. */
 #include "engine/cpu/steps.h"
 
 #include <math.h>

@@ -44,7 +44,8 @@ struct ft_attn_tile {
     float *state;     /* NULL: all parts, result to y; else where to leave the state of part0 */
 };
 
-/* A state: for n query rows m[n], l[n], o[n][ld]: largest score, sum of weights, weighted values. */
+/* A state: for n query rows m[n], l[n], o[n][ld]: largest score, sum of weights, weighted values.
+ */
 static inline int ft_attn_state_ld(const struct ft_kv_slice *s)
 {
     return (s->d_v + FT_KV_PAD - 1) / FT_KV_PAD * FT_KV_PAD;

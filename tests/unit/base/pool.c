@@ -1,4 +1,5 @@
 /* Thread pool: every chunk exactly once, in any number of regions, whoever is late. */
+/* labels: threads */
 #include "testing.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Attention and the cache against the definition in f64, and bit for bit against itself: whatever the
- * chunks rows come in, the sequences beside them, the threads. Every instruction set of this
+/* Attention and the cache against the definition in f64, and bit for bit against itself: whatever
+ * the chunks rows come in, the sequences beside them, the threads. Every instruction set of this
  * machine, every cache type. */
 #include "testing.h"
 
@@ -107,8 +107,8 @@ static struct ft_dev *dev_open(const char *isa, int n_threads)
     return ft_dev_open(&ft_dev_cpu_ops, &cfg, &d, &err) == 0 ? d : NULL;
 }
 
-/* Which rows are fed together: `chunk` rows of every sequence of `mask` at a time, `first` of each in the
- * first batch. */
+/* Which rows are fed together: `chunk` rows of every sequence of `mask` at a time, `first` of each
+ * in the first batch. */
 struct plan {
     const char *isa;
     int n_threads, first, chunk;
@@ -248,7 +248,8 @@ static void every_shape_matches_the_definition(void **state)
     }
 }
 
-/* Every instruction set sees the same 8-bit numbers: they agree far below the quantisation error. */
+/* Every instruction set sees the same 8-bit numbers: they agree far below the quantisation error.
+ */
 static void kernels_agree_on_what_8_bits_hold(void **state)
 {
     (void)state;
