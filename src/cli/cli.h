@@ -4,8 +4,7 @@
 
 #include "base/err.h"
 
-/* argv[0] is the command's own name. Returns the exit status: 0, 1 a failure, 2 bad usage or a
- * refused input. */
+/* argv[0] is the command's own name. Returns the exit status: 0, 1 a failure, 2 bad usage or a refused input. */
 struct ft_cmd {
     const char *name;
     const char *args; /* "MODEL [-p TEXT] ..." for the usage line */
@@ -22,6 +21,7 @@ int ft_cli_usage(const char *cmd, const char *fmt, ...) __attribute__((format(pr
 int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
                struct ft_err *err);
 
+int ft_cmd_convert(int argc, char **argv);
 int ft_cmd_eval(int argc, char **argv);
 int ft_cmd_version(int argc, char **argv);
 

@@ -30,9 +30,9 @@ int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tok
                   struct ft_local *ret, struct ft_err *err);
 void ft_local_close(struct ft_local *l); /* a zeroed one is accepted */
 
-/* Feeds n tokens of one sequence from position pos on, using cache blocks first_block,
- * first_block + 1, ...; in batches of at most the model's rows. on_rows (may be NULL: no logits
- * are computed) gets every batch's logits [n_rows, n_vocab]. */
+/* Feeds n tokens of one sequence from position pos on, using cache blocks first_block, first_block + 1, ...; in batches
+ * of at most the model's rows. on_rows (may be NULL: no logits are computed) gets every batch's
+ * logits [n_rows, n_vocab]. */
 typedef int ft_local_rows_fn(void *ctx, int pos, int n_rows, const float *logits,
                              struct ft_err *err);
 int ft_local_feed(struct ft_local *l, const int32_t *token, int n, int pos, int first_block,

@@ -8,6 +8,10 @@
 #include <string.h>
 
 static const struct ft_cmd commands[] = {
+    {"convert",
+     "SOURCE -o FILE [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
+     "       feitian convert --shape NAME --type TYPE -o FILE",
+     "write a model as GGUF, quantised if asked", ft_cmd_convert},
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},

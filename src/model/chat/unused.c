@@ -1,2 +1,1 @@
-/* holds the place of the module */
-typedef int ft_unused_model_chat;
+/* placeholder so that the library exists until the module lands */ typedef int ft_unused_model_chat;

@@ -275,6 +275,18 @@ static void attention_read(struct reader *r, struct ft_hparams *h)
                             read_real(r, "attention.layer_norm_epsilon", 0, 1, 1e-5));
 }
 
+double ft_rope_llama3_factor(const struct ft_rope_params *p, int i)
+{
+    double wave = 6.283185307179586 * pow(p->theta, 2.0 * i / p->n_rot);
+    if (wave < p->orig_ctx / p->high_freq_factor)
+        return 1;
+    if (wave > p->orig_ctx / p->low_freq_factor)
+        return p->factor;
+    double smooth =
+        (p->orig_ctx / wave - p->low_freq_factor) / (p->high_freq_factor - p->low_freq_factor);
+    return 1 / ((1 - smooth) / p->factor + smooth);
+}
+
 int ft_hparams_read(const struct ft_weights *w, struct ft_hparams *ret, struct ft_err *err)
 {
     struct ft_hparams h = {0};

@@ -1,7 +1,7 @@
 /* What the readers (gguf.c, hf.c) fill and weights.c and meta.c read. Not for other modules.
  *
- * Metadata values are kept as GGUF's own bytes, in the mapping or (hf.c) in the arena, so one
- * set of getters serves every source. */
+ * Metadata values are kept as GGUF's own bytes, in the mapping or (hf.c) in the arena, so one set of
+ * getters serves every source. */
 #ifndef FT_MODEL_WEIGHTS_IMPL_H
 #define FT_MODEL_WEIGHTS_IMPL_H
 
@@ -31,7 +31,6 @@ enum ft_meta_type {
 #define FT_META_KEYS_MAX     65536
 #define FT_META_KEY_LEN_MAX  65535
 #define FT_TENSORS_MAX       (1 << 20)
-#define FT_TENSOR_NAME_MAX   255
 #define FT_WEIGHTS_PARTS_MAX 4096 /* files of one model */
 
 struct ft_meta_value {

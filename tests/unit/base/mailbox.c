@@ -1,5 +1,4 @@
 /* Mailbox: order, bounds, waiting, closing, and many producers at once. */
-/* labels: threads */
 #include "testing.h"
 
 #include <pthread.h>

@@ -1,0 +1,1 @@
+/* placeholder so that the library exists until the module lands */ typedef int ft_unused_core;

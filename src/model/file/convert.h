@@ -1,0 +1,25 @@
+/* Writing a model as one GGUF file, in another format if asked: from a Hugging Face folder, a GGUF
+ * file or a split one. The result is what llama.cpp's own converter and quantiser would lay out. */
+#ifndef FT_MODEL_CONVERT_H
+#define FT_MODEL_CONVERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/file/weights.h"
+
+struct ft_convert_opts {
+    const char *type; /* "Q4_K_M" ... (quant_mix.h); NULL: matrices keep their formats */
+    bool pure;        /* no mixture: every matrix in the type itself where its rows fit */
+    int n_threads;
+    /* (optional) told the tensors' bytes done and to do, from the calling thread */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+};
+
+/* Memory: the metadata and a few MiB per thread. `path` appears only when complete. */
+int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
+               struct ft_err *err);
+
+#endif
