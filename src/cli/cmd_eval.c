@@ -71,7 +71,7 @@ static int eval(const char *model, const char *tokens, const char *path,
         rc = ft_err_sys(err, "open %s", path);
     if (rc == 0) {
         s.n_vocab = (size_t)l.model->hp.n_vocab;
-        rc = ft_local_feed(&l, ids, n, 0, 0, write_rows, &s, err);
+        rc = ft_local_feed(&l, ids, n, 0, 0, FT_LOCAL_ALL, write_rows, &s, err);
     }
     if (s.file != NULL && fclose(s.file) != 0 && rc == 0)
         rc = ft_err_sys(err, "write %s", path);

@@ -65,30 +65,33 @@ void ft_local_close(struct ft_local *l)
     *l = (struct ft_local){0};
 }
 
-/* One batch of at most the model's rows. scratch: [3 * rows] ids, positions, output rows. */
+/* One batch of n rows, whose last n_out give logits. scratch: [2 * n] positions, output rows. */
 static int feed_rows(struct ft_local *l, const int32_t *token, int n, int pos, const int32_t *block,
-                     int32_t *scratch, ft_local_rows_fn *on_rows, void *ctx, struct ft_err *err)
+                     int32_t *scratch, int n_out, ft_local_rows_fn *on_rows, void *ctx,
+                     struct ft_err *err)
 {
     int32_t *position = scratch, *out = scratch + n;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         position[i] = pos + i;
-        out[i] = i;
-    }
+    for (int i = 0; i < n_out; i++)
+        out[i] = n - n_out + i;
     struct ft_seg seg = {.row = 0, .n = n, .pos = pos, .block = block, .state = -1};
     struct ft_batch b = {.n_rows = n,
                          .token = token,
                          .pos = position,
                          .n_segs = 1,
                          .seg = &seg,
-                         .n_out = on_rows != NULL ? n : 0,
+                         .n_out = n_out,
                          .out_row = out};
     const float *logits;
-    int rc = ft_model_forward(l->model, l->kv, &b, on_rows != NULL ? &logits : NULL, NULL, err);
-    return rc != 0 || on_rows == NULL ? rc : on_rows(ctx, pos, n, logits, err);
+    int rc = ft_model_forward(l->model, l->kv, &b, n_out > 0 ? &logits : NULL, NULL, err);
+    if (rc == 0 && n_out > 0 && on_rows != NULL)
+        rc = on_rows(ctx, pos + n - n_out, n_out, logits, err);
+    return rc;
 }
 
 int ft_local_feed(struct ft_local *l, const int32_t *token, int n, int pos, int first_block,
-                  ft_local_rows_fn *on_rows, void *ctx, struct ft_err *err)
+                  enum ft_local_out out, ft_local_rows_fn *on_rows, void *ctx, struct ft_err *err)
 {
     int n_blocks = (pos + n + FT_KV_BLOCK - 1) / FT_KV_BLOCK, rows = l->model->max_rows;
     FT_ASSERT(first_block + n_blocks <= l->n_blocks);
@@ -98,9 +101,13 @@ int ft_local_feed(struct ft_local *l, const int32_t *token, int n, int pos, int 
     for (int i = 0; i < n_blocks; i++)
         block[i] = first_block + i;
     int rc = 0;
-    for (int at = 0; at < n && rc == 0; at += rows)
-        rc = feed_rows(l, token + at, FT_MIN(rows, n - at), pos + at, block, block + n_blocks,
-                       on_rows, ctx, err);
+    for (int at = 0; at < n && rc == 0; at += rows) {
+        int m = FT_MIN(rows, n - at);
+        bool last = at + m == n;
+        int n_out = out == FT_LOCAL_ALL ? m : out == FT_LOCAL_LAST && last ? 1 : 0;
+        rc = feed_rows(l, token + at, m, pos + at, block, block + n_blocks, n_out, on_rows, ctx,
+                       err);
+    }
     free(block);
     return rc;
 }

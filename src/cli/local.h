@@ -30,13 +30,14 @@ int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tok
                   struct ft_local *ret, struct ft_err *err);
 void ft_local_close(struct ft_local *l); /* a zeroed one is accepted */
 
-/* Feeds n tokens of one sequence from position pos on, using cache blocks first_block, first_block + 1, ...; in batches
- * of at most the model's rows. on_rows (may be NULL: no logits are computed) gets every batch's
- * logits [n_rows, n_vocab]. */
+/* Feeds n tokens of one sequence from position pos on, using cache blocks first_block,
+ * first_block + 1, ...; in batches of at most the model's rows. on_rows (may be NULL) gets the logits wanted,
+ * [n_rows, n_vocab] from position pos on, batch by batch. */
+enum ft_local_out { FT_LOCAL_NONE, FT_LOCAL_LAST, FT_LOCAL_ALL };
 typedef int ft_local_rows_fn(void *ctx, int pos, int n_rows, const float *logits,
                              struct ft_err *err);
 int ft_local_feed(struct ft_local *l, const int32_t *token, int n, int pos, int first_block,
-                  ft_local_rows_fn *on_rows, void *ctx, struct ft_err *err);
+                  enum ft_local_out out, ft_local_rows_fn *on_rows, void *ctx, struct ft_err *err);
 
 /* Parses "f32", "f16", "q8". */
 int ft_local_kv_type(const char *name, enum ft_kv_type *ret, struct ft_err *err);
