@@ -31,8 +31,8 @@ int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tok
 void ft_local_close(struct ft_local *l); /* a zeroed one is accepted */
 
 /* Feeds n tokens of one sequence from position pos on, using cache blocks first_block,
- * first_block + 1, ...; in batches of at most the model's rows. on_rows (may be NULL) gets the logits wanted,
- * [n_rows, n_vocab] from position pos on, batch by batch. */
+ * first_block + 1, ...; in batches of at most the model's rows. on_rows (may be NULL) gets the
+ * logits wanted, [n_rows, n_vocab] from position pos on, batch by batch. */
 enum ft_local_out { FT_LOCAL_NONE, FT_LOCAL_LAST, FT_LOCAL_ALL };
 typedef int ft_local_rows_fn(void *ctx, int pos, int n_rows, const float *logits,
                              struct ft_err *err);

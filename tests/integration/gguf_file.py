@@ -3,7 +3,8 @@ import struct
 
 import numpy
 
-SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?",
+           10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 F32 = 0
 ALIGNMENT = 32
@@ -68,7 +69,8 @@ def write(path, meta, tensors):
         offset = 0
         for name, a in tensors.items():
             dims = a.shape[::-1]
-            f.write(_value(STRING, name.encode()) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, F32, offset))
+            f.write(_value(STRING, name.encode()))
+            f.write(struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, F32, offset))
             offset += -(-a.nbytes // ALIGNMENT) * ALIGNMENT
         for a in tensors.values():
             f.write(b"\0" * (-f.tell() % ALIGNMENT))
