@@ -11,7 +11,7 @@
 
 int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us here */
     if (fd < 0)
         return ft_err_sys(err, "open %s", path);
     int rc = 0;
