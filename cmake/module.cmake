@@ -1,4 +1,4 @@
-# ft_module(NAME model/token DEPS base model/file LIBS PkgConfig::PCRE2 [EXCLUDE regex])
+# ft_module(NAME model/token DEPS base model/file LIBS PkgConfig::PCRE2)
 #
 # One static library per folder of src/, made of the .c files directly in it. DEPS lists the only
 # modules whose headers and code it may use; tools/layers.py holds #includes to the same list, and a
@@ -14,10 +14,22 @@ function(ft_module)
     target_link_libraries(${target} PUBLIC ${d})
   endforeach()
   target_link_libraries(${target} PUBLIC ${M_LIBS})
+  set_property(GLOBAL APPEND PROPERTY FT_MODULE_TARGETS ${target})
 endfunction()
 
-# Every tests/unit/<module>/<name>.c is a cmocka program linked with that module alone; tests/unit/<module> may hold
-# testing.h and the like. ft_unit_tests(model/token [LIBS ...])
+# ft_source_labels(FILE OUT): the words of a line "/* labels: threads slow */" in FILE.
+#   threads  concurrency: runs under the thread sanitizer too
+#   slow     too slow under sanitizers: runs in the release build only
+function(ft_source_labels file out)
+  file(STRINGS "${file}" line REGEX "^/\\* labels: .* \\*/$" LIMIT_COUNT 1)
+  string(REGEX REPLACE "^/\\* labels: (.*) \\*/$" "\\1" words "${line}")
+  string(REPLACE " " ";" words "${words}")
+  set(${out} ${words} PARENT_SCOPE)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+endfunction()
+
+# Every tests/unit/<module>/<name>.c is a cmocka program linked with that module alone; tests/unit/<module>
+# may hold testing.h and the like. ft_unit_tests(model/token [LIBS ...])
 function(ft_unit_tests module)
   cmake_parse_arguments(M "" "" "LIBS" ${ARGN})
   string(REPLACE "/" "_" m "${module}")
@@ -29,6 +41,7 @@ function(ft_unit_tests module)
     target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
     target_link_libraries(${target} PRIVATE ft_${m} ${CMOCKA} ${M_LIBS} m)
     add_test(NAME unit.${m}.${name} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties(unit.${m}.${name} PROPERTIES LABELS unit TIMEOUT 600)
+    ft_source_labels(${src} labels)
+    set_tests_properties(unit.${m}.${name} PROPERTIES LABELS "unit;${labels}" TIMEOUT 600)
   endforeach()
 endfunction()

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-/* Path of a file of the reference data; NULL where the data is absent (then skip()). Tests run from the project's
- * root; the data lies beside it. The result is a static buffer. */
+/* Path of a file of the reference data; NULL where the data is absent (then skip()). Tests run
+ * from the project's root; the data lies beside it. The result is a static buffer. */
 static inline const char *ft_test_ref(const char *name)
 {
     static char path[512];

@@ -11,17 +11,17 @@
 
 enum ft_code {
     FT_OK = 0,
-    FT_EINVAL = -1,    /* the caller's input is wrong; the message names the field */
-    FT_ENOTFOUND = -2, /* the named thing does not exist */
-    FT_EEXIST = -3,    /* the named thing exists already */
-    FT_ECORRUPT = -4,  /* stored or received bytes contradict their format */
+    FT_EINVAL = -1,       /* the caller's input is wrong; the message names the field */
+    FT_ENOTFOUND = -2,    /* the named thing does not exist */
+    FT_EEXIST = -3,       /* the named thing exists already */
+    FT_ECORRUPT = -4,     /* stored or received bytes contradict their format */
     FT_EUNSUPPORTED = -5, /* well-formed, but not something this build can do */
-    FT_ENOMEM = -6,    /* memory or a stated byte budget ran out */
-    FT_ELIMIT = -7,    /* a named bound (queue, size, depth, time) was reached */
-    FT_EBUSY = -8,     /* try again later */
-    FT_ECANCELED = -9, /* the caller asked to stop */
-    FT_EIO = -10,      /* the operating system failed; `sys_errno` says how */
-    FT_EINTERNAL = -11 /* a defect of ours */
+    FT_ENOMEM = -6,       /* memory or a stated byte budget ran out */
+    FT_ELIMIT = -7,       /* a named bound (queue, size, depth, time) was reached */
+    FT_EBUSY = -8,        /* try again later */
+    FT_ECANCELED = -9,    /* the caller asked to stop */
+    FT_EIO = -10,         /* the operating system failed; `sys_errno` says how */
+    FT_EINTERNAL = -11    /* a defect of ours */
 };
 
 #define FT_ERR_MSG_MAX 512
@@ -32,7 +32,8 @@ struct ft_err {
     char msg[FT_ERR_MSG_MAX];
 };
 
-/* Fills *err (which may be NULL) and returns `code`, so that `return ft_err_set(...)` reads well. */
+/* Fills *err (which may be NULL) and returns `code`, so that `return ft_err_set(...)` reads
+ * well. */
 int ft_err_set(struct ft_err *err, enum ft_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -52,7 +53,7 @@ void ft_assert_fail(const char *cond, const char *file, int line, const char *fu
     __attribute__((noreturn, cold));
 
 #define FT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define FT_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define FT_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define FT_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define FT_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 #endif

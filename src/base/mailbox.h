@@ -31,8 +31,9 @@ int ft_mailbox_post(struct ft_mailbox *m, const void *msg);
 void ft_mailbox_shut(struct ft_mailbox *m);
 
 /* Consumer only. Waits up to timeout_ms for a message (0: does not wait; negative: without end).
- * 0 with *ret_msg filled; FT_EBUSY if none came in time; FT_ECANCELED once shut and empty. With timeout 0 and
- * nothing there it costs one atomic load, so an event loop may poll it at every step. */
+ * 0 with *ret_msg filled; FT_EBUSY if none came in time; FT_ECANCELED once shut and empty. With
+ * timeout 0 and nothing there it costs one atomic load, so an event loop may poll it at every
+ * step. */
 int ft_mailbox_take(struct ft_mailbox *m, void *ret_msg, int64_t timeout_ms);
 
 /* Messages waiting now; exact only while nobody posts. Any thread. */

@@ -1,11 +1,12 @@
-/* Thread pool: chunks claimed by fetch-add, bounded spinning, futex sleep, and fewer workers while a
- * foreign process holds a core.
+/* Thread pool: chunks claimed by fetch-add, bounded spinning, futex sleep, and fewer workers
+ * while a foreign process holds a core.
  *
- * A region is published as one 64-bit word, `claim` = n_chunks << 32 | next chunk. Claiming is one
- * fetch-add on it, and the value that comes back says both which chunk and of how many: a late
- * worker, descheduled between looking and claiming, gets a chunk of whatever region is current, or
- * none, never one of a region that is past. It reads fn and ctx only after it holds a chunk, and the
- * region cannot end (so fn and ctx cannot change) before that chunk is counted in `done`.
+ * A region is published as one 64-bit word, `claim` = n_chunks << 32 | next chunk. Claiming is
+ * one fetch-add on it, and the value that comes back says both which chunk and of how many: a
+ * late worker, descheduled between looking and claiming, gets a chunk of whatever region is
+ * current, or none, never one of a region that is past. It reads fn and ctx only after it holds
+ * a chunk, and the region cannot end (so fn and ctx cannot change) before that chunk is counted
+ * in `done`.
  *
  * Waiting is always a short spin, then a futex, on both sides:
  *
@@ -13,13 +14,14 @@
  *            either --index >= active--> BENCHED (bench_seq) --active restored--> SPIN
  *   owner:   runs chunks until none is left, spins for the last ones, sleeps on `done`
  *
- * Why shrink: when a foreign process runs on one of the cores, the worker there is descheduled in
- * the middle of a chunk for a scheduler's slice, 3 ms and more, and every thread waits for it: regions
- * of 200 us take 3 ms, and with two threads we run at a fraction of one. The owner sees this as waits
- * far longer than a chunk takes. When they add up (LOSS_SHARE of LOSS_WINDOW_NS), it benches as
- * many workers as it had to wait for, for PAUSE_MIN_NS, then tries them again; each trial that fails at
- * once doubles the pause up to PAUSE_MAX_NS. A neighbour so costs its fair share and the trials,
- * a percent or two. docs/performance.md has the figures. */
+ * Why shrink: when a foreign process runs on one of the cores, the worker there is descheduled
+ * in the middle of a chunk for a scheduler's slice, 3 ms and more, and every thread waits for
+ * it: regions of 200 us take 3 ms, and with two threads we run at a fraction of one. The owner
+ * sees this as waits far longer than a chunk takes. When they add up (LOSS_SHARE of
+ * LOSS_WINDOW_NS), it benches as many workers as it had to wait for, for PAUSE_MIN_NS, then
+ * tries them again; each trial that fails at once doubles the pause up to PAUSE_MAX_NS. A
+ * neighbour so costs its fair share and the trials, a percent or two. docs/performance.md has
+ * the figures. */
 #include "base/pool.h"
 
 #include <limits.h>

@@ -1,14 +1,14 @@
 /* Thread pool for data-parallel regions of a few microseconds to milliseconds.
  *
- * One owner thread runs regions; it takes part as worker 0. A region is a function called once per
- * chunk; chunks are claimed dynamically, so a worker that loses its core holds up one chunk at
- * most, and the pool shrinks by itself while a core is taken away (see pool.c). Results must not
- * depend on which worker runs a chunk.
+ * One owner thread runs regions; it takes part as worker 0. A region is a function called once
+ * per chunk; chunks are claimed dynamically, so a worker that loses its core holds up one chunk
+ * at most, and the pool shrinks by itself while a core is taken away (see pool.c). Results must
+ * not depend on which worker runs a chunk.
  *
- * Cost: about a microsecond a region while the workers are hot, that is within FT_POOL_SPIN_NS of the
- * region before; otherwise a worker must be woken, which takes the system tens of microseconds (the
- * owner works on meanwhile). A chunk of 5 to 50 us is a good size: cheap to claim, little to wait
- * for at the end. */
+ * Cost: about a microsecond a region while the workers are hot, that is within FT_POOL_SPIN_NS
+ * of the region before; otherwise a worker must be woken, which takes the system tens of
+ * microseconds (the owner works on meanwhile). A chunk of 5 to 50 us is a good size: cheap to
+ * claim, little to wait for at the end. */
 #ifndef FT_BASE_POOL_H
 #define FT_BASE_POOL_H
 

@@ -1,6 +1,6 @@
-/* Random numbers: counter-based, so that a value depends on (seed, stream, index) alone and never on
- * who drew before. SplitMix64 finaliser (Steele, Lea, Flood, OOPSLA 2014) over a keyed counter. Not
- * for secrets. */
+/* Random numbers: counter-based, so that a value depends on (seed, stream, index) alone and
+ * never on who drew before. SplitMix64 finaliser (Steele, Lea, Flood, OOPSLA 2014) over a keyed
+ * counter. Not for secrets. */
 #ifndef FT_BASE_RAND_H
 #define FT_BASE_RAND_H
 
@@ -15,7 +15,8 @@ static inline uint64_t ft_rand_mix(uint64_t z)
 
 static inline uint64_t ft_rand_u64(uint64_t seed, uint64_t stream, uint64_t index)
 {
-    uint64_t key = ft_rand_mix(seed + 0x9e3779b97f4a7c15u) ^ ft_rand_mix(stream + 0x632be59bd9b4e019u);
+    uint64_t key =
+        ft_rand_mix(seed + 0x9e3779b97f4a7c15u) ^ ft_rand_mix(stream + 0x632be59bd9b4e019u);
     return ft_rand_mix(key + (index + 1) * 0x9e3779b97f4a7c15u);
 }
 

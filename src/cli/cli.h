@@ -4,7 +4,8 @@
 
 #include "base/err.h"
 
-/* argv[0] is the command's own name. Returns the exit status: 0, 1 a failure, 2 bad usage or a refused input. */
+/* argv[0] is the command's own name. Returns the exit status: 0, 1 a failure, 2 bad usage or a
+ * refused input. */
 struct ft_cmd {
     const char *name;
     const char *args; /* "MODEL [-p TEXT] ..." for the usage line */

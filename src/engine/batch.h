@@ -1,8 +1,9 @@
-/* What one forward pass computes: rows of tokens, cut into segments that belong to one sequence each.
+/* What one forward pass computes: rows of tokens, cut into segments that belong to one sequence
+ * each.
  *
- * Rows of a segment are consecutive positions of its sequence. A batch mixes prefill segments (many
- * rows) and decode segments (one row, or a few when speculating) freely; results of a row never
- * depend on the other segments (DESIGN.md, principle 8). */
+ * Rows of a segment are consecutive positions of its sequence. A batch mixes prefill segments
+ * (many rows) and decode segments (one row, or a few when speculating) freely; results of a row
+ * never depend on the other segments (DESIGN.md, principle 8). */
 #ifndef FT_ENGINE_BATCH_H
 #define FT_ENGINE_BATCH_H
 

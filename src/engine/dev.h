@@ -1,8 +1,9 @@
 /* The device seam: memory, and the fused steps of a transformer on device-resident tensors.
  *
- * Not a general graph language: one slot per step that the architectures in engine/arch are made of.
- * Implementations: engine/ref (plain C, the oracle), engine/cpu (vector code chosen at run time),
- * later engine/cuda. All are held to one contract test (tests/unit/engine/cpu compares with ref).
+ * Not a general graph language: one slot per step that the architectures in engine/arch are made
+ * of. Implementations: engine/ref (plain C, the oracle), engine/cpu (vector code chosen at run
+ * time), later engine/cuda. All are held to one contract test (tests/unit/engine/cpu compares
+ * with ref).
  *
  * Rules for every step
  * - One owner thread calls; the device may use threads of its own inside a step.
@@ -104,10 +105,10 @@ struct ft_dev_ops {
     /* Host address of device memory, after everything queued is done. Valid until the next step. */
     const void *(*host_view)(struct ft_dev *d, const void *p, size_t bytes);
 
-    /* Weights. open: notes where the tensor lies (t and its mapping outlive the weight), checks that
-     * the device can do its type and shape; costs next to nothing. load: makes it ready (reads,
-     * rearranges); may block for the disk; the device uses its threads. drop: gives the memory
-     * back, load may follow. Steps need loaded weights. bytes: resident now. */
+    /* Weights. open: notes where the tensor lies (t and its mapping outlive the weight), checks
+     * that the device can do its type and shape; costs next to nothing. load: makes it ready
+     * (reads, rearranges); may block for the disk; the device uses its threads. drop: gives the
+     * memory back, load may follow. Steps need loaded weights. bytes: resident now. */
     int (*weight_open)(struct ft_dev *d, const struct ft_tensor *t, struct ft_weight **ret_w,
                        struct ft_err *err);
     int (*weight_load)(struct ft_dev *d, struct ft_weight *w, struct ft_err *err);
@@ -132,8 +133,8 @@ struct ft_dev_ops {
     void (*embed)(struct ft_dev *d, const struct ft_weight *w, const int32_t *id, int n,
                   struct ft_mat y);
 
-    /* y[i] = x[row[i]], d_model wide. row: [n] host, ascending, so y may be x; NULL: row[i] = i (a plain
-     * strided copy). */
+    /* y[i] = x[row[i]], d_model wide. row: [n] host, ascending, so y may be x; NULL: row[i] = i
+     * (a plain strided copy). */
     void (*gather)(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n, int d_model,
                    struct ft_mat y);
 
@@ -145,7 +146,8 @@ struct ft_dev_ops {
     void (*linear)(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin,
                    int n_lin);
 
-    /* Per-head products: for every head h < w->n_stack, y[:, h*y_step ..] = W[h] x[:, h*x_step ..]. */
+    /* Per-head products: for every head h < w->n_stack, y[:, h*y_step ..] = W[h] x[:, h*x_step
+     * ..]. */
     void (*linear_heads)(struct ft_dev *d, struct ft_mat x, int x_step, int n, struct ft_weight *w,
                          struct ft_mat y, int y_step);
 

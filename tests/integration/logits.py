@@ -29,7 +29,8 @@ def run(feitian, device, model, tokens):
 
 
 def load(name, kind, n_vocab):
-    return numpy.fromfile(f"{REF}/logits/{name}.{kind}.f32", "<f4").reshape(-1, n_vocab).astype("f8")
+    rows = numpy.fromfile(f"{REF}/logits/{name}.{kind}.f32", "<f4").reshape(-1, n_vocab)
+    return rows.astype("f8")
 
 
 def nmse(got, exact, by_row):

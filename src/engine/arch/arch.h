@@ -12,11 +12,11 @@ struct ft_model;
 
 struct ft_arch {
     const char *name; /* general.architecture */
-    /* Opens the weights it needs by name (ft_model_weight, ft_model_vector), checks their shapes, fills
-     * m->kv_layer. Private state goes to m->arch_state, from m->arena. */
+    /* Opens the weights it needs by name (ft_model_weight, ft_model_vector), checks their
+     * shapes, fills m->kv_layer. Private state goes to m->arch_state, from m->arena. */
     int (*open)(struct ft_model *m, struct ft_err *err);
-    /* Runs the layers over the batch: leaves the final hidden rows wanted (after the last norm), [b->n_out, d_model],
-     * in `out`. */
+    /* Runs the layers over the batch: leaves the final hidden rows wanted (after the last norm),
+     * [b->n_out, d_model], in `out`. */
     void (*forward)(struct ft_model *m, struct ft_kv *kv, const struct ft_batch *b,
                     struct ft_mat out);
     /* f32 scratch per row of a batch beyond the final hidden row. */

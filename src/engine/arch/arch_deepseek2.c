@@ -68,8 +68,8 @@ static int head_rows(struct ft_model *m, const struct ft_tensor *t, int first, i
     return ft_model_add_weight(m, part, ret_w, err);
 }
 
-/* The keys' half of a combined up-projection, transposed to f32 {nope, kv_lora_rank, n_head}: a quantised row
- * runs along the latent dimension and cannot be turned in place. */
+/* The keys' half of a combined up-projection, transposed to f32 {nope, kv_lora_rank, n_head}: a
+ * quantised row runs along the latent dimension and cannot be turned in place. */
 static int transpose_k(struct ft_model *m, const struct ft_tensor *t, struct ft_weight **ret_w,
                        struct ft_err *err)
 {

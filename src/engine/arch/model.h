@@ -63,9 +63,9 @@ int ft_model_load(struct ft_model *m, void (*progress)(void *ctx, uint64_t done,
 void ft_model_drop(struct ft_model *m);
 uint64_t ft_model_weight_bytes(const struct ft_model *m); /* when loaded */
 
-/* Runs the batch. Afterwards *ret_logits (may be NULL: not computed) points to [n_out, n_vocab] and *ret_hidden
- * (may be NULL) to [n_out, d_model] on the host, valid until the next call. FT_EINVAL for a token id outside the
- * vocabulary; FT_ENOMEM. */
+/* Runs the batch. Afterwards *ret_logits (may be NULL: not computed) points to [n_out, n_vocab]
+ * and *ret_hidden (may be NULL) to [n_out, d_model] on the host, valid until the next call.
+ * FT_EINVAL for a token id outside the vocabulary; FT_ENOMEM. */
 int ft_model_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_batch *b,
                      const float **ret_logits, const float **ret_hidden, struct ft_err *err);
 
@@ -79,7 +79,8 @@ int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err 
 /* A weight of a tensor that the architecture made itself (it lives in m->arena). */
 int ft_model_add_weight(struct ft_model *m, const struct ft_tensor *t, struct ft_weight **ret_w,
                         struct ft_err *err);
-/* f32 host memory for a tensor derived from the file's, freed with the model; NULL if there is none. */
+/* f32 host memory for a tensor derived from the file's, freed with the model; NULL if there is
+ * none. */
 float *ft_model_host_array(struct ft_model *m, size_t n);
 bool ft_model_has(const struct ft_model *m, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,1 +1,2 @@
-/* placeholder so that the library exists until the module lands */ typedef int ft_unused_engine_constrain;
+/* holds the place of the module */
+typedef int ft_unused_engine_constrain;

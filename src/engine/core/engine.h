@@ -5,7 +5,8 @@
  * bounded mailbox, results come back as events. See README.md for how a request flows.
  *
  * What callers may rely on
- * - After a successful submit exactly one FT_EVENT_END comes, whatever happens, and nothing after it.
+ * - After a successful submit exactly one FT_EVENT_END comes, whatever happens, and nothing after
+ *   it.
  * - The same request gives the same tokens whatever else runs, however it is chunked, cached,
  *   preempted or speculated; sampled ones too, by their seed.
  * - A prompt is never truncated: what does not fit is refused, with the reason.
@@ -27,7 +28,7 @@
 struct ft_engine;
 
 #define FT_ENGINE_RUNNING_MAX  256   /* sequences in one batch */
-#define FT_ENGINE_ROWS_MAX     8192  /* rows in one batch */
+#define FT_ENGINE_ROWS_MAX     4096  /* rows in one batch */
 #define FT_ENGINE_REQUESTS_MAX 65536 /* requests known at once */
 #define FT_ENGINE_MODELS_MAX   256
 #define FT_ENGINE_ID_MAX       256 /* bytes of a model id */
@@ -50,8 +51,8 @@ void ft_engine_config_init(struct ft_engine_config *cfg); /* the values given ab
 /* dev is borrowed until close, and used by the owner thread only. FT_EINVAL names the field. */
 int ft_engine_open(struct ft_dev *dev, const struct ft_engine_config *cfg, struct ft_engine **ret_e,
                    struct ft_err *err);
-/* Cancels what runs (their END events still come), joins the owner thread, frees everything. Not from a callback; no
- * other thread may be in a call. NULL is accepted. */
+/* Cancels what runs (their END events still come), joins the owner thread, frees everything. Not
+ * from a callback; no other thread may be in a call. NULL is accepted. */
 void ft_engine_close(struct ft_engine *e);
 
 /* ---- models ---- */
@@ -83,12 +84,14 @@ int ft_engine_model_add_open(struct ft_engine *e, const char *id, struct ft_weig
                              struct ft_err *err);
 /* Cancels its requests and forgets it. FT_ENOTFOUND. */
 int ft_engine_model_remove(struct ft_engine *e, const char *id, struct ft_err *err);
-/* Makes the weights resident now, not at the first request; waits for it. progress (may be NULL) is called on the
- * owner thread. Not from a callback. FT_EBUSY: other models with requests hold the memory. */
+/* Makes the weights resident now, not at the first request; waits for it. progress (may be NULL) is
+ * called on the owner thread. Not from a callback. FT_EBUSY: other models with requests hold the
+ * memory. */
 int ft_engine_model_load(struct ft_engine *e, const char *id,
                          void (*progress)(void *ctx, uint64_t done, uint64_t all), void *ctx,
                          struct ft_err *err);
-/* The model's source, to be given back with ft_model_source_unref; it outlives the engine if need be. */
+/* The model's source, to be given back with ft_model_source_unref; it outlives the engine if need
+ * be. */
 int ft_engine_model_source(struct ft_engine *e, const char *id,
                            const struct ft_model_source **ret_s, struct ft_err *err);
 void ft_model_source_unref(const struct ft_model_source *s); /* NULL is accepted */
@@ -103,9 +106,9 @@ const char *ft_model_state_name(enum ft_model_state s);
 
 /* ---- requests (request.h) ---- */
 
-/* Checks everything, copies what it needs. ret_stream: required when on_event is NULL. FT_EINVAL names the
- * field, FT_ENOTFOUND the model, FT_EBUSY: max_requests reached; FT_ELIMIT: the prompt is longer
- * than the model's context or than the KV that the memory budget can hold. */
+/* Checks everything, copies what it needs. ret_stream: required when on_event is NULL. FT_EINVAL
+ * names the field, FT_ENOTFOUND the model, FT_EBUSY: max_requests reached; FT_ELIMIT: the prompt is
+ * longer than the model's context or than the KV that the memory budget can hold. */
 struct ft_stream;
 int ft_engine_submit(struct ft_engine *e, const struct ft_request *r, uint64_t *ret_id,
                      struct ft_stream **ret_stream, struct ft_err *err);
@@ -117,8 +120,8 @@ void ft_engine_pause(struct ft_engine *e, uint64_t id, bool paused);
 
 /* A stream: a bounded queue of one request's events. One consumer thread. */
 
-/* Waits up to timeout_ms (0: does not wait; negative: without end). 0 with *ret_ev; FT_EBUSY: none came in time;
- * FT_ECANCELED: END was taken already. */
+/* Waits up to timeout_ms (0: does not wait; negative: without end). 0 with *ret_ev; FT_EBUSY: none
+ * came in time; FT_ECANCELED: END was taken already. */
 int ft_stream_take(struct ft_stream *s, struct ft_event *ret_ev, int64_t timeout_ms);
 /* Cancels the request if it still runs. NULL is accepted. */
 void ft_stream_close(struct ft_stream *s);

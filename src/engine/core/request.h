@@ -1,4 +1,5 @@
-/* What is asked of the engine and what comes back: requests and events. Data only; engine.h has the calls. */
+/* What is asked of the engine and what comes back: requests and events. Data only; engine.h has the
+ * calls. */
 #ifndef FT_ENGINE_CORE_REQUEST_H
 #define FT_ENGINE_CORE_REQUEST_H
 
@@ -28,10 +29,10 @@ struct ft_logit_bias {
     float bias; /* -100 .. 100; -100 or less never appears, as OpenAI has it */
 };
 
-/* Applied in this order: bias, penalties, grammar and minimum length, temperature, top_k, typical_p, top_p,
- * min_p, each on what the one before left, renormalised; then one draw. */
+/* Applied in this order: bias, penalties, grammar and minimum length, temperature, top_k,
+ * typical_p, top_p, min_p, each on what the one before left, renormalised; then one draw. */
 struct ft_sampling {
-    float temperature;        /* 0 .. 100; 0: the most likely token, nothing below matters: 1 */
+    float temperature;        /* 0 .. 100; 0: the most likely token: 1 */
     int top_k;                /* >= 0; 0: off: 0 */
     float top_p;              /* 0 < p <= 1; 1: off: 1 */
     float min_p;              /* 0 .. 1; 0: off: 0 */
@@ -54,12 +55,16 @@ struct ft_speculation {
 
 enum ft_request_kind {
     FT_REQUEST_GENERATE,
-    FT_REQUEST_EMBED, /* RESULT: [d_model] */
-    FT_REQUEST_SCORE, /* RESULT: [n_score] log-probabilities of score_token[] after the prompt */
-    FT_REQUEST_RANK, /* RESULT: [1] relevance 0 .. 1: by the model's classification head, or without one
-                          p(a) / (p(a) + p(b)) of score_token[0 .. 1] (say "yes", "no") after the prompt */
-    FT_REQUEST_PROMPT, /* RESULT: [n_prompt] log-probability of each prompt token after those before
-                          it; 0 for the first (perplexity, echo) */
+    /* RESULT: [d_model] */
+    FT_REQUEST_EMBED,
+    /* RESULT: [n_score] log-probabilities of score_token[] after the prompt */
+    FT_REQUEST_SCORE,
+    /* RESULT: [1] relevance 0 .. 1: by the model's classification head, or without one
+     * p(a) / (p(a) + p(b)) of score_token[0 .. 1] (say "yes", "no") after the prompt */
+    FT_REQUEST_RANK,
+    /* RESULT: [n_prompt] log-probability of each prompt token after those before it; 0 for the
+     * first (perplexity, echo) */
+    FT_REQUEST_PROMPT,
 };
 
 struct ft_event;

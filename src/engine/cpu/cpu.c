@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "engine/cpu/cpu_dev.h"
+#include "engine/cpu/steps.h"
 
 /* Above this, memory comes from the kernel page by page and goes back at once. */
 #define PAGES_MIN ((size_t)256 << 10)
@@ -127,6 +128,7 @@ static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, st
     if (rc == 0) {
         int n = cfg->n_threads != 0 ? cfg->n_threads : cores_allowed();
         c->n_threads = FT_MIN(n, FT_CPU_THREADS_MAX);
+        c->steps = ft_cpu_steps_of(c->isa);
         rc = ft_pool_open(c->n_threads, &c->pool, err);
     }
     if (rc != 0) {
@@ -154,4 +156,19 @@ const struct ft_dev_ops ft_dev_cpu_ops = {
     .mem_free = cpu_mem_free,
     .upload = cpu_upload,
     .host_view = cpu_host_view,
+    .kv_open = ft_cpu_kv_open,
+    .kv_close = ft_cpu_kv_close,
+    .kv_block_bytes = ft_cpu_kv_block_bytes,
+    .kv_read = ft_cpu_kv_read,
+    .kv_write = ft_cpu_kv_write,
+    .kv_copy = ft_cpu_kv_copy,
+    .kv_release = ft_cpu_kv_release,
+    .gather = ft_cpu_gather,
+    .rmsnorm = ft_cpu_rmsnorm,
+    .rope_table = ft_cpu_rope_table,
+    .heads = ft_cpu_heads,
+    .kv_store = ft_cpu_kv_store,
+    .attend = ft_cpu_attend,
+    .swiglu = ft_cpu_swiglu,
+    .route = ft_cpu_route,
 };

@@ -38,7 +38,8 @@ struct ft_cpu_scratch {
     size_t bytes;
 };
 
-struct ft_cpu_mm; /* mm.h */
+struct ft_cpu_mm;    /* mm.h */
+struct ft_cpu_steps; /* steps.h */
 
 struct ft_cpu {
     struct ft_dev base;
@@ -46,6 +47,7 @@ struct ft_cpu {
     int n_threads;
     struct ft_pool *pool;
     const struct ft_cpu_mm *mm;
+    const struct ft_cpu_steps *steps;
     struct ft_cpu_scratch scratch[FT_CPU_SCRATCH_COUNT];
     char describe[96];
 };

@@ -18,17 +18,17 @@ enum ft_dialect {
     FT_DIALECT_HERMES,
     FT_DIALECT_QWEN_XML,
     FT_DIALECT_LLAMA3,
-    FT_DIALECT_DEEPSEEK_V3,  /* V3, R1: fenced json */
+    FT_DIALECT_DEEPSEEK_V3, /* V3, R1: fenced json */
     FT_DIALECT_DEEPSEEK_V31,
     FT_DIALECT_DEEPSEEK_V32, /* DSML invoke blocks */
 };
 enum ft_dialect ft_dialect_detect(const char *template_text, size_t n);
 
 enum ft_part_kind {
-    FT_PART_CONTENT,   /* text */
-    FT_PART_REASONING, /* text */
-    FT_PART_CALL_BEGIN,/* name set; call_index counts from 0 */
-    FT_PART_CALL_ARGS, /* text: the next piece of the arguments' JSON text */
+    FT_PART_CONTENT,    /* text */
+    FT_PART_REASONING,  /* text */
+    FT_PART_CALL_BEGIN, /* name set; call_index counts from 0 */
+    FT_PART_CALL_ARGS,  /* text: the next piece of the arguments' JSON text */
     FT_PART_CALL_END,
 };
 struct ft_part {
@@ -41,8 +41,8 @@ typedef void ft_part_fn(void *ctx, const struct ft_part *part);
 
 struct ft_chat_parser;
 /* rendered_prompt_tail: the end of the rendered prompt, so that a prompt that already opened
- * <think> starts in reasoning. tools: the request's tools or NULL (then nothing is taken for a call).
- * schema of the tools tells XML dialects which arguments are strings. */
+ * <think> starts in reasoning. tools: the request's tools or NULL (then nothing is taken for a
+ * call). schema of the tools tells XML dialects which arguments are strings. */
 int ft_chat_parser_open(enum ft_dialect d, json_t *tools, const char *rendered_prompt_tail,
                         size_t n, ft_part_fn *fn, void *ctx, struct ft_chat_parser **ret,
                         struct ft_err *err);

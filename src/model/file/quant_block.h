@@ -44,8 +44,8 @@ struct FT_PACKED ft_block_q8_0 {
     int8_t qs[32];
 };
 
-/* 16 sub-blocks of 16: y = d * (scales & 15) * q - dmin * (scales >> 4). Weight 128 h + 32 s + l has
- * its two bits at 2 s of qs[32 h + l]. */
+/* 16 sub-blocks of 16: y = d * (scales & 15) * q - dmin * (scales >> 4). Weight 128 h + 32 s + l
+ * has its two bits at 2 s of qs[32 h + l]. */
 struct FT_PACKED ft_block_q2_k {
     uint8_t scales[16];
     uint8_t qs[64];
@@ -77,9 +77,9 @@ struct FT_PACKED ft_block_q5_k {
     uint8_t qs[128];
 };
 
-/* 16 sub-blocks of 16: y = d * scale * (q - 32). In each half h of 128: weights l, 32 + l are the low
- * nibbles of ql[64 h + l], ql[64 h + 32 + l]; 64 + l, 96 + l the high ones; the two upper bits of
- * weight 32 s + l at 2 s of qh[32 h + l]. */
+/* 16 sub-blocks of 16: y = d * scale * (q - 32). In each half h of 128: weights l, 32 + l are
+ * the low nibbles of ql[64 h + l], ql[64 h + 32 + l]; 64 + l, 96 + l the high ones; the two
+ * upper bits of weight 32 s + l at 2 s of qh[32 h + l]. */
 struct FT_PACKED ft_block_q6_k {
     uint8_t ql[128];
     uint8_t qh[64];
@@ -93,8 +93,8 @@ struct FT_PACKED ft_block_iq4_nl {
     uint8_t qs[16];
 };
 
-/* 8 sub-blocks of 32: y = d * (scale - 32) * ft_iq4_values[q]; the scale's low nibble in scales_l, its
- * upper two bits at 2 i of scales_h; qs[16 i + ...] as Q4_0. */
+/* 8 sub-blocks of 32: y = d * (scale - 32) * ft_iq4_values[q]; the scale's low nibble in
+ * scales_l, its upper two bits at 2 i of scales_h; qs[16 i + ...] as Q4_0. */
 struct FT_PACKED ft_block_iq4_xs {
     uint16_t d;
     uint16_t scales_h;
@@ -102,7 +102,8 @@ struct FT_PACKED ft_block_iq4_xs {
     uint8_t qs[128];
 };
 
-/* y = 2^(e - 127) * (E2M1 value of q), kept as ft_mxfp4_values (twice the value) and half the scale */
+/* y = 2^(e - 127) * (E2M1 value of q), kept as ft_mxfp4_values (twice the value) and half the
+ * scale */
 struct FT_PACKED ft_block_mxfp4 {
     uint8_t e;
     uint8_t qs[16];

@@ -1,7 +1,7 @@
 /* Least-squares searches for the scale (and offset) of a few weights that share one.
  *
- * Shared by the quantisers. All minimise the plain squared error: without measured activations every
- * weight counts the same. Vectors of n weights, n a multiple of 4. */
+ * Shared by the quantisers. All minimise the plain squared error: without measured activations
+ * every weight counts the same. Vectors of n weights, n a multiple of 4. */
 #ifndef FT_MODEL_QUANT_FIT_H
 #define FT_MODEL_QUANT_FIT_H
 
@@ -10,8 +10,8 @@
 #include "base/half.h"
 
 /* The scale s that minimises sum (x - s q)^2 with q = clamp(round(x / s), lo, hi); lo < 0 < hi,
- * |lo| >= hi. s may be negative (the larger end of the range goes to the extreme weight); 0 if all x
- * are 0. */
+ * |lo| >= hi. s may be negative (the larger end of the range goes to the extreme weight); 0 if
+ * all x are 0. */
 float ft_fit_scale(const float *x, int n, int lo, int hi);
 
 /* x ~ scale * q - min with q in 0 .. hi. min_positive: min >= 0 is required. */

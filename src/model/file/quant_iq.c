@@ -125,7 +125,8 @@ void ft_iq4_nl_quantise(const float *x, void *y, int64_t n)
     }
 }
 
-/* Each sub-block's scale in -32 .. 31 of the super-block's, the better neighbour of the rounded one. */
+/* Each sub-block's scale in -32 .. 31 of the super-block's, the better neighbour of the rounded
+ * one. */
 void ft_iq4_xs_quantise(const float *x, void *y, int64_t n)
 {
     struct ft_block_iq4_xs *b = y;

@@ -1,9 +1,9 @@
 /* Writing the formats with super-blocks of 256 weights: Q2_K to Q6_K.
  *
- * Each sub-block's scale (and minimum) is searched alone (quant_fit.h); these are rounded to the few
- * bits that the format has for them, relative to the largest; then the integer scales are moved by
- * one where that lowers the error, and the super-block's own scales are solved for again by least
- * squares, as both roundings have shifted the optimum. */
+ * Each sub-block's scale (and minimum) is searched alone (quant_fit.h); these are rounded to the
+ * few bits that the format has for them, relative to the largest; then the integer scales are
+ * moved by one where that lowers the error, and the super-block's own scales are solved for
+ * again by least squares, as both roundings have shifted the optimum. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -78,7 +78,8 @@ static void levels_set(const struct super_format *f, struct super_block *s, cons
                         f->lo, f->hi, s->q + sub * n);
 }
 
-/* d and dmin for the levels as they are: minimises sum (x - d a + dmin b)^2, a = scale q, b = min. */
+/* d and dmin for the levels as they are: minimises sum (x - d a + dmin b)^2, a = scale q, b =
+ * min. */
 static void scales_solve(const struct super_format *f, struct super_block *s, const float *x)
 {
     double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;

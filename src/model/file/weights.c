@@ -98,7 +98,8 @@ int ft_weights_open(const char *path, struct ft_weights **ret_w, struct ft_err *
         return ft_err_set(err, FT_ENOMEM, "open %s: no memory", path);
     }
     w->path = copy;
-    /* The readers bound what they ask for by the bytes of their files; no second bound is needed. */
+    /* The readers bound what they ask for by the bytes of their files; no second bound is
+     * needed. */
     ft_arena_init(&w->arena, SIZE_MAX);
     w->source = S_ISDIR(st.st_mode) ? FT_SOURCE_HF : FT_SOURCE_GGUF;
     int rc = w->source == FT_SOURCE_HF ? ft_hf_open(w, err) : ft_gguf_open(w, err);

@@ -51,9 +51,9 @@ enum ft_source { FT_SOURCE_GGUF, FT_SOURCE_HF };
 enum ft_source ft_weights_source(const struct ft_weights *w);
 const char *ft_weights_path(const struct ft_weights *w);
 
-/* Metadata under GGUF keys. The getters convert between number types where the value is exact and
- * return false, leaving *ret alone, when the key is absent or of another kind. Strings may hold any bytes and are
- * not NUL-terminated; all memory belongs to `w`. */
+/* Metadata under GGUF keys. The getters convert between number types where the value is exact
+ * and return false, leaving *ret alone, when the key is absent or of another kind. Strings may
+ * hold any bytes and are not NUL-terminated; all memory belongs to `w`. */
 struct ft_slice {
     const char *p;
     size_t n;

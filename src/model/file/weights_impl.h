@@ -1,7 +1,7 @@
 /* What the readers (gguf.c, hf.c) fill and weights.c and meta.c read. Not for other modules.
  *
- * Metadata values are kept as GGUF's own bytes, in the mapping or (hf.c) in the arena, so one set of
- * getters serves every source. */
+ * Metadata values are kept as GGUF's own bytes, in the mapping or (hf.c) in the arena, so one
+ * set of getters serves every source. */
 #ifndef FT_MODEL_WEIGHTS_IMPL_H
 #define FT_MODEL_WEIGHTS_IMPL_H
 

@@ -23,17 +23,17 @@ void ft_tokenizer_close(struct ft_tokenizer *t);
 
 int ft_tokenizer_size(const struct ft_tokenizer *t); /* ids are 0 .. size-1 */
 
-#define FT_TOK_SPECIAL 1u  /* parse special and added tokens out of the text */
-#define FT_TOK_BOS     2u  /* add the beginning-of-sequence token if the model wants one */
-#define FT_TOK_EOS     4u  /* add the end-of-sequence token if the model wants one */
+#define FT_TOK_SPECIAL 1u /* parse special and added tokens out of the text */
+#define FT_TOK_BOS     2u /* add the beginning-of-sequence token if the model wants one */
+#define FT_TOK_EOS     4u /* add the end-of-sequence token if the model wants one */
 
 /* Encodes n bytes (any bytes, valid UTF-8 or not). Appends to *ids, a malloc'ed array that grows;
  * *n_ids counts. The caller frees it. */
 int ft_tokenizer_encode(const struct ft_tokenizer *t, const char *text, size_t n, unsigned flags,
                         int32_t **ids, size_t *n_ids, struct ft_err *err);
 
-/* The exact bytes token `id` stands for (never NULL; n = 0 for unknown ids). Control tokens give their
- * text ("<|im_end|>"). SentencePiece's leading-space mark is a space here. */
+/* The exact bytes token `id` stands for (never NULL; n = 0 for unknown ids). Control tokens give
+ * their text ("<|im_end|>"). SentencePiece's leading-space mark is a space here. */
 const char *ft_tokenizer_bytes(const struct ft_tokenizer *t, int32_t id, size_t *ret_n);
 bool ft_tokenizer_is_control(const struct ft_tokenizer *t, int32_t id); /* hidden in answers */
 bool ft_tokenizer_is_eog(const struct ft_tokenizer *t, int32_t id);     /* ends a generation */

@@ -1,4 +1,5 @@
 /* Mailbox: order, bounds, waiting, closing, and many producers at once. */
+/* labels: threads */
 #include "testing.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
 /* Thread pool: every chunk exactly once, in any number of regions, whoever is late. */
+/* labels: threads */
 #include "testing.h"
 
 #include <pthread.h>
@@ -65,8 +66,8 @@ static void check_step(void *ctx, int chunk, int worker)
     s->last[chunk] = s->region;
 }
 
-/* A late worker that ran a chunk of a past region, or with a past context, would break the count. The
- * context is a new object each time, and the number of chunks changes. */
+/* A late worker that ran a chunk of a past region, or with a past context, would break the
+ * count. The context is a new object each time, and the number of chunks changes. */
 static void test_many_regions_follow_each_other(void **state)
 {
     (void)state;
@@ -147,8 +148,8 @@ static void long_chunk(void *ctx, int chunk, int worker)
     usleep(worker == 0 ? 4000 : 6000);
 }
 
-/* Waiting for a chunk about as long as our own is no sign of a lost core. A loaded machine may really
- * take the core away meanwhile, so one quiet attempt of many is enough; a pool that takes
+/* Waiting for a chunk about as long as our own is no sign of a lost core. A loaded machine may
+ * really take the core away meanwhile, so one quiet attempt of many is enough; a pool that takes
  * long chunks for late ones fails them all. */
 static void test_long_chunks_do_not_shrink_it(void **state)
 {

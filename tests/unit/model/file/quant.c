@@ -105,8 +105,8 @@ static void blocks_of_256_by_hand(void **state)
     check(FT_IQ4_XS, &xs, 160 + 17, 0.5f * (50 - 32) * 113);
 }
 
-/* Squared errors over the tensors of a file stored as `type`, against its F32 twin: the file's own, and
- * what our quantiser makes of the twin. */
+/* Squared errors over the tensors of a file stored as `type`, against its F32 twin: the file's
+ * own, and what our quantiser makes of the twin. */
 struct errors {
     double file, ours, power;
 };

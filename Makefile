@@ -1,0 +1,71 @@
+# The front door; the build itself is CMake's (CMakePresets.json). `make help` lists what there is.
+JOBS         ?= $(shell nproc)
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 60
+BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
+
+# configure PRESET FOLDER: quiet unless it fails
+configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
+# gcc's thread sanitizer wants the classic memory layout; where setarch is not allowed, try without
+no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+sources = $(shell find src tests -name '*.[ch]' -not -path '*/corpus/*')
+
+.NOTPARALLEL:
+.PHONY: all test test-release test-sanitizers check format-check bench fuzz install format clean help setup setup-all
+
+all: setup ## the program, build/feitian
+	@$(call configure,release,build)
+	@cmake --build build -j $(JOBS)
+
+setup:
+	@scripts/setup
+
+setup-all:
+	@scripts/setup all
+
+test: test-release test-sanitizers ## all tests, then again under sanitizers
+	@echo "make test: all passed"
+
+test-release: all
+	@ctest --preset release -j $(JOBS)
+
+test-sanitizers: setup
+	@$(call configure,dev,build-dev)
+	@cmake --build build-dev -j $(JOBS)
+	@ctest --preset dev -j $(JOBS)
+	@$(call configure,tsan,build-tsan)
+	@cmake --build build-tsan -j $(JOBS)
+	@$(no_aslr) ctest --preset tsan -j $(JOBS)
+
+check: setup-all format-check all test-sanitizers ## format, tidy, layers, static analysis, sanitizers
+	@tools/tidy.py
+	@tools/layers.py
+	@cppcheck --quiet -j $(JOBS) --std=c11 --enable=warning,portability --inline-suppr \
+	    --suppressions-list=tools/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -D__x86_64__ \
+	    --cppcheck-build-dir=build --library=posix,gnu -Isrc src
+	@echo "make check: all passed"
+
+format-check: setup-all
+	@clang-format --dry-run -Werror $(sources)
+
+format: setup-all ## clang-format over all sources
+	@clang-format -i $(sources)
+
+bench: all ## benchmarks: the parts, then the program (BENCH_MODEL="...")
+	@cmake --build build -j $(JOBS) --target benchmarks
+	@set -e; for b in build/bench/bench_*; do echo "== $${b##*/}"; $$b; done
+	@echo "== feitian bench $(BENCH_MODEL)"; build/feitian bench $(BENCH_MODEL)
+
+fuzz: setup-all ## each fuzz target for FUZZ_SECONDS (60)
+	@$(call configure,fuzz,build-fuzz)
+	@cmake --build build-fuzz -j $(JOBS)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz build-fuzz
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
+
+clean: ## remove everything built
+	rm -rf build build-dev build-tsan build-fuzz
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

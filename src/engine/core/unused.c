@@ -1,1 +1,0 @@
-/* placeholder so that the library exists until the module lands */ typedef int ft_unused_core;

@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""Holds the sources to the house style where a machine can: sizes, lines, includes, names.
+
+usage: tidy.py [ROOT]
+
+Checks src/, tests/, tools/, scripts/ and cmake/. Prints "file:line: what is wrong" for each finding
+and exits 1 if there is any. Layout is clang-format's; what may include what is layers.py's.
+
+A function longer than FUNC_LINES_MAX is allowed where the line above it ends a comment with
+"long: <reason>": one kernel, or a switch that is a table.
+"""
+import os
+import re
+import sys
+
+LINE_MAX = 100
+C_LINES_MAX = 900
+H_LINES_SOFT = 200
+H_LINES_MAX = 260
+FUNC_LINES_MAX = 100
+
+FOLDERS = ("src", "tests", "tools", "scripts", "cmake")
+SKIPPED = ("corpus", "vectors", "__pycache__")  # data, not sources
+KEYWORDS = {"if", "for", "while", "switch", "return", "sizeof", "do", "else", "case", "_Alignas",
+            "_Static_assert", "__attribute__", "__asm__", "defined"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+SIGNATURE_NAME = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+
+
+class Report:
+    def __init__(self):
+        self.errors = []
+        self.notes = []
+
+    def error(self, path, line, text):
+        self.errors.append(f"{path}:{line}: {text}")
+
+    def note(self, path, line, text):
+        self.notes.append(f"{path}:{line}: note: {text}")
+
+
+def check_lines(path, lines, report):
+    code = path.endswith((".c", ".h", ".py"))
+    for number, line in enumerate(lines, 1):
+        if "\t" in line and not path.endswith("Makefile"):
+            report.error(path, number, "tab")
+        if line != line.rstrip():
+            report.error(path, number, "space at the end of the line")
+        if code and len(line) > LINE_MAX and "://" not in line:
+            report.error(path, number, f"{len(line)} columns; at most {LINE_MAX}")
+        # the marker words are split here so that this file passes its own check
+        if re.search(r"\b(TO" r"DO|FIX" r"ME)\b", line):
+            report.error(path, number, "unfinished work is an issue, not a comment")
+
+
+def check_size(path, lines, report):
+    if path.endswith(".c") and len(lines) > C_LINES_MAX:
+        report.error(path, len(lines), f"{len(lines)} lines; at most {C_LINES_MAX}: split by topic")
+    if path.endswith(".h") and len(lines) > H_LINES_MAX:
+        report.error(path, len(lines), f"{len(lines)} lines; at most {H_LINES_MAX}")
+    elif path.endswith(".h") and len(lines) > H_LINES_SOFT:
+        report.note(path, len(lines), f"{len(lines)} lines; better under {H_LINES_SOFT}")
+
+
+def check_opening(path, lines, report):
+    if not lines or not lines[0].startswith("/*"):
+        report.error(path, 1, "opens without a comment that says what the file owns")
+
+
+def functions(lines):
+    """Yields (first line, last line, name), 1-based, of each function: `{` and `}` in column 0."""
+    begin = None
+    for i, line in enumerate(lines):
+        if line == "{" and begin is None:
+            begin = i
+            while begin > 0 and not re.match(r"^(\}|\s*$|#|.*\*/$|.*;$)", lines[begin - 1]):
+                begin -= 1
+        elif line == "}" and begin is not None:
+            name = SIGNATURE_NAME.search(" ".join(lines[begin:i]))
+            yield begin + 1, i + 1, name.group(1) if name else "?"
+            begin = None
+
+
+def check_functions(path, lines, report):
+    for first, last, name in functions(lines):
+        length = last - first + 1
+        if length <= FUNC_LINES_MAX:
+            continue
+        above = lines[first - 2] if first >= 2 else ""
+        if not re.search(r"\blong: \S.*\*/$", above):
+            report.error(path, first, f"{name}: {length} lines; at most {FUNC_LINES_MAX}, or say "
+                                      "why above it: /* long: reason */")
+
+
+def own_header(root, path):
+    """The header whose promise a .c of src/ keeps, by its name; None if there is none."""
+    header = os.path.splitext(path)[0] + ".h"
+    exists = path != header and os.path.exists(os.path.join(root, header))
+    return header[len("src/"):] if exists and path.startswith("src/") else None
+
+
+def include_exists(root, path, name):
+    places = ["src", "tests"] if path.startswith("tests/") else ["src"]
+    if path.startswith("tests/"):
+        places.append(os.path.dirname(path))
+    return any(os.path.exists(os.path.join(root, place, name)) for place in places)
+
+
+def check_includes(root, path, lines, report):
+    found = [(n, m.group(1), m.group(2)) for n, line in enumerate(lines, 1)
+             if (m := INCLUDE.match(line))]
+    if not found:
+        return
+    seen = set()
+    for number, kind, name in found:
+        if (kind, name) in seen:
+            report.error(path, number, f"{name} is included twice")
+        seen.add((kind, name))
+        if kind == '"' and (".." in name.split("/") or not include_exists(root, path, name)):
+            report.error(path, number, f'"{name}": write the path from src/ ("base/err.h")')
+    own = own_header(root, path)
+    # First the module's own headers, which so prove that they stand alone; then the system's, then
+    # the project's.
+    module = os.path.dirname(path)[len("src/"):]
+    while found and path.endswith(".c") and found[0][1] == '"' \
+            and (os.path.dirname(found[0][2]) == module or path.startswith("tests/")):
+        own = None if found[0][2] == own else own
+        found.pop(0)
+    if own is not None and any(name == own for _, _, name in found):
+        report.error(path, found[0][0], f'the file\'s own header "{own}" comes first')
+    rest = found
+    project_seen = False
+    before = None
+    for number, kind, name in rest:
+        project_seen |= kind == '"'
+        if kind == "<" and project_seen and path.startswith("src/"):
+            report.error(path, number, f"<{name}> comes before the project's own headers")
+        if before is not None and before[:2] == (number - 1, kind) and before[2] > name:
+            report.error(path, number, f"{name} comes before {before[2]} (alphabetical)")
+        before = (number, kind, name)
+
+
+def declared_functions(lines):
+    """Yields (line, name) of the functions a header declares or defines inline."""
+    depth = 0
+    in_comment = False
+    for number, line in enumerate(lines, 1):
+        text = re.sub(r"/\*.*?\*/", "", line)
+        if in_comment:
+            if "*/" not in text:
+                continue
+            text = text.split("*/", 1)[1]
+            in_comment = False
+        if "/*" in text:
+            text = text.split("/*", 1)[0]
+            in_comment = True
+        if depth == 0 and re.match(r"^(?!typedef|extern \")[A-Za-z_]", text):
+            name = SIGNATURE_NAME.search(text)
+            if name and name.group(1) not in KEYWORDS and "=" not in text[:name.start()] \
+                    and not re.match(r"^[A-Z][A-Z0-9_]*$", name.group(1)) \
+                    and re.search(r"[\w*]\s+\**$", text[:name.start()] + " "):
+                yield number, name.group(1)
+        if not text.lstrip().startswith("#"):
+            depth += text.count("{") - text.count("}")
+
+
+def check_header(path, lines, guards, report):
+    guard = None
+    for number, line in enumerate(lines, 1):
+        m = re.match(r"^#ifndef\s+(\w+)$", line)
+        if m:
+            guard = (number, m.group(1))
+            break
+    if guard is None or not re.match(r"^FT_\w+_H$", guard[1]) \
+            or lines[guard[0]:guard[0] + 1] != [f"#define {guard[1]}"]:
+        report.error(path, guard[0] if guard else 1,
+                     "header guard: #ifndef FT_..._H, then its #define")
+    elif guard[1] in guards:
+        report.error(path, guard[0], f"header guard {guard[1]} is {guards[guard[1]]}'s")
+    else:
+        guards[guard[1]] = path
+    for number, name in declared_functions(lines):
+        if not name.startswith("ft_"):
+            report.error(path, number, f"{name}: names in headers begin with ft_")
+
+
+def sources(root):
+    for folder in FOLDERS:
+        for at, dirs, files in os.walk(os.path.join(root, folder)):
+            dirs[:] = sorted(d for d in dirs if d not in SKIPPED)
+            for name in sorted(files):
+                yield os.path.relpath(os.path.join(at, name), root)
+
+
+def check_tree(root):
+    report = Report()
+    guards = {}
+    for path in sources(root):
+        if not path.endswith((".c", ".h", ".py", ".txt", ".cmake", ".sh")):
+            continue
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            text = file.read()
+        lines = text.split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        elif text:
+            report.error(path, len(lines), "no newline at the end of the file")
+        check_lines(path, lines, report)
+        if not path.endswith((".c", ".h")):
+            continue
+        check_size(path, lines, report)
+        check_opening(path, lines, report)
+        check_functions(path, lines, report)
+        check_includes(root, path, lines, report)
+        if path.endswith(".h"):
+            check_header(path, lines, guards, report)
+    return report
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__)))
+    report = check_tree(root)
+    for line in report.errors + report.notes:
+        print(line)
+    print(f"tidy: {len(report.errors)} errors, {len(report.notes)} notes")
+    return 1 if report.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
