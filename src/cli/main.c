@@ -15,6 +15,10 @@ static const struct ft_cmd commands[] = {
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},
+    {"detokenize", "MODEL [--no-special]",
+     "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize},
+    {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",
+     "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize},
     {"version", "", "print the version", ft_cmd_version},
 };
 

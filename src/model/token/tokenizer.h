@@ -23,12 +23,14 @@ void ft_tokenizer_close(struct ft_tokenizer *t);
 
 int ft_tokenizer_size(const struct ft_tokenizer *t); /* ids are 0 .. size-1 */
 
-#define FT_TOK_SPECIAL 1u /* parse special and added tokens out of the text */
+/* Control (special) tokens in the text become their ids: for rendered templates, never for text from
+ * outside. Added tokens that are ordinary text ("<tool_call>") always do, as everywhere else. */
+#define FT_TOK_SPECIAL 1u
 #define FT_TOK_BOS     2u /* add the beginning-of-sequence token if the model wants one */
 #define FT_TOK_EOS     4u /* add the end-of-sequence token if the model wants one */
 
-/* Encodes n bytes (any bytes, valid UTF-8 or not). Appends to *ids, a malloc'ed array that grows;
- * *n_ids counts. The caller frees it. */
+/* Encodes n bytes (any bytes, valid UTF-8 or not; at most 1 GiB). Appends to *ids, a malloc'ed array
+ * that grows (NULL at first); *n_ids counts. The caller frees it. */
 int ft_tokenizer_encode(const struct ft_tokenizer *t, const char *text, size_t n, unsigned flags,
                         int32_t **ids, size_t *n_ids, struct ft_err *err);
 
@@ -53,7 +55,8 @@ struct ft_detok {
     const struct ft_tokenizer *t;
     unsigned char held[4];
     int n_held;
-    bool first, skip_control;
+    bool first; /* at the beginning of a text: set it to false to continue one */
+    bool skip_control, after_mark;
 };
 void ft_detok_init(struct ft_detok *d, const struct ft_tokenizer *t, bool skip_control);
 int ft_detok_push(struct ft_detok *d, int32_t id, struct ft_buf *out);

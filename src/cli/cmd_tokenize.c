@@ -1,0 +1,220 @@
+/* `feitian tokenize` and `feitian detokenize`: standard input to ids and back, exactly. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/token/tokenizer.h"
+
+#define INPUT_BYTES_MAX ((size_t)1 << 30)
+
+struct options {
+    const char *model;
+    unsigned flags;
+    bool pieces;
+};
+
+static int args_parse(int argc, char **argv, struct options *o)
+{
+    *o = (struct options){0};
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        if (strcmp(a, "--special") == 0)
+            o->flags |= FT_TOK_SPECIAL;
+        else if (strcmp(a, "--no-special") == 0)
+            o->flags &= ~FT_TOK_SPECIAL;
+        else if (strcmp(a, "--bos") == 0)
+            o->flags |= FT_TOK_BOS;
+        else if (strcmp(a, "--eos") == 0)
+            o->flags |= FT_TOK_EOS;
+        else if (strcmp(a, "--pieces") == 0)
+            o->pieces = true;
+        else if (strcmp(a, "--ids") == 0)
+            o->pieces = false;
+        else if (a[0] == '-' && a[1] != '\0')
+            return ft_cli_usage(argv[0], "no option '%s'", a);
+        else if (o->model != NULL)
+            return ft_cli_usage(argv[0], "one model at a time; '%s' is too many", a);
+        else
+            o->model = a;
+    }
+    return o->model == NULL ? ft_cli_usage(argv[0], "no model given") : 0;
+}
+
+static int model_open(const char *path, struct ft_weights **ret_w, struct ft_tokenizer **ret_t,
+                      struct ft_err *err)
+{
+    int rc = ft_weights_open(path, ret_w, err);
+    if (rc == 0)
+        rc = ft_tokenizer_open(*ret_w, ret_t, err);
+    return rc;
+}
+
+static int output_flush(struct ft_err *err)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return 0;
+    return ft_err_sys(err, "standard output");
+}
+
+static void ids_print(const int32_t *ids, size_t n)
+{
+    putchar('[');
+    for (size_t i = 0; i < n; i++)
+        printf(i == 0 ? "%d" : ",%d", ids[i]);
+    puts("]");
+}
+
+/* id, tab, the bytes with everything unprintable escaped; one token a line. */
+static void pieces_print(const struct ft_tokenizer *t, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        const char *p = ft_tokenizer_bytes(t, ids[i], &len);
+        printf("%d\t\"", ids[i]);
+        for (size_t k = 0; k < len; k++) {
+            unsigned char c = (unsigned char)p[k];
+            if (c == '\n')
+                fputs("\\n", stdout);
+            else if (c == '"' || c == '\\')
+                printf("\\%c", c);
+            else if (c < 0x20 || c == 0x7f)
+                printf("\\x%02x", c);
+            else
+                putchar(c);
+        }
+        puts("\"");
+    }
+}
+
+int ft_cmd_tokenize(int argc, char **argv)
+{
+    struct options o;
+    struct ft_err err = {0};
+    struct ft_weights *w = NULL;
+    struct ft_tokenizer *t = NULL;
+    char *text = NULL;
+    size_t text_n = 0, n = 0;
+    int32_t *ids = NULL;
+    int status = args_parse(argc, argv, &o);
+    if (status != 0)
+        return status;
+    int rc = model_open(o.model, &w, &t, &err);
+    if (rc == 0)
+        rc = ft_file_read("-", INPUT_BYTES_MAX, &text, &text_n, &err);
+    if (rc == 0)
+        rc = ft_tokenizer_encode(t, text, text_n, o.flags, &ids, &n, &err);
+    if (rc == 0) {
+        if (o.pieces)
+            pieces_print(t, ids, n);
+        else
+            ids_print(ids, n);
+        rc = output_flush(&err);
+    }
+    if (rc != 0)
+        status = ft_cli_fail(1, &err, "tokenize");
+    free(ids);
+    free(text);
+    ft_tokenizer_close(t);
+    ft_weights_close(w);
+    return status;
+}
+
+/* Numbers between commas and spaces, with or without brackets around them all. */
+static int ids_parse(const char *p, size_t n, int32_t **ret_ids, size_t *ret_n, struct ft_err *err)
+{
+    static const char blank[] = " \t\r\n";
+    size_t count = 0, cap = 0;
+    int32_t *ids = NULL;
+    int rc = 0;
+    const char *end = p + n;
+    while (end > p && memchr(blank, end[-1], 4) != NULL)
+        end--;
+    while (p < end && memchr(blank, *p, 4) != NULL)
+        p++;
+    if (p < end && *p == '[') {
+        if (end[-1] != ']' || end - p < 2)
+            return ft_err_set(err, FT_EINVAL, "standard input: '[' without ']'");
+        p++;
+        end--;
+    }
+    while (rc == 0) {
+        while (p < end && (memchr(blank, *p, 4) != NULL || *p == ','))
+            p++;
+        if (p == end)
+            break;
+        char *stop;
+        errno = 0;
+        long v = *p >= '0' && *p <= '9' ? strtol(p, &stop, 10) : -1;
+        if (v < 0 || v > INT32_MAX || errno != 0 ||
+            (stop < end && *stop != ',' && memchr(blank, *stop, 4) == NULL)) {
+            rc = ft_err_set(err, FT_EINVAL, "standard input: '%.*s' is not a token id",
+                            (int)FT_MIN((size_t)(end - p), strcspn(p, ", \t\r\n]")), p);
+            break;
+        }
+        if (count == cap) {
+            cap = cap == 0 ? 1024 : cap * 2;
+            int32_t *q = realloc(ids, cap * sizeof *q);
+            if (q == NULL) {
+                rc = ft_err_set(err, FT_ENOMEM, "out of memory");
+                break;
+            }
+            ids = q;
+        }
+        ids[count++] = (int32_t)v;
+        p = stop;
+    }
+    if (rc != 0) {
+        free(ids);
+        return rc;
+    }
+    *ret_ids = ids;
+    *ret_n = count;
+    return 0;
+}
+
+int ft_cmd_detokenize(int argc, char **argv)
+{
+    struct ft_err err = {0};
+    struct ft_weights *w = NULL;
+    struct ft_tokenizer *t = NULL;
+    char *text = NULL;
+    size_t text_n = 0, n = 0;
+    int32_t *ids = NULL;
+    bool skip_control = false;
+    const char *model = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--no-special") == 0)
+            skip_control = true;
+        else if (argv[i][0] == '-' && argv[i][1] != '\0')
+            return ft_cli_usage(argv[0], "no option '%s'", argv[i]);
+        else if (model != NULL)
+            return ft_cli_usage(argv[0], "one model at a time; '%s' is too many", argv[i]);
+        else
+            model = argv[i];
+    }
+    if (model == NULL)
+        return ft_cli_usage(argv[0], "no model given");
+    struct ft_buf out;
+    ft_buf_init(&out, INPUT_BYTES_MAX * 4);
+    int rc = model_open(model, &w, &t, &err);
+    if (rc == 0)
+        rc = ft_file_read("-", INPUT_BYTES_MAX, &text, &text_n, &err);
+    if (rc == 0)
+        rc = ids_parse(text, text_n, &ids, &n, &err);
+    if (rc == 0)
+        rc = ft_tokenizer_decode(t, ids, n, skip_control, &out, &err);
+    if (rc == 0) {
+        fwrite(out.data, 1, out.len, stdout);
+        rc = output_flush(&err);
+    }
+    ft_buf_fini(&out);
+    free(ids);
+    free(text);
+    ft_tokenizer_close(t);
+    ft_weights_close(w);
+    return rc == 0 ? 0 : ft_cli_fail(1, &err, "detokenize");
+}
