@@ -158,6 +158,21 @@ static int open_common(struct ft_model *m, struct ft_err *err)
     return ft_model_vector(m, hp->d_model, &m->output_norm, err, "output_norm.weight");
 }
 
+/* Before the hyperparameters are read: their keys begin with the architecture's name. */
+static int find_arch(struct ft_model *m, struct ft_err *err)
+{
+    struct ft_slice s;
+    char name[sizeof m->hp.arch];
+    if (!ft_meta_str(m->file, "general.architecture", &s))
+        return ft_err_set(err, FT_ECORRUPT, "key general.architecture: missing");
+    snprintf(name, sizeof name, "%.*s", (int)FT_MIN(s.n, sizeof name), s.p);
+    m->arch = ft_arch_find(name);
+    if (m->arch == NULL)
+        return ft_err_set(err, FT_EUNSUPPORTED, "general.architecture: '%s' is not supported",
+                          name);
+    return 0;
+}
+
 static int open_scratch(struct ft_model *m, struct ft_err *err)
 {
     size_t rows = (size_t)m->max_rows;
@@ -183,10 +198,9 @@ int ft_model_open(struct ft_dev *dev, const struct ft_weights *file,
     if (m->max_rows < 1 || m->max_rows > ROWS_MAX)
         rc = ft_err_set(err, FT_EINVAL, "max_rows must be 1 to %d", ROWS_MAX);
     if (rc == 0)
+        rc = find_arch(m, err);
+    if (rc == 0)
         rc = ft_hparams_read(file, &m->hp, err);
-    if (rc == 0 && (m->arch = ft_arch_find(m->hp.arch)) == NULL)
-        rc = ft_err_set(err, FT_EUNSUPPORTED, "general.architecture: '%s' is not supported",
-                        m->hp.arch);
     if (rc == 0) {
         m->kv_layer = ft_arena_array(&m->arena, (size_t)m->hp.n_layer, sizeof *m->kv_layer);
         m->kv_shape = (struct ft_kv_shape){m->hp.n_layer, cfg->kv_type, m->kv_layer};
