@@ -1,5 +1,5 @@
-/* feitian convert: a model as one GGUF file, quantised if asked; or random weights in the shape of a
- * known model. */
+/* feitian convert: a model as one GGUF file, quantised if asked; or random weights in the shape of
+ * a known model. */
 #include "cli/cli.h"
 
 #include <getopt.h>

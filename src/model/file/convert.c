@@ -70,7 +70,8 @@ static void fetch(const struct ft_tensor *t, int64_t at, int64_t n, float *y)
     }
 }
 
-/* Row r of the neighbours' order, in the halves' order: dimension 2 i + s of a head was i + s d / 2. */
+/* Row r of the neighbours' order, in the halves' order: dimension 2 i + s of a head was i + s d /
+ * 2. */
 static int64_t halves_row(int64_t r, int64_t d)
 {
     int64_t in_head = r % d;
@@ -85,8 +86,9 @@ static void fetch_permuted(const struct output *o, int64_t at, int64_t n, float 
         fetch(o->t, halves_row(at / k + i, rows / o->n_head) * k, k, y + i * k);
 }
 
-/* kv_b is [n_head * (d_nope + d_v)] rows of `lora`. k_b's rows are (head, lora) pairs of d_nope weights,
- * columns of the head's first rows; the whole tensor is transposed at once (34 MB in DeepSeek V3). */
+/* kv_b is [n_head * (d_nope + d_v)] rows of `lora`. k_b's rows are (head, lora) pairs of d_nope
+ * weights, columns of the head's first rows; the whole tensor is transposed at once (34 MB in
+ * DeepSeek V3). */
 static float *k_b_make(const struct output *o)
 {
     int64_t d_nope = o->dim[0], lora = o->dim[1], heads = o->dim[2];

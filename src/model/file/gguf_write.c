@@ -1,5 +1,5 @@
-/* GGUF writer: metadata and the tensor table are collected in two buffers; the first data call writes
- * them out, later ones only stream. The temporary file's name ends in ".partial-PID". */
+/* GGUF writer: metadata and the tensor table are collected in two buffers; the first data call
+ * writes them out, later ones only stream. The temporary file's name ends in ".partial-PID". */
 #include "model/file/gguf_write.h"
 
 #include <errno.h>

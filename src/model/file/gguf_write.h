@@ -1,8 +1,8 @@
 /* Writing GGUF version 3 files, tensor by tensor, with memory bounded by the metadata.
  *
- * Order of use: metadata and tensor declarations; then the tensors' bytes, in the order declared, in
- * pieces of any size; then commit. The file appears under its name only on commit (a temporary file
- * beside it, synced and renamed), so a reader never sees half a model. Not thread-safe. */
+ * Order of use: metadata and tensor declarations; then the tensors' bytes, in the order declared,
+ * in pieces of any size; then commit. The file appears under its name only on commit (a temporary
+ * file beside it, synced and renamed), so a reader never sees half a model. Not thread-safe. */
 #ifndef FT_MODEL_GGUF_WRITE_H
 #define FT_MODEL_GGUF_WRITE_H
 

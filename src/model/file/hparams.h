@@ -55,8 +55,8 @@ struct ft_hparams {
     int d_k_mla, d_v_mla; /* per-head sizes before absorption; d_k_mla includes n_rot */
 };
 
-/* What Llama 3.1 divides the frequency of rotary pair i by: 1 for short waves, `factor` for those longer
- * than the original context allows, a blend between. p->scaling is FT_ROPE_LLAMA3. */
+/* What Llama 3.1 divides the frequency of rotary pair i by: 1 for short waves, `factor` for those
+ * longer than the original context allows, a blend between. p->scaling is FT_ROPE_LLAMA3. */
 double ft_rope_llama3_factor(const struct ft_rope_params *p, int i);
 
 /* Bounds, so that hostile metadata cannot ask for absurd work. */

@@ -46,8 +46,8 @@ static bool is_matrix(const char *name, int n_dims)
            strstr(name, "ffn_gate_inp") == NULL && strncmp(name, "rope_", 5) != 0;
 }
 
-/* The layers whose attn_v and ffn_down are worth more bits: the first and last eighth and every third
- * between. */
+/* The layers whose attn_v and ffn_down are worth more bits: the first and last eighth and every
+ * third between. */
 static bool more_bits(int layer, int n_layer)
 {
     int eighth = n_layer / 8;

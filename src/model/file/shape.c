@@ -154,7 +154,8 @@ static struct plan_tensor *add(struct plan *p, enum fill fill, int64_t k, int64_
     return t;
 }
 
-/* What adds to the residual stream: smaller the deeper the model, so the stream stays of one size. */
+/* What adds to the residual stream: smaller the deeper the model, so the stream stays of one size.
+ */
 static void add_out(struct plan *p, int64_t k, int64_t m, int64_t e, int layer, const char *name)
 {
     add(p, FILL_GAUSS, k, m, e, layer, name)->deviation /= sqrt(2.0 * p->s->n_layer);

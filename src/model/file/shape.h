@@ -28,8 +28,8 @@ struct ft_shape {
 const struct ft_shape *ft_shape_by_name(const char *name);
 const char *ft_shape_names(void); /* separated by spaces */
 
-/* Writes the shape as a GGUF file of the given mixture ("Q4_0", "Q4_K_M"; see quant_mix.h). The same
- * name and type give the same bytes. */
+/* Writes the shape as a GGUF file of the given mixture ("Q4_0", "Q4_K_M"; see quant_mix.h). The
+ * same name and type give the same bytes. */
 int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
                    struct ft_err *err);
 

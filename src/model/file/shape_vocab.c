@@ -1,6 +1,7 @@
-/* A made-up byte-level BPE vocabulary of any size: the 256 bytes, merges that build every short run of
- * lower-case letters with and without a space before it, and a few specials at the end, where real
- * vocabularies have theirs. Every merge's two halves exist before it, so any BPE loader accepts it. */
+/* A made-up byte-level BPE vocabulary of any size: the 256 bytes, merges that build every short run
+ * of lower-case letters with and without a space before it, and a few specials at the end, where
+ * real vocabularies have theirs. Every merge's two halves exist before it, so any BPE loader
+ * accepts it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -31,7 +31,8 @@ enum ft_token_type {
 #define FT_TOKEN_VERBATIM  0x10u /* its text is not made of the symbols that merges act on */
 #define FT_TOKEN_ADDED     0x20u /* looked for in texts; a section of text begins after it */
 
-/* How texts become symbols: GPT-2's alphabet of 256 bytes, or characters with a fallback to bytes. */
+/* How texts become symbols: GPT-2's alphabet of 256 bytes, or characters with a fallback to bytes.
+ */
 enum ft_tok_scheme { FT_SCHEME_BYTES, FT_SCHEME_CHARS };
 
 struct ft_vocab {
@@ -181,7 +182,8 @@ enum ft_split {
     FT_SPLIT_WITH_NEXT
 };
 int ft_pretok_init(struct ft_tokenizer *t, struct ft_err *err);
-/* A step: pieces are what `pattern` (Oniguruma's syntax, as tokenizer.json has it) matches and what lies between. */
+/* A step: pieces are what `pattern` (Oniguruma's syntax, as tokenizer.json has it) matches and what
+ * lies between. */
 int ft_pretok_add(struct ft_tokenizer *t, const char *pattern, size_t n, enum ft_split split,
                   bool invert, struct ft_err *err);
 int ft_pretok_add_named(struct ft_tokenizer *t, const char *name, size_t n, struct ft_err *err);
@@ -199,7 +201,8 @@ void ft_regex_close(struct ft_regex *r);
 /* What one encoding needs to run patterns. steps: the bound for patterns that are not trusted. */
 struct ft_regex_scratch *ft_regex_scratch_open(uint64_t steps);
 void ft_regex_scratch_close(struct ft_regex_scratch *s);
-/* p: valid UTF-8, `from` at a character. 1 and the match at or after `from`, 0 for none, or a negative code. */
+/* p: valid UTF-8, `from` at a character. 1 and the match at or after `from`, 0 for none, or a
+ * negative code. */
 int ft_regex_find(const struct ft_regex *r, struct ft_regex_scratch *s, const char *p, size_t n,
                   size_t from, size_t *ret_start, size_t *ret_end, struct ft_err *err);
 
