@@ -19,6 +19,9 @@ static const struct ft_cmd commands[] = {
      "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize},
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",
      "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize},
+    {"perplexity",
+     "MODEL FILE [--ctx N] [--threads N] [--device ref|cpu] [--kv f32|f16|q8] [--json]",
+     "how well a model predicts a text", ft_cmd_perplexity},
     {"version", "", "print the version", ft_cmd_version},
 };
 
@@ -91,6 +94,10 @@ int main(int argc, char **argv)
     if (c == NULL) {
         fprintf(stderr, "feitian: no command '%s'; see feitian --help\n", argv[1]);
         return 2;
+    }
+    if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+        printf("feitian %s: %s\nusage: feitian %s %s\n", c->name, c->help, c->name, c->args);
+        return 0;
     }
     return c->run(argc - 1, argv + 1);
 }
