@@ -2,8 +2,8 @@
  *
  * The patterns are those of the vendors' tokenizer.json files, so this table serves both ways: a
  * name gives patterns, and patterns found in a tokenizer.json are recognised: as a name to write
- * into a GGUF file, and as harmless, so that they may run without the step counting that patterns of
- * unknown cost need (regex.c). A new family is a row here. */
+ * into a GGUF file, and as harmless, so that they may run without the step counting that
+ * patterns of unknown cost need (regex.c). A new family is a row here. */
 #include "model/token/impl.h"
 
 #include <string.h>

@@ -1,13 +1,13 @@
 /* Patterns of tokenizers: Oniguruma's syntax, run by PCRE2.
  *
- * tokenizer.json's patterns are written for Oniguruma with Ruby's syntax. What differs and occurs is
- * translated: \s is Unicode's White_Space (PCRE2 adds U+180E), \w has marks and connectors, ^ and $
- * are those of lines, (?m) is PCRE2's (?s), \h is a hexadecimal digit, \uXXXX a character. Set
- * operations ([a&&b], nested classes) are refused.
+ * tokenizer.json's patterns are written for Oniguruma with Ruby's syntax. What differs and
+ * occurs is translated: \s is Unicode's White_Space (PCRE2 adds U+180E), \w has marks and
+ * connectors, ^ and $ are those of lines, (?m) is PCRE2's (?s), \h is a hexadecimal digit,
+ * \uXXXX a character. Set operations ([a&&b], nested classes) are refused.
  *
- * Patterns are hostile unless our table has them. PCRE2's match limit counts neither the loops of
- * compiled code nor runs of one character, so an untrusted pattern is compiled with a callout before
- * every item and pays for each callout and for the distance since the last one. */
+ * Patterns are hostile unless our table has them. PCRE2's match limit counts neither the loops
+ * of compiled code nor runs of one character, so an untrusted pattern is compiled with a callout
+ * before every item and pays for each callout and for the distance since the last one. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/token/impl.h"
 

@@ -1,9 +1,10 @@
 /* Tokenizers: opening, and the way of a text through one.
  *
- * text -> added tokens cut out -> normalizer -> added tokens of normalized text -> pieces (pretok.c)
- * -> symbols and merges (bpe.c). Between added tokens lies a section; bytes that are not valid
- * UTF-8 cut a section too and become byte tokens one by one, so every text has an encoding that
- * decodes to the same bytes (unless the tokenizer normalizes, or lacks byte tokens). */
+ * text -> added tokens cut out -> normalizer -> added tokens of normalized text -> pieces
+ * (pretok.c) -> symbols and merges (bpe.c). Between added tokens lies a section; bytes that are
+ * not valid UTF-8 cut a section too and become byte tokens one by one, so every text has an
+ * encoding that decodes to the same bytes (unless the tokenizer normalizes, or lacks byte
+ * tokens). */
 #include "model/token/impl.h"
 
 #include <stdio.h>

@@ -23,14 +23,15 @@ void ft_tokenizer_close(struct ft_tokenizer *t);
 
 int ft_tokenizer_size(const struct ft_tokenizer *t); /* ids are 0 .. size-1 */
 
-/* Control (special) tokens in the text become their ids: for rendered templates, never for text from
- * outside. Added tokens that are ordinary text ("<tool_call>") always do, as everywhere else. */
+/* Control (special) tokens in the text become their ids: for rendered templates, never for text
+ * from outside. Added tokens that are ordinary text ("<tool_call>") always do, as everywhere
+ * else. */
 #define FT_TOK_SPECIAL 1u
 #define FT_TOK_BOS     2u /* add the beginning-of-sequence token if the model wants one */
 #define FT_TOK_EOS     4u /* add the end-of-sequence token if the model wants one */
 
-/* Encodes n bytes (any bytes, valid UTF-8 or not; at most 1 GiB). Appends to *ids, a malloc'ed array
- * that grows (NULL at first); *n_ids counts. The caller frees it. */
+/* Encodes n bytes (any bytes, valid UTF-8 or not; at most 1 GiB). Appends to *ids, a malloc'ed
+ * array that grows (NULL at first); *n_ids counts. The caller frees it. */
 int ft_tokenizer_encode(const struct ft_tokenizer *t, const char *text, size_t n, unsigned flags,
                         int32_t **ids, size_t *n_ids, struct ft_err *err);
 

@@ -131,7 +131,8 @@ static uint64_t hash(uint64_t key, const char *p, size_t n)
     return mix(h ^ last, key ^ 0xe7037ed1a0b428dbu);
 }
 
-/* Tokens whose bytes merges can make answer to ft_vocab_find, the rest to ft_vocab_find_verbatim. */
+/* Tokens whose bytes merges can make answer to ft_vocab_find, the rest to
+ * ft_vocab_find_verbatim. */
 static uint32_t slot_tag(const struct ft_vocab *v, const char *p, size_t n, bool verbatim,
                          uint32_t *ret_pos)
 {
