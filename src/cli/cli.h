@@ -22,6 +22,7 @@ int ft_cli_usage(const char *cmd, const char *fmt, ...) __attribute__((format(pr
 int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
                struct ft_err *err);
 
+int ft_cmd_bench(int argc, char **argv);
 int ft_cmd_convert(int argc, char **argv);
 int ft_cmd_eval(int argc, char **argv);
 int ft_cmd_perplexity(int argc, char **argv);

@@ -81,7 +81,7 @@ void *ft_cpu_scratch_get(struct ft_cpu *c, enum ft_cpu_scratch_use use, size_t b
     return s->p;
 }
 
-static int cores_allowed(void)
+int ft_cpu_count(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
@@ -126,7 +126,7 @@ static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, st
     c->base.ops = &ft_dev_cpu_ops;
     int rc = choose_isa(cfg->isa, &c->isa, err);
     if (rc == 0) {
-        int n = cfg->n_threads != 0 ? cfg->n_threads : cores_allowed();
+        int n = cfg->n_threads != 0 ? cfg->n_threads : ft_cpu_count();
         c->n_threads = FT_MIN(n, FT_CPU_THREADS_MAX);
         c->steps = ft_cpu_steps_of(c->isa);
         rc = ft_pool_open(c->n_threads, &c->pool, err);

@@ -57,6 +57,9 @@ static inline struct ft_cpu *ft_cpu_of(struct ft_dev *d)
     return (struct ft_cpu *)d; /* base is the first member */
 }
 
+/* Cores this process may run on. */
+int ft_cpu_count(void);
+
 /* The best set this machine has; and whether it has `isa`. */
 enum ft_cpu_isa ft_cpu_isa_best(void);
 bool ft_cpu_isa_has(enum ft_cpu_isa isa);
