@@ -21,8 +21,8 @@ const struct ft_cpu_steps *ft_cpu_steps_of(enum ft_cpu_isa isa)
 #ifdef FT_CPU_X86
     static const struct ft_cpu_steps *const table[FT_CPU_ISA_COUNT] = {
         [FT_CPU_PLAIN] = &ft_cpu_steps_plain,
-        [FT_CPU_AVX2] = &ft_cpu_steps_plain,
-        [FT_CPU_AVX512] = &ft_cpu_steps_plain};
+        [FT_CPU_AVX2] = &ft_cpu_steps_avx2,
+        [FT_CPU_AVX512] = &ft_cpu_steps_avx512};
     return table[isa];
 #else
     (void)isa;

@@ -2,9 +2,9 @@
  *
  * Qwen3-MoE and DeepSeek V2: softmax over all experts, the best n_used, weights divided by their
  * sum where the model says so. DeepSeek V3 (arXiv 2412.19437, 2.1.2): sigmoid; a learned bias is
- * added for choosing only; groups of experts are ranked by the sum of their two best biased scores
- * and experts taken from the best groups alone. Ties go to the lower index, so that the choice is
- * the same everywhere. */
+ * added for choosing only. Groups of experts are ranked by their best biased score (V2) or the sum
+ * of their two best (V3) and experts taken from the best groups alone. Ties go to the lower index,
+ * so that the choice is the same everywhere. */
 #include "engine/cpu/steps.h"
 
 #include <math.h>
@@ -46,7 +46,7 @@ static void close_groups(const struct ft_route *r, float *score)
                 second = p[i];
             }
         }
-        group[g] = size > 1 ? first + second : first;
+        group[g] = r->n_group_best > 1 && size > 1 ? first + second : first;
     }
     for (int i = 0; i < r->n_group_used; i++)
         open[best_of(group, open, r->n_group)] = true;
