@@ -1,10 +1,10 @@
-/* Attention and the storing of keys and values in AVX2: attend_body.h over vec_avx2.h. */
+/* Attention and the storing of keys and values in AVX2: attend_vec.inc over vec_avx2.inc. */
 #ifdef FT_CPU_X86
-#include "engine/cpu/vec_avx2.h"
+#include "engine/cpu/vec_avx2.inc"
 
 #define ISA(name) name##_avx2
-#include "engine/cpu/attend_body.h"
-#include "engine/cpu/kv_store_body.h"
+#include "engine/cpu/attend_vec.inc"
+#include "engine/cpu/kv_store_vec.inc"
 #else
 typedef int ft_attend_avx2; /* not for this machine */
 #endif

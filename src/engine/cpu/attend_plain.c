@@ -1,5 +1,5 @@
 /* Attention and the storing of keys and values in plain C: the definition that the vector kernels
- * (attend_body.h) are compared with, and what machines without them run.
+ * (attend_vec.inc) are compared with, and what machines without them run.
  *
  * Reads as steps.h describes: parts, spans, tokens in order. Scratch: one row's scores of a span.
  */

@@ -1,8 +1,8 @@
 /* The steps of the CPU device that are not matrix products: attention, norms, rotation, gating.
  *
  * Each step has a front (attend.c, steps.c, route.c) that cuts the work and a table of kernels per
- * instruction set. steps_plain.c and attend_plain.c are the readable definition; steps_body.h and
- * attend_body.h hold the vector code, compiled once per instruction set over vec_<isa>.h.
+ * instruction set. steps_plain.c and attend_plain.c are the readable definition; steps_vec.inc and
+ * attend_vec.inc hold the vector code, compiled once per instruction set over vec_<isa>.inc.
  *
  * Attention is defined over fixed pieces of a sequence, so that no result depends on how rows come
  * in or who computes them:

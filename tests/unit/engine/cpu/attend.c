@@ -1,6 +1,7 @@
 /* Attention and the cache against the definition in f64, and bit for bit against itself: whatever
  * the chunks rows come in, the sequences beside them, the threads. Every instruction set of this
  * machine, every cache type. */
+/* labels: threads */
 #include "testing.h"
 
 #include <math.h>

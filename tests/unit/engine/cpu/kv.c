@@ -1,5 +1,5 @@
-/* The cache's memory: sizes, moving blocks, giving pages back. What attention makes of the contents is
- * tested in attend.c. */
+/* The cache's memory: sizes, moving blocks, giving pages back. What attention makes of the contents
+ * is tested in attend.c. */
 #include "testing.h"
 
 #include "engine/cpu/cpu.h"

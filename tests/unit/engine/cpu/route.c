@@ -1,5 +1,5 @@
-/* Routing against the published definitions, written out in f64: softmax and sigmoid, bias for choosing,
- * groups, normalisation and scale, ties, and logits that are not numbers. */
+/* Routing against the published definitions, written out in f64: softmax and sigmoid, bias for
+ * choosing, groups, normalisation and scale, ties, and logits that are not numbers. */
 #include "testing.h"
 
 #include <math.h>
@@ -45,8 +45,9 @@ static void exact(const struct ft_route *r, const float *logit, int *id, double 
             bool one[EXPERTS_MAX] = {false};
             int first = best(score + g * size, one, size);
             one[first] = true;
-            group[g] =
-                score[g * size + first] + score[g * size + best(score + g * size, one, size)];
+            group[g] = score[g * size + first];
+            if (r->n_group_best == 2)
+                group[g] += score[g * size + best(score + g * size, one, size)];
         }
         for (int i = 0; i < r->n_group_used; i++)
             kept[best(group, kept, r->n_group)] = true;

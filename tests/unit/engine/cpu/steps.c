@@ -1,5 +1,6 @@
-/* The small steps against their definitions in f64, for every instruction set of this machine, over odd
- * sizes; and bit for bit the same for a row alone as among many on several threads. */
+/* The small steps against their definitions in f64, for every instruction set of this machine, over
+ * odd sizes; and bit for bit the same for a row alone as among many on several threads. */
+/* labels: threads */
 #include "testing.h"
 
 #include <math.h>
