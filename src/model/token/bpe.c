@@ -35,6 +35,7 @@ int ft_merges_init(struct ft_merges *m, struct ft_arena *a, size_t n, struct ft_
         return ft_err_set(err, FT_ENOMEM, "%zu merges: out of memory", n);
     m->slot_mask = n_slots - 1;
     m->cap = (uint32_t)n;
+    m->last = -1;
     m->key = ft_hash_bytes("merges", 6) | 1;
     return 0;
 }
@@ -66,22 +67,30 @@ bool ft_merges_add(struct ft_merges *m, uint32_t left, uint32_t right, uint32_t 
     }
 }
 
-int ft_merges_add_texts(struct ft_tokenizer *t, struct ft_slice left, struct ft_slice right,
-                        uint32_t rank, bool replace, struct ft_err *err)
+int ft_merges_add_texts(struct ft_tokenizer *t, const struct ft_merge_text *m, int n, uint32_t rank,
+                        bool replace, int *ret_bad, struct ft_err *err)
 {
-    int32_t l = ft_vocab_find_text(t, left, (struct ft_slice){0});
-    int32_t r = ft_vocab_find_text(t, right, (struct ft_slice){0});
-    int32_t both = ft_vocab_find_text(t, left, right);
-    if (l >= 0 && r >= 0 && both >= 0) {
-        ft_merges_add(&t->merges, (uint32_t)l, (uint32_t)r, rank, (uint32_t)both, replace);
+    struct ft_merges *g = &t->merges;
+    int32_t id[FT_MERGE_BLOCK][3]; /* left, right, both */
+    memset(id, -1, sizeof id);
+    int found = ft_vocab_merges_find(t, m, n, g->last, id);
+    for (int i = 0; i < found; i++)
+        __builtin_prefetch(
+            &g->slots[pair_pos(g, (uint32_t)id[i][0], (uint32_t)id[i][1]) & g->slot_mask], 1);
+    for (int i = 0; i < found; i++)
+        ft_merges_add(g, (uint32_t)id[i][0], (uint32_t)id[i][1], rank + (uint32_t)i,
+                      (uint32_t)id[i][2], replace);
+    if (found == n) {
+        g->last = n == 0 ? g->last : id[n - 1][2];
         return 0;
     }
-    struct ft_slice a = l < 0 || both < 0 ? left : right, b = {0};
-    if (l >= 0 && r >= 0)
-        b = right;
+    *ret_bad = found;
+    struct ft_slice a = id[found][0] >= 0 && id[found][1] < 0 ? m[found].right : m[found].left,
+                    b = {"", 0};
+    if (id[found][0] >= 0 && id[found][1] >= 0)
+        b = m[found].right;
     return ft_err_set(err, FT_ECORRUPT, "'%.*s%.*s' is not in the vocabulary",
-                      (int)FT_MIN(a.n, (size_t)80), a.p, (int)FT_MIN(b.n, (size_t)80),
-                      b.n == 0 ? "" : b.p);
+                      (int)FT_MIN(a.n, (size_t)80), a.p, (int)FT_MIN(b.n, (size_t)80), b.p);
 }
 
 const struct ft_merge *ft_merges_find(const struct ft_merges *m, uint32_t left, uint32_t right)

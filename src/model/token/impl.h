@@ -42,11 +42,14 @@ struct ft_vocab {
     uint8_t *attr;
     uint8_t *whole;        /* is the token what merging its own bytes gives? 0 unknown, 1, 2 no */
     uint32_t len_max;      /* of the tokens that merges can make */
+    bool has_twins;        /* two tokens have the same bytes */
     bool space_inside;     /* one of them has a space after something else than a space */
     int32_t byte_id[256];  /* FT_SCHEME_BYTES: the symbol; FT_SCHEME_CHARS: <0xXX>; or -1 */
     int32_t ascii_id[128]; /* FT_SCHEME_CHARS: the symbol of an ASCII character, or -1 */
-    struct ft_vocab_slot {
-        uint32_t tag, id_1; /* id + 1; 0: empty */
+    struct ft_vocab_slot { /* one cache line's quarter decides nearly every look-up */
+        uint64_t lo;       /* bytes 0 .. 7 */
+        uint32_t hi;       /* bytes 8 .. 10, then the length and whether verbatim */
+        uint32_t id_1;     /* id + 1; 0: empty */
     } * slots;
     uint32_t slot_mask;
     uint64_t key; /* against chosen collisions */
@@ -59,6 +62,7 @@ struct ft_merges {
     } * slots;
     uint32_t slot_mask;
     uint32_t count, cap;
+    int32_t last; /* what the last added pair becomes: files list merges in the order of tokens */
     uint64_t key; /* against chosen collisions */
 };
 
@@ -136,8 +140,15 @@ int ft_vocab_build(struct ft_tokenizer *t, const struct ft_slice *text, const ui
 int32_t ft_vocab_find(const struct ft_vocab *v, const char *p, size_t n);
 /* The added, control or otherwise verbatim token with this text, or -1. */
 int32_t ft_vocab_find_verbatim(const struct ft_vocab *v, const char *p, size_t n);
-/* The token that the file writes so, or -1. With `joined`: the one that is written as both. */
-int32_t ft_vocab_find_text(const struct ft_tokenizer *t, struct ft_slice a, struct ft_slice joined);
+/* The tokens that the file writes as left, right and both joined, of at most FT_MERGE_BLOCK merges.
+ * Returns how many merges were found before one of which a token is missing (-1 in ret) or whose
+ * texts are out of bounds. guess: the first joined token may well be this one or the next. */
+#define FT_MERGE_BLOCK 16
+struct ft_merge_text {
+    struct ft_slice left, right;
+};
+int ft_vocab_merges_find(const struct ft_tokenizer *t, const struct ft_merge_text *m, int n,
+                         int32_t guess, int32_t (*ret)[3]);
 static inline const char *ft_vocab_bytes(const struct ft_vocab *v, uint32_t id, size_t *ret_n)
 {
     *ret_n = v->off[id + 1] - v->off[id];
@@ -159,9 +170,10 @@ int ft_merges_init(struct ft_merges *m, struct ft_arena *a, size_t n, struct ft_
 /* Returns false when the table is full. replace: what to do with a pair that is there. */
 bool ft_merges_add(struct ft_merges *m, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
                    bool replace);
-/* The same with the texts that a file gives: the pair and what it becomes must be tokens. */
-int ft_merges_add_texts(struct ft_tokenizer *t, struct ft_slice left, struct ft_slice right,
-                        uint32_t rank, bool replace, struct ft_err *err);
+/* The same with the texts that a file gives, at most FT_MERGE_BLOCK at once, with ranks from `rank`
+ * on: the pair and what it becomes must be tokens. On failure *ret_bad is the index of the bad one. */
+int ft_merges_add_texts(struct ft_tokenizer *t, const struct ft_merge_text *m, int n, uint32_t rank,
+                        bool replace, int *ret_bad, struct ft_err *err);
 const struct ft_merge *ft_merges_find(const struct ft_merges *m, uint32_t left, uint32_t right);
 /* Merges symbols in place; returns how many are left, or a negative code. */
 int64_t ft_merges_apply(struct ft_enc *e, int32_t *syms, size_t n);

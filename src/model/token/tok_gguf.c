@@ -46,16 +46,25 @@ static int tokens_read(struct source *s, const struct ft_weights *w, struct ft_e
 }
 
 /* "left right": the first space after the first byte divides. */
-static int merge_add(struct ft_tokenizer *t, struct ft_slice m, uint32_t rank, struct ft_err *err)
+static int merges_add(struct ft_tokenizer *t, const struct ft_slice *merges, uint32_t n,
+                      struct ft_err *err)
 {
-    const char *space = m.n < 3 ? NULL : memchr(m.p + 1, ' ', m.n - 1);
-    if (space == NULL)
-        return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.merges[%u]: '%.*s' is not a pair", rank,
-                          (int)FT_MIN(m.n, (size_t)80), m.p);
-    struct ft_slice left = {m.p, (size_t)(space - m.p)};
-    struct ft_slice right = {space + 1, m.n - left.n - 1};
-    int rc = ft_merges_add_texts(t, left, right, rank, false, err);
-    return rc == 0 ? 0 : ft_err_wrap(err, "tokenizer.ggml.merges[%u]", rank);
+    int rc = 0;
+    for (uint32_t at = 0; at < n && rc == 0; at += FT_MERGE_BLOCK) {
+        struct ft_merge_text pair[FT_MERGE_BLOCK];
+        int count = (int)FT_MIN(n - at, (uint32_t)FT_MERGE_BLOCK), bad = 0;
+        for (int i = 0; i < count; i++) {
+            struct ft_slice m = merges[at + (uint32_t)i];
+            const char *space = m.n < 3 ? NULL : memchr(m.p + 1, ' ', m.n - 1);
+            size_t left = space == NULL ? 0 : (size_t)(space - m.p);
+            pair[i].left = (struct ft_slice){m.p, space == NULL ? m.n : left};
+            pair[i].right = (struct ft_slice){m.p + left + 1, space == NULL ? 0 : m.n - left - 1};
+        }
+        rc = ft_merges_add_texts(t, pair, count, at, false, &bad, err);
+        if (rc != 0)
+            ft_err_wrap(err, "tokenizer.ggml.merges[%u]", at + (uint32_t)bad);
+    }
+    return rc;
 }
 
 static int merges_read(struct source *s, struct ft_tokenizer *t, const struct ft_weights *w,
@@ -73,9 +82,7 @@ static int merges_read(struct source *s, struct ft_tokenizer *t, const struct ft
     if (n != 0 && !ft_meta_array_strs(w, KEY("merges"), merges, n))
         return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.merges: not an array of strings");
     int rc = ft_merges_init(&t->merges, &t->arena, (size_t)n, err);
-    for (uint32_t i = 0; i < (uint32_t)n && rc == 0; i++)
-        rc = merge_add(t, merges[i], i, err);
-    return rc;
+    return rc != 0 ? rc : merges_add(t, merges, (uint32_t)n, err);
 }
 
 static int scores_read(struct source *s, struct ft_tokenizer *t, const struct ft_weights *w,

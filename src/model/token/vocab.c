@@ -7,11 +7,13 @@
  * tokenizer's arena; nothing is allocated per token. */
 #include "model/token/impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "base/utf8.h"
 
+#define INSERT_BEHIND  8u
 #define TEXT_BYTES_MAX 4096 /* of a token that a merge names */
 
 /* Tokens that end a generation in the models we know, whatever the metadata says. */
@@ -47,29 +49,29 @@ int ft_alphabet_byte(uint32_t cp)
     return cp == 0x143 ? 0xad : -1;
 }
 
-/* Undoes GPT-2's alphabet. Returns the number of bytes, or -1 if a character is outside of it. */
+/* Undoes GPT-2's alphabet, which ends at U+0143: two bytes, the lead C2 .. C5. Returns the number of
+ * bytes, or -1 if a character is outside of it. */
 static int64_t alphabet_decode(const char *p, size_t n, char *out)
 {
-    char *o = out;
-    for (size_t i = 0; i < n;) {
+    size_t o = 0;
+    for (size_t i = 0; i < n; o++) {
         unsigned char c = (unsigned char)p[i];
-        if (c < 0x80) {
-            if (c < '!' || c > '~')
-                return -1;
-            *o++ = (char)c;
+        int b = c;
+        if (c >= 0x80) {
+            unsigned char d = i + 1 < n ? (unsigned char)p[i + 1] : 0;
+            b = c < 0xc2 || c > 0xc5 || (d & 0xc0) != 0x80
+                    ? -1
+                    : ft_alphabet_byte((c & 0x1fu) << 6 | (d & 0x3fu));
             i++;
-            continue;
+        } else if (c < '!' || c > '~') {
+            b = -1;
         }
-        /* the alphabet ends at U+0143: two bytes, the lead C2 .. C5 */
-        if (i + 1 >= n || c < 0xc2 || c > 0xc5 || ((unsigned char)p[i + 1] & 0xc0) != 0x80)
-            return -1;
-        int b = ft_alphabet_byte((c & 0x1fu) << 6 | ((unsigned char)p[i + 1] & 0x3fu));
         if (b < 0)
             return -1;
-        *o++ = (char)b;
-        i += 2;
+        out[o] = (char)b;
+        i++;
     }
-    return o - out;
+    return (int64_t)o;
 }
 
 /* U+2581 (E2 96 81) becomes a space. */
@@ -110,50 +112,71 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)r ^ (uint64_t)(r >> 64);
 }
 
-/* Folded multiplication under a random key: half the time of SipHash on a token's few bytes, and
- * loading 150,000 tokens and as many merges is mostly this. */
-static uint64_t hash(uint64_t key, const char *p, size_t n)
+#define HEAD_BYTES 11   /* of a token that its slot holds */
+#define LEN_MAX    127u /* longer ones are told apart by off */
+
+/* What a slot says about a token, and where it would be. Loading 150,000 tokens and as many merges is
+ * mostly look-ups, and those are mostly cache misses: with the bytes in the slot there is one. */
+struct key {
+    uint64_t lo;
+    uint32_t hi, pos;
+};
+
+static struct key key_make(const struct ft_vocab *v, const char *p, size_t n, bool verbatim)
 {
-    uint64_t h = key ^ n, w, last = 0;
-    for (; n > 8; n -= 8, p += 8) {
-        memcpy(&w, p, 8);
-        h = mix(h ^ w, 0xa0761d6478bd642fu);
-    }
-    if (n >= 4) {
-        uint32_t lo, hi;
-        memcpy(&lo, p, 4);
-        memcpy(&hi, p + n - 4, 4);
-        last = (uint64_t)hi << 32 | lo;
+    const unsigned char *u = (const unsigned char *)p;
+    struct key k = {0};
+    if (n >= 8) {
+        memcpy(&k.lo, p, 8);
+        for (size_t i = 8; i < n && i < HEAD_BYTES; i++)
+            k.hi |= (uint32_t)u[i] << (8 * (i - 8));
+    } else if (n >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + n - 4, 4);
+        k.lo = head | (uint64_t)tail << (8 * (n - 4));
     } else if (n > 0) {
-        last = (uint64_t)(unsigned char)p[0] << 16 | (uint64_t)(unsigned char)p[n / 2] << 8 |
-               (unsigned char)p[n - 1];
+        k.lo = u[0] | (uint64_t)u[n / 2] << (8 * (n / 2)) | (uint64_t)u[n - 1] << (8 * (n - 1));
     }
-    return mix(h ^ last, key ^ 0xe7037ed1a0b428dbu);
+    k.hi |= (uint32_t)(FT_MIN(n, LEN_MAX) | (verbatim ? 0x80u : 0)) << 24;
+    uint64_t h = mix(k.lo ^ v->key, k.hi ^ 0xa0761d6478bd642fu), w;
+    for (size_t i = HEAD_BYTES; i < n; i += 8) {
+        w = 0;
+        memcpy(&w, p + i, FT_MIN(n - i, (size_t)8));
+        h = mix(h ^ w, 0xe7037ed1a0b428dbu);
+    }
+    k.pos = (uint32_t)(h ^ h >> 32);
+    return k;
 }
 
-/* Tokens whose bytes merges can make answer to ft_vocab_find, the rest to
- * ft_vocab_find_verbatim. */
-static uint32_t slot_tag(const struct ft_vocab *v, const char *p, size_t n, bool verbatim,
-                         uint32_t *ret_pos)
+static bool slot_has(const struct ft_vocab *v, const struct ft_vocab_slot *s, const struct key *k,
+                     const char *p, size_t n)
 {
-    uint64_t h = hash(v->key, p, n);
-    *ret_pos = (uint32_t)h;
-    return ((uint32_t)(h >> 32) & ~1u) | verbatim;
+    if (s->lo != k->lo || s->hi != k->hi)
+        return false;
+    if (n <= HEAD_BYTES)
+        return true;
+    uint32_t id = s->id_1 - 1;
+    return v->off[id + 1] - v->off[id] == n &&
+           memcmp(v->bytes + v->off[id] + HEAD_BYTES, p + HEAD_BYTES, n - HEAD_BYTES) == 0;
+}
+
+/* The slot that has the token, or the empty one where it belongs. */
+static struct ft_vocab_slot *slot_find(const struct ft_vocab *v, const char *p, size_t n,
+                                       bool verbatim)
+{
+    struct key k = key_make(v, p, n, verbatim);
+    struct ft_vocab_slot *s;
+    for (uint32_t pos = k.pos;; pos++) {
+        s = &v->slots[pos & v->slot_mask];
+        if (s->id_1 == 0 || slot_has(v, s, &k, p, n))
+            return s;
+    }
 }
 
 static int32_t find(const struct ft_vocab *v, const char *p, size_t n, bool verbatim)
 {
-    uint32_t pos, tag = slot_tag(v, p, n, verbatim, &pos);
-    for (;; pos++) {
-        const struct ft_vocab_slot *s = &v->slots[pos & v->slot_mask];
-        if (s->id_1 == 0)
-            return -1;
-        if (s->tag != tag)
-            continue;
-        uint32_t id = s->id_1 - 1;
-        if (v->off[id + 1] - v->off[id] == n && memcmp(v->bytes + v->off[id], p, n) == 0)
-            return (int32_t)id;
-    }
+    return (int32_t)slot_find(v, p, n, verbatim)->id_1 - 1;
 }
 
 int32_t ft_vocab_find(const struct ft_vocab *v, const char *p, size_t n)
@@ -166,27 +189,90 @@ int32_t ft_vocab_find_verbatim(const struct ft_vocab *v, const char *p, size_t n
     return find(v, p, n, true);
 }
 
-int32_t ft_vocab_find_text(const struct ft_tokenizer *t, struct ft_slice a, struct ft_slice joined)
+static int64_t text_decode(const struct ft_tokenizer *t, struct ft_slice s, char *out)
 {
-    char raw[TEXT_BYTES_MAX], buf[TEXT_BYTES_MAX];
-    if (a.n > sizeof raw || joined.n > sizeof raw - a.n)
-        return -1;
-    struct ft_slice s = a;
-    if (joined.n != 0) {
-        memcpy(raw, a.p, a.n);
-        memcpy(raw + a.n, joined.p, joined.n);
-        s = (struct ft_slice){raw, a.n + joined.n};
-    }
-    struct ft_slice d = s;
-    int64_t n = (int64_t)s.n;
     if (t->scheme == FT_SCHEME_BYTES)
-        n = alphabet_decode(s.p, s.n, buf);
-    else if (t->marks_spaces)
-        n = (int64_t)spaces_decode(s.p, s.n, buf);
-    if (t->scheme == FT_SCHEME_BYTES || t->marks_spaces)
-        d = (struct ft_slice){buf, (size_t)n};
-    int32_t id = n < 0 ? -1 : ft_vocab_find(&t->vocab, d.p, d.n);
-    return id >= 0 ? id : ft_vocab_find_verbatim(&t->vocab, s.p, s.n);
+        return alphabet_decode(s.p, s.n, out);
+    if (t->marks_spaces)
+        return (int64_t)spaces_decode(s.p, s.n, out);
+    memcpy(out, s.p, s.n);
+    return (int64_t)s.n;
+}
+
+/* Begins to fetch what find() will need. */
+static void prefetch(const struct ft_vocab *v, const char *p, size_t n)
+{
+    __builtin_prefetch(&v->slots[key_make(v, p, n, false).pos & v->slot_mask]);
+}
+
+struct decoded {
+    int64_t left, both; /* bytes; -1: not made of symbols */
+    char *p;
+    char buf[48];
+};
+
+/* The three tokens of a merge; id[2] may be known from the order of the file. */
+static bool merge_find(const struct ft_tokenizer *t, const struct ft_merge_text *m,
+                       const struct decoded *d, int32_t guess, int32_t id[3])
+{
+    const struct ft_vocab *v = &t->vocab;
+    char raw[TEXT_BYTES_MAX];
+    id[0] = id[1] = id[2] = -1;
+    if (d->both >= 0) {
+        size_t n = (size_t)d->both, l = (size_t)d->left;
+        id[0] = ft_vocab_find(v, d->p, l);
+        id[1] = ft_vocab_find(v, d->p + l, n - l);
+        for (int32_t g = v->has_twins ? -1 : guess;
+             g >= 0 && g <= guess + 1 && (uint32_t)g < v->n && id[2] < 0; g++)
+            if (v->off[g + 1] - v->off[g] == n && (v->attr[g] & FT_TOKEN_VERBATIM) == 0 &&
+                memcmp(v->bytes + v->off[g], d->p, n) == 0)
+                id[2] = g;
+        if (id[2] < 0)
+            id[2] = ft_vocab_find(v, d->p, n);
+    }
+    if (id[0] < 0)
+        id[0] = ft_vocab_find_verbatim(v, m->left.p, m->left.n);
+    if (id[1] < 0)
+        id[1] = ft_vocab_find_verbatim(v, m->right.p, m->right.n);
+    if (id[2] < 0) {
+        memcpy(raw, m->left.p, m->left.n);
+        memcpy(raw + m->left.n, m->right.p, m->right.n);
+        id[2] = ft_vocab_find_verbatim(v, raw, m->left.n + m->right.n);
+    }
+    return id[0] >= 0 && id[1] >= 0 && id[2] >= 0;
+}
+
+/* Merges come by the hundred thousand, and each needs slots all over two tables: what a block of
+ * them needs is fetched before it is used. */
+int ft_vocab_merges_find(const struct ft_tokenizer *t, const struct ft_merge_text *m, int n,
+                         int32_t guess, int32_t (*ret)[3])
+{
+    struct decoded d[FT_MERGE_BLOCK];
+    char *big = NULL;
+    int i, found = 0;
+    for (i = 0; i < n; i++) {
+        size_t bytes = m[i].left.n + m[i].right.n;
+        d[i].p = d[i].buf;
+        if (m[i].left.n == 0 || m[i].right.n == 0 || m[i].left.n > TEXT_BYTES_MAX ||
+            m[i].right.n > TEXT_BYTES_MAX - m[i].left.n)
+            break;
+        if (bytes > sizeof d[i].buf) {
+            if (big == NULL && (big = malloc((size_t)FT_MERGE_BLOCK * TEXT_BYTES_MAX)) == NULL)
+                break;
+            d[i].p = big + (size_t)i * TEXT_BYTES_MAX;
+        }
+        d[i].left = text_decode(t, m[i].left, d[i].p);
+        int64_t r = d[i].left < 0 ? -1 : text_decode(t, m[i].right, d[i].p + d[i].left);
+        d[i].both = r < 0 ? -1 : d[i].left + r;
+        if (r < 0)
+            continue;
+        prefetch(&t->vocab, d[i].p, (size_t)d[i].left);
+        prefetch(&t->vocab, d[i].p + d[i].left, (size_t)r);
+    }
+    for (n = i; found < n && merge_find(t, &m[found], &d[found], guess, ret[found]); found++)
+        guess = ret[found][2];
+    free(big);
+    return found;
 }
 
 /* Of several tokens with the same bytes the last one answers, as in the reference readers. */
@@ -195,19 +281,20 @@ static void insert(struct ft_vocab *v, uint32_t id)
     size_t n;
     const char *p = ft_vocab_bytes(v, id, &n);
     bool verbatim = (v->attr[id] & FT_TOKEN_VERBATIM) != 0;
-    uint32_t pos, tag = slot_tag(v, p, n, verbatim, &pos);
-    for (;; pos++) {
-        struct ft_vocab_slot *s = &v->slots[pos & v->slot_mask];
-        if (s->id_1 != 0 && s->tag == tag) {
-            uint32_t old = s->id_1 - 1;
-            if (v->off[old + 1] - v->off[old] != n || memcmp(v->bytes + v->off[old], p, n) != 0)
-                continue;
-        } else if (s->id_1 != 0) {
-            continue;
-        }
-        *s = (struct ft_vocab_slot){tag, id + 1};
+    if (n == 0)
         return;
-    }
+    struct key k = key_make(v, p, n, verbatim);
+    struct ft_vocab_slot *s = slot_find(v, p, n, verbatim);
+    v->has_twins |= s->id_1 != 0;
+    *s = (struct ft_vocab_slot){k.lo, k.hi, id + 1};
+}
+
+static void prefetch_any(const struct ft_vocab *v, uint32_t id)
+{
+    size_t n;
+    const char *p = ft_vocab_bytes(v, id, &n);
+    struct key k = key_make(v, p, n, (v->attr[id] & FT_TOKEN_VERBATIM) != 0);
+    __builtin_prefetch(&v->slots[k.pos & v->slot_mask], 1);
 }
 
 /* Writes what the token stands for to out (at most s.n bytes); sets its attributes. */
@@ -302,9 +389,13 @@ int ft_vocab_build(struct ft_tokenizer *t, const struct ft_slice *text, const ui
             v->space_inside = has_space_inside(v->bytes + end, len);
         end += (uint32_t)len;
         v->off[i + 1] = end;
-        if (len != 0)
-            insert(v, i);
+        /* its slot is fetched while the next tokens are read */
+        prefetch_any(v, i);
+        if (i >= INSERT_BEHIND)
+            insert(v, i - INSERT_BEHIND);
     }
+    for (uint32_t i = n - FT_MIN(n, INSERT_BEHIND); i < n; i++)
+        insert(v, i);
     symbols_note(t);
     return 0;
 }
