@@ -219,34 +219,6 @@ static int tensor_read(struct cursor *c, struct ft_tensor *t, uint64_t *ret_offs
     return 0;
 }
 
-struct extent {
-    uint64_t offset, bytes;
-    const char *name;
-};
-
-static int extent_compare(const void *a, const void *b)
-{
-    const struct extent *x = a, *y = b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* No tensor may share bytes with another. Files list them in order, as a rule; then nothing is
- * sorted. */
-static int extents_check(struct extent *e, int n, struct ft_err *err)
-{
-    for (int i = 1; i < n; i++) {
-        if (e[i].offset < e[i - 1].offset) {
-            qsort(e, (size_t)n, sizeof *e, extent_compare);
-            break;
-        }
-    }
-    for (int i = 1; i < n; i++)
-        if (e[i].offset - e[i - 1].offset < e[i - 1].bytes)
-            return ft_err_set(err, FT_ECORRUPT, "tensor %s: overlaps with %s", e[i].name,
-                              e[i - 1].name);
-    return 0;
-}
-
 static int alignment_get(const struct ft_gguf *g, uint64_t *ret, struct ft_err *err)
 {
     *ret = ALIGNMENT_DEFAULT;
@@ -265,7 +237,7 @@ static int alignment_get(const struct ft_gguf *g, uint64_t *ret, struct ft_err *
 }
 
 static int tensors_place(const struct ft_map *map, const struct cursor *c, struct ft_arena *a,
-                         struct ft_gguf *g, struct extent *e, struct ft_err *err)
+                         struct ft_gguf *g, struct ft_extent *e, struct ft_err *err)
 {
     uint64_t align;
     int rc = alignment_get(g, &align, err);
@@ -290,7 +262,7 @@ static int tensors_place(const struct ft_map *map, const struct cursor *c, struc
         where[i] = map->data + data + e[i].offset;
         t->part = &where[i];
     }
-    return extents_check(e, g->n_tensor, err);
+    return ft_extents_check(e, g->n_tensor, err);
 }
 
 static int tensors_read(const struct ft_map *map, struct cursor *c, uint64_t n, struct ft_arena *a,
@@ -302,7 +274,7 @@ static int tensors_read(const struct ft_map *map, struct cursor *c, uint64_t n, 
     if (n == 0)
         return 0;
     g->tensor = ft_arena_array(a, n, sizeof *g->tensor);
-    struct extent *e = calloc(n, sizeof *e);
+    struct ft_extent *e = calloc(n, sizeof *e);
     if (g->tensor == NULL || e == NULL) {
         free(e);
         return ft_err_set(err, FT_ENOMEM, "no memory for %" PRIu64 " tensors", n);

@@ -82,7 +82,7 @@ static const struct ft_shape shapes[] = {
      .n_ctx = 163840,
      .theta = 10000,
      .yarn_factor = 40,
-     .yarn_log_mul = 0.1,
+     .mscale_all_dim = 1,
      .orig_ctx = 4096,
      .n_expert = 32,
      .n_expert_used = 4,
@@ -290,7 +290,7 @@ static void attention_put(struct keys k, const struct ft_shape *s)
     ft_gguf_put_str(k.g, key, "yarn", 4);
     key_real(k, "rope.scaling.factor", s->yarn_factor);
     key_int(k, "rope.scaling.original_context_length", s->orig_ctx);
-    key_real(k, "rope.scaling.yarn_log_multiplier", 0.1 * s->yarn_log_mul);
+    key_real(k, "rope.scaling.yarn_log_multiplier", 0.1 * s->mscale_all_dim);
 }
 
 static int metadata_put(struct ft_gguf_writer *g, const struct plan *p, struct ft_err *err)

@@ -16,7 +16,7 @@ struct ft_shape {
     double theta;
     int tied;
     /* rope scaling: "" or yarn (deepseek2); Llama 3's factors are a tensor */
-    double yarn_factor, yarn_log_mul;
+    double yarn_factor, mscale_all_dim;
     int orig_ctx;
     double llama3_factor, llama3_low, llama3_high;
     int n_expert, n_expert_used, n_expert_shared, d_ff_expert, n_layer_dense;

@@ -70,6 +70,29 @@ bool ft_name_index_add(struct ft_name_index *x, const void *items, size_t stride
     return true;
 }
 
+static int extent_compare(const void *a, const void *b)
+{
+    const struct ft_extent *x = a, *y = b;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+int ft_extents_check(struct ft_extent *e, int n, struct ft_err *err)
+{
+    for (int i = 1; i < n; i++) {
+        if (e[i].offset < e[i - 1].offset) { /* files list them in order, as a rule */
+            qsort(e, (size_t)n, sizeof *e, extent_compare);
+            break;
+        }
+    }
+    for (int i = 1; i < n; i++)
+        if (e[i].offset - e[i - 1].offset < e[i - 1].bytes)
+            return ft_err_set(err, FT_ECORRUPT, "tensor %s: overlaps with %s", e[i].name,
+                              e[i - 1].name);
+    return 0;
+}
+
 static int tensors_index(struct ft_weights *w, struct ft_err *err)
 {
     int rc = ft_name_index_init(&w->tensor_index, &w->arena, w->n_tensor, err);

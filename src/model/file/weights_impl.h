@@ -74,6 +74,14 @@ int ft_name_index_find(const struct ft_name_index *x, const void *items, size_t 
 /* Adds items[i]; false if its name is there already. */
 bool ft_name_index_add(struct ft_name_index *x, const void *items, size_t stride, int i);
 
+/* Where a tensor's bytes lie in its file. */
+struct ft_extent {
+    uint64_t offset, bytes;
+    const char *name;
+};
+/* FT_ECORRUPT if two tensors share bytes. Sorts e. */
+int ft_extents_check(struct ft_extent *e, int n, struct ft_err *err);
+
 const struct ft_meta_value *ft_meta_find(const struct ft_weights *w, const char *key);
 
 /* gguf.c: reads one mapped file. Tensors point into `map`, which must outlive them. Fills `meta`,

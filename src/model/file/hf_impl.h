@@ -1,0 +1,33 @@
+/* What the files hf*.c share. */
+#ifndef FT_MODEL_HF_IMPL_H
+#define FT_MODEL_HF_IMPL_H
+
+#include <jansson.h>
+
+#include "model/file/weights_impl.h"
+
+#define FT_HF_JSON_MAX     ((size_t)4 << 20)   /* config.json and its small neighbours */
+#define FT_HF_TOKENS_MAX   ((size_t)256 << 20) /* tokenizer.json */
+#define FT_HF_TEMPLATE_MAX ((size_t)1 << 20)
+
+/* Reads FOLDER/name of at most max bytes; FT_ENOTFOUND if there is none. */
+int ft_hf_file_read(const struct ft_weights *w, const char *name, size_t max, char **ret,
+                    size_t *ret_n, struct ft_err *err);
+/* The same as a JSON object. */
+int ft_hf_json_read(const struct ft_weights *w, const char *name, size_t max, json_t **ret,
+                    struct ft_err *err);
+
+/* hf_config.c: config.json, generation_config.json, tokenizer_config.json and chat_template.jinja as
+ * metadata under GGUF keys. *ret_tied: the output matrix is the embedding; 0 no, 1 yes, -1 not said. */
+int ft_hf_config_read(struct ft_weights *w, int *ret_tied, struct ft_err *err);
+
+/* hf_names.c: what a tensor of a folder is. */
+struct ft_hf_name {
+    char name[FT_TENSOR_NAME_MAX + 1]; /* GGUF's */
+    int layer;                         /* -1: none */
+    int expert;                        /* -1: whole; else the index in the stacked tensor */
+};
+enum ft_hf_known { FT_HF_UNKNOWN, FT_HF_KNOWN, FT_HF_IGNORED };
+enum ft_hf_known ft_hf_name_map(const char *name, struct ft_hf_name *ret);
+
+#endif
