@@ -19,6 +19,7 @@ static const struct ft_cmd commands[] = {
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},
+    {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect},
     {"detokenize", "MODEL [--no-special]",
      "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize},
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",

@@ -48,7 +48,8 @@ static bool take_string(struct cursor *c, const uint8_t **ret_p, uint64_t *ret_n
     return true;
 }
 
-/* A name: copied, without NUL bytes, not empty, at most max bytes. */
+/* A name: copied, without control bytes (it is a C string, and goes to terminals), not empty, at most max
+ * bytes. */
 static int take_name(struct cursor *c, struct ft_arena *a, uint64_t max, const char *what, int i,
                      const char **ret, struct ft_err *err)
 {
@@ -61,8 +62,9 @@ static int take_name(struct cursor *c, struct ft_arena *a, uint64_t max, const c
         return ft_err_set(err, FT_ECORRUPT,
                           "%s %d: a name of %" PRIu64 " bytes (1 to %" PRIu64 " are allowed)", what,
                           i, n, max);
-    if (memchr(p, 0, n) != NULL)
-        return ft_err_set(err, FT_ECORRUPT, "%s %d: its name holds a NUL byte", what, i);
+    for (uint64_t k = 0; k < n; k++)
+        if (p[k] < 32 || p[k] == 127)
+            return ft_err_set(err, FT_ECORRUPT, "%s %d: its name holds a control byte", what, i);
     *ret = ft_arena_strndup(a, (const char *)p, n);
     return *ret != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "%s %d: no memory", what, i);
 }

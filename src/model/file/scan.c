@@ -127,7 +127,10 @@ bool ft_scan_string(struct ft_scan *s, struct ft_arena *a, size_t max, const cha
     }
     *out = '\0';
     *ret = text;
-    return (size_t)(out - text) <= max && memchr(text, 0, (size_t)(out - text)) == NULL;
+    for (const char *c = text; c < out; c++)
+        if ((unsigned char)*c < 32 || *c == 127)
+            return false;
+    return (size_t)(out - text) <= max;
 }
 
 bool ft_scan_uint(struct ft_scan *s, int64_t *ret)

@@ -21,7 +21,7 @@ void ft_scan_space(struct ft_scan *s);
 bool ft_scan_char(struct ft_scan *s, char c);
 /* As ft_scan_char, but leaves everything in place when the next character is another. */
 bool ft_scan_maybe(struct ft_scan *s, char c);
-/* A string of 1 to max bytes without NUL, unescaped, copied to the arena. */
+/* A string of 1 to max bytes without control bytes, unescaped, copied to the arena. */
 bool ft_scan_string(struct ft_scan *s, struct ft_arena *a, size_t max, const char **ret);
 /* A whole number from 0 to INT64_MAX. */
 bool ft_scan_uint(struct ft_scan *s, int64_t *ret);
