@@ -14,14 +14,18 @@
  *            either --index >= active--> BENCHED (bench_seq) --active restored--> SPIN
  *   owner:   runs chunks until none is left, spins for the last ones, sleeps on `done`
  *
- * Why shrink: when a foreign process runs on one of the cores, the worker there is descheduled
- * in the middle of a chunk for a scheduler's slice, 3 ms and more, and every thread waits for
- * it: regions of 200 us take 3 ms, and with two threads we run at a fraction of one. The owner
- * sees this as waits far longer than a chunk takes. When they add up (LOSS_SHARE of
- * LOSS_WINDOW_NS), it benches as many workers as it had to wait for, for PAUSE_MIN_NS, then
- * tries them again; each trial that fails at once doubles the pause up to PAUSE_MAX_NS. A
- * neighbour so costs its fair share and the trials, a percent or two. docs/performance.md has
- * the figures. */
+ * A foreign process on one of the cores: the worker there is descheduled in the middle of a chunk
+ * for a scheduler's slice, 3 ms and more, and every thread waits for it: regions of 200 us take
+ * 3 ms. Two things are done about it; docs/performance.md has the figures.
+ *
+ * First, a worker offers its core (sched_yield) between chunks every TURN_NS, before its slice is
+ * over. Its neighbour's turn then falls where the worker holds nothing, and the others go on. Where
+ * there is no neighbour that costs a microsecond in a thousand.
+ *
+ * Second, where that is not enough, the pool shrinks. The owner sees waits far longer than a chunk
+ * takes; when they add up (LOSS_SHARE of LOSS_WINDOW_NS), it benches as many workers as it had
+ * to wait for, for PAUSE_MIN_NS, then tries them again; each trial that fails at once doubles the
+ * pause up to PAUSE_MAX_NS. Trials so cost a percent or two. */
 #include "base/pool.h"
 
 #include <limits.h>
@@ -40,6 +44,7 @@
 #define LATE_NS        300000   /* a wait this much longer than two chunks is a lost core */
 #define LOSS_WINDOW_NS 30000000 /* late waits are added up over at least this long */
 #define LOSS_SHARE     5        /* more than 1/5 of the window lost: shrink */
+#define TURN_NS        1000000  /* shorter than the scheduler's slice */
 #define PAUSE_MIN_NS   60000000
 #define PAUSE_MAX_NS   1000000000
 #define SETTLED_NS     300000000 /* a trial that holds this long resets the pause */
@@ -49,7 +54,8 @@ struct worker {
     _Alignas(LINE) struct ft_pool *pool;
     pthread_t thread;
     int index;
-    atomic_int busy; /* holds a chunk now; read by the owner to count who is late */
+    int64_t yield_at_ns; /* the end of this turn; the owner has none */
+    atomic_int busy;     /* holds a chunk now; read by the owner to count who is late */
 };
 
 struct ft_pool {
@@ -98,7 +104,8 @@ static inline bool has_chunk(uint64_t claim)
     return (uint32_t)claim < (uint32_t)(claim >> 32);
 }
 
-/* Runs chunks until none is left to claim; true if the region is thereby finished. */
+/* Runs chunks until none is left to claim or the worker's turn is over; true if the region is
+ * thereby finished. */
 static bool run_chunks(struct ft_pool *p, struct worker *w, uint32_t *ret_ran)
 {
     uint32_t ran = 0, n_chunks = 0;
@@ -110,6 +117,8 @@ static bool run_chunks(struct ft_pool *p, struct worker *w, uint32_t *ret_ran)
             atomic_store_explicit(&w->busy, 1, memory_order_relaxed);
         n_chunks = (uint32_t)(c >> 32); /* the same each time: this region waits for us */
         p->fn(p->ctx, (int)(uint32_t)c, w->index);
+        if (w->index != 0 && ft_clock_now_ns() >= w->yield_at_ns)
+            break;
     }
     if (ret_ran != NULL)
         *ret_ran = ran;
@@ -164,10 +173,17 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
     struct ft_pool *p = w->pool;
     while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
-        if (!worker_spin(p, w))
+        if (!worker_spin(p, w)) {
             worker_sleep(p, w);
-        else if (run_chunks(p, w, NULL) && atomic_load(&p->owner_waits))
+            w->yield_at_ns = ft_clock_now_ns() + TURN_NS;
+            continue;
+        }
+        if (run_chunks(p, w, NULL) && atomic_load(&p->owner_waits))
             futex_wake(&p->done, 1);
+        if (ft_clock_now_ns() >= w->yield_at_ns) {
+            sched_yield();
+            w->yield_at_ns = ft_clock_now_ns() + TURN_NS;
+        }
     }
     return NULL;
 }
