@@ -106,7 +106,7 @@ struct ft_request {
 
     /* Events: to on_event on the owner thread (it must not block), or if NULL to the stream that
      * submit returns; on_ready (may be NULL) is then called on the owner thread when events came
-     * into an empty stream. */
+     * into an empty stream: it may wake the consumer, not use the stream itself. */
     void (*on_event)(void *ctx, const struct ft_event *ev);
     void (*on_ready)(void *ctx);
     void *ctx;
@@ -166,7 +166,7 @@ struct ft_event {
     const float *value;    /* RESULT */
     int n_value;
     struct ft_usage usage;    /* END */
-    const struct ft_err *err; /* END: NULL unless finish is FT_FINISH_ERROR */
+    const struct ft_err *err; /* DONE, END: NULL unless finish is FT_FINISH_ERROR */
 };
 
 #endif

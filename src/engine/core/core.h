@@ -1,0 +1,155 @@
+/* The engine's own state. Private to engine/core.
+ *
+ * What `lock` guards is said at each field; everything else belongs to the owner thread. */
+#ifndef FT_ENGINE_CORE_CORE_H
+#define FT_ENGINE_CORE_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/mailbox.h"
+#include "engine/core/engine.h"
+#include "engine/core/models.h"
+#include "engine/core/sample.h"
+#include "engine/core/sched.h"
+#include "engine/core/seq.h"
+#include "engine/core/spill.h"
+
+#define FT_ENGINE_DRAIN_MS  1000 /* a cold model waits so long before others stop admitting */
+#define FT_PROMPT_ROWS_MAX  32   /* per step and FT_REQUEST_PROMPT: every row has logits */
+#define FT_SPEC_ROWS_MAX    32   /* drafted rows of a step: beyond, decoding is bound by compute */
+#define FT_ENGINE_HASH_SIZE 4096 /* buckets of the table of requests */
+#define FT_ENGINE_PREEMPT_RESERVE                                                                  \
+    8 /* blocks kept free for running sequences at admission, at most */
+
+enum ft_msg_kind {
+    FT_MSG_SUBMIT,
+    FT_MSG_CANCEL,
+    FT_MSG_PAUSE,
+    FT_MSG_RESUME,
+    FT_MSG_WAKE,
+    FT_MSG_MODEL_ADD,
+    FT_MSG_MODEL_REMOVE,
+    FT_MSG_MODEL_LOAD,
+};
+
+/* Someone waits on another thread until the owner has done what was asked. */
+struct ft_reply {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int rc;
+    struct ft_err err;
+    void (*progress)(void *ctx, uint64_t done, uint64_t all);
+    void *ctx;
+};
+
+struct ft_msg {
+    enum ft_msg_kind kind;
+    uint64_t id;
+    struct ft_req *req;
+    struct ft_hosted *hosted;
+    const char *name; /* of a model; the asker waits */
+    struct ft_reply *reply;
+};
+
+/* What one sequence does in the step being built. */
+struct ft_plan {
+    struct ft_seq *s;
+    int n;     /* rows */
+    int out;   /* first of its rows in the output, -1: none */
+    int n_out; /* how many */
+};
+
+struct ft_engine {
+    struct ft_engine_config cfg;
+    char *spill_dir;
+    struct ft_dev *dev;
+    pthread_t thread;
+    struct ft_mailbox *box;
+    atomic_int n_requests; /* submitted and not ended */
+    atomic_ullong next_id;
+
+    pthread_mutex_t lock;
+    struct ft_hosted *model[FT_ENGINE_MODELS_MAX];           /* lock; written by the owner alone */
+    int n_models;                                            /* lock */
+    struct ft_engine_stats stats;                            /* lock: the last snapshot */
+    struct ft_model_stats model_stats[FT_ENGINE_MODELS_MAX]; /* lock */
+    int n_model_stats;                                       /* lock */
+
+    struct ft_hosted *gone; /* removed, waiting for their last request */
+    struct ft_budget budget;
+    struct ft_spill_budget spill_budget;
+    uint64_t clock;      /* of the prefix caches */
+    uint64_t next_order; /* of arrival */
+    struct ft_sched sched;
+    struct ft_sampler sampler;
+    struct ft_engine_stats count; /* the totals, unlocked */
+
+    struct ft_req *requests; /* all that have not ended */
+    struct ft_req *dead;     /* ended in this step: freed after it */
+    bool drafting;           /* a draft model runs: its blocks are not for the taking */
+    bool swept;              /* false: somebody was cancelled in a callback */
+    struct ft_req *hash[FT_ENGINE_HASH_SIZE];
+    struct ft_seq *running[FT_ENGINE_RUNNING_MAX]; /* those that hold KV */
+    int n_running;
+    int n_state[FT_SEQ_STATES];
+    int turn;                /* the model whose turn it was */
+    int rotate;              /* where decoding starts when not all fit a batch */
+    struct ft_hosted *drain; /* the cold model that others make way for, NULL: none */
+    uint64_t drain_order;
+
+    /* the batch being built */
+    struct ft_plan plan[FT_ENGINE_RUNNING_MAX];
+    struct ft_seg seg[FT_ENGINE_RUNNING_MAX];
+    int n_plan;
+    int32_t *row_token, *row_pos, *row_out; /* [max_rows + spec rows] */
+    uint32_t *mask;                         /* grammar, grown to the vocabulary */
+    int mask_words;
+    void *block_copy; /* one KV block on its way to or from the spill file */
+    size_t block_copy_bytes;
+    struct ft_buf piece, text; /* of the token being emitted */
+};
+
+/* True on the engine's own thread, that is, in a callback. */
+bool ft_engine_is_owner(const struct ft_engine *e);
+
+/* For ft_engine_stats: taken after every step, and before an END is told. */
+void ft_engine_snapshot(struct ft_engine *e);
+
+/* loop.c: one turn of one model; false if nothing could be done. */
+bool ft_loop_step(struct ft_engine *e);
+
+/* finish.c: ends a sample or the whole request; after its last sample the request is dead. */
+void ft_loop_finish(struct ft_engine *e, struct ft_seq *s, enum ft_finish how, int32_t token,
+                    const struct ft_sample_out *out, int stop_index);
+void ft_loop_fail(struct ft_engine *e, struct ft_req *q, const struct ft_err *err);
+void ft_loop_cancel(struct ft_engine *e, struct ft_req *q);
+
+/* kv.c: what a sequence holds. */
+bool ft_kv_reserve(struct ft_engine *e, struct ft_seq *s, int n_tokens, bool may_preempt);
+void ft_kv_release(struct ft_engine *e, struct ft_seq *s);
+void ft_kv_preempt(struct ft_engine *e, struct ft_seq *s);
+bool ft_kv_admit(struct ft_engine *e, struct ft_seq *s);
+bool ft_kv_fork(struct ft_engine *e, struct ft_seq *from, struct ft_seq *to);
+void ft_kv_publish(struct ft_engine *e, struct ft_seq *s);
+/* The sequence that gives way first, NULL if none may for the sake of s. */
+struct ft_seq *ft_kv_victim(struct ft_engine *e, const struct ft_seq *s, bool for_admission);
+
+/* output.c: from a row of logits to events. False when the sample has ended. */
+bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
+                      int32_t *ret_token);
+
+/* embed.c: rows of a sequence that is not generating. */
+void ft_embed_rows(struct ft_engine *e, struct ft_seq *s, const struct ft_plan *p, int pos,
+                   const float *logits, const float *hidden);
+bool ft_embed_wants_hidden(const struct ft_req *q);
+int ft_embed_out_rows(const struct ft_seq *s, int n_rows);
+
+/* spec.c */
+void ft_spec_draft(struct ft_engine *e, struct ft_hosted *m);
+void ft_spec_note(struct ft_seq *s, int n_drafted, int n_accepted);
+void ft_spec_release(struct ft_engine *e, struct ft_seq *s); /* draft KV */
+bool ft_spec_release_any(struct ft_engine *e);
+
+#endif

@@ -1,0 +1,154 @@
+/* From logits to events: the sampled token, the text it frees, and whether it ends its sample. */
+#include "engine/core/core.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+static bool contains(const int32_t *id, int n, int32_t token)
+{
+    for (int i = 0; i < n; i++)
+        if (id[i] == token)
+            return true;
+    return false;
+}
+
+static int n_generated(const struct ft_seq *s)
+{
+    return s->n_token - s->n_prompt;
+}
+
+/* Tokens that may not come yet: with min_tokens, everything that would end the sample. */
+static int banned(const struct ft_seq *s, int32_t *ban)
+{
+    const struct ft_request *r = &s->req->r;
+    const struct ft_source_box *src = s->req->m->src;
+    if (n_generated(s) >= r->min_tokens)
+        return 0;
+    memcpy(ban, src->eog, (size_t)src->n_eog * sizeof *ban);
+    if (r->n_stop_token > 0)
+        memcpy(ban + src->n_eog, r->stop_token, (size_t)r->n_stop_token * sizeof *ban);
+    return src->n_eog + r->n_stop_token;
+}
+
+static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
+                  struct ft_sample_out *out, struct ft_err *err)
+{
+    struct ft_req *q = s->req;
+    int32_t ban[FT_SOURCE_EOG_MAX + FT_REQUEST_STOP_IDS_MAX];
+    struct ft_sample_in in = {.logits = logits,
+                              .n_vocab = q->m->src->pub.hp.n_vocab,
+                              .sp = &q->r.sampling,
+                              .ban = ban,
+                              .n_ban = banned(s, ban),
+                              .stream = (uint64_t)s->index,
+                              .position = (uint64_t)n_generated(s),
+                              .logprob = q->r.logprobs || q->r.n_top > 0,
+                              .n_top = q->r.n_top};
+    if (s->has_penalties) {
+        ft_penalties_advance(&s->penalties, s->token, (size_t)s->n_token, (size_t)s->n_prompt);
+        in.penalties = &s->penalties;
+    }
+    if (s->matcher != NULL) {
+        int rc = ft_matcher_mask(s->matcher, e->mask, err);
+        if (rc != 0)
+            return ft_err_wrap(err, "grammar");
+        in.mask = e->mask;
+    }
+    int rc = ft_sample(&e->sampler, &in, out, err);
+    if (rc == FT_ELIMIT && s->matcher != NULL)
+        return ft_err_set(err, FT_ELIMIT, "grammar: no token of the vocabulary continues the text");
+    return rc;
+}
+
+/* The text that the token frees goes to e->text; returns the stop string that it completed, or -1.
+ */
+static int take_text(struct ft_engine *e, struct ft_seq *s, int32_t token)
+{
+    struct ft_req *q = s->req;
+    ft_buf_reset(&e->piece);
+    ft_buf_reset(&e->text);
+    if (q->m->src->tokenizer == NULL)
+        return -1;
+    ft_detok_push(&s->detok, token, &e->piece);
+    /* stop strings count from min_tokens on */
+    if (q->stops.n == 0 || n_generated(s) < q->r.min_tokens) {
+        ft_buf_add(&e->text, e->piece.data, e->piece.len);
+        return -1;
+    }
+    return ft_stop_push(&q->stops, &s->stop, e->piece.data, e->piece.len, &e->text);
+}
+
+static void tell(struct ft_engine *e, struct ft_seq *s, const struct ft_sample_out *out)
+{
+    struct ft_event ev = {.kind = FT_EVENT_TOKEN,
+                          .index = s->index,
+                          .token = out->token,
+                          .text = e->text.len > 0 ? e->text.data : "",
+                          .text_n = e->text.len,
+                          .logprob = out->logprob,
+                          .top = out->top,
+                          .n_top = out->n_top};
+    ft_req_emit(s->req, &ev);
+}
+
+static bool is_end(const struct ft_seq *s, int32_t token, enum ft_finish *ret)
+{
+    const struct ft_req *q = s->req;
+    const struct ft_source_box *src = q->m->src;
+    *ret = FT_FINISH_EOS;
+    if (contains(src->eog, src->n_eog, token) && (!q->r.ignore_eos || s->matcher != NULL))
+        return true;
+    *ret = FT_FINISH_STOP_TOKEN;
+    return contains(q->r.stop_token, q->r.n_stop_token, token);
+}
+
+static void count_token(struct ft_engine *e, struct ft_seq *s)
+{
+    struct ft_req *q = s->req;
+    if (q->t_first == 0)
+        q->t_first = ft_clock_now_ns();
+    q->usage.generated_tokens++;
+    q->m->generated_tokens++;
+    e->count.generated_tokens++;
+    ft_sched_charge(q->caller, FT_SCHED_COST_OUT);
+}
+
+bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
+                      int32_t *ret_token)
+{
+    struct ft_req *q = s->req;
+    struct ft_sample_out out;
+    struct ft_err err = {0};
+    if (sample(e, s, logits, &out, &err) != 0) {
+        ft_loop_fail(e, q, &err);
+        return false;
+    }
+    count_token(e, s);
+    *ret_token = out.token;
+    enum ft_finish how;
+    if (s->matcher != NULL && !ft_matcher_accept(s->matcher, out.token)) {
+        ft_err_set(&err, FT_EINTERNAL, "grammar: token %d was allowed and then refused", out.token);
+        ft_loop_fail(e, q, &err);
+        return false;
+    }
+    if (is_end(s, out.token, &how)) {
+        ft_loop_finish(e, s, how, out.token, &out, -1);
+        return false;
+    }
+    FT_ASSERT(s->n_token < s->limit);
+    s->token[s->n_token++] = out.token;
+    int stop = take_text(e, s, out.token);
+    tell(e, s, &out);
+    if (q->cancelled)
+        return false; /* in the callback; the loop ends it */
+    if (stop >= 0) {
+        ft_loop_finish(e, s, FT_FINISH_STOP_STRING, -1, NULL, stop);
+        return false;
+    }
+    if (s->n_token == s->limit) {
+        ft_loop_finish(e, s, FT_FINISH_LENGTH, -1, NULL, -1);
+        return false;
+    }
+    return true;
+}
