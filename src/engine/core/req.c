@@ -289,8 +289,10 @@ static int make_seq(struct ft_req *q, struct ft_seq *s, const struct ft_request 
     }
     if (rc == 0)
         rc = make_matcher(q, s, err);
-    if (q->m->src->tokenizer != NULL)
+    if (q->m->src->tokenizer != NULL) {
         ft_detok_init(&s->detok, q->m->src->tokenizer, !r->keep_control);
+        s->detok.first = false; /* it continues the prompt: a leading space is part of the text */
+    }
     return rc;
 }
 
