@@ -8,7 +8,7 @@ BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
 configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
 # gcc's thread sanitizer wants the classic memory layout; where setarch is not allowed, try without
 no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
-sources = $(shell find src tests -name '*.[ch]' -not -path '*/corpus/*')
+sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
 .PHONY: all test test-release test-sanitizers check format-check bench fuzz install format clean help setup setup-all

@@ -165,7 +165,7 @@ def check_files(root, modules, errors):
     for at, _, files in sorted(os.walk(os.path.join(root, "src"))):
         folder = os.path.relpath(at, os.path.join(root, "src"))
         for file_name in sorted(files):
-            if not file_name.endswith((".c", ".h")):
+            if not file_name.endswith((".c", ".h", ".inc")):
                 continue
             path = os.path.relpath(os.path.join(at, file_name), root)
             name = module_of(modules, folder)

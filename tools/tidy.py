@@ -41,7 +41,7 @@ class Report:
 
 
 def check_lines(path, lines, report):
-    code = path.endswith((".c", ".h", ".py"))
+    code = path.endswith((".c", ".h", ".inc", ".py"))
     for number, line in enumerate(lines, 1):
         if "\t" in line and not path.endswith("Makefile"):
             report.error(path, number, "tab")
@@ -55,7 +55,7 @@ def check_lines(path, lines, report):
 
 
 def check_size(path, lines, report):
-    if path.endswith(".c") and len(lines) > C_LINES_MAX:
+    if path.endswith((".c", ".inc")) and len(lines) > C_LINES_MAX:
         report.error(path, len(lines), f"{len(lines)} lines; at most {C_LINES_MAX}: split by topic")
     if path.endswith(".h") and len(lines) > H_LINES_MAX:
         report.error(path, len(lines), f"{len(lines)} lines; at most {H_LINES_MAX}")
@@ -197,7 +197,7 @@ def check_tree(root):
     report = Report()
     guards = {}
     for path in sources(root):
-        if not path.endswith((".c", ".h", ".py", ".txt", ".cmake", ".sh")):
+        if not path.endswith((".c", ".h", ".inc", ".py", ".txt", ".cmake")):
             continue
         with open(os.path.join(root, path), encoding="utf-8") as file:
             text = file.read()
@@ -207,7 +207,7 @@ def check_tree(root):
         elif text:
             report.error(path, len(lines), "no newline at the end of the file")
         check_lines(path, lines, report)
-        if not path.endswith((".c", ".h")):
+        if not path.endswith((".c", ".h", ".inc")):
             continue
         check_size(path, lines, report)
         check_opening(path, lines, report)

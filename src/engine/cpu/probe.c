@@ -1,5 +1,5 @@
-/* Limits of the machine: a streaming sum over memory larger than any cache, and loops of nothing but
- * the instruction that counts, enough of them independent that only the units' number binds. */
+/* Limits of the machine: a streaming sum over memory larger than any cache, and loops of nothing
+ * but the instruction that counts, enough of them independent that only the units' number binds. */
 #include "engine/cpu/probe.h"
 
 #include <stdint.h>

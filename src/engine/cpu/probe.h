@@ -11,8 +11,8 @@ struct ft_cpu_limits {
     double f32_gflop_s;
 };
 
-/* Measures with n_threads (0: one per core) for about half a second; the best of several rounds, since
- * neighbours only ever take away. FT_ENOMEM. */
+/* Measures with n_threads (0: one per core) for about half a second; the best of several rounds,
+ * since neighbours only ever take away. FT_ENOMEM. */
 int ft_cpu_probe(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err);
 
 #endif

@@ -48,8 +48,8 @@ static bool take_string(struct cursor *c, const uint8_t **ret_p, uint64_t *ret_n
     return true;
 }
 
-/* A name: copied, without control bytes (it is a C string, and goes to terminals), not empty, at most max
- * bytes. */
+/* A name: copied, without control bytes (it is a C string, and goes to terminals), not empty, at
+ * most max bytes. */
 static int take_name(struct cursor *c, struct ft_arena *a, uint64_t max, const char *what, int i,
                      const char **ret, struct ft_err *err)
 {

@@ -1,6 +1,6 @@
-/* A folder's configuration as metadata under GGUF keys, the ones that llama.cpp's converter would have
- * written. What this build would compute wrongly is refused by the name of its key: silence here
- * would be a model that answers nonsense. */
+/* A folder's configuration as metadata under GGUF keys, the ones that llama.cpp's converter would
+ * have written. What this build would compute wrongly is refused by the name of its key: silence
+ * here would be a model that answers nonsense. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,8 +167,9 @@ static const char *get_str(struct config *c, json_t *object, const char *key, co
 
 #define DIM_MAX (1 << 24)
 
-/* YaRN. HF multiplies cos and sin by attention_factor, by default 1 + 0.1 ln factor; GGUF's attn_factor
- * is what comes on top of that default. DeepSeek instead scales the scores by its mscale_all_dim. */
+/* YaRN. HF multiplies cos and sin by attention_factor, by default 1 + 0.1 ln factor; GGUF's
+ * attn_factor is what comes on top of that default. DeepSeek instead scales the scores by its
+ * mscale_all_dim. */
 static void yarn_put(struct config *c, json_t *scaling, double factor)
 {
     arch_str(c, "rope.scaling.type", "yarn");

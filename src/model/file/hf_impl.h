@@ -17,8 +17,9 @@ int ft_hf_file_read(const struct ft_weights *w, const char *name, size_t max, ch
 int ft_hf_json_read(const struct ft_weights *w, const char *name, size_t max, json_t **ret,
                     struct ft_err *err);
 
-/* hf_config.c: config.json, generation_config.json, tokenizer_config.json and chat_template.jinja as
- * metadata under GGUF keys. *ret_tied: the output matrix is the embedding; 0 no, 1 yes, -1 not said. */
+/* hf_config.c: config.json, generation_config.json, tokenizer_config.json and chat_template.jinja
+ * as metadata under GGUF keys. *ret_tied: the output matrix is the embedding; 0 no, 1 yes, -1 not
+ * said. */
 int ft_hf_config_read(struct ft_weights *w, int *ret_tied, struct ft_err *err);
 
 /* hf_names.c: what a tensor of a folder is. */

@@ -1,9 +1,9 @@
 /* tokenizer.json as tokenizer.ggml.* keys, for the GGUF that `convert` writes.
  *
- * Byte-level BPE becomes model "gpt2" with its merges, and the pre-tokenizer is named after the family
- * that its regular expressions belong to: GGUF has names for them only, so an unknown one is refused.
- * BPE with byte fallback (SentencePiece's) becomes model "llama", with scores in the order of the
- * merges. */
+ * Byte-level BPE becomes model "gpt2" with its merges, and the pre-tokenizer is named after the
+ * family that its regular expressions belong to: GGUF has names for them only, so an unknown one is
+ * refused. BPE with byte fallback (SentencePiece's) becomes model "llama", with scores in the order
+ * of the merges. */
 #include "model/file/hf.h"
 
 #include <stdio.h>

@@ -171,7 +171,8 @@ int ft_merges_init(struct ft_merges *m, struct ft_arena *a, size_t n, struct ft_
 bool ft_merges_add(struct ft_merges *m, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
                    bool replace);
 /* The same with the texts that a file gives, at most FT_MERGE_BLOCK at once, with ranks from `rank`
- * on: the pair and what it becomes must be tokens. On failure *ret_bad is the index of the bad one. */
+ * on: the pair and what it becomes must be tokens. On failure *ret_bad is the index of the bad one.
+ */
 int ft_merges_add_texts(struct ft_tokenizer *t, const struct ft_merge_text *m, int n, uint32_t rank,
                         bool replace, int *ret_bad, struct ft_err *err);
 const struct ft_merge *ft_merges_find(const struct ft_merges *m, uint32_t left, uint32_t right);

@@ -49,8 +49,8 @@ int ft_alphabet_byte(uint32_t cp)
     return cp == 0x143 ? 0xad : -1;
 }
 
-/* Undoes GPT-2's alphabet, which ends at U+0143: two bytes, the lead C2 .. C5. Returns the number of
- * bytes, or -1 if a character is outside of it. */
+/* Undoes GPT-2's alphabet, which ends at U+0143: two bytes, the lead C2 .. C5. Returns the number
+ * of bytes, or -1 if a character is outside of it. */
 static int64_t alphabet_decode(const char *p, size_t n, char *out)
 {
     size_t o = 0;
@@ -115,8 +115,9 @@ static uint64_t mix(uint64_t a, uint64_t b)
 #define HEAD_BYTES 11   /* of a token that its slot holds */
 #define LEN_MAX    127u /* longer ones are told apart by off */
 
-/* What a slot says about a token, and where it would be. Loading 150,000 tokens and as many merges is
- * mostly look-ups, and those are mostly cache misses: with the bytes in the slot there is one. */
+/* What a slot says about a token, and where it would be. Loading 150,000 tokens and as many merges
+ * is mostly look-ups, and those are mostly cache misses: with the bytes in the slot there is one.
+ */
 struct key {
     uint64_t lo;
     uint32_t hi, pos;

@@ -1,5 +1,5 @@
-/* Hugging Face folders: made here from the F32 weights of reference models, as their vendors would lay
- * them out, then opened and converted back; every tensor must come out bit for bit. */
+/* Hugging Face folders: made here from the F32 weights of reference models, as their vendors would
+ * lay them out, then opened and converted back; every tensor must come out bit for bit. */
 #include "testing.h"
 
 #include <sys/stat.h>
