@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "engine/cpu/cpu_dev.h"
+#include "engine/cpu/mm.h"
 #include "engine/cpu/steps.h"
 
 /* Above this, memory comes from the kernel page by page and goes back at once. */
@@ -93,6 +94,7 @@ static void cpu_close(struct ft_dev *d)
 {
     struct ft_cpu *c = ft_cpu_of(d);
     ft_pool_close(c->pool);
+    ft_cpu_arena_close(c);
     for (int i = 0; i < FT_CPU_SCRATCH_COUNT; i++)
         if (c->scratch[i].p != NULL)
             cpu_mem_free(d, c->scratch[i].p, c->scratch[i].bytes);
@@ -129,6 +131,7 @@ static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, st
         int n = cfg->n_threads != 0 ? cfg->n_threads : ft_cpu_count();
         c->n_threads = FT_MIN(n, FT_CPU_THREADS_MAX);
         c->steps = ft_cpu_steps_of(c->isa);
+        c->mm = ft_cpu_mm_of(c->isa);
         rc = ft_pool_open(c->n_threads, &c->pool, err);
     }
     if (rc != 0) {
@@ -156,6 +159,11 @@ const struct ft_dev_ops ft_dev_cpu_ops = {
     .mem_free = cpu_mem_free,
     .upload = cpu_upload,
     .host_view = cpu_host_view,
+    .weight_open = ft_cpu_weight_open,
+    .weight_load = ft_cpu_weight_load,
+    .weight_drop = ft_cpu_weight_drop,
+    .weight_bytes = ft_cpu_weight_bytes,
+    .weight_close = ft_cpu_weight_close,
     .kv_open = ft_cpu_kv_open,
     .kv_close = ft_cpu_kv_close,
     .kv_block_bytes = ft_cpu_kv_block_bytes,
@@ -163,12 +171,16 @@ const struct ft_dev_ops ft_dev_cpu_ops = {
     .kv_write = ft_cpu_kv_write,
     .kv_copy = ft_cpu_kv_copy,
     .kv_release = ft_cpu_kv_release,
+    .embed = ft_cpu_embed,
     .gather = ft_cpu_gather,
     .rmsnorm = ft_cpu_rmsnorm,
+    .linear = ft_cpu_linear,
+    .linear_heads = ft_cpu_linear_heads,
     .rope_table = ft_cpu_rope_table,
     .heads = ft_cpu_heads,
     .kv_store = ft_cpu_kv_store,
     .attend = ft_cpu_attend,
     .swiglu = ft_cpu_swiglu,
     .route = ft_cpu_route,
+    .experts = ft_cpu_experts,
 };

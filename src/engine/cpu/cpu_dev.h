@@ -23,11 +23,11 @@ enum ft_cpu_isa {
 /* Buffers that steps need while they run; each grows to the largest size seen and stays. A step
  * may use several at once, so every use has its own number. */
 enum ft_cpu_scratch_use {
-    FT_CPU_SCRATCH_QUANT, /* quantised input of a product */
-    FT_CPU_SCRATCH_TILE,  /* unpacked weights, per thread */
-    FT_CPU_SCRATCH_ROUTE, /* rows grouped by expert */
-    FT_CPU_SCRATCH_EXPERT,
-    FT_CPU_SCRATCH_EXPERT_QUANT,
+    FT_CPU_SCRATCH_QUANT,  /* quantised input of a product */
+    FT_CPU_SCRATCH_WORK,   /* unpacked weights and sums, per thread */
+    FT_CPU_SCRATCH_TASKS,  /* the products of one step */
+    FT_CPU_SCRATCH_ROUTE,  /* rows grouped by expert */
+    FT_CPU_SCRATCH_EXPERT, /* their inner values */
     FT_CPU_SCRATCH_ATTEND,
     FT_CPU_SCRATCH_ATTEND2,
     FT_CPU_SCRATCH_COUNT
@@ -47,6 +47,7 @@ struct ft_cpu {
     int n_threads;
     struct ft_pool *pool;
     const struct ft_cpu_mm *mm;
+    struct ft_cpu_arena *arena; /* where the next weight goes */
     const struct ft_cpu_steps *steps;
     struct ft_cpu_scratch scratch[FT_CPU_SCRATCH_COUNT];
     char describe[96];

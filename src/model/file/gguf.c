@@ -263,6 +263,7 @@ static int tensors_place(const struct ft_map *map, const struct cursor *c, struc
                               t->name, e[i].offset, t->part_bytes);
         where[i] = map->data + data + e[i].offset;
         t->part = &where[i];
+        t->is_mapped = true;
     }
     return ft_extents_check(e, g->n_tensor, err);
 }

@@ -33,6 +33,7 @@ struct ft_tensor {
     int n_parts;
     const void *const *part;
     size_t part_bytes; /* of each part */
+    bool is_mapped;    /* parts lie in a file's mapping: dropped pages come back when touched */
 };
 
 struct ft_weights;
