@@ -71,6 +71,11 @@ static bool is_word_char(const char *p, size_t n)
     uint32_t cp;
     if (ft_utf8_decode(p, n, &cp) == 0)
         return false;
+    /* circled and squared letters, and joiners, are words to Rust's \w as well */
+    if ((cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
+        (cp >= 0x1f150 && cp <= 0x1f169) || (cp >= 0x1f170 && cp <= 0x1f189) || cp == 0x200c ||
+        cp == 0x200d)
+        return true;
     switch (utf8proc_category((utf8proc_int32_t)cp)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:

@@ -321,6 +321,7 @@ static int piece_encode(struct ft_enc *e, const char *p, size_t n)
     const struct ft_tokenizer *t = e->t;
     const struct ft_vocab *v = &t->vocab;
     int32_t id = ft_vocab_find(v, p, n);
+    /* a token that merges make is never a control token: those are verbatim (vocab.c) */
     if (id >= 0 && (t->ignore_merges || __atomic_load_n(&v->whole[id], __ATOMIC_RELAXED) == 1))
         return ft_enc_push(e, id);
     int rc = symbols_reserve(e, n);

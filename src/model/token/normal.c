@@ -102,8 +102,11 @@ static int lowercase_run(const char *p, size_t n, struct ft_buf *out)
         uint32_t cp = 0;
         char c[FT_UTF8_BYTES_MAX];
         len = ft_utf8_decode(p + i, n - i, &cp);
-        rc = ft_buf_add(
-            out, c, (size_t)ft_utf8_encode((uint32_t)utf8proc_tolower((utf8proc_int32_t)cp), c));
+        if (cp == 0x130) /* the one character whose lower case is two */
+            rc = ft_buf_add_str(out, "i\xcc\x87");
+        else
+            rc = ft_buf_add(out, c,
+                            (size_t)ft_utf8_encode((uint32_t)utf8proc_tolower((int32_t)cp), c));
     }
     return rc;
 }

@@ -126,10 +126,8 @@ static int held_emit(struct cut *c)
 
 static int piece(struct cut *c, size_t start, size_t end, bool match)
 {
-    if (start == end)
-        return 0;
     if (c->split == FT_SPLIT_ISOLATED || c->split == FT_SPLIT_REMOVED)
-        return c->split == FT_SPLIT_REMOVED && match
+        return start == end || (c->split == FT_SPLIT_REMOVED && match)
                    ? 0
                    : step_run(c->e, c->next, c->p + start, end - start);
     bool grow = false;
@@ -156,6 +154,7 @@ static int step_run(struct ft_enc *e, int at, const char *p, size_t n)
     const struct step *s = &t->step[at];
     struct cut c = {.e = e, .p = p, .next = at + 1, .split = s->split};
     size_t done = 0, from = 0;
+    bool any = false;
     int rc = 0;
     while (rc == 0 && from <= n) {
         size_t start, end;
@@ -164,15 +163,19 @@ static int step_run(struct ft_enc *e, int at, const char *p, size_t n)
             return found;
         if (found == 0)
             break;
-        rc = piece(&c, done, start, s->invert);
-        if (rc == 0)
-            rc = piece(&c, start, end, !s->invert);
-        done = end;
         from = end;
         if (start == end) /* an empty match cuts; go on after the next character */
             from += end < n ? (size_t)ft_utf8_lead_len((unsigned char)p[end]) : 1;
+        if (start == end && any && start == done)
+            continue; /* but not where the match before it ended */
+        any = true;
+        if (done < start)
+            rc = piece(&c, done, start, s->invert);
+        if (rc == 0)
+            rc = piece(&c, start, end, !s->invert);
+        done = end;
     }
-    if (rc == 0)
+    if (rc == 0 && done < n)
         rc = piece(&c, done, n, s->invert);
     return rc != 0 ? rc : held_emit(&c);
 }

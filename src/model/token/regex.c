@@ -24,7 +24,9 @@
 #define WHITE                                                                                      \
     "\\t-\\r\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"       \
     "\\x{3000}"
-#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
+/* Oniguruma's \w; outside of a class, where it looks Latin-1 up in a table, with a few numbers. */
+#define WORD       "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_ALONE WORD "\\xb2\\xb3\\xb9\\xbc-\\xbe"
 
 struct ft_regex {
     pcre2_code *code;
@@ -38,81 +40,101 @@ struct ft_regex_scratch {
     PCRE2_SIZE last_pos;
 };
 
-/* One escape at p[0] == '\\', outside or inside a class. Returns the bytes used, 0 if cut off. */
-static size_t escape_translate(const char *p, size_t n, bool in_class, struct ft_buf *out)
+/* The characters of an escape that PCRE2 has otherwise, or NULL; *ret_negative: all but these. */
+static const char *escape_set(char c, bool in_class, bool *ret_negative)
 {
-    if (n < 2)
-        return 0;
-    const char *set = NULL;
-    switch (p[1]) {
+    *ret_negative = c < 'a';
+    switch (c) {
     case 's':
     case 'S':
-        set = WHITE;
-        break;
+        return WHITE;
     case 'w':
     case 'W':
-        set = WORD;
-        break;
+        return in_class ? WORD : WORD_ALONE;
     case 'h':
     case 'H':
-        set = "0-9a-fA-F";
-        break;
-    case 'u':
-        if (n < 6)
-            return 0;
-        ft_buf_addf(out, "\\x{%.4s}", p + 2);
-        return 6;
+        return "0-9a-fA-F";
     default:
-        ft_buf_add(out, p, 2);
-        return 2;
+        return NULL;
     }
-    bool negative = p[1] < 'a';
-    if (!in_class)
-        ft_buf_addf(out, "[%s%s]", negative ? "^" : "", set);
-    else if (negative) /* no way to write it in a class; PCRE2's own differs in one character */
-        ft_buf_add(out, p[1] == 'H' ? "\\P{AHex}" : p, p[1] == 'H' ? 8 : 2);
+}
+
+/* An escape at p[0] == '\\' that needs no set. Returns the bytes used, 0 if it is cut off. */
+static size_t escape_translate(const char *p, size_t n, struct ft_buf *out)
+{
+    if (n < 2 || (p[1] == 'u' && n < 6))
+        return 0;
+    if (p[1] == 'u')
+        ft_buf_addf(out, "\\x{%.4s}", p + 2);
     else
-        ft_buf_add_str(out, set);
-    return 2;
+        ft_buf_add(out, p, 2);
+    return p[1] == 'u' ? 6 : 2;
+}
+
+/* The members of a class up to its ']': what a class of PCRE2 can hold goes to `set`, complements to
+ * `others` as alternatives. Returns the bytes used; 0 with *why set if it cannot be translated. */
+static size_t members_translate(const char *p, size_t n, struct ft_buf *set, struct ft_buf *others,
+                                const char **why)
+{
+    size_t i = 0;
+    if (i < n && p[i] == ']') { /* a literal, if first */
+        ft_buf_add_str(set, "\\]");
+        i++;
+    }
+    while (i < n && p[i] != ']') {
+        bool negative = false;
+        const char *chars =
+            p[i] == '\\' && i + 1 < n ? escape_set(p[i + 1], true, &negative) : NULL;
+        size_t used = 1;
+        if (chars != NULL) {
+            if (negative)
+                ft_buf_addf(others, "|[^%s]", chars);
+            else
+                ft_buf_add_str(set, chars);
+            used = 2;
+        } else if (p[i] == '\\') {
+            used = escape_translate(p + i, n - i, set);
+        } else if (p[i] == '[' && i + 1 < n && p[i + 1] == ':') {
+            const char *end = memmem(p + i, n - i, ":]", 2);
+            used = end == NULL ? 0 : (size_t)(end - (p + i)) + 2;
+            ft_buf_add(set, p + i, used);
+        } else if (p[i] == '[' || (p[i] == '&' && i + 1 < n && p[i + 1] == '&')) {
+            *why = "set operations in a character class";
+            return 0;
+        } else {
+            ft_buf_add_byte(set, (unsigned char)p[i]);
+        }
+        if (used == 0)
+            break;
+        i += used;
+    }
+    if (i < n && p[i] == ']')
+        return i + 1;
+    *why = "a character class without its end";
+    return 0;
 }
 
 /* A class from p[0] == '['. Returns the bytes used; 0 with *why set if it cannot be translated. */
 static size_t class_translate(const char *p, size_t n, struct ft_buf *out, const char **why)
 {
-    size_t i = 1;
-    ft_buf_add_byte(out, '[');
-    if (i < n && p[i] == '^')
-        ft_buf_add_byte(out, (unsigned char)p[i++]);
-    if (i < n && p[i] == ']') { /* a literal, if first */
-        ft_buf_add_str(out, "\\]");
-        i++;
-    }
-    while (i < n && p[i] != ']') {
-        if (p[i] == '\\') {
-            size_t used = escape_translate(p + i, n - i, true, out);
-            if (used == 0)
-                break;
-            i += used;
-        } else if (p[i] == '[' && i + 1 < n && p[i + 1] == ':') {
-            const char *end = memmem(p + i, n - i, ":]", 2);
-            if (end == NULL)
-                break;
-            size_t used = (size_t)(end - (p + i)) + 2;
-            ft_buf_add(out, p + i, used);
-            i += used;
-        } else if (p[i] == '[' || (p[i] == '&' && i + 1 < n && p[i + 1] == '&')) {
-            *why = "set operations in a character class";
-            return 0;
-        } else {
-            ft_buf_add_byte(out, (unsigned char)p[i++]);
-        }
-    }
-    if (i >= n || p[i] != ']') {
-        *why = "a character class without its end";
-        return 0;
-    }
-    ft_buf_add_byte(out, ']');
-    return i + 1;
+    struct ft_buf set, others;
+    ft_buf_init(&set, TRANSLATED_MAX);
+    ft_buf_init(&others, TRANSLATED_MAX);
+    bool negated = n > 1 && p[1] == '^';
+    size_t begin = negated ? 2 : 1;
+    size_t used = members_translate(p + begin, n - begin, &set, &others, why);
+    const char *in = set.len == 0 ? "" : set.data;
+    if (set.failed != 0 || others.failed != 0)
+        out->failed = FT_ELIMIT;
+    else if (used != 0 && others.len == 0)
+        ft_buf_addf(out, "[%s%s]", negated ? "^" : "", in);
+    else if (used != 0) /* a class cannot hold a complement: alternatives do */
+        ft_buf_addf(out, "(?:%s%s%s%s%s%s)", negated ? "(?!" : "", set.len == 0 ? "" : "[", in,
+                    set.len == 0 ? "" : "]", others.data + (set.len == 0),
+                    negated ? ")(?s:.)" : "");
+    ft_buf_fini(&set);
+    ft_buf_fini(&others);
+    return used == 0 ? 0 : used + begin;
 }
 
 /* "(?imx-imx:" and "(?imx)": m means what PCRE2 calls s. Returns the bytes used, 0 if p does not
@@ -134,8 +156,14 @@ static int translate(const char *p, size_t n, struct ft_buf *out, struct ft_err 
     const char *why = NULL;
     for (size_t i = 0; i < n && why == NULL;) {
         size_t used = 0;
-        if (p[i] == '\\') {
-            used = escape_translate(p + i, n - i, false, out);
+        bool negative = false;
+        const char *chars =
+            p[i] == '\\' && n - i > 1 ? escape_set(p[i + 1], false, &negative) : NULL;
+        if (chars != NULL) {
+            ft_buf_addf(out, "[%s%s]", negative ? "^" : "", chars);
+            used = 2;
+        } else if (p[i] == '\\') {
+            used = escape_translate(p + i, n - i, out);
             if (used == 0)
                 why = "an escape without its end";
         } else if (p[i] == '[') {
