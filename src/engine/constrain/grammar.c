@@ -1,0 +1,92 @@
+/* Compiling: the public entries, each around one call that may fail by longjmp. See constrain.h. */
+#include "engine/constrain/grammar.h"
+
+#include <stdlib.h>
+
+#include "engine/constrain/cx.h"
+#include "engine/constrain/gbnf.h"
+#include "engine/constrain/regex.h"
+
+static const void *compile_schema(struct ft_cx *cx, const char *text, size_t n)
+{
+    return ft_tables_from_schema(cx, text, n);
+}
+
+static const void *compile_regex(struct ft_cx *cx, const char *text, size_t n)
+{
+    cx->what = "regular expression";
+    struct ft_dfa *d = ft_regex_dfa(cx, text, n, false);
+    if (ft_dfa_empty(d))
+        ft_cx_fail(cx, FT_EUNSUPPORTED, "regular expression: no text matches it");
+    return ft_dfa_finish(cx, d, 0);
+}
+
+static const void *compile_gbnf(struct ft_cx *cx, const char *text, size_t n)
+{
+    return ft_gbnf_compile(cx, text, n);
+}
+
+static int compile(const struct ft_machine_ops *ops,
+                   const void *(*how)(struct ft_cx *, const char *, size_t), const char *text,
+                   size_t n, struct ft_grammar **ret, struct ft_err *err)
+{
+    struct ft_grammar *g = calloc(1, sizeof *g);
+    struct ft_cx *cx = calloc(1, sizeof *cx);
+    if (g == NULL || cx == NULL) {
+        free(g);
+        free(cx);
+        return ft_err_set(err, FT_ENOMEM, "no memory for a grammar");
+    }
+    atomic_init(&g->refs, 1);
+    ft_arena_init(&g->arena, FT_CX_KEEP_BYTES_MAX);
+    ft_arena_init(&cx->tmp, FT_CX_TMP_BYTES_MAX);
+    cx->keep = &g->arena;
+    cx->err = err;
+    g->ops = ops;
+    int rc = 0;
+    if (setjmp(cx->fail) == 0) {
+        g->g = how(cx, text, n);
+        *ret = g;
+    } else {
+        rc = cx->code;
+        ft_grammar_unref(g);
+    }
+    ft_arena_fini(&cx->tmp);
+    free(cx);
+    return rc;
+}
+
+int ft_grammar_from_schema(const char *json, size_t n, struct ft_grammar **ret, struct ft_err *err)
+{
+    return compile(&ft_machine_json, compile_schema, json, n, ret, err);
+}
+
+int ft_grammar_from_regex(const char *re, size_t n, struct ft_grammar **ret, struct ft_err *err)
+{
+    return compile(&ft_machine_regex, compile_regex, re, n, ret, err);
+}
+
+int ft_grammar_from_gbnf(const char *text, size_t n, struct ft_grammar **ret, struct ft_err *err)
+{
+    return compile(&ft_machine_gbnf, compile_gbnf, text, n, ret, err);
+}
+
+int ft_grammar_json_object(struct ft_grammar **ret, struct ft_err *err)
+{
+    static const char any_object[] = "{\"type\":\"object\"}";
+    return ft_grammar_from_schema(any_object, sizeof any_object - 1, ret, err);
+}
+
+struct ft_grammar *ft_grammar_ref(struct ft_grammar *g)
+{
+    atomic_fetch_add(&g->refs, 1);
+    return g;
+}
+
+void ft_grammar_unref(struct ft_grammar *g)
+{
+    if (g == NULL || atomic_fetch_sub(&g->refs, 1) != 1)
+        return;
+    ft_arena_fini(&g->arena);
+    free(g);
+}

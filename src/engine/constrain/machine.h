@@ -1,0 +1,119 @@
+/* The byte machines: from a state and a byte to the next state. Three kinds behind one table: JSON
+ * (by a schema's tables), a regular expression, a grammar.
+ *
+ * States are persistent values in scratch memory: a step makes a new one and leaves the old one as
+ * it was, so walking a vocabulary's trie is a depth-first search with scratch marks. NULL is "not
+ * allowed". Every state that is not NULL can be completed. */
+#ifndef FT_CONSTRAIN_MACHINE_H
+#define FT_CONSTRAIN_MACHINE_H
+
+#include "engine/constrain/scratch.h"
+#include "engine/constrain/tables.h"
+
+struct ft_machine_ops {
+    const void *(*start)(struct ft_scratch *s, const void *g);
+    const void *(*step)(struct ft_scratch *s, const void *g, const void *state, uint8_t byte);
+    bool (*may_end)(const void *g, const void *state);
+    /* A copy that shares nothing with the old one, in another scratch; NULL when out of memory. */
+    const void *(*copy)(struct ft_scratch *to, const void *g, const void *state);
+};
+
+extern const struct ft_machine_ops ft_machine_json;  /* g: struct ft_jtables */
+extern const struct ft_machine_ops ft_machine_regex; /* g: struct ft_dfa */
+extern const struct ft_machine_ops ft_machine_gbnf;  /* g: struct ft_gbnf */
+
+/* ---- JSON states, for json_*.c and mask.c ---- */
+
+#define FT_JALTS_MAX                                                                               \
+    256 /* alternatives of one frame; more are dropped: fewer texts, never a wrong one */
+#define FT_JMASK      (FT_JALTS_MAX / 64)
+#define FT_INDENT_MAX 64 /* spaces after a newline */
+
+enum ft_jkind { FT_J_ROOT, FT_J_OBJ, FT_J_ARR, FT_J_STR, FT_J_KEY, FT_J_NUM, FT_J_LIT };
+
+enum ft_jphase {
+    FT_P_FIRST, /* ROOT: before the value; OBJ, ARR: after the opening bracket */
+    FT_P_IN,    /* a frame is on top */
+    FT_P_COLON, /* OBJ: after a key */
+    FT_P_VALUE, /* OBJ: after ':' */
+    FT_P_AFTER, /* after a value */
+    FT_P_NEXT,  /* after ',' */
+};
+
+enum ft_jchar { FT_S_PLAIN, FT_S_UTF8, FT_S_ESC, FT_S_HEX, FT_S_LOW_BS, FT_S_LOW_U, FT_S_LOW };
+
+/* One alternative. In a frame that waits for a value (`val` != 0) this is what it will be when the
+ * value satisfied vals[val]. `up`: the alternatives of the frame below that it belongs to. */
+struct ft_jalt {
+    uint32_t id; /* of objs, arrs, strs, nums; KEY: index of the alternative below */
+    uint32_t q;  /* STR, KEY, NUM: state; OBJ: facts still owed; ARR: the same, or counted ones */
+    uint32_t val;
+    const uint64_t *names; /* OBJ: names seen */
+    uint64_t up[FT_JMASK];
+};
+
+/* Characters of the current key, newest first. */
+struct ft_jrope {
+    const struct ft_jrope *prev;
+    uint32_t cp, n;
+};
+
+struct ft_jseen { /* keys of an object, values of a unique array */
+    const struct ft_jseen *prev;
+    const struct ft_jrope *text;
+    uint64_t hash;
+    uint32_t n, n_seen;
+};
+
+struct ft_jframe {
+    const struct ft_jframe *up;
+    uint8_t kind, phase, depth;
+    uint8_t ws;   /* 0; 1 a space; 2 + n a newline and n spaces */
+    uint8_t chr;  /* enum ft_jchar */
+    uint8_t left; /* digits to come of the character; UTF-8: its length << 4 | bytes to come */
+    uint16_t n_alts;
+    uint32_t cp;    /* the part read so far */
+    uint32_t count; /* characters, bytes, elements or properties */
+    uint64_t hash;
+    const struct ft_jrope *rope;
+    const struct ft_jseen *seen;
+    struct ft_jalt alt[];
+};
+
+#define FT_JHASH_MUL 0x9e3779b97f4a7c15u
+static inline uint64_t ft_jhash(uint64_t h, uint32_t cp)
+{
+    return h * FT_JHASH_MUL + cp + 1;
+}
+
+struct ft_jframe *ft_jframe_new(struct ft_scratch *s, const struct ft_jframe *like,
+                                const struct ft_jframe *up, enum ft_jkind kind, uint32_t n_alts);
+/* Adds *a, or merges it with an equal one; drops it where the frame is full. */
+void ft_jframe_add(struct ft_jframe *f, const struct ft_jalt *a);
+/* The frame below, after its value ended for the alternatives in `mask`; NULL if none is left. */
+const struct ft_jframe *ft_json_value_done(struct ft_scratch *s, const struct ft_jtables *t,
+                                           const struct ft_jframe *f, const uint64_t *mask);
+const struct ft_jframe *ft_json_step(struct ft_scratch *s, const struct ft_jtables *t,
+                                     const struct ft_jframe *f, uint8_t b);
+
+/* json_string.c */
+const struct ft_jframe *ft_json_char_byte(struct ft_scratch *s, const struct ft_jtables *t,
+                                          const struct ft_jframe *f, uint8_t b);
+/* json_object.c */
+const struct ft_jframe *ft_json_key_begin(struct ft_scratch *s, const struct ft_jtables *t,
+                                          const struct ft_jframe *f);
+const struct ft_jframe *ft_json_key_end(struct ft_scratch *s, const struct ft_jtables *t,
+                                        const struct ft_jframe *f);
+/* A key of the object alternative `a` of `obj` can be completed from state q; rope: what is read.
+ */
+bool ft_json_key_live(const struct ft_jtables *t, const struct ft_jframe *obj,
+                      const struct ft_jalt *a, uint32_t q, const struct ft_jrope *rope);
+bool ft_json_more_keys(const struct ft_jtables *t, const struct ft_jframe *obj,
+                       const struct ft_jalt *a);
+bool ft_json_may_close(const struct ft_jtables *t, const struct ft_jframe *obj,
+                       const struct ft_jalt *a);
+bool ft_json_key_tight(const struct ft_jtables *t, const struct ft_jframe *obj,
+                       const struct ft_jalt *a);
+bool ft_json_key_dup(const struct ft_jframe *obj, uint64_t hash, uint32_t n);
+
+#endif
