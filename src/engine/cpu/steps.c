@@ -51,7 +51,7 @@ void ft_cpu_gather(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n,
 {
     (void)d;
     for (int i = 0; i < n; i++) {
-        const float *from = x.p + row[i] * x.ld;
+        const float *from = x.p + (row != NULL ? row[i] : i) * x.ld;
         float *to = y.p + i * y.ld;
         if (from != to)
             memcpy(to, from, (size_t)d_model * sizeof *to);
