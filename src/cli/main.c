@@ -30,6 +30,8 @@ static const struct ft_cmd commands[] = {
     {"perplexity",
      "MODEL FILE [--ctx N] [--threads N] [--device ref|cpu] [--kv f32|f16|q8] [--json]",
      "how well a model predicts a text", ft_cmd_perplexity},
+    {"render", "MODEL|--template FILE [--now TIME]",
+     "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render},
     {"version", "", "print the version", ft_cmd_version},
 };
 

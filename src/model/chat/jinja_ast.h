@@ -222,8 +222,7 @@ void jn_nest(struct jn_compiler *c); /* one level deeper; leave with c->nest-- *
 void jn_push(struct jn_compiler *c, struct jn ***items, int *n, struct jn *item);
 struct jn *jn_parse_expr(struct jn_compiler *c, bool with_cond);
 struct jn *jn_parse_primary(struct jn_compiler *c);
-struct jn *jn_parse_tuple(struct jn_compiler *c, bool simplified, bool with_cond,
-                          const char *end_name, bool parens);
+struct jn *jn_parse_tuple(struct jn_compiler *c, bool simplified, bool with_cond, bool parens);
 struct jn *jn_parse_filter(struct jn_compiler *c, struct jn *node, bool start_inline);
 const char *jn_describe(const struct jn_token *t, char *buf, size_t n);
 

@@ -206,6 +206,7 @@ static const struct method_row rows[] = {
     {JV_DICT, {"values", dict_values}},
     {JV_DICT, {"copy", dict_copy}},
     {JV_DICT, {"fromkeys", dict_fromkeys}},
+    {JV_FUNC, {"fromkeys", dict_fromkeys}}, /* of dict alone */
     {JV_DICT, {"clear", NULL}},
     {JV_DICT, {"pop", NULL}},
     {JV_DICT, {"popitem", NULL}},
@@ -354,7 +355,8 @@ bool jv_find_attr(struct jr *r, struct jv obj, const char *name, size_t n, struc
             *ret = jv_unsafe(r, obj, name, n);
             return true;
         }
-        fn = row != NULL ? &row->fn : NULL;
+        fn = row != NULL && (obj.t != JV_FUNC || strcmp(obj.fn->name, "dict") == 0) ? &row->fn
+                                                                                    : NULL;
     }
     if (fn != NULL)
         *ret = bind_method(r, obj, fn);

@@ -255,12 +255,9 @@ static enum ctl run_loop(struct jr *r, struct jframe *f, struct jframe *outer, c
             *jf_slot(f, n->loop_ref) = (struct jv){.t = JV_LOOP, .loop = loop};
         enter_scope(r, f, n->scope);
         enum ctl c = exec(r, f, n->items, n->n_items);
-        if (c == CTL_BREAK) {
-            any = true;
+        if (c == CTL_BREAK)
             break;
-        }
-        if (c == CTL_GO)
-            any = true; /* Jinja marks the iteration at the end of the body */
+        any |= c == CTL_GO; /* Jinja marks an iteration at the end of the body, so break skips it */
     }
     leave_scope(f, n->scope);
     if (any || n->n_items2 == 0)

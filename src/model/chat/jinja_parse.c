@@ -275,7 +275,7 @@ static struct jn *parse_target_name(struct jn_compiler *c, enum jn_ctx ctx)
     return jn_done(c, n);
 }
 
-static struct jn *parse_target(struct jn_compiler *c, const char *end_name, bool with_ns)
+static struct jn *parse_target(struct jn_compiler *c, bool with_ns)
 {
     struct jn *n;
     if (with_ns && jn_look(c)->type == T_DOT) {
@@ -288,7 +288,7 @@ static struct jn *parse_target(struct jn_compiler *c, const char *end_name, bool
         n->str.cps = jv_cps(&n->str);
         return jn_done(c, n);
     }
-    n = jn_parse_tuple(c, true, true, end_name, false);
+    n = jn_parse_tuple(c, true, true, false);
     set_ctx(n, CTX_STORE);
     if (!can_assign(n))
         jn_fail(c, n->line, "can't assign to this expression");
@@ -299,9 +299,9 @@ static struct jn *parse_for(struct jn_compiler *c)
 {
     static const char *const ends[] = {"endfor", "else", NULL}, *const end[] = {"endfor", NULL};
     struct jn *n = jn_new(c, N_FOR, jn_next(c)->line);
-    n->a = parse_target(c, "in", false);
+    n->a = parse_target(c, false);
     jn_expect_name(c, "in");
-    n->b = jn_parse_tuple(c, false, false, "recursive", false);
+    n->b = jn_parse_tuple(c, false, false, false);
     if (jn_skip_name(c, "if"))
         n->c = jn_parse_expr(c, true);
     n->recursive = jn_skip_name(c, "recursive");
@@ -319,7 +319,7 @@ static struct jn *parse_if(struct jn_compiler *c)
                                                                                        NULL};
     struct jn *top = jn_new(c, N_IF, jn_next(c)->line), *n = top;
     for (;;) {
-        n->a = jn_parse_tuple(c, false, false, NULL, false);
+        n->a = jn_parse_tuple(c, false, false, false);
         n->items = parse_until(c, ends, &n->n_items);
         if (n != top)
             jn_push(c, &top->items3, &top->n_items3, jn_done(c, n));
@@ -340,10 +340,10 @@ static struct jn *parse_set(struct jn_compiler *c)
 {
     static const char *const end[] = {"endset", NULL};
     int line = jn_next(c)->line;
-    struct jn *target = parse_target(c, NULL, true), *n;
+    struct jn *target = parse_target(c, true), *n;
     if (jn_skip(c, T_ASSIGN)) {
         n = jn_new(c, N_SET, line);
-        n->b = jn_parse_tuple(c, false, true, NULL, false);
+        n->b = jn_parse_tuple(c, false, true, false);
     } else {
         n = jn_new(c, N_SETBLOCK, line);
         n->b = jn_parse_filter(c, NULL, false);
@@ -361,7 +361,7 @@ static struct jn *parse_with(struct jn_compiler *c)
     while (jn_cur(c)->type != T_BLOCK_END) {
         if (n->n_items2 != 0)
             jn_expect(c, T_COMMA);
-        struct jn *target = parse_target(c, NULL, false);
+        struct jn *target = parse_target(c, false);
         set_ctx(target, CTX_PARAM);
         jn_push(c, &n->items2, &n->n_items2, target);
         jn_expect(c, T_ASSIGN);
@@ -571,7 +571,7 @@ static struct jn **parse_body(struct jn_compiler *c, const char *const *ends, in
         } else if (t->type == T_VAR_BEGIN) {
             struct jn *o = jn_new(c, N_OUTPUT, t->line);
             o->op = (unsigned char)c->autoescape;
-            jn_push(c, &o->items, &o->n_items, jn_parse_tuple(c, false, true, NULL, false));
+            jn_push(c, &o->items, &o->n_items, jn_parse_tuple(c, false, true, false));
             jn_expect(c, T_VAR_END);
             jn_push(c, &body, &n, jn_done(c, o));
         } else {

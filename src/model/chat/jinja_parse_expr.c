@@ -249,7 +249,7 @@ struct jn *jn_parse_primary(struct jn_compiler *c)
         return constant(c, jv_float(t->f), t->line);
     case T_LPAREN:
         jn_next(c);
-        n = jn_parse_tuple(c, false, true, NULL, true);
+        n = jn_parse_tuple(c, false, true, true);
         jn_expect(c, T_RPAREN);
         return n;
     case T_LBRACKET:
@@ -261,8 +261,7 @@ struct jn *jn_parse_primary(struct jn_compiler *c)
     }
 }
 
-struct jn *jn_parse_tuple(struct jn_compiler *c, bool simplified, bool with_cond,
-                          const char *end_name, bool parens)
+struct jn *jn_parse_tuple(struct jn_compiler *c, bool simplified, bool with_cond, bool parens)
 {
     int line = jn_cur(c)->line;
     struct jn **items = NULL;
@@ -273,8 +272,7 @@ struct jn *jn_parse_tuple(struct jn_compiler *c, bool simplified, bool with_cond
         if (n_items != 0)
             jn_expect(c, T_COMMA);
         enum jn_tok t = jn_cur(c)->type;
-        if (t == T_VAR_END || t == T_BLOCK_END || t == T_RPAREN ||
-            (end_name != NULL && jn_is_name(jn_cur(c), end_name)))
+        if (t == T_VAR_END || t == T_BLOCK_END || t == T_RPAREN)
             break;
         jn_push(c, &items, &n_items,
                 simplified ? jn_parse_primary(c) : jn_parse_expr(c, with_cond));

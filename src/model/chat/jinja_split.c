@@ -51,9 +51,8 @@ static struct jv split_space(struct jr *r, struct jv s, int64_t max)
         }
         if (from >= end)
             return list;
-        if (max >= 0 && (int64_t)list.l->n >= max) { /* the rest, without its trailing space */
-            struct jv rest = jv_substr(r, s, (size_t)(from - base), s.s->n);
-            jv_list_push(r, list, jm_strip(r, rest, jv_of(JV_MISSING), false, true));
+        if (max >= 0 && (int64_t)list.l->n >= max) { /* the rest, with its trailing space */
+            jv_list_push(r, list, jv_substr(r, s, (size_t)(from - base), s.s->n));
             return list;
         }
         p = from;
@@ -104,8 +103,7 @@ static struct jv rsplit_space(struct jr *r, struct jv s, int64_t max)
         if (to == base)
             break;
         if (max >= 0 && (int64_t)list.l->n >= max) {
-            struct jv rest = jv_substr(r, s, 0, (size_t)(to - base));
-            jv_list_push(r, list, jm_strip(r, rest, jv_of(JV_MISSING), true, false));
+            jv_list_push(r, list, jv_substr(r, s, 0, (size_t)(to - base)));
             break;
         }
         const char *from = to;
