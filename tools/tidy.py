@@ -165,6 +165,30 @@ def declared_functions(lines):
             depth += text.count("{") - text.count("}")
 
 
+def included_from_outside(root):
+    """Headers of src/ (by their path from there) that files of other folders include."""
+    found = set()
+    for path in sources(root):
+        if not path.endswith((".c", ".h", ".inc")):
+            continue
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            for line in file:
+                m = INCLUDE.match(line)
+                if m and not path.startswith(os.path.join("src", os.path.dirname(m.group(2)), "")):
+                    found.add(m.group(2))
+    return found
+
+
+def check_names(path, lines, public, report):
+    """A header that other folders include speaks for its module: ft_. What a module keeps to itself
+    may have a short prefix of its own."""
+    pattern = r"ft_" if path[len("src/"):] in public else r"[a-z]{2,4}_"
+    for number, name in declared_functions(lines):
+        if not re.match(pattern, name):
+            report.error(path, number, f"{name}: names in headers begin with ft_, or with a short "
+                                       "prefix if no other folder includes it")
+
+
 def check_header(path, lines, guards, report):
     guard = None
     for number, line in enumerate(lines, 1):
@@ -180,9 +204,6 @@ def check_header(path, lines, guards, report):
         report.error(path, guard[0], f"header guard {guard[1]} is {guards[guard[1]]}'s")
     else:
         guards[guard[1]] = path
-    for number, name in declared_functions(lines) if path.startswith("src/") else ():
-        if not name.startswith("ft_"):
-            report.error(path, number, f"{name}: names in headers begin with ft_")
 
 
 def sources(root):
@@ -196,6 +217,7 @@ def sources(root):
 def check_tree(root):
     report = Report()
     guards = {}
+    public = included_from_outside(root)
     for path in sources(root):
         if not path.endswith((".c", ".h", ".inc", ".py", ".txt", ".cmake")):
             continue
@@ -215,6 +237,8 @@ def check_tree(root):
         check_includes(root, path, lines, report)
         if path.endswith(".h"):
             check_header(path, lines, guards, report)
+            if path.startswith("src/"):
+                check_names(path, lines, public, report)
     return report
 
 

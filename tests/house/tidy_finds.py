@@ -120,10 +120,15 @@ class TidyFinds(unittest.TestCase):
         self.assert_finds({"src/base/second.h": OTHER}, "is src/base/other.h's")
 
     def test_names_in_headers(self):
-        for line in ("int thing_close(void);", "static inline int twice(int x)\n{\n}",
+        user = '/* A. */\n#include "base/thing.h"\n'
+        for line in ("int close_thing(void);", "static inline int twice(int x)\n{\n}",
                      "const char *\nthing(void);\nstruct ft_thing *thing_new(int n);"):
             bad = HEADER.replace("typedef void", line + "\ntypedef void")
-            self.assert_finds({"src/base/thing.h": bad}, "begin with ft_")
+            self.assert_finds({"src/base/thing.h": bad, "src/other/a.c": user}, "begin with ft_")
+            self.assert_finds({"src/base/thing.h": bad}, "short prefix")
+        private = HEADER.replace("typedef void", "int th_close(void);\ntypedef void")
+        self.assertEqual(self.errors({"src/base/thing.h": private}), [])
+        self.assert_finds({"src/base/thing.h": private, "src/other/a.c": user}, "th_close")
 
 
 if __name__ == "__main__":

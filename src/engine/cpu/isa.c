@@ -10,6 +10,15 @@ const char *ft_cpu_isa_name(enum ft_cpu_isa isa)
 
 #ifdef FT_CPU_X86
 
+#include <cpuid.h>
+
+/* clang 14 does not know the name "f16c". */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 bool ft_cpu_isa_has(enum ft_cpu_isa isa)
 {
     __builtin_cpu_init();
@@ -17,8 +26,7 @@ bool ft_cpu_isa_has(enum ft_cpu_isa isa)
     case FT_CPU_PLAIN:
         return true;
     case FT_CPU_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case FT_CPU_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
