@@ -1,7 +1,8 @@
-/* Mixtures of experts: rows are grouped by expert, so that each chosen expert's weights are read once.
+/* Mixtures of experts: rows are grouped by expert, so that each chosen expert's weights are read
+ * once.
  *
- * Three regions: gate and up of every chosen expert, the gated activation and its quantisation, down.
- * Then each row adds its experts' results in the order in which they stand in id. */
+ * Three regions: gate and up of every chosen expert, the gated activation and its quantisation,
+ * down. Then each row adds its experts' results in the order in which they stand in id. */
 #include <string.h>
 
 #include "engine/cpu/product.h"

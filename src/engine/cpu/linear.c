@@ -1,5 +1,5 @@
-/* linear and linear_heads: products of one input with several matrices, or of each head's part of it
- * with that head's matrix. The input is quantised once for all weights that can share it. */
+/* linear and linear_heads: products of one input with several matrices, or of each head's part of
+ * it with that head's matrix. The input is quantised once for all weights that can share it. */
 #include "engine/cpu/product.h"
 
 #define LINEARS_MAX 16

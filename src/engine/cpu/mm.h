@@ -1,11 +1,12 @@
 /* Matrix products over quantised weights: what weight.c, linear.c and the kernels agree on.
  *
- * Weights are laid out once at load, in panels of 16 rows by all of k, with every field of the file's
- * format kept at its size: a panel is a stream of bits ("q", q_bytes per block of 32 weights) followed by a
- * stream of scales (scale_bytes per block of 32 or per super-block of 256). In q, 64 bytes hold for
- * each of the 16 rows a lane of 4 bytes, which are 4 consecutive weights (or, for fields under 8
- * bits, 4 consecutive weights of each of several steps). "Step" s of a block is weights 4 s .. 4 s + 3; a
- * dot product instruction (vpdpbusd) does one step of 16 rows for one column of the input.
+ * Weights are laid out once at load, in panels of 16 rows by all of k, with every field of the
+ * file's format kept at its size: a panel is a stream of bits ("q", q_bytes per block of 32
+ * weights) followed by a stream of scales (scale_bytes per block of 32 or per super-block of 256).
+ * In q, 64 bytes hold for each of the 16 rows a lane of 4 bytes, which are 4 consecutive weights
+ * (or, for fields under 8 bits, 4 consecutive weights of each of several steps). "Step" s of a
+ * block is weights 4 s .. 4 s + 3; a dot product instruction (vpdpbusd) does one step of 16 rows
+ * for one column of the input.
  *
  *   field   bytes  where step s lies in a lane
  *   nibble  256    word s % 4, low nibbles for s < 4, high ones after
@@ -14,9 +15,10 @@
  *   byte    512    word s
  *
  * The input is quantised once per product to signed bytes, in groups of 16 (blocks of 32 weights)
- * or 32 (super-blocks), and stored in tiles of up to 8 columns (struct below). Weights are the unsigned
- * operand; what makes them unsigned (`offset`) is taken off by the value that the integer sum starts
- * with. For one output element the sums are, over blocks b in order and in this order of operations:
+ * or 32 (super-blocks), and stored in tiles of up to 8 columns (struct below). Weights are the
+ * unsigned operand; what makes them unsigned (`offset`) is taken off by the value that the integer
+ * sum starts with. For one output element the sums are, over blocks b in order and in this order of
+ * operations:
  *
  *   FT_CPU_FINE    i0, i1: integer sums of the two groups of 16, start values included
  *                  t = (i0 >> shift) * m0 + (i1 >> shift) * m1   (16-bit by 16-bit, exact)
@@ -79,13 +81,14 @@ void ft_cpu_panel_pack(const struct ft_cpu_fmt *f, const void *const row[FT_CPU_
 
 /* An input tile: nc columns, block by block. Of a block, in this order:
  *   q    [nc][32] int8
- *   w0   [nc] int32   FINE, SPLIT: start of i0; COARSE: start of i; SPLIT with minimums: f32 S of group 0
- *   w1   [nc] int32   FINE, SPLIT: start of i1;                     SPLIT with minimums: f32 S of group 1
- *   w2   [nc]         FINE: m0 | m1 << 16; else f32 a
- *   w3   [nc] f32     S = sum of the quantised inputs (in units of the column's scale) */
+ *   w0   [nc] int32   FINE, SPLIT: start of i0; COARSE: start of i; SPLIT with minimums: f32 S of
+ * group 0 w1   [nc] int32   FINE, SPLIT: start of i1;                     SPLIT with minimums: f32
+ * S of group 1 w2   [nc]         FINE: m0 | m1 << 16; else f32 a w3   [nc] f32     S = sum of the
+ * quantised inputs (in units of the column's scale) */
 #define FT_CPU_ACT_BYTES 48               /* per column and block */
-#define FT_CPU_FINE_MAX  (127.0f * 32767) /* FINE: a column's largest value in units of its scale */
-#define FT_CPU_ACT_TINY  1e-30f           /* inputs whose largest value is below are taken as 0 */
+#define FT_CPU_FINE_MAX  (127.0f * 32767) /* FINE: a column's largest value in units of its scale  \
+                                           */
+#define FT_CPU_ACT_TINY 1e-30f            /* inputs whose largest value is below are taken as 0 */
 
 static inline size_t ft_cpu_act_bytes(int64_t n_in)
 {

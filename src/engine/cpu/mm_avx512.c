@@ -1,12 +1,13 @@
 /* Matrix product kernels for AVX-512 with VNNI: lanes are the 16 rows of a panel.
  *
- * One function, panel_dot(), is every kernel: it is compiled once per format and number of columns, with
- * both as constants, so the choices below vanish. `step` gives one operand of the dot product instruction from
- * the packed bits; unpack() writes those operands and the scales to a tile instead, and the tile
- * formats read them back, so both ways the same numbers meet in the same order.
+ * One function, panel_dot(), is every kernel: it is compiled once per format and number of columns,
+ * with both as constants, so the choices below vanish. `step` gives one operand of the dot product
+ * instruction from the packed bits; unpack() writes those operands and the scales to a tile
+ * instead, and the tile formats read them back, so both ways the same numbers meet in the same
+ * order.
  *
- * Two multiply slots bind (vpdpbusd, vpmaddwd and FMA share them; shifts, blends, conversions and loads
- * do not): 64 + 2 of them per block of 32 for 8 columns, unpacking is free beside them. */
+ * Two multiply slots bind (vpdpbusd, vpmaddwd and FMA share them; shifts, blends, conversions and
+ * loads do not): 64 + 2 of them per block of 32 for 8 columns, unpacking is free beside them. */
 #include <immintrin.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Matrix product kernels in plain C: the readable definition of mm.h's rules, for machines without a
- * kernel of their own and as the reference beside the vector code. */
+/* Matrix product kernels in plain C: the readable definition of mm.h's rules, for machines without
+ * a kernel of their own and as the reference beside the vector code. */
 #include <math.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* The panel layout of every quantised format (mm.h describes it): file blocks in, panels out.
  *
  * Works on words of four weights, the unit that the kernels multiply. Each format is three choices:
- * where its bits are in the file, how its scales are laid out, and its row in the table below. Plain C:
- * loading is bound by memory. */
+ * where its bits are in the file, how its scales are laid out, and its row in the table below.
+ * Plain C: loading is bound by memory. */
 #include <string.h>
 
 #include "base/half.h"

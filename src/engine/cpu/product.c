@@ -1,11 +1,11 @@
-/* Matrix products as one parallel region (product.h): cutting work into chunks, and one chunk's loops
- * over panels, columns and pieces of k. */
+/* Matrix products as one parallel region (product.h): cutting work into chunks, and one chunk's
+ * loops over panels, columns and pieces of k. */
 #include "engine/cpu/product.h"
 
 #include <string.h>
 
-/* Sizes are by cost. A chunk should be a few microseconds at least (a claim costs a tenth of one) and
- * there should be several a thread, so that a thread that loses its core holds up little. */
+/* Sizes are by cost. A chunk should be a few microseconds at least (a claim costs a tenth of one)
+ * and there should be several a thread, so that a thread that loses its core holds up little. */
 #define CHUNK_NS_MIN      4000.0
 #define CHUNKS_PER_THREAD 8
 #define BYTES_PER_NS      16.0  /* of weights that one core streams */

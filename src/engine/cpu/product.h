@@ -1,8 +1,8 @@
 /* Many matrix products as one parallel region: how linear.c and experts.c use the kernels.
  *
- * A product is one matrix times some columns (rows of the caller's batch). Quantised inputs are made
- * first (ft_cpu_inputs_quantise), then all products run as chunks of panels, claimed dynamically by the
- * pool's threads. Which chunk computes a panel never changes a result. */
+ * A product is one matrix times some columns (rows of the caller's batch). Quantised inputs are
+ * made first (ft_cpu_inputs_quantise), then all products run as chunks of panels, claimed
+ * dynamically by the pool's threads. Which chunk computes a panel never changes a result. */
 #ifndef FT_ENGINE_CPU_PRODUCT_H
 #define FT_ENGINE_CPU_PRODUCT_H
 

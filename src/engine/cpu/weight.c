@@ -1,10 +1,10 @@
 /* Weights of the CPU device: where their memory comes from, and laying them out at load.
  *
  * F32, F16 and BF16 are used where the file maps them. Quantised weights are rearranged into panels
- * (mm.h), of the same size as in the file, and the file's pages are given back: one copy is resident.
- * Panels of all weights lie in a few large ranges of address space ("arenas"), so that huge pages can back
- * them; a weight keeps its range from the first load until it is closed, and dropping it gives the
- * pages back, not the range. Owner thread only. */
+ * (mm.h), of the same size as in the file, and the file's pages are given back: one copy is
+ * resident. Panels of all weights lie in a few large ranges of address space ("arenas"), so that
+ * huge pages can back them; a weight keeps its range from the first load until it is closed, and
+ * dropping it gives the pages back, not the range. Owner thread only. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -139,7 +139,8 @@ struct jn_scope {
     int n_loads;
 };
 
-/* A unit with a frame of its own: the template, a macro, a recursive loop, a loop's filter, a block. */
+/* A unit with a frame of its own: the template, a macro, a recursive loop, a loop's filter, a
+ * block. */
 struct jn_func {
     struct jn_func *parent;
     int depth, n_slots, cap;

@@ -2,7 +2,8 @@
  *
  * As Jinja's sandbox: an attribute of the Python object comes before an item of the same name, so
  * `d.items` is the method even where d has a key "items"; what changes a list or dictionary is
- * "unsafe" and reads as undefined. (list.pop and list.clear escape that rule in Jinja, here too.) */
+ * "unsafe" and reads as undefined. (list.pop and list.clear escape that rule in Jinja, here too.)
+ */
 #include <math.h>
 #include <string.h>
 

@@ -215,7 +215,8 @@ void jn_nest(struct jn_compiler *c)
                 3 * JN_NEST_MAX);
 }
 
-/* Doubles at powers of two; the arena keeps the old halves, which bounds waste to the list's size. */
+/* Doubles at powers of two; the arena keeps the old halves, which bounds waste to the list's size.
+ */
 void jn_push(struct jn_compiler *c, struct jn ***items, int *n, struct jn *item)
 {
     if ((*n & (*n - 1)) == 0) {

@@ -1,4 +1,5 @@
-/* strftime() in the C locale with Python's directives, without the process's locale or time zone. */
+/* strftime() in the C locale with Python's directives, without the process's locale or time zone.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

@@ -2,7 +2,8 @@
  * vocabulary and its merges are half a million values.
  *
  * Each function reads one thing at the cursor and moves past it; after a failure (which fills the
- * error, with the offset) the cursor is of no use. Strings without escapes are slices of the text. */
+ * error, with the offset) the cursor is of no use. Strings without escapes are slices of the text.
+ */
 #ifndef FT_MODEL_TOKEN_JSON_SCAN_H
 #define FT_MODEL_TOKEN_JSON_SCAN_H
 
@@ -33,7 +34,8 @@ int ft_scan_u64(struct ft_scan *s, uint64_t *ret);
 /* Moves over any value; *ret is its text. */
 int ft_scan_value(struct ft_scan *s, struct ft_slice *ret);
 /* In an object after '{' or in an array after '[': 1 if another member or element follows (a comma
- * between two is taken), 0 if `close` was taken, or a negative code. *first: true before the first. */
+ * between two is taken), 0 if `close` was taken, or a negative code. *first: true before the first.
+ */
 int ft_scan_next(struct ft_scan *s, char close, bool *first);
 /* The same for an object, with the member's name and its ':' taken. */
 int ft_scan_member(struct ft_scan *s, bool *first, struct ft_slice *ret_name);

@@ -71,8 +71,9 @@ static size_t escape_translate(const char *p, size_t n, struct ft_buf *out)
     return p[1] == 'u' ? 6 : 2;
 }
 
-/* The members of a class up to its ']': what a class of PCRE2 can hold goes to `set`, complements to
- * `others` as alternatives. Returns the bytes used; 0 with *why set if it cannot be translated. */
+/* The members of a class up to its ']': what a class of PCRE2 can hold goes to `set`, complements
+ * to `others` as alternatives. Returns the bytes used; 0 with *why set if it cannot be translated.
+ */
 static size_t members_translate(const char *p, size_t n, struct ft_buf *set, struct ft_buf *others,
                                 const char **why)
 {

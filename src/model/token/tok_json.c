@@ -1,7 +1,8 @@
 /* A tokenizer from a folder's tokenizer.json and its neighbours.
  *
- * The file is read once by json_scan.h; the vocabulary and the merges go from the text straight into
- * the tables, everything else is small and becomes a tree. Only model type BPE is one of ours. */
+ * The file is read once by json_scan.h; the vocabulary and the merges go from the text straight
+ * into the tables, everything else is small and becomes a tree. Only model type BPE is one of ours.
+ */
 #include "model/token/tok_json.h"
 
 #include <stdlib.h>

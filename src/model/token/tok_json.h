@@ -1,4 +1,5 @@
-/* Between tok_json.c (vocabulary, merges, added tokens) and tok_json_steps.c (what surrounds them). */
+/* Between tok_json.c (vocabulary, merges, added tokens) and tok_json_steps.c (what surrounds them).
+ */
 #ifndef FT_MODEL_TOKEN_TOK_JSON_H
 #define FT_MODEL_TOKEN_TOK_JSON_H
 
@@ -9,8 +10,8 @@
 /* How deep Sequences may contain Sequences. */
 #define FT_JSON_NEST_MAX 8
 
-/* Each takes the value of that field of tokenizer.json; NULL and null are "none". The first two decide
- * the scheme and the treatment of spaces, so they come before the vocabulary. */
+/* Each takes the value of that field of tokenizer.json; NULL and null are "none". The first two
+ * decide the scheme and the treatment of spaces, so they come before the vocabulary. */
 int ft_json_pre_tokenizer(struct ft_tokenizer *t, json_t *v, int depth, struct ft_err *err);
 int ft_json_normalizer(struct ft_tokenizer *t, json_t *v, int depth, struct ft_err *err);
 int ft_json_post_processor(struct ft_tokenizer *t, json_t *v, int depth, struct ft_err *err);

@@ -1,7 +1,7 @@
 /* normalizer, pre_tokenizer and post_processor of a tokenizer.json.
  *
- * What SentencePiece models write as a normalizer (Prepend and Replace of U+2581) or as Metaspace is
- * one thing here: spaces are spaces, the vocabulary's marks are undone when it is read, and the
+ * What SentencePiece models write as a normalizer (Prepend and Replace of U+2581) or as Metaspace
+ * is one thing here: spaces are spaces, the vocabulary's marks are undone when it is read, and the
  * dummy prefix is a setting. Every pre-tokenizer becomes patterns (pretok.c). A kind that is not
  * known is an error that names it: leaving it out would give other ids. */
 #include "model/token/tok_json.h"
