@@ -37,13 +37,15 @@
 #define PCT           "%[0-9A-Fa-f]{2}"
 #define PCHAR         "([A-Za-z0-9._~!$&'()*+,;=:@-]|" PCT ")"
 #define REGNAME       "([A-Za-z0-9._~!$&'()*+,;=-]|" PCT ")*"
-#define AUTH          "(([A-Za-z0-9._~!$&'()*+,;=:-]|" PCT ")*@)?(" REGNAME "|\\[" IPV6 "\\])(:[0-9]{0,5})?"
+#define HOST          REGNAME "|\\[" IPV6 "\\]"
+#define AUTH          "(([A-Za-z0-9._~!$&'()*+,;=:-]|" PCT ")*@)?(" HOST ")(:[0-9]{0,5})?"
 #define QFRAG         "(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"
 #define PATH_ABEMPTY  "(/" PCHAR "*)*"
 #define PATH_ABS      "/(" PCHAR "+(/" PCHAR "*)*)?"
 #define PATH_ROOTLESS PCHAR "+(/" PCHAR "*)*"
 #define SEGMENT_NC    "([A-Za-z0-9._~!$&'()*+,;=@-]|" PCT ")+"
-#define URI           "[A-Za-z][A-Za-z0-9+.-]*:(//" AUTH PATH_ABEMPTY "|" PATH_ABS "|" PATH_ROOTLESS ")" QFRAG
+#define HIER          "//" AUTH PATH_ABEMPTY "|" PATH_ABS "|" PATH_ROOTLESS
+#define URI           "[A-Za-z][A-Za-z0-9+.-]*:(" HIER ")" QFRAG
 #define RELATIVE      "(//" AUTH PATH_ABEMPTY "|" PATH_ABS "|" SEGMENT_NC "(/" PCHAR "*)*|)" QFRAG
 
 /* The part of RFC 5321 that everyone takes: dot-atom @ host name. */

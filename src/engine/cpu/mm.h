@@ -85,10 +85,11 @@ void ft_cpu_panel_pack(const struct ft_cpu_fmt *f, const void *const row[FT_CPU_
  * group 0 w1   [nc] int32   FINE, SPLIT: start of i1;                     SPLIT with minimums: f32
  * S of group 1 w2   [nc]         FINE: m0 | m1 << 16; else f32 a w3   [nc] f32     S = sum of the
  * quantised inputs (in units of the column's scale) */
-#define FT_CPU_ACT_BYTES 48               /* per column and block */
-#define FT_CPU_FINE_MAX  (127.0f * 32767) /* FINE: a column's largest value in units of its scale  \
-                                           */
-#define FT_CPU_ACT_TINY 1e-30f            /* inputs whose largest value is below are taken as 0 */
+#define FT_CPU_ACT_BYTES 48 /* per column and block */
+#define FT_CPU_FINE_MAX                                                                            \
+    (127.0f * 32767)           /* FINE: a column's largest value in units of its scale             \
+                                */
+#define FT_CPU_ACT_TINY 1e-30f /* inputs whose largest value is below are taken as 0 */
 
 static inline size_t ft_cpu_act_bytes(int64_t n_in)
 {

@@ -8,11 +8,12 @@
  *
  * Two multiply slots bind (vpdpbusd, vpmaddwd and FMA share them; shifts, blends, conversions and
  * loads do not): 64 + 2 of them per block of 32 for 8 columns, unpacking is free beside them. */
+#include "engine/cpu/mm_avx512.h"
+
 #include <immintrin.h>
 #include <string.h>
 
 #include "engine/cpu/mm.h"
-#include "engine/cpu/mm_avx512.h"
 #include "model/file/quant_block.h"
 
 #define R      FT_CPU_ROWS

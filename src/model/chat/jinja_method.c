@@ -1,7 +1,8 @@
 /* Methods of strings, as Python's str: positions are code points, case mapping is full Unicode. */
+#include "model/chat/jinja_method.h"
+
 #include <string.h>
 
-#include "model/chat/jinja_method.h"
 #include "model/chat/jinja_unicode.h"
 
 static void no_keywords(struct jr *r, const char *what, const struct jv_args *a)

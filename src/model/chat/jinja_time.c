@@ -31,6 +31,7 @@ static int iso_week(const struct tm *t, int *ret_year)
     return week;
 }
 
+/* long: one case for each letter of strftime */
 static void directive(struct jb *b, const struct tm *t, char c, int64_t now)
 {
     int h12 = t->tm_hour % 12 == 0 ? 12 : t->tm_hour % 12, year;

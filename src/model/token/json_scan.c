@@ -5,30 +5,30 @@
 
 #include "base/utf8.h"
 
-void ft_scan_init(struct ft_scan *s, const char *text, size_t n, struct ft_arena *arena,
-                  struct ft_err *err)
+void ft_jscan_init(struct ft_jscan *s, const char *text, size_t n, struct ft_arena *arena,
+                   struct ft_err *err)
 {
-    *s = (struct ft_scan){.begin = text, .p = text, .end = text + n, .arena = arena, .err = err};
+    *s = (struct ft_jscan){.begin = text, .p = text, .end = text + n, .arena = arena, .err = err};
 }
 
-int ft_scan_fail(struct ft_scan *s, const char *what)
+int ft_jscan_fail(struct ft_jscan *s, const char *what)
 {
     return ft_err_set(s->err, FT_EINVAL, "byte %zu: %s", (size_t)(s->p - s->begin), what);
 }
 
-char ft_scan_peek(struct ft_scan *s)
+char ft_jscan_peek(struct ft_jscan *s)
 {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
         s->p++;
     return s->p < s->end ? *s->p : '\0';
 }
 
-int ft_scan_take(struct ft_scan *s, char c)
+int ft_jscan_take(struct ft_jscan *s, char c)
 {
-    if (ft_scan_peek(s) != c || s->p == s->end) {
+    if (ft_jscan_peek(s) != c || s->p == s->end) {
         char what[] = "' ' is missing";
         what[1] = c;
-        return ft_scan_fail(s, what);
+        return ft_jscan_fail(s, what);
     }
     s->p++;
     return 0;
@@ -93,9 +93,9 @@ static int64_t unescape(const char *p, const char *end, char *out)
     return o - out;
 }
 
-int ft_scan_string(struct ft_scan *s, struct ft_slice *ret)
+int ft_jscan_string(struct ft_jscan *s, struct ft_slice *ret)
 {
-    int rc = ft_scan_take(s, '"');
+    int rc = ft_jscan_take(s, '"');
     if (rc != 0)
         return rc;
     const char *start = s->p;
@@ -110,7 +110,7 @@ int ft_scan_string(struct ft_scan *s, struct ft_slice *ret)
         s->p++;
     }
     if (s->p >= s->end || *s->p != '"')
-        return ft_scan_fail(s, "a string without its end");
+        return ft_jscan_fail(s, "a string without its end");
     *ret = (struct ft_slice){start, (size_t)(s->p - start)};
     if (escaped) {
         char *out = ft_arena_alloc(s->arena, ret->n);
@@ -118,87 +118,87 @@ int ft_scan_string(struct ft_scan *s, struct ft_slice *ret)
             return ft_err_set(s->err, FT_ENOMEM, "out of memory");
         int64_t n = unescape(start, s->p, out);
         if (n < 0)
-            return ft_scan_fail(s, "a string with a bad escape");
+            return ft_jscan_fail(s, "a string with a bad escape");
         *ret = (struct ft_slice){out, (size_t)n};
     }
     s->p++;
     return 0;
 }
 
-int ft_scan_u64(struct ft_scan *s, uint64_t *ret)
+int ft_jscan_u64(struct ft_jscan *s, uint64_t *ret)
 {
     uint64_t v = 0;
-    ft_scan_peek(s);
+    ft_jscan_peek(s);
     const char *start = s->p;
     for (; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++)
         if (__builtin_mul_overflow(v, 10u, &v) ||
             __builtin_add_overflow(v, (uint64_t)(*s->p - '0'), &v))
-            return ft_scan_fail(s, "a number that is too large");
+            return ft_jscan_fail(s, "a number that is too large");
     if (s->p == start || (s->p < s->end && strchr(".eE+-", *s->p) != NULL && *s->p != '\0'))
-        return ft_scan_fail(s, "not a whole number");
+        return ft_jscan_fail(s, "not a whole number");
     *ret = v;
     return 0;
 }
 
-int ft_scan_next(struct ft_scan *s, char close, bool *first)
+int ft_jscan_next(struct ft_jscan *s, char close, bool *first)
 {
-    if (ft_scan_peek(s) == close && s->p < s->end) {
+    if (ft_jscan_peek(s) == close && s->p < s->end) {
         s->p++;
         return 0;
     }
-    int rc = *first ? 0 : ft_scan_take(s, ',');
+    int rc = *first ? 0 : ft_jscan_take(s, ',');
     *first = false;
     return rc != 0 ? rc : 1;
 }
 
-int ft_scan_member(struct ft_scan *s, bool *first, struct ft_slice *ret_name)
+int ft_jscan_member(struct ft_jscan *s, bool *first, struct ft_slice *ret_name)
 {
-    int more = ft_scan_next(s, '}', first);
+    int more = ft_jscan_next(s, '}', first);
     if (more <= 0)
         return more;
-    int rc = ft_scan_string(s, ret_name);
+    int rc = ft_jscan_string(s, ret_name);
     if (rc == 0)
-        rc = ft_scan_take(s, ':');
+        rc = ft_jscan_take(s, ':');
     return rc != 0 ? rc : 1;
 }
 
 /* A number, true, false or null: what it is exactly does not matter to who skips it. */
-static int skip_word(struct ft_scan *s)
+static int skip_word(struct ft_jscan *s)
 {
     const char *start = s->p;
     while (s->p < s->end && memchr(",:]}[{\" \t\r\n", *s->p, 11) == NULL)
         s->p++;
-    return s->p == start ? ft_scan_fail(s, "a value is missing") : 0;
+    return s->p == start ? ft_jscan_fail(s, "a value is missing") : 0;
 }
 
-static int skip_string(struct ft_scan *s)
+static int skip_string(struct ft_jscan *s)
 {
     for (s->p++; s->p < s->end && *s->p != '"'; s->p++)
         if (*s->p == '\\' && ++s->p == s->end)
             break;
     if (s->p >= s->end)
-        return ft_scan_fail(s, "a string without its end");
+        return ft_jscan_fail(s, "a string without its end");
     s->p++;
     return 0;
 }
 
 /* Only brackets and strings are checked; whoever uses the text parses it. */
-int ft_scan_value(struct ft_scan *s, struct ft_slice *ret)
+int ft_jscan_value(struct ft_jscan *s, struct ft_slice *ret)
 {
-    char open[FT_SCAN_DEPTH_MAX];
+    char open[FT_JSCAN_DEPTH_MAX];
     int depth = 0, rc = 0;
-    ft_scan_peek(s);
+    ft_jscan_peek(s);
     const char *start = s->p;
     do {
-        char c = ft_scan_peek(s);
+        char c = ft_jscan_peek(s);
         if (c == '{' || c == '[') {
-            if (depth == FT_SCAN_DEPTH_MAX)
-                return ft_scan_fail(s, "nested too deep");
+            if (depth == FT_JSCAN_DEPTH_MAX)
+                return ft_jscan_fail(s, "nested too deep");
             open[depth++] = c;
             s->p++;
         } else if (c == '}' || c == ']') {
             if (depth == 0 || open[--depth] != (c == '}' ? '{' : '['))
-                return ft_scan_fail(s, "a bracket that closes nothing");
+                return ft_jscan_fail(s, "a bracket that closes nothing");
             s->p++;
         } else if (depth > 0 && (c == ',' || c == ':')) {
             s->p++;

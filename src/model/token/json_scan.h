@@ -13,31 +13,31 @@
 #include "base/arena.h"
 #include "model/file/weights.h"
 
-#define FT_SCAN_DEPTH_MAX 64
+#define FT_JSCAN_DEPTH_MAX 64
 
-struct ft_scan {
+struct ft_jscan {
     const char *begin, *p, *end;
     struct ft_arena *arena; /* of strings that have escapes */
     struct ft_err *err;
 };
 
-void ft_scan_init(struct ft_scan *s, const char *text, size_t n, struct ft_arena *arena,
-                  struct ft_err *err);
-int ft_scan_fail(struct ft_scan *s, const char *what);
+void ft_jscan_init(struct ft_jscan *s, const char *text, size_t n, struct ft_arena *arena,
+                   struct ft_err *err);
+int ft_jscan_fail(struct ft_jscan *s, const char *what);
 
 /* The next byte after white space without taking it; '\0' at the end. */
-char ft_scan_peek(struct ft_scan *s);
+char ft_jscan_peek(struct ft_jscan *s);
 /* Takes the byte c, or fails. */
-int ft_scan_take(struct ft_scan *s, char c);
-int ft_scan_string(struct ft_scan *s, struct ft_slice *ret);
-int ft_scan_u64(struct ft_scan *s, uint64_t *ret);
+int ft_jscan_take(struct ft_jscan *s, char c);
+int ft_jscan_string(struct ft_jscan *s, struct ft_slice *ret);
+int ft_jscan_u64(struct ft_jscan *s, uint64_t *ret);
 /* Moves over any value; *ret is its text. */
-int ft_scan_value(struct ft_scan *s, struct ft_slice *ret);
+int ft_jscan_value(struct ft_jscan *s, struct ft_slice *ret);
 /* In an object after '{' or in an array after '[': 1 if another member or element follows (a comma
  * between two is taken), 0 if `close` was taken, or a negative code. *first: true before the first.
  */
-int ft_scan_next(struct ft_scan *s, char close, bool *first);
+int ft_jscan_next(struct ft_jscan *s, char close, bool *first);
 /* The same for an object, with the member's name and its ':' taken. */
-int ft_scan_member(struct ft_scan *s, bool *first, struct ft_slice *ret_name);
+int ft_jscan_member(struct ft_jscan *s, bool *first, struct ft_slice *ret_name);
 
 #endif

@@ -66,15 +66,15 @@ static const struct part_name model_parts[] = {
 static int parts_find(struct source *s, struct ft_slice text, const struct part_name *names,
                       size_t n_names, struct ft_err *err)
 {
-    struct ft_scan scan;
+    struct ft_jscan scan;
     struct ft_slice name, value;
     bool first = true;
-    ft_scan_init(&scan, text.p, text.n, &s->arena, err);
-    int more = ft_scan_take(&scan, '{');
+    ft_jscan_init(&scan, text.p, text.n, &s->arena, err);
+    int more = ft_jscan_take(&scan, '{');
     if (more == 0)
         more = 1;
-    while (more > 0 && (more = ft_scan_member(&scan, &first, &name)) > 0) {
-        int rc = ft_scan_value(&scan, &value);
+    while (more > 0 && (more = ft_jscan_member(&scan, &first, &name)) > 0) {
+        int rc = ft_jscan_value(&scan, &value);
         if (rc != 0)
             return rc;
         for (size_t i = 0; i < n_names; i++)
@@ -125,16 +125,16 @@ static int entry_add(struct source *s, struct ft_slice text, uint64_t id, struct
 
 static int vocab_read(struct source *s, struct ft_err *err)
 {
-    struct ft_scan scan;
+    struct ft_jscan scan;
     struct ft_slice text;
     uint64_t id;
     bool first = true;
-    ft_scan_init(&scan, s->part.vocab.p, s->part.vocab.n, &s->arena, err);
-    int more = ft_scan_take(&scan, '{');
+    ft_jscan_init(&scan, s->part.vocab.p, s->part.vocab.n, &s->arena, err);
+    int more = ft_jscan_take(&scan, '{');
     if (more == 0)
         more = 1;
-    while (more > 0 && (more = ft_scan_member(&scan, &first, &text)) > 0) {
-        int rc = ft_scan_u64(&scan, &id);
+    while (more > 0 && (more = ft_jscan_member(&scan, &first, &text)) > 0) {
+        int rc = ft_jscan_u64(&scan, &id);
         if (rc == 0)
             rc = entry_add(s, text, id, err);
         if (rc != 0)
@@ -204,26 +204,26 @@ static int tokens_build(struct source *s, struct ft_tokenizer *t, size_t n_vocab
 }
 
 /* A merge is "left right" or ["left", "right"]. */
-static int merge_read(struct ft_scan *scan, struct ft_merge_text *m)
+static int merge_read(struct ft_jscan *scan, struct ft_merge_text *m)
 {
     struct ft_slice both;
     int rc;
-    if (ft_scan_peek(scan) == '[') {
-        rc = ft_scan_take(scan, '[');
+    if (ft_jscan_peek(scan) == '[') {
+        rc = ft_jscan_take(scan, '[');
         if (rc == 0)
-            rc = ft_scan_string(scan, &m->left);
+            rc = ft_jscan_string(scan, &m->left);
         if (rc == 0)
-            rc = ft_scan_take(scan, ',');
+            rc = ft_jscan_take(scan, ',');
         if (rc == 0)
-            rc = ft_scan_string(scan, &m->right);
-        return rc != 0 ? rc : ft_scan_take(scan, ']');
+            rc = ft_jscan_string(scan, &m->right);
+        return rc != 0 ? rc : ft_jscan_take(scan, ']');
     }
-    rc = ft_scan_string(scan, &both);
+    rc = ft_jscan_string(scan, &both);
     if (rc != 0)
         return rc;
     const char *space = both.n < 3 ? NULL : memchr(both.p + 1, ' ', both.n - 1);
     if (space == NULL)
-        return ft_scan_fail(scan, "a merge that is not a pair");
+        return ft_jscan_fail(scan, "a merge that is not a pair");
     m->left = (struct ft_slice){both.p, (size_t)(space - both.p)};
     m->right = (struct ft_slice){space + 1, both.n - m->left.n - 1};
     return 0;
@@ -232,7 +232,7 @@ static int merge_read(struct ft_scan *scan, struct ft_merge_text *m)
 static int merges_read(struct source *s, struct ft_tokenizer *t, struct ft_err *err)
 {
     struct ft_merge_text block[FT_MERGE_BLOCK];
-    struct ft_scan scan;
+    struct ft_jscan scan;
     bool first = true;
     uint32_t rank = 0;
     int n = 0, bad = 0;
@@ -245,11 +245,11 @@ static int merges_read(struct source *s, struct ft_tokenizer *t, struct ft_err *
     for (size_t i = 0; i < text.n; i++)
         count += text.p[i] == sign;
     int rc = ft_merges_init(&t->merges, &t->arena, FT_MIN(count, text.n / 4 + 1), err);
-    ft_scan_init(&scan, s->part.merges.p, s->part.merges.n, &s->arena, err);
+    ft_jscan_init(&scan, s->part.merges.p, s->part.merges.n, &s->arena, err);
     if (rc == 0)
-        rc = ft_scan_take(&scan, '[');
+        rc = ft_jscan_take(&scan, '[');
     while (rc == 0) {
-        int more = ft_scan_next(&scan, ']', &first);
+        int more = ft_jscan_next(&scan, ']', &first);
         if (more < 0)
             return more;
         if (more > 0)
@@ -375,7 +375,7 @@ static int fill(struct source *s, struct ft_tokenizer *t, struct ft_slice json,
                 struct ft_slice config, struct ft_err *err)
 {
     struct ft_slice unk = {0};
-    struct ft_scan scan;
+    struct ft_jscan scan;
     json_t *post = NULL;
     int rc = parts_find(s, json, file_parts, FT_COUNT(file_parts), err);
     if (rc == 0 && s->part.model.n != 0)
@@ -387,8 +387,8 @@ static int fill(struct source *s, struct ft_tokenizer *t, struct ft_slice json,
     if (rc == 0)
         rc = steps_read(s, t, err);
     if (rc == 0 && !text_empty(s->part.unk_token)) {
-        ft_scan_init(&scan, s->part.unk_token.p, s->part.unk_token.n, &s->arena, err);
-        rc = ft_scan_string(&scan, &unk);
+        ft_jscan_init(&scan, s->part.unk_token.p, s->part.unk_token.n, &s->arena, err);
+        rc = ft_jscan_string(&scan, &unk);
     }
     if (rc == 0 && (rc = vocab_read(s, err)) != 0)
         ft_err_wrap(err, "model.vocab");

@@ -145,6 +145,7 @@ static void both_versions_and_every_value_type_are_read(void **state)
 }
 
 /* One lie each; every one must be an error that names what is wrong. */
+/* long: a table of lies */
 static void lie(int which, struct ft_buf *b, const char **name)
 {
     switch (which) {
