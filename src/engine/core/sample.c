@@ -19,60 +19,55 @@
 #define HIST_BITS  11
 #define HIST_SLOTS (1 << HIST_BITS)
 
-/* ---- vectors: 8 lanes, whatever the machine makes of them ---- */
+/* ---- vectors: 4 lanes, which every 64-bit machine has; wider ones GCC takes apart ---- */
 
-typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t i8 __attribute__((vector_size(32)));
+typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t i4 __attribute__((vector_size(16)));
 
-#define V8(p) (*(const v8 *)(p))
+#define V4(p) (*(const v4 *)(p))
 
-/* GCC passes wide vectors in memory where the baseline has none; everything here is inlined. */
-#pragma GCC diagnostic ignored "-Wpsabi"
-
-static inline v8 v8_max(v8 a, v8 b)
+static inline v4 v4_max(v4 a, v4 b)
 {
-    i8 m = a > b;
-    return (v8)(((i8)a & m) | ((i8)b & ~m));
+    i4 m = a > b;
+    return (v4)(((i4)a & m) | ((i4)b & ~m));
 }
 
-static inline float v8_top(v8 a)
+static inline float v4_top(v4 a)
 {
-    float m = a[0];
-    for (int i = 1; i < 8; i++)
-        m = a[i] > m ? a[i] : m;
-    return m;
+    float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
+    return x > y ? x : y;
 }
 
-static inline float v8_sum(v8 a)
+static inline float v4_sum(v4 a)
 {
-    return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]));
+    return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
 /* exp(x) for x <= 0 within 2e-7: 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf). Below
  * -87, and for minus infinity and NaN, 0. */
-static inline v8 v8_exp(v8 x)
+static inline v4 v4_exp(v4 x)
 {
-    i8 live = x >= -87.0f;
-    x = (v8)((i8)x & live);
-    v8 shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-    i8 n = (i8)shifted - 0x4b400000;
-    v8 k = shifted - 12582912.0f;
+    i4 live = x >= -87.0f;
+    x = (v4)((i4)x & live);
+    v4 shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    i4 n = (i4)shifted - 0x4b400000;
+    v4 k = shifted - 12582912.0f;
     x = x - k * 0.693359375f;
     x = x + k * 2.12194440e-4f;
-    v8 y = x * 1.9875691500e-4f + 1.3981999507e-3f;
+    v4 y = x * 1.9875691500e-4f + 1.3981999507e-3f;
     y = y * x + 8.3334519073e-3f;
     y = y * x + 4.1665795894e-2f;
     y = y * x + 1.6666665459e-1f;
     y = y * x + 5.0000001201e-1f;
     y = y * x * x + x + 1.0f;
-    y = y * (v8)((n + 127) << 23);
-    return (v8)((i8)y & live);
+    y = y * (v4)((n + 127) << 23);
+    return (v4)((i4)y & live);
 }
 
 static float exp_one(float x)
 {
-    v8 v = {x};
-    return v8_exp(v)[0];
+    v4 v = {x};
+    return v4_exp(v)[0];
 }
 
 /* ---- penalties ---- */
@@ -194,11 +189,12 @@ static float edges(const float *x, int n, float *edge)
     for (int at = 0, i = 0; at < n; at += BLOCK, i++) {
         float m = -INFINITY;
         if (at + BLOCK <= n) {
-            v8 a = V8(x + at), none = (v8){0} - INFINITY;
-            a = v8_max(a, none);
-            for (int j = 8; j < BLOCK; j += 8)
-                a = v8_max(V8(x + at + j), a);
-            m = v8_top(a);
+            v4 none = (v4){0} - INFINITY, a = none, b = none;
+            for (int j = at; j < at + BLOCK; j += 8) {
+                a = v4_max(V4(x + j), a);
+                b = v4_max(V4(x + j + 4), b);
+            }
+            m = v4_top(v4_max(a, b));
         } else {
             for (int j = at; j < n; j++)
                 m = x[j] > m ? x[j] : m;
@@ -228,14 +224,14 @@ static double weigh(const float *x, int n, float top, float inv_t, float *p, dou
     for (int at = 0, i = 0; at < n; at += BLOCK, i++) {
         float part;
         if (at + BLOCK <= n) {
-            v8 acc = {0};
-            for (int j = at; j < at + BLOCK; j += 8) {
-                v8 e = v8_exp((V8(x + j) - top) * inv_t);
+            v4 acc = {0};
+            for (int j = at; j < at + BLOCK; j += 4) {
+                v4 e = v4_exp((V4(x + j) - top) * inv_t);
                 if (p != NULL)
-                    *(v8 *)(p + j) = e;
+                    *(v4 *)(p + j) = e;
                 acc += e;
             }
-            part = v8_sum(acc);
+            part = v4_sum(acc);
         } else {
             part = 0;
             for (int j = at; j < n; j++) {
@@ -272,13 +268,13 @@ static double mass(const float *p, int n, const struct keep *k, double *sum)
         float part = 0;
         if (at + BLOCK <= n && (k->below_i <= at || k->below_i >= at + BLOCK)) {
             bool ties = k->below_i >= at + BLOCK;
-            v8 acc = {0};
-            for (int j = at; j < at + BLOCK; j += 8) {
-                v8 v = V8(p + j);
-                i8 in = ties ? v >= k->below : v > k->below;
-                acc += (v8)((i8)v & in & (i8)(v >= k->at_least));
+            v4 acc = {0};
+            for (int j = at; j < at + BLOCK; j += 4) {
+                v4 v = V4(p + j);
+                i4 in = ties ? v >= k->below : v > k->below;
+                acc += (v4)((i4)v & in & (i4)(v >= k->at_least));
             }
-            part = v8_sum(acc);
+            part = v4_sum(acc);
         } else {
             int end = at + BLOCK < n ? at + BLOCK : n;
             for (int j = at; j < end; j++)
@@ -371,7 +367,7 @@ static int top_k(struct ft_sampler *s, const float *x, int n, int k, int32_t *id
     }
     if (n_work == 0)
         return 0;
-    float edge = n_work > k ? kth_largest(s->work, n_work, k) : -INFINITY;
+    float edge = n_work > k ? kth_largest(s->work, n_work, k) : bound;
     int above = 0, out = 0;
     for (int i = 0; i < n_work; i++)
         above += s->work[i] > edge;
@@ -427,16 +423,19 @@ static float threshold(struct ft_sampler *s, const float *key, const float *p, i
 }
 
 /* Locally typical sampling (Meister et al., TACL 2023): the tokens whose surprise is nearest to the
- * entropy, until they weigh typical_p. Compacts p and id; returns how many are left. key is
- * scratch. */
-static int typical(struct ft_sampler *s, float *key, int n, double total, float typical_p)
+ * entropy, until they weigh typical_p. Compacts p and id; returns how many are left. */
+static int typical(struct ft_sampler *s, const float *x, int n, float top, float inv_t,
+                   double total, float typical_p)
 {
+    /* surprise - entropy = (top - x) / T - mean of the same: log(total) is in both and cancels */
     double h = 0;
     for (int i = 0; i < n; i++)
         if (s->p[i] > 0)
-            h -= s->p[i] / total * log(s->p[i] / total);
+            h += s->p[i] * (double)(top - x[i]);
+    float shift = (float)(-h / total * inv_t);
+    float *key = s->work; /* may be x itself */
     for (int i = 0; i < n; i++)
-        key[i] = s->p[i] > 0 ? (float)fabs(-log(s->p[i] / total) - h) : 3e38f;
+        key[i] = s->p[i] > 0 ? fabsf((top - x[i]) * inv_t + shift) : 3e38f;
     double want = typical_p * total, before;
     float t = threshold(s, key, s->p, n, want, &before);
     int out = 0;
@@ -471,7 +470,7 @@ static int draw(struct ft_sampler *s, const struct ft_sample_in *in, int n, floa
             return i;
         /* in the nucleus if what is more likely weighs less than top_p */
         struct keep above = {.at_least = 0, .below = s->p[i], .below_i = i};
-        if (s->p[i] >= top_weight || mass(s->p, n, &above, NULL) < sp->top_p * total)
+        if (mass(s->p, n, &above, NULL) < sp->top_p * total)
             return i;
         k.below = s->p[i];
         k.below_i = i;
@@ -506,7 +505,7 @@ static int32_t choose(struct ft_sampler *s, const struct ft_sample_in *in, const
             for (int i = 0; i < n; i++)
                 s->id[i] = i;
         subset = true;
-        n = typical(s, s->work, n, total, sp->typical_p);
+        n = typical(s, x, n, top, inv_t, total, sp->typical_p);
         top_weight = 0;
         for (int i = 0; i < n; i++)
             top_weight = FT_MAX(top_weight, s->p[i]);
