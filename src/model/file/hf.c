@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_scan.h"
 #include "model/file/hf_impl.h"
 #include "model/file/safetensors.h"
-#include "model/file/scan.h"
 
 #define INDEX_FILE  "model.safetensors.index.json"
 #define SINGLE_FILE "model.safetensors"
@@ -80,57 +80,41 @@ static int file_add(struct folder *f, const char *name, struct ft_err *err)
 
 /* weight_map: tensor name to file name. Only which files there are is taken from it: the files' own
  * headers say what they hold. */
-static int weight_map_scan(struct folder *f, struct ft_scan *s, struct ft_err *err)
+static int weight_map_scan(struct folder *f, struct ft_jscan *s)
 {
-    if (!ft_scan_char(s, '{'))
-        return ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": weight_map: not an object");
-    if (ft_scan_maybe(s, '}'))
-        return 0;
-    struct ft_arena scratch;
-    ft_arena_init(&scratch, INDEX_MAX);
-    int rc = 0;
-    const char *last = "";
-    do {
-        const char *tensor, *file;
-        if (!ft_scan_string(s, &scratch, FT_ST_NAME_MAX, &tensor) || !ft_scan_char(s, ':') ||
-            !ft_scan_string(s, &scratch, FT_ST_NAME_MAX, &file)) {
-            rc = ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": weight_map: malformed");
-        } else if (strcmp(file, last) != 0) {
-            last = file;
-            const char *keep = ft_arena_strndup(&f->w->arena, file, strlen(file));
-            rc = keep != NULL ? file_add(f, keep, err)
-                              : ft_err_set(err, FT_ENOMEM, INDEX_FILE ": no memory");
-        }
-    } while (rc == 0 && ft_scan_maybe(s, ','));
-    ft_arena_fini(&scratch);
-    if (rc == 0 && !ft_scan_char(s, '}'))
-        rc = ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": weight_map: malformed");
-    return rc;
+    bool first = true;
+    struct ft_slice tensor;
+    const char *file, *last = "";
+    int more, rc = ft_jscan_take(s, '{');
+    while (rc == 0 && (more = ft_jscan_member(s, &first, &tensor)) != 0) {
+        rc = more < 0 ? more : ft_jscan_name(s, FT_ST_NAME_MAX, &file);
+        if (rc != 0 || strcmp(file, last) == 0)
+            continue;
+        last = file;
+        const char *keep = ft_arena_strndup(&f->w->arena, file, strlen(file));
+        rc = keep != NULL ? file_add(f, keep, s->err) : ft_err_set(s->err, FT_ENOMEM, "no memory");
+    }
+    return rc != 0 ? ft_err_wrap(s->err, "weight_map") : 0;
 }
 
 static int index_scan(struct folder *f, const char *text, size_t n, struct ft_err *err)
 {
-    struct ft_scan s = {text, text + n};
-    if (!ft_scan_char(&s, '{'))
-        return ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": not a JSON object");
-    bool found = false;
-    do {
-        const char *key;
-        if (!ft_scan_string(&s, &f->w->arena, 64, &key) || !ft_scan_char(&s, ':'))
-            return ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": malformed");
-        if (strcmp(key, "weight_map") == 0) {
-            int rc = weight_map_scan(f, &s, err);
-            if (rc != 0)
-                return rc;
-            found = true;
-        } else if (!ft_scan_skip(&s)) {
-            return ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": %s: malformed", key);
-        }
-    } while (ft_scan_maybe(&s, ','));
-    if (!ft_scan_char(&s, '}') || !found)
-        return ft_err_set(err, FT_ECORRUPT, INDEX_FILE ": %s",
-                          found ? "cut off" : "weight_map: missing");
-    return 0;
+    struct ft_arena scratch;
+    ft_arena_init(&scratch, INDEX_MAX);
+    struct ft_jscan s;
+    ft_jscan_init(&s, text, n, &scratch, err);
+    bool first = true, found = false;
+    struct ft_slice key, skipped;
+    int more, rc = ft_jscan_take(&s, '{');
+    while (rc == 0 && (more = ft_jscan_member(&s, &first, &key)) != 0) {
+        bool is_map = key.n == 10 && memcmp(key.p, "weight_map", 10) == 0;
+        rc = more < 0 ? more : is_map ? weight_map_scan(f, &s) : ft_jscan_value(&s, &skipped);
+        found |= is_map;
+    }
+    ft_arena_fini(&scratch);
+    if (rc == 0 && !found)
+        rc = ft_err_set(err, FT_ECORRUPT, "weight_map: missing");
+    return rc != 0 ? ft_err_wrap(err, INDEX_FILE) : 0;
 }
 
 static int files_find(struct folder *f, struct ft_err *err)

@@ -1,11 +1,11 @@
-/* safetensors reader: the header is scanned in place (scan.h), twice: once to check
+/* safetensors reader: the header is scanned in place, twice: once to check
  * and count, once to fill; so nothing is allocated for what is not there. */
 #include "model/file/safetensors.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "model/file/scan.h"
+#include "base/json_scan.h"
 #include "model/file/weights_impl.h"
 
 static int bad(struct ft_err *err, const char *name, const char *what)
@@ -13,53 +13,68 @@ static int bad(struct ft_err *err, const char *name, const char *what)
     return ft_err_set(err, FT_ECORRUPT, "tensor %s: %s", name, what);
 }
 
-static bool numbers(struct ft_scan *s, int64_t *out, int max, int *ret_n)
+/* An array of at most max whole numbers. */
+static int numbers(struct ft_jscan *s, int64_t *out, int max, int *ret_n)
 {
-    int n = 0;
-    if (!ft_scan_char(s, '['))
-        return false;
-    if (!ft_scan_maybe(s, ']')) {
-        do {
-            if (n == max || !ft_scan_uint(s, &out[n++]))
-                return false;
-        } while (ft_scan_maybe(s, ','));
-        if (!ft_scan_char(s, ']'))
-            return false;
+    bool first = true;
+    int n = 0, more, rc = ft_jscan_take(s, '[');
+    if (rc != 0)
+        return rc;
+    while ((more = ft_jscan_next(s, ']', &first)) > 0) {
+        uint64_t v;
+        if (n == max)
+            return ft_jscan_fail(s, "too many numbers");
+        if ((rc = ft_jscan_u64(s, &v)) != 0)
+            return rc;
+        if (v > INT64_MAX)
+            return ft_jscan_fail(s, "a number that is too large");
+        out[n++] = (int64_t)v;
     }
     *ret_n = n;
-    return true;
+    return more;
+}
+
+static int entry_field(struct ft_jscan *s, struct ft_slice key, struct ft_st_tensor *t,
+                       int64_t offsets[2], unsigned *seen)
+{
+    static const char *const names[] = {"dtype", "shape", "data_offsets"};
+    unsigned i = 0;
+    while (i < FT_COUNT(names) &&
+           (strlen(names[i]) != key.n || memcmp(names[i], key.p, key.n) != 0))
+        i++;
+    struct ft_slice text;
+    if (i == FT_COUNT(names))
+        return ft_jscan_value(s, &text);
+    if ((*seen & 1u << i) != 0)
+        return ft_jscan_fail(s, "a field stands twice");
+    *seen |= 1u << i;
+    int n = 0, rc;
+    if (i == 1)
+        return numbers(s, t->dim, FT_ST_DIMS_MAX, &t->n_dims);
+    if (i == 2) {
+        rc = numbers(s, offsets, 2, &n);
+        return rc == 0 && n != 2 ? ft_jscan_fail(s, "data_offsets are not two numbers") : rc;
+    }
+    rc = ft_jscan_string(s, &text);
+    if (rc == 0 && text.n >= sizeof t->dtype)
+        return ft_jscan_fail(s, "a dtype that is too long");
+    if (rc == 0)
+        memcpy(t->dtype, text.p, text.n);
+    return rc;
 }
 
 /* The object of one tensor. */
-static bool entry_scan(struct ft_scan *s, struct ft_st_tensor *t, int64_t offsets[2],
-                       struct ft_arena *a)
+static int entry_scan(struct ft_jscan *s, struct ft_st_tensor *t, int64_t offsets[2])
 {
     unsigned seen = 0;
-    if (!ft_scan_char(s, '{'))
-        return false;
-    do {
-        const char *key, *text;
-        int n = 0;
-        if (!ft_scan_string(s, a, 64, &key) || !ft_scan_char(s, ':'))
-            return false;
-        if (strcmp(key, "dtype") == 0) {
-            if ((seen & 1) != 0 || !ft_scan_string(s, a, sizeof t->dtype - 1, &text))
-                return false;
-            memcpy(t->dtype, text, strlen(text) + 1);
-            seen |= 1;
-        } else if (strcmp(key, "shape") == 0) {
-            if ((seen & 2) != 0 || !numbers(s, t->dim, FT_ST_DIMS_MAX, &t->n_dims))
-                return false;
-            seen |= 2;
-        } else if (strcmp(key, "data_offsets") == 0) {
-            if ((seen & 4) != 0 || !numbers(s, offsets, 2, &n) || n != 2)
-                return false;
-            seen |= 4;
-        } else if (!ft_scan_skip(s)) {
-            return false;
-        }
-    } while (ft_scan_maybe(s, ','));
-    return ft_scan_char(s, '}') && seen == 7;
+    bool first = true;
+    struct ft_slice key;
+    int more, rc = ft_jscan_take(s, '{');
+    while (rc == 0 && (more = ft_jscan_member(s, &first, &key)) != 0)
+        rc = more < 0 ? more : entry_field(s, key, t, offsets, &seen);
+    if (rc == 0 && seen != 7)
+        return ft_jscan_fail(s, "dtype, shape or data_offsets is missing");
+    return rc;
 }
 
 static uint64_t dtype_bytes(const char *dtype)
@@ -87,38 +102,46 @@ static int extent_set(struct ft_st_tensor *t, const int64_t offsets[2], const ui
     return 0;
 }
 
+/* One member of the header. *ret_is: whether it is a tensor. */
+static int member_scan(struct ft_jscan *s, const uint8_t *data, uint64_t data_bytes,
+                       struct ft_st_tensor *t, bool *ret_is)
+{
+    int64_t offsets[2] = {0};
+    struct ft_slice skipped;
+    int rc = ft_jscan_name(s, FT_ST_NAME_MAX, &t->name);
+    if (rc == 0)
+        rc = ft_jscan_take(s, ':');
+    if (rc != 0)
+        return ft_err_wrap(s->err, "header");
+    *ret_is = strcmp(t->name, "__metadata__") != 0;
+    rc = *ret_is ? entry_scan(s, t, offsets) : ft_jscan_value(s, &skipped);
+    if (rc != 0)
+        return ft_err_wrap(s->err, "header: tensor %s", t->name);
+    return *ret_is ? extent_set(t, offsets, data, data_bytes, s->err) : 0;
+}
+
 /* Walks the header; with `out`, fills it. Returns the number of tensors. */
-static int header_scan(struct ft_scan s, const uint8_t *data, uint64_t data_bytes,
+static int header_scan(struct ft_slice header, const uint8_t *data, uint64_t data_bytes,
                        struct ft_arena *a, struct ft_st_tensor *out, int *ret_n, struct ft_err *err)
 {
-    int n = 0;
-    if (!ft_scan_char(&s, '{'))
+    struct ft_jscan s;
+    ft_jscan_init(&s, header.p, header.n, a, err);
+    bool first = true;
+    int n = 0, more = 0, rc = ft_jscan_take(&s, '{');
+    if (rc != 0)
         return ft_err_set(err, FT_ECORRUPT, "header: not a JSON object");
-    bool more = !ft_scan_maybe(&s, '}');
-    while (more) {
+    while ((more = ft_jscan_next(&s, '}', &first)) > 0) {
         struct ft_st_tensor one = {0}, *t = out != NULL ? &out[n] : &one;
-        int64_t offsets[2];
-        if (!ft_scan_string(&s, a, FT_ST_NAME_MAX, &t->name) || !ft_scan_char(&s, ':'))
-            return ft_err_set(err, FT_ECORRUPT, "header: the name after %d tensors is malformed",
-                              n);
-        if (strcmp(t->name, "__metadata__") == 0) {
-            if (!ft_scan_skip(&s))
-                return ft_err_set(err, FT_ECORRUPT, "header: __metadata__ is malformed");
-        } else {
-            if (!entry_scan(&s, t, offsets, a))
-                return bad(err, t->name, "its entry is malformed");
-            int rc = extent_set(t, offsets, data, data_bytes, err);
-            if (rc != 0)
-                return rc;
-            if (++n > FT_TENSORS_MAX)
-                return ft_err_set(err, FT_ELIMIT, "header: more than %d tensors", FT_TENSORS_MAX);
-        }
-        more = ft_scan_maybe(&s, ',');
-        if (!more && !ft_scan_char(&s, '}'))
-            return ft_err_set(err, FT_ECORRUPT, "header: cut off after %d tensors", n);
+        bool is_tensor = false;
+        rc = member_scan(&s, data, data_bytes, t, &is_tensor);
+        if (rc == 0 && is_tensor && ++n > FT_TENSORS_MAX)
+            rc = ft_err_set(err, FT_ELIMIT, "header: more than %d tensors", FT_TENSORS_MAX);
+        if (rc != 0)
+            return rc;
     }
-    ft_scan_space(&s); /* the header is padded with spaces */
-    if (s.p != s.end)
+    if (more < 0)
+        return ft_err_set(err, FT_ECORRUPT, "header: cut off after %d tensors", n);
+    if (ft_jscan_peek(&s) != '\0' || s.p != s.end) /* the header is padded with spaces */
         return ft_err_set(err, FT_ECORRUPT, "header: bytes follow its end");
     *ret_n = n;
     return 0;
@@ -149,19 +172,19 @@ int ft_st_read(const struct ft_map *map, struct ft_arena *a, struct ft_st_tensor
     if (header > FT_ST_HEADER_MAX || header > map->bytes - 8)
         return ft_err_set(err, FT_ECORRUPT, "header: %" PRIu64 " bytes do not fit in the file",
                           header);
-    struct ft_scan s = {(const char *)map->data + 8, (const char *)map->data + 8 + header};
+    struct ft_slice text = {(const char *)map->data + 8, header};
     const uint8_t *data = map->data + 8 + header;
     uint64_t data_bytes = map->bytes - 8 - header;
     struct ft_arena scratch; /* the first pass's names */
     ft_arena_init(&scratch, SIZE_MAX);
-    int n = 0, rc = header_scan(s, data, data_bytes, &scratch, NULL, &n, err);
+    int n = 0, rc = header_scan(text, data, data_bytes, &scratch, NULL, &n, err);
     ft_arena_fini(&scratch);
     if (rc != 0)
         return rc;
     struct ft_st_tensor *t = ft_arena_array(a, (size_t)n + 1, sizeof *t);
     if (t == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for %d tensors", n);
-    rc = header_scan(s, data, data_bytes, a, t, &n, err);
+    rc = header_scan(text, data, data_bytes, a, t, &n, err);
     if (rc == 0)
         rc = overlaps_check(map, t, n, err);
     if (rc != 0)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 #include "model/file/quant.h"
 
 #define FT_TENSOR_DIMS_MAX 4
@@ -55,10 +56,6 @@ const char *ft_weights_path(const struct ft_weights *w);
 /* Metadata under GGUF keys. The getters convert between number types where the value is exact
  * and return false, leaving *ret alone, when the key is absent or of another kind. Strings may
  * hold any bytes and are not NUL-terminated; all memory belongs to `w`. */
-struct ft_slice {
-    const char *p;
-    size_t n;
-};
 bool ft_meta_has(const struct ft_weights *w, const char *key); /* whatever its kind */
 bool ft_meta_u64(const struct ft_weights *w, const char *key, uint64_t *ret);
 bool ft_meta_f64(const struct ft_weights *w, const char *key, double *ret);

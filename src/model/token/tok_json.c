@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/token/json_scan.h"
+#include "base/json_scan.h"
 
 #define SCRATCH_BYTES_MAX ((size_t)1 << 30)
 #define HOLES_MAX         65536u /* ids that no token has */

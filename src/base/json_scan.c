@@ -1,5 +1,5 @@
 /* The pull reader of json_scan.h. */
-#include "model/token/json_scan.h"
+#include "base/json_scan.h"
 
 #include <string.h>
 
@@ -123,6 +123,18 @@ int ft_jscan_string(struct ft_jscan *s, struct ft_slice *ret)
     }
     s->p++;
     return 0;
+}
+
+int ft_jscan_name(struct ft_jscan *s, size_t max, const char **ret)
+{
+    struct ft_slice v;
+    int rc = ft_jscan_string(s, &v);
+    if (rc != 0)
+        return rc;
+    if (v.n == 0 || v.n > max || memchr(v.p, '\0', v.n) != NULL)
+        return ft_jscan_fail(s, "a name that is empty, too long or holds a NUL");
+    *ret = ft_arena_strndup(s->arena, v.p, v.n);
+    return *ret != NULL ? 0 : ft_err_set(s->err, FT_ENOMEM, "out of memory");
 }
 
 int ft_jscan_u64(struct ft_jscan *s, uint64_t *ret)

@@ -1,17 +1,19 @@
-/* A pull reader of JSON text, for the parts of tokenizer.json that are too large for a tree: a
- * vocabulary and its merges are half a million values.
+/* A pull reader of JSON text, for what is too large for a tree or whose size is outside our
+ * control: a vocabulary and its merges are half a million values, safetensors headers may be many
+ * megabytes.
  *
  * Each function reads one thing at the cursor and moves past it; after a failure (which fills the
  * error, with the offset) the cursor is of no use. Strings without escapes are slices of the text.
  */
-#ifndef FT_MODEL_TOKEN_JSON_SCAN_H
-#define FT_MODEL_TOKEN_JSON_SCAN_H
+#ifndef FT_BASE_JSON_SCAN_H
+#define FT_BASE_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "model/file/weights.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 #define FT_JSCAN_DEPTH_MAX 64
 
@@ -30,6 +32,8 @@ char ft_jscan_peek(struct ft_jscan *s);
 /* Takes the byte c, or fails. */
 int ft_jscan_take(struct ft_jscan *s, char c);
 int ft_jscan_string(struct ft_jscan *s, struct ft_slice *ret);
+/* A string of 1 to max bytes without NUL, as a NUL-terminated copy in the scanner's arena. */
+int ft_jscan_name(struct ft_jscan *s, size_t max, const char **ret);
 int ft_jscan_u64(struct ft_jscan *s, uint64_t *ret);
 /* Moves over any value; *ret is its text. */
 int ft_jscan_value(struct ft_jscan *s, struct ft_slice *ret);
