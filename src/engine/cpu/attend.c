@@ -1,7 +1,7 @@
 /* Fronts of attention and of storing keys and values: cutting the work for the pool.
  *
  * Attention: the rows of a segment times the query heads of one key-value head are its query rows;
- * up to FT_ATTN_TILE of them make a tile. A tile whose sequence is so long that it would keep one
+ * a fixed number of them make a tile. A tile whose sequence is so long that it would keep one
  * thread busy while the others wait is split into the parts of its sequence; their states are
  * folded afterwards (steps.h says why this changes no bit). Tiles are handed out longest first, in
  * chunks of similar cost, all segments and heads in one region. */
@@ -92,29 +92,45 @@ static void emit_tile(struct attend_run *r, struct ft_attn_tile *t, int limit, d
     r->fold_floats += (int64_t)step * n_part;
 }
 
-/* Visits every tile, last rows first; emits them, or only adds up the cost. */
-static double visit(struct attend_run *r, const struct ft_batch *b, bool put)
+/* Tile j of a segment, for the first head; returns the tokens that its last row sees. */
+static int tile_at(const struct attend_run *r, const struct ft_seg *g, int j, int rows,
+                   struct ft_attn_tile *ret_t)
+{
+    int nq = g->n * r->a.group, q1 = FT_MIN(nq, (j + 1) * rows);
+    int limit = g->pos + (q1 - 1) / r->a.group + 1;
+    *ret_t = (struct ft_attn_tile){.seg = (int)(g - r->a.seg),
+                                   .q0 = j * rows,
+                                   .q1 = q1,
+                                   .part1 = (limit + FT_ATTN_PART - 1) / FT_ATTN_PART};
+    return limit;
+}
+
+static double total_cost(const struct attend_run *r, const struct ft_batch *b)
 {
     double total = 0;
-    for (int i = 0; i < b->n_segs; i++) {
-        const struct ft_seg *g = &b->seg[i];
-        int nq = g->n * r->a.group, tiles = (nq + FT_ATTN_TILE - 1) / FT_ATTN_TILE;
-        for (int j = tiles - 1; j >= 0; j--) {
-            struct ft_attn_tile t = {
-                .seg = i, .q0 = j * FT_ATTN_TILE, .q1 = FT_MIN(nq, (j + 1) * FT_ATTN_TILE)};
-            int limit = g->pos + (t.q1 - 1) / r->a.group + 1;
-            double ns = cost(r, t.q1 - t.q0, limit);
-            total += ns * r->a.s->n_head;
-            for (int h = 0; put && h < r->a.s->n_head; h++) {
-                t.head = h;
-                t.part0 = 0;
-                t.part1 = (limit + FT_ATTN_PART - 1) / FT_ATTN_PART;
-                t.state = NULL;
-                emit_tile(r, &t, limit, ns);
-            }
+    int rows = ft_attn_tile_rows(r->a.s);
+    for (int i = 0; i < b->n_segs; i++)
+        for (int j = 0; j * rows < b->seg[i].n * r->a.group; j++) {
+            struct ft_attn_tile t;
+            int limit = tile_at(r, &b->seg[i], j, rows, &t);
+            total += cost(r, t.q1 - t.q0, limit);
         }
-    }
-    return total;
+    return total * r->a.s->n_head;
+}
+
+/* Head by head, so that a head's keys and values stay in the cache for its tiles; the last rows
+ * first, so that what is handed out last is short. */
+static void emit_all(struct attend_run *r, const struct ft_batch *b)
+{
+    int rows = ft_attn_tile_rows(r->a.s);
+    for (int i = 0; i < b->n_segs; i++)
+        for (int h = 0; h < r->a.s->n_head; h++)
+            for (int j = (b->seg[i].n * r->a.group - 1) / rows; j >= 0; j--) {
+                struct ft_attn_tile t;
+                int limit = tile_at(r, &b->seg[i], j, rows, &t);
+                t.head = h;
+                emit_tile(r, &t, limit, cost(r, t.q1 - t.q0, limit));
+            }
 }
 
 static void attend_chunk(void *ctx, int chunk, int worker)
@@ -136,9 +152,9 @@ static void fold_chunk(void *ctx, int chunk, int worker)
 /* Places the lists of a run in scratch memory whose size depends on the batch's rows alone. */
 static void lists_place(struct attend_run *r, struct ft_cpu *c, const struct ft_batch *b)
 {
-    size_t tiles = 0;
+    size_t tiles = 0, rows = (size_t)ft_attn_tile_rows(r->a.s);
     for (int i = 0; i < b->n_segs; i++)
-        tiles += (size_t)(b->seg[i].n * r->a.group + FT_ATTN_TILE - 1) / FT_ATTN_TILE;
+        tiles += ((size_t)b->seg[i].n * (size_t)r->a.group + rows - 1) / rows;
     tiles *= (size_t)r->a.s->n_head;
     size_t units = tiles + SPLIT_PARTS_MAX;
     size_t at_split = units * sizeof *r->tile, at_chunk = at_split + tiles * sizeof *r->split;
@@ -173,7 +189,7 @@ void ft_cpu_attend(struct ft_dev *d, struct ft_kv *kv, int layer, const struct f
     r.token_ns = dims * ft_kv_elem_bytes(kv->type) / 25; /* bytes a nanosecond */
     r.row_ns = dims / 50;                                /* multiply-adds a nanosecond */
     lists_place(&r, c, b);
-    double total = visit(&r, b, false);
+    double total = total_cost(&r, b);
     if (c->n_threads == 1 || total < ALONE_NS_MAX) {
         r.chunk_ns = INFINITY;
     } else {
@@ -181,7 +197,7 @@ void ft_cpu_attend(struct ft_dev *d, struct ft_kv *kv, int layer, const struct f
         r.chunk_ns = fmax(share / CHUNKS_PER_THREAD, CHUNK_NS_MIN);
         r.split_ns = share / 8;
     }
-    visit(&r, b, true);
+    emit_all(&r, b);
     ft_pool_run(c->pool, r.n_chunks, attend_chunk, &r);
     if (r.n_splits == 0)
         return;

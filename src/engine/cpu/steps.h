@@ -18,7 +18,7 @@
 
 #define FT_ATTN_SPAN 128
 #define FT_ATTN_PART 512
-#define FT_ATTN_TILE 64 /* query rows of a tile at most */
+#define FT_ATTN_TILE 128 /* query rows of a tile at most */
 
 #define FT_LOG2E    1.4426950408889634074
 #define FT_ATTN_LOW (-1e30f) /* below every score; finite, so that differences are */
@@ -54,6 +54,16 @@ static inline int ft_attn_state_ld(const struct ft_kv_slice *s)
 static inline size_t ft_attn_state_floats(const struct ft_kv_slice *s, int n)
 {
     return ((size_t)n * (size_t)(ft_attn_state_ld(s) + 2) + 15) & ~(size_t)15;
+}
+
+/* Query rows of a tile: as many as keep their queries and states in half of a second-level cache of
+ * 1 MB, beside the widened keys and values of a span. */
+static inline int ft_attn_tile_rows(const struct ft_kv_slice *s)
+{
+    int n = FT_ATTN_TILE;
+    while (n > 16 && n * (s->d_k + 2 * ft_attn_state_ld(s)) > (512 << 10) / (int)sizeof(float))
+        n /= 2;
+    return n;
 }
 
 struct ft_cpu_steps {
