@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/pool.h"
@@ -60,14 +61,17 @@ typedef float v16 __attribute__((vector_size(64), aligned(4)));
 typedef long long v8l __attribute__((vector_size(64)));
 
 #define READ_CHUNK ((size_t)1 << 20)
+#define READ_AHEAD 16384 /* without prefetching one thread reads a fifth less */
 
 __attribute__((target_clones("avx512f", "avx2", "default"))) static long long
 read_sum(const uint8_t *p, size_t n)
 {
     v8l s[8] = {{0}};
     for (size_t i = 0; i < n; i += sizeof s)
-        for (size_t j = 0; j < 8; j++)
+        for (size_t j = 0; j < 8; j++) {
+            __builtin_prefetch(p + i + READ_AHEAD + j * sizeof s[0], 0, 2);
             s[j] += *(const v8l *)(p + i + j * sizeof s[0]);
+        }
     long long sum = 0;
     for (int j = 0; j < 8; j++)
         for (int l = 0; l < 8; l++)
@@ -237,13 +241,14 @@ static void run(int n_threads)
     b->q = calloc(rows * width, sizeof(float));
     b->k = calloc(rows * width, sizeof(float));
     b->y = calloc(rows * width, sizeof(float));
-    b->big = aligned_alloc(64, READ_BYTES);
+    b->big = aligned_alloc(2 << 20, READ_BYTES);
     if (ft_dev_open(&ft_dev_cpu_ops, &cfg, &b->dev, &err) != 0 ||
         ft_pool_open(n_threads, &b->pool, &err) != 0 ||
         ft_dev_kv_open(b->dev, &shape, BLOCKS, 0, &b->kv, &err) != 0) {
         fprintf(stderr, "%s\n", err.msg);
         exit(1);
     }
+    madvise(b->big, READ_BYTES, MADV_HUGEPAGE);
     memset(b->big, 1, READ_BYTES);
     for (size_t i = 0; i < rows * width; i++)
         b->q[i] = b->k[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
