@@ -1,5 +1,6 @@
-/* Attention of the CPU device beside what binds it: decoding beside the memory's read bandwidth, prefill
- * beside the f32 multiply-add peak, both measured in the same run; and the small steps of a token.
+/* Attention of the CPU device beside what binds it: decoding beside the memory's read bandwidth,
+ * prefill beside the f32 multiply-add peak, both measured in the same run; and the small steps of a
+ * token.
  *
  * The shape is Qwen3-0.6B's (28 layers, 16 query heads over 8 key-value heads of 128, f16); all
  * layers are visited, so that a decoded token streams its whole cache from memory. Limits and timed
