@@ -11,7 +11,8 @@ static struct ft_slice name(const char *s)
     return (struct ft_slice){s, strlen(s)};
 }
 
-/* Serves 20,000 requests of random length, always the caller that ranks first, and returns the shares. */
+/* Serves 20,000 requests of random length, always the caller that ranks first, and returns the
+ * shares. */
 static void serve(struct ft_caller **c, int n, double *share)
 {
     double sum = 0;
@@ -110,7 +111,8 @@ static void waiting_overcomes_priority(void **state)
     assert_true(ft_rank_cmp(&rich, &poor) < 0);
 }
 
-/* A machine whose decode step takes base_ns and whose prefill rows cost row_ns more each, with noise. */
+/* A machine whose decode step takes base_ns and whose prefill rows cost row_ns more each, with
+ * noise. */
 static void simulate(double base_ns, double row_ns, double noise)
 {
     struct ft_pace p = {0};

@@ -1,4 +1,5 @@
-/* Stop strings: found wherever the text is split, nothing of them given out, nothing else held for long. */
+/* Stop strings: found wherever the text is split, nothing of them given out, nothing else held for
+ * long. */
 #include "testing.h"
 
 #include "base/rand.h"
