@@ -115,7 +115,7 @@ int ft_cmd_tokenize(int argc, char **argv)
         rc = output_flush(&err);
     }
     if (rc != 0)
-        status = ft_cli_fail(1, &err, "tokenize");
+        status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "tokenize");
     free(ids);
     free(text);
     ft_tokenizer_close(t);
@@ -216,5 +216,5 @@ int ft_cmd_detokenize(int argc, char **argv)
     free(text);
     ft_tokenizer_close(t);
     ft_weights_close(w);
-    return rc == 0 ? 0 : ft_cli_fail(1, &err, "detokenize");
+    return rc == 0 ? 0 : ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "detokenize");
 }

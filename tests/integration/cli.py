@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""The commands as a user meets them: exit status, where output goes, what errors name.
+
+usage: cli.py FEITIAN
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+REF = os.environ.get("FT_REF", "../shared/ref")
+MODEL = f"{REF}/models/qwen3-s-F32.gguf"
+STORY = f"{REF}/stories/stories260K-F32.gguf"
+results = []
+
+
+def run(*args, stdin=b""):
+    return subprocess.run([sys.argv[1], *args], input=stdin, capture_output=True, timeout=120)
+
+
+def expect(what, ok, detail=""):
+    results.append(ok)
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {detail if not ok else ''}")
+
+
+def fails(what, status, text, *args, stdin=b""):
+    """The command fails with this status, says this on standard error and nothing on output."""
+    r = run(*args, stdin=stdin)
+    expect(what, r.returncode == status and text in r.stderr.decode() and not r.stdout, r)
+
+
+def frame():
+    expect("--version prints one line", run("--version").stdout.startswith(b"feitian "))
+    out = run("--help").stdout.decode()
+    names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    expect("--help lists the commands", {"eval", "tokenize", "bench", "convert"} <= set(names), out)
+    for name in names:
+        r = run(name, "--help")
+        expect(f"{name} --help", r.returncode == 0 and f"usage: feitian {name}" in r.stdout.decode())
+    fails("an unknown command is named", 2, "no command 'fly'", "fly")
+    fails("no command is a usage error", 2, "usage:")
+
+
+def evaluation():
+    with tempfile.TemporaryDirectory() as d:
+        out = f"{d}/l.f32"
+        r = run("eval", MODEL, "--tokens", "1,2,3", "--logits", out)
+        size = os.path.getsize(out)
+        expect("eval writes n_tokens x n_vocab floats", r.returncode == 0 and size == 3 * 320 * 4)
+        for tokens, text in (("1,x", "'x'"), ("", "--tokens"), ("1,,2", "--tokens"),
+                             ("-5", "'-5'"), ("320", "token 320"), ("99999999999", "--tokens")):
+            fails(f"eval refuses tokens '{tokens}'", 2, text, "eval", MODEL, "--tokens", tokens,
+                  "--logits", out)
+        fails("eval names a missing file", 1, "no-such-model", "eval", "no-such-model.gguf",
+              "--tokens", "1", "--logits", out)
+        fails("eval names a bad device", 2, "--device: 'tpu'", "eval", MODEL, "--tokens", "1",
+              "--logits", out, "--device", "tpu")
+        fails("eval names a bad thread count", 2, "--threads: '0'", "eval", MODEL, "--tokens", "1",
+              "--logits", out, "--threads", "0")
+        fails("eval needs its arguments", 2, "usage:", "eval", MODEL)
+
+
+def perplexity():
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b"Once upon a time there was a dog named Max. Max loved to play. " * 20)
+        f.flush()
+        r = run("perplexity", STORY, f.name, "--ctx", "64", "--json")
+        good = json.loads(r.stdout)["perplexity"]
+        shuffled = subprocess.run(["shuf", "-n", "600", "-r", "-i", "33-126"], capture_output=True)
+        noise = bytes(int(x) for x in shuffled.stdout.split())
+        f.seek(0)
+        f.write(noise)
+        f.flush()
+        bad = json.loads(run("perplexity", STORY, f.name, "--ctx", "64", "--json").stdout)
+        expect("a story is likelier than noise", 1 < good < 20 < bad["perplexity"], (good, bad))
+        fails("a text shorter than a window is refused", 2, "--ctx", "perplexity", STORY, f.name,
+              "--ctx", "100000")
+
+
+def tokens():
+    text = "Hello 世界! \x00 caf\u00e9".encode() + b"\xff\xfe"
+    ids = run("tokenize", MODEL, "--ids", stdin=text)
+    expect("tokenize prints one JSON array", isinstance(json.loads(ids.stdout), list))
+    back = run("detokenize", MODEL, stdin=ids.stdout)
+    expect("detokenize gives the bytes back", back.stdout == text, back)
+    fails("detokenize names a bad id", 2, "99999", "detokenize", MODEL, stdin=b"[99999]")
+
+
+def main():
+    if not os.path.exists(MODEL):
+        print(f"SKIPPED: no reference models in {REF}")
+        return 77
+    for part in (frame, evaluation, perplexity, tokens):
+        part()
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
