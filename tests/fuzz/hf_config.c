@@ -1,4 +1,5 @@
-/* config.json of a folder. First line of the input: config.json; the rest: tokenizer_config.json. */
+/* config.json of a folder. First line of the input: config.json; the rest: tokenizer_config.json.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -80,6 +80,9 @@ class TidyFinds(unittest.TestCase):
         self.assert_finds({"src/base/a.c": "/* A. */\nint x;"}, "no newline")
         self.assert_finds({"src/base/a.c": "/* A. */\n/* TO" "DO: more */\n"}, "unfinished")
         self.assert_finds({"tools/a.py": "# FIX" "ME\n"}, "unfinished")
+        data = '"""Cases; long lines: one a case."""\n# ' + "x" * 99 + "\n"
+        self.assertEqual(self.errors({"tests/cases.py": data}), [])
+        self.assert_finds({"tools/cases.py": data}, "columns")
         self.assertEqual(self.errors({"src/base/a.c": "/* A. */\n/* " + "é" * 90 + " */\n"}), [])
 
     def test_sizes(self):

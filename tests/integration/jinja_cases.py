@@ -1,4 +1,4 @@
-"""Templates that show one feature each, for jinja_oracle.py."""
+"""Templates that show one feature each, for jinja_oracle.py; long lines: one a template."""
 
 CONTEXT = {
     "a": 7, "b": -3, "z": 0, "f": 2.5, "g": -0.125, "big": 123456789012, "t": True, "n": None,

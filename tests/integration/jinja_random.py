@@ -1,4 +1,7 @@
-"""Random templates from a grammar, for jinja_oracle.py: the same for the same seed."""
+"""Random templates from a grammar, for jinja_oracle.py: the same for the same seed.
+
+long lines: the grammar's rules, one a line
+"""
 import random
 
 import jinja_cases
