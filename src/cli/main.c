@@ -12,7 +12,8 @@ static const struct ft_cmd commands[] = {
      "MODEL|--shape NAME --type T [--prefill 512] [--decode 128] [--depth 0] [--batch 1,4,16,32]\n"
      "       [--threads N] [--kv f16|f32|q8] [--device cpu|ref] [--repeat 5] [--json]",
      "tokens per second beside the machine's limits", ft_cmd_bench},
-    {"constrain", "--schema FILE | --regex RE | --gbnf FILE | --json",
+    {"constrain",
+     "--schema FILE | --regex RE | --gbnf FILE | --json  [--sample N --model MODEL [--seed S]]",
      "accept or reject each line of standard input, as constrained output would", ft_cmd_constrain},
     {"convert",
      "SOURCE -o FILE [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
