@@ -44,7 +44,8 @@ int32_t ft_radix_root_get(struct ft_radix *r, const void *salt, size_t n)
     int32_t spare = -1;
     for (int32_t i = 0; i < r->n_root; i++) {
         struct ft_radix_root *t = &r->root[i];
-        if (t->live && t->hash == hash && t->salt_n == n && memcmp(t->salt, salt, n) == 0) {
+        if (t->live && t->hash == hash && t->salt_n == n &&
+            (n == 0 || memcmp(t->salt, salt, n) == 0)) {
             t->ref++;
             return i;
         }

@@ -26,6 +26,8 @@ struct ft_stream {
     size_t out_cap;
 };
 
+#define OUT_BYTES 512 /* of the event last taken, to begin with */
+
 struct record {
     size_t bytes; /* all of it, this header included */
     struct ft_event ev;
@@ -48,7 +50,11 @@ int ft_stream_open(const struct ft_stream_hooks *hooks, size_t burst_bytes, size
     if (s->cap < FT_STREAM_BYTES_MIN)
         s->cap = FT_STREAM_BYTES_MIN;
     s->ring = malloc(s->cap);
-    if (s->ring == NULL) {
+    s->out_cap = OUT_BYTES;
+    s->out = malloc(s->out_cap);
+    if (s->ring == NULL || s->out == NULL) {
+        free(s->ring);
+        free(s->out);
         free(s);
         return ft_err_set(err, FT_ENOMEM, "stream: no memory");
     }
@@ -111,6 +117,8 @@ static void put(struct ft_stream *s, const void *data, size_t n)
 
 static void get(struct ft_stream *s, void *data, size_t n)
 {
+    if (n == 0)
+        return;
     size_t first = FT_MIN(n, s->cap - s->head);
     memcpy(data, s->ring + s->head, first);
     memcpy((char *)data + first, s->ring, n - first);

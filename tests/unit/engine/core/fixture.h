@@ -45,7 +45,8 @@ static inline void note_event(struct answer *a, const struct ft_event *ev)
         assert_false(s->done);
         assert_true(s->n < OUT_MAX);
         s->logprob[s->n] = ev->logprob;
-        memcpy(s->top[s->n], ev->top, (size_t)ev->n_top * sizeof *ev->top);
+        if (ev->n_top > 0)
+            memcpy(s->top[s->n], ev->top, (size_t)ev->n_top * sizeof *ev->top);
         s->token[s->n++] = ev->token;
         break;
     case FT_EVENT_DONE:
