@@ -9,46 +9,64 @@
 #include "base/half.h"
 #include "engine/cpu/steps.h"
 
-static float elem(enum ft_kv_type type, const uint8_t *p, size_t i, const uint8_t *scale, size_t j)
+/* Where a row of d elements lies: every `step`-th from `at`, and its scales likewise. */
+struct row {
+    const uint8_t *p;
+    const uint16_t *scale;
+    size_t at, step, scale_at, scale_step;
+};
+
+/* x[0 .. d) = what the elements stand for. */
+static void widen(enum ft_kv_type type, struct row r, int d, float *x)
 {
-    if (type == FT_KV_F32)
-        return ((const float *)p)[i];
-    if (type == FT_KV_F16)
-        return ft_f16_to_f32(((const uint16_t *)p)[i]);
-    return (float)((const int8_t *)p)[i] * ft_bf16_to_f32(((const uint16_t *)scale)[j]);
+    for (int i = 0; i < d; i++) {
+        size_t j = r.at + (size_t)i * r.step;
+        if (type == FT_KV_F32)
+            x[i] = ((const float *)r.p)[j];
+        else if (type == FT_KV_F16)
+            x[i] = ft_f16_to_f32(((const uint16_t *)r.p)[j]);
+        else
+            x[i] = (float)((const int8_t *)r.p)[j] *
+                   ft_bf16_to_f32(r.scale[r.scale_at + (size_t)(i / FT_KV_GROUP) * r.scale_step]);
+    }
 }
 
-static float key(enum ft_kv_type type, const struct ft_kv_slice *s, const uint8_t *head, int t,
-                 int i)
+/* Key and value of token t of a block. */
+static struct row key_at(const struct ft_kv_slice *s, const uint8_t *head, size_t t)
 {
-    size_t g = (size_t)(i / FT_KV_GROUP);
+    const uint16_t *scale = (const uint16_t *)(head + s->k_scale);
     if (s->v_in_k)
-        return elem(type, head, (size_t)t * (size_t)s->ld_v + (size_t)i, head + s->k_scale,
-                    (size_t)t * (size_t)s->n_kg + g);
-    return elem(type, head, (size_t)i * FT_KV_BLOCK + (size_t)t, head + s->k_scale,
-                g * FT_KV_BLOCK + (size_t)t);
+        return (struct row){head, scale, t * (size_t)s->ld_v, 1, t * (size_t)s->n_kg, 1};
+    return (struct row){head, scale, t, FT_KV_BLOCK, t, FT_KV_BLOCK};
 }
 
-static float value(enum ft_kv_type type, const struct ft_kv_slice *s, const uint8_t *head, int t,
-                   int i)
+static struct row value_at(const struct ft_kv_slice *s, const uint8_t *head, size_t t)
 {
-    return elem(type, head + s->v, (size_t)t * (size_t)s->ld_v + (size_t)i, head + s->v_scale,
-                (size_t)t * (size_t)s->n_vg + (size_t)(i / FT_KV_GROUP));
+    const uint16_t *scale = (const uint16_t *)(head + s->v_scale);
+    return (struct row){head + s->v, scale, t * (size_t)s->ld_v, 1, t * (size_t)s->n_vg, 1};
 }
+
+/* Scratch of one query row. */
+struct work {
+    float *score;     /* of a span */
+    float *q, *x;     /* the query times the scale; a key or value */
+    float *all, *one; /* weighted values of all parts so far, of the present one */
+};
 
 /* One span of the running softmax for one query row: tokens [t0, t1). */
-static void span(const struct ft_attn *a, const struct ft_attn_tile *t, const float *q, int t0,
-                 int t1, float *m, float *l, float *o, float *score)
+static void span(const struct ft_attn *a, const struct ft_attn_tile *t, const struct work *w,
+                 int t0, int t1, float *m, float *l, float *o)
 {
     const struct ft_kv_slice *s = a->s;
     const int32_t *block = a->seg[t->seg].block;
     float most = *m;
     for (int j = t0; j < t1; j++) {
         const uint8_t *head = ft_kv_head(a->kv, s, block[j / FT_KV_BLOCK], t->head);
+        widen(a->kv->type, key_at(s, head, (size_t)j % FT_KV_BLOCK), s->d_k, w->x);
         float sum = 0;
         for (int i = 0; i < s->d_k; i++)
-            sum += q[i] * a->scale * key(a->kv->type, s, head, j % FT_KV_BLOCK, i);
-        score[j - t0] = sum;
+            sum += w->q[i] * w->x[i];
+        w->score[j - t0] = sum;
         most = fmaxf(most, sum);
     }
     float shrink = exp2f(*m - most), sum = 0;
@@ -56,10 +74,11 @@ static void span(const struct ft_attn *a, const struct ft_attn_tile *t, const fl
         o[i] *= shrink;
     for (int j = t0; j < t1; j++) {
         const uint8_t *head = ft_kv_head(a->kv, s, block[j / FT_KV_BLOCK], t->head);
-        float p = exp2f(score[j - t0] - most);
+        widen(a->kv->type, value_at(s, head, (size_t)j % FT_KV_BLOCK), s->d_v, w->x);
+        float p = exp2f(w->score[j - t0] - most);
         sum += p;
         for (int i = 0; i < s->d_v; i++)
-            o[i] += p * value(a->kv->type, s, head, j % FT_KV_BLOCK, i);
+            o[i] += p * w->x[i];
     }
     *l = *l * shrink + sum;
     *m = most;
@@ -92,7 +111,7 @@ static void finish(const struct ft_attn *a, const struct ft_attn_tile *t, int qi
 
 size_t ft_attend_scratch_plain(const struct ft_kv_slice *s)
 {
-    return FT_ATTN_SPAN + 2 * (size_t)ft_attn_state_ld(s);
+    return FT_ATTN_SPAN + 2 * (size_t)s->d_k + 3 * (size_t)ft_attn_state_ld(s);
 }
 
 void ft_attend_tile_plain(const struct ft_attn *a, const struct ft_attn_tile *t, float *scratch)
@@ -100,19 +119,24 @@ void ft_attend_tile_plain(const struct ft_attn *a, const struct ft_attn_tile *t,
     const struct ft_kv_slice *s = a->s;
     const struct ft_seg *g = &a->seg[t->seg];
     int n = t->q1 - t->q0, ld = ft_attn_state_ld(s);
-    float *score = scratch, *all = score + FT_ATTN_SPAN, *one = all + ld;
+    struct work w = {.score = scratch, .all = scratch + FT_ATTN_SPAN};
+    w.one = w.all + ld;
+    w.q = w.one + ld;
+    w.x = w.q + s->d_k; /* d_k or d_v, whichever is longer */
+    float *all = w.all;
     for (int r = 0; r < n; r++) {
         int qi = t->q0 + r, limit = g->pos + qi / a->group + 1;
         const float *q = a->q.p + (int64_t)(g->row + qi / a->group) * a->q.ld +
                          (int64_t)(t->head * a->group + qi % a->group) * s->d_k;
+        for (int i = 0; i < s->d_k; i++)
+            w.q[i] = q[i] * a->scale;
         float m = FT_ATTN_LOW, l = 0;
-        memset(all, 0, (size_t)ld * sizeof *all);
         for (int part = t->part0; part < t->part1; part++) {
-            float pm = FT_ATTN_LOW, pl = 0, *po = part == t->part0 ? all : one;
+            float pm = FT_ATTN_LOW, pl = 0, *po = part == t->part0 ? all : w.one;
             memset(po, 0, (size_t)ld * sizeof *po);
             int end = FT_MIN((part + 1) * FT_ATTN_PART, limit);
             for (int t0 = part * FT_ATTN_PART; t0 < end; t0 += FT_ATTN_SPAN)
-                span(a, t, q, t0, FT_MIN(t0 + FT_ATTN_SPAN, end), &pm, &pl, po, score);
+                span(a, t, &w, t0, FT_MIN(t0 + FT_ATTN_SPAN, end), &pm, &pl, po);
             if (part == t->part0) {
                 m = pm;
                 l = pl;
