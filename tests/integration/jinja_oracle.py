@@ -74,7 +74,7 @@ def expected(env, template, context):
         return {"error": f"{type(e).__name__}: {e}"}
 
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+|<bound method", re.IGNORECASE)
+ADDRESS = re.compile(r"0x[0-9a-f]{5,}|<bound method|<generator|<built-in", re.IGNORECASE)
 
 
 def unsure(want, got):

@@ -63,7 +63,7 @@ static int next_char(struct jr *r, struct jv_iter *it, struct jv *ret)
     const char *p = s->p + it->i;
     ju_next(&p);
     size_t end = (size_t)(p - s->p);
-    *ret = jv_substr(r, it->src, (size_t)it->i, end);
+    *ret = jv_str_view(r, s->p + it->i, end - (size_t)it->i); /* plain, even out of markup */
     it->i = (int64_t)end;
     return 1;
 }

@@ -30,6 +30,8 @@ enum ft_part_kind {
     FT_PART_CALL_BEGIN, /* name set; call_index counts from 0 */
     FT_PART_CALL_ARGS,  /* text: the next piece of the arguments' JSON text */
     FT_PART_CALL_END,
+    FT_PART_CALL_ABORT, /* what was given of this call since its BEGIN is none after all: all of its
+                         * text follows as content, and the next call gets the same index */
 };
 struct ft_part {
     enum ft_part_kind kind;
