@@ -146,10 +146,15 @@ struct run {
     double *time;       /* [n_decode] */
 };
 
+static int blocks_of(int n_tokens)
+{
+    return (n_tokens + FT_KV_BLOCK - 1) / FT_KV_BLOCK;
+}
+
 static int seq_tokens(const struct ft_bench_config *cfg)
 {
     int n = FT_MAX(cfg->n_prefill, cfg->depth + cfg->n_decode);
-    return (n + FT_KV_BLOCK - 1) / FT_KV_BLOCK * FT_KV_BLOCK;
+    return blocks_of(n) * FT_KV_BLOCK;
 }
 
 static int max_size(const struct ft_bench_config *cfg)
@@ -250,11 +255,17 @@ static int fill_depth(struct run *r, struct ft_err *err)
     return rc;
 }
 
+/* Blocks that were written: the first sequence had the prompt too, the others only decoded. */
+static int blocks_used(const struct run *r)
+{
+    int decoded = r->cfg->n_decode > 0 ? blocks_of(r->cfg->depth + r->cfg->n_decode) : 0;
+    return FT_MAX(blocks_of(r->cfg->n_prefill), decoded) + (r->max_size - 1) * decoded;
+}
+
 static void overhead(struct run *r, double *ret)
 {
     struct ft_model *m = r->l->model;
-    int sizes = r->cfg->n_decode > 0 ? r->max_size : 1;
-    double kv = (double)sizes * r->seq_blocks * (double)ft_dev_kv_block_bytes(m->dev, &m->kv_shape);
+    double kv = (double)blocks_used(r) * (double)ft_dev_kv_block_bytes(m->dev, &m->kv_shape);
     *ret = resident_bytes() - (double)ft_model_weight_bytes(m) - kv;
 }
 
