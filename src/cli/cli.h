@@ -30,6 +30,7 @@ int ft_cmd_eval(int argc, char **argv);
 int ft_cmd_perplexity(int argc, char **argv);
 int ft_cmd_detokenize(int argc, char **argv);
 int ft_cmd_render(int argc, char **argv);
+int ft_cmd_run(int argc, char **argv);
 int ft_cmd_tokenize(int argc, char **argv);
 int ft_cmd_version(int argc, char **argv);
 

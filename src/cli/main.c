@@ -8,6 +8,16 @@
 #include <string.h>
 
 static const struct ft_cmd commands[] = {
+    {"run",
+     "MODEL [-p TEXT] [--system TEXT] [--thinking on|off] [--raw]\n"
+     "       [--temperature T] [--top-k N] [--top-p P] [--min-p P] [--typical-p P] [--seed N]\n"
+     "       [--repetition-penalty R] [--presence-penalty P] [--frequency-penalty P]\n"
+     "       [--penalty-window N] [--logit-bias TOKEN=BIAS] [--max-tokens N] [--min-tokens N]\n"
+     "       [--stop TEXT] [--ignore-eos] [--json | --json-schema FILE | --regex RE | --gbnf "
+     "FILE]\n"
+     "       [--lookup N] [--draft MODEL] [--draft-max N] [--ctx N] [--kv f16|f32|q8]\n"
+     "       [--memory-mb N] [--threads N] [--device cpu|ref] [--quiet]",
+     "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run},
     {"bench",
      "MODEL|--shape NAME --type T [--prefill 512] [--decode 128] [--depth 0] [--batch 1,4,16,32]\n"
      "       [--threads N] [--kv f16|f32|q8] [--device cpu|ref] [--repeat 5] [--json]",

@@ -1,0 +1,284 @@
+/* feitian run: one answer, or a conversation in the terminal. */
+#include "cli/cli.h"
+
+#include <editline/readline.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/chat.h"
+#include "cli/local.h"
+#include "cli/run_options.h"
+
+#define STDIN_MAX (64u << 20)
+#define MODEL_ID  "model"
+#define DRAFT_ID  "draft"
+#define DIM       "\033[2m"
+#define PLAIN     "\033[0m"
+#define BAR_WIDTH 32
+
+static volatile int interrupted;
+
+static void on_sigint(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+}
+
+/* ---- loading ---- */
+
+static void show_progress(void *ctx, uint64_t done, uint64_t all)
+{
+    const char *name = ctx;
+    int filled = all > 0 ? (int)(done * BAR_WIDTH / all) : BAR_WIDTH;
+    char bar[BAR_WIDTH * 3 + 1] = "";
+    for (int i = 0; i < BAR_WIDTH; i++)
+        strcat(bar, i < filled ? "█" : "░");
+    fprintf(stderr, "\r%s %s %3.0f %%  %.1f of %.1f MB ", name, bar,
+            all > 0 ? 100.0 * (double)done / (double)all : 100.0, (double)done / 1e6,
+            (double)all / 1e6);
+    if (done == all)
+        fprintf(stderr, "\r\033[K");
+}
+
+static int load(struct ft_engine *e, const char *id, const char *path, int n_ctx, bool show,
+                struct ft_err *err)
+{
+    struct ft_model_options opt = {.n_ctx = n_ctx};
+    const char *name = strrchr(path, '/');
+    name = name != NULL && name[1] != '\0' ? name + 1 : path;
+    int rc = ft_engine_model_add(e, id, path, &opt, err);
+    if (rc == 0)
+        rc = ft_engine_model_load(e, id, show ? show_progress : NULL, (void *)name, err);
+    return rc;
+}
+
+/* What the file recommends, unless the user said otherwise. */
+static void use_model_defaults(struct ft_engine *e, struct ft_run_options *o)
+{
+    static const struct {
+        const char *key;
+        size_t at;
+    } floats[] = {{"general.sampling.temp", offsetof(struct ft_sampling, temperature)},
+                  {"general.sampling.top_p", offsetof(struct ft_sampling, top_p)},
+                  {"general.sampling.min_p", offsetof(struct ft_sampling, min_p)}};
+    const bool given[] = {o->given_temperature, o->given_top_p, o->given_min_p};
+    const struct ft_model_source *s;
+    struct ft_err ignored;
+    if (ft_engine_model_source(e, MODEL_ID, &s, &ignored) != 0)
+        return;
+    for (size_t i = 0; i < FT_COUNT(floats); i++) {
+        double v;
+        float f;
+        if (given[i] || !ft_meta_f64(s->weights, floats[i].key, &v) || !(v >= 0 && v <= 100))
+            continue;
+        f = (float)v;
+        memcpy((char *)&o->chat.request.sampling + floats[i].at, &f, sizeof f);
+    }
+    uint64_t top_k;
+    if (!o->given_top_k && ft_meta_u64(s->weights, "general.sampling.top_k", &top_k) &&
+        top_k <= FT_VOCAB_MAX)
+        o->chat.request.sampling.top_k = (int)top_k;
+    ft_model_source_unref(s);
+}
+
+/* ---- answering ---- */
+
+struct printer {
+    bool color, in_reasoning, in_content;
+};
+
+static void print_part(void *ctx, const struct ft_part *part)
+{
+    struct printer *p = ctx;
+    if (part->kind == FT_PART_REASONING) {
+        if (p->color && !p->in_reasoning)
+            fputs(DIM, stdout);
+        p->in_reasoning = true;
+    }
+    if (part->kind == FT_PART_CONTENT && p->in_reasoning && !p->in_content) {
+        fputs(p->color ? PLAIN "\n" : "\n", stdout);
+        p->in_content = true;
+    }
+    if (part->kind == FT_PART_CONTENT || part->kind == FT_PART_REASONING)
+        fwrite(part->text, 1, part->n, stdout);
+    fflush(stdout);
+}
+
+static double rate(int tokens, int64_t ns)
+{
+    return ns > 0 ? tokens * 1e9 / (double)ns : 0;
+}
+
+static void print_usage(const struct ft_chat_result *r)
+{
+    const struct ft_usage *u = &r->usage;
+    int computed = u->prompt_tokens - u->cached_tokens;
+    fprintf(stderr,
+            "[%d tokens, %.1f tokens/s; prompt %d tokens (%d cached), %.1f tokens/s; ended: %s",
+            u->generated_tokens, rate(u->generated_tokens - 1, u->decode_ns), u->prompt_tokens,
+            u->cached_tokens, rate(computed, u->prefill_ns), ft_finish_name(r->finish));
+    if (u->drafted_tokens > 0)
+        fprintf(stderr, "; %d of %d drafted tokens accepted", u->accepted_tokens,
+                u->drafted_tokens);
+    fprintf(stderr, "]\n");
+}
+
+static int answer(struct ft_chat *c, const char *text, size_t n, bool quiet, struct ft_err *err)
+{
+    struct printer p = {.color = isatty(STDOUT_FILENO) == 1};
+    struct ft_chat_result r = {0};
+    interrupted = 0;
+    int rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
+    if (p.color && p.in_reasoning && !p.in_content)
+        fputs(PLAIN, stdout);
+    printf("\n");
+    fflush(stdout);
+    if (rc == 0 && !quiet)
+        print_usage(&r);
+    return rc;
+}
+
+/* ---- the conversation ---- */
+
+static const char help_text[] = "/reset        forget the conversation\n"
+                                "/system TEXT  set the system message and forget the rest\n"
+                                "/exit         leave (also Ctrl-D); Ctrl-C cuts an answer short\n"
+                                "\"\"\"           begins and ends a text of several lines\n";
+
+/* Reads on until a line that ends the quoted text; malloc'ed. */
+static char *read_quoted(const char *first)
+{
+    struct ft_buf b;
+    ft_buf_init(&b, STDIN_MAX);
+    ft_buf_add_str(&b, first + 3);
+    for (;;) {
+        char *line = readline("... ");
+        if (line == NULL)
+            break;
+        char *end = strstr(line, "\"\"\"");
+        ft_buf_add_byte(&b, '\n');
+        ft_buf_add(&b, line, end != NULL ? (size_t)(end - line) : strlen(line));
+        free(line);
+        if (end != NULL)
+            break;
+    }
+    return b.data;
+}
+
+/* A line that begins with '/'. Returns false to leave. */
+static bool command(struct ft_chat *c, const char *line)
+{
+    struct ft_err err = {0};
+    if (strcmp(line, "/exit") == 0 || strcmp(line, "/bye") == 0 || strcmp(line, "/quit") == 0)
+        return false;
+    if (strcmp(line, "/reset") == 0)
+        ft_chat_reset(c);
+    else if (strncmp(line, "/system ", 8) == 0 && ft_chat_set_system(c, line + 8, &err) != 0)
+        fprintf(stderr, "%s\n", err.msg);
+    else if (strncmp(line, "/system ", 8) != 0)
+        fputs(help_text, stdout);
+    return true;
+}
+
+static void converse(struct ft_chat *c, bool quiet)
+{
+    printf("Ask away; /help says more, /exit leaves.\n");
+    using_history();
+    for (bool go_on = true; go_on;) {
+        char *line = readline(">>> ");
+        if (line == NULL)
+            break;
+        if (line[0] != '\0')
+            add_history(line);
+        struct ft_err err = {0};
+        if (strncmp(line, "\"\"\"", 3) == 0) {
+            char *whole = read_quoted(line);
+            free(line);
+            line = whole;
+        }
+        if (line == NULL)
+            break;
+        if (line[0] == '/')
+            go_on = command(c, line);
+        else if (line[0] != '\0' && answer(c, line, strlen(line), quiet, &err) != 0)
+            fprintf(stderr, "feitian: %s\n", err.msg);
+        free(line);
+    }
+}
+
+static int one_answer(struct ft_chat *c, const char *prompt, bool quiet, struct ft_err *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    if (prompt != NULL && strcmp(prompt, "-") != 0)
+        return answer(c, prompt, strlen(prompt), quiet, err);
+    int rc = ft_file_read("-", STDIN_MAX, &text, &n, err);
+    if (rc == 0 && n > 0 && text[n - 1] == '\n')
+        n--; /* what `echo` adds */
+    if (rc == 0)
+        rc = answer(c, text, n, quiet, err);
+    free(text);
+    return rc;
+}
+
+static int run(struct ft_run_options *o, struct ft_err *err)
+{
+    struct ft_dev *dev = NULL;
+    struct ft_engine *engine = NULL;
+    struct ft_chat *chat = NULL;
+    struct ft_engine_config cfg;
+    ft_engine_config_init(&cfg);
+    cfg.kv_type = o->kv_type;
+    if (o->memory_mb > 0)
+        cfg.memory_bytes = (uint64_t)o->memory_mb << 20;
+    bool show = isatty(STDERR_FILENO) == 1 && !o->quiet;
+    const struct ft_dev_ops *ops = ft_local_device(o->device);
+    struct ft_dev_config dev_cfg = {.n_threads = o->n_threads, .isa = o->isa};
+    int rc = ops != NULL
+                 ? ft_dev_open(ops, &dev_cfg, &dev, err)
+                 : ft_err_set(err, FT_EINVAL, "--device: '%s' is not cpu or ref", o->device);
+    if (rc == 0)
+        rc = ft_engine_open(dev, &cfg, &engine, err);
+    if (rc == 0)
+        rc = load(engine, MODEL_ID, o->model, o->n_ctx, show, err);
+    if (rc == 0 && o->draft != NULL) {
+        rc = load(engine, DRAFT_ID, o->draft, o->n_ctx, show, err);
+        o->chat.request.spec.draft = DRAFT_ID;
+    }
+    if (rc == 0) {
+        use_model_defaults(engine, o);
+        o->chat.model = MODEL_ID;
+        rc = ft_chat_open(engine, &o->chat, &chat, err);
+    }
+    if (rc == 0 && o->prompt == NULL && isatty(STDIN_FILENO) == 1)
+        converse(chat, o->quiet);
+    else if (rc == 0)
+        rc = one_answer(chat, o->prompt, o->quiet, err);
+    ft_chat_close(chat);
+    ft_engine_close(engine);
+    ft_dev_close(dev);
+    return rc;
+}
+
+int ft_cmd_run(int argc, char **argv)
+{
+    struct ft_run_options o;
+    struct ft_err err = {0};
+    setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C");
+    struct sigaction sa = {.sa_handler = on_sigint};
+    sigaction(SIGINT, &sa, NULL);
+    int status = 0;
+    if (ft_run_options_parse(argc, argv, &o, &err) != 0)
+        status = ft_cli_usage("run", "%s", err.msg);
+    else if (run(&o, &err) != 0)
+        status =
+            ft_cli_fail(err.code == FT_EINVAL || err.code == FT_EUNSUPPORTED ? 2 : 1, &err, "run");
+    ft_run_options_fini(&o);
+    return status;
+}
