@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "engine/core/engine.h"
+#include "engine/cpu/cpu.h"
 #include "engine/ref/ref.h"
 
 #define OUT_MAX 512
@@ -109,6 +110,13 @@ struct rig {
     struct ft_engine *e;
 };
 
+/* The reference device, or what FT_TEST_DEVICE names. */
+static inline const struct ft_dev_ops *test_device(void)
+{
+    const char *name = getenv("FT_TEST_DEVICE");
+    return name != NULL && strcmp(name, "cpu") == 0 ? &ft_dev_cpu_ops : &ft_dev_ref_ops;
+}
+
 static inline void rig_open(struct rig *g, const struct ft_engine_config *cfg)
 {
     struct ft_err err = {0};
@@ -117,7 +125,7 @@ static inline void rig_open(struct rig *g, const struct ft_engine_config *cfg)
     c.kv_type = FT_KV_F32;
     if (cfg == NULL)
         cfg = &c;
-    if (ft_dev_open(&ft_dev_ref_ops, NULL, &g->dev, &err) != 0 ||
+    if (ft_dev_open(test_device(), NULL, &g->dev, &err) != 0 ||
         ft_engine_open(g->dev, cfg, &g->e, &err) != 0)
         fail_msg("%s", err.msg);
 }

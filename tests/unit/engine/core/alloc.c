@@ -1,0 +1,109 @@
+/* No allocation while decoding, once warm: counted in malloc itself, on the owner thread. */
+#include "fixture.h"
+
+#include <stdatomic.h>
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define COUNTS 1
+#else
+#define COUNTS 0
+#endif
+
+static _Thread_local bool counting;
+static atomic_int n_allocs;
+
+#if COUNTS
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t m);
+void *__libc_realloc(void *p, size_t n);
+
+static void count(void)
+{
+    if (counting)
+        atomic_fetch_add(&n_allocs, 1);
+}
+
+void *malloc(size_t n)
+{
+    count();
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t m)
+{
+    count();
+    return __libc_calloc(n, m);
+}
+
+void *realloc(void *p, size_t n)
+{
+    count();
+    return __libc_realloc(p, n);
+}
+#endif
+
+#define REQUESTS 4
+#define WARM     40 /* tokens, of the first request */
+#define TOKENS   120
+
+struct watch {
+    int index;
+    atomic_int ended;
+    int n;
+};
+
+static void on_event(void *ctx, const struct ft_event *ev)
+{
+    struct watch *w = ctx;
+    if (ev->kind == FT_EVENT_TOKEN && w->index == 0) {
+        w->n++;
+        counting = w->n >= WARM && w->n < TOKENS - 10;
+    }
+    if (ev->kind == FT_EVENT_END)
+        atomic_store(&w->ended, 1);
+}
+
+static void decoding_allocates_nothing(void **state)
+{
+    (void)state;
+    if (!COUNTS)
+        skip();
+    setenv("FT_TEST_DEVICE", "cpu", 1); /* the reference device allocates as it likes */
+    struct rig g;
+    rig_open(&g, NULL);
+    if (!rig_add(&g, "s", "stories/stories260K-F32.gguf")) {
+        rig_close(&g);
+        skip();
+    }
+    static struct watch w[REQUESTS];
+    int32_t prompt[40];
+    make_prompt(prompt, 40, 512, 5);
+    struct ft_slice stop = {"never to be found", 17};
+    for (int i = 0; i < REQUESTS; i++) {
+        w[i].index = i;
+        struct ft_request r = greedy_request("s", prompt, 40, i == 0 ? TOKENS : 200);
+        r.on_event = on_event;
+        r.ctx = &w[i];
+        r.stop = &stop;
+        r.n_stop = 1;
+        r.sampling.temperature = i % 2 == 0 ? 0 : 1;
+        r.sampling.top_p = 0.9f;
+        r.sampling.repetition_penalty = 1.1f;
+        r.logprobs = true;
+        r.n_top = 5;
+        assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
+    }
+    for (int i = 0; i < REQUESTS; i++)
+        while (!atomic_load(&w[i].ended))
+            usleep(1000);
+    rig_close(&g);
+    assert_int_equal(atomic_load(&n_allocs), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoding_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
