@@ -1,4 +1,6 @@
-/* No allocation while decoding, once warm: counted in malloc itself, on the owner thread. */
+/* No allocation while decoding, once warm: counted in malloc itself, on the owner thread. Not on
+ * the reference device, which allocates as it likes. */
+#define TEST_DEVICE ft_dev_cpu_ops
 #include "fixture.h"
 
 #include <stdatomic.h>
@@ -68,7 +70,6 @@ static void decoding_allocates_nothing(void **state)
     (void)state;
     if (!COUNTS)
         skip();
-    setenv("FT_TEST_DEVICE", "cpu", 1); /* the reference device allocates as it likes */
     struct rig g;
     rig_open(&g, NULL);
     if (!rig_add(&g, "s", "stories/stories260K-F32.gguf")) {

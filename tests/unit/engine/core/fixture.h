@@ -110,11 +110,19 @@ struct rig {
     struct ft_engine *e;
 };
 
-/* The reference device, or what FT_TEST_DEVICE names. */
+/* Set before including: the device of the file's tests. FT_TEST_DEVICE overrides it. */
+#ifndef TEST_DEVICE
+#define TEST_DEVICE ft_dev_ref_ops
+#endif
+
+static int test_threads; /* 0: as many as there are cores */
+
 static inline const struct ft_dev_ops *test_device(void)
 {
     const char *name = getenv("FT_TEST_DEVICE");
-    return name != NULL && strcmp(name, "cpu") == 0 ? &ft_dev_cpu_ops : &ft_dev_ref_ops;
+    if (name == NULL)
+        return &TEST_DEVICE;
+    return strcmp(name, "cpu") == 0 ? &ft_dev_cpu_ops : &ft_dev_ref_ops;
 }
 
 static inline void rig_open(struct rig *g, const struct ft_engine_config *cfg)
@@ -125,7 +133,8 @@ static inline void rig_open(struct rig *g, const struct ft_engine_config *cfg)
     c.kv_type = FT_KV_F32;
     if (cfg == NULL)
         cfg = &c;
-    if (ft_dev_open(test_device(), NULL, &g->dev, &err) != 0 ||
+    struct ft_dev_config d = {.n_threads = test_threads};
+    if (ft_dev_open(test_device(), &d, &g->dev, &err) != 0 ||
         ft_engine_open(g->dev, cfg, &g->e, &err) != 0)
         fail_msg("%s", err.msg);
 }

@@ -1,9 +1,10 @@
 /* labels: threads */
 /* The same requests give the same tokens however they are run: alone or together, whatever the
  * batch, the chunks, the cache, preemption, speculation. */
+#define TEST_DEVICE ft_dev_cpu_ops
 #include "fixture.h"
 
-#define N_JOBS 10
+#define N_JOBS 16
 
 struct jobs {
     int32_t prompt[N_JOBS][128];
@@ -136,6 +137,15 @@ static void batch_and_chunk_sizes_change_nothing(void **state)
     }
 }
 
+static void threads_change_nothing(void **state)
+{
+    (void)state;
+    struct ft_engine_config c = base_config();
+    for (test_threads = 1; test_threads <= 3; test_threads++)
+        with_config(&c, &(struct twist){.cache = true});
+    test_threads = 0;
+}
+
 static void a_small_batch_serves_many_sequences(void **state)
 {
     (void)state;
@@ -265,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_and_chunk_sizes_change_nothing),
+        cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(a_small_batch_serves_many_sequences),
         cmocka_unit_test(prefix_cache_changes_nothing_but_is_used),
         cmocka_unit_test(preemption_with_recomputation_changes_nothing),

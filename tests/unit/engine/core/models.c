@@ -1,5 +1,6 @@
 /* labels: threads */
 /* Several models in one engine: turns, eviction under one budget, removal, statistics, fairness. */
+#define TEST_DEVICE ft_dev_cpu_ops
 #include "fixture.h"
 
 #include <stdatomic.h>
@@ -199,7 +200,7 @@ static void a_higher_priority_goes_first(void **state)
     static struct tally t[6];
     memset(t, 0, sizeof t);
     for (int i = 0; i < 6; i++) {
-        struct ft_request r = greedy_request("m", ref_prompt, 32, 100);
+        struct ft_request r = greedy_request("m", ref_prompt, 32, 400);
         r.priority = i == 5 ? 5 : 0;
         r.on_event = note_end;
         r.ctx = &t[i];

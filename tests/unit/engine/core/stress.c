@@ -2,6 +2,7 @@
 /* Many requests of every kind at once, from several threads, on two models in little memory,
  * cancelled, paused and closed at random: every one ends exactly once, nothing leaks, nothing
  * hangs. */
+#define TEST_DEVICE ft_dev_cpu_ops
 #include "fixture.h"
 
 #include <stdatomic.h>
