@@ -78,8 +78,11 @@ int ft_merges_add_texts(struct ft_tokenizer *t, const struct ft_merge_text *m, i
         __builtin_prefetch(
             &g->slots[pair_pos(g, (uint32_t)id[i][0], (uint32_t)id[i][1]) & g->slot_mask], 1);
     for (int i = 0; i < found; i++)
-        ft_merges_add(g, (uint32_t)id[i][0], (uint32_t)id[i][1], rank + (uint32_t)i,
-                      (uint32_t)id[i][2], replace);
+        if (!ft_merges_add(g, (uint32_t)id[i][0], (uint32_t)id[i][1], rank + (uint32_t)i,
+                           (uint32_t)id[i][2], replace)) {
+            *ret_bad = i;
+            return ft_err_set(err, FT_EINVAL, "more merges than the file announced");
+        }
     if (found == n) {
         g->last = n == 0 ? g->last : id[n - 1][2];
         return 0;

@@ -1,6 +1,6 @@
 /* tokenizer.json's normalizers: a short list of rewritings of valid UTF-8, each over the whole
  * section. Results are bounded by FT_TOK_TEXT_MAX. Unicode's tables are utf8proc's. */
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <stdlib.h>
 #include <string.h>

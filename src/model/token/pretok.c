@@ -4,7 +4,7 @@
  * Pieces are passed on as they are found, depth first (the depth is the number of steps), so
  * nothing is stored per piece. The five ways of dealing with what lies between matches are those of
  * tokenizer.json's Split. */
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,13 +4,13 @@
  * name gives patterns, and patterns found in a tokenizer.json are recognised: as a name to write
  * into a GGUF file, and as harmless, so that they may run without the step counting that
  * patterns of unknown cost need (regex.c). A new family is a row here. */
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <string.h>
 
 #define GPT2                                                                                       \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"                                                 \
-    " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|"               \
+    "\\s+"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define SPACES      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define LLAMA3                                                                                     \
@@ -102,7 +102,8 @@ static const char *const harmless[] = {
     "\\p{N}",
     "\\p{N}+",
     "[\\p{P}$+<=>^`|~]",
-    "\\w+|[^\\w\\s]+",
+    FT_PATTERN_RUST_WORDS,
+    "\\s",
     "\\s+",
     "\\d",
     "\\d+",
@@ -110,8 +111,7 @@ static const char *const harmless[] = {
     "\\n",
     "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
     "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES,
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"
-    " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)",
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)",
 };
 
 const struct ft_pretok_entry *ft_pretok_entry_at(size_t i)

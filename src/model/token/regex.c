@@ -9,7 +9,7 @@
  * of compiled code nor runs of one character, so an untrusted pattern is compiled with a callout
  * before every item and pays for each callout and for the distance since the last one. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <pcre2.h>
 #include <stdlib.h>
@@ -27,6 +27,11 @@
 /* Oniguruma's \w; outside of a class, where it looks Latin-1 up in a table, with a few numbers. */
 #define WORD       "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 #define WORD_ALONE WORD "\\xb2\\xb3\\xb9\\xbc-\\xbe"
+/* The same word characters decide where \b is. */
+#define BOUNDARY                                                                                   \
+    "(?:(?<=[" WORD_ALONE "])(?![" WORD_ALONE "])|(?<![" WORD_ALONE "])(?=[" WORD_ALONE "]))"
+#define NO_BOUNDARY                                                                                \
+    "(?:(?<=[" WORD_ALONE "])(?=[" WORD_ALONE "])|(?<![" WORD_ALONE "])(?![" WORD_ALONE "]))"
 
 struct ft_regex {
     pcre2_code *code;
@@ -162,6 +167,9 @@ static int translate(const char *p, size_t n, struct ft_buf *out, struct ft_err 
             p[i] == '\\' && n - i > 1 ? escape_set(p[i + 1], false, &negative) : NULL;
         if (chars != NULL) {
             ft_buf_addf(out, "[%s%s]", negative ? "^" : "", chars);
+            used = 2;
+        } else if (p[i] == '\\' && n - i > 1 && (p[i + 1] == 'b' || p[i + 1] == 'B')) {
+            ft_buf_add_str(out, p[i + 1] == 'b' ? BOUNDARY : NO_BOUNDARY);
             used = 2;
         } else if (p[i] == '\\') {
             used = escape_translate(p + i, n - i, out);

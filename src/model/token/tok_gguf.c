@@ -1,5 +1,5 @@
 /* A tokenizer from the metadata of a GGUF file: tokenizer.ggml.*. */
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <string.h>
 

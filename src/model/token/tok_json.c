@@ -229,6 +229,27 @@ static int merge_read(struct ft_jscan *scan, struct ft_merge_text *m)
     return 0;
 }
 
+/* At least as many as the array's text has elements; exact where it is well-formed. */
+static size_t elements_count(struct ft_slice text)
+{
+    size_t count = 1;
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else {
+            depth += (c == '[') - (c == ']');
+            count += c == ',' && depth == 1;
+        }
+    }
+    return count;
+}
+
 static int merges_read(struct source *s, struct ft_tokenizer *t, struct ft_err *err)
 {
     struct ft_merge_text block[FT_MERGE_BLOCK];
@@ -236,15 +257,7 @@ static int merges_read(struct source *s, struct ft_tokenizer *t, struct ft_err *
     bool first = true;
     uint32_t rank = 0;
     int n = 0, bad = 0;
-    /* The table is made before the merges are read: a pair has a bracket, a string a comma. */
-    struct ft_slice text = s->part.merges;
-    size_t count = 1, head = FT_MIN(text.n, (size_t)64);
-    const char *pair = head < 2 ? NULL : memchr(text.p + 1, '[', head - 1);
-    const char *string = head < 2 ? NULL : memchr(text.p, '"', head);
-    char sign = pair != NULL && (string == NULL || pair < string) ? ']' : ',';
-    for (size_t i = 0; i < text.n; i++)
-        count += text.p[i] == sign;
-    int rc = ft_merges_init(&t->merges, &t->arena, FT_MIN(count, text.n / 4 + 1), err);
+    int rc = ft_merges_init(&t->merges, &t->arena, elements_count(s->part.merges), err);
     ft_jscan_init(&scan, s->part.merges.p, s->part.merges.n, &s->arena, err);
     if (rc == 0)
         rc = ft_jscan_take(&scan, '[');
@@ -358,10 +371,10 @@ static int steps_read(struct source *s, struct ft_tokenizer *t, struct ft_err *e
     if (rc == 0)
         rc = part_load(s->part.normalizer, "normalizer", &normal, err);
     /* ByteLevel may stand anywhere in the pre-tokenizer, and what comes before it depends on it. */
-    t->scheme =
-        memmem(s->part.pre_tokenizer.p, s->part.pre_tokenizer.n, "\"ByteLevel\"", 11) != NULL
-            ? FT_SCHEME_BYTES
-            : FT_SCHEME_CHARS;
+    t->scheme = pre != NULL && memmem(s->part.pre_tokenizer.p, s->part.pre_tokenizer.n,
+                                      "\"ByteLevel\"", 11) != NULL
+                    ? FT_SCHEME_BYTES
+                    : FT_SCHEME_CHARS;
     if (rc == 0)
         rc = ft_json_normalizer(t, normal, 0, err);
     if (rc == 0)

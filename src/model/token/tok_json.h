@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 /* How deep Sequences may contain Sequences. */
 #define FT_JSON_NEST_MAX 8

@@ -8,10 +8,7 @@
 
 #include <string.h>
 
-/* What Rust's regex crate takes for \\w; Oniguruma's has other numbers in it. */
-#define RUST_WORD   "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
-#define WORD_OR_NOT "[" RUST_WORD "]+|[^" RUST_WORD "\\s]+"
-#define MARK        "\xe2\x96\x81" /* U+2581 */
+#define MARK "\xe2\x96\x81" /* U+2581 */
 
 const char *ft_json_text(json_t *o, const char *key, size_t *ret_n)
 {
@@ -262,7 +259,7 @@ int ft_json_pre_tokenizer(struct ft_tokenizer *t, json_t *v, int depth, struct f
         return rc != 0 ? rc : pattern_step(t, "[\\p{P}$+<=>^`|~]", split, false, err);
     }
     if (is(type, "Whitespace"))
-        return pattern_step(t, WORD_OR_NOT, FT_SPLIT_REMOVED, true, err);
+        return pattern_step(t, FT_PATTERN_RUST_WORDS, FT_SPLIT_REMOVED, true, err);
     if (is(type, "WhitespaceSplit"))
         return pattern_step(t, "\\s", FT_SPLIT_REMOVED, false, err);
     if (is(type, "BertPreTokenizer")) {

@@ -5,7 +5,7 @@
  * not valid UTF-8 cut a section too and become byte tokens one by one, so every text has an
  * encoding that decodes to the same bytes (unless the tokenizer normalizes, or lacks byte
  * tokens). */
-#include "model/token/impl.h"
+#include "model/token/steps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
