@@ -536,7 +536,8 @@ static uint32_t state_intern(struct builder *b, struct states *s, const uint64_t
                    b->cx->what != NULL ? b->cx->what : "regular expression", FT_DFA_STATES_MAX);
     FT_GROW(b->cx, s->v, s->n, s->cap);
     s->v[s->n].k = ft_cx_alloc(b->cx, n, sizeof *k);
-    memcpy(s->v[s->n].k, k, n * sizeof *k);
+    if (n != 0)
+        memcpy(s->v[s->n].k, k, n * sizeof *k);
     s->v[s->n].n = (uint32_t)n;
     s->v[s->n].prev = (uint8_t)prev;
     s->slot[at] = (uint32_t)s->n + 1;

@@ -52,7 +52,7 @@ static void reference_ids_are_reproduced(void **state)
             int32_t want[1024], *got;
             size_t n_want = line_ids(&line, want, FT_COUNT(want));
             size_t n = encode(v.t, text, (size_t)(end - text), 0, &got);
-            if (n != n_want || memcmp(got, want, n * sizeof *got) != 0)
+            if (n != n_want || (n != 0 && memcmp(got, want, n * sizeof *got) != 0))
                 fail_msg("%s: '%.*s'", vocab_names[k], (int)(end - text), text);
             free(got);
             text = end + strlen(SEPARATOR);
