@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define VALUES_MAX 60000
-#define PREFIX_MAX 2000
+#define VALUES_MAX  60000
+#define PREFIX_MAX  2000
+#define COUNTED_MIN 4000 /* a bound on length that would cost more states than this is counted */
 
 static void refuse(struct ft_compiler *c, const char *why)
 {
@@ -42,8 +43,8 @@ static void compile_strings(struct ft_compiler *c, uint32_t node, struct ft_raw_
 {
     struct ft_conjs all = {NULL, 0, 0};
     ft_normal(&c->ns, FT_C_STR, node, &all);
-    v->strs = ft_cx_alloc(c->cx, all.n + 1, sizeof *v->strs);
     const struct ft_dfa *fixed = NULL;
+    v->strs = ft_cx_alloc(c->cx, all.n + 1, sizeof *v->strs);
     for (size_t i = 0; i < all.n; i++) {
         const struct ft_conj *x = all.v[i];
         if (x->dfa == NULL || ft_dfa_is_any(x->dfa)) {
@@ -51,16 +52,23 @@ static void compile_strings(struct ft_compiler *c, uint32_t node, struct ft_raw_
             for (size_t j = 0; j < v->n_strs; j++)
                 dup = dup || (v->strs[j].min == x->min && v->strs[j].max == x->max);
             if (!dup)
-                v->strs[v->n_strs++] = (struct ft_jstr){c->ns.any, x->min, x->max, true};
+                v->strs[v->n_strs++] = (struct ft_jstr){c->ns.any, x->min, x->max, true, 0};
             continue;
         }
         const struct ft_dfa *d = x->dfa;
-        if (x->min > 0 || x->max >= 0)
-            d = ft_dfa_combine(c->cx, FT_DFA_AND, d, ft_dfa_lengths(c->cx, x->min, x->max));
+        if (x->min > 0)
+            d = ft_dfa_combine(c->cx, FT_DFA_AND, d, ft_dfa_lengths(c->cx, x->min, -1));
+        if (x->max >= 0 && (uint64_t)x->max * d->n_states > COUNTED_MIN) {
+            if (ft_dfa_shortest(c->cx, d) <= x->max)
+                v->strs[v->n_strs++] = (struct ft_jstr){d, 0, x->max, false, 0};
+            continue;
+        }
+        if (x->max >= 0)
+            d = ft_dfa_combine(c->cx, FT_DFA_AND, d, ft_dfa_lengths(c->cx, 0, x->max));
         fixed = fixed == NULL ? d : ft_dfa_combine(c->cx, FT_DFA_OR, fixed, d);
     }
     if (fixed != NULL && !ft_dfa_empty(fixed))
-        v->strs[v->n_strs++] = (struct ft_jstr){fixed, 0, -1, false};
+        v->strs[v->n_strs++] = (struct ft_jstr){fixed, 0, -1, false, 0};
     for (size_t i = 0; i < v->n_strs; i++) /* all strings: nothing else matters */
         if (v->strs[i].any && v->strs[i].min == 0 && v->strs[i].max < 0) {
             v->strs[0] = v->strs[i];
@@ -112,6 +120,34 @@ static void element_vals(struct ft_compiler *c, const struct ft_conj *x, struct 
     }
 }
 
+/* Elements that differ: compared as texts, so only values whose equality is that of one text. An
+ * array whose elements may also be arrays or objects gets the others only (fewer texts, never a
+ * wrong one); if they can be nothing else it is refused. */
+static void unique_array(struct ft_compiler *c, const struct ft_conj *x, struct ft_jarr *a)
+{
+    if (a->n_prefix > 0 || a->n_exists > 0)
+        ft_cx_fail(c->cx, FT_EUNSUPPORTED, "%s: uniqueItems beside prefixItems or contains",
+                   c->cx->what);
+    uint32_t scalars = ft_node_type(&c->ns, FT_T_ALL & ~(unsigned)(FT_T_ARR | FT_T_OBJ));
+    uint32_t all = element_node(c, x, 0), node = ft_node_and2(&c->ns, all, scalars);
+    if (ft_node_empty(&c->ns, node) && !ft_node_empty(&c->ns, all))
+        ft_cx_fail(c->cx, FT_EUNSUPPORTED, "%s: uniqueItems of arrays or objects is not enforced",
+                   c->cx->what != NULL ? c->cx->what : "uniqueItems");
+    if (c->plain == 0)
+        c->plain = ft_node_new(&c->ns, FT_N_PLAIN);
+    a->val[0] = ft_compile_val(c, ft_node_and2(&c->ns, node, c->plain));
+    a->max = a->max < 0 ? FT_KEYS_MAX : FT_MIN(a->max, (int64_t)FT_KEYS_MAX);
+}
+
+/* How many different elements there are, at most FT_DFA_COUNT_MAX. */
+static int64_t distinct(const struct ft_compiler *c, const struct ft_raw_val *v)
+{
+    int64_t n = __builtin_popcount(v->simple);
+    for (size_t i = 0; i < v->n_strs; i++)
+        n += v->strs[i].max == 0 ? 1 : ft_dfa_count(c->cx, v->strs[i].d, 0);
+    return n + (v->num != NULL ? ft_dfa_count(c->cx, v->num, 0) : 0);
+}
+
 static void compile_array(struct ft_compiler *c, const struct ft_conj *x, struct ft_raw_val *v)
 {
     struct ft_raw_arr *r = ft_cx_alloc(c->cx, 1, sizeof *r);
@@ -119,8 +155,7 @@ static void compile_array(struct ft_compiler *c, const struct ft_conj *x, struct
     r->height = UINT16_MAX;
     a->min = x->min;
     a->max = x->max;
-    if (x->unique && (x->max < 0 || x->max > 1))
-        refuse(c, "uniqueItems is not enforced for arrays of more than one element");
+    a->unique = x->unique && (x->max < 0 || x->max > 1);
     a->n_exists = (uint32_t)x->n_contains;
     for (size_t k = 0; k < x->n_items; k++)
         a->n_prefix = FT_MAX(a->n_prefix, c->ns.v[x->items[k]].n_kids - 1);
@@ -143,7 +178,9 @@ static void compile_array(struct ft_compiler *c, const struct ft_conj *x, struct
     size_t cells = (size_t)(a->n_prefix + 1) << a->n_exists;
     a->val = ft_cx_alloc(c->cx, cells, sizeof *a->val);
     a->need = ft_cx_alloc(c->cx, cells, sizeof *a->need);
-    for (uint32_t i = 0; i <= a->n_prefix; i++)
+    if (a->unique)
+        unique_array(c, x, a);
+    for (uint32_t i = 0; i <= a->n_prefix && !a->unique; i++)
         element_vals(c, x, a, i);
     FT_GROW(c->cx, v->arrs, v->n_arrs, v->arrs_cap);
     v->arrs[v->n_arrs++] = r;
@@ -186,6 +223,8 @@ static bool array_exists(const struct ft_compiler *c, const struct ft_jarr *a, u
 {
     int64_t max = array_max(c, a, height);
     if (max >= 0 && a->min > max)
+        return false;
+    if (a->unique && a->min > 1 && a->min > distinct(c, &c->vals[a->val[0]]))
         return false;
     if (a->n_exists == 0)
         return true;
@@ -292,6 +331,8 @@ static uint32_t write_string(struct writer *w, const struct ft_jstr *s)
     for (uint32_t i = 0; i < w->t->n_strs; i++)
         if (w->t->strs[i].d == k.d && w->t->strs[i].min == k.min && w->t->strs[i].max == k.max)
             return i;
+    for (uint32_t q = 1; q < k.d->n_states; q++)
+        k.longest = FT_MAX(k.longest, (uint32_t)k.d->dist[q]);
     FT_GROW(w->c->cx, w->t->strs, w->t->n_strs, w->strs_cap);
     w->t->strs[w->t->n_strs] = k;
     return w->t->n_strs++;

@@ -47,6 +47,7 @@ struct ft_compiler {
     size_t n_vals, vals_cap, done;
     struct ft_dfa **kept; /* finished automata */
     size_t n_kept, kept_cap;
+    uint32_t plain; /* a FT_N_PLAIN node */
 };
 
 /* The index of the value that `node` describes; 0 for FALSE. */

@@ -41,14 +41,7 @@ struct ft_dfa *ft_dfa_raw(struct ft_cx *cx, uint32_t n_states, uint32_t n_bounds
 bool ft_dfa_range_live(const struct ft_dfa *d, uint32_t q, uint32_t lo, uint32_t hi)
 {
     const uint32_t *row = d->next + (size_t)q * d->n_cls;
-    uint32_t a = 0, b = d->n_bounds;
-    while (b - a > 1) {
-        uint32_t mid = (a + b) / 2;
-        if (d->bound[mid] <= lo)
-            a = mid;
-        else
-            b = mid;
-    }
+    uint32_t a = ft_dfa_interval(d, lo);
     for (; a < d->n_bounds && d->bound[a] <= hi; a++)
         if (row[d->bound_cls[a]] != 0)
             return true;

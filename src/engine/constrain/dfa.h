@@ -30,10 +30,9 @@ struct ft_dfa {
     bool all_free;       /* every live state has "infinitely many" words; finish() */
 };
 
-static inline uint32_t ft_dfa_class(const struct ft_dfa *d, uint32_t cp)
+/* The interval that holds cp. */
+static inline uint32_t ft_dfa_interval(const struct ft_dfa *d, uint32_t cp)
 {
-    if (cp < 128)
-        return d->ascii[cp];
     uint32_t lo = 0, hi = d->n_bounds;
     while (hi - lo > 1) {
         uint32_t mid = (lo + hi) / 2;
@@ -42,7 +41,12 @@ static inline uint32_t ft_dfa_class(const struct ft_dfa *d, uint32_t cp)
         else
             hi = mid;
     }
-    return d->bound_cls[lo];
+    return lo;
+}
+
+static inline uint32_t ft_dfa_class(const struct ft_dfa *d, uint32_t cp)
+{
+    return cp < 128 ? d->ascii[cp] : d->bound_cls[ft_dfa_interval(d, cp)];
 }
 
 static inline uint32_t ft_dfa_step(const struct ft_dfa *d, uint32_t q, uint32_t cp)
@@ -50,7 +54,7 @@ static inline uint32_t ft_dfa_step(const struct ft_dfa *d, uint32_t q, uint32_t 
     return d->next[(size_t)q * d->n_cls + ft_dfa_class(d, cp)];
 }
 
-/* Some character in [lo, hi] leads on from q to a state for which `ok` (NULL: live) holds. */
+/* Some character in [lo, hi] leads on from q. */
 bool ft_dfa_range_live(const struct ft_dfa *d, uint32_t q, uint32_t lo, uint32_t hi);
 
 struct ft_dfa *ft_dfa_any(struct ft_cx *cx);
@@ -77,6 +81,9 @@ bool ft_dfa_enumerate(struct ft_cx *cx, const struct ft_dfa *d, uint16_t label, 
                       struct ft_str **ret_words, size_t *ret_n);
 /* Number of words with this label, at most FT_DFA_COUNT_MAX. */
 uint32_t ft_dfa_count(struct ft_cx *cx, const struct ft_dfa *d, uint16_t label);
+
+/* Length of the shortest word; UINT16_MAX if there is none so short. */
+uint32_t ft_dfa_shortest(struct ft_cx *cx, const struct ft_dfa *d);
 
 /* For builders: a table of states under construction, then trimmed, minimised and numbered. */
 struct ft_dfa *ft_dfa_raw(struct ft_cx *cx, uint32_t n_states, uint32_t n_bounds,

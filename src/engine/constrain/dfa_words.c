@@ -160,6 +160,13 @@ static void distances(struct ft_cx *cx, const struct ft_dfa *d, uint16_t *dist)
     }
 }
 
+uint32_t ft_dfa_shortest(struct ft_cx *cx, const struct ft_dfa *d)
+{
+    uint16_t *dist = ft_cx_alloc(cx, d->n_states, sizeof *dist);
+    distances(cx, d, dist);
+    return d->start == 0 ? UINT16_MAX : dist[d->start];
+}
+
 struct ft_dfa *ft_dfa_finish(struct ft_cx *cx, const struct ft_dfa *d, uint16_t named)
 {
     struct ft_dfa *r = ft_cx_keep(cx, 1, sizeof *r);

@@ -255,4 +255,29 @@ static const void *copy(struct ft_scratch *to, const void *g, const void *state)
     return r;
 }
 
-const struct ft_machine_ops ft_machine_gbnf = {start, step, may_end, copy};
+static uint64_t hash(const void *g, const void *state)
+{
+    (void)g;
+    const struct state *x = state;
+    uint64_t h = ((uint64_t)x->cp << 16 | x->left) * 2 + x->accepts;
+    for (uint32_t i = 0; i < x->n; i++) {
+        h = (h ^ x->t[i].pc ^ (x->t[i].st != NULL ? x->t[i].st->hash : 0)) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+static bool same(const void *g, const void *a, const void *b)
+{
+    (void)g;
+    const struct state *x = a, *y = b;
+    if (x->n != y->n || x->cp != y->cp || x->left != y->left || x->bytes != y->bytes ||
+        x->accepts != y->accepts)
+        return false;
+    for (uint32_t i = 0; i < x->n; i++)
+        if (x->t[i].pc != y->t[i].pc || !same_stack(x->t[i].st, y->t[i].st))
+            return false;
+    return true;
+}
+
+const struct ft_machine_ops ft_machine_gbnf = {start, step, may_end, copy, hash, same};

@@ -38,6 +38,7 @@ static int compile(const struct ft_machine_ops *ops,
         return ft_err_set(err, FT_ENOMEM, "no memory for a grammar");
     }
     atomic_init(&g->refs, 1);
+    ft_cache_init(&g->cache);
     ft_arena_init(&g->arena, FT_CX_KEEP_BYTES_MAX);
     ft_arena_init(&cx->tmp, FT_CX_TMP_BYTES_MAX);
     cx->keep = &g->arena;
@@ -87,6 +88,7 @@ void ft_grammar_unref(struct ft_grammar *g)
 {
     if (g == NULL || atomic_fetch_sub(&g->refs, 1) != 1)
         return;
+    ft_cache_fini(&g->cache);
     ft_arena_fini(&g->arena);
     free(g);
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "engine/constrain/cache.h"
 #include "engine/constrain/constrain.h"
 #include "engine/constrain/machine.h"
 
@@ -13,6 +14,7 @@ struct ft_grammar {
     struct ft_arena arena;
     const struct ft_machine_ops *ops;
     const void *g;
+    struct ft_cache cache; /* has its own lock */
 };
 
 #endif

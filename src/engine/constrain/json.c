@@ -76,6 +76,8 @@ const struct ft_jframe *ft_json_value_done(struct ft_scratch *s, const struct ft
     }
     r->phase = FT_P_AFTER;
     r->ws = 0;
+    if (p->roped && f->kind >= FT_J_STR && !ft_json_unique_add(s, f, r))
+        return NULL;
     return r->n_alts != 0 ? r : NULL;
 }
 
@@ -103,23 +105,46 @@ static const struct ft_jframe *begin_string(struct ft_scratch *s, const struct f
             set_bit(&a, i);
             a.id = v->strs[k];
             a.q = t->strs[a.id].d->start;
-            ft_jframe_add(f, &a);
+            if (!p->roped ||
+                ft_json_unique_live(f, t->strs[a.id].d->count[a.q], NULL, t->strs[a.id].max == 0))
+                ft_jframe_add(f, &a);
         }
     }
     f->depth = p->depth;
+    f->roped = p->roped;
     return f->n_alts != 0 ? f : NULL;
 }
 
-static bool number_fits(const struct ft_dfa *d, uint32_t q, uint32_t bytes)
+/* f, to which byte b of its number was just added, can be completed from state q. */
+static bool number_fits(const struct ft_dfa *d, const struct ft_jframe *f, uint32_t q)
 {
-    return q != 0 && bytes + d->dist[q] <= (uint32_t)d->dist[d->start] + NUMBER_SLACK;
+    return q != 0 && f->count + d->dist[q] <= (uint32_t)d->dist[d->start] + NUMBER_SLACK &&
+           (!f->roped || ft_json_unique_live(f, d->count[q], f->rope, false));
+}
+
+/* Adds byte b to the number that `from` (or nothing yet) holds; false when out of memory. */
+static bool number_rope(struct ft_scratch *s, const struct ft_jframe *from, struct ft_jframe *f,
+                        uint8_t b)
+{
+    bool first = from->kind != FT_J_NUM;
+    f->count = first ? 1 : from->count + 1;
+    f->hash = ft_jhash(first ? 0 : from->hash, b);
+    f->roped = from->roped;
+    if (!f->roped)
+        return true;
+    struct ft_jrope *rope = ft_scratch_alloc(s, sizeof *rope);
+    if (rope == NULL)
+        return false;
+    *rope = (struct ft_jrope){first ? NULL : from->rope, b, f->count};
+    f->rope = rope;
+    return true;
 }
 
 static const struct ft_jframe *begin_number(struct ft_scratch *s, const struct ft_jtables *t,
                                             const struct ft_jframe *p, uint8_t b)
 {
     struct ft_jframe *f = ft_jframe_new(s, NULL, p, FT_J_NUM, p->n_alts);
-    if (f == NULL)
+    if (f == NULL || !number_rope(s, p, f, b))
         return NULL;
     for (uint32_t i = 0; i < p->n_alts; i++) {
         const struct ft_jval *v = &t->vals[p->alt[i].val];
@@ -129,11 +154,10 @@ static const struct ft_jframe *begin_number(struct ft_scratch *s, const struct f
         set_bit(&a, i);
         a.id = v->nums[0];
         a.q = ft_dfa_step(t->nums[a.id], t->nums[a.id]->start, b);
-        if (number_fits(t->nums[a.id], a.q, 1))
+        if (number_fits(t->nums[a.id], f, a.q))
             ft_jframe_add(f, &a);
     }
     f->depth = p->depth;
-    f->count = 1;
     return f->n_alts != 0 ? f : NULL;
 }
 
@@ -153,7 +177,9 @@ static const struct ft_jframe *begin_literal(struct ft_scratch *s, const struct 
         }
     f->depth = p->depth;
     f->count = 1;
-    f->chr = which;
+    f->word = which;
+    if (p->roped && !ft_json_unique_literal_free(p, which))
+        return NULL;
     return f->n_alts != 0 ? f : NULL;
 }
 
@@ -204,6 +230,7 @@ static const struct ft_jframe *begin_array(struct ft_scratch *s, const struct ft
             set_bit(&a, i);
             a.id = v->arrs[k];
             a.q = r->counted ? 0 : (1u << r->n_exists) - 1;
+            f->roped = f->roped || r->unique;
             ft_jframe_add(f, &a);
         }
     }
@@ -271,7 +298,7 @@ static void add_elements(const struct ft_jtables *t, const struct ft_jframe *f,
         struct ft_jalt n = *a;
         n.val = r->val[((size_t)i << r->n_exists) + g];
         if (n.val == 0 || f->depth + t->vals[n.val].height > FT_JSON_DEPTH_MAX ||
-            !after_element(r, f, a, g, &n.q))
+            !after_element(r, f, a, g, &n.q) || (f->roped && !ft_json_unique_left(t, f, n.val)))
             continue;
         *any = true;
         if (out == NULL)
@@ -427,10 +454,12 @@ static const struct ft_jframe *end_string(struct ft_scratch *s, const struct ft_
 {
     uint64_t mask[FT_JMASK] = {0};
     bool any = false;
+    if (f->roped && ft_json_unique_dup(f))
+        return NULL;
     for (uint32_t i = 0; i < f->n_alts; i++) {
         const struct ft_jalt *a = &f->alt[i];
         const struct ft_jstr *k = &t->strs[a->id];
-        if (k->any ? (int64_t)f->count < k->min : k->d->label[a->q] == 0)
+        if ((int64_t)f->count < k->min || k->d->label[a->q] == 0)
             continue;
         any = true;
         for (int j = 0; j < FT_JMASK; j++)
@@ -445,13 +474,12 @@ static const struct ft_jframe *step_number(struct ft_scratch *s, const struct ft
     bool more = (b >= '0' && b <= '9') || b == '.' || b == 'e' || b == 'E' || b == '+' || b == '-';
     if (more) {
         struct ft_jframe *r = ft_jframe_new(s, f, f->up, FT_J_NUM, f->n_alts);
-        if (r == NULL)
+        if (r == NULL || !number_rope(s, f, r, b))
             return NULL;
-        r->count = f->count + 1;
         for (uint32_t i = 0; i < f->n_alts; i++) {
             struct ft_jalt a = f->alt[i];
             a.q = ft_dfa_step(t->nums[a.id], a.q, b);
-            if (number_fits(t->nums[a.id], a.q, r->count))
+            if (number_fits(t->nums[a.id], r, a.q))
                 r->alt[r->n_alts++] = a;
         }
         return r->n_alts != 0 ? r : NULL;
@@ -465,7 +493,7 @@ static const struct ft_jframe *step_number(struct ft_scratch *s, const struct ft
         for (int j = 0; j < FT_JMASK; j++)
             mask[j] |= f->alt[i].up[j];
     }
-    if (!any || f->up->kind == FT_J_ROOT)
+    if (!any || f->up->kind == FT_J_ROOT || (f->roped && ft_json_unique_dup(f)))
         return NULL;
     const struct ft_jframe *p = ft_json_value_done(s, t, f, mask);
     return p != NULL ? ft_json_step(s, t, p, b) : NULL;
@@ -474,7 +502,7 @@ static const struct ft_jframe *step_number(struct ft_scratch *s, const struct ft
 static const struct ft_jframe *step_literal(struct ft_scratch *s, const struct ft_jtables *t,
                                             const struct ft_jframe *f, uint8_t b)
 {
-    const char *word = literals[f->chr];
+    const char *word = literals[f->word];
     if ((uint8_t)word[f->count] != b)
         return NULL;
     if (word[f->count + 1] == '\0')
@@ -499,11 +527,11 @@ const struct ft_jframe *ft_json_step(struct ft_scratch *s, const struct ft_jtabl
     case FT_J_ARR:
         return step_array(s, t, f, b);
     case FT_J_STR:
-        if (b == '"' && f->chr == FT_S_PLAIN)
+        if (b == '"' && f->chr.kind == FT_S_PLAIN)
             return end_string(s, t, f);
         return ft_json_char_byte(s, t, f, b);
     case FT_J_KEY:
-        if (b == '"' && f->chr == FT_S_PLAIN)
+        if (b == '"' && f->chr.kind == FT_S_PLAIN)
             return ft_json_key_end(s, t, f);
         return ft_json_char_byte(s, t, f, b);
     case FT_J_NUM:
@@ -618,4 +646,5 @@ static const void *json_copy(struct ft_scratch *to, const void *g, const void *s
     return first;
 }
 
-const struct ft_machine_ops ft_machine_json = {json_start, json_step, json_may_end, json_copy};
+const struct ft_machine_ops ft_machine_json = {json_start, json_step, json_may_end,
+                                               json_copy,  NULL,      NULL};

@@ -22,19 +22,13 @@ bool ft_json_key_tight(const struct ft_jtables *t, const struct ft_jframe *obj,
     return (int64_t)obj->count + missing(o, a->names) + o->need[a->q] >= o->max;
 }
 
-static bool deep(const struct ft_jtables *t, const struct ft_jframe *obj)
-{
-    return obj->depth + t->max_height > FT_JSON_DEPTH_MAX;
-}
-
 static bool val_fits(const struct ft_jtables *t, const struct ft_jframe *obj, uint32_t val)
 {
     return val != 0 && obj->depth + t->vals[val].height <= FT_JSON_DEPTH_MAX;
 }
 
-/* A key of class l would be welcome now; `names` and the bound on properties considered. */
-static bool label_welcome(const struct ft_jtables *t, const struct ft_jframe *obj,
-                          const struct ft_jalt *a, const struct ft_jlabel *l)
+bool ft_json_label_welcome(const struct ft_jtables *t, const struct ft_jframe *obj,
+                           const struct ft_jalt *a, const struct ft_jlabel *l)
 {
     const struct ft_jobj *o = &t->objs[a->id];
     uint32_t left = missing(o, a->names);
@@ -50,18 +44,6 @@ static bool label_welcome(const struct ft_jtables *t, const struct ft_jframe *ob
             (int64_t)obj->count + 1 + left + o->need[a->q & ~g] <= o->max)
             return true;
     return false;
-}
-
-static bool rope_is_prefix(const struct ft_jrope *p, const struct ft_jrope *of)
-{
-    uint32_t n = p != NULL ? p->n : 0;
-    while (of != NULL && of->n > n)
-        of = of->prev;
-    while (p != of && p != NULL && of != NULL && p->cp == of->cp) {
-        p = p->prev;
-        of = of->prev;
-    }
-    return p == of;
 }
 
 /* The slow way, for the tight and the deep: does any state that can still be reached end a welcome
@@ -85,7 +67,7 @@ static bool search(const struct ft_jtables *t, const struct ft_jframe *obj, cons
         q = stack[--top];
         uint16_t l = d->label[q];
         if (l != 0 && welcome[l] == 0)
-            welcome[l] = label_welcome(t, obj, a, &o->labels[l - 1]) ? 2 : 1;
+            welcome[l] = ft_json_label_welcome(t, obj, a, &o->labels[l - 1]) ? 2 : 1;
         if (l != 0 && welcome[l] == 2)
             return true;
         for (uint32_t c = 0; c < d->n_cls; c++) {
@@ -119,7 +101,7 @@ bool ft_json_key_live(const struct ft_jtables *t, const struct ft_jframe *obj,
 {
     const struct ft_jobj *o = &t->objs[a->id];
     bool tight = ft_json_key_tight(t, obj, a);
-    if (deep(t, obj) || (tight && o->n_exists != 0))
+    if (ft_json_deep(t, obj) || (tight && o->n_exists != 0))
         return search(t, obj, a, q);
     if (unseen_name(tight ? o->required : o->allowed, a->names, o->name_lo[q], o->name_hi[q]))
         return true;
@@ -129,7 +111,7 @@ bool ft_json_key_live(const struct ft_jtables *t, const struct ft_jframe *obj,
     /* Finitely many other keys start like this: some must be left. */
     uint32_t taken = 0;
     for (const struct ft_jseen *k = obj->seen; k != NULL && taken < words; k = k->prev)
-        taken += rope_is_prefix(rope, k->text);
+        taken += ft_jrope_is_prefix(rope, k->text);
     return words > taken;
 }
 
@@ -231,8 +213,7 @@ const struct ft_jframe *ft_json_key_end(struct ft_scratch *s, const struct ft_jt
     }
     if (r->n_alts == 0)
         return NULL;
-    *seen = (struct ft_jseen){obj->seen, f->rope, f->hash, f->count,
-                              obj->seen != NULL ? obj->seen->n_seen + 1 : 1};
+    *seen = (struct ft_jseen){obj->seen, f->rope, f->hash, f->count, FT_J_KEY};
     r->seen = seen;
     r->count = obj->count + 1;
     r->phase = FT_P_COLON;

@@ -7,6 +7,7 @@
 #ifndef FT_CONSTRAIN_MACHINE_H
 #define FT_CONSTRAIN_MACHINE_H
 
+#include "engine/constrain/jchar.h"
 #include "engine/constrain/scratch.h"
 #include "engine/constrain/tables.h"
 
@@ -16,6 +17,10 @@ struct ft_machine_ops {
     bool (*may_end)(const void *g, const void *state);
     /* A copy that shares nothing with the old one, in another scratch; NULL when out of memory. */
     const void *(*copy)(struct ft_scratch *to, const void *g, const void *state);
+    /* Equal states have equal hashes, allow the same tokens, and are `same`. NULL where masks are
+     * not kept by state. */
+    uint64_t (*hash)(const void *g, const void *state);
+    bool (*same)(const void *g, const void *a, const void *b);
 };
 
 extern const struct ft_machine_ops ft_machine_json;  /* g: struct ft_jtables */
@@ -40,8 +45,6 @@ enum ft_jphase {
     FT_P_NEXT,  /* after ',' */
 };
 
-enum ft_jchar { FT_S_PLAIN, FT_S_UTF8, FT_S_ESC, FT_S_HEX, FT_S_LOW_BS, FT_S_LOW_U, FT_S_LOW };
-
 /* One alternative. In a frame that waits for a value (`val` != 0) this is what it will be when the
  * value satisfied vals[val]. `up`: the alternatives of the frame below that it belongs to. */
 struct ft_jalt {
@@ -62,17 +65,18 @@ struct ft_jseen { /* keys of an object, values of a unique array */
     const struct ft_jseen *prev;
     const struct ft_jrope *text;
     uint64_t hash;
-    uint32_t n, n_seen;
+    uint32_t n;
+    uint8_t kind; /* of the value: FT_J_KEY, FT_J_STR, FT_J_NUM, FT_J_LIT */
 };
 
 struct ft_jframe {
     const struct ft_jframe *up;
     uint8_t kind, phase, depth;
     uint8_t ws;   /* 0; 1 a space; 2 + n a newline and n spaces */
-    uint8_t chr;  /* enum ft_jchar */
-    uint8_t left; /* digits to come of the character; UTF-8: its length << 4 | bytes to come */
+    bool roped;   /* ARR: its elements differ; STR, NUM: in such an array, so `rope` is kept */
+    uint8_t word; /* LIT: which */
+    struct ft_jchar chr;
     uint16_t n_alts;
-    uint32_t cp;    /* the part read so far */
     uint32_t count; /* characters, bytes, elements or properties */
     uint64_t hash;
     const struct ft_jrope *rope;
@@ -99,6 +103,25 @@ const struct ft_jframe *ft_json_step(struct ft_scratch *s, const struct ft_jtabl
 /* json_string.c */
 const struct ft_jframe *ft_json_char_byte(struct ft_scratch *s, const struct ft_jtables *t,
                                           const struct ft_jframe *f, uint8_t b);
+/* With this many characters read, state q can still end within the bound on length. */
+static inline bool ft_jstr_fits(const struct ft_jstr *s, uint32_t q, uint32_t count)
+{
+    return s->max < 0 || (int64_t)count + s->d->dist[q] <= s->max;
+}
+
+/* json_unique.c */
+/* With `rope` read of a string or number of a unique array, of which `words` continuations exist:
+ * is one left that is not in the array yet? `only_this`: nothing can follow. */
+bool ft_json_unique_live(const struct ft_jframe *f, uint32_t words, const struct ft_jrope *rope,
+                         bool only_this);
+bool ft_json_unique_dup(const struct ft_jframe *f);
+bool ft_json_unique_literal_free(const struct ft_jframe *arr, uint8_t which);
+/* vals[val] has a value that the array has not. */
+bool ft_json_unique_left(const struct ft_jtables *t, const struct ft_jframe *arr, uint32_t val);
+/* Notes f's value, just ended, in the array's new frame. */
+bool ft_json_unique_add(struct ft_scratch *s, const struct ft_jframe *f, struct ft_jframe *arr);
+bool ft_jrope_is_prefix(const struct ft_jrope *p, const struct ft_jrope *of);
+
 /* json_object.c */
 const struct ft_jframe *ft_json_key_begin(struct ft_scratch *s, const struct ft_jtables *t,
                                           const struct ft_jframe *f);
@@ -114,6 +137,14 @@ bool ft_json_may_close(const struct ft_jtables *t, const struct ft_jframe *obj,
                        const struct ft_jalt *a);
 bool ft_json_key_tight(const struct ft_jtables *t, const struct ft_jframe *obj,
                        const struct ft_jalt *a);
+/* A key of class l would be welcome now: new, with a value that fits, within the bounds. */
+bool ft_json_label_welcome(const struct ft_jtables *t, const struct ft_jframe *obj,
+                           const struct ft_jalt *a, const struct ft_jlabel *l);
+/* Nested so deeply that heights matter. */
+static inline bool ft_json_deep(const struct ft_jtables *t, const struct ft_jframe *obj)
+{
+    return obj->depth + t->max_height > FT_JSON_DEPTH_MAX;
+}
 bool ft_json_key_dup(const struct ft_jframe *obj, uint64_t hash, uint32_t n);
 
 #endif

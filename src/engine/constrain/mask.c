@@ -1,7 +1,13 @@
-/* Masks: walking the vocabulary's trie with the machine. See matcher.h. */
+/* Masks: walking the vocabulary's trie with the machine, with kept walks where they apply. See
+ * matcher.h and cache.h. */
 #include <string.h>
 
 #include "engine/constrain/matcher.h"
+
+#define LABELS_MAX 4096 /* classes of keys remembered within one mask */
+
+/* What a byte does from the state that a walk started in; most walks that are long stay there. */
+enum { UNKNOWN, DEAD, STAYS };
 
 void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32_t *mask)
 {
@@ -11,14 +17,36 @@ void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32
     struct ft_scratch_mark outer = ft_scratch_mark(s);
     struct ft_level *l = m->level;
     uint32_t i = node + 1, end = v->skip[node];
+    uint8_t memo[256] = {UNKNOWN};
+    const void *hub = NULL; /* the state that memo is about, on the current path */
+    struct ft_level *hub_level = NULL;
     l->state = state;
     l->mark = outer;
     l->end = end;
     while (i < end) {
         while (i >= l->end)
             l--;
-        ft_scratch_reset(s, l->mark);
-        const void *next = ops->step(s, m->g->g, l->state, v->byte[i]);
+        if (hub != NULL && l < hub_level)
+            hub = NULL;
+        uint8_t b = v->byte[i], known = l->state == hub ? memo[b] : UNKNOWN;
+        const void *next = NULL;
+        if (known == STAYS) {
+            next = hub;
+        } else if (known == UNKNOWN) {
+            ft_scratch_reset(s, l->mark);
+            next = ops->step(s, m->g->g, l->state, b);
+            if (next != NULL && ops->same != NULL && ops->same(m->g->g, next, l->state)) {
+                next = l->state;
+                if (hub != next) {
+                    hub = next;
+                    hub_level = l;
+                    memset(memo, UNKNOWN, sizeof memo);
+                }
+                memo[b] = STAYS;
+            } else if (next == NULL && l->state == hub) {
+                memo[b] = DEAD;
+            }
+        }
         if (next == NULL) {
             i = v->skip[i];
             continue;
@@ -28,12 +56,178 @@ void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32
             mask[id / 32] |= 1u << id % 32;
         }
         if (v->skip[i] > i + 1) {
+            struct ft_scratch_mark mark = next == l->state ? l->mark : ft_scratch_mark(s);
             l++;
             l->state = next;
-            l->mark = ft_scratch_mark(s);
+            l->mark = mark;
             l->end = v->skip[i];
         }
         i++;
     }
     ft_scratch_reset(s, outer);
+}
+
+/* ---- inside strings ---- */
+
+static void or_words(uint32_t *mask, const uint32_t *from, size_t words)
+{
+    for (size_t i = 0; i < words; i++)
+        mask[i] |= from[i];
+}
+
+/* Tokens that stay and have at most `left` characters. */
+static void or_short(uint32_t *mask, const struct ft_cache_entry *e, size_t words, uint32_t left)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint32_t w = 0;
+        const uint8_t *len = e->len + i * 32;
+        for (uint32_t k = 0; k < 32; k++)
+            w |= (uint32_t)(len[k] <= left) << k;
+        mask[i] |= w & e->stay[i];
+    }
+}
+
+static void set_tokens(const struct ft_vocab *v, uint32_t node, uint32_t *mask)
+{
+    for (uint32_t k = v->first[node]; k < v->first[node + 1]; k++)
+        mask[v->order[k] / 32] |= 1u << v->order[k] % 32;
+}
+
+/* A string's alternative: false if a walk of the frame must do it. */
+static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
+                        uint32_t *mask)
+{
+    const struct ft_jtables *t = m->g->g;
+    const struct ft_jstr *k = &t->strs[a->id];
+    const struct ft_vocab *v = m->v;
+    size_t words = ((size_t)v->n_tokens + 31) / 32;
+    if (f->roped && f->up->seen != NULL)
+        return false;
+    struct ft_cache_entry *e = ft_cache_string(&m->g->cache, v, k->d, k->any, a->q, f->chr);
+    if (e == NULL || (f->roped && !e->free))
+        return false;
+    int64_t left = k->max < 0 ? INT64_MAX : k->max - (int64_t)f->count;
+    if (!k->any && k->max >= 0 && left < (int64_t)e->longest + k->longest)
+        return false;
+    if (left >= (int64_t)e->longest)
+        or_words(mask, e->stay, words);
+    else if (left > 254)
+        return false;
+    else
+        or_short(mask, e, words, (uint32_t)left);
+    const struct ft_jframe *done = ft_json_value_done(ft_matcher_scratch(m), t, f, a->up);
+    for (uint32_t i = 0; i < e->n_exits && done != NULL; i++) {
+        const struct ft_exit *x = &e->exit[i];
+        if ((int64_t)x->n > left || (int64_t)f->count + x->n < k->min)
+            continue;
+        set_tokens(v, x->node, mask);
+        if (v->skip[x->node] > x->node + 1)
+            ft_mask_walk(m, x->node, done, mask);
+    }
+    return true;
+}
+
+/* The bytes that lead to `node` and on are the first ones of any token below it. */
+static void replay(struct ft_matcher *m, const struct ft_jframe *f, uint32_t node, uint32_t *mask)
+{
+    const struct ft_vocab *v = m->v;
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    uint32_t id = (uint32_t)v->order[v->first[node]];
+    const char *p = v->bytes + v->at[id];
+    const struct ft_jframe *x = f;
+    for (uint32_t i = 0; i < v->at[id + 1] - v->at[id] && x != NULL; i++) {
+        bool quote = p[i] == '"' && x->kind == FT_J_KEY && x->chr.kind == FT_S_PLAIN;
+        x = ft_json_step(s, m->g->g, x, (uint8_t)p[i]);
+        if (quote)
+            break;
+    }
+    if (x != NULL)
+        ft_mask_walk(m, node, x, mask);
+    ft_scratch_reset(s, mark);
+}
+
+/* A key's alternative, where every state has endless continuations: then nothing in the object but
+ * the keys it has (no duplicates) and the classes that are welcome matters. */
+static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
+                     uint32_t *mask)
+{
+    const struct ft_jtables *t = m->g->g;
+    const struct ft_vocab *v = m->v;
+    const struct ft_jframe *obj = f->up;
+    const struct ft_jalt *o = &obj->alt[a->id];
+    const struct ft_jobj *k = &t->objs[o->id];
+    if (k->n_labels >= LABELS_MAX || ft_json_key_tight(t, obj, o) || ft_json_deep(t, obj))
+        return false;
+    struct ft_cache_entry *e = ft_cache_string(&m->g->cache, v, k->keys, false, a->q, f->chr);
+    if (e == NULL || !e->free)
+        return false;
+    or_words(mask, e->stay, ((size_t)v->n_tokens + 31) / 32);
+    uint8_t welcome[LABELS_MAX]; /* 0 unknown, 1 no, 2 yes */
+    memset(welcome, 0, k->n_labels + 1);
+    uint64_t power = 1;
+    uint32_t power_n = 0;
+    for (uint32_t i = 0; i < e->n_exits; i++) {
+        const struct ft_exit *x = &e->exit[i];
+        uint16_t label = k->keys->label[x->q];
+        if (welcome[label] == 0)
+            welcome[label] = ft_json_label_welcome(t, obj, o, &k->labels[label - 1]) ? 2 : 1;
+        if (welcome[label] == 1)
+            continue;
+        if (obj->seen != NULL) {
+            if (x->n < power_n) {
+                power = 1;
+                power_n = 0;
+            }
+            for (; power_n < x->n; power_n++)
+                power *= FT_JHASH_MUL;
+            if (ft_json_key_dup(obj, f->hash * power + x->hash, f->count + x->n))
+                continue;
+        }
+        set_tokens(v, x->node, mask);
+        if (v->skip[x->node] > x->node + 1)
+            replay(m, f, x->node, mask);
+    }
+    return true;
+}
+
+/* False: nothing is known beforehand of this state. */
+static bool mask_json(struct ft_matcher *m, uint32_t *mask)
+{
+    const struct ft_jframe *f = m->state;
+    if (f->kind != FT_J_STR && f->kind != FT_J_KEY)
+        return false;
+    for (uint32_t i = 0; i < f->n_alts; i++)
+        if (!(f->kind == FT_J_STR ? mask_string : mask_key)(m, f, &f->alt[i], mask))
+            return false;
+    return true;
+}
+
+void ft_mask(struct ft_matcher *m, uint32_t *mask)
+{
+    const struct ft_machine_ops *ops = m->g->ops;
+    struct ft_cache *c = &m->g->cache;
+    size_t words = ((size_t)m->v->n_tokens + 31) / 32;
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    bool done = false;
+    pthread_mutex_lock(&c->lock);
+    if (ops == &ft_machine_json) {
+        done = mask_json(m, mask);
+    } else {
+        struct ft_cache_entry *e = ft_cache_mask(c, m->v, ops, m->g->g, m->state);
+        if (e != NULL)
+            memcpy(mask, e->stay, words * sizeof *mask);
+        done = e != NULL;
+    }
+    pthread_mutex_unlock(&c->lock);
+    ft_scratch_reset(s, mark);
+    if (done)
+        return;
+    ft_mask_walk(m, 0, m->state, mask);
+    if (ops == &ft_machine_json || s->failed)
+        return;
+    pthread_mutex_lock(&c->lock);
+    ft_cache_mask_put(c, m->v, ops, m->g->g, m->state, mask);
+    pthread_mutex_unlock(&c->lock);
 }

@@ -133,7 +133,7 @@ int ft_matcher_mask(struct ft_matcher *m, uint32_t *mask, struct ft_err *err)
         return 0;
     struct ft_scratch *s = ft_matcher_scratch(m);
     s->failed = false;
-    ft_mask_walk(m, 0, m->state, mask);
+    ft_mask(m, mask);
     if (s->failed) {
         s->failed = false;
         return ft_err_set(err, FT_ENOMEM, "no memory for a mask");

@@ -28,5 +28,7 @@ static inline struct ft_scratch *ft_matcher_scratch(struct ft_matcher *m)
 
 /* Sets the bits of all tokens below `node` (not of its own bytes) that `state` allows. */
 void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32_t *mask);
+/* Sets the bits of all tokens (not eog ones) that m's state allows. */
+void ft_mask(struct ft_matcher *m, uint32_t *mask);
 
 #endif

@@ -44,6 +44,7 @@ enum ft_node_kind {
     FT_N_LO,
     FT_N_HI,     /* dec, open */
     FT_N_MUL,    /* dec */
+    FT_N_PLAIN,  /* written in the one plain way */
     FT_N_NUMSET, /* nums */
     /* strings */
     FT_N_LEN, /* min, max */

@@ -163,6 +163,9 @@ static void leaf_num(struct ft_nodes *ns, const struct ft_node *x, bool neg, str
             n->hi_open = x->open != neg;
         }
         break;
+    case FT_N_PLAIN:
+        n->plain = true;
+        break;
     case FT_N_MUL:
         *(neg ? &n->not_mul : &n->mul) = dec;
         *(neg ? &n->n_not_mul : &n->n_mul) = 1;
@@ -379,6 +382,7 @@ static void merge_num(struct ft_nodes *ns, struct ft_numcon *r, const struct ft_
         r->hi = b->hi;
         r->hi_open = b->hi_open;
     }
+    r->plain = a->plain || b->plain;
     if (b->integral != FT_ANY_NUMBER)
         r->integral = b->integral;
     r->mul = concat(ns, a->mul, a->n_mul, b->mul, b->n_mul, sizeof(*a->mul));

@@ -420,7 +420,7 @@ static struct ft_dfa *search(struct work *w)
     return ft_dfa_tidy(w->cx, d);
 }
 
-struct ft_dfa *ft_number_dfa(struct ft_cx *cx, const struct ft_numcon *c)
+static struct ft_dfa *number_dfa(struct ft_cx *cx, const struct ft_numcon *c)
 {
     static const char any[] =
         "-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE](\\+?[12]?[0-9]{1,2}|-[0-9]{1,3}))?";
@@ -448,4 +448,13 @@ struct ft_dfa *ft_number_dfa(struct ft_cx *cx, const struct ft_numcon *c)
     }
     prepare(w);
     return search(w);
+}
+
+struct ft_dfa *ft_number_dfa(struct ft_cx *cx, const struct ft_numcon *c)
+{
+    static const char plain[] = "0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\\.[0-9]*[1-9]";
+    struct ft_dfa *d = number_dfa(cx, c);
+    if (!c->plain)
+        return d;
+    return ft_dfa_combine(cx, FT_DFA_AND, d, ft_regex_dfa(cx, plain, sizeof plain - 1, false));
 }

@@ -17,6 +17,7 @@ struct ft_numcon {
     enum ft_integral integral;
     const struct ft_dec *lo, *hi; /* or NULL */
     bool lo_open, hi_open;        /* exclusive */
+    bool plain; /* one spelling for each value: no exponent, no trailing zeros after the point */
     const struct ft_dec **mul, **not_mul;
     size_t n_mul, n_not_mul;
     bool has_in; /* one of these values (then n_in may be 0: none) */

@@ -46,8 +46,9 @@ struct ft_jarr {
 
 struct ft_jstr {
     const struct ft_dfa *d;
-    int64_t min, max; /* only beside a d that takes every string */
-    bool any;
+    int64_t min, max; /* counted: min only if `any`, max also beside another d; < 0: none */
+    bool any;         /* d takes every string */
+    uint32_t longest; /* shortest way to an end from the state that is farthest from one */
 };
 
 struct ft_jval {
