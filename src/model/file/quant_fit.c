@@ -1,51 +1,64 @@
 /* Searches of quant_fit.h: a row of candidate scales around the one that maps the extreme weight to
  * the end of the range; for each, the levels it gives and the least-squares scale (and offset) for
- * those levels; the best of all wins. Written with GCC's vector types so that every target gets
- * its SIMD without intrinsics. */
+ * those levels; the best of all wins. */
 #include "model/file/quant_fit.h"
 
 #include <math.h>
 
-#define LANES 4
-typedef float vec __attribute__((vector_size(16)));
-typedef int32_t ivec __attribute__((vector_size(16)));
+#include "model/file/quant_vec.h"
 
 /* Candidates reach this many levels past the range's end either way, in steps of STEP. Wider or
  * finer gained less than 0.2% of the error on Gaussian weights. */
 #define REACH 0.9f
 #define STEP  0.1f
 
-static inline vec splat(float x)
+/* sum x q and sum q^2 of the levels q = clamp(round(x inverse), lo, hi) */
+FT_VEC_INLINE void score_scale(const float *x, int n, float inverse, int lo, int hi, float *ret_xq,
+                               float *ret_qq)
 {
-    return (vec){x, x, x, x};
+    ft_vec vlo, vhi, inv, xq, qq, v, q;
+    ft_vec_splat(&vlo, (float)lo);
+    ft_vec_splat(&vhi, (float)hi);
+    ft_vec_splat(&inv, inverse);
+    ft_vec_splat(&xq, 0);
+    ft_vec_splat(&qq, 0);
+    for (int i = 0; i < n; i += FT_VEC_LANES) {
+        ft_vec_load(&v, x + i);
+        q = v * inv;
+        ft_vec_levels(&q, &vlo, &vhi);
+        xq += v * q;
+        qq += q * q;
+    }
+    *ret_xq = ft_vec_sum(&xq);
+    *ret_qq = ft_vec_sum(&qq);
 }
 
-static inline vec load(const float *p)
+struct offset_sums {
+    float q, qq, xq;
+};
+
+/* The same for q = clamp(round((x - low) inverse), 0, hi), with sum q. */
+FT_VEC_INLINE void score_offset(const float *x, int n, float inverse, float low, int hi,
+                                struct offset_sums *ret)
 {
-    vec v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
+    ft_vec zero, vhi, vlow, inv, sq, sqq, sxq, v, q;
+    ft_vec_splat(&zero, 0);
+    ft_vec_splat(&vhi, (float)hi);
+    ft_vec_splat(&vlow, low);
+    ft_vec_splat(&inv, inverse);
+    sq = sqq = sxq = zero;
+    for (int i = 0; i < n; i += FT_VEC_LANES) {
+        ft_vec_load(&v, x + i);
+        q = (v - vlow) * inv;
+        ft_vec_levels(&q, &zero, &vhi);
+        sq += q;
+        sqq += q * q;
+        sxq += v * q;
+    }
+    *ret = (struct offset_sums){ft_vec_sum(&sq), ft_vec_sum(&sqq), ft_vec_sum(&sxq)};
 }
 
-static inline vec select_vec(ivec mask, vec a, vec b)
-{
-    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
-}
-
-/* clamp(round(x), lo, hi); not a number gives lo */
-static inline vec levels(vec x, vec lo, vec hi)
-{
-    x = select_vec(x > lo, x, lo);
-    x = select_vec(x < hi, x, hi);
-    const vec magic = splat(12582912.0f);
-    return (x + magic) - magic;
-}
-
-static inline float sum(vec v)
-{
-    return (v[0] + v[1]) + (v[2] + v[3]);
-}
-
+FT_VEC_CLONES
 float ft_fit_scale(const float *x, int n, int lo, int hi)
 {
     float extreme = 0;
@@ -54,16 +67,10 @@ float ft_fit_scale(const float *x, int n, int lo, int hi)
             extreme = x[i];
     if (!(fabsf(extreme) > 1e-30f) || isinf(extreme))
         return 0;
-    const vec vlo = splat((float)lo), vhi = splat((float)hi);
     float best = 0, best_scale = extreme / (float)lo;
     for (float past = -REACH; past < REACH + STEP / 2; past += STEP) {
-        vec inverse = splat(((float)lo + past) / extreme), xq = splat(0), qq = splat(0);
-        for (int i = 0; i < n; i += LANES) {
-            vec v = load(x + i), q = levels(v * inverse, vlo, vhi);
-            xq += v * q;
-            qq += q * q;
-        }
-        float a = sum(xq), b = sum(qq);
+        float a, b;
+        score_scale(x, n, ((float)lo + past) / extreme, lo, hi, &a, &b);
         if (b > 0 && a * a > best * b) { /* the error is sum x^2 - a^2 / b */
             best = a * a / b;
             best_scale = a / b;
@@ -72,6 +79,7 @@ float ft_fit_scale(const float *x, int n, int lo, int hi)
     return best_scale;
 }
 
+FT_VEC_CLONES
 void ft_fit_offset(const float *x, int n, int hi, int min_positive, float *ret_scale,
                    float *ret_min)
 {
@@ -88,17 +96,11 @@ void ft_fit_offset(const float *x, int n, int hi, int min_positive, float *ret_s
     float range = high - low;
     if (!(range > 1e-30f) || isinf(range))
         return;
-    const vec zero = splat(0), vhi = splat((float)hi), vlow = splat(low);
     float best = INFINITY, count = (float)n;
     for (float past = -REACH; past < REACH + STEP / 2; past += STEP) {
-        vec inverse = splat(((float)hi + past) / range), sq = zero, sqq = zero, sxq = zero;
-        for (int i = 0; i < n; i += LANES) {
-            vec v = load(x + i), q = levels((v - vlow) * inverse, zero, vhi);
-            sq += q;
-            sqq += q * q;
-            sxq += v * q;
-        }
-        float q = sum(sq), qq = sum(sqq), xq = sum(sxq), det = count * qq - q * q;
+        struct offset_sums t;
+        score_offset(x, n, ((float)hi + past) / range, low, hi, &t);
+        float q = t.q, qq = t.qq, xq = t.xq, det = count * qq - q * q;
         if (!(det > 0))
             continue;
         float scale = (count * xq - sum_x * q) / det, offset = (qq * sum_x - q * xq) / det;
@@ -117,16 +119,25 @@ void ft_fit_offset(const float *x, int n, int hi, int min_positive, float *ret_s
     }
 }
 
+FT_VEC_CLONES
 float ft_fit_error(const float *x, int n, float d, float m, int lo, int hi)
 {
-    const vec vlo = splat((float)lo), vhi = splat((float)hi), scale = splat(d), min = splat(m);
-    const vec inverse = splat(d != 0 ? 1 / d : 0);
-    vec error = splat(0);
-    for (int i = 0; i < n; i += LANES) {
-        vec v = load(x + i) + min, e = v - scale * levels(v * inverse, vlo, vhi);
-        error += e * e;
+    ft_vec vlo, vhi, scale, min, inverse, error, v, q;
+    ft_vec_splat(&vlo, (float)lo);
+    ft_vec_splat(&vhi, (float)hi);
+    ft_vec_splat(&scale, d);
+    ft_vec_splat(&min, m);
+    ft_vec_splat(&inverse, d != 0 ? 1 / d : 0);
+    ft_vec_splat(&error, 0);
+    for (int i = 0; i < n; i += FT_VEC_LANES) {
+        ft_vec_load(&v, x + i);
+        v += min;
+        q = v * inverse;
+        ft_vec_levels(&q, &vlo, &vhi);
+        v -= scale * q;
+        error += v * v;
     }
-    return sum(error);
+    return ft_vec_sum(&error);
 }
 
 void ft_fit_quantise(const float *x, int n, float d, float m, int lo, int hi, int8_t *q)

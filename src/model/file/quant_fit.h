@@ -1,7 +1,7 @@
 /* Least-squares searches for the scale (and offset) of a few weights that share one.
  *
  * Shared by the quantisers. All minimise the plain squared error: without measured activations
- * every weight counts the same. Vectors of n weights, n a multiple of 4. */
+ * every weight counts the same. Vectors of n weights, n a multiple of 8. */
 #ifndef FT_MODEL_QUANT_FIT_H
 #define FT_MODEL_QUANT_FIT_H
 

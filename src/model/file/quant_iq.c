@@ -9,6 +9,7 @@
 #include "base/half.h"
 #include "model/file/quant_block.h"
 #include "model/file/quant_fit.h"
+#include "model/file/quant_vec.h"
 
 /* The values are part of the format. */
 const int8_t ft_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
@@ -71,17 +72,56 @@ static int nearest_iq4(float x)
     return x - (float)ft_iq4_values[low] < (float)ft_iq4_values[high] - x ? low : high;
 }
 
+/* *x becomes the nearest of the table's values: each midpoint below it adds a step. */
+FT_VEC_INLINE void iq4_nearest(ft_vec *x)
+{
+    ft_vec v, middle, step;
+    ft_vec_splat(&v, (float)ft_iq4_values[0]);
+    for (int k = 0; k < 15; k++) {
+        float low = (float)ft_iq4_values[k], high = (float)ft_iq4_values[k + 1];
+        ft_vec_splat(&middle, (low + high) / 2);
+        ft_vec_splat(&step, high - low);
+        v += (ft_vec)((*x >= middle) & (ft_ivec)step);
+    }
+    *x = v;
+}
+
+FT_VEC_CLONES
 static float iq4_error(const float *x, float d)
 {
-    float inverse = d != 0 ? 1 / d : 0, error = 0;
-    for (int i = 0; i < 32; i++) {
-        float e = x[i] - d * (float)ft_iq4_values[nearest_iq4(x[i] * inverse)];
-        error += e * e;
+    ft_vec inverse, scale, error, v, q;
+    ft_vec_splat(&inverse, d != 0 ? 1 / d : 0);
+    ft_vec_splat(&scale, d);
+    ft_vec_splat(&error, 0);
+    for (int i = 0; i < 32; i += FT_VEC_LANES) {
+        ft_vec_load(&v, x + i);
+        q = v * inverse;
+        iq4_nearest(&q);
+        v -= scale * q;
+        error += v * v;
     }
-    return error;
+    return ft_vec_sum(&error);
+}
+
+FT_VEC_INLINE void iq4_score(const float *x, float inverse, float *ret_xq, float *ret_qq)
+{
+    ft_vec inv, xq, qq, v, q;
+    ft_vec_splat(&inv, inverse);
+    ft_vec_splat(&xq, 0);
+    ft_vec_splat(&qq, 0);
+    for (int i = 0; i < 32; i += FT_VEC_LANES) {
+        ft_vec_load(&v, x + i);
+        q = v * inv;
+        iq4_nearest(&q);
+        xq += v * q;
+        qq += q * q;
+    }
+    *ret_xq = ft_vec_sum(&xq);
+    *ret_qq = ft_vec_sum(&qq);
 }
 
 /* The least-squares scale of 32 weights; as ft_fit_scale, over the table. */
+FT_VEC_CLONES
 static float iq4_scale(const float *x)
 {
     float extreme = 0, best = 0, best_scale;
@@ -94,12 +134,8 @@ static float iq4_scale(const float *x)
     for (int step = -7; step <= 7; step++) {
         float inverse = (float)(ft_iq4_values[0] + 2 * step) / extreme;
         for (int sign = 0; sign < 2; sign++, inverse = -inverse) {
-            float xq = 0, qq = 0;
-            for (int i = 0; i < 32; i++) {
-                float q = (float)ft_iq4_values[nearest_iq4(x[i] * inverse)];
-                xq += x[i] * q;
-                qq += q * q;
-            }
+            float xq, qq;
+            iq4_score(x, inverse, &xq, &qq);
             if (qq > 0 && xq * xq > best * qq) {
                 best = xq * xq / qq;
                 best_scale = xq / qq;
