@@ -37,7 +37,8 @@ def frame():
     expect("--help lists the commands", {"eval", "tokenize", "bench", "convert"} <= set(names), out)
     for name in names:
         r = run(name, "--help")
-        expect(f"{name} --help", r.returncode == 0 and f"usage: feitian {name}" in r.stdout.decode())
+        text = r.stdout.decode()
+        expect(f"{name} --help", r.returncode == 0 and f"usage: feitian {name}" in text)
     fails("an unknown command is named", 2, "no command 'fly'", "fly")
     fails("no command is a usage error", 2, "usage:")
 
