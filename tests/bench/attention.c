@@ -29,6 +29,7 @@ enum {
 
 struct bench {
     struct ft_dev *dev;
+    struct ft_kv_shape shape;
     struct ft_kv *kv;
     struct ft_pool *pool; /* for the limits */
     int n_threads;
@@ -157,10 +158,10 @@ static void store_all(struct bench *b, int n, int pos)
         ft_dev_kv_store(b->dev, b->kv, l, &x, k, k);
 }
 
-static void decode(struct bench *b, int context)
+static void decode(struct bench *b, const char *what, int context)
 {
     double rate[RUNS], part[RUNS], t_ns[RUNS];
-    double bytes = 2.0 * KV_HEADS * D * sizeof(uint16_t) * context * LAYERS;
+    double bytes = (double)ft_dev_kv_block_bytes(b->dev, &b->shape) / FT_KV_BLOCK * context;
     for (int i = 0; i < RUNS; i++) {
         double limit = read_limit(b), t = ns_now(b);
         attend_layers(b, LAYERS, 1, context - 1);
@@ -168,9 +169,10 @@ static void decode(struct bench *b, int context)
         rate[i] = bytes / t_ns[i];
         part[i] = rate[i] / limit;
     }
-    printf("decode  threads %d  context %5d  %6.2f GB/s  %5.1f%% of reading  %8.1f us a token\n",
-           b->n_threads, context, median(rate, RUNS), 100 * median(part, RUNS),
-           median(t_ns, RUNS) / 1e3);
+    printf(
+        "decode  %-4s threads %d  context %5d  %6.2f GB/s  %5.1f%% of reading  %8.1f us a token\n",
+        what, b->n_threads, context, median(rate, RUNS), 100 * median(part, RUNS),
+        median(t_ns, RUNS) / 1e3);
 }
 
 static void prefill(struct bench *b, int n)
@@ -228,15 +230,27 @@ static void small_steps(struct bench *b)
            LAYERS, median(all, RUNS) / 1e3, median(table, RUNS) / 1e3, median(store, RUNS) / 1e3);
 }
 
+/* Opens a cache of the type and fills it. */
+static void cache_open(struct bench *b, enum ft_kv_type type, int rows)
+{
+    static struct ft_kv_layer layer[LAYERS];
+    struct ft_err err;
+    for (int i = 0; i < LAYERS; i++)
+        layer[i] = (struct ft_kv_layer){KV_HEADS, D, D, false, 0};
+    b->shape = (struct ft_kv_shape){LAYERS, type, layer};
+    if (ft_dev_kv_open(b->dev, &b->shape, BLOCKS, 0, &b->kv, &err) != 0) {
+        fprintf(stderr, "%s\n", err.msg);
+        exit(1);
+    }
+    for (int pos = 0; pos < BLOCKS * FT_KV_BLOCK; pos += rows)
+        store_all(b, rows, pos);
+}
+
 static void run(int n_threads)
 {
     struct bench *b = calloc(1, sizeof *b);
     struct ft_dev_config cfg = {n_threads, getenv("FT_ISA")};
     struct ft_err err;
-    static struct ft_kv_layer layer[LAYERS];
-    for (int i = 0; i < LAYERS; i++)
-        layer[i] = (struct ft_kv_layer){KV_HEADS, D, D, false, 0};
-    struct ft_kv_shape shape = {LAYERS, FT_KV_F16, layer};
     size_t rows = 2048, width = (size_t)Q_HEADS * D;
     b->n_threads = n_threads;
     b->q = calloc(rows * width, sizeof(float));
@@ -244,8 +258,7 @@ static void run(int n_threads)
     b->y = calloc(rows * width, sizeof(float));
     b->big = aligned_alloc(2 << 20, READ_BYTES);
     if (ft_dev_open(&ft_dev_cpu_ops, &cfg, &b->dev, &err) != 0 ||
-        ft_pool_open(n_threads, &b->pool, &err) != 0 ||
-        ft_dev_kv_open(b->dev, &shape, BLOCKS, 0, &b->kv, &err) != 0) {
+        ft_pool_open(n_threads, &b->pool, &err) != 0) {
         fprintf(stderr, "%s\n", err.msg);
         exit(1);
     }
@@ -255,15 +268,17 @@ static void run(int n_threads)
         b->q[i] = b->k[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
     for (int i = 0; i < BLOCKS; i++)
         b->block[i] = (i * 37 + 11) % BLOCKS; /* no order in memory */
-    for (int pos = 0; pos < BLOCKS * FT_KV_BLOCK; pos += (int)rows)
-        store_all(b, (int)rows, pos);
     printf("%s; reading %.1f GB/s, f32 %.0f GFLOP/s\n", ft_dev_describe(b->dev), read_limit(b),
            fma_limit(b));
+    cache_open(b, FT_KV_F16, (int)rows);
     for (int context = 512; context <= 8192; context *= 4)
-        decode(b, context);
+        decode(b, "f16", context);
     prefill(b, 512);
     prefill(b, 2048);
     small_steps(b);
+    ft_dev_kv_close(b->dev, b->kv);
+    cache_open(b, FT_KV_Q8, (int)rows);
+    decode(b, "q8", 2048);
     ft_dev_kv_close(b->dev, b->kv);
     ft_pool_close(b->pool);
     ft_dev_close(b->dev);

@@ -64,7 +64,11 @@ static void emit(struct attend_run *r, const struct ft_attn_tile *t, double ns)
         r->chunk_at[r->n_chunks++] = r->n_tiles;
         r->chunk_cost = 0;
     }
-    r->tile[r->n_tiles++] = *t;
+    r->tile[r->n_tiles] = *t;
+    r->tile[r->n_tiles].next = NULL;
+    if (r->n_tiles > r->chunk_at[r->n_chunks - 1])
+        r->tile[r->n_tiles - 1].next = &r->tile[r->n_tiles];
+    r->n_tiles++;
     r->chunk_at[r->n_chunks] = r->n_tiles;
     r->chunk_cost += ns;
 }

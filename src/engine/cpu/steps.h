@@ -42,6 +42,8 @@ struct ft_attn_tile {
     int q0, q1;       /* query rows, q1 - q0 <= FT_ATTN_TILE */
     int part0, part1; /* parts of the sequence */
     float *state;     /* NULL: all parts, result to y; else where to leave the state of part0 */
+    const struct ft_attn_tile
+        *next; /* computed after it on this thread, for prefetching, or NULL */
 };
 
 /* A state: for n query rows m[n], l[n], o[n][ld]: largest score, sum of weights, weighted values.
