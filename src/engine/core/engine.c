@@ -171,7 +171,7 @@ static int load_model(struct ft_engine *e, const char *id, struct ft_reply *r, s
     int at = find_model(e, id);
     if (at < 0)
         return ft_err_set(err, FT_ENOTFOUND, "model %s: not known", id);
-    int rc = ft_models_ready(e, e->model[at], UINT64_MAX, r->progress, r->ctx, err);
+    int rc = ft_models_ready(e, e->model[at], r->progress, r->ctx, err);
     if (rc == 0)
         return ft_err_set(err, FT_EBUSY, "model %s: models in use hold the memory", id);
     return FT_MIN(rc, 0);

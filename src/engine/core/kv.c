@@ -23,9 +23,9 @@ struct ft_seq *ft_kv_victim(struct ft_engine *e, const struct ft_seq *s, bool fo
         int p = r->req->r.priority, own = s->req->r.priority;
         bool paused = r->state == FT_SEQ_PAUSED;
         /* a newcomer displaces only what is less important, or not moving anyway */
-        if (r == s || p > own || (for_admission && p == own && !paused))
+        if (r == s || (p > own && !paused))
             continue;
-        if (!for_admission && p == own && r->order < s->order && !paused)
+        if (p == own && !paused && (for_admission || r->order < s->order))
             continue;
         bool worse = worst == NULL;
         if (!worse && paused != (worst->state == FT_SEQ_PAUSED))

@@ -59,6 +59,20 @@ static bool ends_for_size(struct ft_engine *e, struct ft_seq *s)
     return true;
 }
 
+/* The model cannot become resident, or nothing of it can be admitted though nothing runs. If its
+ * oldest request has waited long enough, the other models admit nothing that came later, finish
+ * what runs and make way. */
+static void ask_for_room(struct ft_engine *e, struct ft_hosted *m)
+{
+    struct ft_seq *s = m->wait_head;
+    if (s == NULL || (e->drain != NULL && e->drain_order <= s->order))
+        return;
+    if (ft_clock_now_ns() - s->req->t_submit > (int64_t)FT_ENGINE_DRAIN_MS * 1000000) {
+        e->drain = m;
+        e->drain_order = s->order;
+    }
+}
+
 static void admit(struct ft_engine *e, struct ft_hosted *m)
 {
     int64_t now = ft_clock_now_ns();
@@ -69,8 +83,11 @@ static void admit(struct ft_engine *e, struct ft_hosted *m)
         if (ends_for_size(e, s))
             continue;
         struct ft_req *q = s->req;
-        if (!ft_kv_admit(e, s))
+        if (!ft_kv_admit(e, s)) {
+            if (e->n_running == 0)
+                ask_for_room(e, m);
             return;
+        }
         if (q->t_admit == 0)
             q->t_admit = ft_clock_now_ns();
     }
@@ -344,27 +361,13 @@ static void fail_waiting(struct ft_engine *e, struct ft_hosted *m, const struct 
         ft_loop_fail(e, m->wait_head->req, err);
 }
 
-/* The model cannot become resident now. If its oldest request has waited long enough, the others
- * admit nothing that came later, finish what runs and make way. */
-static void ask_for_room(struct ft_engine *e, struct ft_hosted *m)
-{
-    struct ft_seq *s = m->wait_head;
-    if (e->drain != NULL || s == NULL)
-        return;
-    if (ft_clock_now_ns() - s->req->t_submit > (int64_t)FT_ENGINE_DRAIN_MS * 1000000) {
-        e->drain = m;
-        e->drain_order = s->order;
-    }
-}
-
 static bool turn(struct ft_engine *e, struct ft_hosted *m)
 {
     update_paused(e, m);
     if (m->wait_head == NULL && m->n_state[FT_SEQ_PREFILL] == 0 && m->n_state[FT_SEQ_DECODE] == 0)
         return false;
     struct ft_err err;
-    uint64_t order = m->wait_head != NULL ? m->wait_head->order : UINT64_MAX;
-    int rc = ft_models_ready(e, m, order, NULL, NULL, &err);
+    int rc = ft_models_ready(e, m, NULL, NULL, &err);
     if (rc < 0) {
         ft_log(FT_LOG_ERROR, "engine", "model %s: %s", m->src->id, err.msg);
         fail_waiting(e, m, &err);
@@ -381,8 +384,9 @@ static bool turn(struct ft_engine *e, struct ft_hosted *m)
 
 bool ft_loop_step(struct ft_engine *e)
 {
-    if (e->drain != NULL && e->drain->wait_head == NULL)
-        e->drain = NULL; /* whoever wanted the room has gone */
+    struct ft_seq *wants = e->drain != NULL ? e->drain->wait_head : NULL;
+    if (wants == NULL || wants->order > e->drain_order)
+        e->drain = NULL; /* whoever wanted the room has come in, or gone */
     for (int i = 1; i <= e->n_models; i++) {
         int at = (e->turn + i) % e->n_models;
         if (turn(e, e->model[at])) {

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define KV_BLOCKS_MIN 16384 /* a small model's cache may grow to so many at least */
 
 /* As many blocks as the budget could ever give it beside its own weights, or as are of use. */
@@ -80,6 +82,7 @@ static void drop_weights(struct ft_engine *e, struct ft_hosted *h)
     e->budget.weight_bytes -= h->weight_bytes;
     h->weight_bytes = 0;
     h->state = FT_MODEL_COLD;
+    h->dropped_ns = ft_clock_now_ns();
     e->count.unloads++;
 }
 
@@ -127,25 +130,24 @@ static bool evict_oldest(struct ft_engine *e)
     return ft_radix_evict(&oldest->radix);
 }
 
-/* May m lose its weights for a request that arrived as `order`? Never while a sequence of it holds
- * KV; with requests waiting only when it has been told to make way, and only if they came later. */
-static bool may_drop(const struct ft_engine *e, const struct ft_hosted *m, uint64_t order)
+/* May m lose its weights for h? Never while a sequence of it holds KV. With requests of its own
+ * waiting only when it has been told to make way for h, and only if they came later. As somebody's
+ * draft it is a convenience, which gives way to everything. */
+static bool may_drop(const struct ft_engine *e, const struct ft_hosted *m,
+                     const struct ft_hosted *h)
 {
-    if (m->state != FT_MODEL_READY || m->n_state[FT_SEQ_PREFILL] > 0 ||
+    if (m == h || m->state != FT_MODEL_READY || m->n_state[FT_SEQ_PREFILL] > 0 ||
         m->n_state[FT_SEQ_DECODE] > 0 || m->n_state[FT_SEQ_PAUSED] > 0)
         return false;
-    if (m->n_requests == 0)
-        return true;
-    return e->drain != NULL && e->drain != m &&
-           (m->wait_head == NULL || m->wait_head->order > order);
+    return m->wait_head == NULL || (e->drain == h && m->wait_head->order > e->drain_order);
 }
 
-static bool drop_idle(struct ft_engine *e, const struct ft_hosted *h, uint64_t order)
+static bool drop_idle(struct ft_engine *e, const struct ft_hosted *h)
 {
     struct ft_hosted *oldest = NULL;
     for (int i = 0; i < e->n_models; i++) {
         struct ft_hosted *m = e->model[i];
-        if (m != h && may_drop(e, m, order) && (oldest == NULL || m->used < oldest->used))
+        if (may_drop(e, m, h) && (oldest == NULL || m->used < oldest->used))
             oldest = m;
     }
     if (oldest == NULL)
@@ -169,8 +171,7 @@ int32_t ft_models_block(struct ft_engine *e, struct ft_hosted *h)
             e->count.evicted_blocks++;
             continue;
         }
-        if (!trim_others(e, h) && !evict_oldest(e) && !ft_spec_release_any(e) &&
-            !drop_idle(e, h, 0))
+        if (!trim_others(e, h) && !evict_oldest(e) && !ft_spec_release_any(e) && !drop_idle(e, h))
             return -1;
     }
 }
@@ -183,7 +184,7 @@ int64_t ft_models_room(struct ft_engine *e, struct ft_hosted *h, int less_idle)
     for (int i = 0; i < e->n_models; i++) {
         const struct ft_hosted *m = e->model[i];
         bytes += (int64_t)(m->pool.n_warm + m->radix.n_idle) * (int64_t)m->pool.block_bytes;
-        if (m != h && may_drop(e, m, 0))
+        if (may_drop(e, m, h))
             bytes += (int64_t)m->weight_bytes;
     }
     bytes -= (int64_t)less_idle * (int64_t)h->pool.block_bytes;
@@ -217,24 +218,24 @@ static void note_progress(void *ctx, uint64_t done, uint64_t all)
         p->progress(p->ctx, done, all);
 }
 
-static bool make_room(struct ft_engine *e, struct ft_hosted *h, uint64_t bytes, uint64_t order)
+static bool make_room(struct ft_engine *e, struct ft_hosted *h, uint64_t bytes)
 {
     struct ft_budget *b = &e->budget;
     while (b->weight_bytes + b->kv_bytes + bytes > b->max_bytes)
         if (!trim_others(e, NULL) && !evict_oldest(e) && !ft_spec_release_any(e) &&
-            !drop_idle(e, h, order))
+            !drop_idle(e, h))
             return false;
     return true;
 }
 
-int ft_models_ready(struct ft_engine *e, struct ft_hosted *h, uint64_t for_order,
+int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
                     void (*progress)(void *ctx, uint64_t done, uint64_t all), void *ctx,
                     struct ft_err *err)
 {
     h->used = ++e->clock;
     if (h->state == FT_MODEL_READY)
         return 1;
-    if (!make_room(e, h, ft_weights_bytes(h->src->weights), for_order))
+    if (!make_room(e, h, ft_weights_bytes(h->src->weights)))
         return 0;
     struct load_progress p = {e, h, progress, ctx};
     h->state = FT_MODEL_LOADING;
@@ -248,9 +249,7 @@ int ft_models_ready(struct ft_engine *e, struct ft_hosted *h, uint64_t for_order
     e->budget.weight_bytes += h->weight_bytes;
     h->loads++;
     e->count.loads++;
-    if (e->drain == h)
-        e->drain = NULL;
     /* the device's own layout may take more than the file */
-    make_room(e, h, 0, for_order);
+    make_room(e, h, 0);
     return 1;
 }

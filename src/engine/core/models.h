@@ -50,6 +50,7 @@ struct ft_hosted {
     enum ft_model_state state;
     uint64_t weight_bytes; /* counted in the budget */
     uint64_t used;         /* clock of the last step */
+    int64_t dropped_ns;    /* when its weights last went */
     bool removed;
     struct ft_seq *wait_head, *wait_tail; /* WAITING, FORKING, PREEMPTED, by order */
     int n_state[FT_SEQ_STATES];
@@ -72,8 +73,8 @@ int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
 void ft_hosted_close(struct ft_engine *e, struct ft_hosted *h);
 
 /* 1: the weights are resident now; 0: the memory is held by others who may not be disturbed;
- * negative: the load failed. for_order: arrival of the request that wants it. */
-int ft_models_ready(struct ft_engine *e, struct ft_hosted *h, uint64_t for_order,
+ * negative: the load failed. */
+int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
                     void (*progress)(void *ctx, uint64_t done, uint64_t all), void *ctx,
                     struct ft_err *err);
 /* One block for h, making room as above; -1: only preemption helps. */

@@ -11,10 +11,13 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 #define NGRAM_MAX     4
 #define NGRAM_MIN     2
 #define LOOKBACK_MAX  65536 /* tokens searched for a repetition */
 #define REST_MAX      32    /* steps without drafts after drafts that failed */
+#define RELOAD_MS     10000 /* a draft model that made way stays away */
 #define CATCH_UP_ROWS 128   /* rows per step of a draft model that is behind */
 
 /* ---- length ---- */
@@ -157,15 +160,24 @@ static bool draft_pass(struct ft_engine *e, struct ft_hosted *d, struct ft_seq *
     return b.n_out > 0;
 }
 
+/* An optimisation, never at the cost of others: there must be room, and it must not have had to
+ * make room a moment ago. */
+static bool may_load(struct ft_engine *e, struct ft_hosted *d)
+{
+    if (d->state == FT_MODEL_READY)
+        return true;
+    int64_t room = ft_models_room(e, d, 0) * (int64_t)d->pool.block_bytes;
+    return e->drain == NULL && room >= 2 * (int64_t)ft_weights_bytes(d->src->weights) &&
+           (d->dropped_ns == 0 || ft_clock_now_ns() - d->dropped_ns > (int64_t)RELOAD_MS * 1000000);
+}
+
 static void draft_by_model(struct ft_engine *e, struct ft_hosted *d, struct ft_seq **list,
                            const int *want, int n)
 {
     struct ft_err err;
-    if (d->has_state || d->removed || e->drain != NULL ||
-        (d->state != FT_MODEL_READY && ft_models_room(e, d, 0) * (int64_t)d->pool.block_bytes <
-                                           (int64_t)ft_weights_bytes(d->src->weights)) ||
-        ft_models_ready(e, d, 0, NULL, NULL, &err) != 1)
-        return; /* an optimisation: never at the cost of others */
+    if (d->has_state || d->removed || !may_load(e, d) ||
+        ft_models_ready(e, d, NULL, NULL, &err) != 1)
+        return;
     e->drafting = true;
     for (int i = 0; i < FT_SPEC_TOKENS_MAX; i++)
         if (!draft_pass(e, d, list, want, n))

@@ -67,6 +67,59 @@ static void models_answer_the_same_side_by_side_and_evicted(void **state)
     rig_close(&g);
 }
 
+static void two_resident_models_that_want_each_others_memory_get_on(void **state)
+{
+    (void)state;
+    struct rig g;
+    open_three(&g, 1560000); /* the weights of two, and five blocks */
+    int32_t prompt[400];
+    make_prompt(prompt, 400, 320, 4);
+    static struct answer a[2], again;
+    struct ft_request r[2];
+    struct ft_stream *st[2];
+    for (int i = 0; i < 2; i++) {
+        r[i] = greedy_request(ids[i], prompt, 5, 3);
+        run_request(g.e, &r[i], &again);
+    }
+    struct ft_engine_stats s;
+    ft_engine_stats(g.e, &s);
+    assert_int_equal(s.models_ready, 2);
+    for (int i = 0; i < 2; i++) {
+        r[i] = greedy_request(ids[i], prompt, 400, 20);
+        st[i] = must_submit(g.e, &r[i], NULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        drain_stream(st[i], &a[i]);
+        assert_int_equal(a[i].finish, FT_FINISH_LENGTH);
+        run_request(g.e, &r[i], &again);
+        assert_same_said(&a[i].sample[0], &again.sample[0]);
+    }
+    rig_close(&g);
+}
+
+static void a_draft_model_of_another_kind_changes_nothing(void **state)
+{
+    (void)state;
+    struct rig g;
+    open_three(&g, 0);
+    static struct answer want, got;
+    for (int i = 0; i < 2; i++) {
+        struct ft_request r = greedy_request("qwen", ref_prompt, 32, 80);
+        r.sampling.temperature = (float)i;
+        r.sampling.seed = 9;
+        run_request(g.e, &r, &want);
+        r.spec.draft = "llama";
+        run_request(g.e, &r, &got);
+        assert_same_said(&want.sample[0], &got.sample[0]);
+        assert_true(got.usage.drafted_tokens > 0);
+        assert_true(got.usage.accepted_tokens <= got.usage.drafted_tokens);
+        r.spec.draft = "story"; /* another vocabulary */
+        struct ft_stream *st;
+        assert_int_equal(ft_engine_submit(g.e, &r, NULL, &st, NULL), FT_EINVAL);
+    }
+    rig_close(&g);
+}
+
 static void loading_reports_progress_and_state(void **state)
 {
     (void)state;
@@ -218,6 +271,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_answer_the_same_side_by_side_and_evicted),
+        cmocka_unit_test(two_resident_models_that_want_each_others_memory_get_on),
+        cmocka_unit_test(a_draft_model_of_another_kind_changes_nothing),
         cmocka_unit_test(loading_reports_progress_and_state),
         cmocka_unit_test(bad_models_are_refused),
         cmocka_unit_test(removal_ends_requests_and_the_source_lives_on),
