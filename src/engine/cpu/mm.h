@@ -1,8 +1,8 @@
 /* Matrix products over quantised weights: what weight.c, linear.c and the kernels agree on.
  *
  * Weights are laid out once at load, in panels of 16 rows by all of k, with every field of the
- * file's format kept at its size: a panel is a stream of bits ("q", q_bytes per block of 32
- * weights) followed by a stream of scales (scale_bytes per block of 32 or per super-block of 256).
+ * file's format kept at its size: a panel is a stream of scales (scale_bytes per block of 32 or
+ * per super-block of 256) followed by a stream of bits ("q", q_bytes per block of 32 weights).
  * In q, 64 bytes hold for each of the 16 rows a lane of 4 bytes, which are 4 consecutive weights
  * (or, for fields under 8 bits, 4 consecutive weights of each of several steps). "Step" s of a
  * block is weights 4 s .. 4 s + 3; a dot product instruction (vpdpbusd) does one step of 16 rows
@@ -14,25 +14,30 @@
  *   one     64     bit s
  *   byte    512    word s
  *
- * The input is quantised once per product to signed bytes, in groups of 16 (blocks of 32 weights)
- * or 32 (super-blocks), and stored in tiles of up to 8 columns (struct below). Weights are the
- * unsigned operand; what makes them unsigned (`offset`) is taken off by the value that the integer
- * sum starts with. For one output element the sums are, over blocks b in order and in this order of
- * operations:
+ * The input is quantised once per product to signed bytes, in groups of 16, 32 or 64 by the
+ * weights' rule, and stored in tiles of up to 8 columns (struct below). Weights are the unsigned
+ * operand; what makes them unsigned (`offset`) is taken off by the value that the integer sum
+ * starts with. For one output element the operations are, in this order:
  *
- *   FT_CPU_FINE    i0, i1: integer sums of the two groups of 16, start values included
- *                  t = (i0 >> shift) * m0 + (i1 >> shift) * m1   (16-bit by 16-bit, exact)
- *                  acc = fma(t, w, acc); if there is a minimum, acc = fma(min, S, acc)
- *   FT_CPU_COARSE  acc = fma(i * a, w, acc), minimum as above
- *   FT_CPU_SPLIT   t = (i0 >> shift) * w0 + (i1 >> shift) * w1 (integer scales)
- *                  sup = fma(t, a, sup); per super-block acc = fma(sup, d, acc); minimums per 16
+ *   FT_CPU_FINE    formats with a float scale per block of 32; input groups of 16. Per block:
+ *                    i0, i1: integer sums of the two groups, start values included
+ *                    t = (i0 >> shift) * m0 + (i1 >> shift) * m1   (16 by 16 bits, exact)
+ *                    acc = fma(t, w, acc); with minimums acc = fma(min, S, acc)
+ *   FT_CPU_COARSE  super-blocks with an integer scale per 32; input groups of 64. Per two blocks:
+ *                    t = (i >> shift) * scale + (i' >> shift) * scale'; sup = fma(t, a, sup)
+ *   FT_CPU_SPLIT   super-blocks with an integer scale per 16; input groups of 32. Per block:
+ *                    t = (i0 >> shift) * scale0 + (i1 >> shift) * scale1; sup = fma(t, a, sup)
+ *   both           per super-block: acc = fma(sup, d, acc); with minimums M = the integer sum of
+ *                    min * S over the (16-bit) sums S of the input, acc = fma(M, -dmin, acc)
  *
  * and y = acc * (the column's scale). No sum depends on the number of columns, of threads, or on
  * which kernel ran, so neither does a result.
  *
- * Why groups of 16 with integer multipliers: half the group of the usual 32 gives a quarter less
- * quantisation noise, and packing i0, i1 into one word for vpmaddwd costs shuffle and shift slots
- * while the two multiply slots per cycle are what binds (docs/performance.md). */
+ * Why integer scales and pairs: multiplications bind (two 32-byte ones a cycle on Zen 4, shared by
+ * vpdpbusd, vpmaddwd and FMA), while shifts, blends and conversions have slots of their own.
+ * Packing two sums into one word for vpmaddwd costs one multiplication for two scales. Groups of 16
+ * where others use 32, and 64 where they use 256, give a quarter to a half less quantisation noise
+ * (docs/performance.md). */
 #ifndef FT_ENGINE_CPU_MM_H
 #define FT_ENGINE_CPU_MM_H
 
@@ -74,17 +79,20 @@ struct ft_cpu_fmt {
 
 /* NULL for types that are used in place (F32, F16, BF16). */
 const struct ft_cpu_fmt *ft_cpu_fmt_of(enum ft_type type);
+/* Bytes of a panel, and of its scales, which come first; both are multiples of 64. */
 size_t ft_cpu_panel_bytes(const struct ft_cpu_fmt *f, int64_t n_in);
+size_t ft_cpu_scales_bytes(const struct ft_cpu_fmt *f, int64_t n_in);
 /* Lays out 16 rows (row[i] may repeat) of n_in weights. */
 void ft_cpu_panel_pack(const struct ft_cpu_fmt *f, const void *const row[FT_CPU_ROWS], int64_t n_in,
                        uint8_t *panel);
 
 /* An input tile: nc columns, block by block. Of a block, in this order:
  *   q    [nc][32] int8
- *   w0   [nc] int32   FINE, SPLIT: start of i0; COARSE: start of i; SPLIT with minimums: f32 S of
- * group 0 w1   [nc] int32   FINE, SPLIT: start of i1;                     SPLIT with minimums: f32
- * S of group 1 w2   [nc]         FINE: m0 | m1 << 16; else f32 a w3   [nc] f32     S = sum of the
- * quantised inputs (in units of the column's scale) */
+ *   w0   [nc] i32   FINE, SPLIT: start of i0; COARSE: start of i
+ *   w1   [nc] i32   FINE, SPLIT: start of i1
+ *   w2   [nc]       FINE: m0 | m1 << 16; SPLIT: f32 a; COARSE: f32 a, in even blocks
+ *   w3   [nc]       with minimums. FINE: f32 S; SPLIT: the halves' S as two int16; COARSE: that
+ *                   of an even and the next block, in the even one */
 #define FT_CPU_ACT_BYTES 48 /* per column and block */
 #define FT_CPU_FINE_MAX                                                                            \
     (127.0f * 32767)           /* FINE: a column's largest value in units of its scale             \
@@ -146,7 +154,7 @@ struct ft_cpu_weight {
     const struct ft_cpu_fmt *fmt; /* NULL: used in place */
     struct ft_cpu_arena *arena;
     uint8_t *packed; /* [n_stack][n_panels] panels; NULL before the first load */
-    size_t panel_bytes, packed_bytes, row_bytes;
+    size_t panel_bytes, scales_bytes, packed_bytes, row_bytes;
     int64_t n_panels; /* per matrix of the stack */
     bool loaded;
 };

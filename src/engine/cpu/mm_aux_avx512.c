@@ -52,39 +52,42 @@ INLINE __m512i sum_across(const int8_t *q)
     return _mm512_permutexvar_epi32(order, s);
 }
 
-/* What a block's words are made of: 16 groups, that is 8 blocks, of one column. */
+/* What blocks' words are made of: 16 groups of 16, that is 8 blocks, of one column. */
 struct groups {
     int8_t q[256];
     int32_t start[16], mul[16];
-    float a[16], sum[16];
+    float a[16], sum[16]; /* sum: of the group; FINE, COARSE: of its block */
 };
+
+/* The largest value of each group -> what a step of its levels is worth. */
+INLINE __m512 steps_of(const struct ft_cpu_fmt *f, __m512 max, float inverse)
+{
+    const __m512 n127 = _mm512_set1_ps(1.0f / 127);
+    if (f->rule == FT_CPU_FINE) {
+        __m512 m = _mm512_mul_ps(_mm512_mul_ps(max, _mm512_set1_ps(inverse)), n127);
+        m = _mm512_roundscale_ps(m, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+        return _mm512_min_ps(m, _mm512_set1_ps(32767));
+    }
+    max = _mm512_max_ps(max, _mm512_permute_ps(max, 0xb1));
+    if (f->rule == FT_CPU_COARSE)
+        max = _mm512_max_ps(max, _mm512_permute_ps(max, 0x4e));
+    __m512 a = _mm512_mul_ps(max, n127);
+    __mmask16 tiny = _mm512_cmp_ps_mask(a, _mm512_set1_ps(FT_CPU_ACT_TINY), _CMP_LT_OQ);
+    return _mm512_mask_mov_ps(a, tiny, _mm512_setzero_ps());
+}
 
 INLINE void groups_make(const struct ft_cpu_fmt *f, const float *x, int n, float inverse,
                         struct groups *g)
 {
     const __m512 zero = _mm512_setzero_ps();
+    const int fine = f->rule == FT_CPU_FINE;
     __m512 v[16];
     for (int i = 0; i < 16; i++)
         v[i] = i < n ? _mm512_abs_ps(_mm512_loadu_ps(x + 16 * i)) : zero;
-    __m512 max = max_across(v), mul, back; /* back: what a step is worth */
-    const int fine = f->rule == FT_CPU_FINE;
-    const float shifted = (float)(1 << f->shift); /* comes back with the scale */
-    if (fine) {
-        mul =
-            _mm512_mul_ps(_mm512_mul_ps(max, _mm512_set1_ps(inverse)), _mm512_set1_ps(1.0f / 127));
-        mul = _mm512_roundscale_ps(mul, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-        mul = _mm512_min_ps(mul, _mm512_set1_ps(32767));
-        back = _mm512_set1_ps(inverse);
-    } else {
-        __m512 other = _mm512_permute_ps(max, 0xb1);
-        mul = _mm512_mul_ps(_mm512_max_ps(max, other), _mm512_set1_ps(1.0f / 127));
-        __mmask16 tiny = _mm512_cmp_ps_mask(mul, _mm512_set1_ps(FT_CPU_ACT_TINY), _CMP_LT_OQ);
-        mul = _mm512_mask_mov_ps(mul, tiny, zero);
-        back = _mm512_set1_ps(1);
-    }
-    __mmask16 some = _mm512_cmp_ps_mask(mul, zero, _CMP_NEQ_UQ);
+    __m512 step = steps_of(f, max_across(v), inverse);
+    __mmask16 some = _mm512_cmp_ps_mask(step, zero, _CMP_NEQ_UQ);
     float scale[16];
-    _mm512_storeu_ps(scale, _mm512_maskz_div_ps(some, back, mul));
+    _mm512_storeu_ps(scale, _mm512_maskz_div_ps(some, _mm512_set1_ps(fine ? inverse : 1), step));
     for (int i = 0; i < 16; i++) {
         __m512 t = i < n ? _mm512_loadu_ps(x + 16 * i) : zero;
         __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(t, _mm512_set1_ps(scale[i])));
@@ -94,18 +97,17 @@ INLINE void groups_make(const struct ft_cpu_fmt *f, const float *x, int n, float
     if (f->rule == FT_CPU_COARSE)
         sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, 0xb1));
     __m512i half = _mm512_set1_epi32(f->shift > 0 ? 1 << (f->shift - 1) : 0);
-    _mm512_storeu_si512(
-        g->start, _mm512_sub_epi32(half, _mm512_mullo_epi32(sum, _mm512_set1_epi32(f->offset))));
-    __m512i m = _mm512_cvtps_epi32(mul);
+    __m512i offset = _mm512_mullo_epi32(sum, _mm512_set1_epi32(f->offset));
+    _mm512_storeu_si512(g->start, _mm512_sub_epi32(half, offset));
+    _mm512_storeu_ps(g->a, step);
     if (fine) {
+        __m512i m = _mm512_cvtps_epi32(step);
         _mm512_storeu_si512(g->mul, m);
-        __m512i s = _mm512_mullo_epi32(m, sum);
-        s = _mm512_add_epi32(s, _mm512_shuffle_epi32(s, 0xb1));
-        _mm512_storeu_ps(g->sum, _mm512_mul_ps(_mm512_cvtepi32_ps(s), _mm512_set1_ps(1 / shifted)));
-        return;
+        sum = _mm512_mullo_epi32(m, sum);
+        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, 0xb1));
+        step = _mm512_set1_ps(1 / (float)(1 << f->shift)); /* comes back with the scale */
     }
-    _mm512_storeu_ps(g->a, _mm512_mul_ps(mul, _mm512_set1_ps(shifted)));
-    _mm512_storeu_ps(g->sum, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), mul));
+    _mm512_storeu_ps(g->sum, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), step));
 }
 
 INLINE void put_i32(uint8_t *p, int32_t v)
@@ -118,11 +120,37 @@ INLINE void put_f32(uint8_t *p, float v)
     memcpy(p, &v, 4);
 }
 
+INLINE float get_f32(const uint8_t *p)
+{
+    float v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* Super-blocks with minimums: the sums that column_quantise left as floats (the halves' of a SPLIT
+ * block in w3 and w1) become pairs of 16 bits in units of the largest, which becomes the unit of
+ * the column. */
+static float sums_pack(const struct ft_cpu_fmt *f, int nc, int c, int64_t n_blocks, float largest,
+                       uint8_t *act)
+{
+    const int split = f->rule == FT_CPU_SPLIT;
+    const size_t next = (size_t)nc * FT_CPU_ACT_BYTES, w = (size_t)nc * 4;
+    float unit = largest / 32767, inverse = unit > 0 ? 1 / unit : 0;
+    act += nc * 32 + c * 4;
+    for (int64_t b = 0; b < n_blocks; b += split ? 1 : 2, act += split ? next : 2 * next) {
+        float first = get_f32(act + 3 * w), second = get_f32(split ? act + w : act + next + 3 * w);
+        __m128i i =
+            _mm_cvtps_epi32(_mm_mul_ps(_mm_setr_ps(first, second, 0, 0), _mm_set1_ps(inverse)));
+        put_i32(act + 3 * w, _mm_cvtsi128_si32(_mm_packs_epi32(i, i)));
+        put_f32(act + 2 * w, get_f32(act + 2 * w) * inverse);
+    }
+    return unit > 0 ? unit : 1;
+}
+
 static float column_quantise(const struct ft_cpu_fmt *f, const float *x, int nc, int c, int64_t k,
                              uint8_t *act)
 {
-    const int fine = f->rule == FT_CPU_FINE;
-    const int sums = f->rule == FT_CPU_SPLIT && f->min;
+    const int fine = f->rule == FT_CPU_FINE, sums = f->rule == FT_CPU_SPLIT && f->min;
     __m512 top = _mm512_setzero_ps(), bad = top;
     for (int64_t i = 0; i < k; i += 16) {
         __m512 v = _mm512_loadu_ps(x + i);
@@ -132,29 +160,32 @@ static float column_quantise(const struct ft_cpu_fmt *f, const float *x, int nc,
     float max = _mm512_reduce_max_ps(top), nan = _mm512_reduce_add_ps(bad);
     float unit = max < FT_CPU_ACT_TINY ? 0 : max / FT_CPU_FINE_MAX;
     float inverse = unit == 0 || nan != 0 ? 0 : FT_CPU_FINE_MAX / max;
+    float shifted = (float)(1 << f->shift), largest = max / 127;
     struct groups g;
-    for (int64_t b = 0; b < k / 32; b++, act += nc * FT_CPU_ACT_BYTES) {
+    uint8_t *at = act;
+    for (int64_t b = 0; b < k / 32; b++, at += nc * FT_CPU_ACT_BYTES) {
         int i = (int)(b % 8);
         if (i == 0)
             groups_make(f, x + b * 32, (int)FT_MIN((k - b * 32) / 16, (int64_t)16), inverse, &g);
-        memcpy(act + c * 32, g.q + i * 32, 32);
-        uint8_t *w0 = act + nc * 32 + c * 4, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4,
-                *w3 = w2 + nc * 4;
-        if (sums) {
-            put_f32(w0, g.sum[2 * i]);
-            put_f32(w1, g.sum[2 * i + 1]);
-        } else {
-            put_i32(w0, g.start[2 * i]);
-            put_i32(w1, g.start[2 * i + 1]);
-        }
+        memcpy(at + c * 32, g.q + i * 32, 32);
+        uint8_t *w0 = at + nc * 32 + c * 4, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4, *w3 = w2 + nc * 4;
+        put_i32(w0, g.start[2 * i]);
+        put_i32(w1, g.start[2 * i + 1]);
         if (fine)
             put_i32(w2, (int32_t)((uint32_t)g.mul[2 * i] | (uint32_t)g.mul[2 * i + 1] << 16));
         else
-            put_f32(w2, g.a[2 * i]);
-        put_f32(w3, g.sum[2 * i]); /* FINE, COARSE: both groups together */
+            put_f32(w2, g.a[2 * i] * shifted);
+        put_f32(w3, g.sum[2 * i]);
+        if (sums)
+            put_f32(w1, g.sum[2 * i + 1]);
+        largest = FT_MAX(largest,
+                         FT_MAX(__builtin_fabsf(g.sum[2 * i]), __builtin_fabsf(g.sum[2 * i + 1])));
     }
-    return (fine ? unit * (float)(1 << f->shift) : 1) +
-           nan; /* 0, or NaN where the input is not finite */
+    if (fine)
+        unit *= shifted;
+    else
+        unit = f->min ? sums_pack(f, nc, c, k / 32, nan == 0 ? largest : 0, act) : 1;
+    return unit + nan; /* nan is 0, or NaN where the input is not finite */
 }
 
 void ft_cpu_quantise_avx512(const struct ft_cpu_fmt *f, const float *x, int64_t ld, int nc,

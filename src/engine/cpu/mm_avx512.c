@@ -13,7 +13,6 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "engine/cpu/mm.h"
 #include "model/file/quant_block.h"
 
 #define R      FT_CPU_ROWS
@@ -49,7 +48,21 @@ INLINE int has_min(int f)
 INLINE int shift_of(int f)
 {
     f %= TILE;
-    return f == FT_CPU_Q8_0 || f == FT_CPU_IQ4_NL ? 3 : f == FT_CPU_Q5_1 || f == FT_CPU_Q6_K;
+    switch (f) {
+    case FT_CPU_Q8_0:
+    case FT_CPU_IQ4_NL:
+        return 3;
+    case FT_CPU_IQ4_XS:
+        return 4;
+    case FT_CPU_Q5_K:
+        return 2;
+    case FT_CPU_Q5_1:
+    case FT_CPU_Q4_K:
+    case FT_CPU_Q6_K:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 INLINE int is_super(int f)
@@ -57,11 +70,23 @@ INLINE int is_super(int f)
     return f % TILE >= FT_CPU_Q2_K;
 }
 
-/* Bytes of an unpacked block: 8 operands and up to four vectors of scales. */
-INLINE int tile_bytes(int f)
+/* Unpacked: of formats without super-blocks per block 8 operands, w and the minimum; of
+ * super-blocks 64 operands, then room for 8 vectors of scale pairs, 8 of pairs of minimums, d and
+ * -dmin. */
+enum {
+    TILE_Q = 512,
+    SUPER_Q = 8 * TILE_Q,
+    SUPER_SCALE = SUPER_Q,
+    SUPER_MIN = SUPER_SCALE + 8 * 64,
+    SUPER_D = SUPER_MIN + 8 * 64,
+    SUPER_DMIN = SUPER_D + 64,
+    SUPER_BYTES = SUPER_DMIN + 64
+};
+_Static_assert(SUPER_BYTES <= 8 * FT_CPU_TILE_BYTES, "the tile that product.c gives is too small");
+
+INLINE int fine_bytes(int f)
 {
-    int vectors = rule_of(f) == FT_CPU_SPLIT ? 2 + 2 * has_min(f) : 1 + has_min(f);
-    return 512 + 64 * vectors;
+    return TILE_Q + 64 + 64 * has_min(f);
 }
 
 INLINE int q_bytes(int f)
@@ -80,7 +105,7 @@ INLINE int q_bytes(int f)
     case FT_CPU_Q6_K:
         return 384;
     default:
-        return f >= TILE ? tile_bytes(f) : 256;
+        return f < TILE ? 256 : is_super(f) ? TILE_Q : fine_bytes(f);
     }
 }
 
@@ -175,102 +200,96 @@ INLINE __m512i bytes16(const uint8_t *p)
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
 }
 
-/* The scales of one block: w (f32; SPLIT: pairs of 16-bit integers), d, minimums to add. */
-struct scales {
-    __m512 w, d, min0, min1;
-    __m512i pair;
-};
-
-/* Pairs of 6-bit numbers: low at [8][16], upper bits at [4][16] (pack.c). */
-INLINE void six_bits(const uint8_t *low, const uint8_t *high, int b, __m512i *first,
-                     __m512i *second)
+INLINE __m512i bytes32(const uint8_t *p)
 {
-    __m512i l = bytes16(low + b * R);
-    __m512i h = _mm512_srl_epi32(bytes16(high + b / 2 * R), _mm_cvtsi32_si128(b % 2 * 4));
-    __m512i nib = _mm512_set1_epi32(15), top = _mm512_set1_epi32(48);
-    *first =
-        _mm512_or_si512(_mm512_and_si512(l, nib), _mm512_and_si512(_mm512_slli_epi32(h, 4), top));
-    *second =
-        _mm512_or_si512(_mm512_srli_epi32(l, 4), _mm512_and_si512(_mm512_slli_epi32(h, 2), top));
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)p));
 }
 
-/* b: the block within its scale unit p (super-blocks: 0 .. 7). tile: an unpacked block. */
-INLINE struct scales scales_at(int f, const uint8_t *p, int b, const uint8_t *tile)
+/* Low and high nibbles of 16 bytes as pairs of 16-bit numbers. */
+INLINE __m512i nibble_pairs(const uint8_t *p)
 {
-    struct scales s;
-    memset(&s, 0, sizeof s);
-    if (f >= TILE) {
-        const uint8_t *t = tile + 512;
-        if (rule_of(f) == FT_CPU_SPLIT) {
-            s.pair = load(t);
-            s.d = _mm512_loadu_ps(t + 64);
-            if (has_min(f)) {
-                s.min0 = _mm512_loadu_ps(t + 128);
-                s.min1 = _mm512_loadu_ps(t + 192);
-            }
-        } else {
-            s.w = _mm512_loadu_ps(t);
-            if (has_min(f))
-                s.min0 = _mm512_loadu_ps(t + 64);
-        }
-        return s;
-    }
-    __m512i first, second;
-    if (f == FT_CPU_MXFP4) { /* half of 2^(e - 127); exponents below 2 are subnormal */
-        __m512i e = bytes16(p);
-        __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-        __mmask16 tiny = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
-        s.w = _mm512_castsi512_ps(
-            _mm512_mask_sllv_epi32(bits, tiny, _mm512_set1_epi32(0x00200000), e));
-        return s;
-    }
-    s.d = half16(p);
-    s.w = s.d;
+    __m512i v = bytes16(p);
+    return _mm512_and_si512(_mm512_or_si512(v, _mm512_slli_epi32(v, 12)),
+                            _mm512_set1_epi32(0x000f000f));
+}
+
+/* Bits `mask` of v, moved up by `up` (down if negative), on top of low nibbles. */
+INLINE __m512i top_bits(__m512i low, __m512i v, int mask, int up)
+{
+    v = _mm512_and_si512(v, _mm512_set1_epi16((short)mask));
+    v = up >= 0 ? _mm512_slli_epi16(v, (unsigned)up) : _mm512_srli_epi16(v, (unsigned)-up);
+    return _mm512_or_si512(low, v);
+}
+
+/* w (and the minimum to add) of a FINE block. p: its scales; tile: the block unpacked. */
+INLINE __m512 fine_scale(int f, const uint8_t *p, const uint8_t *tile)
+{
+    if (f >= TILE)
+        return _mm512_loadu_ps(tile + TILE_Q);
+    if (f != FT_CPU_MXFP4)
+        return half16(p);
+    /* half of 2^(e - 127); exponents below 2 are subnormal */
+    __m512i e = bytes16(p);
+    __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __mmask16 tiny = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+    return _mm512_castsi512_ps(
+        _mm512_mask_sllv_epi32(bits, tiny, _mm512_set1_epi32(0x00200000), e));
+}
+
+INLINE __m512 fine_min(int f, const uint8_t *p, const uint8_t *tile)
+{
+    return f >= TILE ? _mm512_loadu_ps(tile + TILE_Q + 64) : half16(p + 2 * R);
+}
+
+/* Integer scales of a super-block as pairs of 16 bits: of block i's halves (SPLIT), of blocks 2 i
+ * and 2 i + 1 (COARSE). p: the scale unit; tile: the super-block unpacked. */
+INLINE __m512i scale_pair(int f, const uint8_t *p, int i, const uint8_t *tile)
+{
+    if (f >= TILE)
+        return load(tile + SUPER_SCALE + i * 64);
     switch (f) {
-    case FT_CPU_Q4_1:
-    case FT_CPU_Q5_1:
-        s.min0 = half16(p + 2 * R);
-        break;
     case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-        six_bits(p + 4 * R, p + 12 * R, b, &first, &second);
-        s.w = _mm512_mul_ps(s.d, _mm512_cvtepi32_ps(first));
-        s.min0 = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), half16(p + 2 * R)),
-                               _mm512_cvtepi32_ps(second));
-        break;
+    case FT_CPU_Q5_K: {
+        __m512i low = _mm512_and_si512(bytes32(p + 4 * R + i * 2 * R), _mm512_set1_epi16(15));
+        return top_bits(low, nibble_pairs(p + 12 * R + i * R), 3, 4);
+    }
+    case FT_CPU_Q3_K: {
+        __m512i low = nibble_pairs(p + 2 * R + i * R), high = bytes16(p + 10 * R + i / 2 * R);
+        high = _mm512_srl_epi32(high, _mm_cvtsi32_si128(i % 2 * 4));
+        high = _mm512_or_si512(high, _mm512_slli_epi32(high, 14));
+        return _mm512_sub_epi16(top_bits(low, high, 3, 4), _mm512_set1_epi16(32));
+    }
     case FT_CPU_IQ4_XS: {
-        __m512i low =
-            _mm512_srl_epi32(bytes16(p + 2 * R + b / 2 * R), _mm_cvtsi32_si128(b % 2 * 4));
-        __m512i high =
-            _mm512_srl_epi32(bytes16(p + 6 * R + b / 4 * R), _mm_cvtsi32_si128(b % 4 * 2));
-        low = _mm512_and_si512(low, _mm512_set1_epi32(15));
-        high = _mm512_and_si512(_mm512_slli_epi32(high, 4), _mm512_set1_epi32(48));
-        first = _mm512_sub_epi32(_mm512_or_si512(low, high), _mm512_set1_epi32(32));
-        s.w = _mm512_mul_ps(s.d, _mm512_cvtepi32_ps(first));
-        break;
+        __m512i low = nibble_pairs(p + 2 * R + i * R), high = bytes16(p + 6 * R + i / 2 * R);
+        high = _mm512_srl_epi32(high, _mm_cvtsi32_si128(i % 2 * 4));
+        high = _mm512_or_si512(high, _mm512_slli_epi32(high, 14));
+        return _mm512_sub_epi16(top_bits(low, high, 3, 4), _mm512_set1_epi16(32));
     }
-    case FT_CPU_Q2_K: {
-        __m512i v = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)(p + 4 * R + b * 2 * R)));
-        s.pair = _mm512_and_si512(v, _mm512_set1_epi16(15));
-        __m512i m = _mm512_srli_epi16(v, 4);
-        __m512 dmin = _mm512_sub_ps(_mm512_setzero_ps(), half16(p + 2 * R));
-        s.min0 =
-            _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_and_si512(m, _mm512_set1_epi32(0xffff))));
-        s.min1 = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_srli_epi32(m, 16)));
-        break;
+    case FT_CPU_Q2_K:
+        return _mm512_and_si512(bytes32(p + 4 * R + i * 2 * R), _mm512_set1_epi16(15));
+    default: /* Q6_K */
+        return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)(p + 2 * R + i * 2 * R)));
     }
-    case FT_CPU_Q3_K:
-        six_bits(p + 2 * R, p + 10 * R, b, &first, &second);
-        s.pair = _mm512_sub_epi16(_mm512_or_si512(first, _mm512_slli_epi32(second, 16)),
-                                  _mm512_set1_epi16(32));
-        break;
-    case FT_CPU_Q6_K:
-        s.pair = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)(p + 2 * R + b * 2 * R)));
-        break;
-    default:
-        break;
-    }
-    return s;
+}
+
+/* The same for minimums. */
+INLINE __m512i min_pair(int f, const uint8_t *p, int i, const uint8_t *tile)
+{
+    if (f >= TILE)
+        return load(tile + SUPER_MIN + i * 64);
+    __m512i low = _mm512_srli_epi16(bytes32(p + 4 * R + i * 2 * R), 4);
+    return f == FT_CPU_Q2_K ? low : top_bits(low, nibble_pairs(p + 12 * R + i * R), 12, 2);
+}
+
+INLINE __m512 super_d(int f, const uint8_t *p, const uint8_t *tile)
+{
+    return f >= TILE ? _mm512_loadu_ps(tile + SUPER_D) : half16(p);
+}
+
+INLINE __m512 super_minus_dmin(int f, const uint8_t *p, const uint8_t *tile)
+{
+    return f >= TILE ? _mm512_loadu_ps(tile + SUPER_DMIN)
+                     : _mm512_sub_ps(_mm512_setzero_ps(), half16(p + 2 * R));
 }
 
 /* The instruction with its memory operand broadcast, which the compiler does not form. */
@@ -303,125 +322,200 @@ INLINE __m512i pair_up(int f, __m512i i0, __m512i i1)
     return _mm512_mask_mov_epi16(_mm512_slli_epi32(i1, (unsigned)(16 - shift)), 0x55555555, i0);
 }
 
-/* One block of 32 for nc columns. acc: FINE, COARSE the result; SPLIT the super-block's sum, and
- * minimums go to `total`. */
-INLINE void block_dot(const int f, const int nc, const uint8_t *q, const struct scales sc,
-                      const uint8_t *act, __m512i lut, __m512 *acc, float *total)
+/* The words of column c that follow a block's bytes. */
+INLINE const uint8_t *word_at(const uint8_t *act, int nc, int word, int c)
 {
-    const uint8_t *w0 = act + nc * 32, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4, *w3 = w2 + nc * 4;
-    const int coarse = rule_of(f) == FT_CPU_COARSE;
-    const int sums = rule_of(f) == FT_CPU_SPLIT && has_min(f);
+    return act + nc * 32 + word * nc * 4 + c * 4;
+}
+
+/* sum[c] += steps [from, to) of a block. */
+INLINE void steps_dot(const int f, const int nc, const uint8_t *q, int from, int to,
+                      const uint8_t *act, __m512i lut, __m512i *sum)
+{
+    UNROLL for (int s = from; s < to; s++)
+    {
+        __m512i w = step(f, q, s, lut);
+        UNROLL for (int c = 0; c < nc; c++) sum[c] = dp(sum[c], w, act + c * 32 + s * 4);
+    }
+}
+
+INLINE void starts(const int f, const int nc, const uint8_t *act, int word, __m512i *sum)
+{
+    UNROLL for (int c = 0; c < nc; c++)
+    {
+        sum[c] =
+            f % TILE == FT_CPU_Q2_K ? _mm512_setzero_si512() : start(word_at(act, nc, word, c));
+    }
+}
+
+INLINE void fine_block(const int f, const int nc, const uint8_t *q, const uint8_t *scale,
+                       const uint8_t *act, __m512i lut, __m512 *acc)
+{
     __m512i i0[FT_CPU_COLS], i1[FT_CPU_COLS];
-    UNROLL for (int c = 0; c < nc; c++) i0[c] = sums ? _mm512_setzero_si512() : start(w0 + c * 4);
-    UNROLL for (int s = 0; s < 4; s++)
-    {
-        __m512i w = step(f, q, s, lut);
-        UNROLL for (int c = 0; c < nc; c++) i0[c] = dp(i0[c], w, act + c * 32 + s * 4);
-    }
+    starts(f, nc, act, 0, i0);
+    steps_dot(f, nc, q, 0, 4, act, lut, i0);
+    starts(f, nc, act, 1, i1);
+    steps_dot(f, nc, q, 4, 8, act, lut, i1);
+    __m512 w = fine_scale(f, scale, q);
     UNROLL for (int c = 0; c < nc; c++)
     {
-        i1[c] = coarse ? i0[c] : sums ? _mm512_setzero_si512() : start(w1 + c * 4);
+        __m512i t = _mm512_madd_epi16(pair_up(f, i0[c], i1[c]), start(word_at(act, nc, 2, c)));
+        acc[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(t), w, acc[c]);
     }
-    UNROLL for (int s = 4; s < 8; s++)
-    {
-        __m512i w = step(f, q, s, lut);
-        UNROLL for (int c = 0; c < nc; c++) i1[c] = dp(i1[c], w, act + c * 32 + s * 4);
-    }
-    UNROLL for (int c = 0; c < nc; c++)
-    {
-        if (coarse) {
-            __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(i1[c]), f32_at(w2 + c * 4));
-            acc[c] = _mm512_fmadd_ps(t, sc.w, acc[c]);
-        } else {
-            __m512i pair = pair_up(f, i0[c], i1[c]);
-            if (rule_of(f) == FT_CPU_FINE) {
-                __m512i t = _mm512_madd_epi16(pair, start(w2 + c * 4));
-                acc[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(t), sc.w, acc[c]);
-            } else {
-                __m512i t = _mm512_madd_epi16(pair, sc.pair);
-                acc[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(t), f32_at(w2 + c * 4), acc[c]);
-            }
-        }
-        if (sums) {
-            __m512 v = _mm512_loadu_ps(total + c * R);
-            v = _mm512_fmadd_ps(sc.min0, f32_at(w0 + c * 4), v);
-            _mm512_storeu_ps(total + c * R, _mm512_fmadd_ps(sc.min1, f32_at(w1 + c * 4), v));
-        } else if (has_min(f)) {
-            acc[c] = _mm512_fmadd_ps(sc.min0, f32_at(w3 + c * 4), acc[c]);
+    if (has_min(f)) {
+        __m512 min = fine_min(f, scale, q);
+        UNROLL for (int c = 0; c < nc; c++)
+        {
+            acc[c] = _mm512_fmadd_ps(min, f32_at(word_at(act, nc, 3, c)), acc[c]);
         }
     }
 }
 
-#define PREFETCH 4096 /* bytes of weights ahead: what the hardware does not see across pages */
+/* A block (SPLIT) or two (COARSE) of a super-block: sup[c] += t * a. */
+INLINE void super_part(const int f, const int nc, const uint8_t *q, __m512i scales,
+                       const uint8_t *act, __m512i lut, __m512 *sup)
+{
+    __m512i i0[FT_CPU_COLS], i1[FT_CPU_COLS];
+    starts(f, nc, act, 0, i0);
+    if (rule_of(f) == FT_CPU_COARSE) {
+        const uint8_t *next = act + nc * FT_CPU_ACT_BYTES;
+        steps_dot(f, nc, q, 0, 8, act, lut, i0);
+        starts(f, nc, next, 0, i1);
+        steps_dot(f, nc, q + q_bytes(f), 0, 8, next, lut, i1);
+    } else {
+        steps_dot(f, nc, q, 0, 4, act, lut, i0);
+        starts(f, nc, act, 1, i1);
+        steps_dot(f, nc, q, 4, 8, act, lut, i1);
+    }
+    UNROLL for (int c = 0; c < nc; c++)
+    {
+        __m512i t = _mm512_madd_epi16(pair_up(f, i0[c], i1[c]), scales);
+        sup[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(t), f32_at(word_at(act, nc, 2, c)), sup[c]);
+    }
+}
+
+/* total[c] += sup[c] * d - M * dmin, at the end of a super-block whose input is at act. */
+INLINE void super_end(const int f, const int nc, const uint8_t *scale, const uint8_t *tile,
+                      const uint8_t *act, const __m512 *sup, float *total)
+{
+    const int parts = rule_of(f) == FT_CPU_COARSE ? 4 : 8;
+    __m512 d = super_d(f, scale, tile);
+    UNROLL for (int c = 0; c < nc; c++)
+    {
+        _mm512_storeu_ps(total + c * R, _mm512_fmadd_ps(sup[c], d, _mm512_loadu_ps(total + c * R)));
+    }
+    if (!has_min(f))
+        return;
+    __m512i m[FT_CPU_COLS];
+    UNROLL for (int c = 0; c < nc; c++) m[c] = _mm512_setzero_si512();
+    UNROLL for (int i = 0; i < parts; i++)
+    {
+        __m512i pair = min_pair(f, scale, i, tile);
+        const uint8_t *at = act + i * (8 / parts) * nc * FT_CPU_ACT_BYTES;
+        UNROLL for (int c = 0; c < nc; c++)
+        {
+            m[c] = _mm512_dpwssd_epi32(m[c], pair, start(word_at(at, nc, 3, c)));
+        }
+    }
+    __m512 dmin = super_minus_dmin(f, scale, tile);
+    UNROLL for (int c = 0; c < nc; c++)
+    {
+        _mm512_storeu_ps(total + c * R, _mm512_fmadd_ps(_mm512_cvtepi32_ps(m[c]), dmin,
+                                                        _mm512_loadu_ps(total + c * R)));
+    }
+}
+
+/* How far ahead of the operands weights are asked for. The hardware's prefetchers stop at every 4
+ * KB page, this does not; it walks the panel as it lies in memory, scales first. */
+#define AHEAD     8192
+#define ACT_AHEAD 2048 /* the same for a tile's input */
 
 INLINE void prefetch(const uint8_t *p, int bytes)
 {
     UNROLL for (int i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + i, _MM_HINT_T0);
 }
 
+INLINE __m512i lut_of(int f)
+{
+    if (f == FT_CPU_IQ4_NL || f == FT_CPU_IQ4_XS)
+        return table16(ft_iq4_values, 128);
+    return f == FT_CPU_MXFP4 ? table16(ft_mxfp4_values, 12) : _mm512_setzero_si512();
+}
+
+/* Asks for what `blocks` blocks take, of weights or, where those are in the cache, of input. */
+INLINE const uint8_t *look_ahead(const int f, const int nc, const uint8_t *ahead, int blocks,
+                                 const uint8_t *act)
+{
+    if (f >= TILE) {
+        if (nc > 4)
+            prefetch(act + ACT_AHEAD, blocks * nc * FT_CPU_ACT_BYTES);
+        return ahead;
+    }
+    int bytes = blocks * (q_bytes(f) + scale_bytes(f) / (is_super(f) ? 8 : 1));
+    prefetch(ahead, bytes);
+    return ahead + bytes;
+}
+
 INLINE void panel_dot(const int f, const int nc, const uint8_t *q, const uint8_t *scale,
                       int64_t n_blocks, const uint8_t *act, float *total)
 {
-    const int split = rule_of(f) == FT_CPU_SPLIT;
-    const int unit = is_super(f) ? 8 : 1; /* tile formats keep their super-blocks */
-    __m512i lut = _mm512_setzero_si512();
-    if (f == FT_CPU_IQ4_NL || f == FT_CPU_IQ4_XS)
-        lut = table16(ft_iq4_values, 128);
-    if (f == FT_CPU_MXFP4)
-        lut = table16(ft_mxfp4_values, 12);
+    const int blocks = rule_of(f) == FT_CPU_COARSE ? 2 : 1; /* at a time */
+    const int act_bytes = nc * FT_CPU_ACT_BYTES;
+    const uint8_t *ahead = q + AHEAD;
+    __m512i lut = lut_of(f);
     __m512 acc[FT_CPU_COLS];
-    UNROLL for (int c = 0; c < nc; c++) acc[c] = _mm512_loadu_ps(total + c * R);
-    for (int64_t u = 0; u < n_blocks / unit; u++) {
-        if (split) {
-            UNROLL for (int c = 0; c < nc; c++) acc[c] = _mm512_setzero_ps();
-        }
-        struct scales sc;
-        for (int b = 0; b < unit; b++) {
-            if (f < TILE)
-                prefetch(q + PREFETCH, q_bytes(f));
-            sc = scales_at(f, scale, b, q);
-            block_dot(f, nc, q, sc, act, lut, acc, total);
+    if (!is_super(f)) {
+        UNROLL for (int c = 0; c < nc; c++) acc[c] = _mm512_loadu_ps(total + c * R);
+        for (int64_t b = 0; b < n_blocks; b++) {
+            ahead = look_ahead(f, nc, ahead, 1, act);
+            fine_block(f, nc, q, scale, act, lut, acc);
             q += q_bytes(f);
-            act += nc * FT_CPU_ACT_BYTES;
+            scale += scale_bytes(f);
+            act += act_bytes;
         }
-        scale += scale_bytes(f);
-        if (split) {
-            UNROLL for (int c = 0; c < nc; c++) _mm512_storeu_ps(
-                total + c * R, _mm512_fmadd_ps(acc[c], sc.d, _mm512_loadu_ps(total + c * R)));
-        }
-    }
-    if (!split) {
         UNROLL for (int c = 0; c < nc; c++) _mm512_storeu_ps(total + c * R, acc[c]);
+        return;
+    }
+    for (int64_t u = 0; u < n_blocks / 8; u++) {
+        UNROLL for (int c = 0; c < nc; c++) acc[c] = _mm512_setzero_ps();
+        for (int i = 0; i < 8 / blocks; i++) {
+            const uint8_t *x = act + i * blocks * act_bytes;
+            ahead = look_ahead(f, nc, ahead, blocks, x);
+            super_part(f, nc, q + i * blocks * q_bytes(f), scale_pair(f, scale, i, q), x, lut, acc);
+        }
+        super_end(f, nc, scale, q, act, acc, total);
+        q += f >= TILE ? SUPER_BYTES : 8 * q_bytes(f);
+        scale += scale_bytes(f);
+        act += 8 * act_bytes;
     }
 }
 
 INLINE void panel_unpack(const int f, const uint8_t *q, const uint8_t *scale, int64_t n_blocks,
                          uint8_t *tile)
 {
-    const int unit = is_super(f) ? 8 : 1;
-    __m512i lut = _mm512_setzero_si512();
-    if (f == FT_CPU_IQ4_NL || f == FT_CPU_IQ4_XS)
-        lut = table16(ft_iq4_values, 128);
-    if (f == FT_CPU_MXFP4)
-        lut = table16(ft_mxfp4_values, 12);
-    for (int64_t i = 0; i < n_blocks; i++) {
-        struct scales sc = scales_at(f, scale + i / unit * scale_bytes(f), (int)(i % unit), q);
-        UNROLL for (int s = 0; s < 8; s++) _mm512_storeu_si512(tile + s * 64, step(f, q, s, lut));
-        uint8_t *t = tile + 512;
-        if (rule_of(f) == FT_CPU_SPLIT) {
-            _mm512_storeu_si512(t, sc.pair);
-            _mm512_storeu_ps(t + 64, sc.d);
-            if (has_min(f)) {
-                _mm512_storeu_ps(t + 128, sc.min0);
-                _mm512_storeu_ps(t + 192, sc.min1);
+    const int unit = is_super(f) ? 8 : 1, parts = rule_of(f) == FT_CPU_COARSE ? 4 : 8;
+    __m512i lut = lut_of(f);
+    for (int64_t u = 0; u < n_blocks / unit; u++) {
+        for (int b = 0; b < unit; b++, q += q_bytes(f))
+            UNROLL for (int s = 0; s < 8; s++)
+                _mm512_storeu_si512(tile + b * TILE_Q + s * 64, step(f, q, s, lut));
+        if (is_super(f)) {
+            for (int i = 0; i < parts; i++) {
+                _mm512_storeu_si512(tile + SUPER_SCALE + i * 64, scale_pair(f, scale, i, NULL));
+                if (has_min(f))
+                    _mm512_storeu_si512(tile + SUPER_MIN + i * 64, min_pair(f, scale, i, NULL));
             }
-        } else {
-            _mm512_storeu_ps(t, sc.w);
+            _mm512_storeu_ps(tile + SUPER_D, super_d(f, scale, NULL));
             if (has_min(f))
-                _mm512_storeu_ps(t + 64, sc.min0);
+                _mm512_storeu_ps(tile + SUPER_DMIN, super_minus_dmin(f, scale, NULL));
+            tile += SUPER_BYTES;
+        } else {
+            _mm512_storeu_ps(tile + TILE_Q, fine_scale(f, scale, NULL));
+            if (has_min(f))
+                _mm512_storeu_ps(tile + TILE_Q + 64, fine_min(f, scale, NULL));
+            tile += fine_bytes(f);
         }
-        q += q_bytes(f);
-        tile += tile_bytes(f);
+        scale += scale_bytes(f);
     }
 }
 
@@ -460,28 +554,21 @@ DOTS(q5_k, FT_CPU_Q5_K)
 DOTS(q6_k, FT_CPU_Q6_K)
 DOTS(iq4_xs, FT_CPU_IQ4_XS)
 
-/* Tiles: one set for all formats of a rule, minimum and shift. */
-DOTS(tile_fine, TILE + FT_CPU_Q4_0)
-DOTS(tile_fine_min, TILE + FT_CPU_Q4_1)
+/* Tiles, for the formats whose unpacking is dear: one set for all of a rule, minimum and shift. */
+DOTS(tile_fine, TILE + FT_CPU_Q5_0)
 DOTS(tile_fine_min1, TILE + FT_CPU_Q5_1)
-DOTS(tile_fine3, TILE + FT_CPU_IQ4_NL)
-DOTS(tile_coarse, TILE + FT_CPU_IQ4_XS)
-DOTS(tile_coarse_min, TILE + FT_CPU_Q4_K)
+DOTS(tile_coarse_min1, TILE + FT_CPU_Q4_K)
+DOTS(tile_coarse_min2, TILE + FT_CPU_Q5_K)
 DOTS(tile_split, TILE + FT_CPU_Q3_K)
 DOTS(tile_split1, TILE + FT_CPU_Q6_K)
 DOTS(tile_split_min, TILE + FT_CPU_Q2_K)
-UNPACK(Q4_0)
-UNPACK(Q4_1)
 UNPACK(Q5_0)
 UNPACK(Q5_1)
-UNPACK(IQ4_NL)
-UNPACK(MXFP4)
 UNPACK(Q2_K)
 UNPACK(Q3_K)
 UNPACK(Q4_K)
 UNPACK(Q5_K)
 UNPACK(Q6_K)
-UNPACK(IQ4_XS)
 
 const struct ft_cpu_mm ft_cpu_mm_avx512 = {
     .quantise = ft_cpu_quantise_avx512,
@@ -499,30 +586,20 @@ const struct ft_cpu_mm ft_cpu_mm_avx512 = {
             [FT_CPU_Q6_K] = ROW(q6_k),
             [FT_CPU_IQ4_XS] = ROW(iq4_xs)},
     .store = ft_cpu_store_avx512,
-    .unpack = {[FT_CPU_Q4_0] = unpack_Q4_0,
-               [FT_CPU_Q4_1] = unpack_Q4_1,
-               [FT_CPU_Q5_0] = unpack_Q5_0,
+    .unpack = {[FT_CPU_Q5_0] = unpack_Q5_0,
                [FT_CPU_Q5_1] = unpack_Q5_1,
-               [FT_CPU_IQ4_NL] = unpack_IQ4_NL,
-               [FT_CPU_MXFP4] = unpack_MXFP4,
                [FT_CPU_Q2_K] = unpack_Q2_K,
                [FT_CPU_Q3_K] = unpack_Q3_K,
                [FT_CPU_Q4_K] = unpack_Q4_K,
                [FT_CPU_Q5_K] = unpack_Q5_K,
-               [FT_CPU_Q6_K] = unpack_Q6_K,
-               [FT_CPU_IQ4_XS] = unpack_IQ4_XS},
-    .tile_dot = {[FT_CPU_Q4_0] = ROW(tile_fine),
-                 [FT_CPU_Q4_1] = ROW(tile_fine_min),
-                 [FT_CPU_Q5_0] = ROW(tile_fine),
+               [FT_CPU_Q6_K] = unpack_Q6_K},
+    .tile_dot = {[FT_CPU_Q5_0] = ROW(tile_fine),
                  [FT_CPU_Q5_1] = ROW(tile_fine_min1),
-                 [FT_CPU_IQ4_NL] = ROW(tile_fine3),
-                 [FT_CPU_MXFP4] = ROW(tile_fine),
                  [FT_CPU_Q2_K] = ROW(tile_split_min),
                  [FT_CPU_Q3_K] = ROW(tile_split),
-                 [FT_CPU_Q4_K] = ROW(tile_coarse_min),
-                 [FT_CPU_Q5_K] = ROW(tile_coarse_min),
-                 [FT_CPU_Q6_K] = ROW(tile_split1),
-                 [FT_CPU_IQ4_XS] = ROW(tile_coarse)},
+                 [FT_CPU_Q4_K] = ROW(tile_coarse_min1),
+                 [FT_CPU_Q5_K] = ROW(tile_coarse_min2),
+                 [FT_CPU_Q6_K] = ROW(tile_split1)},
     .dot_float = ft_cpu_dot_float_avx512,
     .add_scaled = ft_cpu_add_scaled_avx512,
 };

@@ -43,13 +43,6 @@ static int level(const struct ft_cpu_fmt *f, const uint8_t *q, int r, int k)
     }
 }
 
-/* Scales of row r, block b of a scale unit: w (COARSE, FINE) or the two integers and d (SPLIT), and
- * minimums to be added. */
-struct scales {
-    float w, min[2], d;
-    int split[2];
-};
-
 static float half_at(const uint8_t *p, int i)
 {
     uint16_t h;
@@ -57,48 +50,48 @@ static float half_at(const uint8_t *p, int i)
     return ft_f16_to_f32(h);
 }
 
+/* Scales of row r, block b of a scale unit: w (FINE) or integers and d, and minimums. The halves of
+ * a block have their own (SPLIT) or equal ones. */
+struct scales {
+    float d, min;
+    int scale[2], min_scale[2];
+};
+
 static struct scales scales_of(const struct ft_cpu_fmt *f, const uint8_t *p, int r, int b)
 {
     struct scales s = {0};
     s.d = f->id == FT_CPU_MXFP4 ? ft_e8m0_to_f32(p[r]) * 0.5f : half_at(p, r);
-    s.w = s.d;
-    int low, high;
-    switch (f->id) {
-    case FT_CPU_Q4_1:
-    case FT_CPU_Q5_1:
-        s.min[0] = half_at(p, R + r);
-        break;
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-        low = p[4 * R + b * R + r];
-        high = p[12 * R + b / 2 * R + r] >> (b % 2 * 4);
-        s.w = s.d * (float)((low & 15) | (high & 3) << 4);
-        s.min[0] = -half_at(p, R + r) * (float)(low >> 4 | (high >> 2 & 3) << 4);
-        break;
-    case FT_CPU_IQ4_XS:
-        low = p[2 * R + b / 2 * R + r] >> (b % 2 * 4) & 15;
-        high = p[6 * R + b / 4 * R + r] >> (b % 4 * 2) & 3;
-        s.w = s.d * (float)((low | high << 4) - 32);
-        break;
-    case FT_CPU_Q2_K:
-        for (int g = 0; g < 2; g++) {
-            int v = p[4 * R + (b * R + r) * 2 + g];
-            s.split[g] = v & 15;
-            s.min[g] = -half_at(p, R + r) * (float)(v >> 4);
+    s.min = f->min ? half_at(p, R + r) : 0;
+    for (int g = 0; g < 2; g++) {
+        int low, high;
+        switch (f->id) {
+        case FT_CPU_Q4_K:
+        case FT_CPU_Q5_K:
+            low = p[4 * R + (b / 2 * R + r) * 2 + b % 2];
+            high = p[12 * R + b / 2 * R + r] >> (b % 2 * 4);
+            s.scale[g] = (low & 15) | (high & 3) << 4;
+            s.min_scale[g] = low >> 4 | (high >> 2 & 3) << 4;
+            break;
+        case FT_CPU_IQ4_XS:
+            low = p[2 * R + b / 2 * R + r] >> (b % 2 * 4) & 15;
+            high = p[6 * R + b / 4 * R + r] >> (b % 4 * 2) & 3;
+            s.scale[g] = (low | high << 4) - 32;
+            break;
+        case FT_CPU_Q2_K:
+            s.scale[g] = p[4 * R + (b * R + r) * 2 + g] & 15;
+            s.min_scale[g] = p[4 * R + (b * R + r) * 2 + g] >> 4;
+            break;
+        case FT_CPU_Q3_K:
+            low = p[2 * R + b * R + r] >> (4 * g) & 15;
+            high = p[10 * R + b / 2 * R + r] >> (b % 2 * 4 + 2 * g) & 3;
+            s.scale[g] = (low | high << 4) - 32;
+            break;
+        case FT_CPU_Q6_K:
+            s.scale[g] = (int8_t)p[2 * R + (b * R + r) * 2 + g];
+            break;
+        default:
+            break;
         }
-        break;
-    case FT_CPU_Q3_K:
-        low = p[2 * R + b * R + r];
-        high = p[10 * R + b / 2 * R + r] >> (b % 2 * 4);
-        s.split[0] = ((low & 15) | (high & 3) << 4) - 32;
-        s.split[1] = (low >> 4 | (high >> 2 & 3) << 4) - 32;
-        break;
-    case FT_CPU_Q6_K:
-        for (int g = 0; g < 2; g++)
-            s.split[g] = (int8_t)p[2 * R + (b * R + r) * 2 + g];
-        break;
-    default:
-        break;
     }
     return s;
 }
@@ -117,16 +110,22 @@ static int32_t i32_at(const uint8_t *p)
     return v;
 }
 
-/* One block of one element; sup: SPLIT's sum of the super-block. */
+/* What the kernels sum of one element within a super-block. */
+struct super {
+    float sup;
+    int32_t t, m;
+};
+
+/* One block of one element, b the block within its super-block. */
 static void block_dot(const struct ft_cpu_fmt *f, const uint8_t *q, const struct scales *s, int r,
-                      const uint8_t *act, int nc, int c, float *acc, float *sup)
+                      int b, const uint8_t *act, int nc, int c, float *acc, struct super *u)
 {
     const int8_t *x = (const int8_t *)act + c * 32;
     const uint8_t *w0 = act + nc * 32 + c * 4, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4,
                   *w3 = w2 + nc * 4;
-    bool sums = f->rule == FT_CPU_SPLIT && f->min; /* w0, w1 hold sums: no offset then */
+    bool coarse = f->rule == FT_CPU_COARSE, sums = f->id == FT_CPU_Q2_K;
     uint32_t start[2] = {sums ? 0 : (uint32_t)i32_at(w0),
-                         sums || f->rule == FT_CPU_COARSE ? 0 : (uint32_t)i32_at(w1)};
+                         sums || coarse ? 0 : (uint32_t)i32_at(w1)};
     int32_t i[2];
     for (int g = 0; g < 2; g++) {
         uint32_t sum = start[g]; /* modulo 2^32: the whole sum fits */
@@ -134,20 +133,29 @@ static void block_dot(const struct ft_cpu_fmt *f, const uint8_t *q, const struct
             sum += (uint32_t)(level(f, q, r, k) * x[k]);
         i[g] = (int32_t)sum;
     }
-    if (f->rule == FT_CPU_COARSE) {
-        *acc += (float)(int32_t)((uint32_t)i[0] + (uint32_t)i[1]) * f32_at(w2) * s->w;
-    } else if (f->rule == FT_CPU_FINE) {
+    if (f->rule == FT_CPU_FINE) {
         int32_t m = i32_at(w2);
         int32_t t = (i[0] >> f->shift) * (int16_t)m + (i[1] >> f->shift) * (m >> 16);
-        *acc += (float)t * s->w;
-    } else {
-        int32_t t = (i[0] >> f->shift) * s->split[0] + (i[1] >> f->shift) * s->split[1];
-        *sup += (float)t * f32_at(w2);
+        *acc += (float)t * s->d;
+        if (f->min)
+            *acc += s->min * f32_at(w3);
+        return;
     }
-    if (sums)
-        *acc += s->min[0] * f32_at(w0) + s->min[1] * f32_at(w1);
-    else if (f->min)
-        *acc += s->min[0] * f32_at(w3);
+    int half =
+        coarse ? b % 2 : 0; /* of the 16-bit sums in w3; an odd block's are in the even one */
+    const uint8_t *even = w3 - (coarse && b % 2 == 1 ? nc * FT_CPU_ACT_BYTES : 0);
+    if (f->min)
+        for (int g = half; g < (coarse ? half + 1 : 2); g++)
+            u->m += s->min_scale[g] * (int16_t)(i32_at(even) >> (16 * g));
+    if (coarse) {
+        i[0] = (int32_t)((uint32_t)i[0] + (uint32_t)i[1]);
+        u->t = (b % 2 == 0 ? 0 : u->t) + (i[0] >> f->shift) * s->scale[0];
+        if (b % 2 == 1)
+            u->sup += (float)u->t * f32_at(w2 - nc * FT_CPU_ACT_BYTES);
+    } else {
+        int32_t t = (i[0] >> f->shift) * s->scale[0] + (i[1] >> f->shift) * s->scale[1];
+        u->sup += (float)t * f32_at(w2);
+    }
 }
 
 static void dot(enum ft_cpu_fmt_id id, int nc, const uint8_t *q, const uint8_t *scale,
@@ -159,16 +167,17 @@ static void dot(enum ft_cpu_fmt_id id, int nc, const uint8_t *q, const uint8_t *
     const struct ft_cpu_fmt *f = ft_cpu_fmt_of(type_of[id]);
     for (int r = 0; r < R; r++)
         for (int c = 0; c < nc; c++) {
-            float sup = 0, *a = &acc[c * R + r];
+            struct super u = {0};
+            float *a = &acc[c * R + r];
             for (int64_t b = 0; b < n_blocks; b++) {
-                int in_unit = (int)(b % f->scale_blocks);
-                struct scales s =
-                    scales_of(f, scale + b / f->scale_blocks * f->scale_bytes, r, in_unit);
-                block_dot(f, q + b * f->q_bytes, &s, r, act + b * nc * FT_CPU_ACT_BYTES, nc, c, a,
-                          &sup);
-                if (in_unit == f->scale_blocks - 1) {
-                    *a += sup * s.d;
-                    sup = 0;
+                int at = (int)(b % f->scale_blocks);
+                struct scales s = scales_of(f, scale + b / f->scale_blocks * f->scale_bytes, r, at);
+                block_dot(f, q + b * f->q_bytes, &s, r, at, act + b * nc * FT_CPU_ACT_BYTES, nc, c,
+                          a, &u);
+                if (at == 7) {
+                    *a += u.sup * s.d;
+                    *a -= (float)u.m * s.min;
+                    u = (struct super){0};
                 }
             }
         }
@@ -225,49 +234,73 @@ static void put_i32(uint8_t *p, int32_t v)
     memcpy(p, &v, 4);
 }
 
+/* As sums_pack of the vector code: float sums become 16-bit pairs in units of the largest. */
+static float sums_pack(const struct ft_cpu_fmt *f, int nc, int c, int64_t n_blocks, float largest,
+                       uint8_t *act)
+{
+    bool split = f->rule == FT_CPU_SPLIT;
+    int next = nc * FT_CPU_ACT_BYTES, w = nc * 4;
+    float unit = largest / 32767, inverse = unit > 0 ? 1 / unit : 0;
+    act += nc * 32 + c * 4;
+    for (int64_t b = 0; b < n_blocks; b += split ? 1 : 2, act += split ? next : 2 * next) {
+        int32_t first = (int32_t)lrintf(f32_at(act + 3 * w) * inverse);
+        int32_t second = (int32_t)lrintf(f32_at(split ? act + w : act + next + 3 * w) * inverse);
+        put_i32(act + 3 * w, (int32_t)((uint32_t)(first & 0xffff) | (uint32_t)second << 16));
+        put_f32(act + 2 * w, f32_at(act + 2 * w) * inverse);
+    }
+    return unit > 0 ? unit : 1;
+}
+
 /* One column of a tile. */
 static float quantise_column(const struct ft_cpu_fmt *f, const float *x, int nc, int c, int64_t k,
                              uint8_t *act)
 {
-    bool fine = f->rule == FT_CPU_FINE;
+    bool fine = f->rule == FT_CPU_FINE, coarse = f->rule == FT_CPU_COARSE;
     float shifted = (float)(1 << f->shift);
     float max = absmax(x, k), unit = max < FT_CPU_ACT_TINY ? 0 : max / FT_CPU_FINE_MAX;
     float inverse = unit > 0 && unit < INFINITY ? FT_CPU_FINE_MAX / max : 0;
-    for (int64_t b = 0; b < k / 32; b++, x += 32, act += nc * FT_CPU_ACT_BYTES) {
-        int8_t *q = (int8_t *)act + c * 32;
-        int32_t m[2], sum[2] = {0, 0};
-        float a = absmax(x, 32) / 127;
+    float largest = max / 127, a = 0;
+    uint8_t *at = act;
+    for (int64_t b = 0; b < k / 32; b++, at += nc * FT_CPU_ACT_BYTES) {
+        const float *v = x + b * 32;
+        int8_t *q = (int8_t *)at + c * 32;
+        int32_t m[2] = {0}, sum[2] = {0};
+        if (!coarse || b % 2 == 0)
+            a = absmax(v, coarse ? 64 : 32) * (1.0f / 127);
+        a = a < FT_CPU_ACT_TINY ? 0 : a;
         for (int g = 0; g < 2; g++) {
-            m[g] = (int32_t)ceilf(absmax(x + 16 * g, 16) * inverse * (1.0f / 127));
-            m[g] = FT_MIN(m[g], 32767);
-            float step = fine ? (float)m[g] : a < FT_CPU_ACT_TINY ? 0 : a;
+            if (fine)
+                m[g] =
+                    FT_MIN((int32_t)ceilf(absmax(v + 16 * g, 16) * inverse * (1.0f / 127)), 32767);
+            float step = fine ? (float)m[g] : a;
             float scale = step == 0 ? 0 : (fine ? inverse : 1) / step;
             for (int i = 16 * g; i < 16 * g + 16; i++) {
-                q[i] = round_to(x[i] * scale);
+                q[i] = round_to(v[i] * scale);
                 sum[g] += q[i];
             }
         }
-        uint8_t *w0 = act + nc * 32 + c * 4, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4,
-                *w3 = w2 + nc * 4;
-        int32_t half = f->shift > 0 ? 1 << (f->shift - 1) : 0;
-        if (f->rule == FT_CPU_SPLIT && f->min) {
-            put_f32(w0, a * (float)sum[0]);
-            put_f32(w1, a * (float)sum[1]);
-        } else if (f->rule == FT_CPU_COARSE) {
-            put_i32(w0, -f->offset * (sum[0] + sum[1]));
-            put_i32(w1, 0);
-        } else {
-            put_i32(w0, half - f->offset * sum[0]);
-            put_i32(w1, half - f->offset * sum[1]);
-        }
-        if (fine) /* what the shift takes comes back with the scale */
+        uint8_t *w0 = at + nc * 32 + c * 4, *w1 = w0 + nc * 4, *w2 = w1 + nc * 4, *w3 = w2 + nc * 4;
+        int32_t half = f->shift > 0 ? 1 << (f->shift - 1) : 0, both = sum[0] + sum[1];
+        put_i32(w0, half - f->offset * (coarse ? both : sum[0]));
+        put_i32(w1, half - f->offset * (coarse ? both : sum[1]));
+        if (fine) { /* what the shift takes comes back with the scale */
             put_i32(w2, (int32_t)((uint32_t)m[0] | (uint32_t)m[1] << 16));
-        else
-            put_f32(w2, f->rule == FT_CPU_SPLIT ? a * shifted : a);
-        put_f32(w3, fine ? (float)(m[0] * sum[0] + m[1] * sum[1]) / shifted
-                         : a * (float)(sum[0] + sum[1]));
+            put_f32(w3, (float)(m[0] * sum[0] + m[1] * sum[1]) / shifted);
+            continue;
+        }
+        put_f32(w2, a * shifted);
+        put_f32(w3, a * (float)(coarse ? both : sum[0]));
+        if (!coarse && f->min)
+            put_f32(w1, a * (float)sum[1]);
+        largest = fmaxf(largest, fmaxf(f32_at(w3), -f32_at(w3)));
+        if (!coarse)
+            largest = fmaxf(largest, fabsf(a * (float)sum[1]));
     }
-    return (fine ? unit * shifted : 1) + 0 * max; /* NaN where the input is not finite */
+    if (fine)
+        unit *= shifted;
+    else
+        unit = f->min ? sums_pack(f, nc, c, k / 32, max < INFINITY ? largest : 0, act) : 1;
+    return unit + 0 * max; /* NaN where the input is not finite */
 }
 
 static void quantise(const struct ft_cpu_fmt *f, const float *x, int64_t ld, int nc, int64_t k,

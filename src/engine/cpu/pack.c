@@ -24,10 +24,10 @@ static const struct ft_cpu_fmt formats[FT_CPU_FMT_COUNT] = {
     {FT_MXFP4, FT_CPU_MXFP4, FT_CPU_FINE, false, 12, 0, NIBBLE, R, 1},
     {FT_Q2_K, FT_CPU_Q2_K, FT_CPU_SPLIT, true, 0, 0, TWO, 20 * R, 8},
     {FT_Q3_K, FT_CPU_Q3_K, FT_CPU_SPLIT, false, 4, 0, TWO + ONE, 14 * R, 8},
-    {FT_Q4_K, FT_CPU_Q4_K, FT_CPU_COARSE, true, 0, 0, NIBBLE, 16 * R, 8},
-    {FT_Q5_K, FT_CPU_Q5_K, FT_CPU_COARSE, true, 0, 0, NIBBLE + ONE, 16 * R, 8},
+    {FT_Q4_K, FT_CPU_Q4_K, FT_CPU_COARSE, true, 0, 1, NIBBLE, 16 * R, 8},
+    {FT_Q5_K, FT_CPU_Q5_K, FT_CPU_COARSE, true, 0, 2, NIBBLE + ONE, 16 * R, 8},
     {FT_Q6_K, FT_CPU_Q6_K, FT_CPU_SPLIT, false, 32, 1, NIBBLE + TWO, 18 * R, 8},
-    {FT_IQ4_XS, FT_CPU_IQ4_XS, FT_CPU_COARSE, false, 128, 0, NIBBLE, 8 * R, 8},
+    {FT_IQ4_XS, FT_CPU_IQ4_XS, FT_CPU_COARSE, false, 128, 4, NIBBLE, 8 * R, 8},
 };
 
 const struct ft_cpu_fmt *ft_cpu_fmt_of(enum ft_type type)
@@ -38,12 +38,15 @@ const struct ft_cpu_fmt *ft_cpu_fmt_of(enum ft_type type)
     return NULL;
 }
 
+size_t ft_cpu_scales_bytes(const struct ft_cpu_fmt *f, int64_t n_in)
+{
+    size_t units = (size_t)n_in / 32 / (size_t)f->scale_blocks;
+    return (units * (size_t)f->scale_bytes + 63) & ~(size_t)63;
+}
+
 size_t ft_cpu_panel_bytes(const struct ft_cpu_fmt *f, int64_t n_in)
 {
-    size_t blocks = (size_t)n_in / 32;
-    size_t bytes =
-        blocks * (size_t)f->q_bytes + blocks / (size_t)f->scale_blocks * (size_t)f->scale_bytes;
-    return (bytes + 63) & ~(size_t)63;
+    return ft_cpu_scales_bytes(f, n_in) + (size_t)n_in / 32 * (size_t)f->q_bytes;
 }
 
 static inline uint32_t word(const uint8_t *p)
@@ -154,16 +157,25 @@ static inline void pack_legacy(enum ft_cpu_fmt_id id, const uint8_t *src, int64_
     }
 }
 
-/* Scale units of super-blocks. d (and dmin) come first, [16] f16 each; then, per row byte:
- *   Q4_K, Q5_K, Q3_K: pairs of 6-bit numbers (scale and min; the scales of the two halves):
- *                     [8][16] low nibbles, first | second << 4, and [4][16] upper bits of two
- *                     blocks, first | second << 2, the odd block's from bit 4
- *   Q6_K              [8][16][2] scales; Q2_K [8][16][2] scale | min << 4
- *   IQ4_XS            [4][16] low nibbles of two blocks, [2][16] upper bits of four */
-static void pairs_pack(uint8_t *low, uint8_t *high, int b, int r, unsigned first, unsigned second)
+/* Scale units of super-blocks. d (and dmin) come first, [16] f16 each; then bytes per row:
+ *   Q4_K, Q5_K  pairs of blocks: [4][16][2] low nibbles, scale | min << 4; [4][16] upper bits,
+ *               from bit 0: scale and min of the even block, scale and min of the odd one
+ *   Q3_K        the same with blocks [8] and the scales of their halves: low [8][16] first | second
+ *               << 4, upper bits [4][16] of two blocks, first | second << 2, the odd one's from bit
+ * 4 Q6_K        [8][16][2] scales; Q2_K [8][16][2] scale | min << 4 IQ4_XS      [4][16] low nibbles
+ * of two blocks, [2][16] upper bits of four */
+static void halves_pack(uint8_t *low, uint8_t *high, int b, int r, unsigned first, unsigned second)
 {
     low[b * R + r] = (uint8_t)((first & 15) | (second & 15) << 4);
     unsigned bits = (first >> 4) | (second >> 4) << 2;
+    uint8_t *h = &high[b / 2 * R + r];
+    *h = (uint8_t)(b % 2 == 0 ? bits : *h | bits << 4);
+}
+
+static void blocks_pack(uint8_t *low, uint8_t *high, int b, int r, unsigned scale, unsigned min)
+{
+    low[(b / 2 * R + r) * 2 + b % 2] = (uint8_t)((scale & 15) | (min & 15) << 4);
+    unsigned bits = (scale >> 4) | (min >> 4) << 2;
     uint8_t *h = &high[b / 2 * R + r];
     *h = (uint8_t)(b % 2 == 0 ? bits : *h | bits << 4);
 }
@@ -184,7 +196,7 @@ static void pack_q45_k(bool five, const uint8_t *src, int64_t sb, int r, uint8_t
             ones_gather(p5->qh, b, w + 4 * R);
         uint8_t first, second;
         ft_q4_k_scale(sc, b, &first, &second);
-        pairs_pack(scale + 4 * R, scale + 12 * R, b, r, first, second);
+        blocks_pack(scale + 4 * R, scale + 12 * R, b, r, first, second);
     }
 }
 
@@ -210,8 +222,8 @@ static void pack_q3_k(const uint8_t *src, int64_t sb, int r, uint8_t *q, uint8_t
         uint32_t *w = (uint32_t *)(void *)(q + b * (TWO + ONE)) + r;
         twos_gather(p->qs + 32 * (b / 4), 2 * (b % 4), w);
         ones_gather(p->hmask, b, w + 2 * R);
-        pairs_pack(scale + 2 * R, scale + 10 * R, b, r, (unsigned)(sc[2 * b] + 32),
-                   (unsigned)(sc[2 * b + 1] + 32));
+        halves_pack(scale + 2 * R, scale + 10 * R, b, r, (unsigned)(sc[2 * b] + 32),
+                    (unsigned)(sc[2 * b + 1] + 32));
     }
 }
 
@@ -268,7 +280,8 @@ void ft_cpu_panel_pack(const struct ft_cpu_fmt *f, const void *const row[R], int
 {
     int64_t n_blocks = n_in / 32;
     size_t q_bytes = (size_t)f->q_bytes, scale_bytes = (size_t)f->scale_bytes;
-    uint8_t *scales = panel + (size_t)n_blocks * q_bytes;
+    uint8_t *scales = panel;
+    panel += ft_cpu_scales_bytes(f, n_in);
     if (f->scale_blocks == 8) {
         for (int64_t sb = 0; sb < n_blocks / 8; sb++)
             for (int r = 0; r < R; r++)

@@ -64,6 +64,7 @@ int ft_cpu_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_we
     w->row_bytes = ft_type_row_bytes(info, t->dim[0]);
     w->n_panels = (t->dim[1] + FT_CPU_ROWS - 1) / FT_CPU_ROWS;
     if (fmt != NULL) {
+        w->scales_bytes = ft_cpu_scales_bytes(fmt, t->dim[0]);
         w->panel_bytes = ft_cpu_panel_bytes(fmt, t->dim[0]);
         w->packed_bytes = w->panel_bytes * (size_t)w->n_panels * (size_t)w->base.n_stack;
     }
