@@ -208,7 +208,8 @@ int ft_cmd_detokenize(int argc, char **argv)
     if (rc == 0)
         rc = ft_tokenizer_decode(t, ids, n, skip_control, &out, &err);
     if (rc == 0) {
-        fwrite(out.data, 1, out.len, stdout);
+        if (out.len != 0)
+            fwrite(out.data, 1, out.len, stdout);
         rc = output_flush(&err);
     }
     ft_buf_fini(&out);

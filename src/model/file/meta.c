@@ -181,6 +181,18 @@ bool ft_meta_array_f64(const struct ft_weights *w, const char *key, int64_t i, d
     return p != NULL && as_f64(type, p, ret);
 }
 
+bool ft_meta_array_f64s(const struct ft_weights *w, const char *key, double *out, int64_t n)
+{
+    const struct ft_meta_value *v = ft_meta_find(w, key);
+    if (v == NULL || v->type != FT_META_ARRAY || (uint64_t)n != v->n)
+        return false;
+    int bytes = ft_meta_type_bytes(v->elem);
+    for (int64_t i = 0; i < n; i++)
+        if (!as_f64(v->elem, v->p + i * bytes, &out[i]))
+            return false;
+    return true;
+}
+
 bool ft_meta_array_strs(const struct ft_weights *w, const char *key, struct ft_slice *out,
                         int64_t n)
 {

@@ -66,6 +66,8 @@ bool ft_meta_str(const struct ft_weights *w, const char *key, struct ft_slice *r
 int64_t ft_meta_array_len(const struct ft_weights *w, const char *key);
 bool ft_meta_array_u64(const struct ft_weights *w, const char *key, int64_t i, uint64_t *ret);
 bool ft_meta_array_f64(const struct ft_weights *w, const char *key, int64_t i, double *ret);
+/* All of an array of numbers at once: fills out[n] (n == its length); false if it is none. */
+bool ft_meta_array_f64s(const struct ft_weights *w, const char *key, double *out, int64_t n);
 /* One pass over an array of strings: fills out[n] (n == its length); false if it is none. */
 bool ft_meta_array_strs(const struct ft_weights *w, const char *key, struct ft_slice *out,
                         int64_t n);

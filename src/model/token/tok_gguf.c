@@ -35,13 +35,15 @@ static int tokens_read(struct source *s, const struct ft_weights *w, struct ft_e
     if (n_types < n)
         return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.token_type: %lld types for %u tokens",
                           (long long)n_types, s->n);
-    for (uint32_t i = 0; i < s->n; i++) {
-        uint64_t type;
-        if (!ft_meta_array_u64(w, KEY("token_type"), i, &type))
-            return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.token_type[%u]: not a number", i);
-        s->types[i] =
-            type >= FT_TOKEN_NORMAL && type <= FT_TOKEN_BYTE ? (uint8_t)type : FT_TOKEN_NORMAL;
-    }
+    double *number = ft_arena_array(&s->arena, (size_t)n_types, sizeof *number);
+    if (number == NULL)
+        return ft_err_set(err, FT_ENOMEM, "tokenizer.ggml.token_type: out of memory");
+    if (!ft_meta_array_f64s(w, KEY("token_type"), number, n_types))
+        return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.token_type: not an array of numbers");
+    for (uint32_t i = 0; i < s->n; i++)
+        s->types[i] = number[i] >= FT_TOKEN_NORMAL && number[i] <= FT_TOKEN_BYTE
+                          ? (uint8_t)number[i]
+                          : FT_TOKEN_NORMAL;
     return 0;
 }
 
@@ -93,15 +95,14 @@ static int scores_read(struct source *s, struct ft_tokenizer *t, const struct ft
         return ft_err_set(err, n < 0 ? FT_ENOTFOUND : FT_ECORRUPT,
                           "tokenizer.ggml.scores: %lld scores for %u tokens",
                           (long long)FT_MAX(n, 0), s->n);
+    double *number = ft_arena_array(&s->arena, (size_t)n, sizeof *number);
     float *scores = ft_arena_array(&s->arena, s->n, sizeof *scores);
-    if (scores == NULL)
+    if (number == NULL || scores == NULL)
         return ft_err_set(err, FT_ENOMEM, "tokenizer.ggml.scores: out of memory");
-    for (uint32_t i = 0; i < s->n; i++) {
-        double v;
-        if (!ft_meta_array_f64(w, KEY("scores"), i, &v))
-            return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.scores[%u]: not a number", i);
-        scores[i] = (float)v;
-    }
+    if (!ft_meta_array_f64s(w, KEY("scores"), number, n))
+        return ft_err_set(err, FT_ECORRUPT, "tokenizer.ggml.scores: not an array of numbers");
+    for (uint32_t i = 0; i < s->n; i++)
+        scores[i] = (float)number[i];
     return ft_spm_merges_build(t, scores, err);
 }
 
