@@ -178,8 +178,25 @@ static bool enumerate_classes(struct ft_compiler *c, const struct classes *k, co
     return any;
 }
 
+/* New names: a fact about other keys may be about one of them, so facts are split once more. */
+static void reopen_facts(struct ft_compiler *c, const struct ft_conj *x, const struct names *names,
+                         struct ft_conjs *todo)
+{
+    struct ft_conj *r = ft_cx_alloc(c->cx, 1, sizeof *r);
+    *r = *x;
+    for (size_t i = 0; i < names->n; i++)
+        ft_conj_add_props(&c->ns, r, ft_props_name(&c->ns, names->id[i], FT_NODE_TRUE));
+    r->exists = ft_cx_alloc(c->cx, x->n_exists, sizeof *r->exists);
+    for (size_t e = 0; e < x->n_exists; e++)
+        r->exists[e] = (struct ft_exists){x->exists[e].keys, x->exists[e].node, false};
+    if (todo->n > FT_ALTS_MAX)
+        refuse(c, "too many alternatives");
+    FT_GROW(c->cx, todo->v, todo->n, todo->cap);
+    todo->v[todo->n++] = r;
+}
+
 static void compile_object(struct ft_compiler *c, const struct ft_conj *x, struct names names,
-                           bool may_enumerate, struct ft_raw_val *v)
+                           bool may_enumerate, struct ft_conjs *todo, struct ft_raw_val *v)
 {
     struct ft_cx *cx = c->cx;
     names_tidy(c, &names);
@@ -205,7 +222,10 @@ static void compile_object(struct ft_compiler *c, const struct ft_conj *x, struc
     for (size_t i = 0; i < k.n; i++)
         node[i] = class_node(c, x, k.tuple + i * k.n_pats);
     if (may_enumerate && enumerate_classes(c, &k, node, o->keys, &names)) {
-        compile_object(c, x, names, false, v);
+        if (x->n_exists > 0)
+            reopen_facts(c, x, &names, todo);
+        else
+            compile_object(c, x, names, false, todo, v);
         return;
     }
     o->n_labels = (uint32_t)(names.n + k.n);
@@ -301,7 +321,7 @@ void ft_compile_objects(struct ft_compiler *c, uint32_t node, struct ft_raw_val 
             continue;
         if (todo.v[i]->n_exists > FT_EXISTS_MAX)
             refuse(c, "too many facts about some property");
-        compile_object(c, todo.v[i], names_of(c, todo.v[i]), true, v);
+        compile_object(c, todo.v[i], names_of(c, todo.v[i]), true, &todo, v);
     }
 }
 

@@ -5,33 +5,50 @@
  * characters, and the automaton must have a live step for one of them. */
 #include "engine/constrain/machine.h"
 
-/* Alternative a of f can go on with some character in [lo, hi]. */
+/* Alternative a of f can be completed after one more character cp that leads to state q. */
+static bool fits(const struct ft_jtables *t, const struct ft_jframe *f, const struct ft_jalt *a,
+                 uint32_t q, const struct ft_jrope *rope)
+{
+    if (f->kind == FT_J_KEY)
+        return ft_json_key_live(t, f->up, &f->up->alt[a->id], q, rope);
+    const struct ft_jstr *k = &t->strs[a->id];
+    return ft_jstr_fits(k, q, rope->n) &&
+           (!f->roped || ft_json_unique_live(f, k->d->count[q], rope, k->any && rope->n == k->max));
+}
+
+static const struct ft_dfa *automaton(const struct ft_jtables *t, const struct ft_jframe *f,
+                                      const struct ft_jalt *a)
+{
+    return f->kind == FT_J_KEY ? t->objs[f->up->alt[a->id].id].keys : t->strs[a->id].d;
+}
+
+static uint32_t taken(const struct ft_jseen *k)
+{
+    uint32_t n = 0;
+    for (; k != NULL; k = k->prev)
+        n++;
+    return n;
+}
+
+/* Alternative a of f can go on with some character in [lo, hi]. Characters of one interval lead to
+ * the same state; they differ only in which texts are taken already, so of n + 1 of them, where n
+ * are taken, one decides for all. */
 static bool alt_range(const struct ft_jtables *t, const struct ft_jframe *f,
                       const struct ft_jalt *a, uint32_t lo, uint32_t hi)
 {
     if (lo > hi)
         return false;
-    const struct ft_dfa *d;
-    const struct ft_jalt *o = NULL;
-    if (f->kind == FT_J_STR) {
-        const struct ft_jstr *s = &t->strs[a->id];
-        if (s->any)
-            return s->max < 0 || f->count < s->max;
-        d = s->d;
-        if (s->max < 0)
-            return ft_dfa_range_live(d, a->q, lo, hi);
-    } else {
-        o = &f->up->alt[a->id];
-        d = t->objs[o->id].keys;
-    }
-    uint32_t i = ft_dfa_interval(d, lo);
-    for (; i < d->n_bounds && d->bound[i] <= hi; i++) {
+    const struct ft_dfa *d = automaton(t, f, a);
+    uint32_t tries = taken(f->up->seen) + 1;
+    for (uint32_t i = ft_dfa_interval(d, lo); i < d->n_bounds && d->bound[i] <= hi; i++) {
         uint32_t q = d->next[(size_t)a->q * d->n_cls + d->bound_cls[i]];
-        if (q == 0)
-            continue;
-        if (o == NULL ? ft_jstr_fits(&t->strs[a->id], q, f->count + 1)
-                      : ft_json_key_live(t, f->up, o, q, f->rope))
-            return true;
+        uint32_t first = FT_MAX(lo, d->bound[i]);
+        uint32_t last = i + 1 < d->n_bounds ? FT_MIN(hi, d->bound[i + 1] - 1) : hi;
+        for (uint32_t k = 0; q != 0 && k < tries && first + k <= last; k++) {
+            struct ft_jrope rope = {f->rope, first + k, f->count + 1};
+            if (fits(t, f, a, q, &rope))
+                return true;
+        }
     }
     return false;
 }
@@ -69,19 +86,9 @@ static const struct ft_jframe *whole(struct ft_scratch *s, const struct ft_jtabl
     }
     for (uint32_t i = 0; i < f->n_alts; i++) {
         const struct ft_jalt *a = &f->alt[i];
-        uint32_t q = a->q;
-        bool live;
-        if (f->kind == FT_J_STR) {
-            const struct ft_jstr *k = &t->strs[a->id];
-            q = k->any ? q : ft_dfa_step(k->d, q, cp);
-            live = q != 0 && ft_jstr_fits(k, q, r->count) &&
-                   (!f->roped || ft_json_unique_live(r, k->d->count[q], r->rope,
-                                                     k->max >= 0 && r->count >= k->max));
-        } else {
-            const struct ft_jalt *o = &f->up->alt[a->id];
-            q = ft_dfa_step(t->objs[o->id].keys, q, cp);
-            live = q != 0 && ft_json_key_live(t, f->up, o, q, r->rope);
-        }
+        uint32_t q = ft_dfa_step(automaton(t, f, a), a->q, cp);
+        struct ft_jrope rope = {f->rope, cp, r->count};
+        bool live = q != 0 && fits(t, f, a, q, r->rope != f->rope ? r->rope : &rope);
         if (live) {
             r->alt[r->n_alts] = *a;
             r->alt[r->n_alts++].q = q;
