@@ -100,8 +100,9 @@ static void print_part(void *ctx, const struct ft_part *part)
             fputs(DIM, stdout);
         p->in_reasoning = true;
     }
-    if (part->kind == FT_PART_CONTENT && p->in_reasoning && !p->in_content) {
-        fputs(p->color ? PLAIN "\n" : "\n", stdout);
+    if (part->kind == FT_PART_CONTENT) {
+        if (p->in_reasoning && !p->in_content)
+            fputs(p->color ? PLAIN "\n" : "\n", stdout);
         p->in_content = true;
     }
     if (part->kind == FT_PART_CONTENT || part->kind == FT_PART_REASONING)
@@ -136,7 +137,8 @@ static int answer(struct ft_chat *c, const char *text, size_t n, bool quiet, str
     int rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
     if (p.color && p.in_reasoning && !p.in_content)
         fputs(PLAIN, stdout);
-    printf("\n");
+    if (rc == 0 || p.in_reasoning || p.in_content)
+        printf("\n");
     fflush(stdout);
     if (rc == 0 && !quiet)
         print_usage(&r);
