@@ -102,15 +102,24 @@ def refused(chat_model, folder):
            b"prompt" in r.stderr, r)
 
 
-def read_until(fd, text, seconds=60):
-    got, end = b"", time.time() + seconds
-    while text not in got and time.time() < end:
-        if select.select([fd], [], [], 0.2)[0]:
-            try:
-                got += os.read(fd, 65536)
-            except OSError:
-                break
-    return got
+class Screen:
+    """A terminal's output, read up to one text after the other."""
+
+    def __init__(self, fd):
+        self.fd, self.rest = fd, b""
+
+    def until(self, text, seconds=60):
+        end = time.time() + seconds
+        while text not in self.rest and time.time() < end:
+            if select.select([self.fd], [], [], 0.2)[0]:
+                try:
+                    self.rest += os.read(self.fd, 65536)
+                except OSError:
+                    break
+        at = self.rest.find(text)
+        at = len(self.rest) if at < 0 else at + len(text)
+        got, self.rest = self.rest[:at], self.rest[at:]
+        return got
 
 
 def terminal(chat_model, folder):
@@ -119,14 +128,16 @@ def terminal(chat_model, folder):
         os.environ["TERM"] = "dumb"
         os.execv(sys.argv[1], [sys.argv[1], "run", chat_model, "--temperature", "0",
                                "--max-tokens", "12"])
-    first = read_until(fd, b">>> ")
+    screen = Screen(fd)
+    first = screen.until(b">>> ")
     os.write(fd, b"Hello\n")
-    answer = read_until(fd, b"ended: ") + read_until(fd, b">>> ")
+    answer = screen.until(b"ended: ")
+    screen.until(b">>> ")
     os.write(fd, b"/help\n")
-    helped = read_until(fd, b"several lines")
-    read_until(fd, b">>> ")
+    helped = screen.until(b"several lines")
+    screen.until(b">>> ")
     os.write(fd, b"/exit\n")
-    read_until(fd, b"never", 2)
+    screen.until(b"never", 1)
     status = os.waitpid(pid, 0)[1]
     expect("a conversation begins with a prompt", b">>> " in first, first)
     expect("it answers", b"tokens/s" in answer, answer)
