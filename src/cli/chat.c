@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "model/chat/template.h"
+#include "model/jinja/template.h"
 
 #define PROMPT_MAX (64u << 20)
 #define ANSWER_MAX (64u << 20)

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "cli/model_template.h"
-#include "model/chat/template.h"
+#include "model/jinja/template.h"
 
 #define INPUT_BYTES_MAX    ((size_t)256 << 20)
 #define TEMPLATE_BYTES_MAX ((size_t)4 << 20)

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "model/chat/template.h"
+#include "model/jinja/template.h"
 
 /* What tests/integration/jinja_cases.py renders with: the seeds are made of its templates. */
 static const char context[] =

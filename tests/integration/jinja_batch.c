@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model/chat/template.h"
+#include "model/jinja/template.h"
 
 static json_t *run(json_t *c)
 {

@@ -89,7 +89,8 @@ def refused(chat_model, folder):
                        (["--top-p", "0"], "--top-p"), (["--max-tokens", "-1"], "--max-tokens"),
                        (["--seed", "x"], "--seed"), (["--logit-bias", "5"], "--logit-bias"),
                        (["--kv", "f64"], "--kv"), (["--thinking", "maybe"], "--thinking"),
-                       (["--device", "abacus"], "--device"), (["--regex", "(a"], "regular expression"),
+                       (["--device", "abacus"], "--device"),
+                       (["--regex", "(a"], "regular expression"),
                        (["--json", "--regex", "a"], "only one of"),
                        (["--logit-bias", "99999=1"], "99999")):
         r = run(chat_model, "-p", "x", *args)

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "model/chat/parse.h"
-#include "model/chat/template.h"
+#include "model/jinja/template.h"
 
 /* Parts, with neighbouring pieces of one kind joined: what does not depend on the cuts. */
 struct got {
