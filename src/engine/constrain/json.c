@@ -5,8 +5,9 @@
  * same for all of them). An alternative names those of the frame below that it belongs to, so when
  * a value ends, exactly these go on.
  *
- * Whitespace: one space after ':' and ',', or a newline and at most FT_INDENT_MAX spaces after an
- * opening bracket, after ',' and before a closing bracket. Nothing before or after the text. */
+ * Whitespace: one space after ':'; one space, or a newline and an indentation, after an opening
+ * bracket, after ',' and before a closing bracket. An indentation is at most FT_INDENT_MAX spaces
+ * or one tab for each bracket that is open on its line. Nothing before or after the text. */
 #include <string.h>
 
 #include "engine/constrain/machine.h"
@@ -75,7 +76,7 @@ const struct ft_jframe *ft_json_value_done(struct ft_scratch *s, const struct ft
                 r->alt[k].up[j] |= a.up[j];
     }
     r->phase = FT_P_AFTER;
-    r->ws = 0;
+    r->ws = FT_WS_NONE;
     if (p->roped && f->kind >= FT_J_STR && !ft_json_unique_add(s, f, r))
         return NULL;
     return r->n_alts != 0 ? r : NULL;
@@ -320,7 +321,7 @@ static const struct ft_jframe *begin_element(struct ft_scratch *s, const struct 
     for (uint32_t i = 0; i < f->n_alts; i++)
         add_elements(t, f, &f->alt[i], p, &any);
     p->phase = FT_P_IN;
-    p->ws = 0;
+    p->ws = FT_WS_NONE;
     p->count = f->count + 1;
     return p->n_alts != 0 ? begin_value(s, t, p, b) : NULL;
 }
@@ -361,7 +362,7 @@ static const struct ft_jframe *close_bracket(struct ft_scratch *s, const struct 
 /* ---- steps ---- */
 
 static const struct ft_jframe *with_phase(struct ft_scratch *s, const struct ft_jframe *f,
-                                          enum ft_jphase phase, uint8_t ws)
+                                          enum ft_jphase phase, uint16_t ws)
 {
     struct ft_jframe *r = ft_jframe_new(s, f, f->up, (enum ft_jkind)f->kind, f->n_alts);
     if (r == NULL)
@@ -383,11 +384,11 @@ static const struct ft_jframe *comma(struct ft_scratch *s, const struct ft_jtabl
         if (may_continue(t, f, &f->alt[i]))
             r->alt[r->n_alts++] = f->alt[i];
     r->phase = FT_P_NEXT;
-    r->ws = 0;
+    r->ws = FT_WS_NONE;
     return r->n_alts != 0 ? r : NULL;
 }
 
-/* Whether some alternative may end here: what a newline before a closing bracket stands for. */
+/* Whether some alternative may end here: what whitespace after a value stands for. */
 static bool closable(const struct ft_jtables *t, const struct ft_jframe *f)
 {
     for (uint32_t i = 0; i < f->n_alts; i++)
@@ -397,24 +398,35 @@ static bool closable(const struct ft_jtables *t, const struct ft_jframe *f)
     return false;
 }
 
+static bool is_space(uint8_t b)
+{
+    return b == ' ' || b == '\n' || b == '\t';
+}
+
 static const struct ft_jframe *whitespace(struct ft_scratch *s, const struct ft_jtables *t,
                                           const struct ft_jframe *f, uint8_t b)
 {
     enum ft_jphase p = (enum ft_jphase)f->phase;
-    if (b == '\n') {
-        bool here = f->ws == 0 &&
-                    (p == FT_P_FIRST || p == FT_P_NEXT || (p == FT_P_AFTER && closable(t, f)));
-        return here ? with_phase(s, f, p, 2) : NULL;
+    if (f->ws == FT_WS_NONE) {
+        bool here = p == FT_P_FIRST || p == FT_P_NEXT || (p == FT_P_VALUE && b == ' ') ||
+                    (p == FT_P_AFTER && closable(t, f));
+        if (!here || b == '\t')
+            return NULL;
+        return with_phase(s, f, p, b == '\n' ? FT_WS_LINE : FT_WS_SPACE);
     }
-    if (f->ws >= 2 && f->ws < 2 + FT_INDENT_MAX)
-        return with_phase(s, f, p, (uint8_t)(f->ws + 1));
-    return f->ws == 0 && (p == FT_P_VALUE || p == FT_P_NEXT) ? with_phase(s, f, p, 1) : NULL;
+    uint32_t n = (f->ws & ~(uint32_t)FT_WS_TAB) - FT_WS_LINE, level = f->depth;
+    bool tab = b == '\t', tabs = (f->ws & FT_WS_TAB) != 0;
+    level -= p == FT_P_AFTER; /* a closing bracket */
+    if (f->ws < FT_WS_LINE || b == '\n' || (n > 0 && tab != tabs) ||
+        n >= (tab ? level : FT_INDENT_MAX * level))
+        return NULL;
+    return with_phase(s, f, p, (uint16_t)((f->ws + 1) | (tab ? FT_WS_TAB : 0)));
 }
 
 static const struct ft_jframe *step_object(struct ft_scratch *s, const struct ft_jtables *t,
                                            const struct ft_jframe *f, uint8_t b)
 {
-    if (b == ' ' || b == '\n')
+    if (is_space(b))
         return whitespace(s, t, f, b);
     switch (f->phase) {
     case FT_P_FIRST:
@@ -428,7 +440,7 @@ static const struct ft_jframe *step_object(struct ft_scratch *s, const struct ft
     case FT_P_AFTER:
         if (b == '}')
             return close_bracket(s, t, f);
-        return b == ',' && f->ws == 0 ? comma(s, t, f) : NULL;
+        return b == ',' && f->ws == FT_WS_NONE ? comma(s, t, f) : NULL;
     default:
         return NULL;
     }
@@ -437,12 +449,12 @@ static const struct ft_jframe *step_object(struct ft_scratch *s, const struct ft
 static const struct ft_jframe *step_array(struct ft_scratch *s, const struct ft_jtables *t,
                                           const struct ft_jframe *f, uint8_t b)
 {
-    if (b == ' ' || b == '\n')
+    if (is_space(b))
         return whitespace(s, t, f, b);
     if (f->phase == FT_P_AFTER) {
         if (b == ']')
             return close_bracket(s, t, f);
-        return b == ',' && f->ws == 0 ? comma(s, t, f) : NULL;
+        return b == ',' && f->ws == FT_WS_NONE ? comma(s, t, f) : NULL;
     }
     if (f->phase == FT_P_FIRST && b == ']')
         return close_bracket(s, t, f);

@@ -146,7 +146,7 @@ const struct ft_jframe *ft_json_key_begin(struct ft_scratch *s, const struct ft_
     if (obj == NULL || key == NULL)
         return NULL;
     obj->phase = FT_P_IN;
-    obj->ws = 0;
+    obj->ws = FT_WS_NONE;
     key->depth = f->depth;
     for (uint32_t i = 0; i < f->n_alts; i++) {
         if (!ft_json_more_keys(t, f, &f->alt[i]))
@@ -217,6 +217,6 @@ const struct ft_jframe *ft_json_key_end(struct ft_scratch *s, const struct ft_jt
     r->seen = seen;
     r->count = obj->count + 1;
     r->phase = FT_P_COLON;
-    r->ws = 0;
+    r->ws = FT_WS_NONE;
     return r;
 }

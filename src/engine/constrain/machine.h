@@ -32,7 +32,7 @@ extern const struct ft_machine_ops ft_machine_gbnf;  /* g: struct ft_gbnf */
 #define FT_JALTS_MAX                                                                               \
     256 /* alternatives of one frame; more are dropped: fewer texts, never a wrong one */
 #define FT_JMASK      (FT_JALTS_MAX / 64)
-#define FT_INDENT_MAX 64 /* spaces after a newline */
+#define FT_INDENT_MAX 4 /* spaces for each level of nesting after a newline; or one tab */
 
 enum ft_jkind { FT_J_ROOT, FT_J_OBJ, FT_J_ARR, FT_J_STR, FT_J_KEY, FT_J_NUM, FT_J_LIT };
 
@@ -44,6 +44,9 @@ enum ft_jphase {
     FT_P_AFTER, /* after a value */
     FT_P_NEXT,  /* after ',' */
 };
+
+/* Whitespace so far: a newline and n spaces or tabs is FT_WS_LINE + n, tabs with FT_WS_TAB. */
+enum { FT_WS_NONE, FT_WS_SPACE, FT_WS_LINE, FT_WS_TAB = 0x8000 };
 
 /* One alternative. In a frame that waits for a value (`val` != 0) this is what it will be when the
  * value satisfied vals[val]. `up`: the alternatives of the frame below that it belongs to. */
@@ -72,7 +75,7 @@ struct ft_jseen { /* keys of an object, values of a unique array */
 struct ft_jframe {
     const struct ft_jframe *up;
     uint8_t kind, phase, depth;
-    uint8_t ws;   /* 0; 1 a space; 2 + n a newline and n spaces */
+    uint16_t ws;  /* FT_WS_*: whitespace since the last byte that was not */
     bool roped;   /* ARR: its elements differ; STR, NUM: in such an array, so `rope` is kept */
     uint8_t word; /* LIT: which */
     struct ft_jchar chr;

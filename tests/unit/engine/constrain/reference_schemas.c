@@ -6,7 +6,7 @@
 #include "engine/constrain/constrain.h"
 #include "engine/constrain/jdoc.h"
 
-#define TEXT_MAX     (1 << 16)
+#define TEXT_MAX     (1 << 18)
 #define ENFORCED_MIN 0.95
 
 static size_t put_string(char *out, struct ft_str s)
@@ -28,8 +28,30 @@ static size_t put_string(char *out, struct ft_str s)
     return n;
 }
 
-/* Compact JSON in the order of the document. */
-static size_t put(char *out, const struct ft_jv *v)
+/* How a text is laid out: as Python's json.dumps does with these arguments. */
+struct style {
+    const char *comma, *colon;
+    int indent; /* fills for each level; -1: all on one line */
+    char fill;
+};
+
+static const struct style compact = {",", ":", -1, ' '};
+static const struct style styles[] = {
+    {", ", ": ", -1, ' '}, {",", ": ", 2, ' '}, {",", ": ", 4, ' '},
+    {",", ": ", 1, '\t'},  {",", ": ", 0, ' '},
+};
+
+static size_t put_line(char *out, const struct style *y, int level)
+{
+    if (y->indent < 0)
+        return 0;
+    out[0] = '\n';
+    memset(out + 1, y->fill, (size_t)(y->indent * level));
+    return 1 + (size_t)(y->indent * level);
+}
+
+/* In the order of the document. */
+static size_t put(char *out, const struct ft_jv *v, const struct style *y, int level)
 {
     static const char *const words[] = {"null", "false", "true"};
     size_t n = 0;
@@ -44,13 +66,16 @@ static size_t put(char *out, const struct ft_jv *v)
         out[n++] = v->kind == FT_JV_ARR ? '[' : '{';
         for (size_t i = 0; i < v->n; i++) {
             if (i > 0)
-                out[n++] = ',';
+                n += (size_t)sprintf(out + n, "%s", y->comma);
+            n += put_line(out + n, y, level + 1);
             if (v->kind == FT_JV_OBJ) {
                 n += put_string(out + n, v->k[i]);
-                out[n++] = ':';
+                n += (size_t)sprintf(out + n, "%s", y->colon);
             }
-            n += put(out + n, v->v[i]);
+            n += put(out + n, v->v[i], y, level + 1);
         }
+        if (v->n > 0)
+            n += put_line(out + n, y, level);
         out[n++] = v->kind == FT_JV_ARR ? ']' : '}';
         return n;
     default:
@@ -78,7 +103,7 @@ static void one(const struct ft_jv *e, char *text, struct tally *t)
     struct ft_grammar *g;
     struct ft_err err;
     t->schemas++;
-    size_t n = put(text, ft_jv_get(e, "schema"));
+    size_t n = put(text, ft_jv_get(e, "schema"), &compact, 0);
     if (ft_grammar_from_schema(text, n, &g, &err) != 0) {
         assert_int_equal(err.code, FT_EUNSUPPORTED);
         t->refused++;
@@ -87,8 +112,15 @@ static void one(const struct ft_jv *e, char *text, struct tally *t)
     bool all = true;
     for (size_t i = 0; i < tests->n; i++) {
         bool valid = ft_jv_get(tests->v[i], "valid")->kind == FT_JV_TRUE;
-        n = put(text, ft_jv_get(tests->v[i], "data"));
+        const struct ft_jv *data = ft_jv_get(tests->v[i], "data");
+        n = put(text, data, &compact, 0);
         bool ok = accepts(g, text, n);
+        for (size_t k = 0; k < FT_COUNT(styles); k++) {
+            n = put(text, data, &styles[k], 0);
+            if (accepts(g, text, n) != ok)
+                fail_msg("%s: test %zu: laid out in style %zu it is %s", id->s.p, i, k,
+                         ok ? "rejected" : "accepted");
+        }
         if (ok == valid)
             continue;
         print_message("%s: test %zu: %s\n", id->s.p, i, valid ? "rejected" : "ACCEPTED");
