@@ -40,6 +40,10 @@ struct fp_match {
 };
 void fp_match_init(struct fp_match *m, const char *const *lit, int n);
 int fp_match_feed(struct fp_match *m, char c); /* >= 0: that one is complete; -1: more; -2: none */
+bool fp_is_space(char c);                      /* JSON's white space */
+bool fp_ends_with(const struct ft_buf *b, const char *s);
+/* Of a tool or a parameter: 1 to FP_NAME_BYTES_MAX bytes of UTF-8 without control characters. */
+bool fp_name_ok(const struct ft_buf *name);
 
 enum fp_stage {
     ST_START,
@@ -90,6 +94,9 @@ void fp_call_args(struct ft_chat_parser *p, const char *text, size_t n);
 void fp_call_end(struct ft_chat_parser *p);
 /* The schema ("parameters") of a tool; *known says whether there is one of that name. */
 json_t *fp_tool_schema(const struct ft_chat_parser *p, const char *name, size_t n, bool *known);
+
+/* White space, then one of the literals: as fp_match_feed(). */
+int fp_tail_feed(struct ft_chat_parser *p, const char *const *lit, int n, char c);
 
 /* One per format. raw holds the byte c already. */
 enum fp_step fp_json_call(struct ft_chat_parser *p, char c);     /* Hermes, Llama */

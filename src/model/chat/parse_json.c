@@ -217,48 +217,6 @@ enum fp_event fp_json_feed(struct fp_json *j, unsigned char c, bool *consumed)
     }
 }
 
-/* ---- literal markers ---- */
-
-void fp_match_init(struct fp_match *m, const char *const *lit, int n)
-{
-    *m = (struct fp_match){.n = n, .alive = (1u << n) - 1};
-    for (int i = 0; i < n; i++)
-        m->lit[i] = lit[i];
-}
-
-int fp_match_feed(struct fp_match *m, char c)
-{
-    for (int i = 0; i < m->n; i++) {
-        if ((m->alive >> i & 1) == 0)
-            continue;
-        if (m->lit[i][m->at] != c)
-            m->alive &= ~(1u << i);
-        else if (m->lit[i][m->at + 1] == '\0')
-            return i;
-    }
-    m->at++;
-    return m->alive != 0 ? -1 : -2;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-/* Space, then one of the literals. */
-static int tail_feed(struct ft_chat_parser *p, const char *const *lit, int n, char c)
-{
-    if (p->match.n == 0) {
-        if (is_space(c))
-            return -1;
-        fp_match_init(&p->match, lit, n);
-    }
-    int m = fp_match_feed(&p->match, c);
-    if (m != -1)
-        p->match.n = 0;
-    return m;
-}
-
 /* ---- {"name": ..., "arguments": ...} ---- */
 
 enum { FIELD_NAME, FIELD_ARGS, FIELD_OTHER };
@@ -278,7 +236,7 @@ static bool decode_string(struct ft_buf *out, const char *s, size_t n)
 static bool begin_named(struct ft_chat_parser *p)
 {
     bool known;
-    if (p->name.len == 0 || p->name.len > FP_NAME_BYTES_MAX)
+    if (!fp_name_ok(&p->name))
         return false;
     fp_tool_schema(p, p->name.data, p->name.len, &known);
     if (p->dialect == FT_DIALECT_LLAMA3 && !known) /* JSON that only looks like a call */
@@ -407,8 +365,8 @@ static enum fp_step json_tail(struct ft_chat_parser *p, char c)
         return next_call(p);
     }
     if (p->dialect == FT_DIALECT_LLAMA3)
-        return is_space(c) || c == ';' ? FP_MORE : FP_BROKEN;
-    int m = tail_feed(p, end, 1, c);
+        return fp_is_space(c) || c == ';' ? FP_MORE : FP_BROKEN;
+    int m = fp_tail_feed(p, end, 1, c);
     return m == 0 ? FP_DONE : m == -1 ? FP_MORE : FP_BROKEN;
 }
 
@@ -417,11 +375,11 @@ enum fp_step fp_json_call(struct ft_chat_parser *p, char c)
     enum fp_step s;
     switch (p->stage) {
     case ST_START:
-        if (is_space(c))
+        if (fp_is_space(c))
             return FP_MORE;
         return c == '{' ? next_call(p) : FP_BROKEN;
     case ST_PYTHON: /* JSON after <|python_tag|>, or code up to the end of the answer */
-        if (is_space(c))
+        if (fp_is_space(c))
             return FP_MORE;
         if (c == '{')
             return next_call(p);
@@ -529,15 +487,9 @@ enum fp_step fp_python_call(struct ft_chat_parser *p)
 #define CALL_END   "<｜tool▁call▁end｜>"
 #define CALLS_END  "<｜tool▁calls▁end｜>"
 
-static bool ends_with(const struct ft_buf *b, const char *s)
-{
-    size_t n = strlen(s);
-    return b->len >= n && memcmp(b->data + b->len - n, s, n) == 0;
-}
-
 static void trim(struct ft_buf *b)
 {
-    while (b->len > 0 && is_space(b->data[b->len - 1]))
+    while (b->len > 0 && fp_is_space(b->data[b->len - 1]))
         b->data[--b->len] = '\0';
 }
 
@@ -571,7 +523,7 @@ static enum fp_step args_begin(struct ft_chat_parser *p, char c)
 {
     if (c != '{' && c != '"')
         return FP_BROKEN;
-    if (p->name.len == 0 || p->name.len > FP_NAME_BYTES_MAX)
+    if (!fp_name_ok(&p->name))
         return FP_BROKEN;
     fp_call_begin(p, p->name.data, p->name.len);
     fp_json_init(&p->json);
@@ -584,12 +536,12 @@ static enum fp_step args_begin(struct ft_chat_parser *p, char c)
 /* V3: the name's line and the fence after the separator; V3.1: the arguments right away. */
 static enum fp_step deepseek_fence(struct ft_chat_parser *p, char c)
 {
-    if (p->key.len == 0 && (is_space(c) || c == '{' || c == '"'))
-        return is_space(c) ? FP_MORE : args_begin(p, c);
+    if (p->key.len == 0 && (fp_is_space(c) || c == '{' || c == '"'))
+        return fp_is_space(c) ? FP_MORE : args_begin(p, c);
     if (p->key.len > FP_NAME_BYTES_MAX + 16)
         return FP_BROKEN;
-    if (ends_with(&p->key, "\n```json")) {
-        if (is_space(c))
+    if (fp_ends_with(&p->key, "\n```json")) {
+        if (fp_is_space(c))
             return FP_MORE;
         p->key.len -= strlen("\n```json");
         p->key.data[p->key.len] = '\0';
@@ -610,13 +562,13 @@ enum fp_step fp_deepseek_call(struct ft_chat_parser *p, char c)
     int m;
     switch (p->stage) {
     case ST_START: /* after the outer marker */
-        m = tail_feed(p, next, 1, c);
+        m = fp_tail_feed(p, next, 1, c);
         if (m == 0)
             p->stage = ST_NAME;
         return m == -2 ? FP_BROKEN : FP_MORE;
     case ST_NAME:
         p->failed |= ft_buf_add_byte(&p->name, (unsigned char)c) != 0;
-        if (!ends_with(&p->name, SEP))
+        if (!fp_ends_with(&p->name, SEP))
             return p->name.len > FP_NAME_BYTES_MAX + 16 ? FP_BROKEN : FP_MORE;
         p->name.len -= strlen(SEP);
         p->name.data[p->name.len] = '\0';
@@ -633,14 +585,14 @@ enum fp_step fp_deepseek_call(struct ft_chat_parser *p, char c)
         }
         return s;
     case ST_TAIL:
-        m = tail_feed(p, call_end, 2, c);
+        m = fp_tail_feed(p, call_end, 2, c);
         if (m == 0) {
             fp_call_end(p);
             p->stage = ST_BODY;
         }
         return m == -2 ? FP_BROKEN : FP_MORE;
     default: /* between calls */
-        m = tail_feed(p, next, 2, c);
+        m = fp_tail_feed(p, next, 2, c);
         if (m == 0) {
             ft_buf_reset(&p->name);
             ft_buf_reset(&p->key);

@@ -26,30 +26,6 @@ static const struct tags *tags_of(const struct ft_chat_parser *p)
     return p->dialect == FT_DIALECT_DEEPSEEK_V32 ? &dsml : &qwen;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static int tail_feed(struct ft_chat_parser *p, const char *const *lit, int n, char c)
-{
-    if (p->match.n == 0) {
-        if (is_space(c))
-            return -1;
-        fp_match_init(&p->match, lit, n);
-    }
-    int m = fp_match_feed(&p->match, c);
-    if (m != -1)
-        p->match.n = 0;
-    return m;
-}
-
-static bool ends_with(const struct ft_buf *b, const char *s)
-{
-    size_t n = strlen(s);
-    return b->len >= n && memcmp(b->data + b->len - n, s, n) == 0;
-}
-
 static void cut(struct ft_buf *b, size_t n)
 {
     b->len -= n;
@@ -107,20 +83,6 @@ static int value_type(const struct ft_chat_parser *p)
 
 /* ---- values ---- */
 
-static void args_key(struct ft_chat_parser *p)
-{
-    json_t *key = json_stringn(p->key.data != NULL ? p->key.data : "", p->key.len);
-    char *text = key == NULL ? NULL : json_dumps(key, JSON_ENCODE_ANY);
-    json_decref(key);
-    p->failed |= text == NULL;
-    fp_call_args(p, p->n_params == 0 ? "{" : ", ", p->n_params == 0 ? 1 : 2);
-    if (text != NULL)
-        fp_call_args(p, text, strlen(text));
-    fp_call_args(p, ": ", 2);
-    free(text);
-    p->n_params++;
-}
-
 static void args_escaped(struct ft_chat_parser *p, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -137,6 +99,14 @@ static void args_escaped(struct ft_chat_parser *p, const char *s, size_t n)
             buf[0] = (char)c;
         fp_call_args(p, buf, (size_t)k);
     }
+}
+
+static void args_key(struct ft_chat_parser *p)
+{
+    fp_call_args(p, p->n_params == 0 ? "{\"" : ", \"", p->n_params == 0 ? 2 : 3);
+    args_escaped(p, p->key.data, p->key.len);
+    fp_call_args(p, "\": ", 3);
+    p->n_params++;
 }
 
 /* Bytes at the end of the value that may be the beginning of its end. */
@@ -169,11 +139,11 @@ static bool typed_value(struct ft_chat_parser *p)
     json_t *choices, *type = param_type(p, &choices);
     const char *s = p->value.data != NULL ? p->value.data : "";
     size_t n = p->value.len;
-    while (n > 0 && is_space(*s)) {
+    while (n > 0 && fp_is_space(*s)) {
         s++;
         n--;
     }
-    while (n > 0 && is_space(s[n - 1]))
+    while (n > 0 && fp_is_space(s[n - 1]))
         n--;
     static const char *const python[] = {"True", "False", "None"}, *const json[] = {"true", "false",
                                                                                     "null"};
@@ -233,7 +203,7 @@ static enum fp_step value_byte(struct ft_chat_parser *p, const struct tags *t, c
     }
     p->value_open = true;
     p->failed |= ft_buf_add_byte(&p->value, (unsigned char)c) != 0;
-    if (c == '>' && ends_with(&p->value, t->param_end))
+    if (c == '>' && fp_ends_with(&p->value, t->param_end))
         return value_end(p, t);
     if (p->value_type == FP_TEXT)
         stream_text(p, p->value.len - held_back(&p->value, t));
@@ -253,12 +223,16 @@ static enum fp_step param_open(struct ft_chat_parser *p, const struct tags *t, c
         p->value_type = value_type(p);
     } else {
         static const char yes[] = "\" string=\"true\"", no[] = "\" string=\"false\"";
-        bool text = ends_with(&p->key, yes);
-        if (!text && !ends_with(&p->key, no))
+        bool text = fp_ends_with(&p->key, yes);
+        if (!text && !fp_ends_with(&p->key, no))
             return FP_BROKEN;
         cut(&p->key, text ? sizeof yes - 1 : sizeof no - 1);
+        if (p->key.len > 0 && memchr(p->key.data, '"', p->key.len) != NULL)
+            return FP_BROKEN;
         p->value_type = text ? FP_TEXT : FP_RAW_JSON;
     }
+    if (!fp_name_ok(&p->key))
+        return FP_BROKEN;
     ft_buf_reset(&p->value);
     p->value_sent = 0;
     p->value_open = false;
@@ -276,11 +250,11 @@ static enum fp_step invoke_open(struct ft_chat_parser *p, const struct tags *t, 
         return p->name.len > FP_NAME_BYTES_MAX || c == '\n' || c == '<' ? FP_BROKEN : FP_MORE;
     }
     if (!t->newlines) { /* the closing quote */
-        if (!ends_with(&p->name, "\""))
+        if (!fp_ends_with(&p->name, "\""))
             return FP_BROKEN;
         cut(&p->name, 1);
     }
-    if (p->name.len == 0)
+    if (!fp_name_ok(&p->name))
         return FP_BROKEN;
     fp_call_begin(p, p->name.data, p->name.len);
     p->n_params = 0;
@@ -297,7 +271,7 @@ enum fp_step fp_tags_call(struct ft_chat_parser *p, char c)
     switch (p->stage) {
     case ST_START:
     case ST_TAIL:
-        m = tail_feed(p, outside, p->stage == ST_TAIL ? 2 : 1, c);
+        m = fp_tail_feed(p, outside, p->stage == ST_TAIL ? 2 : 1, c);
         if (m == 0) {
             ft_buf_reset(&p->name);
             p->stage = ST_NAME;
@@ -306,7 +280,7 @@ enum fp_step fp_tags_call(struct ft_chat_parser *p, char c)
     case ST_NAME:
         return invoke_open(p, t, c);
     case ST_BODY:
-        m = tail_feed(p, in_call, 2, c);
+        m = fp_tail_feed(p, in_call, 2, c);
         if (m == 0) {
             ft_buf_reset(&p->key);
             p->stage = ST_KEY;

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Hugging Face folders compute what the GGUF files compute that they could have become, and what
+`convert` writes from them does too.
+
+usage: hf_folder.py FEITIAN
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+import hf_file
+
+REF = os.environ.get("FT_REF", "../shared/ref")
+ARCHS = ("llama", "qwen2", "qwen3", "qwen3moe", "deepseek2")
+# normalised mean square error that a format may add to F32's logits: twice the most that was measured
+BOUND = {"F16": 4e-6, "BF16": 3.2e-4, "Q8_0": 2.8e-3, "Q6_K": 3e-2, "Q5_K_M": 0.11,
+         "Q4_K_M": 0.38, "Q4_0": 0.46}
+results = []
+
+
+def expect(what, ok, detail=""):
+    results.append(bool(ok))
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {detail}")
+
+
+def feitian(*args, stdin=b""):
+    return subprocess.run([sys.argv[1], *args], input=stdin, capture_output=True, timeout=300)
+
+
+def tokens(name):
+    with open(f"{REF}/logits/{name}-F32.json", encoding="utf-8") as f:
+        case = json.load(f)
+    return case["prompt"] + case["greedy"], case["n_vocab"]
+
+
+def logits(model, name, folder):
+    ids, n_vocab = tokens(name)
+    out = f"{folder}/logits.f32"
+    r = feitian("eval", model, "--device", "ref", "--logits", out,
+                "--tokens", ",".join(map(str, ids)))
+    if r.returncode != 0:
+        expect(f"eval {model}", False, r.stderr.decode())
+        return numpy.zeros((len(ids), n_vocab))
+    return numpy.fromfile(out, "<f4").reshape(len(ids), n_vocab).astype(float)
+
+
+def exact(name):
+    ids, n_vocab = tokens(name)
+    return numpy.fromfile(f"{REF}/logits/{name}-F32.exact.f32", "<f4").reshape(len(ids), n_vocab)
+
+
+def far(a, b):
+    """Largest difference in terms of the row's largest logit."""
+    return (numpy.abs(a - b).max(axis=1) / numpy.abs(b).max(axis=1)).max()
+
+
+def nmse(a, b):
+    """Of the median row: a near tie of a router makes single rows differ."""
+    return numpy.median(((a - b) ** 2).sum(axis=1) / (b ** 2).sum(axis=1))
+
+
+def folders(d):
+    for arch in ARCHS:
+        for size in "sk":
+            name = f"{arch}-{size}"
+            hf_file.write(f"{d}/{name}", f"{REF}/models/{name}-F32.gguf", files=3)
+            diff = far(logits(f"{d}/{name}", name, d), exact(name))
+            expect(f"{name}: the folder's logits", diff <= 1e-4, f"{diff:.1e}")
+
+
+def conversions(d):
+    for arch in ARCHS:
+        name, out = f"{arch}-k", f"{d}/out.gguf"
+        folder, want = f"{d}/{name}", exact(name)
+        r = feitian("convert", folder, "-o", out)
+        diff = far(logits(out, name, d), want)
+        expect(f"{name}: converted as it is", r.returncode == 0 and diff <= 1e-4, f"{diff:.1e}")
+        for kind, bound in BOUND.items():
+            r = feitian("convert", folder, "-o", out, "--type", kind)
+            diff = nmse(logits(out, name, d), want)
+            expect(f"{name}: as {kind}", r.returncode == 0 and diff <= bound, f"{diff:.1e}")
+
+
+def storage(d):
+    """What the weights are stored as, and in how many files, changes nothing else."""
+    name = "qwen3-s"
+    for dtype, files in (("BF16", 1), ("F16", 2), ("F32", 1)):
+        hf_file.write(f"{d}/{dtype}", f"{REF}/models/{name}-F32.gguf", dtype, files)
+        diff = far(logits(f"{d}/{dtype}", name, d), logits(f"{REF}/models/{name}-{dtype}.gguf",
+                                                           name, d))
+        expect(f"{name} in {dtype}, {files} files", diff <= 1e-5, f"{diff:.1e}")
+
+
+def tokenizers(d):
+    """The folder's tokenizer and the one written into the GGUF give the same ids, and back."""
+    text = "Hello wörld, the 世界 th\u00e9re 123's\n\n  <x> \U0001f600".encode()
+    folder, out = f"{d}/qwen3-k", f"{d}/tok.gguf"
+    feitian("convert", folder, "-o", out)
+    a, b = (feitian("tokenize", m, stdin=text).stdout for m in (folder, out))
+    expect("tokenize: folder and GGUF agree", a == b and len(json.loads(a)) > 5, (a, b))
+    expect("detokenize gives the text back", feitian("detokenize", out, stdin=a).stdout == text)
+
+
+def main():
+    if not os.path.exists(f"{REF}/models/llama-s-F32.gguf"):
+        print(f"SKIPPED: no reference models in {REF}")
+        return 77
+    with tempfile.TemporaryDirectory() as d:
+        folders(d)
+        conversions(d)
+        storage(d)
+        tokenizers(d)
+    failed = results.count(False)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
