@@ -12,4 +12,13 @@ static inline int64_t ft_clock_now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* What a clock on the wall shows here, as the seconds since the epoch at which a clock in UTC shows
+ * the same. */
+static inline int64_t ft_clock_wall_s(void)
+{
+    time_t now = time(NULL);
+    struct tm t;
+    return localtime_r(&now, &t) != NULL ? (int64_t)now + t.tm_gmtoff : (int64_t)now;
+}
+
 #endif

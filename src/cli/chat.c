@@ -4,9 +4,10 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "cli/model_template.h"
 #include "model/jinja/template.h"
 
 #define PROMPT_MAX (64u << 20)
@@ -30,7 +31,7 @@ static int open_template(struct ft_chat *c, struct ft_err *err)
     struct ft_slice text;
     if (c->cfg->raw)
         return 0;
-    if (!ft_meta_str(c->source->weights, "tokenizer.chat_template", &text))
+    if (ft_model_template_text(c->source->weights, false, &text, NULL) != 0)
         return ft_err_set(err, FT_EINVAL,
                           "the model has no chat template; --raw continues the text as it is");
     int rc = ft_template_open(text.p, text.n, &c->template, err);
@@ -108,27 +109,18 @@ void ft_chat_reset(struct ft_chat *c)
 
 /* ---- the prompt ---- */
 
-static json_t *token_text(const struct ft_tokenizer *t, int32_t id)
-{
-    size_t n = 0;
-    const char *p = id >= 0 ? ft_tokenizer_bytes(t, id, &n) : "";
-    json_t *text = json_stringn(p, n);
-    return text != NULL ? text : json_string("");
-}
-
 static int render(struct ft_chat *c, struct ft_err *err)
 {
-    const struct ft_tokenizer *t = c->source->tokenizer;
-    json_t *vars = json_pack(
-        "{s:O, s:b, s:o, s:o}", "messages", c->messages, "add_generation_prompt", 1, "bos_token",
-        token_text(t, ft_tokenizer_bos(t)), "eos_token", token_text(t, ft_tokenizer_eos(t)));
+    json_t *vars = json_pack("{s:O, s:b}", "messages", c->messages, "add_generation_prompt", 1);
     if (vars == NULL)
         return ft_err_set(err, FT_ENOMEM, "chat: no memory");
     if (c->cfg->thinking != FT_THINKING_DEFAULT)
         json_object_set_new(vars, "enable_thinking",
                             json_boolean(c->cfg->thinking == FT_THINKING_ON));
     ft_buf_reset(&c->prompt);
-    int rc = ft_template_render(c->template, vars, (int64_t)time(NULL), &c->prompt, err);
+    int rc = ft_model_template_vars(c->source->tokenizer, vars, err);
+    if (rc == 0)
+        rc = ft_template_render(c->template, vars, ft_clock_wall_s(), &c->prompt, err);
     json_decref(vars);
     return rc != 0 ? ft_err_wrap(err, "chat template") : 0;
 }

@@ -3,13 +3,15 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/bench.h"
+#include "cli/interrupt.h"
 #include "model/file/shape.h"
 
 struct args {
@@ -23,7 +25,8 @@ struct args {
 static int parse_batches(const char *text, struct ft_bench_config *b, struct ft_err *err)
 {
     char copy[256];
-    snprintf(copy, sizeof copy, "%s", text);
+    if ((size_t)snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)
+        return ft_err_set(err, FT_ELIMIT, "--batch: more than %d sizes", FT_BENCH_BATCHES_MAX);
     b->n_batch = 0;
     char *save = NULL;
     for (char *p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
@@ -152,7 +155,10 @@ static void print_text(const struct args *a, const struct ft_bench_result *r, co
 {
     const struct ft_bench_config *cfg = &a->bench;
     char what[64];
-    printf("%s\n%s\n", a->model, device);
+    if (a->shape != NULL)
+        printf("%s, %s, random weights\n%s\n", a->shape, a->type, device);
+    else
+        printf("%s\n%s\n", a->model, device);
     printf("this machine: reads %.1f GB/s; int8 %.0f, bf16 %.0f, f32 %.0f Gop/s\n\n",
            r->machine.read_gb_s, r->machine.int8_gop_s, r->machine.bf16_gflop_s,
            r->machine.f32_gflop_s);
@@ -194,25 +200,29 @@ static int measure(const struct args *a, struct ft_err *err)
     return rc;
 }
 
-/* A shape is written to a temporary file and measured by a child, whose start and memory are
- * then those of any user of a model file. */
+/* A shape is written to a temporary file, which has lost its name before anything is measured, and
+ * read by a child, whose start and memory are then those of any user of a model file. */
 static int measure_shape(struct args *a, struct ft_err *err)
 {
-    const char *dir = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
-    char path[512];
-    snprintf(path, sizeof path, "%s/feitian-bench-%d.gguf", dir, (int)getpid());
     const struct ft_shape *shape = ft_shape_by_name(a->shape);
     if (shape == NULL)
         return ft_err_set(err, FT_EINVAL, "--shape: '%s' is not one of: %s", a->shape,
                           ft_shape_names());
-    int rc = ft_shape_write(shape, a->type, path, err);
+    int fd;
+    int rc = ft_shape_temp(shape, a->type, ft_interrupt_catch(), &fd, err);
+    ft_interrupt_release();
     if (rc != 0)
         return rc;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     fflush(stdout);
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child < 0)
         rc = ft_err_sys(err, "fork");
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            _exit(1);
         a->model = path;
         struct ft_err inner;
         _exit(measure(a, &inner) == 0 && fflush(stdout) == 0 ? 0 : ft_cli_fail(1, &inner, "bench"));
@@ -220,7 +230,7 @@ static int measure_shape(struct args *a, struct ft_err *err)
     int status = 0;
     if (child > 0 && waitpid(child, &status, 0) < 0)
         rc = ft_err_sys(err, "wait");
-    unlink(path);
+    close(fd);
     if (rc == 0 && status != 0)
         rc = ft_err_set(err, FT_EINTERNAL, "the measuring process failed");
     return rc;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/interrupt.h"
 #include "model/file/convert.h"
 #include "model/file/shape.h"
 
@@ -42,6 +43,7 @@ static int convert(const char *source, const char *out, struct ft_convert_opts *
         o->progress = progress_show;
         o->ctx = &progress;
     }
+    o->interrupt = ft_interrupt_catch();
     rc = ft_convert(w, o, out, err);
     ft_weights_close(w);
     return rc;
@@ -80,6 +82,8 @@ int ft_cmd_convert(int argc, char **argv)
     }
     if (out == NULL || argc - optind != (shape == NULL ? 1 : 0))
         return ft_cli_usage("convert", "SOURCE (or --shape NAME) and -o FILE are needed");
+    if (o.pure && (o.type == NULL || shape != NULL))
+        return ft_cli_usage("convert", "--pure goes with SOURCE and --type");
     if (o.n_threads == 0) {
         long n = sysconf(_SC_NPROCESSORS_ONLN);
         o.n_threads = n < 1 ? 1 : n > 64 ? 64 : (int)n;
@@ -89,9 +93,10 @@ int ft_cmd_convert(int argc, char **argv)
         const struct ft_shape *s = ft_shape_by_name(shape);
         if (s == NULL)
             return ft_cli_usage("convert", "--shape %s: one of %s", shape, ft_shape_names());
-        rc = ft_shape_write(s, o.type != NULL ? o.type : "F16", out, &err);
+        rc = ft_shape_write(s, o.type != NULL ? o.type : "F16", out, ft_interrupt_catch(), &err);
     } else {
         rc = convert(argv[optind], out, &o, &err);
     }
+    ft_interrupt_release(); /* nothing is left behind now */
     return rc == 0 ? 0 : ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "convert");
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/local.h"
 
@@ -75,6 +77,9 @@ static int eval(const char *model, const char *tokens, const char *path,
     }
     if (s.file != NULL && fclose(s.file) != 0 && rc == 0)
         rc = ft_err_sys(err, "write %s", path);
+    struct stat st;
+    if (rc != 0 && s.file != NULL && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        unlink(path); /* some of the rows would look like all of them */
     ft_local_close(&l);
     free(ids);
     return rc;

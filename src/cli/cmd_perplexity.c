@@ -16,7 +16,9 @@
 #include "cli/local.h"
 #include "model/token/tokenizer.h"
 
-#define TEXT_MAX (1u << 30)
+#define TEXT_MAX    (1u << 30)
+#define CTX_DEFAULT 512
+#define CTX_MIN     4
 
 struct score {
     const int32_t *token; /* of the window */
@@ -93,16 +95,23 @@ static int encode_file(const struct ft_local *l, const char *path, int32_t **ret
     return rc;
 }
 
+/* ctx: 0 for CTX_DEFAULT, or less where the model or the text is shorter. */
 static int perplexity(const char *model, const char *path, int ctx, bool json,
                       const struct ft_local_config *cfg, struct ft_err *err)
 {
     struct ft_local l = {0};
     int32_t *id = NULL, bos = -1;
     size_t n = 0;
-    struct score s = {.n = ctx, .first = ctx / 2};
-    int rc = ft_local_open(model, cfg, ctx, &l, err);
+    struct score s = {0};
+    int rc = ft_local_open(model, cfg, ctx > 0 ? ctx : CTX_DEFAULT, &l, err);
     if (rc == 0)
         rc = encode_file(&l, path, &id, &n, &bos, err);
+    if (rc == 0 && ctx == 0) {
+        ctx = FT_MIN(CTX_DEFAULT, l.model->hp.n_ctx_train);
+        ctx = n < (size_t)ctx ? FT_MAX((int)n, CTX_MIN) : FT_MAX(ctx, CTX_MIN);
+    }
+    s.n = ctx;
+    s.first = ctx / 2;
     if (rc == 0 && n < (size_t)ctx)
         rc = ft_err_set(err, FT_EINVAL, "%s: %zu tokens are less than one window of %d (--ctx)",
                         path, n, ctx);
@@ -130,13 +139,13 @@ int ft_cmd_perplexity(int argc, char **argv)
         {"json", no_argument, NULL, 'j'},         {0}};
     struct ft_local_config cfg = {.kv_type = FT_KV_F16, .max_rows = 128};
     struct ft_err err = {0};
-    int ctx = 512;
+    int ctx = 0;
     bool json = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int rc = 0;
         switch (c) {
         case 'c':
-            rc = ft_cli_int("--ctx", optarg, 4, 1 << 20, &ctx, &err);
+            rc = ft_cli_int("--ctx", optarg, CTX_MIN, 1 << 20, &ctx, &err);
             break;
         case 't':
             rc = ft_cli_int("--threads", optarg, 1, 1024, &cfg.n_threads, &err);

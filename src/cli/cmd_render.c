@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/model_template.h"
 #include "model/jinja/template.h"
@@ -68,7 +69,7 @@ static int time_parse(const char *text, int64_t *ret)
 
 static int args_parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.now = (int64_t)time(NULL)};
+    *o = (struct options){.now = ft_clock_wall_s()};
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
         bool value = strcmp(a, "--template") == 0 || strcmp(a, "--now") == 0;

@@ -5,9 +5,11 @@ usage: cli.py FEITIAN
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 REF = os.environ.get("FT_REF", "../shared/ref")
 MODEL = f"{REF}/models/qwen3-s-F32.gguf"
@@ -79,6 +81,22 @@ def perplexity():
               "--ctx", "100000")
 
 
+def conversion():
+    with tempfile.TemporaryDirectory() as d:
+        fails("convert into a folder is refused", 2, "not a regular file", "convert", MODEL,
+              "-o", d)
+        fails("convert refuses an unknown type", 2, "Q4_K_M", "convert", MODEL, "-o", f"{d}/x",
+              "--type", "Q9")
+        big = ["convert", "--shape", "qwen3-4b", "--type", "Q4_0", "-o", f"{d}/big.gguf"]
+        with subprocess.Popen([sys.argv[1], *big]) as p:
+            while p.poll() is None and not os.listdir(d):
+                time.sleep(0.01)
+            p.send_signal(signal.SIGTERM)
+            status = p.wait(timeout=60)
+        expect("an interrupted convert leaves nothing behind",
+               status == -signal.SIGTERM and not os.listdir(d), (status, os.listdir(d)))
+
+
 def tokens():
     text = "Hello 世界! \x00 caf\u00e9".encode() + b"\xff\xfe"
     ids = run("tokenize", MODEL, "--ids", stdin=text)
@@ -92,7 +110,7 @@ def main():
     if not os.path.exists(MODEL):
         print(f"SKIPPED: no reference models in {REF}")
         return 77
-    for part in (frame, evaluation, perplexity, tokens):
+    for part in (frame, evaluation, perplexity, conversion, tokens):
         part()
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1

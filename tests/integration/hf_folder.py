@@ -16,7 +16,7 @@ import hf_file
 
 REF = os.environ.get("FT_REF", "../shared/ref")
 ARCHS = ("llama", "qwen2", "qwen3", "qwen3moe", "deepseek2")
-# normalised mean square error that a format may add to F32's logits: twice the most that was measured
+# normalised mean square error that a format may add to F32's logits: twice the most measured
 BOUND = {"F16": 4e-6, "BF16": 3.2e-4, "Q8_0": 2.8e-3, "Q6_K": 3e-2, "Q5_K_M": 0.11,
          "Q4_K_M": 0.38, "Q4_0": 0.46}
 results = []
@@ -93,6 +93,14 @@ def storage(d):
         diff = far(logits(f"{d}/{dtype}", name, d), logits(f"{REF}/models/{name}-{dtype}.gguf",
                                                            name, d))
         expect(f"{name} in {dtype}, {files} files", diff <= 1e-5, f"{diff:.1e}")
+    os.remove(f"{d}/F16/model.safetensors.index.json")
+    again = far(logits(f"{d}/F16", name, d), logits(f"{REF}/models/{name}-F16.gguf", name, d))
+    expect("parts without an index", again <= 1e-5)
+    os.remove(f"{d}/F16/model-00001-of-00002.safetensors")
+    r = feitian("inspect", f"{d}/F16")
+    r2 = feitian("eval", f"{d}/F16", "--tokens", "1", "--logits", f"{d}/none")
+    expect("a part that is missing is an error", r2.returncode == 1 and b"missing" in r2.stderr,
+           (r.stderr, r2.stderr))
 
 
 def tokenizers(d):

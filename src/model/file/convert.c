@@ -319,7 +319,7 @@ static int output_write(struct job *j, const char *path, struct ft_err *err)
 {
     struct ft_gguf_writer *g = NULL;
     struct ft_pool *pool = NULL;
-    int rc = ft_gguf_writer_open(path, &g, err);
+    int rc = ft_gguf_writer_open(path, j->o->interrupt, &g, err);
     if (rc == 0)
         rc = ft_pool_open(FT_MAX(j->o->n_threads, 1), &pool, err);
     if (rc == 0)

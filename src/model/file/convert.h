@@ -16,6 +16,7 @@ struct ft_convert_opts {
     /* (optional) told the tensors' bytes done and to do, from the calling thread */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
+    const volatile int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
 };
 
 /* Memory: the metadata and a few MiB per thread. `path` appears only when complete. */

@@ -13,11 +13,13 @@
 #include "base/buf.h"
 #include "model/file/weights_impl.h"
 
-#define ALIGNMENT 32
-#define META_MAX  ((size_t)1 << 30) /* bytes of metadata */
+#define ALIGNMENT       32
+#define META_MAX        ((size_t)1 << 30)  /* bytes of metadata */
+#define WRITE_BYTES_MAX ((size_t)16 << 20) /* between two looks for an interrupt */
 
 struct ft_gguf_writer {
     char *path, *temp;
+    const volatile int *interrupt; /* may be NULL */
     int fd;
     struct ft_buf meta, table, sizes; /* sizes: uint64_t per tensor */
     uint64_t n_meta, n_tensor, next_offset;
@@ -25,11 +27,16 @@ struct ft_gguf_writer {
     uint64_t current, current_left; /* the tensor being written, and its bytes to come */
 };
 
-int ft_gguf_writer_open(const char *path, struct ft_gguf_writer **ret_g, struct ft_err *err)
+int ft_gguf_writer_open(const char *path, const volatile int *interrupt,
+                        struct ft_gguf_writer **ret_g, struct ft_err *err)
 {
+    struct stat st; /* renaming would fail after all the work, or replace a device */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return ft_err_set(err, FT_EINVAL, "write %s: not a regular file", path);
     struct ft_gguf_writer *g = calloc(1, sizeof *g);
     if (g == NULL)
         return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
+    g->interrupt = interrupt;
     g->fd = -1;
     ft_buf_init(&g->meta, META_MAX);
     ft_buf_init(&g->table, META_MAX);
@@ -183,7 +190,9 @@ static int write_all(struct ft_gguf_writer *g, const void *data, size_t n, struc
 {
     const char *p = data;
     while (n > 0) {
-        ssize_t got = write(g->fd, p, n);
+        if (g->interrupt != NULL && *g->interrupt != 0)
+            return ft_err_set(err, FT_ECANCELED, "write %s: interrupted", g->path);
+        ssize_t got = write(g->fd, p, FT_MIN(n, WRITE_BYTES_MAX));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

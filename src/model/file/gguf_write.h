@@ -15,7 +15,10 @@
 
 struct ft_gguf_writer;
 
-int ft_gguf_writer_open(const char *path, struct ft_gguf_writer **ret_g, struct ft_err *err);
+/* path: a regular file, which is replaced, or nothing yet. interrupt (may be NULL): once it is not
+ * 0 (a signal's handler sets it), writing ends with FT_ECANCELED. */
+int ft_gguf_writer_open(const char *path, const volatile int *interrupt,
+                        struct ft_gguf_writer **ret_g, struct ft_err *err);
 /* Removes the temporary file unless committed. NULL is accepted. */
 void ft_gguf_writer_close(struct ft_gguf_writer *g);
 

@@ -4,6 +4,7 @@
  * the files are found and the tensors put together: a matrix's dimensions are reversed (GGUF lists
  * the contiguous one first), the experts of a layer become one tensor of many parts. A tensor that
  * no architecture knows is an error: leaving a weight out would be silently wrong. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,36 @@ static int index_scan(struct folder *f, const char *text, size_t n, struct ft_er
     return rc != 0 ? ft_err_wrap(err, INDEX_FILE) : 0;
 }
 
+static int is_safetensors(const struct dirent *e)
+{
+    const char *end = strrchr(e->d_name, '.');
+    return e->d_name[0] != '.' && strcmp(end != NULL ? end : "", ".safetensors") == 0;
+}
+
+/* Without an index: the one file, or else all there are. */
+static int files_list(struct folder *f, struct ft_err *err)
+{
+    struct dirent **found;
+    int n = scandir(f->w->path, &found, is_safetensors, alphasort), rc = 0;
+    if (n < 0)
+        return ft_err_sys(err, "read the folder");
+    bool single = false;
+    for (int i = 0; i < n; i++)
+        single = single || strcmp(found[i]->d_name, SINGLE_FILE) == 0;
+    if (single)
+        rc = file_add(f, SINGLE_FILE, err);
+    for (int i = 0; i < n; i++) {
+        const char *name = found[i]->d_name;
+        if (rc == 0 && !single) {
+            name = ft_arena_strndup(&f->w->arena, name, strlen(name));
+            rc = name != NULL ? file_add(f, name, err) : ft_err_set(err, FT_ENOMEM, "no memory");
+        }
+        free(found[i]);
+    }
+    free(found);
+    return rc != 0 || n > 0 ? rc : ft_err_set(err, FT_ENOTFOUND, SINGLE_FILE ": there is none");
+}
+
 static int files_find(struct folder *f, struct ft_err *err)
 {
     f->file = ft_arena_array(&f->w->arena, FT_WEIGHTS_PARTS_MAX, sizeof *f->file);
@@ -126,10 +157,8 @@ static int files_find(struct folder *f, struct ft_err *err)
     size_t n;
     struct ft_err e = {0};
     int rc = ft_hf_file_read(f->w, INDEX_FILE, INDEX_MAX, &text, &n, &e);
-    if (rc == FT_ENOTFOUND) {
-        f->file[f->n_file++] = SINGLE_FILE;
-        return 0;
-    }
+    if (rc == FT_ENOTFOUND)
+        return files_list(f, err);
     if (rc != 0) {
         *err = e;
         return rc;

@@ -440,7 +440,8 @@ static int tensors_write(struct ft_gguf_writer *g, const struct plan *p, struct 
     return rc;
 }
 
-int ft_shape_write(const struct ft_shape *s, const char *type, const char *path, struct ft_err *err)
+int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
+                   const volatile int *interrupt, struct ft_err *err)
 {
     struct plan p = {.s = s, .mix = ft_mix_by_name(type)};
     if (p.mix == NULL)
@@ -450,7 +451,7 @@ int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
     if (p.tensor == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for the list of tensors");
     plan_make(&p);
-    int rc = ft_gguf_writer_open(path, &g, err);
+    int rc = ft_gguf_writer_open(path, interrupt, &g, err);
     if (rc == 0)
         rc = metadata_put(g, &p, err);
     for (int i = 0; rc == 0 && i < p.n; i++)
@@ -465,18 +466,22 @@ int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
     return rc;
 }
 
-int ft_shape_open(const struct ft_shape *s, const char *type, struct ft_weights **ret_w,
-                  struct ft_err *err)
+int ft_shape_temp(const struct ft_shape *s, const char *type, const volatile int *interrupt,
+                  int *ret_fd, struct ft_err *err)
 {
     const char *dir = getenv("TMPDIR");
-    char path[512];
-    int n = snprintf(path, sizeof path, "%s/feitian-shape-%d.gguf",
-                     dir != NULL && *dir != '\0' ? dir : "/tmp", (int)getpid());
-    if (n < 0 || (size_t)n >= sizeof path)
+    char folder[512], path[sizeof folder + 16];
+    int n = snprintf(folder, sizeof folder, "%s/feitian-XXXXXX",
+                     dir != NULL && *dir != '\0' ? dir : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof folder)
         return ft_err_set(err, FT_EINVAL, "TMPDIR: too long");
-    int rc = ft_shape_write(s, type, path, err);
-    if (rc == 0)
-        rc = ft_weights_open(path, ret_w, err);
-    unlink(path); /* the mapping keeps the bytes */
+    if (mkdtemp(folder) == NULL) /* our own: nobody else may put a link where we write */
+        return ft_err_sys(err, "create %s", folder);
+    snprintf(path, sizeof path, "%s/shape.gguf", folder);
+    int rc = ft_shape_write(s, type, path, interrupt, err);
+    if (rc == 0 && (*ret_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        rc = ft_err_sys(err, "open %s", path);
+    unlink(path);
+    rmdir(folder);
     return rc;
 }

@@ -29,13 +29,14 @@ const struct ft_shape *ft_shape_by_name(const char *name);
 const char *ft_shape_names(void); /* separated by spaces */
 
 /* Writes the shape as a GGUF file of the given mixture ("Q4_0", "Q4_K_M"; see quant_mix.h). The
- * same name and type give the same bytes. */
+ * same name and type give the same bytes. interrupt: as ft_gguf_writer_open(). */
 int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
-                   struct ft_err *err);
+                   const volatile int *interrupt, struct ft_err *err);
 
-/* Writes to an unnamed temporary file (in $TMPDIR or /tmp) and opens it; nothing stays behind. */
-int ft_shape_open(const struct ft_shape *s, const char *type, struct ft_weights **ret_w,
-                  struct ft_err *err);
+/* The same into a temporary file (in $TMPDIR or /tmp) that has no name any more when this returns:
+ * *ret_fd is open for reading, and nothing stays behind. */
+int ft_shape_temp(const struct ft_shape *s, const char *type, const volatile int *interrupt,
+                  int *ret_fd, struct ft_err *err);
 
 /* shape_vocab.c: the made-up vocabulary's keys. n is at least 1024. */
 int ft_shape_vocab_put(struct ft_gguf_writer *g, int n, struct ft_err *err);

@@ -19,7 +19,7 @@ int ft_template_open(const char *text, size_t n, struct ft_template **ret_t, str
 void ft_template_close(struct ft_template *t);
 
 /* vars: a JSON object with messages, tools, add_generation_prompt, bos_token, ...
- * now: seconds since the epoch for strftime_now (local time as given by utc_offset_s).
+ * now: for strftime_now, what the clock on the wall shows (ft_clock_wall_s).
  * An exception raised by the template is FT_EINVAL with its message. */
 int ft_template_render(const struct ft_template *t, json_t *vars, int64_t now, struct ft_buf *out,
                        struct ft_err *err);

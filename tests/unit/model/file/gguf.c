@@ -358,7 +358,7 @@ static void what_is_written_is_read_back(void **state)
     struct ft_weights *w;
     struct ft_err err;
     struct stat st;
-    assert_int_equal(0, ft_gguf_writer_open(path_of("w.gguf"), &g, &err));
+    assert_int_equal(0, ft_gguf_writer_open(path_of("w.gguf"), NULL, &g, &err));
     ft_gguf_put_str(g, "s", "text", 4);
     ft_gguf_put_bool(g, "b", true);
     ft_gguf_put_f32(g, "f", 1.5f);
@@ -389,13 +389,13 @@ static void an_abandoned_writer_leaves_nothing(void **state)
     (void)state;
     struct ft_gguf_writer *g;
     struct ft_err err;
-    assert_int_equal(0, ft_gguf_writer_open(path_of("w.gguf"), &g, &err));
+    assert_int_equal(0, ft_gguf_writer_open(path_of("w.gguf"), NULL, &g, &err));
     ft_gguf_put_tensor(g, "a", FT_F32, 1, (int64_t[]){3});
     assert_int_equal(0, ft_gguf_write(g, &(float){1}, 4, &err));
     ft_gguf_writer_close(g);
     assert_int_equal(0, rmdir(folder)); /* so it is empty */
     assert_int_equal(0, mkdir(folder, 0700));
-    assert_int_equal(FT_ENOTFOUND, ft_gguf_writer_open("/nonexistent/x.gguf", &g, &err));
+    assert_int_equal(FT_ENOTFOUND, ft_gguf_writer_open("/nonexistent/x.gguf", NULL, &g, &err));
 }
 
 int main(void)

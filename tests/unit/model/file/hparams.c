@@ -98,7 +98,7 @@ static int read_with(const char *drop, const char *key, double v, struct ft_hpar
     struct ft_gguf_writer *g;
     struct ft_weights *w;
     close(mkstemp(path));
-    assert_int_equal(0, ft_gguf_writer_open(path, &g, err));
+    assert_int_equal(0, ft_gguf_writer_open(path, NULL, &g, err));
     ft_gguf_put_str(g, "general.architecture", "deepseek2", 9);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         snprintf(name, sizeof name, "deepseek2.%s", keys[i].key);

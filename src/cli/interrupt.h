@@ -1,0 +1,10 @@
+/* Signals that end the program (INT, TERM, HUP), caught where something must be put away first. */
+#ifndef FT_CLI_INTERRUPT_H
+#define FT_CLI_INTERRUPT_H
+
+/* From now on such a signal only sets the flag that is returned. */
+const volatile int *ft_interrupt_catch(void);
+/* From now on they end the program again; at once, if one came meanwhile. */
+void ft_interrupt_release(void);
+
+#endif
