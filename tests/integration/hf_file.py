@@ -127,6 +127,34 @@ def bf16(a):
     return ((u + 0x7FFF + (u >> 16 & 1)) >> 16).astype("<u2")
 
 
+def e4m3_values():
+    v = numpy.empty(256)
+    for b in range(256):
+        e, m = b >> 3 & 15, b & 7
+        v[b] = (m * 2.0 ** -9 if e == 0 else (8 + m) * 2.0 ** (e - 10)) * (-1 if b & 128 else 1)
+    v[127] = v[255] = numpy.nan
+    return v
+
+
+def fp8(a, block):
+    """(bytes, scales, what they mean): FP8 with a scale for each block of so many rows, columns."""
+    grid = [-(-n // b) for n, b in zip(a.shape, block)]
+    scales = numpy.empty(grid, "<f4")
+    values = e4m3_values()
+    order = numpy.argsort(values[:255])[:-1]  # without NaN
+    order = order[~numpy.isnan(values[order])]
+    out, means = numpy.empty(a.shape, "u1"), numpy.empty(a.shape, "<f4")
+    for i, j in numpy.ndindex(*grid):
+        at = (slice(i * block[0], (i + 1) * block[0]), slice(j * block[1], (j + 1) * block[1]))
+        scales[i, j] = numpy.abs(a[at]).max() / 448
+        x = a[at] / scales[i, j]
+        k = numpy.clip(numpy.searchsorted(values[order], x), 1, len(order) - 1)
+        below = numpy.abs(values[order[k - 1]] - x) <= numpy.abs(values[order[k]] - x)
+        out[at] = order[numpy.where(below, k - 1, k)]
+        means[at] = values[out[at]].astype("<f4") * scales[i, j]
+    return out, scales, means
+
+
 def safetensors_write(path, tensors):
     """tensors: {name: (dtype, array of its raw bytes or numbers, shape)}"""
     header, at = {"__metadata__": {"format": "pt"}}, 0

@@ -103,6 +103,50 @@ def storage(d):
            (r.stderr, r2.stderr))
 
 
+def block_scaled(d):
+    """FP8 with block scales is what it means in BF16; and is converted like any other."""
+    for name, block in (("deepseek2-k", (128, 128)), ("qwen3-s", (48, 40))):
+        def is_fp8(key, shape):
+            return len(shape) == 2 and ("_proj" in key or "_a_" in key)
+
+        def to_fp8(config, tensors):
+            config["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3",
+                                             "weight_block_size": block}
+            for key, (_, a, shape) in list(tensors.items()):
+                if is_fp8(key, shape):
+                    bits, scales, _ = hf_file.fp8(a, block)
+                    tensors[key] = "F8_E4M3", bits, shape
+                    tensors[key + "_scale_inv"] = "F32", scales, scales.shape
+
+        def to_bf16(_, tensors):
+            for key, (_, a, shape) in list(tensors.items()):
+                if is_fp8(key, shape):
+                    tensors[key] = "BF16", hf_file.bf16(hf_file.fp8(a, block)[2]), shape
+
+        gguf = f"{REF}/models/{name}-F32.gguf"
+        hf_file.write(f"{d}/fp8", gguf, files=3, change=to_fp8)
+        hf_file.write(f"{d}/wide", gguf, files=3, change=to_bf16)
+        want = logits(f"{d}/wide", name, d)
+        diff = far(logits(f"{d}/fp8", name, d), want)
+        expect(f"{name}: FP8 in blocks of {block}", diff == 0, f"{diff:.1e}")
+        for kind in ("BF16", "Q8_0"):
+            got = []
+            for folder in ("fp8", "wide"):
+                feitian("convert", f"{d}/{folder}", "-o", f"{d}/out.gguf", "--type", kind)
+                got.append(logits(f"{d}/out.gguf", name, d))
+            same = numpy.array_equal(*got) and got[0].any()
+            expect(f"{name}: FP8 converted to {kind}", same)
+        json_path = f"{d}/fp8/config.json"
+        with open(json_path, encoding="utf-8") as f:
+            config = json.load(f)
+        for size in ([64, 64], None):
+            config["quantization_config"]["weight_block_size"] = size
+            hf_file.json_write(f"{d}/fp8", "config.json", config)
+            r = feitian("eval", f"{d}/fp8", "--tokens", "1", "--logits", f"{d}/none")
+            expect(f"{name}: blocks of {size} are refused",
+                   r.returncode == 1 and b"weight_scale_inv" in r.stderr, r.stderr)
+
+
 def tokenizers(d):
     """The folder's tokenizer and the one written into the GGUF give the same ids, and back."""
     text = "Hello wörld, the 世界 th\u00e9re 123's\n\n  <x> \U0001f600".encode()
@@ -121,6 +165,7 @@ def main():
         folders(d)
         conversions(d)
         storage(d)
+        block_scaled(d)
         tokenizers(d)
     failed = results.count(False)
     print(f"{len(results) - failed} passed, {failed} failed")

@@ -300,6 +300,8 @@ static int copy(struct ft_gguf_writer *g, const struct ft_tensor *t, struct ft_e
 static int tensor_write(struct job *j, struct ft_pool *pool, struct ft_gguf_writer *g,
                         const struct output *o, struct ft_err *err)
 {
+    if (o->t != NULL)
+        ft_weights_fetch(j->w, o->t);
     if (o->source == SOURCE_SAME && o->type == o->t->type)
         return copy(g, o->t, err);
     float *made = NULL;
@@ -328,6 +330,8 @@ static int output_write(struct job *j, const char *path, struct ft_err *err)
         ft_gguf_put_tensor(g, j->out[i].name, j->out[i].type, j->out[i].n_dims, j->out[i].dim);
     for (int i = 0; rc == 0 && i < j->n_out; i++) {
         rc = tensor_write(j, pool, g, &j->out[i], err);
+        if (j->out[i].t != NULL)
+            ft_weights_drop(j->w, j->out[i].t);
         j->done += (uint64_t)elements(j->out[i].dim);
         if (j->o->progress != NULL)
             j->o->progress(j->o->ctx, FT_MIN(j->done, j->total), j->total);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json_scan.h"
+#include "model/file/hf_fp8.h"
 #include "model/file/hf_impl.h"
 #include "model/file/safetensors.h"
 
@@ -52,6 +53,7 @@ int ft_hf_json_read(const struct ft_weights *w, const char *name, size_t max, js
 /* Where a tensor of a file goes. */
 struct entry {
     const struct ft_st_tensor *t;
+    const struct ft_st_tensor *scale; /* of FP8 */
     struct ft_hf_name to;
 };
 
@@ -61,8 +63,14 @@ struct folder {
     int n_file;
     struct ft_st_tensor **list; /* per file */
     int *n_list;
-    int n_layer, tied;
+    struct ft_hf_config config;
+    int n_layer;
     uint64_t n_expert;
+    struct scale { /* of FP8 matrices, by the matrix's name */
+        const char *name;
+        const struct ft_st_tensor *t;
+    } * scale;
+    struct ft_name_index scale_index;
 };
 
 static int file_add(struct folder *f, const char *name, struct ft_err *err)
@@ -199,7 +207,7 @@ static int dtype_of(const struct ft_st_tensor *t, enum ft_type *ret, struct ft_e
     static const struct {
         const char *name;
         enum ft_type type;
-    } types[] = {{"F32", FT_F32}, {"F16", FT_F16}, {"BF16", FT_BF16}};
+    } types[] = {{"F32", FT_F32}, {"F16", FT_F16}, {"BF16", FT_BF16}, {"F8_E4M3", FT_BF16}};
     for (size_t i = 0; i < FT_COUNT(types); i++) {
         if (strcmp(types[i].name, t->dtype) == 0) {
             *ret = types[i].type;
@@ -207,8 +215,8 @@ static int dtype_of(const struct ft_st_tensor *t, enum ft_type *ret, struct ft_e
         }
     }
     return ft_err_set(err, FT_EUNSUPPORTED,
-                      "tensor %s: the dtype %s (F32, F16 and BF16 are read from safetensors)",
-                      t->name, t->dtype);
+                      "tensor %s: the dtype %s (F32, F16, BF16 and F8_E4M3 are read)", t->name,
+                      t->dtype);
 }
 
 static int shape_set(struct ft_tensor *to, const struct ft_st_tensor *t, struct ft_err *err)
@@ -225,8 +233,44 @@ static int shape_set(struct ft_tensor *to, const struct ft_st_tensor *t, struct 
             return ft_err_set(err, FT_ECORRUPT, "tensor %s: a dimension of 0", t->name);
     }
     to->n_parts = 1;
-    to->part_bytes = t->bytes;
+    to->part_bytes = ft_fp8_is_matrix(t) ? t->bytes * 2 : t->bytes;
     return 0;
+}
+
+/* Where FP8 matrices will look for their scales. */
+static int scales_find(struct folder *f, struct ft_err *err)
+{
+    struct ft_arena *a = &f->w->arena;
+    int n = 0;
+    size_t len;
+    for (int i = 0; i < f->n_file; i++)
+        for (int k = 0; k < f->n_list[i]; k++)
+            n += ft_fp8_is_scale(f->list[i][k].name, &len);
+    if (n == 0)
+        return 0;
+    f->scale = ft_arena_array(a, (size_t)n, sizeof *f->scale);
+    int rc = f->scale == NULL ? ft_err_set(err, FT_ENOMEM, "no memory for %d scales", n)
+                              : ft_name_index_init(&f->scale_index, a, n, err);
+    n = 0;
+    for (int i = 0; rc == 0 && i < f->n_file; i++) {
+        for (int k = 0; rc == 0 && k < f->n_list[i]; k++) {
+            const struct ft_st_tensor *t = &f->list[i][k];
+            if (!ft_fp8_is_scale(t->name, &len))
+                continue;
+            f->scale[n] = (struct scale){ft_arena_strndup(a, t->name, len), t};
+            if (f->scale[n].name == NULL)
+                rc = ft_err_set(err, FT_ENOMEM, "tensor %s: no memory", t->name);
+            else if (!ft_name_index_add(&f->scale_index, f->scale, sizeof *f->scale, n++))
+                rc = ft_err_set(err, FT_ECORRUPT, "tensor %s: appears twice", t->name);
+        }
+    }
+    return rc;
+}
+
+static const struct ft_st_tensor *scale_of(const struct folder *f, const struct ft_st_tensor *t)
+{
+    int i = ft_name_index_find(&f->scale_index, f->scale, sizeof *f->scale, t->name);
+    return i < 0 ? NULL : f->scale[i].t;
 }
 
 /* Which tensors are used, and as what: entries in the files' order. */
@@ -236,18 +280,25 @@ static int entries_make(struct folder *f, struct entry *e, int *ret_n, struct ft
     for (int i = 0; i < f->n_file; i++) {
         for (int k = 0; k < f->n_list[i]; k++) {
             const struct ft_st_tensor *t = &f->list[i][k];
+            size_t len;
+            if (ft_fp8_is_scale(t->name, &len))
+                continue;
             enum ft_hf_known known = ft_hf_name_map(t->name, &e[n].to);
             if (known == FT_HF_IGNORED || e[n].to.layer >= f->n_layer)
                 continue; /* layers past the last: DeepSeek V3's for predicting further tokens */
             if (known == FT_HF_UNKNOWN)
                 return ft_err_set(err, FT_EUNSUPPORTED,
                                   "tensor %s: not a part of any architecture known here", t->name);
-            if (f->tied == 1 && strcmp(e[n].to.name, "output.weight") == 0)
+            if (f->config.tied == 1 && strcmp(e[n].to.name, "output.weight") == 0)
                 continue;
             if (e[n].to.expert >= 0 && (uint64_t)e[n].to.expert >= f->n_expert)
                 return ft_err_set(err, FT_ECORRUPT, "tensor %s: config.json has %llu experts",
                                   t->name, (unsigned long long)f->n_expert);
-            e[n++].t = t;
+            e[n].t = t;
+            e[n].scale = scale_of(f, t);
+            if (e[n++].scale != NULL && !ft_fp8_is_matrix(t))
+                return ft_err_set(err, FT_EUNSUPPORTED, "tensor %s: %s with block scales", t->name,
+                                  t->dtype);
         }
     }
     *ret_n = n;
@@ -311,6 +362,7 @@ static int tensors_make(struct folder *f, const struct entry *e, int n, struct f
     w->tensor = ft_arena_array(&w->arena, (size_t)n + 1, sizeof *w->tensor);
     if (w->tensor == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for %d tensors", n);
+    w->n_tensor_cap = n;
     int rc = ft_name_index_init(&index, &w->arena, n, err);
     for (int i = 0; rc == 0 && i < n; i++) {
         int at = ft_name_index_find(&index, w->tensor, sizeof *w->tensor, e[i].to.name);
@@ -325,8 +377,11 @@ static int tensors_make(struct folder *f, const struct entry *e, int n, struct f
         }
         rc = e[i].to.expert >= 0 ? expert_add(f, &w->tensor[at], &e[i], err)
                                  : whole_add(f, &w->tensor[at], &e[i], err);
+        if (rc == 0 && ft_fp8_is_matrix(e[i].t))
+            rc = ft_fp8_add(w, at, FT_MAX(e[i].to.expert, 0), e[i].t, e[i].scale,
+                            f->config.fp8_block, err);
     }
-    return rc;
+    return rc == 0 ? ft_fp8_place(w, err) : rc;
 }
 
 static int complete_check(const struct folder *f, struct ft_err *err)
@@ -339,7 +394,7 @@ static int complete_check(const struct folder *f, struct ft_err *err)
             if (t->part[k] == NULL)
                 return ft_err_set(err, FT_ECORRUPT, "tensor %s: expert %d is missing", t->name, k);
     }
-    if (f->tied == 0 && !output)
+    if (f->config.tied == 0 && !output)
         return ft_err_set(err, FT_ECORRUPT,
                           "tensor lm_head.weight: missing, and tie_word_embeddings is false");
     return 0;
@@ -348,7 +403,7 @@ static int complete_check(const struct folder *f, struct ft_err *err)
 int ft_hf_open(struct ft_weights *w, struct ft_err *err)
 {
     struct folder f = {.w = w};
-    int rc = ft_hf_config_read(w, &f.tied, err);
+    int rc = ft_hf_config_read(w, &f.config, err);
     if (rc != 0)
         return rc;
     char key[80];
@@ -374,7 +429,9 @@ int ft_hf_open(struct ft_weights *w, struct ft_err *err)
     if (e == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for %lld tensors", (long long)total);
     int n = 0;
-    rc = entries_make(&f, e, &n, err);
+    rc = scales_find(&f, err);
+    if (rc == 0)
+        rc = entries_make(&f, e, &n, err);
     if (rc == 0)
         rc = tensors_make(&f, e, n, err);
     if (rc == 0)

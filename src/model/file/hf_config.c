@@ -544,7 +544,22 @@ static void name_put(struct config *c)
     put_str(c, "general.name", path + start, n - start);
 }
 
-int ft_hf_config_read(struct ft_weights *w, int *ret_tied, struct ft_err *err)
+/* quantization_config.weight_block_size: [rows, columns] */
+static void fp8_block_read(struct config *c, struct ft_hf_config *ret)
+{
+    json_t *q = json_object_get(c->json, "quantization_config");
+    json_t *size = json_object_get(q, "weight_block_size");
+    for (size_t i = 0; i < 2 && json_array_size(size) == 2; i++) {
+        json_t *v = json_array_get(size, i);
+        if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > DIM_MAX)
+            refuse(c, FT_ECORRUPT, "quantization_config.weight_block_size",
+                   "not two whole numbers");
+        else
+            ret->fp8_block[i] = json_integer_value(v);
+    }
+}
+
+int ft_hf_config_read(struct ft_weights *w, struct ft_hf_config *ret, struct ft_err *err)
 {
     struct config c = {.w = w, .err = err};
     w->meta = ft_arena_array(&w->arena, KEYS_MAX, sizeof *w->meta);
@@ -561,9 +576,10 @@ int ft_hf_config_read(struct ft_weights *w, int *ret_tied, struct ft_err *err)
         name_put(&c);
         architecture_put(&c);
         neighbours_put(&c);
+        fp8_block_read(&c, ret);
     }
     json_t *tied = json_object_get(c.json, "tie_word_embeddings");
-    *ret_tied = json_is_boolean(tied) ? json_is_true(tied) : -1;
+    ret->tied = json_is_boolean(tied) ? json_is_true(tied) : -1;
     json_decref(c.json);
     return c.rc;
 }

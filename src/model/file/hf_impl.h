@@ -18,9 +18,12 @@ int ft_hf_json_read(const struct ft_weights *w, const char *name, size_t max, js
                     struct ft_err *err);
 
 /* hf_config.c: config.json, generation_config.json, tokenizer_config.json and chat_template.jinja
- * as metadata under GGUF keys. *ret_tied: the output matrix is the embedding; 0 no, 1 yes, -1 not
- * said. */
-int ft_hf_config_read(struct ft_weights *w, int *ret_tied, struct ft_err *err);
+ * as metadata under GGUF keys; and what has no such key. */
+struct ft_hf_config {
+    int tied;             /* the output matrix is the embedding; 0 no, 1 yes, -1 not said */
+    int64_t fp8_block[2]; /* rows and columns that share a scale; 0: not said */
+};
+int ft_hf_config_read(struct ft_weights *w, struct ft_hf_config *ret, struct ft_err *err);
 
 /* hf_names.c: what a tensor of a folder is. */
 struct ft_hf_name {

@@ -81,6 +81,7 @@ static uint64_t dtype_bytes(const char *dtype)
 {
     return strcmp(dtype, "F32") == 0                                 ? 4
            : strcmp(dtype, "F16") == 0 || strcmp(dtype, "BF16") == 0 ? 2
+           : strcmp(dtype, "F8_E4M3") == 0                           ? 1
                                                                      : 0;
 }
 

@@ -22,8 +22,8 @@ struct ft_st_tensor {
 };
 
 /* Reads one mapped file; the tensors point into it. Names and the list are in the arena. A tensor
- * whose type is F32, F16 or BF16 has exactly the bytes of its shape; of other types only the extent
- * is checked. FT_ECORRUPT names the tensor. */
+ * whose type is F32, F16, BF16 or F8_E4M3 has exactly the bytes of its shape; of other types only
+ * the extent is checked. FT_ECORRUPT names the tensor. */
 int ft_st_read(const struct ft_map *map, struct ft_arena *a, struct ft_st_tensor **ret_tensors,
                int *ret_n, struct ft_err *err);
 

@@ -142,6 +142,7 @@ void ft_weights_close(struct ft_weights *w)
         return;
     for (int i = 0; i < w->n_map; i++)
         ft_map_close(&w->map[i]);
+    ft_fp8_close(w);
     ft_arena_fini(&w->arena); /* holds w->map too */
     free(w->path);
     free(w);
@@ -161,7 +162,20 @@ const struct ft_tensor *ft_weights_at(const struct ft_weights *w, int i)
 const struct ft_tensor *ft_weights_find(const struct ft_weights *w, const char *name)
 {
     int i = ft_name_index_find(&w->tensor_index, w->tensor, sizeof *w->tensor, name);
-    return i < 0 ? NULL : &w->tensor[i];
+    if (i < 0)
+        return NULL;
+    ft_fp8_fetch(w, i);
+    return &w->tensor[i];
+}
+
+void ft_weights_fetch(const struct ft_weights *w, const struct ft_tensor *t)
+{
+    ft_fp8_fetch(w, (int)(t - w->tensor));
+}
+
+void ft_weights_drop(const struct ft_weights *w, const struct ft_tensor *t)
+{
+    ft_fp8_drop(w, (int)(t - w->tensor));
 }
 
 uint64_t ft_weights_bytes(const struct ft_weights *w)

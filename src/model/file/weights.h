@@ -45,8 +45,14 @@ void ft_weights_close(struct ft_weights *w);
 
 int ft_weights_count(const struct ft_weights *w);
 const struct ft_tensor *ft_weights_at(const struct ft_weights *w, int i);
-/* NULL if there is none of that name. */
+/* NULL if there is none of that name. Its bytes are there: see ft_weights_fetch. */
 const struct ft_tensor *ft_weights_find(const struct ft_weights *w, const char *name);
+/* A folder's FP8 matrices are shown as BF16, which are made when first wanted. Whoever comes by a
+ * tensor through ft_weights_at() calls this before reading its parts; any thread. */
+void ft_weights_fetch(const struct ft_weights *w, const struct ft_tensor *t);
+/* Frees what was made, if anything. Nobody may read the tensor's parts before it is fetched again.
+ */
+void ft_weights_drop(const struct ft_weights *w, const struct ft_tensor *t);
 uint64_t ft_weights_bytes(const struct ft_weights *w); /* of all tensors */
 
 enum ft_source { FT_SOURCE_GGUF, FT_SOURCE_HF };

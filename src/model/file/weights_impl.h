@@ -58,9 +58,10 @@ struct ft_weights {
     int n_meta;
     struct ft_name_index meta_index;
     struct ft_tensor *tensor;
-    int n_tensor;
+    int n_tensor, n_tensor_cap; /* cap: of a folder's array */
     struct ft_name_index tensor_index;
     uint64_t bytes;
+    struct ft_fp8 *fp8; /* NULL: every tensor's bytes are as its files have them */
 };
 
 /* Bytes of one number of the type; 0 for strings, arrays and unknown types. */
@@ -101,5 +102,10 @@ int ft_gguf_open(struct ft_weights *w, struct ft_err *err);
 
 /* hf.c: opens the folder w->path. */
 int ft_hf_open(struct ft_weights *w, struct ft_err *err);
+
+/* hf_fp8.c: what ft_weights_fetch() and ft_weights_drop() do; and the end of it. */
+void ft_fp8_fetch(const struct ft_weights *w, int tensor);
+void ft_fp8_drop(const struct ft_weights *w, int tensor);
+void ft_fp8_close(struct ft_weights *w);
 
 #endif

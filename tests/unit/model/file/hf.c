@@ -465,7 +465,7 @@ static void what_is_not_supported_is_named(void **state)
     }
 }
 
-static void a_float8_or_unknown_tensor_is_named(void **state)
+static void a_float8_without_scales_or_unknown_tensor_is_named(void **state)
 {
     (void)state;
     struct ft_err err = {0};
@@ -474,7 +474,13 @@ static void a_float8_or_unknown_tensor_is_named(void **state)
         const char *header, *name;
     } cases[] = {
         {"{\"model.norm.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}",
-         "F8_E4M3"},
+         "weight_scale_inv"},
+        {"{\"model.norm.weight\":{\"dtype\":\"F8_E5M2\",\"shape\":[4],\"data_offsets\":[0,4]}}",
+         "F8_E5M2"},
+        {"{\"model.norm.weight\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+         "\"model.norm.weight_scale_inv\":{\"dtype\":\"BF16\",\"shape\":[1],"
+         "\"data_offsets\":[2,4]}}",
+         "BF16 with block scales"},
         {"{\"model.layers.0.mamba.x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
          "mamba"},
         {"{\"model.norm.weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
@@ -515,7 +521,7 @@ int main(void)
         TEST(rope_scalings_are_read),
         TEST(generation_settings_and_template_become_metadata),
         TEST(what_is_not_supported_is_named),
-        TEST(a_float8_or_unknown_tensor_is_named),
+        TEST(a_float8_without_scales_or_unknown_tensor_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
