@@ -243,13 +243,21 @@ void ft_model_close(struct ft_model *m)
     free(m);
 }
 
+/* The table of embeddings is looked up row by row in the file, unless products need it too. */
+static bool is_loaded_weight(const struct ft_model *m, int i)
+{
+    return m->weight[i] != m->embed || m->embed == m->output;
+}
+
 int ft_model_load(struct ft_model *m, void (*progress)(void *ctx, uint64_t done, uint64_t all),
                   void *ctx, struct ft_err *err)
 {
     uint64_t all = 0, done = 0;
     for (int i = 0; i < m->n_weights; i++)
-        all += m->weight[i]->file_bytes;
+        all += is_loaded_weight(m, i) ? m->weight[i]->file_bytes : 0;
     for (int i = 0; i < m->n_weights; i++) {
+        if (!is_loaded_weight(m, i))
+            continue;
         int rc = ft_dev_weight_load(m->dev, m->weight[i], err);
         if (rc != 0) {
             ft_model_drop(m);

@@ -44,7 +44,7 @@ static void *cpu_mem_alloc(struct ft_dev *d, size_t bytes)
 {
     (void)d;
     if (bytes >= PAGES_MIN)
-        return ft_cpu_pages_alloc(bytes, false);
+        return ft_cpu_pages_alloc(bytes, true);
     return aligned_alloc(64, mem_round(bytes));
 }
 

@@ -48,6 +48,7 @@ struct ft_cpu {
     struct ft_pool *pool;
     const struct ft_cpu_mm *mm;
     struct ft_cpu_arena *arena; /* where the next weight goes */
+    int n_looked_up;            /* rows of embeddings since their pages were let go */
     const struct ft_cpu_steps *steps;
     struct ft_cpu_scratch scratch[FT_CPU_SCRATCH_COUNT];
     char describe[96];

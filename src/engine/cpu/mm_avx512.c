@@ -453,6 +453,8 @@ INLINE const uint8_t *look_ahead(const int f, const int nc, const uint8_t *ahead
     }
     int bytes = blocks * (q_bytes(f) + scale_bytes(f) / (is_super(f) ? 8 : 1));
     prefetch(ahead, bytes);
+    if (nc == 8)
+        prefetch(act + ACT_AHEAD, blocks * nc * FT_CPU_ACT_BYTES);
     return ahead + bytes;
 }
 

@@ -17,6 +17,7 @@
 
 #define ARENA_BYTES ((size_t)1 << 30)
 #define PAGE        ((size_t)4096)
+#define LOOKUPS_MAX 128 /* rows of embeddings after which their pages in the file are let go */
 #define ROWS_MAX    ((int64_t)1 << 24) /* of a matrix; also bounds panel arithmetic */
 
 struct ft_cpu_arena {
@@ -225,10 +226,17 @@ void ft_cpu_weight_close(struct ft_dev *d, struct ft_weight *weight)
 void ft_cpu_embed(struct ft_dev *d, const struct ft_weight *weight, const int32_t *id, int n,
                   struct ft_mat y)
 {
-    (void)d;
+    struct ft_cpu *c = ft_cpu_of(d);
     const struct ft_cpu_weight *w = ft_cpu_weight_of(weight);
     const struct ft_type_info *info = ft_type_info(w->base.type);
     for (int i = 0; i < n; i++)
         info->dequantise(ft_cpu_weight_rows(w, 0) + (size_t)id[i] * w->row_bytes, y.p + i * y.ld,
                          w->base.n_in);
+    /* The kernel maps a good many pages around each one that is looked up. */
+    c->n_looked_up += n;
+    if (c->n_looked_up > LOOKUPS_MAX) {
+        if (w->t->is_mapped && w->fmt != NULL)
+            source_advise(w->t->part[0], w->t->part_bytes, MADV_DONTNEED, true);
+        c->n_looked_up = 0;
+    }
 }
