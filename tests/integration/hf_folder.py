@@ -155,6 +155,22 @@ def tokenizers(d):
     a, b = (feitian("tokenize", m, stdin=text).stdout for m in (folder, out))
     expect("tokenize: folder and GGUF agree", a == b and len(json.loads(a)) > 5, (a, b))
     expect("detokenize gives the text back", feitian("detokenize", out, stdin=a).stdout == text)
+    with open(f"{folder}/tokenizer.json", encoding="utf-8") as f:
+        t = json.load(f)
+    first, last = (t["added_tokens"][i] for i in (0, -1))
+    t["post_processor"] = {
+        "type": "TemplateProcessing", "pair": [],
+        "single": [{"SpecialToken": {"id": "F"}}, {"Sequence": {"id": "A"}},
+                   {"SpecialToken": {"id": "L"}}],
+        "special_tokens": {"F": {"id": "F", "ids": [first["id"]]},
+                           "L": {"id": "L", "ids": [last["id"]]}}}
+    hf_file.json_write(folder, "tokenizer.json", t)
+    hf_file.json_write(folder, "tokenizer_config.json", {})
+    feitian("convert", folder, "-o", out)
+    a, b = (json.loads(feitian("tokenize", m, "--bos", "--eos", stdin=b"ab").stdout)
+            for m in (folder, out))
+    expect("the tokens before and after a text are kept",
+           a == b and a[0] == first["id"] and a[-1] == last["id"], (a, b))
 
 
 def main():

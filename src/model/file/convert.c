@@ -259,6 +259,7 @@ static bool is_dropped(const struct job *j, const char *key)
     return strncmp(key, "split.", 6) == 0 || strcmp(key, "general.file_type") == 0 ||
            strcmp(key, "general.quantization_version") == 0 ||
            strcmp(key, "general.alignment") == 0 ||
+           (is_folder(j) && strcmp(key, "tokenizer.ggml.eos_token_id") == 0) || /* hf_vocab.c's */
            (llama3 && strncmp(key, scaling, strlen(scaling)) == 0);
 }
 

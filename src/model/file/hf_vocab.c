@@ -239,19 +239,47 @@ static const char *pre_name(json_t *pre)
     return NULL;
 }
 
-/* Does the post-processor put a token before the text? */
-static bool adds_bos(json_t *post, int depth)
+/* The token that the post-processor puts before the text (or after it), or -1. */
+static int64_t affix(json_t *post, bool before, int depth)
 {
-    json_t *first = json_array_get(json_object_get(post, "single"), 0), *item;
-    if (is(post, "type", "TemplateProcessing"))
-        return json_is_object(json_object_get(first, "SpecialToken"));
-    size_t i;
+    json_t *single = json_object_get(post, "single"), *item;
+    size_t i, n = json_array_size(single);
+    if (is(post, "type", "TemplateProcessing")) {
+        json_t *end = n > 0 ? json_array_get(single, before ? 0 : n - 1) : NULL;
+        const char *name = str_of(json_object_get(end, "SpecialToken"), "id");
+        json_t *token = json_object_get(json_object_get(post, "special_tokens"), name);
+        json_t *id = json_array_get(json_object_get(token, "ids"), 0);
+        return json_is_integer(id) ? json_integer_value(id) : -1;
+    }
+    int64_t id = -1;
     json_array_foreach(json_object_get(post, "processors"), i, item)
     {
-        if (depth < 2 && adds_bos(item, depth + 1))
-            return true;
+        if (depth < 2 && id < 0)
+            id = affix(item, before, depth + 1);
     }
-    return false;
+    return id;
+}
+
+/* GGUF says whether the tokens that begin and end a sequence are added, not which ones: what the
+ * post-processor adds must be them. */
+static void affixes_put(struct vocab *v)
+{
+    json_t *post = json_object_get(v->json, "post_processor");
+    int64_t bos = affix(post, true, 0), eos = affix(post, false, 0);
+    uint64_t id;
+    if (bos >= 0 && bos < v->n && !ft_meta_has(v->w, "tokenizer.ggml.bos_token_id"))
+        ft_gguf_put_u32(v->g, "tokenizer.ggml.bos_token_id", (uint32_t)bos);
+    if (!ft_meta_has(v->w, "tokenizer.ggml.add_bos_token"))
+        ft_gguf_put_bool(v->g, "tokenizer.ggml.add_bos_token", bos >= 0);
+    bool known = ft_meta_u64(v->w, "tokenizer.ggml.eos_token_id", &id);
+    if (eos >= 0 && eos < v->n) {
+        ft_gguf_put_bool(v->g, "tokenizer.ggml.add_eos_token", true);
+        ft_gguf_put_u32(v->g, "tokenizer.ggml.eos_token_id", (uint32_t)eos);
+        if (known && id != (uint64_t)eos) /* it ends answers all the same */
+            ft_gguf_put_u32(v->g, "tokenizer.ggml.eot_token_id", (uint32_t)id);
+    } else if (known) {
+        ft_gguf_put_u32(v->g, "tokenizer.ggml.eos_token_id", (uint32_t)id);
+    }
 }
 
 static bool adds_space(json_t *json)
@@ -292,9 +320,7 @@ static int vocab_put(struct vocab *v)
     ft_gguf_put_str(v->g, "tokenizer.ggml.pre", pre, strlen(pre));
     ft_gguf_put_strs(v->g, "tokenizer.ggml.tokens", v->token, (uint64_t)v->n);
     ft_gguf_put_i32s(v->g, "tokenizer.ggml.token_type", v->type, (uint64_t)v->n);
-    if (!ft_meta_has(v->w, "tokenizer.ggml.add_bos_token"))
-        ft_gguf_put_bool(v->g, "tokenizer.ggml.add_bos_token",
-                         adds_bos(json_object_get(v->json, "post_processor"), 0));
+    affixes_put(v);
     if (!bytes)
         return merges_put(v);
     ft_gguf_put_bool(v->g, "tokenizer.ggml.add_space_prefix", adds_space(v->json));

@@ -106,11 +106,14 @@ static int scores_read(struct source *s, struct ft_tokenizer *t, const struct ft
     return ft_spm_merges_build(t, scores, err);
 }
 
-/* An id out of range is ignored, as other readers do: files in use have such. */
-static int32_t special_id(const struct ft_tokenizer *t, const struct ft_weights *w, const char *key)
+/* An id out of range is ignored, as other readers do: files in use have such. SentencePiece's
+ * own ids are the defaults of files without any. */
+static int32_t special_id(const struct ft_tokenizer *t, const struct ft_weights *w, const char *key,
+                          uint64_t sentencepiece)
 {
-    uint64_t id;
-    return ft_meta_u64(w, key, &id) && id < t->vocab.n ? (int32_t)id : -1;
+    uint64_t id = sentencepiece;
+    bool has = ft_meta_u64(w, key, &id) || (t->scheme == FT_SCHEME_CHARS && !ft_meta_has(w, key));
+    return has && id < t->vocab.n ? (int32_t)id : -1;
 }
 
 static int specials_read(struct ft_tokenizer *t, const struct ft_weights *w, bool add_bos,
@@ -118,10 +121,10 @@ static int specials_read(struct ft_tokenizer *t, const struct ft_weights *w, boo
 {
     bool add_eos = false;
     uint64_t id;
-    t->bos = special_id(t, w, KEY("bos_token_id"));
-    t->eos = special_id(t, w, KEY("eos_token_id"));
+    t->bos = special_id(t, w, KEY("bos_token_id"), 1);
+    t->eos = special_id(t, w, KEY("eos_token_id"), 2);
     if (t->scheme == FT_SCHEME_CHARS)
-        t->unk = special_id(t, w, KEY("unknown_token_id"));
+        t->unk = special_id(t, w, KEY("unknown_token_id"), 0);
     ft_meta_bool(w, KEY("add_bos_token"), &add_bos);
     ft_meta_bool(w, KEY("add_eos_token"), &add_eos);
     if (add_bos && t->bos >= 0)
