@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "base/slice.h"
 #include "model/file/gguf_write.h"
 #include "model/file/hf.h"
 #include "model/file/hparams.h"
@@ -142,12 +143,6 @@ static void rows_get(void *ctx, int64_t at, int64_t n, float *y)
     }
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
-
 /* The format of a tensor in the output. */
 static enum ft_type type_of(const struct job *j, const struct output *o)
 {
@@ -209,14 +204,14 @@ static int permuted_add(struct job *j, const struct ft_tensor *t, int n_head, st
 static int plan_tensor(struct job *j, const struct ft_tensor *t, struct ft_err *err)
 {
     if (is_folder(j)) {
-        bool bias = ends_with(t->name, ".bias");
+        bool bias = ft_str_ends(t->name, ".bias");
         if (j->h.rope.pairs == FT_ROPE_HALVES && strcmp(j->h.arch, "llama") == 0) {
-            if (ends_with(t->name, bias ? ".attn_q.bias" : ".attn_q.weight"))
+            if (ft_str_ends(t->name, bias ? ".attn_q.bias" : ".attn_q.weight"))
                 return permuted_add(j, t, j->h.n_head, err);
-            if (ends_with(t->name, bias ? ".attn_k.bias" : ".attn_k.weight"))
+            if (ft_str_ends(t->name, bias ? ".attn_k.bias" : ".attn_k.weight"))
                 return permuted_add(j, t, j->h.n_head_kv, err);
         }
-        if (ends_with(t->name, ".attn_kv_b.weight"))
+        if (ft_str_ends(t->name, ".attn_kv_b.weight"))
             return split_add(j, t, err);
     }
     add(j, t, SOURCE_SAME);

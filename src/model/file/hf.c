@@ -128,8 +128,7 @@ static int index_scan(struct folder *f, const char *text, size_t n, struct ft_er
 
 static int is_safetensors(const struct dirent *e)
 {
-    const char *end = strrchr(e->d_name, '.');
-    return e->d_name[0] != '.' && strcmp(end != NULL ? end : "", ".safetensors") == 0;
+    return e->d_name[0] != '.' && ft_str_ends(e->d_name, ".safetensors");
 }
 
 /* Without an index: the one file, or else all there are. */

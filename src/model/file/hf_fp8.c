@@ -37,11 +37,10 @@ struct ft_fp8 {
 
 bool ft_fp8_is_scale(const char *name, size_t *ret_n)
 {
-    size_t n = strlen(name), m = strlen(SCALE_SUFFIX);
-    if (n <= m || strcmp(name + n - m, SCALE_SUFFIX) != 0)
+    if (!ft_str_ends(name, SCALE_SUFFIX))
         return false;
-    *ret_n = n - m;
-    return true;
+    *ret_n = strlen(name) - strlen(SCALE_SUFFIX);
+    return *ret_n > 0;
 }
 
 bool ft_fp8_is_matrix(const struct ft_st_tensor *t)

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 
 static const struct ft_mix mixes[] = {
     {"F32", FT_F32, 0, false},        {"F16", FT_F16, 1, false},
@@ -33,16 +34,10 @@ const char *ft_mix_names(void)
            "IQ4_XS MXFP4";
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
-
 /* Matrices that are quantised at all. */
 static bool is_matrix(const char *name, int n_dims)
 {
-    return n_dims >= 2 && ends_with(name, ".weight") && strstr(name, "_norm.") == NULL &&
+    return n_dims >= 2 && ft_str_ends(name, ".weight") && strstr(name, "_norm.") == NULL &&
            strstr(name, "ffn_gate_inp") == NULL && strncmp(name, "rope_", 5) != 0;
 }
 

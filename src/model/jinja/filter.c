@@ -43,7 +43,7 @@ void jv_bind(struct jr *r, const char *what, const char *params, int n_required,
         jr_fail(r, FT_EINVAL, "%s: unexpected keyword argument", what);
 }
 
-static int64_t int_arg(struct jr *r, struct jv v, int64_t absent)
+int64_t jf_int(struct jr *r, struct jv v, int64_t absent)
 {
     if (!jv_given(v))
         return absent;
@@ -172,7 +172,7 @@ static struct jv float_to_int(struct jr *r, double f, struct jv absent)
 static struct jv f_int(struct jr *r, struct jf_call *c)
 {
     struct jv absent = jv_given(c->p[0]) ? c->p[0] : jv_int(0);
-    int64_t base = int_arg(r, c->p[1], 10), i;
+    int64_t base = jf_int(r, c->p[1], 10), i;
     double f;
     jr_check_defined(r, c->v);
     if (jv_is_int(c->v))
@@ -257,7 +257,7 @@ static struct jv f_round(struct jr *r, struct jf_call *c)
             return float_to_int(r, rint(c->v.f), jv_int(0));
         return jv_int(jv_as_int(c->v));
     }
-    int64_t digits = int_arg(r, c->p[0], 0);
+    int64_t digits = jf_int(r, c->p[0], 0);
     if (method[1] == 'o')
         return c->v.t == JV_FLOAT ? jv_float(round_float(c->v.f, digits))
                                   : round_int(r, jv_as_int(c->v), digits);
@@ -308,7 +308,7 @@ static struct jv f_tojson(struct jr *r, struct jf_call *c)
     } else if (o.indented) {
         struct jb b;
         jb_init(&b, r);
-        jb_pad(&b, " ", 1, int_arg(r, p[1], 0));
+        jb_pad(&b, " ", 1, jf_int(r, p[1], 0));
         o.indent = jb_str(&b);
     }
     o.item_sep = jv_strz(r, o.indented ? "," : ", ");

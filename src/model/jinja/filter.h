@@ -22,8 +22,9 @@ jf_fn jf_capitalize, jf_center, jf_escape, jf_forceescape, jf_format, jf_indent,
     jf_replace, jf_safe, jf_string, jf_striptags, jf_title, jf_trim, jf_truncate, jf_upper,
     jf_urlencode, jf_wordcount, jf_xmlattr;
 jf_fn jf_wordwrap, jf_urlize; /* filter_wrap.c */
-/* Numbers, defaults, JSON (filter.c). */
 
+/* An argument that must be a whole number; `absent` where it was left out (filter.c). */
+int64_t jf_int(struct jr *r, struct jv v, int64_t absent);
 /* The value at a path as filters take it: "a.b.0", a number, or nothing at all. */
 struct jv jf_attribute(struct jr *r, struct jv item, struct jv path);
 /* Strings in lower case, anything else as it is. */

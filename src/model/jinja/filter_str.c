@@ -5,16 +5,6 @@
 #include "model/jinja/filter.h"
 #include "model/jinja/method.h"
 
-static int64_t int_or(struct jr *r, struct jv v, int64_t absent)
-{
-    if (!jv_given(v))
-        return absent;
-    jr_check_defined(r, v);
-    if (!jv_is_int(v))
-        jr_fail(r, FT_EINVAL, "'%s' object cannot be interpreted as an integer", jv_type_name(v));
-    return jv_as_int(v);
-}
-
 static bool opt_true(struct jr *r, struct jv v)
 {
     return jv_given(v) && jv_truth(r, v);
@@ -80,12 +70,12 @@ struct jv jf_trim(struct jr *r, struct jf_call *c)
 
 struct jv jf_center(struct jr *r, struct jf_call *c)
 {
-    return jm_center(r, jv_soft_str(r, c->v), int_or(r, c->p[0], 80), jv_of(JV_MISSING));
+    return jm_center(r, jv_soft_str(r, c->v), jf_int(r, c->p[0], 80), jv_of(JV_MISSING));
 }
 
 struct jv jf_replace(struct jr *r, struct jf_call *c)
 {
-    int64_t count = jv_given(c->p[2]) && c->p[2].t != JV_NONE ? int_or(r, c->p[2], -1) : -1;
+    int64_t count = jv_given(c->p[2]) && c->p[2].t != JV_NONE ? jf_int(r, c->p[2], -1) : -1;
     struct jv s = jv_to_str(r, c->v), from = jv_to_str(r, c->p[0]), to = jv_to_str(r, c->p[1]);
     if (r->autoescape) {
         bool escape = c->p[0].t == JV_STR && c->p[0].s->markup;
@@ -123,7 +113,7 @@ struct jv jf_indent(struct jr *r, struct jf_call *c)
     struct jv width = c->p[0], s = want_str(r, c->v);
     bool first = opt_true(r, c->p[1]), blank = opt_true(r, c->p[2]);
     if (!jv_given(width) || width.t != JV_STR)
-        width = jm_pad(r, jv_strz(r, ""), int_or(r, width, 4), 0, jv_of(JV_MISSING));
+        width = jm_pad(r, jv_strz(r, ""), jf_int(r, width, 4), 0, jv_of(JV_MISSING));
     /* A newline is added so that a trailing one gives an empty last line. */
     struct jv lines = jm_splitlines(r, jv_str_cat(r, jv_to_str(r, s), jv_strz(r, "\n")), false);
     struct jb b;
@@ -146,8 +136,8 @@ struct jv jf_indent(struct jr *r, struct jf_call *c)
 
 struct jv jf_truncate(struct jr *r, struct jf_call *c)
 {
-    int64_t length = int_or(r, c->p[0], 255);
-    int64_t leeway = jv_given(c->p[3]) && c->p[3].t != JV_NONE ? int_or(r, c->p[3], 5) : 5;
+    int64_t length = jf_int(r, c->p[0], 255);
+    int64_t leeway = jv_given(c->p[3]) && c->p[3].t != JV_NONE ? jf_int(r, c->p[3], 5) : 5;
     struct jv end = jv_given(c->p[2]) ? want_str(r, c->p[2]) : jv_strz(r, "..."), s = c->v;
     if (length < jv_cps(end.s))
         jr_fail(r, FT_EINVAL, "expected length >= %lld, got %lld", (long long)jv_cps(end.s),

@@ -94,17 +94,6 @@ static bool is_word_char(const char *p, size_t n)
     }
 }
 
-static bool is_space(const char *p, size_t n, int *ret_len)
-{
-    uint32_t cp;
-    *ret_len = ft_utf8_decode(p, n, &cp);
-    if (*ret_len == 0)
-        return false;
-    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
-           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
-           cp == 0x205f || cp == 0x3000;
-}
-
 /* Start of the character that ends at `end`, not before `floor`. */
 static size_t char_before(const char *p, size_t floor, size_t end)
 {
@@ -160,12 +149,12 @@ int32_t ft_added_find(const struct ft_added *a, const char *p, size_t n, size_t 
         if ((a->nodes[node].flags & FT_ADDED_LSTRIP) != 0)
             while (start > from) {
                 size_t b = char_before(p, from, start);
-                if (!is_space(p + b, start - b, &len) || b + (size_t)len != start)
+                if (!ft_space_at(p + b, start - b, &len) || b + (size_t)len != start)
                     break;
                 start = b;
             }
         if ((a->nodes[node].flags & FT_ADDED_RSTRIP) != 0)
-            while (end < n && is_space(p + end, n - end, &len))
+            while (end < n && ft_space_at(p + end, n - end, &len))
                 end += (size_t)len;
         *ret_start = start;
         *ret_end = end;

@@ -194,6 +194,10 @@ int ft_added_add(struct ft_tokenizer *t, struct ft_added *a, uint32_t id, const 
 int32_t ft_added_find(const struct ft_added *a, const char *p, size_t n, size_t from,
                       unsigned flags, size_t *ret_start, size_t *ret_end);
 
+/* normal.c: does a character of Unicode's White_Space begin here? *ret_len: the bytes of whatever
+ * character does, 0 if none. */
+bool ft_space_at(const char *p, size_t n, int *ret_len);
+
 /* detok.c: the byte that an added token stands in for, or -1. */
 int ft_tokenizer_stand_in_byte(const struct ft_tokenizer *t, int32_t id);
 bool ft_tokenizer_is_stand_in(const struct ft_tokenizer *t, int32_t id);

@@ -111,13 +111,15 @@ static int lowercase_run(const char *p, size_t n, struct ft_buf *out)
     return rc;
 }
 
-static bool space_at(const char *p, size_t n, int *ret_len)
+bool ft_space_at(const char *p, size_t n, int *ret_len)
 {
-    uint32_t cp = 0;
+    uint32_t cp;
     *ret_len = ft_utf8_decode(p, n, &cp);
-    return *ret_len > 0 && ((cp >= 9 && cp <= 13) || cp == 0x85 ||
-                            utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_ZS ||
-                            cp == 0x2028 || cp == 0x2029);
+    if (*ret_len == 0)
+        return false;
+    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
+           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
+           cp == 0x205f || cp == 0x3000;
 }
 
 static int strip_run(enum ft_normal_kind kind, const char *p, size_t n, struct ft_buf *out)
@@ -125,12 +127,12 @@ static int strip_run(enum ft_normal_kind kind, const char *p, size_t n, struct f
     size_t i = 0, end = 0;
     int len;
     if (kind == FT_NORMAL_STRIP_LEFT) {
-        while (i < n && space_at(p + i, n - i, &len))
+        while (i < n && ft_space_at(p + i, n - i, &len))
             i += (size_t)len;
         return ft_buf_add(out, p + i, n - i);
     }
     for (; i < n; i += (size_t)len)
-        if (!space_at(p + i, n - i, &len))
+        if (!ft_space_at(p + i, n - i, &len))
             end = i + (size_t)len;
     return ft_buf_add(out, p, end);
 }
