@@ -41,8 +41,8 @@ check: setup-all format-check all test-sanitizers ## format, tidy, layers, stati
 	@tools/tidy.py
 	@tools/layers.py
 	@cppcheck --quiet -j $(JOBS) --std=c11 --enable=warning,portability --inline-suppr \
-	    --suppressions-list=tools/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -D__x86_64__ '-Djson_object_keylen_foreach(o,k,n,v)=for(;;)' \
-	    --cppcheck-build-dir=build --library=posix,gnu -Isrc src
+	    --suppressions-list=tools/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -D__x86_64__ \
+	    --cppcheck-build-dir=build --library=posix,gnu,tools/cppcheck.cfg -Isrc src
 	@echo "make check: all passed"
 
 format-check: setup-all

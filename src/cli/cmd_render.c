@@ -165,7 +165,7 @@ int ft_cmd_render(int argc, char **argv)
                     fflush(stdout) != 0))
         rc = ft_err_sys(&err, "standard output");
     if (rc != 0)
-        status = ft_cli_fail(1, &err, "render");
+        status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "render");
     ft_buf_fini(&out);
     ft_template_close(t);
     json_decref(vars);

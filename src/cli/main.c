@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,11 @@ static void print_help(FILE *out)
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
 }
 
+static bool is_help(const char *arg)
+{
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -106,16 +112,17 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0)
         return ft_cmd_version(argc, argv);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    bool help = is_help(argv[1]) || strcmp(argv[1], "help") == 0;
+    if (help && argc == 2) {
         print_help(stdout);
         return 0;
     }
-    const struct ft_cmd *c = find(argv[1]);
+    const struct ft_cmd *c = find(argv[help ? 2 : 1]);
     if (c == NULL) {
-        fprintf(stderr, "feitian: no command '%s'; see feitian --help\n", argv[1]);
+        fprintf(stderr, "feitian: no command '%s'; see feitian --help\n", argv[help ? 2 : 1]);
         return 2;
     }
-    if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+    if (help || (argc > 2 && is_help(argv[2]))) {
         printf("feitian %s: %s\nusage: feitian %s %s\n", c->name, c->help, c->name, c->args);
         return 0;
     }

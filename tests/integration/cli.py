@@ -42,6 +42,8 @@ def frame():
         text = r.stdout.decode()
         expect(f"{name} --help", r.returncode == 0 and f"usage: feitian {name}" in text)
     fails("an unknown command is named", 2, "no command 'fly'", "fly")
+    expect("help of a command", run("help", "eval").stdout == run("eval", "-h").stdout ==
+           run("eval", "--help").stdout)
     fails("no command is a usage error", 2, "usage:")
 
 
@@ -97,6 +99,20 @@ def conversion():
                status == -signal.SIGTERM and not os.listdir(d), (status, os.listdir(d)))
 
 
+def rendering():
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b"{{ messages[0].content }} {{ strftime_now('%d %b %H') }}"
+                b"{% if bad %}{{ raise_exception('no such thing') }}{% endif %}")
+        f.flush()
+        r = run("render", "--template", f.name, "--now", "2024-07-26T12:00:00",
+                stdin='{"messages": [{"content": "hé"}]}'.encode())
+        expect("render prints the exact text", r.stdout.decode() == "hé 26 Jul 12", r)
+        fails("an exception of the template is told", 2, "no such thing", "render", "--template",
+              f.name, stdin=b'{"messages": [{"content": ""}], "bad": true}')
+        fails("what is no JSON is refused", 2, "standard input", "render", "--template", f.name,
+              stdin=b"\xff")
+
+
 def tokens():
     text = "Hello 世界! \x00 caf\u00e9".encode() + b"\xff\xfe"
     ids = run("tokenize", MODEL, "--ids", stdin=text)
@@ -110,7 +126,7 @@ def main():
     if not os.path.exists(MODEL):
         print(f"SKIPPED: no reference models in {REF}")
         return 77
-    for part in (frame, evaluation, perplexity, conversion, tokens):
+    for part in (frame, evaluation, perplexity, conversion, rendering, tokens):
         part()
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1

@@ -512,8 +512,8 @@ static void resolve_macro(struct jn_compiler *c, const struct scope *s, struct j
     analyse_macro(c, in.sym, n);
     n->explicit_caller = named[0];
     if (q.found[0] && named[0]) {
-        for (int i = 0; i < n->n_items2; i++)
-            if (n->items2[i]->name == q.names[0] && i < n->n_items2 - n->n_items3)
+        for (int i = 0; i < n->n_items2 - n->n_items3; i++)
+            if (n->items2[i]->name == q.names[0])
                 jn_fail(c, n->line,
                         "the special \"caller\" argument must be omitted or be given a default");
     }
