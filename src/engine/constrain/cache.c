@@ -72,6 +72,7 @@ static void enter(struct ft_cache *c, struct ft_cache_entry *e)
     size_t i = slot_of(&e->key);
     e->next = c->slot[i];
     e->used = ++c->clock;
+    c->made++;
     c->slot[i] = e;
     c->bytes += e->bytes;
     c->n++;

@@ -50,7 +50,7 @@ struct ft_cache {
     pthread_mutex_t lock;
     struct ft_cache_entry *slot[FT_CACHE_SLOTS];
     size_t bytes;
-    uint64_t clock;
+    uint64_t clock, made; /* made: entries ever */
     uint32_t n;
 };
 

@@ -45,12 +45,12 @@ static uint32_t emit(struct parser *g, enum ft_gop op, uint32_t x, uint32_t y)
 
 static uint32_t rule_index(struct parser *g, struct ft_str name)
 {
+    ft_cx_work(g->cx, g->n_rules);
     for (size_t i = 0; i < g->n_rules; i++)
         if (g->rules[i].name.n == name.n && memcmp(g->rules[i].name.p, name.p, name.n) == 0)
             return (uint32_t)i;
     if (g->n_rules >= RULES_MAX)
         bad(g, FT_EUNSUPPORTED, "too many rules");
-    ft_cx_work(g->cx, g->n_rules);
     FT_GROW(g->cx, g->rules, g->n_rules, g->rules_cap);
     g->rules[g->n_rules] = (struct rule){.name = name};
     return (uint32_t)g->n_rules++;

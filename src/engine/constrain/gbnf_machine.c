@@ -27,13 +27,16 @@ struct state {
     struct thread t[];
 };
 
-static bool same_stack(const struct stack *a, const struct stack *b)
+static bool same_stack(const struct stack *a, const struct stack *b, uint64_t *work)
 {
-    for (; a != b; a = a->prev, b = b->prev)
+    for (; a != b; a = a->prev, b = b->prev, (*work)++)
         if (a == NULL || b == NULL || a->hash != b->hash || a->pc != b->pc || a->depth != b->depth)
             return false;
     return true;
 }
+
+#define WORK_MAX   4096
+#define WORK_SLOTS (2 * WORK_MAX)
 
 /* Everything reached from one thread without reading, appended to `out` where it can read. */
 struct closure {
@@ -41,21 +44,30 @@ struct closure {
     const struct ft_gbnf *g;
     struct state *out;
     struct thread *work; /* visited ones first, then those to do */
+    struct slot {
+        uint32_t round; /* an entry of another round is no entry */
+        uint32_t at;    /* in work[] */
+    } * slot;           /* [WORK_SLOTS] those visited, by hash */
+    uint32_t round;
     uint32_t n, at;
     bool failed;
 };
-
-#define WORK_MAX 4096
 
 static void visit(struct closure *c, uint32_t pc, const struct stack *st)
 {
     if (!c->g->code[pc].live)
         return;
-    for (uint32_t i = 0; i < c->n; i++)
-        if (c->work[i].pc == pc && same_stack(c->work[i].st, st))
+    uint64_t h = ((st != NULL ? st->hash : 0) ^ pc) * 0x9e3779b97f4a7c15u;
+    uint32_t i = (uint32_t)(h >> 40) % WORK_SLOTS;
+    for (; c->slot[i].round == c->round; i = (i + 1) % WORK_SLOTS) {
+        const struct thread *t = &c->work[c->slot[i].at];
+        if (t->pc == pc && same_stack(t->st, st, &c->s->work))
             return;
-    if (c->n < WORK_MAX)
-        c->work[c->n++] = (struct thread){pc, st};
+    }
+    if (c->n == WORK_MAX)
+        return;
+    c->slot[i] = (struct slot){c->round, c->n};
+    c->work[c->n++] = (struct thread){pc, st};
 }
 
 static const struct stack *push(struct closure *c, const struct stack *st, uint32_t pc)
@@ -127,11 +139,18 @@ static const struct state *close_all(struct ft_scratch *s, const struct ft_gbnf 
         struct state st;
         char bytes[sizeof(struct state) + FT_GBNF_THREADS_MAX * sizeof(struct thread)];
     } out;
+    static _Thread_local struct slot slot[WORK_SLOTS];
+    static _Thread_local uint32_t round;
     memset(&out.st, 0, sizeof out.st);
-    struct closure c = {s, g, &out.st, work, 0, 0, false};
+    if (++round == 0) { /* after 4 billion of them */
+        memset(slot, 0, sizeof slot);
+        round = 1;
+    }
+    struct closure c = {s, g, &out.st, work, slot, round, 0, 0, false};
     for (uint32_t i = 0; i < n; i++)
         visit(&c, from[i].pc, from[i].st);
     expand(&c);
+    s->work += c.n;
     if (c.failed || (out.st.n == 0 && !out.st.accepts))
         return NULL;
     size_t bytes = sizeof(struct state) + out.st.n * sizeof(struct thread);
@@ -274,8 +293,9 @@ static bool same(const void *g, const void *a, const void *b)
     if (x->n != y->n || x->cp != y->cp || x->left != y->left || x->bytes != y->bytes ||
         x->accepts != y->accepts)
         return false;
+    uint64_t work = 0;
     for (uint32_t i = 0; i < x->n; i++)
-        if (x->t[i].pc != y->t[i].pc || !same_stack(x->t[i].st, y->t[i].st))
+        if (x->t[i].pc != y->t[i].pc || !same_stack(x->t[i].st, y->t[i].st, &work))
             return false;
     return true;
 }

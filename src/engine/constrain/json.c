@@ -531,6 +531,7 @@ static const struct ft_jframe *step_literal(struct ft_scratch *s, const struct f
 const struct ft_jframe *ft_json_step(struct ft_scratch *s, const struct ft_jtables *t,
                                      const struct ft_jframe *f, uint8_t b)
 {
+    s->work += f->n_alts;
     switch (f->kind) {
     case FT_J_ROOT:
         return f->phase == FT_P_FIRST ? begin_value(s, t, f, b) : NULL;

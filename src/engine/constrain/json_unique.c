@@ -35,12 +35,17 @@ bool ft_json_unique_live(const struct ft_jframe *f, uint32_t words, const struct
     return words == FT_DFA_COUNT_MAX || !taken_by_prefix(f->up, f->kind, words, rope);
 }
 
-bool ft_json_unique_dup(const struct ft_jframe *f)
+bool ft_json_unique_has(const struct ft_jframe *f, uint64_t hash, uint32_t n)
 {
     for (const struct ft_jseen *k = f->up->seen; k != NULL; k = k->prev)
-        if (k->kind == f->kind && k->hash == f->hash && k->n == f->count)
+        if (k->kind == f->kind && k->hash == hash && k->n == n)
             return true;
     return false;
+}
+
+bool ft_json_unique_dup(const struct ft_jframe *f)
+{
+    return ft_json_unique_has(f, f->hash, f->count);
 }
 
 bool ft_json_unique_literal_free(const struct ft_jframe *arr, uint8_t which)

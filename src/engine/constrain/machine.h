@@ -118,6 +118,8 @@ static inline bool ft_jstr_fits(const struct ft_jstr *s, uint32_t q, uint32_t co
 bool ft_json_unique_live(const struct ft_jframe *f, uint32_t words, const struct ft_jrope *rope,
                          bool only_this);
 bool ft_json_unique_dup(const struct ft_jframe *f);
+/* The same of a text with this hash and length. */
+bool ft_json_unique_has(const struct ft_jframe *f, uint64_t hash, uint32_t n);
 bool ft_json_unique_literal_free(const struct ft_jframe *arr, uint8_t which);
 /* vals[val] has a value that the array has not. */
 bool ft_json_unique_left(const struct ft_jtables *t, const struct ft_jframe *arr, uint32_t val);

@@ -23,7 +23,7 @@ void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32
     l->state = state;
     l->mark = outer;
     l->end = end;
-    while (i < end) {
+    while (i < end && s->work <= FT_MASK_WORK_MAX) {
         while (i >= l->end)
             l--;
         if (hub != NULL && l < hub_level)
@@ -35,6 +35,7 @@ void ft_mask_walk(struct ft_matcher *m, uint32_t node, const void *state, uint32
         } else if (known == UNKNOWN) {
             ft_scratch_reset(s, l->mark);
             next = ops->step(s, m->g->g, l->state, b);
+            s->work++;
             if (next != NULL && ops->same != NULL && ops->same(m->g->g, next, l->state)) {
                 next = l->state;
                 if (hub != next) {
@@ -93,38 +94,11 @@ static void set_tokens(const struct ft_vocab *v, uint32_t node, uint32_t *mask)
         mask[v->order[k] / 32] |= 1u << v->order[k] % 32;
 }
 
-/* A string's alternative: false if a walk of the frame must do it. */
-static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
-                        uint32_t *mask)
+/* A token that ends at `node` is in the mask already. */
+static bool has_token(const struct ft_vocab *v, uint32_t node, const uint32_t *mask)
 {
-    const struct ft_jtables *t = m->g->g;
-    const struct ft_jstr *k = &t->strs[a->id];
-    const struct ft_vocab *v = m->v;
-    size_t words = ((size_t)v->n_tokens + 31) / 32;
-    if (f->roped && f->up->seen != NULL)
-        return false;
-    struct ft_cache_entry *e = ft_cache_string(&m->g->cache, v, k->d, k->any, a->q, f->chr);
-    if (e == NULL || (f->roped && !e->free))
-        return false;
-    int64_t left = k->max < 0 ? INT64_MAX : k->max - (int64_t)f->count;
-    if (!k->any && k->max >= 0 && left < (int64_t)e->longest + k->longest)
-        return false;
-    if (left >= (int64_t)e->longest)
-        or_words(mask, e->stay, words);
-    else if (left > 254)
-        return false;
-    else
-        or_short(mask, e, words, (uint32_t)left);
-    const struct ft_jframe *done = ft_json_value_done(ft_matcher_scratch(m), t, f, a->up);
-    for (uint32_t i = 0; i < e->n_exits && done != NULL; i++) {
-        const struct ft_exit *x = &e->exit[i];
-        if ((int64_t)x->n > left || (int64_t)f->count + x->n < k->min)
-            continue;
-        set_tokens(v, x->node, mask);
-        if (v->skip[x->node] > x->node + 1)
-            ft_mask_walk(m, x->node, done, mask);
-    }
-    return true;
+    uint32_t k = v->first[node];
+    return k < v->first[node + 1] && (mask[v->order[k] / 32] >> v->order[k] % 32 & 1) != 0;
 }
 
 /* The bytes that lead to `node` and on are the first ones of any token below it. */
@@ -137,7 +111,8 @@ static void replay(struct ft_matcher *m, const struct ft_jframe *f, uint32_t nod
     const char *p = v->bytes + v->at[id];
     const struct ft_jframe *x = f;
     for (uint32_t i = 0; i < v->at[id + 1] - v->at[id] && x != NULL; i++) {
-        bool quote = p[i] == '"' && x->kind == FT_J_KEY && x->chr.kind == FT_S_PLAIN;
+        bool quote =
+            p[i] == '"' && x->kind == f->kind && x->up == f->up && x->chr.kind == FT_S_PLAIN;
         x = ft_json_step(s, m->g->g, x, (uint8_t)p[i]);
         if (quote)
             break;
@@ -145,6 +120,81 @@ static void replay(struct ft_matcher *m, const struct ft_jframe *f, uint32_t nod
     if (x != NULL)
         ft_mask_walk(m, node, x, mask);
     ft_scratch_reset(s, mark);
+}
+
+/* The hash of a text under way with what an exit reads of it. Exits come in order of the trie, so
+ * the power of the multiplier is rarely computed from the start. */
+struct joined {
+    const struct ft_jframe *f;
+    uint64_t power; /* of FT_JHASH_MUL */
+    uint32_t n;
+};
+
+static uint64_t join(struct joined *j, const struct ft_exit *x)
+{
+    if (x->n < j->n)
+        *j = (struct joined){j->f, 1, 0};
+    for (; j->n < x->n; j->n++)
+        j->power *= FT_JHASH_MUL;
+    return j->f->hash * j->power + x->hash;
+}
+
+static struct ft_cache_entry *kept_string(struct ft_matcher *m, const struct ft_dfa *d, bool any,
+                                          uint32_t q, struct ft_jchar chr)
+{
+    struct ft_cache *c = &m->g->cache;
+    uint64_t made = c->made;
+    struct ft_cache_entry *e = ft_cache_string(c, m->v, d, any, q, chr);
+    if (c->made != made)
+        ft_matcher_scratch(m)->work += m->v->n_nodes / 2;
+    if (e != NULL)
+        ft_matcher_scratch(m)->work += e->n_exits / 8;
+    return e;
+}
+
+/* A string's alternative: false if a walk of the frame must do it. */
+static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
+                        uint32_t *mask)
+{
+    const struct ft_jtables *t = m->g->g;
+    const struct ft_jstr *k = &t->strs[a->id];
+    const struct ft_vocab *v = m->v;
+    size_t words = ((size_t)v->n_tokens + 31) / 32;
+    struct ft_cache_entry *e = kept_string(m, k->d, k->any, a->q, f->chr);
+    if (e == NULL || (f->roped && !e->free))
+        return false;
+    int64_t left = k->max < 0 ? INT64_MAX : k->max - (int64_t)f->count;
+    if (!k->any && k->max >= 0 && left < (int64_t)e->longest + k->longest)
+        return false;
+    if (left >= (int64_t)e->longest)
+        or_words(mask, e->stay, words);
+    else if (left > 254)
+        return false;
+    else
+        or_short(mask, e, words, (uint32_t)left);
+    /* the array of a string that must differ is noted with that very string: one walk each */
+    bool differs = f->roped;
+    const struct ft_jframe *done =
+        differs ? f : ft_json_value_done(ft_matcher_scratch(m), t, f, a->up);
+    struct joined joined = {f, 1, 0};
+    for (uint32_t i = 0; i < e->n_exits && done != NULL; i++) {
+        const struct ft_exit *x = &e->exit[i];
+        if ((int64_t)x->n > left || (int64_t)f->count + x->n < k->min)
+            continue;
+        if (differs) {
+            if (!ft_json_unique_has(f, join(&joined, x), f->count + x->n) &&
+                !has_token(v, x->node, mask)) {
+                set_tokens(v, x->node, mask);
+                if (v->skip[x->node] > x->node + 1)
+                    replay(m, f, x->node, mask);
+            }
+            continue;
+        }
+        set_tokens(v, x->node, mask);
+        if (v->skip[x->node] > x->node + 1)
+            ft_mask_walk(m, x->node, done, mask);
+    }
+    return true;
 }
 
 /* A key's alternative, where every state has endless continuations: then nothing in the object but
@@ -159,14 +209,13 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const stru
     const struct ft_jobj *k = &t->objs[o->id];
     if (k->n_labels >= LABELS_MAX || ft_json_key_tight(t, obj, o) || ft_json_deep(t, obj))
         return false;
-    struct ft_cache_entry *e = ft_cache_string(&m->g->cache, v, k->keys, false, a->q, f->chr);
+    struct ft_cache_entry *e = kept_string(m, k->keys, false, a->q, f->chr);
     if (e == NULL || !e->free)
         return false;
     or_words(mask, e->stay, ((size_t)v->n_tokens + 31) / 32);
     uint8_t welcome[LABELS_MAX]; /* 0 unknown, 1 no, 2 yes */
     memset(welcome, 0, k->n_labels + 1);
-    uint64_t power = 1;
-    uint32_t power_n = 0;
+    struct joined joined = {f, 1, 0};
     for (uint32_t i = 0; i < e->n_exits; i++) {
         const struct ft_exit *x = &e->exit[i];
         uint16_t label = k->keys->label[x->q];
@@ -174,16 +223,11 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const stru
             welcome[label] = ft_json_label_welcome(t, obj, o, &k->labels[label - 1]) ? 2 : 1;
         if (welcome[label] == 1)
             continue;
-        if (obj->seen != NULL) {
-            if (x->n < power_n) {
-                power = 1;
-                power_n = 0;
-            }
-            for (; power_n < x->n; power_n++)
-                power *= FT_JHASH_MUL;
-            if (ft_json_key_dup(obj, f->hash * power + x->hash, f->count + x->n))
-                continue;
-        }
+        if (obj->seen != NULL && ft_json_key_dup(obj, join(&joined, x), f->count + x->n))
+            continue;
+        /* a replay is of the whole frame: another alternative may have done it */
+        if (has_token(v, x->node, mask))
+            continue;
         set_tokens(v, x->node, mask);
         if (v->skip[x->node] > x->node + 1)
             replay(m, f, x->node, mask);

@@ -133,7 +133,10 @@ int ft_matcher_mask(struct ft_matcher *m, uint32_t *mask, struct ft_err *err)
         return 0;
     struct ft_scratch *s = ft_matcher_scratch(m);
     s->failed = false;
+    s->work = 0;
     ft_mask(m, mask);
+    if (s->work > FT_MASK_WORK_MAX)
+        return ft_err_set(err, FT_ELIMIT, "too many ways are open at once to find the next tokens");
     if (s->failed) {
         s->failed = false;
         return ft_err_set(err, FT_ENOMEM, "no memory for a mask");

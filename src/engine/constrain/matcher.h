@@ -11,6 +11,10 @@ struct ft_level { /* of a walk down the trie */
     uint32_t end;
 };
 
+/* Steps of one mask, half a second to two: a grammar with so many ways open at once that a mask
+ * takes more ends its request, rather than holding up every other. */
+#define FT_MASK_WORK_MAX ((uint64_t)16 << 20)
+
 struct ft_matcher {
     struct ft_grammar *g;
     const struct ft_vocab *v;

@@ -10,6 +10,7 @@
 
 #define DEPTH_MAX  400
 #define LENGTH_MAX (1 << 30) /* larger bounds are no bounds */
+#define NAMED_MAX  (1 << 16) /* properties read, more than any object may have in the end */
 
 /* Keywords of some draft that restrict values and are not enforced. */
 static const char *const refused[] = {
@@ -242,10 +243,11 @@ static size_t read_array(struct ft_nodes *ns, struct ft_jv *s, uint32_t *out)
         int64_t min = lo != NULL ? get_count(ns, lo) : 1, max = hi != NULL ? get_count(ns, hi) : -1;
         uint32_t kid = read_schema(ns, c);
         at(ns, "contains", s);
-        uint32_t x = ft_node_new(ns, FT_N_CONTAINS);
+        /* every element counts: then it is a bound on their number */
+        uint32_t x = ft_node_new(ns, kid == FT_NODE_TRUE ? FT_N_NITEMS : FT_N_CONTAINS);
         ns->v[x].kid = ft_cx_alloc(ns->cx, 1, sizeof kid);
         ns->v[x].kid[0] = kid;
-        ns->v[x].n_kids = 1;
+        ns->v[x].n_kids = kid == FT_NODE_TRUE ? 0 : 1;
         ns->v[x].min = min;
         ns->v[x].max = max;
         if (min > 0 || max >= 0)
@@ -279,9 +281,12 @@ static uint32_t read_props(struct ft_nodes *ns, struct ft_jv *s)
         at(ns, "properties", s);
         if (named->kind != FT_JV_OBJ)
             malformed(ns, "an object was expected");
+        if (named->n > NAMED_MAX)
+            ft_cx_fail(ns->cx, FT_EUNSUPPORTED, "%s: too many properties", ns->cx->what);
         p->name = ft_cx_alloc(ns->cx, named->n, sizeof *p->name);
         p->name_node = ft_cx_alloc(ns->cx, named->n, sizeof *p->name_node);
         for (size_t i = 0; i < named->n; i++) {
+            ft_cx_work(ns->cx, named->n);
             if (ft_jv_get_n(named, named->k[i].p, named->k[i].n) != named->v[i])
                 continue;
             p->name[p->n_names] = ft_node_name(ns, named->k[i]);
@@ -398,6 +403,7 @@ static struct ft_jv *resource(struct ft_nodes *ns, struct ft_jv *s)
 static struct ft_jv *walk_pointer(struct ft_nodes *ns, struct ft_jv *v, const char *p)
 {
     while (v != NULL && *p == '/') {
+        ft_cx_work(ns->cx, v->n);
         const char *end = strchr(p + 1, '/');
         size_t n = end != NULL ? (size_t)(end - p - 1) : strlen(p + 1), m = 0;
         char *part = ft_cx_alloc(ns->cx, n + 1, 1);
@@ -431,9 +437,11 @@ static size_t id_bare(const struct ft_jv *id) /* without an empty fragment */
 }
 
 /* The value whose $id, id or $anchor is `name`; bounded by the document's depth. */
-static struct ft_jv *find_id(struct ft_jv *v, const char *name, size_t n, bool anchor)
+static struct ft_jv *find_id(struct ft_nodes *ns, struct ft_jv *v, const char *name, size_t n,
+                             bool anchor)
 {
     static const char *const keys[] = {"$id", "id", "$anchor"};
+    ft_cx_work(ns->cx, 20 + 5 * v->n);
     for (size_t i = 0; v->kind == FT_JV_OBJ && i < FT_COUNT(keys); i++) {
         const struct ft_jv *id = ft_jv_get(v, keys[i]);
         if (id == NULL || id->kind != FT_JV_STR)
@@ -446,7 +454,7 @@ static struct ft_jv *find_id(struct ft_jv *v, const char *name, size_t n, bool a
             return v;
     }
     for (size_t i = 0; i < v->n; i++) {
-        struct ft_jv *r = find_id(v->v[i], name, n, anchor);
+        struct ft_jv *r = find_id(ns, v->v[i], name, n, anchor);
         if (r != NULL)
             return r;
     }
@@ -461,12 +469,12 @@ static uint32_t read_ref(struct ft_nodes *ns, struct ft_jv *s, const struct ft_j
     const char *hash = strchr(ref->s.p, '#');
     size_t base = hash != NULL ? (size_t)(hash - ref->s.p) : ref->s.n;
     const char *frag = hash != NULL ? hash + 1 : "";
-    struct ft_jv *from = base == 0 ? resource(ns, s) : find_id(ns->root, ref->s.p, base, false);
+    struct ft_jv *from = base == 0 ? resource(ns, s) : find_id(ns, ns->root, ref->s.p, base, false);
     struct ft_jv *to = NULL;
     if (from != NULL && (*frag == '/' || *frag == '\0'))
         to = walk_pointer(ns, from, frag);
     else if (from != NULL)
-        to = find_id(from, frag, strlen(frag), true);
+        to = find_id(ns, from, frag, strlen(frag), true);
     if (to == NULL && base == 0 && *frag == '/')
         to = walk_pointer(ns, ns->root, frag);
     if (to == NULL)

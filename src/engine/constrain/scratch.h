@@ -14,8 +14,9 @@
 struct ft_scratch {
     char *chunk[FT_SCRATCH_CHUNKS];
     uint32_t n_chunks, at_chunk;
-    size_t used; /* of the current chunk */
-    bool failed; /* ran out; sticky until taken */
+    size_t used;   /* of the current chunk */
+    bool failed;   /* ran out; sticky until taken */
+    uint64_t work; /* steps of the machines, counted where one byte may take many */
 };
 
 struct ft_scratch_mark {

@@ -133,6 +133,15 @@ static const char *const schemas[] = {
     "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":[\"integer\",\"boolean\"],"
     "\"minimum\":-1,"
     "\"maximum\":12},\"minItems\":16}",
+    "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\"},\"minItems\":9}",
+    "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"anyOf\":[{\"pattern\":\"^ab*\"},{"
+    "\"type\":"
+    "\"string\",\"minLength\":2},{\"enum\":[\"\",\"abc\"]}],\"type\":\"string\"},\"minItems\":4}",
+    "{\"anyOf\":[{\"type\":\"object\",\"required\":[\"ab\"]},{\"type\":\"object\",\"properties\":{"
+    "\"abc\":{"
+    "\"type\":\"integer\"}},\"minProperties\":2},{\"type\":\"object\",\"additionalProperties\":{"
+    "\"type\":"
+    "\"array\"},\"maxProperties\":3}]}",
     "{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^é+$\"},"
     "\"minItems\":2},"
     "{\"type\":\"array\",\"contains\":{\"const\":12},\"maxItems\":3}]}",
@@ -265,6 +274,41 @@ static void threads_may_share_a_grammar(void **state)
     ft_vocab_close(v);
 }
 
+/* A grammar with very many ways open at once: the request ends, it does not hold up the others. */
+static void a_mask_has_a_bound_on_its_work(void **state)
+{
+    (void)state;
+    static const char gbnf[] = "root ::= x*\nx ::= . | . x | . . x x | . x . x .\n";
+    enum { LETTERS = 26, N = LETTERS * LETTERS * LETTERS };
+    static struct ft_vocab_token t[N];
+    static char bytes[3 * N];
+    for (int i = 0; i < N; i++) {
+        char *p = bytes + (ptrdiff_t)3 * i;
+        p[0] = (char)('a' + i % LETTERS);
+        p[1] = (char)('a' + i / LETTERS % LETTERS);
+        p[2] = (char)('a' + i / LETTERS / LETTERS);
+        t[i] = (struct ft_vocab_token){.bytes = p, .n = 3};
+    }
+    struct ft_vocab *v;
+    struct ft_grammar *g;
+    struct ft_matcher *m;
+    struct ft_err err = {0};
+    static uint32_t mask[N / 32 + 1];
+    assert_int_equal(ft_vocab_open(t, N, &v, &err), 0);
+    assert_int_equal(ft_grammar_from_gbnf(gbnf, strlen(gbnf), &g, &err), 0);
+    assert_int_equal(ft_matcher_open(g, v, &m, &err), 0);
+    int rc = 0;
+    for (int i = 0; i < 20 && rc == 0; i++) {
+        rc = ft_matcher_mask(m, mask, &err);
+        assert_true(rc != 0 || ft_matcher_accept(m, i));
+    }
+    assert_int_equal(rc, FT_ELIMIT);
+    assert_non_null(strstr(err.msg, "too many ways"));
+    ft_matcher_close(m);
+    ft_grammar_unref(g);
+    ft_vocab_close(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_refused_token_changes_nothing),
         cmocka_unit_test(forced_bytes_are_those_without_a_choice),
         cmocka_unit_test(threads_may_share_a_grammar),
+        cmocka_unit_test(a_mask_has_a_bound_on_its_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
