@@ -234,7 +234,8 @@ static void compile_object(struct ft_compiler *c, const struct ft_conj *x, struc
     for (size_t i = 0; i < names.n; i++) {
         uint32_t id = ft_node_name(&c->ns, o->names[i]);
         o->labels[i].name = (uint32_t)i;
-        o->required[i] = bsearch(&id, x->req, x->n_req, sizeof id, cmp_u32) != NULL;
+        o->required[i] =
+            x->n_req != 0 && bsearch(&id, x->req, x->n_req, sizeof id, cmp_u32) != NULL;
         label_vals(c, x, ft_conj_prop(&c->ns, x, id), &o->labels[i]);
     }
     for (size_t i = 0; i < k.n; i++) {

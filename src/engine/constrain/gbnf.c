@@ -262,6 +262,8 @@ static bool read_counts(struct parser *g, int *min, int *max)
 static void repeat(struct parser *g, size_t from, int min, int max)
 {
     size_t n = g->n_code - from;
+    if (n == 0) /* nothing, however often */
+        return;
     struct ft_ginst *body = ft_cx_alloc(g->cx, n, sizeof *body);
     memcpy(body, g->code + from, n * sizeof *body);
     if (min == 0 && max < 0) { /* split(+1, out) body jump(split) */

@@ -528,7 +528,8 @@ static uint32_t state_intern(struct builder *b, struct states *s, const uint64_t
     size_t at = h & (s->slots - 1);
     for (; s->slot[at] != 0; at = (at + 1) & (s->slots - 1)) {
         uint32_t i = s->slot[at] - 1;
-        if (s->v[i].n == n && s->v[i].prev == prev && memcmp(s->v[i].k, k, n * sizeof *k) == 0)
+        if (s->v[i].n == n && s->v[i].prev == prev &&
+            (n == 0 || memcmp(s->v[i].k, k, n * sizeof *k) == 0))
             return i;
     }
     if (s->n >= FT_DFA_STATES_MAX)
