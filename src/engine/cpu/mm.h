@@ -1,4 +1,4 @@
-/* Matrix products over quantised weights: what weight.c, linear.c and the kernels agree on.
+/* Matrix products: what weight.c, linear.c and the kernels agree on.
  *
  * Weights are laid out once at load, in panels of 16 rows by all of k, with every field of the
  * file's format kept at its size: a panel is a stream of scales (scale_bytes per block of 32 or
@@ -30,8 +30,14 @@
  *   both           per super-block: acc = fma(sup, d, acc); with minimums M = the integer sum of
  *                    min * S over the (16-bit) sums S of the input, acc = fma(M, -dmin, acc)
  *
- * and y = acc * (the column's scale). No sum depends on the number of columns, of threads, or on
- * which kernel ran, so neither does a result.
+ * and y = acc * (the column's scale).
+ *
+ *   F32, F16, BF16 (in place): weight i goes to the sum s[i % 16] by fma;
+ *                    p[j] = (s[4 j] + s[4 j + 2]) + (s[4 j + 1] + s[4 j + 3])
+ *                    acc = (p[0] + p[2]) + (p[1] + p[3])
+ *
+ * No sum depends on the number of columns, of threads, or on which kernel or instruction set ran,
+ * so neither does a result: every table gives the same bits (tests/unit/engine/cpu/linear.c).
  *
  * Why integer scales and pairs: multiplications bind (two 32-byte ones a cycle on Zen 4, shared by
  * vpdpbusd, vpmaddwd and FMA), while shifts, blends and conversions have slots of their own.
@@ -140,7 +146,7 @@ struct ft_cpu_mm {
     void (*add_scaled)(float *y, const float *x, float a, int64_t n);
 };
 
-extern const struct ft_cpu_mm ft_cpu_mm_plain, ft_cpu_mm_avx512;
+extern const struct ft_cpu_mm ft_cpu_mm_plain, ft_cpu_mm_avx2, ft_cpu_mm_avx512;
 
 /* The best table for a machine of this set (product.c). */
 const struct ft_cpu_mm *ft_cpu_mm_of(enum ft_cpu_isa isa);

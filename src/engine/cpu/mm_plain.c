@@ -1,5 +1,6 @@
 /* Matrix product kernels in plain C: the readable definition of mm.h's rules, for machines without
- * a kernel of their own and as the reference beside the vector code. */
+ * a kernel of their own and as the reference beside the vector code, which gives the same bits:
+ * hence fmaf wherever mm.h says fma. */
 #include <math.h>
 #include <string.h>
 
@@ -136,9 +137,9 @@ static void block_dot(const struct ft_cpu_fmt *f, const uint8_t *q, const struct
     if (f->rule == FT_CPU_FINE) {
         int32_t m = i32_at(w2);
         int32_t t = (i[0] >> f->shift) * (int16_t)m + (i[1] >> f->shift) * (m >> 16);
-        *acc += (float)t * s->d;
+        *acc = fmaf((float)t, s->d, *acc);
         if (f->min)
-            *acc += s->min * f32_at(w3);
+            *acc = fmaf(s->min, f32_at(w3), *acc);
         return;
     }
     int half =
@@ -151,10 +152,10 @@ static void block_dot(const struct ft_cpu_fmt *f, const uint8_t *q, const struct
         i[0] = (int32_t)((uint32_t)i[0] + (uint32_t)i[1]);
         u->t = (b % 2 == 0 ? 0 : u->t) + (i[0] >> f->shift) * s->scale[0];
         if (b % 2 == 1)
-            u->sup += (float)u->t * f32_at(w2 - nc * FT_CPU_ACT_BYTES);
+            u->sup = fmaf((float)u->t, f32_at(w2 - nc * FT_CPU_ACT_BYTES), u->sup);
     } else {
         int32_t t = (i[0] >> f->shift) * s->scale[0] + (i[1] >> f->shift) * s->scale[1];
-        u->sup += (float)t * f32_at(w2);
+        u->sup = fmaf((float)t, f32_at(w2), u->sup);
     }
 }
 
@@ -175,8 +176,9 @@ static void dot(enum ft_cpu_fmt_id id, int nc, const uint8_t *q, const uint8_t *
                 block_dot(f, q + b * f->q_bytes, &s, r, at, act + b * nc * FT_CPU_ACT_BYTES, nc, c,
                           a, &u);
                 if (at == 7) {
-                    *a += u.sup * s.d;
-                    *a -= (float)u.m * s.min;
+                    *a = fmaf(u.sup, s.d, *a);
+                    if (f->min)
+                        *a = fmaf((float)u.m, -s.min, *a);
                     u = (struct super){0};
                 }
             }
@@ -324,7 +326,7 @@ static void dot_float(enum ft_type type, const uint8_t *w, size_t row_bytes, int
 {
     for (int r = 0; r < n_rows; r++, w += row_bytes)
         for (int c = 0; c < nc; c++) {
-            float sum[8] = {0};
+            float sum[16] = {0}, part[4];
             for (int64_t i = 0; i < k; i++) {
                 float v;
                 uint16_t h;
@@ -333,17 +335,18 @@ static void dot_float(enum ft_type type, const uint8_t *w, size_t row_bytes, int
                     memcpy(&v, w + 4 * i, 4);
                 else
                     v = type == FT_F16 ? ft_f16_to_f32(h) : ft_bf16_to_f32(h);
-                sum[i % 8] += v * x[c * ld + i];
+                sum[i % 16] = fmaf(v, x[c * ld + i], sum[i % 16]);
             }
-            acc[c * R + r] =
-                ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+            for (int i = 0; i < 4; i++)
+                part[i] = (sum[4 * i] + sum[4 * i + 2]) + (sum[4 * i + 1] + sum[4 * i + 3]);
+            acc[c * R + r] = (part[0] + part[2]) + (part[1] + part[3]);
         }
 }
 
 static void add_scaled(float *y, const float *x, float a, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] += a * x[i];
+        y[i] = fmaf(a, x[i], y[i]);
 }
 
 const struct ft_cpu_mm ft_cpu_mm_plain = {

@@ -24,8 +24,10 @@
 const struct ft_cpu_mm *ft_cpu_mm_of(enum ft_cpu_isa isa)
 {
 #ifdef FT_CPU_X86
-    if (isa == FT_CPU_AVX512)
+    if (isa >= FT_CPU_AVX512)
         return &ft_cpu_mm_avx512;
+    if (isa >= FT_CPU_AVX2)
+        return &ft_cpu_mm_avx2;
 #endif
     (void)isa;
     return &ft_cpu_mm_plain;

@@ -1,5 +1,6 @@
 /* Matrix products of the CPU device against the reference device: every format, odd shapes, stacks,
- * experts; the same bits for every number of columns and threads; loading and dropping. */
+ * experts; the same bits for every instruction set and number of columns and threads; loading and
+ * dropping. */
 #include "testing.h"
 
 #include <math.h>
@@ -8,8 +9,6 @@
 #include "engine/cpu/cpu.h"
 #include "engine/ref/ref.h"
 #include "model/file/quant.h"
-
-#define COLS_MAX 70
 
 static const enum ft_type types[] = {FT_F32,  FT_F16,    FT_BF16,   FT_Q8_0, FT_Q4_0, FT_Q4_1,
                                      FT_Q5_0, FT_Q5_1,   FT_Q2_K,   FT_Q3_K, FT_Q4_K, FT_Q5_K,
@@ -126,100 +125,188 @@ static double terms(const struct ft_tensor *t, const float *x, int64_t ld, int n
 }
 
 static const char *const isas[] = {"plain", "avx2", "avx512"};
+#define ISAS ((int)FT_COUNT(isas))
 
-static void check_shape(struct ft_dev *ref, struct ft_dev *cpu, enum ft_type type, int64_t k,
-                        int64_t rows, int n)
+/* The reference and every instruction set that this machine has; the others are NULL. */
+struct devices {
+    struct ft_dev *ref, *cpu[ISAS];
+};
+
+static struct devices devices_open(void)
 {
-    struct weights w = weights_make(type, k, rows, 1, false);
-    struct ft_weight *a = loaded(ref, &w.t), *b = loaded(cpu, &w.t);
-    float *x = randoms(50, (size_t)(n * (k + 3))), *bias = randoms(51, (size_t)rows);
-    float *y = randoms(52, (size_t)(n * (rows + 5))), *z = malloc((size_t)(n * (rows + 5)) * 4);
-    memcpy(z, y, (size_t)(n * (rows + 5)) * 4);
-    struct ft_mat xm = {x, k + 3}, ym = {y, rows + 5}, zm = {z, rows + 5};
-    struct ft_linear la = {a, bias, ym, true}, lb = {b, bias, zm, true};
-    ft_dev_linear(ref, xm, n, &la, 1);
-    ft_dev_linear(cpu, xm, n, &lb, 1);
-    double e = 0, scale = terms(&w.t, x, k + 3, n);
-    for (int64_t i = 0; i < n * (rows + 5); i++)
-        e += ((double)z[i] - y[i]) * ((double)z[i] - y[i]) / scale;
-    if (!(e < bound_of(type)))
-        fail_msg("%s %s k %d rows %d n %d: error %g", ft_dev_describe(cpu),
-                 ft_type_info(type)->name, (int)k, (int)rows, n, e);
-    for (int i = 0; i < n; i++) /* nothing beyond the rows is touched */
-        assert_memory_equal(z + i * (rows + 5) + rows, y + i * (rows + 5) + rows, 5 * 4);
-    free(x);
-    free(y);
-    free(z);
+    struct devices d = {.ref = device(&ft_dev_ref_ops, NULL, 1)};
+    for (int i = 0; i < ISAS; i++)
+        d.cpu[i] = device(&ft_dev_cpu_ops, isas[i], i == 0 ? 1 : 2);
+    return d;
+}
+
+static void devices_close(struct devices *d)
+{
+    ft_dev_close(d->ref);
+    for (int i = 0; i < ISAS; i++)
+        ft_dev_close(d->cpu[i]);
+}
+
+/* A product of all of x: the first set is held to the reference, the others to the first's bits. */
+static void check_product(struct devices *d, const struct weights *w, const float *x, int64_t ld,
+                          int n)
+{
+    int64_t k = w->t.dim[0], rows = w->t.dim[1], y_ld = rows + 5;
+    size_t bytes = (size_t)(n * y_ld) * sizeof(float);
+    float *bias = randoms(51, (size_t)rows), *start = randoms(52, (size_t)(n * y_ld));
+    float *want = malloc(bytes), *first = malloc(bytes), *y = malloc(bytes);
+    for (int i = -1; i < ISAS; i++) {
+        struct ft_dev *dev = i < 0 ? d->ref : d->cpu[i];
+        if (dev == NULL)
+            continue;
+        float *to = i < 0 ? want : i == 0 ? first : y;
+        memcpy(to, start, bytes);
+        struct ft_weight *a = loaded(dev, &w->t);
+        struct ft_linear l = {a, bias, {to, y_ld}, true};
+        ft_dev_linear(dev, (struct ft_mat){(float *)x, ld}, n, &l, 1);
+        ft_dev_weight_close(dev, a);
+        double e = 0;
+        if (i == 0) {
+            for (int64_t j = 0; j < n * y_ld; j++)
+                e += ((double)first[j] - want[j]) * ((double)first[j] - want[j]);
+            e /= terms(&w->t, x, ld, n);
+            for (int c = 0; c < n; c++) /* nothing beyond the rows is touched */
+                assert_memory_equal(first + c * y_ld + rows, start + c * y_ld + rows, 5 * 4);
+        }
+        if (!(e < bound_of(w->t.type)) || (i > 0 && memcmp(y, first, bytes) != 0))
+            fail_msg("%s %s k %d rows %d n %d: error %g, or not the bits of plain C",
+                     ft_dev_describe(dev), ft_type_info(w->t.type)->name, (int)k, (int)rows, n, e);
+    }
     free(bias);
-    ft_dev_weight_close(ref, a);
-    ft_dev_weight_close(cpu, b);
-    weights_free(&w);
+    free(start);
+    free(want);
+    free(first);
+    free(y);
 }
 
 static void every_format_and_shape_agrees_with_ref(void **state)
 {
     (void)state;
+    /* each format meets every number of columns, and k and rows in turns */
     static const int64_t ks[] = {32, 64, 160, 256, 288, 512, 1024, 2304, 33, 7, 100};
-    static const int rows[] = {1, 2, 15, 16, 17, 33, 50, 320}, cols[] = {1, 2, 3, 5, 8, 9, 16, 70};
-    struct ft_dev *ref = device(&ft_dev_ref_ops, NULL, 1);
-    for (size_t i = 0; i < FT_COUNT(isas); i++) {
-        struct ft_dev *cpu = device(&ft_dev_cpu_ops, isas[i], 2);
-        if (cpu == NULL)
-            continue;
-        int turn = 0;
-        for (size_t t = 0; t < FT_COUNT(types); t++)
-            for (size_t k = 0; k < FT_COUNT(ks); k++) {
-                if (ks[k] % ft_type_info(types[t])->block_len != 0)
-                    continue;
-                for (int j = 0; j < 3; j++, turn++)
-                    check_shape(ref, cpu, types[t], ks[k], rows[turn % 8], cols[turn / 3 % 8]);
-            }
-        ft_dev_close(cpu);
+    static const int rows[] = {1, 2, 15, 16, 17, 33, 50},
+                     cols[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 70};
+    struct devices d = devices_open();
+    size_t turn = 0;
+    for (size_t t = 0; t < FT_COUNT(types); t++)
+        for (size_t c = 0; c < FT_COUNT(cols); c++, turn++) {
+            size_t at = turn;
+            while (ks[at % FT_COUNT(ks)] % ft_type_info(types[t])->block_len != 0)
+                at++;
+            int64_t k = ks[at % FT_COUNT(ks)];
+            struct weights w = weights_make(types[t], k, rows[turn % FT_COUNT(rows)], 1, false);
+            float *x = randoms(50, (size_t)(cols[c] * (k + 3)));
+            check_product(&d, &w, x, k + 3, cols[c]);
+            free(x);
+            weights_free(&w);
+        }
+    devices_close(&d);
+}
+
+/* Where a block's levels and integer scales lie: all of it but the float scales. */
+static size_t levels_of(enum ft_type type, size_t *ret_bytes)
+{
+    size_t block = ft_type_info(type)->block_bytes;
+    switch (type) {
+    case FT_Q2_K: /* d, dmin at the end */
+        *ret_bytes = block - 4;
+        return 0;
+    case FT_Q3_K:
+    case FT_Q6_K:
+        *ret_bytes = block - 2;
+        return 0;
+    case FT_Q4_1:
+    case FT_Q5_1:
+    case FT_Q4_K:
+    case FT_Q5_K:
+        *ret_bytes = block - 4;
+        return 4;
+    case FT_MXFP4:
+        *ret_bytes = block - 1;
+        return 1;
+    default:
+        *ret_bytes = block - 2;
+        return 2;
     }
-    ft_dev_close(ref);
+}
+
+/* What no quantiser would write, but a file may hold: the sums of bytes and their halves must fit
+ * wherever a kernel narrows them. */
+static void extreme_levels_and_inputs_overflow_nothing(void **state)
+{
+    (void)state;
+    enum { K = 512, ROWS = 20, N = 4 };
+    static const uint8_t fills[] = {0x00, 0xff, 0x80, 0x7f};
+    struct devices d = devices_open();
+    float *x = malloc(N * K * sizeof *x);
+    for (int i = 0; i < N * K; i++) /* all 127, all -127, in turns, at random */
+        x[i] = i / K == 0                              ? 1
+               : i / K == 1                            ? -1
+               : i / K == 2                            ? (float)(1 - i % 2 * 2)
+               : ft_rand_unit(3, 4, (uint64_t)i) < 0.5 ? -1.0f
+                                                       : 1.0f;
+    for (size_t t = 3; t < FT_COUNT(types); t++) { /* not of floats */
+        struct weights w = weights_make(types[t], K, ROWS, 1, false);
+        size_t bytes, at = levels_of(types[t], &bytes), block = ft_type_info(types[t])->block_bytes;
+        uint8_t *p = (uint8_t *)w.bytes + 1;
+        for (size_t b = 0; b < w.t.part_bytes / block; b++)
+            for (size_t i = 0; i < bytes; i++)
+                p[b * block + at + i] =
+                    b % 5 < 4 ? fills[b % 5] : (uint8_t)(256 * ft_rand_unit(5, 6, b * block + i));
+        check_product(&d, &w, x, K, N);
+        weights_free(&w);
+    }
+    free(x);
+    devices_close(&d);
+}
+
+static void check_batches(struct ft_dev *cpu, enum ft_type type, const float *x, int64_t k,
+                          int most, const int *n, int n_n)
+{
+    enum { ROWS = 33, ALL = 300 };
+    struct weights w = weights_make(type, k, ROWS, 1, false);
+    struct ft_weight *a = loaded(cpu, &w.t);
+    float *want = malloc(ALL * ROWS * sizeof *want), *y = malloc(ALL * ROWS * sizeof *y);
+    for (int j = 0; j < most; j++) {
+        struct ft_linear one = {a, NULL, {want + j * ROWS, ROWS}, false};
+        ft_dev_linear(cpu, (struct ft_mat){(float *)x + j * k, k}, 1, &one, 1);
+    }
+    for (int i = 0; i < n_n; i++) {
+        struct ft_linear many = {a, NULL, {y, ROWS}, false};
+        ft_dev_linear(cpu, (struct ft_mat){(float *)x, k}, n[i], &many, 1);
+        if (memcmp(y, want, (size_t)FT_MIN(n[i], most) * ROWS * sizeof *y) != 0)
+            fail_msg("%s %s: %d columns differ from one by one", ft_dev_describe(cpu),
+                     ft_type_info(type)->name, n[i]);
+    }
+    ft_dev_weight_close(cpu, a);
+    weights_free(&w);
+    free(want);
+    free(y);
 }
 
 static void a_column_is_the_same_bits_in_any_batch(void **state)
 {
     (void)state;
-    enum { K = 2304, ROWS = 50, N = 512 };
-    float *x = randoms(60, (size_t)N * K), *want = malloc((size_t)N * ROWS * 4),
-          *y = malloc((size_t)N * ROWS * 4);
-    for (size_t i = 0; i < FT_COUNT(isas); i++)
-        for (int threads = 1; threads <= 4; threads++) {
+    enum { K = 1280, N = 300 }; /* 300: the input is taken in two spans */
+    static const int n[] = {2, 3, 4, 5, 6, 7, 8, 9, 15, 23, 63, 64, 65, 71, N};
+    float *x = randoms(60, (size_t)N * K);
+    for (int i = 0; i < ISAS; i++)
+        for (int threads = 1; threads <= 3; threads += 2) {
             struct ft_dev *cpu = device(&ft_dev_cpu_ops, isas[i], threads);
-            if (cpu == NULL || (threads > 2 && strcmp(isas[i], "plain") == 0)) {
-                ft_dev_close(cpu);
+            if (cpu == NULL)
                 continue;
-            }
-            for (size_t t = 0; t < FT_COUNT(types); t++) {
-                struct weights w = weights_make(types[t], K, ROWS, 1, false);
-                struct ft_weight *a = loaded(cpu, &w.t);
-                int most = strcmp(isas[i], "plain") == 0 ? 20 : 64;
-                for (int j = 0; j < most; j++) {
-                    struct ft_linear one = {a, NULL, {want + j * ROWS, ROWS}, false};
-                    ft_dev_linear(cpu, (struct ft_mat){x + j * K, K}, 1, &one, 1);
-                }
-                for (int n = 2; n <= most; n += n < 20 ? 1 : 11) {
-                    struct ft_linear many = {a, NULL, {y, ROWS}, false};
-                    ft_dev_linear(cpu, (struct ft_mat){x, K}, n, &many, 1);
-                    if (memcmp(y, want, (size_t)n * ROWS * 4) != 0)
-                        fail_msg("%s %s: %d columns differ from one by one", ft_dev_describe(cpu),
-                                 ft_type_info(types[t])->name, n);
-                }
-                if (most == 64) {
-                    struct ft_linear many = {a, NULL, {y, ROWS}, false};
-                    ft_dev_linear(cpu, (struct ft_mat){x, K}, N, &many, 1);
-                    assert_memory_equal(y, want, (size_t)most * ROWS * 4);
-                }
-                ft_dev_weight_close(cpu, a);
-                weights_free(&w);
-            }
+            bool slow = strcmp(isas[i], "plain") == 0; /* it has one loop for all numbers */
+            for (size_t t = 0; t < FT_COUNT(types); t++)
+                check_batches(cpu, types[t], x, slow ? 256 : K, slow ? 9 : 71, n,
+                              slow ? 8 : (int)FT_COUNT(n));
             ft_dev_close(cpu);
         }
     free(x);
-    free(y);
-    free(want);
 }
 
 static void several_weights_share_one_input(void **state)
@@ -416,6 +503,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_and_shape_agrees_with_ref),
+        cmocka_unit_test(extreme_levels_and_inputs_overflow_nothing),
         cmocka_unit_test(a_column_is_the_same_bits_in_any_batch),
         cmocka_unit_test(several_weights_share_one_input),
         cmocka_unit_test(heads_multiply_their_own_part),
