@@ -64,6 +64,7 @@ struct ft_kv_shape {
     int n_layer;
     enum ft_kv_type type;
     const struct ft_kv_layer *layer; /* [n_layer]; outlives the cache */
+    bool bf16; /* attention may round queries, keys, weights and values to bfloat16 */
 };
 
 struct ft_kv; /* a paged cache of one model on one device */

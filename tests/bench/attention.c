@@ -237,7 +237,7 @@ static void cache_open(struct bench *b, enum ft_kv_type type, int rows)
     struct ft_err err;
     for (int i = 0; i < LAYERS; i++)
         layer[i] = (struct ft_kv_layer){KV_HEADS, D, D, false, 0};
-    b->shape = (struct ft_kv_shape){LAYERS, type, layer};
+    b->shape = (struct ft_kv_shape){LAYERS, type, layer, getenv("FT_BF16") != NULL};
     if (ft_dev_kv_open(b->dev, &b->shape, BLOCKS, 0, &b->kv, &err) != 0) {
         fprintf(stderr, "%s\n", err.msg);
         exit(1);
@@ -289,7 +289,8 @@ static void run(int n_threads)
     free(b);
 }
 
-/* usage: bench_attention [THREADS ...]; FT_ISA chooses the instruction set. */
+/* usage: bench_attention [THREADS ...]; FT_ISA chooses the instruction set, FT_BF16 lets operands
+ * be rounded. */
 int main(int argc, char **argv)
 {
     if (argc == 1) {

@@ -184,6 +184,19 @@ static int open_scratch(struct ft_model *m, struct ft_err *err)
     return 0;
 }
 
+/* Most of its weights are rounded more coarsely than to bfloat16. */
+static bool is_quantised(const struct ft_model *m)
+{
+    size_t all = 0, whole = 0;
+    for (int i = 0; i < m->n_weights; i++) {
+        enum ft_type t = m->weight[i]->type;
+        size_t n = (size_t)(m->weight[i]->n_in * m->weight[i]->n_out * m->weight[i]->n_stack);
+        all += n;
+        whole += t == FT_F32 || t == FT_F16 || t == FT_BF16 ? n : 0;
+    }
+    return 2 * whole < all;
+}
+
 int ft_model_open(struct ft_dev *dev, const struct ft_weights *file,
                   const struct ft_model_config *cfg, struct ft_model **ret_m, struct ft_err *err)
 {
@@ -203,7 +216,8 @@ int ft_model_open(struct ft_dev *dev, const struct ft_weights *file,
         rc = ft_hparams_read(file, &m->hp, err);
     if (rc == 0) {
         m->kv_layer = ft_arena_array(&m->arena, (size_t)m->hp.n_layer, sizeof *m->kv_layer);
-        m->kv_shape = (struct ft_kv_shape){m->hp.n_layer, cfg->kv_type, m->kv_layer};
+        m->kv_shape = (struct ft_kv_shape){
+            .n_layer = m->hp.n_layer, .type = cfg->kv_type, .layer = m->kv_layer};
         if (m->kv_layer == NULL)
             rc = ft_err_set(err, FT_ENOMEM, "model: no memory");
     }
@@ -213,6 +227,7 @@ int ft_model_open(struct ft_dev *dev, const struct ft_weights *file,
         rc = open_common(m, err);
     if (rc == 0)
         rc = m->arch->open(m, err);
+    m->kv_shape.bf16 = is_quantised(m);
     if (rc == 0)
         rc = open_scratch(m, err);
     if (rc != 0) {

@@ -4,6 +4,8 @@
 
 #define ISA(name) name##_avx512
 #include "engine/cpu/attend_vec.inc"
+/* after it, as it fills its frame */
+#include "engine/cpu/attend_pairs_avx512.inc"
 #include "engine/cpu/kv_store_vec.inc"
 #else
 typedef int ft_attend_avx512; /* not for this machine */

@@ -79,6 +79,7 @@ int ft_cpu_kv_open(struct ft_dev *d, const struct ft_kv_shape *shape, int n_bloc
     if (kv == NULL)
         return ft_err_set(err, FT_ENOMEM, "key-value cache: no memory");
     kv->type = shape->type;
+    kv->bf16 = shape->bf16;
     kv->n_layer = shape->n_layer;
     kv->n_blocks = n_blocks;
     kv->n_states = n_states;

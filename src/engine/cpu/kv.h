@@ -34,6 +34,7 @@ struct ft_kv_slice {
 
 struct ft_kv {
     enum ft_kv_type type;
+    bool bf16; /* attention may round its operands (dev.h) */
     int n_layer, n_blocks, n_states;
     size_t block_bytes; /* from block to block, a multiple of the page size */
     size_t state_bytes; /* from recurrent state to recurrent state */

@@ -273,7 +273,7 @@ static float quantise_column(const struct ft_cpu_fmt *f, const float *x, int nc,
         for (int g = 0; g < 2; g++) {
             if (fine)
                 m[g] =
-                    FT_MIN((int32_t)ceilf(absmax(v + 16 * g, 16) * inverse * (1.0f / 127)), 32767);
+                    (int32_t)fminf(ceilf(absmax(v + 16 * g, 16) * inverse * (1.0f / 127)), 32767);
             float step = fine ? (float)m[g] : a;
             float scale = step == 0 ? 0 : (fine ? inverse : 1) / step;
             for (int i = 16 * g; i < 16 * g + 16; i++) {

@@ -29,16 +29,16 @@ static void block_bytes_follow_from_the_shape(void **state)
     struct ft_kv_layer qwen[28], none[2] = {{0}, {.state_bytes = 4096}};
     for (int i = 0; i < 28; i++)
         qwen[i] = (struct ft_kv_layer){8, 128, 128, false, 0};
-    struct ft_kv_shape s = {28, FT_KV_F16, qwen};
+    struct ft_kv_shape s = {28, FT_KV_F16, qwen, false};
     assert_int_equal(ft_dev_kv_block_bytes(d, &s), 28 * 8 * 32 * 256 * 2);
     s.type = FT_KV_F32;
     assert_int_equal(ft_dev_kv_block_bytes(d, &s), 28 * 8 * 32 * 256 * 4);
     s.type = FT_KV_Q8; /* and 2 bytes of scale for 32 elements */
     assert_int_equal(ft_dev_kv_block_bytes(d, &s), 28 * 8 * 32 * 256 * 34 / 32);
     struct ft_kv_layer mla = {1, 576, 512, true, 0}; /* stored once */
-    s = (struct ft_kv_shape){1, FT_KV_F16, &mla};
+    s = (struct ft_kv_shape){1, FT_KV_F16, &mla, false};
     assert_int_equal(ft_dev_kv_block_bytes(d, &s), 32 * 576 * 2);
-    s = (struct ft_kv_shape){2, FT_KV_F16, none}; /* no keys, no values: no space */
+    s = (struct ft_kv_shape){2, FT_KV_F16, none, false}; /* no keys, no values: no space */
     assert_int_equal(ft_dev_kv_block_bytes(d, &s), 0);
     struct ft_kv *kv = NULL;
     assert_int_equal(ft_dev_kv_open(d, &s, 10, 3, &kv, NULL), 0);
@@ -52,7 +52,7 @@ static void blocks_move_and_are_given_back(void **state)
     (void)state;
     struct ft_dev *d = dev_open();
     struct ft_kv_layer layer[2] = {{4, 64, 64, false, 100}, {0}};
-    struct ft_kv_shape s = {2, FT_KV_F16, layer};
+    struct ft_kv_shape s = {2, FT_KV_F16, layer, false};
     struct ft_kv *kv = NULL;
     size_t bytes = ft_dev_kv_block_bytes(d, &s);
     enum { BLOCKS = 1 << 20, USED = 256 };
@@ -91,7 +91,7 @@ static void absurd_sizes_are_an_error(void **state)
     (void)state;
     struct ft_dev *d = dev_open();
     struct ft_kv_layer layer = {1 << 20, 1 << 20, 1 << 20, false, 0};
-    struct ft_kv_shape s = {1, FT_KV_F32, &layer};
+    struct ft_kv_shape s = {1, FT_KV_F32, &layer, false};
     struct ft_kv *kv = NULL;
     struct ft_err err;
     assert_true(ft_dev_kv_open(d, &s, 1 << 30, 0, &kv, &err) < 0);

@@ -59,7 +59,7 @@ static void long_words_are_not_quadratic(void **state)
     static const char *const fills[] = {"a", " ",    "0",    "\n", "é",   "字",
                                         "!", "\xff", "\xe5", "aA", " \t", "'"};
     (void)state;
-    char *text = malloc(TEXT_BYTES + 16);
+    static char text[TEXT_BYTES + 16];
     for (size_t k = 0; k < FT_COUNT(vocab_names); k++) {
         struct vocab v;
         if (!vocab_open(vocab_names[k], &v))
@@ -82,7 +82,6 @@ static void long_words_are_not_quadratic(void **state)
         }
         vocab_close(&v);
     }
-    free(text);
 }
 
 static void slow_patterns_end_with_an_error(void **state)
