@@ -6,6 +6,8 @@ BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
 
 # configure PRESET FOLDER: quiet unless it fails
 configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
+# suite PRESET FOLDER: its tests, then the closing line of each
+suite = ctest --preset $(1) -j $(JOBS) && scripts/closing $(2)/Testing/Temporary/LastTest.log
 # gcc's thread sanitizer wants the classic memory layout; where setarch is not allowed, try without
 no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
@@ -27,15 +29,15 @@ test: test-release test-sanitizers ## all tests, then again under sanitizers
 	@echo "make test: all passed"
 
 test-release: all
-	@ctest --preset release -j $(JOBS)
+	@$(call suite,release,build)
 
 test-sanitizers: setup
 	@$(call configure,dev,build-dev)
 	@cmake --build build-dev -j $(JOBS)
-	@ctest --preset dev -j $(JOBS)
+	@$(call suite,dev,build-dev)
 	@$(call configure,tsan,build-tsan)
 	@cmake --build build-tsan -j $(JOBS)
-	@$(no_aslr) ctest --preset tsan -j $(JOBS)
+	@$(no_aslr) $(call suite,tsan,build-tsan)
 
 check: setup-all format-check all test-sanitizers ## format, tidy, layers, static analysis, sanitizers
 	@tools/tidy.py
