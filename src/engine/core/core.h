@@ -15,8 +15,8 @@
 #include "engine/core/seq.h"
 #include "engine/core/spill.h"
 
-#define FT_ENGINE_DRAIN_MS  1000 /* a cold model waits so long before others stop admitting */
-#define FT_PROMPT_ROWS_MAX  32   /* per step and FT_REQUEST_PROMPT: every row has logits */
+#define FT_ENGINE_DRAIN_MS  1000 /* a model waits so long before others stop admitting */
+#define FT_PROMPT_ROWS_MAX  32   /* of FT_REQUEST_PROMPT in a step: every one has logits */
 #define FT_SPEC_ROWS_MAX    32   /* drafted rows of a step: beyond, decoding is bound by compute */
 #define FT_ENGINE_HASH_SIZE 4096 /* buckets of the table of requests */
 #define FT_ENGINE_PREEMPT_RESERVE                                                                  \
@@ -90,14 +90,17 @@ struct ft_engine {
     struct ft_req *dead;     /* ended in this step: freed after it */
     bool drafting;           /* a draft model runs: its blocks are not for the taking */
     bool swept;              /* false: somebody was cancelled in a callback */
+    bool again;              /* a callback changed what can be done: look again before sleeping */
     struct ft_req *hash[FT_ENGINE_HASH_SIZE];
     struct ft_seq *running[FT_ENGINE_RUNNING_MAX]; /* those that hold KV */
     int n_running;
     int n_state[FT_SEQ_STATES];
     int turn;                /* the model whose turn it was */
     int rotate;              /* where decoding starts when not all fit a batch */
-    struct ft_hosted *drain; /* the cold model that others make way for, NULL: none */
-    uint64_t drain_order;
+    struct ft_hosted *drain; /* the model that others make way for, NULL: none */
+    uint64_t drain_order;    /* of its sequence that waits for room, and what ranks it */
+    int drain_priority;
+    int64_t drain_ns;
 
     /* the batch being built */
     struct ft_plan plan[FT_ENGINE_RUNNING_MAX];
@@ -119,6 +122,8 @@ void ft_engine_snapshot(struct ft_engine *e);
 
 /* loop.c: one turn of one model; false if nothing could be done. */
 bool ft_loop_step(struct ft_engine *e);
+/* Must s, which waits, let another model's sequence go first (e->drain)? */
+bool ft_loop_gives_way(const struct ft_engine *e, const struct ft_seq *s, int64_t now);
 
 /* finish.c: ends a sample or the whole request; after its last sample the request is dead. */
 void ft_loop_finish(struct ft_engine *e, struct ft_seq *s, enum ft_finish how, int32_t token,
@@ -131,8 +136,11 @@ bool ft_kv_reserve(struct ft_engine *e, struct ft_seq *s, int n_tokens, bool may
 void ft_kv_release(struct ft_engine *e, struct ft_seq *s);
 void ft_kv_preempt(struct ft_engine *e, struct ft_seq *s);
 bool ft_kv_admit(struct ft_engine *e, struct ft_seq *s);
+/* Blocks it needs to come in: for its tokens and the next one. */
+int ft_kv_blocks_wanted(const struct ft_seq *s);
 bool ft_kv_fork(struct ft_engine *e, struct ft_seq *from, struct ft_seq *to);
 void ft_kv_publish(struct ft_engine *e, struct ft_seq *s);
+bool ft_kv_stands_still(const struct ft_seq *s);
 /* The sequence that gives way first, NULL if none may for the sake of s. */
 struct ft_seq *ft_kv_victim(struct ft_engine *e, const struct ft_seq *s, bool for_admission);
 
@@ -144,6 +152,7 @@ bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits
 void ft_embed_rows(struct ft_engine *e, struct ft_seq *s, const struct ft_plan *p, int pos,
                    const float *logits, const float *hidden);
 bool ft_embed_wants_hidden(const struct ft_req *q);
+bool ft_embed_wants_all_rows(const struct ft_req *q); /* no prefix of its prompt may be left out */
 int ft_embed_out_rows(const struct ft_seq *s, int n_rows);
 
 /* spec.c */

@@ -14,6 +14,13 @@ bool ft_embed_wants_hidden(const struct ft_req *q)
     return q->r.kind == FT_REQUEST_EMBED || (q->r.kind == FT_REQUEST_RANK && q->m->src->n_cls > 0);
 }
 
+bool ft_embed_wants_all_rows(const struct ft_req *q)
+{
+    enum ft_pooling p = pooling(q);
+    return q->r.kind == FT_REQUEST_PROMPT ||
+           (q->r.kind == FT_REQUEST_EMBED && (p == FT_POOL_MEAN || p == FT_POOL_CLS));
+}
+
 /* Of the next n_rows rows of the sequence, how many (the last ones) have a result wanted. */
 int ft_embed_out_rows(const struct ft_seq *s, int n_rows)
 {
@@ -37,6 +44,7 @@ static void finish_embedding(struct ft_seq *s)
         s->value[i] = (float)(s->pool_sum[i] * by);
 }
 
+/* Rows that a preempted sequence computes again were taken in before. */
 static void pool_rows(struct ft_seq *s, int pos, int n, const float *hidden)
 {
     enum ft_pooling p = pooling(s->req);
@@ -44,7 +52,9 @@ static void pool_rows(struct ft_seq *s, int pos, int n, const float *hidden)
     if (p == FT_POOL_CLS)
         n = pos == 0 && n > 0 ? 1 : 0;
     double by = p == FT_POOL_MEAN ? 1.0 / s->n_prompt : 1;
-    for (int r = 0; r < n; r++)
+    int first = FT_MAX(s->n_pooled - pos, 0);
+    s->n_pooled = FT_MAX(s->n_pooled, pos + n);
+    for (int r = first; r < n; r++)
         for (int i = 0; i < d; i++)
             s->pool_sum[i] += by * hidden[(size_t)r * (size_t)d + (size_t)i];
 }

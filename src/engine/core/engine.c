@@ -96,8 +96,10 @@ static void sweep(struct ft_engine *e)
 {
     for (struct ft_req *q = e->requests, *next; q != NULL && !e->swept; q = next) {
         next = q->next;
-        if (q->cancelled)
+        if (q->cancelled) {
             ft_loop_cancel(e, q);
+            e->again = true;
+        }
     }
     e->swept = true;
 }
@@ -267,9 +269,11 @@ void ft_engine_snapshot(struct ft_engine *e)
 
 /* ---- the owner: the loop ---- */
 
-static int64_t wait_ms(const struct ft_engine *e, bool busy)
+static int64_t wait_ms(struct ft_engine *e, bool busy)
 {
-    if (busy || !e->swept)
+    bool again = e->again || !e->swept;
+    e->again = false;
+    if (busy || again)
         return 0;
     return e->n_state[FT_SEQ_WAITING] + e->n_state[FT_SEQ_PREEMPTED] > 0 ? IDLE_WAIT_MS : -1;
 }
@@ -583,8 +587,10 @@ static int submit(struct ft_engine *e, const struct ft_request *r, struct ft_hos
         struct ft_msg msg = {.kind = FT_MSG_SUBMIT, .req = q};
         if (atomic_fetch_add(&e->n_requests, 1) >= e->cfg.max_requests)
             rc = ft_err_set(err, FT_EBUSY, "%d requests already", e->cfg.max_requests);
-        else if (ft_mailbox_try_post(e->box, &msg) != 0)
-            rc = ft_err_set(err, FT_EBUSY, "the engine's mailbox is full");
+        else if ((rc = ft_mailbox_try_post(e->box, &msg)) != 0)
+            rc = ft_err_set(err, (enum ft_code)rc, "%s",
+                            rc == FT_EBUSY ? "the engine's mailbox is full"
+                                           : "the engine is closing");
         if (rc != 0)
             atomic_fetch_sub(&e->n_requests, 1);
     }
@@ -646,6 +652,7 @@ void ft_engine_pause(struct ft_engine *e, uint64_t id, bool paused)
     struct ft_req *q = find_request(e, id);
     if (q != NULL)
         q->paused = paused;
+    e->again = true;
 }
 
 /* ---- state ---- */

@@ -107,8 +107,9 @@ const char *ft_model_state_name(enum ft_model_state s);
 /* ---- requests (request.h) ---- */
 
 /* Checks everything, copies what it needs. ret_stream: required when on_event is NULL. FT_EINVAL
- * names the field, FT_ENOTFOUND the model, FT_EBUSY: max_requests reached; FT_ELIMIT: the prompt is
- * longer than the model's context or than the KV that the memory budget can hold. */
+ * names the field, FT_ENOTFOUND the model, FT_EBUSY: max_requests reached; FT_ECANCELED: the engine
+ * is closing; FT_ELIMIT: the prompt is longer than the model's context or than the KV that the
+ * memory budget can hold. */
 struct ft_stream;
 int ft_engine_submit(struct ft_engine *e, const struct ft_request *r, uint64_t *ret_id,
                      struct ft_stream **ret_stream, struct ft_err *err);

@@ -66,7 +66,7 @@ static void end_request(struct ft_engine *e, struct ft_req *q)
     ev.finish = q->failed ? FT_FINISH_ERROR : q->cancelled ? FT_FINISH_CANCELLED : q->seq[0].finish;
     if (q->failed)
         ev.err = &q->err;
-    ft_sched_caller_put(q->caller);
+    ft_sched_caller_put(&e->sched, q->caller);
     ft_radix_root_put(&q->m->radix, q->root);
     q->m->n_requests--;
     if (q->draft != NULL)

@@ -13,29 +13,46 @@ static int blocks_for(int n_tokens)
     return (n_tokens + FT_KV_BLOCK - 1) / FT_KV_BLOCK;
 }
 
+int ft_kv_blocks_wanted(const struct ft_seq *s)
+{
+    return blocks_for(FT_MIN(s->n_token + 1, s->limit));
+}
+
 /* ---- taking ---- */
+
+/* It waits for its consumer, and holds memory for nothing. */
+bool ft_kv_stands_still(const struct ft_seq *s)
+{
+    return s->state == FT_SEQ_PAUSED || (s->state == FT_SEQ_PREFILL && ft_req_blocked(s->req));
+}
 
 struct ft_seq *ft_kv_victim(struct ft_engine *e, const struct ft_seq *s, bool for_admission)
 {
+    const struct ft_hosted *m = s->req->m;
+    /* more bytes would not help where the pool itself is used up */
+    bool own_only = m->pool.n_used - m->radix.n_idle >= m->pool.n_max;
     struct ft_seq *worst = NULL;
+    bool worst_still = false;
     for (int i = 0; i < e->n_running; i++) {
         struct ft_seq *r = e->running[i];
         int p = r->req->r.priority, own = s->req->r.priority;
-        bool paused = r->state == FT_SEQ_PAUSED;
+        bool still = ft_kv_stands_still(r);
         /* a newcomer displaces only what is less important, or not moving anyway */
-        if (r == s || (p > own && !paused))
+        if (r == s || (own_only && r->req->m != m) || (p > own && !still))
             continue;
-        if (p == own && !paused && (for_admission || r->order < s->order))
+        if (p == own && !still && (for_admission || r->order < s->order))
             continue;
         bool worse = worst == NULL;
-        if (!worse && paused != (worst->state == FT_SEQ_PAUSED))
-            worse = paused;
+        if (!worse && still != worst_still)
+            worse = still;
         else if (!worse && p != worst->req->r.priority)
             worse = p < worst->req->r.priority;
         else if (!worse)
             worse = r->order > worst->order;
-        if (worse)
+        if (worse) {
             worst = r;
+            worst_still = still;
+        }
     }
     return worst;
 }
@@ -196,25 +213,17 @@ static bool fits(struct ft_engine *e, struct ft_seq *s, int n_cached, int n_idle
     struct ft_hosted *m = s->req->m;
     if (e->n_running >= e->cfg.max_running || (m->has_state && m->n_state_free == 0))
         return false;
-    int need = blocks_for(FT_MIN(s->n_token + 1, s->limit)) - n_cached;
+    int need = ft_kv_blocks_wanted(s) - n_cached;
     int reserve = FT_MIN(e->n_running, FT_ENGINE_PREEMPT_RESERVE);
     return ft_models_room(e, m, n_idle) >= need + reserve;
-}
-
-/* Prefix reuse is of use only where no row's result is wanted before the last. */
-static bool may_match(const struct ft_req *q)
-{
-    enum ft_pooling p = q->r.pooling;
-    bool all_rows = q->r.kind == FT_REQUEST_PROMPT ||
-                    (q->r.kind == FT_REQUEST_EMBED && (p == FT_POOL_MEAN || p == FT_POOL_CLS));
-    return q->root >= 0 && !all_rows;
 }
 
 bool ft_kv_admit(struct ft_engine *e, struct ft_seq *s)
 {
     struct ft_req *q = s->req;
     struct ft_hosted *m = q->m;
-    int n_match = may_match(q) ? s->n_token - 1 : 0, n_idle = 0;
+    bool reuse = q->root >= 0 && !ft_embed_wants_all_rows(q);
+    int n_match = reuse ? s->n_token - 1 : 0, n_idle = 0;
     for (;;) {
         int n_cached = ft_radix_peek(&m->radix, q->root, s->token, n_match, &n_idle);
         if (fits(e, s, n_cached, n_idle))

@@ -19,13 +19,20 @@ static struct ft_rank rank_of(const struct ft_seq *s, int64_t now)
 
 /* ---- admission ---- */
 
-static bool may_enter(const struct ft_engine *e, struct ft_seq *s)
+bool ft_loop_gives_way(const struct ft_engine *e, const struct ft_seq *s, int64_t now)
 {
-    if (s->state == FT_SEQ_FORKING)
+    const struct ft_req *q = s->req;
+    if (e->drain == NULL || e->drain == q->m)
         return false;
-    if (e->drain != NULL && e->drain != s->req->m && s->order > e->drain_order)
-        return false; /* its model is to make way for another */
-    return s->state != FT_SEQ_PREEMPTED || !ft_req_blocked(s->req);
+    int own = ft_sched_aged(q->r.priority, now - q->t_submit);
+    int other = ft_sched_aged(e->drain_priority, now - e->drain_ns);
+    return own != other ? own < other : s->order > e->drain_order;
+}
+
+static bool may_enter(const struct ft_engine *e, struct ft_seq *s, int64_t now)
+{
+    return !ft_loop_gives_way(e, s, now) &&
+           (s->state != FT_SEQ_PREEMPTED || !ft_req_blocked(s->req));
 }
 
 static struct ft_seq *first_waiting(struct ft_engine *e, struct ft_hosted *m, int64_t now)
@@ -34,7 +41,7 @@ static struct ft_seq *first_waiting(struct ft_engine *e, struct ft_hosted *m, in
     struct ft_rank top = {0};
     for (struct ft_seq *s = m->wait_head; s != NULL; s = s->next) {
         struct ft_rank r = rank_of(s, now);
-        if ((best == NULL || ft_rank_cmp(&r, &top) < 0) && may_enter(e, s)) {
+        if ((best == NULL || ft_rank_cmp(&r, &top) < 0) && may_enter(e, s, now)) {
             best = s;
             top = r;
         }
@@ -46,7 +53,7 @@ static struct ft_seq *first_waiting(struct ft_engine *e, struct ft_hosted *m, in
 static bool ends_for_size(struct ft_engine *e, struct ft_seq *s)
 {
     int most = ft_models_blocks_max(e, s->req->m);
-    if ((s->n_token + FT_KV_BLOCK - 1) / FT_KV_BLOCK <= most)
+    if (ft_kv_blocks_wanted(s) <= most)
         return false;
     struct ft_err err;
     ft_err_set(&err, FT_ELIMIT,
@@ -59,18 +66,37 @@ static bool ends_for_size(struct ft_engine *e, struct ft_seq *s)
     return true;
 }
 
-/* The model cannot become resident, or nothing of it can be admitted though nothing runs. If its
- * oldest request has waited long enough, the other models admit nothing that came later, finish
- * what runs and make way. */
-static void ask_for_room(struct ft_engine *e, struct ft_hosted *m)
+static int n_holding(const struct ft_hosted *m)
 {
-    struct ft_seq *s = m->wait_head;
-    if (s == NULL || (e->drain != NULL && e->drain_order <= s->order))
+    return m->n_state[FT_SEQ_PREFILL] + m->n_state[FT_SEQ_DECODE] + m->n_state[FT_SEQ_PAUSED];
+}
+
+/* The model cannot become resident, or its first in line, s, finds no room beside other models. If
+ * that has waited long enough, the others admit nothing that ranks behind it, finish what runs and
+ * make way; what is paused there moves out at once. */
+static void ask_for_room(struct ft_engine *e, struct ft_hosted *m, const struct ft_seq *s,
+                         int64_t now)
+{
+    if (s == NULL || (e->drain != NULL && (e->drain == m || ft_loop_gives_way(e, s, now))) ||
+        now - s->req->t_submit <= (int64_t)FT_ENGINE_DRAIN_MS * 1000000)
         return;
-    if (ft_clock_now_ns() - s->req->t_submit > (int64_t)FT_ENGINE_DRAIN_MS * 1000000) {
-        e->drain = m;
-        e->drain_order = s->order;
-    }
+    e->drain = m;
+    e->drain_order = s->order;
+    e->drain_priority = s->req->r.priority;
+    e->drain_ns = s->req->t_submit;
+    for (int i = e->n_running - 1; i >= 0; i--)
+        if (e->running[i]->req->m != m && ft_kv_stands_still(e->running[i]))
+            ft_kv_preempt(e, e->running[i]);
+}
+
+/* Whoever wanted the room may have come in, or gone. */
+static void end_drain(struct ft_engine *e)
+{
+    const struct ft_seq *s = e->drain != NULL ? e->drain->wait_head : NULL;
+    while (s != NULL && s->order != e->drain_order)
+        s = s->next;
+    if (s == NULL)
+        e->drain = NULL;
 }
 
 static void admit(struct ft_engine *e, struct ft_hosted *m)
@@ -84,8 +110,8 @@ static void admit(struct ft_engine *e, struct ft_hosted *m)
             continue;
         struct ft_req *q = s->req;
         if (!ft_kv_admit(e, s)) {
-            if (e->n_running == 0)
-                ask_for_room(e, m);
+            if (e->n_running == 0 || e->n_running > n_holding(m))
+                ask_for_room(e, m, s, now);
             return;
         }
         if (q->t_admit == 0)
@@ -107,7 +133,8 @@ static void update_paused(struct ft_engine *e, struct ft_hosted *m)
     }
 }
 
-/* Blocks for everything that decodes, most important first; who cannot have one gives way. */
+/* Blocks for everything that decodes. Who finds none takes them from what is less important, or
+ * gives way itself. */
 static void reserve_decode(struct ft_engine *e, struct ft_hosted *m)
 {
     struct ft_seq *s, *list[FT_ENGINE_RUNNING_MAX];
@@ -197,13 +224,18 @@ static void plan_prefill(struct ft_engine *e, struct ft_hosted *m, bool hidden, 
     double allow = allowance(e);
     int rows_now = ft_pace_rows(&m->pace, allow >= 0, allow, e->cfg.max_rows);
     if (rows_now == 0 && e->n_plan == 0) /* nothing to measure in a step of its own */
-        rows_now = ft_pace_rows(&m->pace, allow >= 0, allow, e->cfg.max_rows);
+        rows_now = allow > 0 ? ft_pace_rows(&m->pace, true, allow, e->cfg.max_rows) : FT_PACE_FIRST;
     left = FT_MIN(left, rows_now);
+    int with_logits = FT_PROMPT_ROWS_MAX;
     for (int i = 0; i < n && left > 0; i++) {
         struct ft_seq *s = list[i].s;
         int rows = FT_MIN(left, s->n_token - s->n_done);
-        if (s->req->r.kind == FT_REQUEST_PROMPT)
-            rows = FT_MIN(rows, FT_PROMPT_ROWS_MAX);
+        if (s->req->r.kind == FT_REQUEST_PROMPT) {
+            rows = FT_MIN(rows, with_logits);
+            with_logits -= rows;
+        }
+        if (rows == 0)
+            continue;
         plan_add(e, s, rows, ft_embed_out_rows(s, rows));
         left -= rows;
     }
@@ -374,7 +406,8 @@ static bool turn(struct ft_engine *e, struct ft_hosted *m)
         return true;
     }
     if (rc == 0) {
-        ask_for_room(e, m);
+        int64_t now = ft_clock_now_ns();
+        ask_for_room(e, m, first_waiting(e, m, now), now);
         return false;
     }
     admit(e, m);
@@ -384,9 +417,7 @@ static bool turn(struct ft_engine *e, struct ft_hosted *m)
 
 bool ft_loop_step(struct ft_engine *e)
 {
-    struct ft_seq *wants = e->drain != NULL ? e->drain->wait_head : NULL;
-    if (wants == NULL || wants->order > e->drain_order)
-        e->drain = NULL; /* whoever wanted the room has come in, or gone */
+    end_drain(e);
     for (int i = 1; i <= e->n_models; i++) {
         int at = (e->turn + i) % e->n_models;
         if (turn(e, e->model[at])) {

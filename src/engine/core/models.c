@@ -130,8 +130,20 @@ static bool evict_oldest(struct ft_engine *e)
     return ft_radix_evict(&oldest->radix);
 }
 
+/* Somebody waits for m who need not let h go first, and could come in. */
+static bool is_awaited(const struct ft_engine *e, const struct ft_hosted *m,
+                       const struct ft_hosted *h)
+{
+    int64_t now = e->drain == h ? ft_clock_now_ns() : 0;
+    for (const struct ft_seq *s = m->wait_head; s != NULL; s = s->next)
+        if (e->drain != h || (!ft_loop_gives_way(e, s, now) &&
+                              (s->state != FT_SEQ_PREEMPTED || !ft_req_blocked(s->req))))
+            return true;
+    return false;
+}
+
 /* May m lose its weights for h? Never while a sequence of it holds KV. With requests of its own
- * waiting only when it has been told to make way for h, and only if they came later. As somebody's
+ * waiting only when it has been told to make way for h, and only if they rank behind. As somebody's
  * draft it is a convenience, which gives way to everything. */
 static bool may_drop(const struct ft_engine *e, const struct ft_hosted *m,
                      const struct ft_hosted *h)
@@ -139,7 +151,7 @@ static bool may_drop(const struct ft_engine *e, const struct ft_hosted *m,
     if (m == h || m->state != FT_MODEL_READY || m->n_state[FT_SEQ_PREFILL] > 0 ||
         m->n_state[FT_SEQ_DECODE] > 0 || m->n_state[FT_SEQ_PAUSED] > 0)
         return false;
-    return m->wait_head == NULL || (e->drain == h && m->wait_head->order > e->drain_order);
+    return !is_awaited(e, m, h);
 }
 
 static bool drop_idle(struct ft_engine *e, const struct ft_hosted *h)

@@ -30,8 +30,9 @@ struct ft_source_box {
     size_t token_bytes_max; /* longest token */
     float *cls;             /* [n_cls, d_model] classification head, NULL: none */
     int n_cls;
-    pthread_mutex_t lock;   /* guards vocab */
-    struct ft_vocab *vocab; /* for grammars, made at the first use */
+    pthread_mutex_t lock;   /* guards what is made at the first use: */
+    struct ft_vocab *vocab; /* for grammars */
+    uint64_t tokens_hash;   /* of all tokens; 0: not known yet */
 };
 
 struct ft_hosted {
@@ -52,7 +53,7 @@ struct ft_hosted {
     uint64_t used;         /* clock of the last step */
     int64_t dropped_ns;    /* when its weights last went */
     bool removed;
-    struct ft_seq *wait_head, *wait_tail; /* WAITING, FORKING, PREEMPTED, by order */
+    struct ft_seq *wait_head, *wait_tail; /* WAITING, PREEMPTED, by order */
     int n_state[FT_SEQ_STATES];
     int n_requests; /* as model or as draft */
     struct ft_pace pace;
@@ -67,6 +68,8 @@ int ft_source_open(const char *id, struct ft_weights *w, struct ft_tokenizer *t,
                    struct ft_source_box **ret_s, struct ft_err *err);
 struct ft_source_box *ft_source_ref(struct ft_source_box *s);
 int ft_source_vocab(struct ft_source_box *s, const struct ft_vocab **ret_v, struct ft_err *err);
+/* The same ids mean the same texts, as far as tokenizers are there to tell. */
+bool ft_source_same_tokens(struct ft_source_box *a, struct ft_source_box *b);
 
 /* Owner thread from here on. */
 int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err);

@@ -110,6 +110,9 @@ static int check_generate(const struct ft_request *r, const struct ft_hosted *m,
     if (rc == 0 && draft != NULL && draft->src->pub.hp.n_vocab != n_vocab)
         rc = ft_err_set(err, FT_EINVAL, "spec.draft: %s has %d tokens, %s has %d", draft->src->id,
                         draft->src->pub.hp.n_vocab, m->src->id, n_vocab);
+    if (rc == 0 && draft != NULL && !ft_source_same_tokens(draft->src, m->src))
+        rc = ft_err_set(err, FT_EINVAL, "spec.draft: the tokens of %s are not those of %s",
+                        draft->src->id, m->src->id);
     if (rc == 0 && m->src->tokenizer == NULL && (r->n_stop > 0 || r->grammar != NULL))
         rc = ft_err_set(err, FT_EINVAL, "%s: the model has no tokenizer",
                         r->n_stop > 0 ? "stop" : "grammar");

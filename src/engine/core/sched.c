@@ -39,7 +39,7 @@ static struct ft_caller *spare(struct ft_sched *s)
     return old;
 }
 
-/* The smallest counter of those who have requests; -1 if nobody has. */
+/* The smallest counter of those who have requests, or of the last one who had. */
 static double floor_of(const struct ft_sched *s)
 {
     double low = -1;
@@ -48,7 +48,7 @@ static double floor_of(const struct ft_sched *s)
         if (c->live && c->n_active > 0 && (low < 0 || c->served < low))
             low = c->served;
     }
-    return low;
+    return low < 0 ? s->last_served : low;
 }
 
 struct ft_caller *ft_sched_caller_get(struct ft_sched *s, struct ft_slice id, double weight)
@@ -76,10 +76,11 @@ struct ft_caller *ft_sched_caller_get(struct ft_sched *s, struct ft_slice id, do
     return c;
 }
 
-void ft_sched_caller_put(struct ft_caller *c)
+void ft_sched_caller_put(struct ft_sched *s, struct ft_caller *c)
 {
     FT_ASSERT(c->n_active > 0);
-    c->n_active--;
+    if (--c->n_active == 0)
+        s->last_served = c->served;
 }
 
 void ft_sched_charge(struct ft_caller *c, double tokens)
@@ -105,8 +106,8 @@ int ft_rank_cmp(const struct ft_rank *a, const struct ft_rank *b)
 /* ---- pace ---- */
 
 #define PACE_BLEND    0.2 /* weight of a new measurement */
+#define PACE_RISE     0.4 /* of one that says rows cost more: who waits notices at once */
 #define PACE_SLACK    0.8 /* of what is allowed: measurements are noisy */
-#define PACE_FIRST    16  /* rows while nothing is known */
 #define PACE_ROWS_MIN 4   /* prefill always gets on */
 #define PACE_CLEAR    64  /* prefill-only steps of so many rows tell the cost of a row */
 
@@ -120,13 +121,13 @@ static int bucket(int n)
     return b;
 }
 
-static double blend(double old, double now)
+static double blend(double old, double now, double weight)
 {
     if (old <= 0)
         return now;
     /* one slow step (a page fault, another process) must not count for much */
     now = FT_MIN(now, 3 * old);
-    return old + PACE_BLEND * (now - old);
+    return old + weight * (now - old);
 }
 
 double ft_pace_decode_ns(const struct ft_pace *p, int n_decode)
@@ -147,20 +148,22 @@ void ft_pace_note(struct ft_pace *p, int n_decode, int n_prefill, int64_t ns)
 {
     if (n_prefill == 0) {
         double *t = &p->decode_ns[bucket(n_decode)];
-        *t = blend(*t, (double)ns);
+        *t = blend(*t, (double)ns, PACE_BLEND);
         p->n_mixed = 0;
         return;
     }
     if (n_decode == 0) {
         /* includes reading the weights once, so an upper bound: used until better is known */
         if (n_prefill >= PACE_CLEAR)
-            p->row_ns = blend(p->row_ns, (double)ns / n_prefill);
+            p->row_ns = blend(p->row_ns, (double)ns / n_prefill, PACE_BLEND);
         return;
     }
     p->n_mixed++;
     double base = ft_pace_decode_ns(p, n_decode);
-    if (base > 0)
-        p->row_ns = blend(p->row_ns, FT_MAX((double)ns - base, 0.02 * base) / n_prefill);
+    if (base <= 0)
+        return;
+    double row = FT_MAX((double)ns - base, 0.02 * base) / n_prefill;
+    p->row_ns = blend(p->row_ns, row, row > p->row_ns ? PACE_RISE : PACE_BLEND);
 }
 
 int ft_pace_rows(struct ft_pace *p, bool decoding, double allow_ns, int max_rows)
@@ -168,11 +171,10 @@ int ft_pace_rows(struct ft_pace *p, bool decoding, double allow_ns, int max_rows
     if (!decoding)
         return max_rows;
     if (p->n_mixed >= FT_PACE_REFRESH || allow_ns <= 0) {
-        bool measure = p->n_mixed >= FT_PACE_REFRESH;
         p->n_mixed = 0;
-        return measure ? 0 : FT_MIN(PACE_FIRST, max_rows);
+        return 0;
     }
-    double rows = p->row_ns > 0 ? PACE_SLACK * allow_ns / p->row_ns : PACE_FIRST;
+    double rows = p->row_ns > 0 ? PACE_SLACK * allow_ns / p->row_ns : FT_PACE_FIRST;
     rows = FT_MAX(rows, PACE_ROWS_MIN);
     return rows < max_rows ? (int)rows : max_rows;
 }

@@ -3,8 +3,9 @@
  * Callers share by virtual token counters (Sheng et al., "Fairness in Serving Large Language
  * Models", OSDI 2024): each caller's counter grows with the tokens it is served over its weight,
  * the smallest goes first, and one that comes back from idleness is lifted to the smallest active
- * one, so that nobody saves up. Priorities come before fairness; waiting raises a priority by one
- * every FT_SCHED_AGE_MS. */
+ * one (to that of whoever left last, if nobody is active), so that nobody saves up and nobody pays
+ * for having had the machine alone. Priorities come before fairness; waiting raises a priority by
+ * one every FT_SCHED_AGE_MS. */
 #ifndef FT_ENGINE_CORE_SCHED_H
 #define FT_ENGINE_CORE_SCHED_H
 
@@ -33,6 +34,7 @@ struct ft_sched {
     struct ft_caller *caller; /* [FT_SCHED_CALLERS_MAX] */
     int n_caller;
     uint64_t clock;
+    double last_served; /* counter of the latest caller to go idle */
 };
 
 int ft_sched_init(struct ft_sched *s, struct ft_err *err);
@@ -41,7 +43,7 @@ void ft_sched_fini(struct ft_sched *s);
 /* The caller, for one more request; its weight becomes this one. Never NULL: past the bound on
  * active callers the least recently seen entry is shared. */
 struct ft_caller *ft_sched_caller_get(struct ft_sched *s, struct ft_slice id, double weight);
-void ft_sched_caller_put(struct ft_caller *c);
+void ft_sched_caller_put(struct ft_sched *s, struct ft_caller *c);
 void ft_sched_charge(struct ft_caller *c, double tokens);
 
 /* Whose turn comes first. */
@@ -58,6 +60,7 @@ int ft_rank_cmp(const struct ft_rank *a, const struct ft_rank *b);
  * they happen; one per model. */
 #define FT_PACE_BUCKETS 10
 #define FT_PACE_REFRESH 16 /* mixed steps in a row before one without prefill measures anew */
+#define FT_PACE_FIRST   8  /* prefill rows where nothing is known */
 
 struct ft_pace {
     double decode_ns[FT_PACE_BUCKETS]; /* of a step by log2 of its decode rows; 0: not known */
@@ -69,7 +72,8 @@ void ft_pace_note(struct ft_pace *p, int n_decode, int n_prefill, int64_t ns);
 /* What a decode-only step with so many rows takes; 0 if not known. */
 double ft_pace_decode_ns(const struct ft_pace *p, int n_decode);
 /* Prefill rows for a step that may take `allow_ns` longer (0: not known yet), at most max_rows.
- * decoding: somebody waits for the next token. May be 0: measure first. */
+ * decoding: somebody waits for the next token. 0: a step without prefill is to be measured first; a
+ * second question in the same step gets an answer unless allow_ns is not known. */
 int ft_pace_rows(struct ft_pace *p, bool decoding, double allow_ns, int max_rows);
 
 #endif

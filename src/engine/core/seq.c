@@ -32,7 +32,7 @@ const char *ft_seq_state_name(enum ft_seq_state s)
 
 static bool waits(enum ft_seq_state s)
 {
-    return s == FT_SEQ_WAITING || s == FT_SEQ_FORKING || s == FT_SEQ_PREEMPTED;
+    return s == FT_SEQ_WAITING || s == FT_SEQ_PREEMPTED;
 }
 
 static void wait_add(struct ft_hosted *m, struct ft_seq *s)
@@ -100,7 +100,8 @@ void ft_seq_enter(struct ft_engine *e, struct ft_seq *s)
     s->state = s->index == 0 || s->req->m->has_state ? FT_SEQ_WAITING : FT_SEQ_FORKING;
     e->n_state[s->state]++;
     s->req->m->n_state[s->state]++;
-    wait_add(s->req->m, s);
+    if (waits(s->state))
+        wait_add(s->req->m, s);
 }
 
 /* ---- events ---- */

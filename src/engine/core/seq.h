@@ -54,7 +54,7 @@ struct ft_seq {
     struct ft_req *req;
     int index;
     enum ft_seq_state state;
-    struct ft_seq *next, *prev; /* in the model's waiting list */
+    struct ft_seq *next, *prev; /* in the model's waiting list: WAITING, PREEMPTED */
     int running_at;             /* place in the engine's running array, -1 */
     uint64_t order;             /* of arrival, and of samples within a request */
 
@@ -82,7 +82,8 @@ struct ft_seq {
     struct ft_draft_pace draft_pace;
 
     enum ft_finish finish;
-    double *pool_sum; /* [d_model] mean pooling */
+    double *pool_sum; /* [d_model] of the rows pooled */
+    int n_pooled;     /* rows taken in */
     float *value;     /* results */
     int n_value;
 };

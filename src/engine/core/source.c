@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
+
 #define CLS_ROWS_MAX 16
 
 static void destroy(struct ft_source_box *s)
@@ -142,4 +144,30 @@ int ft_source_vocab(struct ft_source_box *s, const struct ft_vocab **ret_v, stru
         *ret_v = s->vocab;
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+static uint64_t tokens_hash(struct ft_source_box *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->tokens_hash == 0) {
+        uint64_t h = 1;
+        int n = FT_MIN(ft_tokenizer_size(s->tokenizer), s->pub.hp.n_vocab);
+        for (int32_t i = 0; i < n; i++) {
+            size_t len;
+            const char *p = ft_tokenizer_bytes(s->tokenizer, i, &len);
+            h = (h ^ ft_hash_bytes(p, len)) * 0x9e3779b97f4a7c15u + (uint64_t)len;
+        }
+        s->tokens_hash = h != 0 ? h : 1;
+    }
+    uint64_t h = s->tokens_hash;
+    pthread_mutex_unlock(&s->lock);
+    return h;
+}
+
+bool ft_source_same_tokens(struct ft_source_box *a, struct ft_source_box *b)
+{
+    if (a->pub.hp.n_vocab != b->pub.hp.n_vocab)
+        return false;
+    return a == b || a->tokenizer == NULL || b->tokenizer == NULL ||
+           tokens_hash(a) == tokens_hash(b);
 }

@@ -18,7 +18,7 @@
 #define LOOKBACK_MAX  65536 /* tokens searched for a repetition */
 #define REST_MAX      32    /* steps without drafts after drafts that failed */
 #define RELOAD_MS     10000 /* a draft model that made way stays away */
-#define CATCH_UP_ROWS 128   /* rows per step of a draft model that is behind */
+#define CATCH_UP_ROWS 128   /* rows per step of a draft model that is behind, at most */
 
 /* ---- length ---- */
 
@@ -109,21 +109,39 @@ static bool reserve(struct ft_engine *e, struct ft_seq *s, int n_tokens)
     return true;
 }
 
+/* Rows of sequences that are far behind, as after a long prompt: like prefill, they may not keep
+ * others from their next token for longer than one takes. */
+static int catch_up_rows(struct ft_engine *e, const struct ft_hosted *m, struct ft_hosted *d)
+{
+    bool others = e->n_state[FT_SEQ_DECODE] > 1;
+    double allow = ft_pace_decode_ns(&m->pace, m->n_state[FT_SEQ_DECODE]);
+    return ft_pace_rows(&d->pace, others, allow, CATCH_UP_ROWS);
+}
+
 /* One pass of the draft model over those of list[] that take part; each gets one more drafted
- * token, or is only brought up to date. want[i]: how many it is to have. */
+ * token, or is only brought up to date. want[i]: how many it is to have. *catch_up: rows left for
+ * those far behind. */
 static bool draft_pass(struct ft_engine *e, struct ft_hosted *d, struct ft_seq **list,
-                       const int *want, int n)
+                       const int *want, int n, int *catch_up)
 {
     struct ft_batch b = {
         .token = e->row_token, .pos = e->row_pos, .seg = e->seg, .out_row = e->row_out};
     struct ft_seq *in[FT_ENGINE_RUNNING_MAX];
     bool out[FT_ENGINE_RUNNING_MAX];
-    int left = FT_MIN(FT_MAX(CATCH_UP_ROWS, n), e->cfg.max_rows);
+    int left = e->cfg.max_rows, n_behind = 0;
+    int64_t start = ft_clock_now_ns();
     for (int i = 0; i < n && left > 0; i++) {
         struct ft_seq *s = list[i];
         int known = s->n_token + s->n_draft, rows = FT_MIN(known - s->dkv.n_done, left);
+        bool behind = known - s->dkv.n_done > FT_SPEC_TOKENS_MAX + 1;
+        if (behind)
+            rows = FT_MIN(rows, *catch_up);
         if (s->n_draft >= want[i] || rows <= 0 || !reserve(e, s, s->dkv.n_done + rows))
             continue;
+        if (behind) {
+            *catch_up -= rows;
+            n_behind += rows;
+        }
         e->seg[b.n_segs] = (struct ft_seg){
             .row = b.n_rows, .n = rows, .pos = s->dkv.n_done, .block = s->dkv.block, .state = -1};
         for (int j = 0; j < rows; j++) {
@@ -141,6 +159,7 @@ static bool draft_pass(struct ft_engine *e, struct ft_hosted *d, struct ft_seq *
     if (b.n_segs == 0 ||
         ft_model_forward(d->model, d->kv, &b, b.n_out > 0 ? &logits : NULL, NULL, NULL) != 0)
         return false;
+    ft_pace_note(&d->pace, b.n_rows - n_behind, n_behind, ft_clock_now_ns() - start);
     int n_vocab = d->src->pub.hp.n_vocab;
     for (int i = 0, at = 0; i < b.n_segs; i++) {
         struct ft_seq *s = in[i];
@@ -174,13 +193,14 @@ static bool may_load(struct ft_engine *e, struct ft_hosted *d)
 static void draft_by_model(struct ft_engine *e, struct ft_hosted *d, struct ft_seq **list,
                            const int *want, int n)
 {
+    int catch_up = catch_up_rows(e, list[0]->req->m, d);
     struct ft_err err;
     if (d->has_state || d->removed || !may_load(e, d) ||
         ft_models_ready(e, d, NULL, NULL, &err) != 1)
         return;
     e->drafting = true;
     for (int i = 0; i < FT_SPEC_TOKENS_MAX; i++)
-        if (!draft_pass(e, d, list, want, n))
+        if (!draft_pass(e, d, list, want, n, &catch_up))
             break;
     e->drafting = false;
 }

@@ -123,6 +123,123 @@ static void poolings_are_what_they_say(void **state)
     }
 }
 
+static void mean_of_rows(double *want)
+{
+    for (int i = 0; i < d_model; i++) {
+        want[i] = 0;
+        for (int j = 0; j < N; j++)
+            want[i] += hidden[j * d_model + i] / (double)N;
+    }
+}
+
+/* The file's own pooling counts like one that was asked for: no row may come from the cache. */
+static void the_models_own_pooling_sees_every_row(void **state)
+{
+    (void)state;
+    struct rig g;
+    open_with_rows(&g, 512);
+    const struct ft_model_source *src;
+    assert_int_equal(ft_engine_model_source(g.e, "m", &src, NULL), 0);
+    ((struct ft_model_source *)src)->pooling = FT_POOL_MEAN; /* as its file might say */
+    struct ft_request r = request_of(FT_REQUEST_EMBED);
+    r.normalise = false;
+    double want[512];
+    mean_of_rows(want);
+    for (int round = 0; round < 2; round++) {
+        static struct answer a;
+        run_request(g.e, &r, &a);
+        for (int i = 0; i < d_model; i++)
+            assert_true(fabs(a.value[i] - want[i]) < 1e-5);
+        free(a.value);
+    }
+    ft_model_source_unref(src);
+    rig_close(&g);
+}
+
+/* A sequence that generates; from its callback, when some of the embedding is done, an important
+ * prompt arrives for which the embedding must move out. */
+struct crowd {
+    struct ft_engine *e;
+    struct answer embed;
+    int n_told, n_ended;
+    pthread_mutex_t lock;
+};
+
+static void note_embed(void *ctx, const struct ft_event *ev)
+{
+    struct crowd *c = ctx;
+    pthread_mutex_lock(&c->lock);
+    note_event(&c->embed, ev);
+    c->n_ended += ev->kind == FT_EVENT_END;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void note_other(void *ctx, const struct ft_event *ev)
+{
+    struct crowd *c = ctx;
+    pthread_mutex_lock(&c->lock);
+    c->n_ended += ev->kind == FT_EVENT_END;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void crowd_in(void *ctx, const struct ft_event *ev)
+{
+    struct crowd *c = ctx;
+    if (ev->kind == FT_EVENT_TOKEN && (++c->n_told == 1 || c->n_told == 8)) {
+        struct ft_request r =
+            c->n_told == 1 ? request_of(FT_REQUEST_EMBED) : greedy_request("m", prompt, N, 3);
+        r.pooling = FT_POOL_MEAN;
+        r.normalise = false;
+        r.prefix_cache = false;
+        r.priority = c->n_told == 1 ? -5 : 5;
+        r.on_event = c->n_told == 1 ? note_embed : note_other;
+        r.ctx = c;
+        assert_int_equal(ft_engine_submit(c->e, &r, NULL, NULL, NULL), 0);
+    }
+    note_other(ctx, ev);
+}
+
+static void a_preempted_embedding_counts_each_row_once(void **state)
+{
+    (void)state;
+    double want[512];
+    mean_of_rows(want);
+    for (int spill = 0; spill < 2; spill++) {
+        struct rig g;
+        struct ft_model_stats m;
+        open_with_rows(&g, 4);
+        assert_int_equal(ft_engine_model_load(g.e, "m", NULL, NULL, NULL), 0);
+        ft_engine_model_stats(g.e, &m, 1);
+        rig_close(&g);
+        struct ft_engine_config c;
+        ft_engine_config_init(&c);
+        c.kv_type = FT_KV_F32;
+        c.max_rows = 4;
+        c.spill_dir = spill ? "/tmp" : NULL;
+        c.memory_bytes = m.weight_bytes + 7 * m.block_bytes;
+        rig_open(&g, &c);
+        assert_true(rig_add(&g, "m", "models/qwen3-s-F32.gguf"));
+        struct crowd w = {.e = g.e};
+        pthread_mutex_init(&w.lock, NULL);
+        struct ft_request r = greedy_request("m", prompt, 2, 60);
+        r.priority = 10;
+        r.on_event = crowd_in;
+        r.ctx = &w;
+        assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
+        for (int ended = 0; ended < 3; usleep(500)) {
+            pthread_mutex_lock(&w.lock);
+            ended = w.n_ended;
+            pthread_mutex_unlock(&w.lock);
+        }
+        rig_close(&g);
+        assert_true(w.embed.usage.preemptions > 0);
+        for (int i = 0; i < d_model; i++)
+            assert_true(fabs(w.embed.value[i] - want[i]) < 1e-5);
+        free(w.embed.value);
+        pthread_mutex_destroy(&w.lock);
+    }
+}
+
 static void scores_are_logprobs_after_the_prompt(void **state)
 {
     (void)state;
@@ -174,6 +291,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(poolings_are_what_they_say),
+        cmocka_unit_test(the_models_own_pooling_sees_every_row),
+        cmocka_unit_test(a_preempted_embedding_counts_each_row_once),
         cmocka_unit_test(scores_are_logprobs_after_the_prompt),
         cmocka_unit_test(a_prompt_is_scored_token_by_token),
     };

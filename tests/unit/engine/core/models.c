@@ -184,6 +184,32 @@ static void removal_ends_requests_and_the_source_lives_on(void **state)
     ft_model_source_unref(src);
 }
 
+static void a_draft_with_other_tokens_is_refused(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ft_err err = {0};
+    open_three(&g, 0);
+    /* as many tokens as the others, but they mean something else */
+    struct ft_weights *w = NULL, *other = NULL;
+    struct ft_tokenizer *t = NULL;
+    assert_int_equal(ft_weights_open(ft_test_ref(files[1]), &w, &err), 0);
+    assert_int_equal(ft_weights_open(ft_test_ref(files[2]), &other, &err), 0);
+    assert_int_equal(ft_tokenizer_open(other, &t, &err), 0);
+    assert_int_equal(ft_engine_model_add_open(g.e, "odd", w, t, NULL, &err), 0);
+    struct ft_request r = greedy_request("qwen", ref_prompt, 32, 5);
+    struct ft_stream *st;
+    r.spec.draft = "odd";
+    assert_int_equal(ft_engine_submit(g.e, &r, NULL, &st, &err), FT_EINVAL);
+    assert_non_null(strstr(err.msg, "spec.draft"));
+    r.spec.draft = "llama";
+    static struct answer a;
+    run_request(g.e, &r, &a);
+    assert_int_equal(a.sample[0].n, 5);
+    rig_close(&g);
+    ft_weights_close(other);
+}
+
 /* ---- fairness ---- */
 
 struct tally {
@@ -237,6 +263,65 @@ static void a_flood_does_not_starve_another_caller(void **state)
     rig_close(&g);
 }
 
+/* Small requests that follow each other without end, as many at once as fit. */
+struct flood {
+    struct ft_engine *e;
+    atomic_bool stop;
+    atomic_int n_running, n_sent;
+};
+
+static void flow_on(void *ctx, const struct ft_event *ev)
+{
+    struct flood *f = ctx;
+    if (ev->kind != FT_EVENT_END)
+        return;
+    int n = 5 + atomic_fetch_add(&f->n_sent, 1) * 7 % 60; /* they must not end all at once */
+    struct ft_request r = greedy_request("llama", ref_prompt, 32, n);
+    r.prefix_cache = false;
+    r.on_event = flow_on;
+    r.ctx = f;
+    if (atomic_load(&f->stop) || ft_engine_submit(f->e, &r, NULL, NULL, NULL) != 0)
+        atomic_fetch_sub(&f->n_running, 1);
+}
+
+static void a_busy_model_does_not_starve_a_large_request_of_another(void **state)
+{
+    (void)state;
+    struct rig g;
+    open_three(&g, 0);
+    struct ft_model_stats m[3];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ft_engine_model_load(g.e, ids[i], NULL, NULL, NULL), 0);
+    ft_engine_model_stats(g.e, m, 3);
+    rig_close(&g);
+    /* the weights of two, and room for a prompt of 400 tokens or a dozen small ones, not for both
+     */
+    open_three(&g, m[0].weight_bytes + m[1].weight_bytes + 16 * m[0].block_bytes);
+    static struct flood f;
+    f = (struct flood){.e = g.e};
+    struct ft_event end = {.kind = FT_EVENT_END};
+    for (int i = 0; i < 12; i++) {
+        atomic_fetch_add(&f.n_running, 1);
+        flow_on(&f, &end);
+    }
+    int32_t prompt[400];
+    make_prompt(prompt, 400, 320, 4);
+    struct ft_request r = greedy_request("qwen", prompt, 400, 3);
+    struct ft_stream *st = must_submit(g.e, &r, NULL);
+    struct ft_event ev;
+    int rc = 0;
+    for (ev.kind = FT_EVENT_TOKEN; rc == 0 && ev.kind != FT_EVENT_END;)
+        rc = ft_stream_take(st, &ev, 20000);
+    assert_int_equal(rc, 0);
+    assert_int_equal(ev.finish, FT_FINISH_LENGTH);
+    assert_int_equal(atomic_load(&f.n_running), 12);
+    atomic_store(&f.stop, true);
+    ft_stream_close(st);
+    while (atomic_load(&f.n_running) > 0)
+        usleep(1000);
+    rig_close(&g);
+}
+
 static void a_higher_priority_goes_first(void **state)
 {
     (void)state;
@@ -278,6 +363,8 @@ int main(void)
         cmocka_unit_test(removal_ends_requests_and_the_source_lives_on),
         cmocka_unit_test(a_flood_does_not_starve_another_caller),
         cmocka_unit_test(a_higher_priority_goes_first),
+        cmocka_unit_test(a_draft_with_other_tokens_is_refused),
+        cmocka_unit_test(a_busy_model_does_not_starve_a_large_request_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

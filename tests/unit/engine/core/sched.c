@@ -63,15 +63,33 @@ static void idleness_saves_nothing_up(void **state)
     struct ft_caller *b = ft_sched_caller_get(&s, name("b"), 1);
     assert_true(b->served == 1000);
     ft_sched_charge(b, 50);
-    ft_sched_caller_put(b);
+    ft_sched_caller_put(&s, b);
     ft_sched_charge(a, 500);
     assert_ptr_equal(ft_sched_caller_get(&s, name("b"), 1), b);
     assert_true(b->served == 1500);
     /* nor is what was used forgotten while away */
     ft_sched_charge(b, 5000);
-    ft_sched_caller_put(b);
+    ft_sched_caller_put(&s, b);
     assert_ptr_equal(ft_sched_caller_get(&s, name("b"), 1), b);
     assert_true(b->served == 6500);
+    ft_sched_fini(&s);
+}
+
+static void having_the_machine_alone_costs_nothing_later(void **state)
+{
+    (void)state;
+    struct ft_sched s;
+    struct ft_err err;
+    assert_int_equal(ft_sched_init(&s, &err), 0);
+    struct ft_caller *a = ft_sched_caller_get(&s, name("a"), 1);
+    ft_sched_charge(a, 1e6);
+    ft_sched_caller_put(&s, a);
+    /* b begins on an idle machine; when a comes back, both stand equal */
+    struct ft_caller *b = ft_sched_caller_get(&s, name("b"), 1);
+    assert_true(b->served == 1e6);
+    ft_sched_charge(b, 10);
+    assert_ptr_equal(ft_sched_caller_get(&s, name("a"), 1), a);
+    assert_true(a->served == 1e6 + 10);
     ft_sched_fini(&s);
 }
 
@@ -85,7 +103,7 @@ static void many_callers_stay_within_the_bound(void **state)
     struct ft_caller *keep = ft_sched_caller_get(&s, name("keep"), 1);
     for (int i = 0; i < 2 * FT_SCHED_CALLERS_MAX; i++) {
         snprintf(id, sizeof id, "%d", i);
-        ft_sched_caller_put(ft_sched_caller_get(&s, name(id), 1));
+        ft_sched_caller_put(&s, ft_sched_caller_get(&s, name(id), 1));
     }
     assert_ptr_equal(ft_sched_caller_get(&s, name("keep"), 1), keep);
     for (int i = 0; i < FT_SCHED_CALLERS_MAX + 10; i++) {
@@ -153,6 +171,18 @@ static void prefill_keeps_the_pace_on_any_machine(void **state)
     simulate(100e6, 0.5e6, 0.2);
 }
 
+/* Nobody is kept waiting for the sake of learning what waiting costs. */
+static void what_decoding_takes_is_measured_before_prefill_joins(void **state)
+{
+    (void)state;
+    struct ft_pace p = {0};
+    ft_pace_note(&p, 0, 512, 800000000);
+    assert_int_equal(ft_pace_rows(&p, true, ft_pace_decode_ns(&p, 4), 512), 0);
+    ft_pace_note(&p, 4, 0, 12000000);
+    int rows = ft_pace_rows(&p, true, ft_pace_decode_ns(&p, 4), 512);
+    assert_true(rows >= 1 && rows * 800000000.0 / 512 <= 12000000);
+}
+
 static void prefill_alone_takes_whole_chunks(void **state)
 {
     (void)state;
@@ -170,9 +200,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_follow_weights_not_request_sizes),
         cmocka_unit_test(idleness_saves_nothing_up),
+        cmocka_unit_test(having_the_machine_alone_costs_nothing_later),
         cmocka_unit_test(many_callers_stay_within_the_bound),
         cmocka_unit_test(waiting_overcomes_priority),
         cmocka_unit_test(prefill_keeps_the_pace_on_any_machine),
+        cmocka_unit_test(what_decoding_takes_is_measured_before_prefill_joins),
         cmocka_unit_test(prefill_alone_takes_whole_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
