@@ -34,7 +34,10 @@ struct jv jm_splitlines_method(struct jr *r, struct jv self, const struct jv_arg
 {
     struct jv keep;
     jv_bind(r, "splitlines", "keepends", 0, a, &keep);
-    return jm_splitlines(r, self, jv_given(keep) && jv_truth(r, keep));
+    if (jv_given(keep) && !jv_is_int(keep))
+        jr_fail(r, FT_EINVAL, "'%s' object cannot be interpreted as an integer",
+                jv_type_name(keep));
+    return jm_splitlines(r, self, jv_given(keep) && jv_as_int(keep) != 0);
 }
 
 static struct jv split_space(struct jr *r, struct jv s, int64_t max)
