@@ -18,6 +18,8 @@
 #define COLS_BYTES ((size_t)512 << 10)
 /* Blocks unpacked at a time, a multiple of 8: 9 to 11 KB, which stay in the first-level cache. */
 #define TILE_BLOCKS 16
+/* The same for blocks as they are, where there are several groups of columns. */
+#define DIRECT_BLOCKS 32
 /* From here on unpacking to a tile costs less than unpacking again for every 8 columns. */
 #define TILE_COLS_MIN 64
 
@@ -159,45 +161,37 @@ static const uint8_t *panel_at(const struct ft_cpu_product *p, int64_t panel)
     return w->packed + ((size_t)p->index * (size_t)w->n_panels + (size_t)panel) * w->panel_bytes;
 }
 
-/* A panel times a span, weights unpacked in registers. */
-static void panel_direct(const struct run *r, const struct ft_cpu_product *p, int64_t panel,
-                         struct span span)
-{
-    const struct ft_cpu_weight *w = p->w;
-    int64_t n_blocks = w->base.n_in / 32;
-    const uint8_t *scale = panel_at(p, panel), *q = scale + w->scales_bytes;
-    for (int col = span.from; col < span.from + span.n; col += FT_CPU_COLS) {
-        int nc = FT_MIN(FT_CPU_COLS, p->in->n - col);
-        float acc[FT_CPU_COLS * FT_CPU_ROWS] __attribute__((aligned(64)));
-        memset(acc, 0, (size_t)nc * FT_CPU_ROWS * sizeof(float));
-        prefetch_results(p, panel, col, nc);
-        r->mm->dot[w->fmt->id][nc - 1](q, scale, n_blocks, tile_at(p->in, col, 0, nc), acc);
-        store_tile(r, p, panel, col, nc, acc);
-    }
-}
-
-/* The same with blocks unpacked once to a tile of bytes. */
-static void panel_tiled(const struct run *r, const struct ft_cpu_product *p, int64_t panel,
-                        struct span span, uint8_t *work)
+/* A panel times a span of columns, some blocks at a time, which stay in the first-level cache while
+ * the columns pass by: as they are, unpacked in registers, or unpacked to a tile of bytes first. */
+static void panel_blocks(const struct run *r, const struct ft_cpu_product *p, int64_t panel,
+                         struct span span, bool tiled, uint8_t *work)
 {
     const struct ft_cpu_weight *w = p->w;
     const struct ft_cpu_fmt *f = w->fmt;
     int64_t n_blocks = w->base.n_in / 32;
-    const uint8_t *scale = panel_at(p, panel), *q = scale + w->scales_bytes;
-    float *acc = (float *)(void *)(work + TILE_BLOCKS * FT_CPU_TILE_BYTES);
-    memset(acc, 0, (size_t)span.n * FT_CPU_ROWS * sizeof(float));
-    for (int64_t b = 0; b < n_blocks; b += TILE_BLOCKS) {
-        int64_t n = FT_MIN((int64_t)TILE_BLOCKS, n_blocks - b);
-        r->mm->unpack[f->id](q + b * f->q_bytes, scale + b / f->scale_blocks * f->scale_bytes, n,
-                             work);
+    int64_t step = tiled ? TILE_BLOCKS : span.n > FT_CPU_COLS ? DIRECT_BLOCKS : n_blocks;
+    const uint8_t *scales = panel_at(p, panel), *bits = scales + w->scales_bytes;
+    float *sums = (float *)(void *)(work + TILE_BLOCKS * FT_CPU_TILE_BYTES);
+    memset(sums, 0, (size_t)span.n * FT_CPU_ROWS * sizeof(float));
+    for (int64_t b = 0; b < n_blocks; b += step) {
+        int64_t n = FT_MIN(step, n_blocks - b);
+        const uint8_t *q = bits + b * f->q_bytes;
+        const uint8_t *scale = scales + b / f->scale_blocks * f->scale_bytes;
+        if (tiled)
+            r->mm->unpack[f->id](q, scale, n, work);
         for (int i = 0; i < span.n; i += FT_CPU_COLS) {
-            int nc = FT_MIN(FT_CPU_COLS, p->in->n - span.from - i);
-            if (b + n == n_blocks)
-                prefetch_results(p, panel, span.from + i, nc);
-            r->mm->tile_dot[f->id][nc - 1](work, NULL, n, tile_at(p->in, span.from + i, b, nc),
-                                           acc + (size_t)i * FT_CPU_ROWS);
-            if (b + n == n_blocks)
-                store_tile(r, p, panel, span.from + i, nc, acc + (size_t)i * FT_CPU_ROWS);
+            int col = span.from + i, nc = FT_MIN(FT_CPU_COLS, p->in->n - col);
+            const uint8_t *x = tile_at(p->in, col, b, nc);
+            float *sum = sums + (size_t)i * FT_CPU_ROWS;
+            bool last = b + n == n_blocks;
+            if (last)
+                prefetch_results(p, panel, col, nc);
+            if (tiled)
+                r->mm->tile_dot[f->id][nc - 1](work, NULL, n, x, sum);
+            else
+                r->mm->dot[f->id][nc - 1](q, scale, n, x, sum);
+            if (last)
+                store_tile(r, p, panel, col, nc, sum);
         }
     }
 }
@@ -276,10 +270,8 @@ static void run_chunk(void *ctx, int chunk, int worker)
                 chunk_prefetch(r, chunk + r->n_threads);
             if (p->w->fmt == NULL)
                 panel_float(r, p, panel, span);
-            else if (tiled)
-                panel_tiled(r, p, panel, span, work);
             else
-                panel_direct(r, p, panel, span);
+                panel_blocks(r, p, panel, span, tiled, work);
         }
     }
 }
@@ -300,8 +292,8 @@ void ft_cpu_products_run(struct ft_cpu *c, struct ft_cpu_product *p, int n)
     int cols = 0;
     for (int i = 0; i < n; i++) {
         total += panel_cost(&p[i]) * (double)p[i].w->n_panels;
-        if (use_tile(c->mm, &p[i]))
-            cols = FT_MAX(cols, span_cols(&p[i]));
+        if (p[i].w->fmt != NULL)
+            cols = FT_MAX(cols, FT_MIN(span_cols(&p[i]), (int)tiles_of(p[i].in->n) * FT_CPU_COLS));
     }
     double target = FT_MAX(total / (CHUNKS_PER_THREAD * c->n_threads), CHUNK_NS_MIN);
     int64_t chunks = 0;
