@@ -845,6 +845,7 @@ strftime_now('%Y-%m-%dT%H:%M:%S %A %B %j %U %W %w %u %V %G %y %I %p %f %% %a %c 
 strftime_now('%-d %-m %-I %z %Z|')
 strftime_now('%q %E %O %Ey %5d %_d %^a %#p %k %l %P %g %r %010Y %+4Y %_5H %#Z %Ez %-f é%d%é %5 %')
 strftime_now('a\x00b')
+'&#2;|&#0;|&#128;|&#x9f;|&#xfffe;|&#65|&#x41g|&#xd800;|&#1114112;|&#99999999999999;|&#;|&#x;|&#13;|&'|striptags
 strftime_now(1)
 strftime_now()
 raise_exception('boom ' ~ a)

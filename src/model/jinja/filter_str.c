@@ -261,7 +261,47 @@ struct jv jf_xmlattr(struct jr *r, struct jf_call *c)
     return s;
 }
 
-/* The five entities that escaping makes, and numeric references. */
+/* What a numeric reference stands for, by HTML 5's rules as Python's html.unescape() has them: a
+ * few are read as Windows-1252, what no text may hold is nothing, what is no character U+FFFD. */
+static void add_reference(struct jb *b, uint32_t cp)
+{
+    static const uint16_t windows_1252[32] = {
+        0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
+        0x2039, 0x152,  0x8d,   0x17d,  0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+        0x2013, 0x2014, 0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178};
+    bool none = cp < 9 || cp == 0xb || (cp >= 0xe && cp < 0x20) || cp == 0x7f ||
+                (cp >= 0xfdd0 && cp <= 0xfdef) || (cp & 0xfffe) == 0xfffe;
+    if (cp >= 0x80 && cp < 0xa0)
+        jb_addcp(b, windows_1252[cp - 0x80]);
+    else if (cp == 0 || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+        jb_addcp(b, 0xfffd);
+    else if (!none)
+        jb_addcp(b, cp);
+}
+
+/* "&#12" and "&#x1f", with or without ";". Returns the bytes used, 0 if it is none. */
+static size_t numeric_reference(struct jb *b, const char *p, size_t n)
+{
+    if (n < 3 || p[1] != '#')
+        return 0;
+    bool hex = (p[2] | 32) == 'x';
+    size_t from = hex ? 3 : 2, i = from;
+    uint32_t cp = 0;
+    for (; i < n; i++) {
+        int d = p[i] >= '0' && p[i] <= '9'                        ? p[i] - '0'
+                : hex && (p[i] | 32) >= 'a' && (p[i] | 32) <= 'f' ? (p[i] | 32) - 'a' + 10
+                                                                  : -1;
+        if (d < 0)
+            break;
+        cp = FT_MIN(cp * (hex ? 16u : 10u) + (uint32_t)d, 0x110000u);
+    }
+    if (i == from)
+        return 0;
+    add_reference(b, cp);
+    return i + (i < n && p[i] == ';');
+}
+
+/* Of the named references only those that escaping makes, and the space. */
 static size_t unescape(struct jb *b, const char *p, size_t n)
 {
     static const struct {
@@ -275,25 +315,10 @@ static size_t unescape(struct jb *b, const char *p, size_t n)
             return k;
         }
     }
-    uint32_t cp = 0;
-    size_t i = 2;
-    bool hex = n > 3 && (p[2] | 32) == 'x';
-    if (n > 3 && p[1] == '#') {
-        for (i += hex; i < n && i < 10; i++) {
-            int d = p[i] >= '0' && p[i] <= '9'                        ? p[i] - '0'
-                    : hex && (p[i] | 32) >= 'a' && (p[i] | 32) <= 'f' ? (p[i] | 32) - 'a' + 10
-                                                                      : -1;
-            if (d < 0)
-                break;
-            cp = cp * (hex ? 16 : 10) + (uint32_t)d;
-        }
-        if (i < n && p[i] == ';' && cp > 0 && cp < 0x110000 && (cp < 0xd800 || cp > 0xdfff)) {
-            jb_addcp(b, cp);
-            return i + 1;
-        }
-    }
-    jb_addc(b, '&');
-    return 1;
+    size_t used = numeric_reference(b, p, n);
+    if (used == 0)
+        jb_addc(b, '&');
+    return used == 0 ? 1 : used;
 }
 
 /* Tags and comments go, runs of space become one, references are resolved. */
