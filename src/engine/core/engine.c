@@ -560,14 +560,14 @@ static int open_stream(struct ft_engine *e, struct ft_req *q, struct ft_err *err
     if (q->r.spec.lookup_max > 0 || q->draft != NULL)
         per_step += FT_SPEC_TOKENS_MAX;
     size_t values = q->seq[0].value != NULL ? (size_t)q->seq[0].n_value : 0;
-    size_t end = (n + 1) * one + ft_stream_event_bytes(0, 0, (int)values);
+    size_t result = ft_stream_event_bytes(0, 0, (int)values), end = (n + 1) * one + result;
     struct ft_stream_hooks hooks = {.ready = q->r.on_ready,
                                     .ctx = q->r.ctx,
                                     .wake = wake_engine,
                                     .cancel = cancel_from_stream,
                                     .engine = e,
                                     .id = q->id};
-    return ft_stream_open(&hooks, n * per_step * one, end, &q->stream, err);
+    return ft_stream_open(&hooks, FT_MAX(one, result), n * per_step * one, end, &q->stream, err);
 }
 
 static int submit(struct ft_engine *e, const struct ft_request *r, struct ft_hosted *m,

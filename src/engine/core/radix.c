@@ -37,13 +37,22 @@ void ft_radix_fini(struct ft_radix *r)
 
 /* ---- roots ---- */
 
+static int32_t root_of(const struct ft_radix *r, int32_t b)
+{
+    while (r->node[b].parent >= 0)
+        b = r->node[b].parent;
+    return -1 - r->node[b].parent;
+}
+
 int32_t ft_radix_root_get(struct ft_radix *r, const void *salt, size_t n)
 {
     FT_ASSERT(n <= FT_RADIX_SALT_BYTES);
     uint64_t hash = ft_hash_bytes(salt, n);
     int32_t spare = -1;
+    bool some_idle = false;
     for (int32_t i = 0; i < r->n_root; i++) {
         struct ft_radix_root *t = &r->root[i];
+        some_idle |= t->ref == 0;
         if (t->live && t->hash == hash && t->salt_n == n &&
             (n == 0 || memcmp(t->salt, salt, n) == 0)) {
             t->ref++;
@@ -52,10 +61,16 @@ int32_t ft_radix_root_get(struct ft_radix *r, const void *salt, size_t n)
         if (!t->live)
             spare = i;
     }
-    if (spare < 0) {
-        if (r->n_root == FT_RADIX_ROOTS_MAX)
-            return -1;
+    if (spare < 0 && r->n_root < FT_RADIX_ROOTS_MAX)
         spare = r->n_root++;
+    /* all in use: salts that nobody asks for any more hold theirs by cached blocks; the oldest go
+     */
+    while (spare < 0) {
+        int32_t was = r->n_heap > 0 ? root_of(r, r->heap[0]) : -1;
+        if (!some_idle || !ft_radix_evict(r))
+            return -1;
+        if (!r->root[was].live)
+            spare = was;
     }
     struct ft_radix_root *t = &r->root[spare];
     *t = (struct ft_radix_root){.salt_n = (uint32_t)n, .hash = hash, .ref = 1, .live = true};

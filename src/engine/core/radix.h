@@ -13,7 +13,9 @@
 
 #include "engine/core/blocks.h"
 
-#define FT_RADIX_ROOTS_MAX  4096 /* salts at once; beyond, requests run without prefix cache */
+/* Salts at once. Beyond, those that no request has give way, oldest first; if all have one, further
+ * requests run without prefix cache. */
+#define FT_RADIX_ROOTS_MAX  4096
 #define FT_RADIX_SALT_BYTES 64
 
 struct ft_radix_node {

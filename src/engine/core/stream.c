@@ -26,8 +26,6 @@ struct ft_stream {
     size_t out_cap;
 };
 
-#define OUT_BYTES 512 /* of the event last taken, to begin with */
-
 struct record {
     size_t bytes; /* all of it, this header included */
     struct ft_event ev;
@@ -40,8 +38,8 @@ size_t ft_stream_event_bytes(size_t text_n, int n_top, int n_value)
     return (n + 15) / 16 * 16;
 }
 
-int ft_stream_open(const struct ft_stream_hooks *hooks, size_t burst_bytes, size_t end_bytes,
-                   struct ft_stream **ret_s, struct ft_err *err)
+int ft_stream_open(const struct ft_stream_hooks *hooks, size_t event_bytes, size_t burst_bytes,
+                   size_t end_bytes, struct ft_stream **ret_s, struct ft_err *err)
 {
     struct ft_stream *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -50,7 +48,7 @@ int ft_stream_open(const struct ft_stream_hooks *hooks, size_t burst_bytes, size
     if (s->cap < FT_STREAM_BYTES_MIN)
         s->cap = FT_STREAM_BYTES_MIN;
     s->ring = malloc(s->cap);
-    s->out_cap = OUT_BYTES;
+    s->out_cap = event_bytes;
     s->out = malloc(s->out_cap);
     if (s->ring == NULL || s->out == NULL) {
         free(s->ring);
@@ -168,17 +166,12 @@ static int wait_for(struct ft_stream *s, int64_t timeout_ms)
     return 0;
 }
 
-static int pop(struct ft_stream *s, struct ft_event *ret_ev)
+static void pop(struct ft_stream *s, struct ft_event *ret_ev)
 {
     struct record r;
     get(s, &r, sizeof r);
     size_t rest = r.bytes - sizeof r;
-    if (rest > s->out_cap) {
-        char *grown = realloc(s->out, rest);
-        FT_ASSERT(grown != NULL);
-        s->out = grown;
-        s->out_cap = rest;
-    }
+    FT_ASSERT(rest <= s->out_cap);
     get(s, s->out, rest);
     const char *p = s->out;
     if (r.ev.err != NULL) {
@@ -192,7 +185,6 @@ static int pop(struct ft_stream *s, struct ft_event *ret_ev)
     r.ev.text = p;
     *ret_ev = r.ev;
     s->taken = r.ev.kind == FT_EVENT_END;
-    return 0;
 }
 
 int ft_stream_take(struct ft_stream *s, struct ft_event *ret_ev, int64_t timeout_ms)

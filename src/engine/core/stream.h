@@ -23,10 +23,10 @@ struct ft_stream_hooks {
     uint64_t id;
 };
 
-/* burst_bytes: what the owner may push between two questions for room; end_bytes: what must fit
- * beside it (the DONE and END events, a result). */
-int ft_stream_open(const struct ft_stream_hooks *hooks, size_t burst_bytes, size_t end_bytes,
-                   struct ft_stream **ret_s, struct ft_err *err);
+/* event_bytes: the largest event; burst_bytes: what the owner may push between two questions for
+ * room; end_bytes: what must fit beside it (the DONE and END events, a result). */
+int ft_stream_open(const struct ft_stream_hooks *hooks, size_t event_bytes, size_t burst_bytes,
+                   size_t end_bytes, struct ft_stream **ret_s, struct ft_err *err);
 /* Bytes that an event takes with so much text. */
 size_t ft_stream_event_bytes(size_t text_n, int n_top, int n_value);
 

@@ -80,6 +80,9 @@ static void decoding_allocates_nothing(void **state)
     int32_t prompt[40];
     make_prompt(prompt, 40, 512, 5);
     struct ft_slice stop = {"never to be found", 17};
+    static const char re[] = "(.|\n)*";
+    struct ft_grammar *grammar;
+    assert_int_equal(ft_grammar_from_regex(re, strlen(re), &grammar, NULL), 0);
     for (int i = 0; i < REQUESTS; i++) {
         w[i].index = i;
         struct ft_request r = greedy_request("s", prompt, 40, i == 0 ? TOKENS : 200);
@@ -92,12 +95,15 @@ static void decoding_allocates_nothing(void **state)
         r.sampling.repetition_penalty = 1.1f;
         r.logprobs = true;
         r.n_top = 5;
+        r.grammar = i % 2 == 1 ? grammar : NULL;
+        r.spec.lookup_max = i == 3 ? 8 : 0;
         assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
     }
     for (int i = 0; i < REQUESTS; i++)
         while (!atomic_load(&w[i].ended))
             usleep(1000);
     rig_close(&g);
+    ft_grammar_unref(grammar);
     assert_int_equal(atomic_load(&n_allocs), 0);
 }
 

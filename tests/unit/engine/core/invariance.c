@@ -78,7 +78,7 @@ struct twist {
 };
 
 /* Runs all jobs at once and compares. */
-static void run_all(struct rig *g, const struct twist *t)
+static void run_all_as(struct rig *g, const struct twist *t, const struct answer *want)
 {
     for (int round = 0; round < (t->rounds > 0 ? t->rounds : 1); round++) {
         struct ft_stream *st[N_JOBS];
@@ -95,12 +95,12 @@ static void run_all(struct rig *g, const struct twist *t)
             drain_stream(st[i], &got);
             if (got.finish == FT_FINISH_ERROR)
                 fail_msg("job %d: %s", i, got.err.msg);
-            assert_same_said(&jobs.want[i].sample[0], &got.sample[0]);
+            const struct said *alone = &want[i].sample[0];
+            assert_same_said(alone, &got.sample[0]);
             for (int k = 0; k < got.sample[0].n; k++)
-                assert_true(got.sample[0].logprob[k] == jobs.want[i].sample[0].logprob[k]);
-            assert_int_equal(got.sample[0].text_n, jobs.want[i].sample[0].text_n);
-            assert_memory_equal(got.sample[0].text, jobs.want[i].sample[0].text,
-                                got.sample[0].text_n);
+                assert_true(got.sample[0].logprob[k] == alone->logprob[k]);
+            assert_int_equal(got.sample[0].text_n, alone->text_n);
+            assert_memory_equal(got.sample[0].text, alone->text, got.sample[0].text_n);
         }
     }
     struct ft_engine_stats s;
@@ -111,6 +111,11 @@ static void run_all(struct rig *g, const struct twist *t)
     assert_int_equal(s.running + s.waiting + s.preempted + s.paused, 0);
     assert_true(s.kv_bytes <= s.memory_bytes);
     assert_int_equal(s.spill_bytes, 0);
+}
+
+static void run_all(struct rig *g, const struct twist *t)
+{
+    run_all_as(g, t, jobs.want);
 }
 
 static void with_config(const struct ft_engine_config *c, const struct twist *t)
@@ -143,6 +148,34 @@ static void threads_change_nothing(void **state)
     struct ft_engine_config c = base_config();
     for (test_threads = 1; test_threads <= 3; test_threads++)
         with_config(&c, &(struct twist){.cache = true});
+    test_threads = 0;
+}
+
+/* Rounded keys and values round the same wherever a chunk ends, alone or not, cached or not. */
+static void cache_types_change_nothing_but_the_model(void **state)
+{
+    (void)state;
+    static const enum ft_kv_type types[] = {FT_KV_F16, FT_KV_Q8};
+    static struct answer want[N_JOBS];
+    need_jobs();
+    for (size_t k = 0; k < FT_COUNT(types); k++)
+        for (test_threads = 1; test_threads <= 2; test_threads++) {
+            struct rig g;
+            struct ft_engine_config c = base_config();
+            c.kv_type = types[k];
+            if (test_threads == 1) {
+                rig_open(&g, &c);
+                assert_true(rig_add(&g, "m", stories));
+                for (int i = 0; i < N_JOBS; i++)
+                    run_request(g.e, &jobs.r[i], &want[i]);
+                rig_close(&g);
+            }
+            c.max_rows = test_threads == 1 ? 7 : 45;
+            rig_open(&g, &c);
+            assert_true(rig_add(&g, "m", stories));
+            run_all_as(&g, &(struct twist){.cache = true, .rounds = 2, .lookup = 4}, want);
+            rig_close(&g);
+        }
     test_threads = 0;
 }
 
@@ -276,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_and_chunk_sizes_change_nothing),
         cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(cache_types_change_nothing_but_the_model),
         cmocka_unit_test(a_small_batch_serves_many_sequences),
         cmocka_unit_test(prefix_cache_changes_nothing_but_is_used),
         cmocka_unit_test(preemption_with_recomputation_changes_nothing),
