@@ -224,6 +224,7 @@ static void too_many_salts_go_without_cache(void **state)
     assert_int_equal(ft_radix_root_get(&w.radix, &more, sizeof more), 0);
     assert_int_equal(ft_radix_match(&w.radix, 0, token, FT_KV_BLOCK, &got), 0);
     assert_int_equal(ft_radix_match(&w.radix, 1, token, FT_KV_BLOCK, &got), 1);
+    ft_radix_release(&w.radix, got);
     close_world(&w);
 }
 
