@@ -429,7 +429,6 @@ INLINE void panel_dot(const int f, const int nc, const uint8_t *q, const uint8_t
     const uint8_t *ahead = q + AHEAD;
     struct part p = {.lut = lut_of(f)};
     for (int64_t u = 0; u < n_blocks / unit; u++) {
-        ahead = look_ahead(f, ahead, unit);
         for (int r = 0; r < R; r += HALF) {
             float sup[FT_CPU_COLS * HALF];
             p.q = q + 4 * r;
@@ -437,6 +436,8 @@ INLINE void panel_dot(const int f, const int nc, const uint8_t *q, const uint8_t
             p.acc = is_super(f) ? sup : total + r;
             p.step = is_super(f) ? HALF : R;
             if (!is_super(f)) {
+                if (r == 0)
+                    ahead = look_ahead(f, ahead, 1);
                 p.w = fine_scale(f, scale, r);
                 if (has_min(f))
                     p.min = half8(scale + 2 * R + 2 * r);
@@ -446,6 +447,8 @@ INLINE void panel_dot(const int f, const int nc, const uint8_t *q, const uint8_t
             for (int c = 0; c < nc; c++)
                 _mm256_storeu_ps(sup + c * HALF, _mm256_setzero_ps());
             for (int i = 0; i < 8 / blocks; i++) {
+                if (r == 0)
+                    ahead = look_ahead(f, ahead, blocks);
                 p.scales = scale_pair(f, scale, r, i);
                 part_dot(f, nc, &p);
                 p.q += blocks * q_bytes(f);
