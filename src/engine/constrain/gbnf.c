@@ -304,10 +304,11 @@ static void repeat(struct parser *g, size_t from, int min, int max)
             (struct ft_ginst){.op = FT_G_SPLIT, .x = splits[i] + 1, .y = (uint32_t)g->n_code};
 }
 
-static void parse_postfix(struct parser *g, size_t from)
+static void parse_postfix(struct parser *g, size_t from, bool nested)
 {
     for (;;) {
         int min = 0, max = -1;
+        skip_space(g, nested);
         if (g->p >= g->end)
             return;
         if (*g->p == '*') {
@@ -356,8 +357,7 @@ static bool parse_element(struct parser *g, bool nested)
     } else {
         return false;
     }
-    parse_postfix(g, from);
-    skip_space(g, nested);
+    parse_postfix(g, from, nested);
     return true;
 }
 

@@ -112,7 +112,17 @@ static int find_model(const struct ft_engine *e, const char *id)
     return -1;
 }
 
-static int add_model(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
+/* A model that was not added: its files stay the caller's. */
+static void discard(struct ft_engine *e, struct ft_hosted *h)
+{
+    if (h->src != NULL) {
+        h->src->weights = NULL;
+        h->src->tokenizer = NULL;
+    }
+    ft_hosted_close(e, h);
+}
+
+static int try_add(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
 {
     if (find_model(e, h->src->id) >= 0)
         return ft_err_set(err, FT_EEXIST, "model %s: there is one already", h->src->id);
@@ -136,6 +146,14 @@ static int add_model(struct ft_engine *e, struct ft_hosted *h, struct ft_err *er
     return 0;
 }
 
+static int add_model(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
+{
+    int rc = try_add(e, h, err);
+    if (rc != 0)
+        discard(e, h); /* here: it has things of the device, which only this thread may use */
+    return rc;
+}
+
 static void remove_at(struct ft_engine *e, int at)
 {
     struct ft_hosted *h = e->model[at];
@@ -149,6 +167,7 @@ static void remove_at(struct ft_engine *e, int at)
     }
     if (e->drain == h)
         e->drain = NULL;
+    ft_hosted_drop(e, h); /* requests that have it as a draft may keep the rest of it for long */
     pthread_mutex_lock(&e->lock);
     memmove(&e->model[at], &e->model[at + 1],
             (size_t)(e->n_models - at - 1) * sizeof(struct ft_hosted *));
@@ -456,19 +475,14 @@ int ft_engine_model_add_open(struct ft_engine *e, const char *id, struct ft_weig
     if (h == NULL)
         return ft_err_set(err, FT_ENOMEM, "model %s: no memory", id);
     h->spill.fd = -1;
+    struct ft_reply r = {0};
     rc = ft_source_open(id, w, t, opt != NULL ? opt->n_ctx : 0, &h->src, err);
     if (rc == 0) {
         struct ft_msg m = {.kind = FT_MSG_MODEL_ADD, .hosted = h};
-        struct ft_reply r = {0};
         rc = ask(e, &m, &r, err);
     }
-    if (rc != 0) {
-        if (h->src != NULL) { /* the files stay the caller's */
-            h->src->weights = NULL;
-            h->src->tokenizer = NULL;
-        }
-        ft_hosted_close(e, h);
-    }
+    if (rc != 0 && !r.done) /* the owner never saw it */
+        discard(e, h);
     return rc;
 }
 

@@ -72,7 +72,7 @@ int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
     return rc;
 }
 
-static void drop_weights(struct ft_engine *e, struct ft_hosted *h)
+void ft_hosted_drop(struct ft_engine *e, struct ft_hosted *h)
 {
     if (h->state != FT_MODEL_READY)
         return;
@@ -91,7 +91,7 @@ void ft_hosted_close(struct ft_engine *e, struct ft_hosted *h)
     if (h == NULL)
         return;
     if (h->opened)
-        drop_weights(e, h);
+        ft_hosted_drop(e, h);
     ft_spill_fini(&h->spill);
     ft_radix_fini(&h->radix);
     ft_blocks_fini(&h->pool);
@@ -167,7 +167,7 @@ static bool drop_idle(struct ft_engine *e, const struct ft_hosted *h)
     for (int i = e->n_running - 1; i >= 0; i--) /* it may be somebody's draft */
         if (e->running[i]->req->draft == oldest)
             ft_spec_release(e, e->running[i]);
-    drop_weights(e, oldest);
+    ft_hosted_drop(e, oldest);
     return true;
 }
 

@@ -74,6 +74,8 @@ bool ft_source_same_tokens(struct ft_source_box *a, struct ft_source_box *b);
 /* Owner thread from here on. */
 int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err);
 void ft_hosted_close(struct ft_engine *e, struct ft_hosted *h);
+/* Gives its weights and cached KV back; nothing of it may run. */
+void ft_hosted_drop(struct ft_engine *e, struct ft_hosted *h);
 
 /* 1: the weights are resident now; 0: the memory is held by others who may not be disturbed;
  * negative: the load failed. */

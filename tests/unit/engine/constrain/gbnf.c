@@ -16,6 +16,8 @@ static void rules_groups_and_repetitions_work(void **state)
     ft_test_texts(ft_grammar_from_gbnf,
                   "root ::= ((\"a\")*)* \"b\" x{3}\nx ::= \"1\" | y\ny ::= \"2\"",
                   TEXTS("+aab122", "+b111", "-b11", "-aab1111"));
+    ft_test_texts(ft_grammar_from_gbnf, "root ::= \"a\" {2} ( \"b\"\n ? ) \"c\" * # counts\n",
+                  TEXTS("+aabcc", "+aa", "-abc", "-aabb"));
 }
 
 static void json_in_gbnf_works_at_depth(void **state)
