@@ -1,14 +1,16 @@
 /* Matrix product kernels for AVX2 with FMA and F16C: lanes are 8 of a panel's 16 rows.
  *
  * One function, panel_dot(), is every kernel: it is compiled once per format and number of columns,
- * with both as constants, so the choices below vanish. A block is done for rows 0 .. 7, then for
- * 8 .. 15. Its weights are unpacked into registers once, and the columns pass by in a loop, so any
- * number of columns costs one unpacking and no sum but the current one needs a register.
+ * with both as constants, so the choices below vanish. Four steps of both halves of the rows are
+ * unpacked into registers, then the columns pass by in a loop: any number of columns costs one
+ * unpacking, what is read of a column serves both halves, and only the current column's sums need
+ * registers. The sums of a group of steps wait in memory for the group that completes a pair.
  *
  * There is no vpdpbusd here. vpmaddubsw adds two products of bytes to 16 bits with saturation, so
  * what may meet in it and be added before vpmaddwd widens it is counted: steps16() below. Formats
  * with full bytes would saturate; they are multiplied as |w| by x with w's sign (vpsignb), which
- * fits: 128 * 127 * 2 < 32768. Sums are the same integers as with vpdpbusd, so results are too. */
+ * fits: 128 * 127 * 2 < 32768. (As two nibbles they are as fast in batches and slower for a single
+ * column.) Sums are the same integers as with vpdpbusd, so results are too. */
 #include "engine/cpu/mm_avx2.h"
 
 #include <immintrin.h>
@@ -16,7 +18,7 @@
 #include "model/file/quant_block.h"
 
 #define R      FT_CPU_ROWS
-#define HALF   8 /* rows at a time */
+#define HALF   8 /* of the rows */
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -72,19 +74,19 @@ INLINE int is_signed(int f)
     return f == FT_CPU_Q8_0 || f == FT_CPU_IQ4_NL || f == FT_CPU_IQ4_XS;
 }
 
-/* Steps whose products of two add up within 16 bits: n * 2 * 127 * the largest level <= 32767. */
+/* Steps, of a group's four, whose products of two add up within 16 bits: n * 2 * 127 * the largest
+ * level <= 32767. */
 INLINE int steps16(int f)
 {
     switch (f) {
+    case FT_CPU_Q8_0: /* 128 */
+    case FT_CPU_IQ4_NL:
+    case FT_CPU_IQ4_XS:
+        return 1;
     case FT_CPU_Q6_K: /* 63 */
         return 2;
-    case FT_CPU_Q5_0: /* 31 */
-    case FT_CPU_Q5_1:
-    case FT_CPU_Q5_K:
-    case FT_CPU_MXFP4: /* 24 */
+    default: /* 31 and below */
         return 4;
-    default: /* 15 and below */
-        return 8;
     }
 }
 
@@ -185,14 +187,17 @@ INLINE __m256i step(int f, const uint8_t *q, int s, __m256i lut)
     }
 }
 
+INLINE __m256i table16(const int8_t *values, int offset)
+{
+    __m128i t = _mm_add_epi8(_mm_loadu_si128((const void *)values), _mm_set1_epi8((char)offset));
+    return _mm256_broadcastsi128_si256(t);
+}
+
 INLINE __m256i lut_of(int f)
 {
     if (f == FT_CPU_IQ4_NL || f == FT_CPU_IQ4_XS)
-        return _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)ft_iq4_values));
-    if (f != FT_CPU_MXFP4)
-        return _mm256_setzero_si256();
-    __m128i t = _mm_loadu_si128((const void *)ft_mxfp4_values);
-    return _mm256_broadcastsi128_si256(_mm_add_epi8(t, _mm_set1_epi8(12)));
+        return table16(ft_iq4_values, 0);
+    return f == FT_CPU_MXFP4 ? table16(ft_mxfp4_values, 12) : _mm256_setzero_si256();
 }
 
 /* ---- scales: p is a scale unit, r the first row ---- */
@@ -295,6 +300,13 @@ INLINE const uint8_t *word_at(const uint8_t *act, int nc, int word, int c)
     return act + nc * 32 + word * nc * 4 + c * 4;
 }
 
+/* Halves of the panel's rows that are done together: four steps of both fill 8 registers, and so do
+ * those of one as |w| and w. */
+INLINE int halves_of(int f)
+{
+    return is_signed(f) ? 1 : 2;
+}
+
 /* Products of four bytes with four of x, in 16 bits two and two. */
 INLINE __m256i products(int f, __m256i w, const uint8_t *x)
 {
@@ -303,23 +315,28 @@ INLINE __m256i products(int f, __m256i w, const uint8_t *x)
                         : _mm256_maddubs_epi16(w, v);
 }
 
-/* The sum over n steps of a column, start value included. start: its word. */
-INLINE __m256i steps_sum(const int f, const __m256i *w, const int n, const uint8_t *x,
-                         const uint8_t *start)
+/* sum + a column's products with four steps of weights. */
+INLINE __m256i steps_sum(const int f, const __m256i *w, const uint8_t *x, __m256i sum)
 {
-    const int run = is_signed(f) ? 1 : FT_MIN(steps16(f), n);
-    /* with signed levels there is no offset to take off, only what makes the shift round */
-    __m256i sum = f == FT_CPU_Q2_K ? _mm256_setzero_si256()
-                  : is_signed(f)   ? _mm256_set1_epi32(1 << shift_of(f) >> 1)
-                                   : i32_at(start);
-    UNROLL for (int from = 0; from < n; from += run)
+    const int run = steps16(f);
+    UNROLL for (int s = 0; s < 4; s += run)
     {
-        __m256i t = products(f, w[from], x + from * 4);
-        UNROLL for (int s = from + 1; s < from + run; s++) t =
-            _mm256_add_epi16(t, products(f, w[s], x + s * 4));
+        __m256i t = products(f, w[s], x + s * 4);
+        UNROLL for (int i = s + 1; i < s + run; i++) t =
+            _mm256_add_epi16(t, products(f, w[i], x + i * 4));
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(t, _mm256_set1_epi16(1)));
     }
     return sum;
+}
+
+/* A sum's start value, word 0 or 1 of a column. With signed levels there is no offset to take off,
+ * only what makes the shift round. */
+INLINE __m256i start(int f, const uint8_t *act, int nc, int word, int c)
+{
+    if (f == FT_CPU_Q2_K)
+        return _mm256_setzero_si256();
+    return is_signed(f) ? _mm256_set1_epi32(1 << shift_of(f) >> 1)
+                        : i32_at(word_at(act, nc, word, c));
 }
 
 /* i0 and i1, shifted to 16 bits, as pairs. */
@@ -331,55 +348,69 @@ INLINE __m256i pair_up(int f, __m256i i0, __m256i i1)
     return _mm256_blend_epi16(_mm256_slli_epi32(i1, 16 - shift), i0, 0x55);
 }
 
-/* What of a block, or of two (COARSE), the columns' loops need. */
+/* What of a block, or of two (COARSE), the columns' loops need; arrays by half of the rows. */
 struct part {
     const uint8_t *q, *act;
     __m256i lut;
-    __m256i scales; /* super-blocks */
-    __m256 w, min;  /* FINE */
-    float *acc;     /* [nc] vectors, step apart */
-    int64_t step;
+    __m256i scales[2];                              /* super-blocks */
+    __m256 w[2], min[2];                            /* FINE */
+    float *acc;                                     /* [nc][16]: what is added to */
+    __m256i i0[2][FT_CPU_COLS], i1[2][FT_CPU_COLS]; /* as far as they are summed */
 };
 
 /* One column's end of a part: what the pair of sums adds to its accumulator. */
-INLINE void part_end(const int f, const int nc, const struct part *p, int c, __m256i i0, __m256i i1)
+INLINE void part_end(const int f, const int nc, const struct part *p, int h, int c, __m256i i0,
+                     __m256i i1)
 {
     const int fine = rule_of(f) == FT_CPU_FINE;
     const uint8_t *word2 = word_at(p->act, nc, 2, c);
-    float *at = p->acc + c * p->step;
+    float *at = p->acc + c * R + h * HALF;
     __m256 acc = _mm256_loadu_ps(at);
-    __m256i t = _mm256_madd_epi16(pair_up(f, i0, i1), fine ? i32_at(word2) : p->scales);
-    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(t), fine ? p->w : f32_at(word2), acc);
+    __m256i t = _mm256_madd_epi16(pair_up(f, i0, i1), fine ? i32_at(word2) : p->scales[h]);
+    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(t), fine ? p->w[h] : f32_at(word2), acc);
     if (fine && has_min(f))
-        acc = _mm256_fmadd_ps(p->min, f32_at(word_at(p->act, nc, 3, c)), acc);
+        acc = _mm256_fmadd_ps(p->min[h], f32_at(word_at(p->act, nc, 3, c)), acc);
     _mm256_storeu_ps(at, acc);
 }
 
-INLINE void part_dot(const int f, const int nc, const struct part *p)
+/* Four steps, number g of a part's 2, or of 4 (COARSE), for every column. The first half of them
+ * makes i0, the others i1, which end the part. */
+INLINE void group_dot(const int f, const int nc, struct part *p, const int g)
 {
-    __m256i w[8], first[FT_CPU_COLS];
-    const uint8_t *act = p->act;
-    if (rule_of(f) == FT_CPU_COARSE) { /* a whole block, then the next */
-        UNROLL for (int s = 0; s < 8; s++) w[s] = step(f, p->q, s, p->lut);
-        for (int c = 0; c < nc; c++)
-            first[c] = steps_sum(f, w, 8, act + c * 32, word_at(act, nc, 0, c));
-        act += nc * FT_CPU_ACT_BYTES;
-        UNROLL for (int s = 0; s < 8; s++) w[s] = step(f, p->q + q_bytes(f), s, p->lut);
-        for (int c = 0; c < nc; c++)
-            part_end(f, nc, p, c, first[c],
-                     steps_sum(f, w, 8, act + c * 32, word_at(act, nc, 0, c)));
-    } else if (is_signed(f)) { /* each step takes two registers: four at a time */
-        UNROLL for (int s = 0; s < 4; s++) w[s] = step(f, p->q, s, p->lut);
-        for (int c = 0; c < nc; c++)
-            first[c] = steps_sum(f, w, 4, act + c * 32, NULL);
-        UNROLL for (int s = 0; s < 4; s++) w[s] = step(f, p->q, s + 4, p->lut);
-        for (int c = 0; c < nc; c++)
-            part_end(f, nc, p, c, first[c], steps_sum(f, w, 4, act + c * 32 + 16, NULL));
-    } else {
-        UNROLL for (int s = 0; s < 8; s++) w[s] = step(f, p->q, s, p->lut);
-        for (int c = 0; c < nc; c++)
-            part_end(f, nc, p, c, steps_sum(f, w, 4, act + c * 32, word_at(act, nc, 0, c)),
-                     steps_sum(f, w + 4, 4, act + c * 32 + 16, word_at(act, nc, 1, c)));
+    const int coarse = rule_of(f) == FT_CPU_COARSE, last = coarse ? 3 : 1;
+    const int block = coarse ? g / 2 : 0, from = g % 2 * 4;
+    const int begins = coarse ? from == 0 : 1;
+    const uint8_t *act = p->act + block * nc * FT_CPU_ACT_BYTES;
+    const uint8_t *q = p->q + block * q_bytes(f);
+    __m256i w[2][4], (*to)[FT_CPU_COLS] = g * 2 < last ? p->i0 : p->i1;
+    UNROLL for (int h = 0; h < halves_of(f); h++)
+    {
+        UNROLL for (int s = 0; s < 4; s++) w[h][s] = step(f, q + h * 32, from + s, p->lut);
+    }
+    for (int c = 0; c < nc; c++) {
+        __m256i sum[2];
+        UNROLL for (int h = 0; h < halves_of(f); h++)
+        {
+            sum[h] = begins ? start(f, act, nc, coarse ? 0 : g, c) : to[h][c];
+            sum[h] = steps_sum(f, w[h], act + c * 32 + from * 4, sum[h]);
+        }
+        UNROLL for (int h = 0; h < halves_of(f); h++)
+        {
+            if (g == last)
+                part_end(f, nc, p, h, c, p->i0[h][c], sum[h]);
+            else
+                to[h][c] = sum[h];
+        }
+    }
+}
+
+INLINE void part_dot(const int f, const int nc, struct part *p)
+{
+    group_dot(f, nc, p, 0);
+    group_dot(f, nc, p, 1);
+    if (rule_of(f) == FT_CPU_COARSE) {
+        group_dot(f, nc, p, 2);
+        group_dot(f, nc, p, 3);
     }
 }
 
@@ -397,7 +428,7 @@ INLINE void super_end(const int f, const int nc, const uint8_t *scale, int r, co
     }
     for (int c = 0; c < nc; c++) {
         __m256 acc = _mm256_loadu_ps(total + c * R);
-        acc = _mm256_fmadd_ps(_mm256_loadu_ps(sup + c * HALF), d, acc);
+        acc = _mm256_fmadd_ps(_mm256_loadu_ps(sup + c * R), d, acc);
         if (has_min(f)) {
             const uint8_t *at = word_at(act, nc, 3, c);
             __m256i m = _mm256_madd_epi16(min[0], i32_at(at));
@@ -421,40 +452,56 @@ INLINE const uint8_t *look_ahead(const int f, const uint8_t *ahead, int blocks)
     return ahead + bytes;
 }
 
+/* A block, or super-block, of rows r on: added to total. */
+INLINE const uint8_t *unit_dot(const int f, const int nc, struct part *p, const uint8_t *scale,
+                               int r, const uint8_t *ahead, float *total)
+{
+    const int blocks = rule_of(f) == FT_CPU_COARSE ? 2 : 1; /* at a time */
+    float sup[FT_CPU_COLS * R];
+    if (!is_super(f)) {
+        p->acc = total;
+        UNROLL for (int h = 0; h < halves_of(f); h++)
+        {
+            p->w[h] = fine_scale(f, scale, r + h * HALF);
+            if (has_min(f))
+                p->min[h] = half8(scale + 2 * R + 2 * (r + h * HALF));
+        }
+        if (r == 0)
+            ahead = look_ahead(f, ahead, 1);
+        part_dot(f, nc, p);
+        return ahead;
+    }
+    const uint8_t *act = p->act;
+    p->acc = sup;
+    for (int c = 0; c < nc; c++)
+        UNROLL for (int h = 0; h < halves_of(f); h++)
+            _mm256_storeu_ps(sup + c * R + h * HALF, _mm256_setzero_ps());
+    for (int i = 0; i < 8 / blocks; i++) {
+        if (r == 0)
+            ahead = look_ahead(f, ahead, blocks);
+        UNROLL for (int h = 0; h < halves_of(f); h++) p->scales[h] =
+            scale_pair(f, scale, r + h * HALF, i);
+        part_dot(f, nc, p);
+        p->q += blocks * q_bytes(f);
+        p->act += blocks * nc * FT_CPU_ACT_BYTES;
+    }
+    for (int h = 0; h < halves_of(f); h++)
+        super_end(f, nc, scale, r + h * HALF, act, sup + h * HALF, total + h * HALF);
+    return ahead;
+}
+
 INLINE void panel_dot(const int f, const int nc, const uint8_t *q, const uint8_t *scale,
                       int64_t n_blocks, const uint8_t *act, float *total)
 {
-    const int blocks = rule_of(f) == FT_CPU_COARSE ? 2 : 1; /* at a time */
     const int unit = is_super(f) ? 8 : 1;
     const uint8_t *ahead = q + AHEAD;
-    struct part p = {.lut = lut_of(f)};
+    struct part p;
+    p.lut = lut_of(f);
     for (int64_t u = 0; u < n_blocks / unit; u++) {
-        for (int r = 0; r < R; r += HALF) {
-            float sup[FT_CPU_COLS * HALF];
+        for (int r = 0; r < R; r += HALF * halves_of(f)) {
             p.q = q + 4 * r;
             p.act = act;
-            p.acc = is_super(f) ? sup : total + r;
-            p.step = is_super(f) ? HALF : R;
-            if (!is_super(f)) {
-                if (r == 0)
-                    ahead = look_ahead(f, ahead, 1);
-                p.w = fine_scale(f, scale, r);
-                if (has_min(f))
-                    p.min = half8(scale + 2 * R + 2 * r);
-                part_dot(f, nc, &p);
-                continue;
-            }
-            for (int c = 0; c < nc; c++)
-                _mm256_storeu_ps(sup + c * HALF, _mm256_setzero_ps());
-            for (int i = 0; i < 8 / blocks; i++) {
-                if (r == 0)
-                    ahead = look_ahead(f, ahead, blocks);
-                p.scales = scale_pair(f, scale, r, i);
-                part_dot(f, nc, &p);
-                p.q += blocks * q_bytes(f);
-                p.act += blocks * nc * FT_CPU_ACT_BYTES;
-            }
-            super_end(f, nc, scale, r, act, sup, total + r);
+            ahead = unit_dot(f, nc, &p, scale, r, ahead, total + r);
         }
         q += unit * q_bytes(f);
         scale += scale_bytes(f);
