@@ -442,10 +442,15 @@ INLINE void super_end(const int f, const int nc, const uint8_t *scale, int r, co
 
 /* How far ahead of the operands weights are asked for. The hardware's prefetchers stop at every 4
  * KB page, this does not; it walks the panel as it lies in memory, scales first. */
-#define AHEAD 8192
+#define AHEAD     8192
+#define ACT_AHEAD 2048 /* the same for a tile's input */
 
-INLINE const uint8_t *look_ahead(const int f, const uint8_t *ahead, int blocks)
+INLINE const uint8_t *look_ahead(const int f, const int nc, const uint8_t *ahead, int blocks,
+                                 const uint8_t *act)
 {
+    if (nc == 8)
+        for (int i = 0; i < blocks * nc * FT_CPU_ACT_BYTES; i += 64)
+            _mm_prefetch((const char *)act + ACT_AHEAD + i, _MM_HINT_T0);
     int bytes = blocks * (q_bytes(f) + scale_bytes(f) / (is_super(f) ? 8 : 1));
     for (int i = 0; i < bytes; i += 64)
         _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
@@ -467,7 +472,7 @@ INLINE const uint8_t *unit_dot(const int f, const int nc, struct part *p, const 
                 p->min[h] = half8(scale + 2 * R + 2 * (r + h * HALF));
         }
         if (r == 0)
-            ahead = look_ahead(f, ahead, 1);
+            ahead = look_ahead(f, nc, ahead, 1, p->act);
         part_dot(f, nc, p);
         return ahead;
     }
@@ -478,7 +483,7 @@ INLINE const uint8_t *unit_dot(const int f, const int nc, struct part *p, const 
             _mm256_storeu_ps(sup + c * R + h * HALF, _mm256_setzero_ps());
     for (int i = 0; i < 8 / blocks; i++) {
         if (r == 0)
-            ahead = look_ahead(f, ahead, blocks);
+            ahead = look_ahead(f, nc, ahead, blocks, p->act);
         UNROLL for (int h = 0; h < halves_of(f); h++) p->scales[h] =
             scale_pair(f, scale, r + h * HALF, i);
         part_dot(f, nc, p);
