@@ -27,7 +27,8 @@ struct ft_dfa {
     uint16_t *label;     /* [n_states] */
     uint16_t *count;     /* [n_states] words of the rest, at most FT_DFA_COUNT_MAX; finish() */
     uint16_t *dist;      /* [n_states] characters to the nearest end; finish() */
-    bool all_free;       /* every live state has "infinitely many" words; finish() */
+    bool *open;          /* [n_states] whatever characters follow, "infinitely many" words still
+                          * do; finish() */
 };
 
 /* The interval that holds cp. */

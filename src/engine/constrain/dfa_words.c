@@ -167,6 +167,27 @@ uint32_t ft_dfa_shortest(struct ft_cx *cx, const struct ft_dfa *d)
     return d->start == 0 ? UINT16_MAX : dist[d->start];
 }
 
+#define OPEN_ROUNDS_MAX 64 /* beyond, states are taken for not open: slower, never wrong */
+
+/* Open is a state with endlessly many words all of whose next states are open. */
+static void find_open(struct ft_dfa *d)
+{
+    for (uint32_t s = 0; s < d->n_states; s++)
+        d->open[s] = s != 0 && d->count[s] == FT_DFA_COUNT_MAX;
+    bool changed = true;
+    for (int round = 0; changed && round < OPEN_ROUNDS_MAX; round++) {
+        changed = false;
+        for (uint32_t s = d->n_states; s-- > 1;)
+            for (uint32_t c = 0; d->open[s] && c < d->n_cls; c++)
+                if (!d->open[d->next[(size_t)s * d->n_cls + c]]) {
+                    d->open[s] = false;
+                    changed = true;
+                }
+    }
+    if (changed)
+        memset(d->open, 0, d->n_states * sizeof *d->open);
+}
+
 struct ft_dfa *ft_dfa_finish(struct ft_cx *cx, const struct ft_dfa *d, uint16_t named)
 {
     struct ft_dfa *r = ft_cx_keep(cx, 1, sizeof *r);
@@ -184,8 +205,7 @@ struct ft_dfa *ft_dfa_finish(struct ft_cx *cx, const struct ft_dfa *d, uint16_t 
     memcpy(r->label, d->label, d->n_states * sizeof *r->label);
     memcpy(r->count, word_counts(cx, d, named, 0), d->n_states * sizeof *r->count);
     distances(cx, d, r->dist);
-    r->all_free = true;
-    for (uint32_t s = 1; s < d->n_states; s++)
-        r->all_free = r->all_free && r->count[s] == FT_DFA_COUNT_MAX;
+    r->open = ft_cx_keep(cx, d->n_states, sizeof *r->open);
+    find_open(r);
     return r;
 }

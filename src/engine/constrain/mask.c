@@ -77,7 +77,7 @@ static void or_words(uint32_t *mask, const uint32_t *from, size_t words)
 }
 
 /* Tokens that stay and have at most `left` characters. */
-static void or_short(uint32_t *mask, const struct ft_cache_entry *e, size_t words, uint32_t left)
+static void or_short(uint32_t *mask, const struct ft_string_walk *e, size_t words, uint32_t left)
 {
     for (size_t i = 0; i < words; i++) {
         uint32_t w = 0;
@@ -139,17 +139,17 @@ static uint64_t join(struct joined *j, const struct ft_exit *x)
     return j->f->hash * j->power + x->hash;
 }
 
-static struct ft_cache_entry *kept_string(struct ft_matcher *m, const struct ft_dfa *d, bool any,
-                                          uint32_t q, struct ft_jchar chr)
+/* d: NULL for any string. */
+static const struct ft_string_walk *kept_string(struct ft_matcher *m, const struct ft_dfa *d,
+                                                uint32_t q, struct ft_jchar chr)
 {
     struct ft_cache *c = &m->g->cache;
-    uint64_t made = c->made;
-    struct ft_cache_entry *e = ft_cache_string(c, m->v, d, any, q, chr);
-    if (c->made != made)
-        ft_matcher_scratch(m)->work += m->v->n_nodes / 2;
-    if (e != NULL)
-        ft_matcher_scratch(m)->work += e->n_exits / 8;
-    return e;
+    uint64_t work = c->work;
+    const struct ft_string_walk *w = ft_cache_string(c, m->v, d, q, chr);
+    ft_matcher_scratch(m)->work += (c->work - work) / 2;
+    if (w != NULL)
+        ft_matcher_scratch(m)->work += w->n_exits / 8;
+    return w;
 }
 
 /* A string's alternative: false if a walk of the frame must do it. */
@@ -160,7 +160,7 @@ static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const s
     const struct ft_jstr *k = &t->strs[a->id];
     const struct ft_vocab *v = m->v;
     size_t words = ((size_t)v->n_tokens + 31) / 32;
-    struct ft_cache_entry *e = kept_string(m, k->d, k->any, a->q, f->chr);
+    const struct ft_string_walk *e = kept_string(m, k->any ? NULL : k->d, a->q, f->chr);
     if (e == NULL || (f->roped && !e->free))
         return false;
     int64_t left = k->max < 0 ? INT64_MAX : k->max - (int64_t)f->count;
@@ -209,7 +209,7 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const stru
     const struct ft_jobj *k = &t->objs[o->id];
     if (k->n_labels >= LABELS_MAX || ft_json_key_tight(t, obj, o) || ft_json_deep(t, obj))
         return false;
-    struct ft_cache_entry *e = kept_string(m, k->keys, false, a->q, f->chr);
+    const struct ft_string_walk *e = kept_string(m, k->keys, a->q, f->chr);
     if (e == NULL || !e->free)
         return false;
     or_words(mask, e->stay, ((size_t)v->n_tokens + 31) / 32);
@@ -261,7 +261,7 @@ void ft_mask(struct ft_matcher *m, uint32_t *mask)
     } else {
         struct ft_cache_entry *e = ft_cache_mask(c, m->v, ops, m->g->g, m->state);
         if (e != NULL)
-            memcpy(mask, e->stay, words * sizeof *mask);
+            memcpy(mask, e->mask, words * sizeof *mask);
         done = e != NULL;
     }
     pthread_mutex_unlock(&c->lock);

@@ -174,6 +174,8 @@ int ft_vocab_open(const struct ft_vocab_token *tokens, int n_tokens, struct ft_v
         rc = sort_tokens(v, &n);
         if (rc == 0)
             rc = write_trie(v, n);
+        if (rc == 0)
+            rc = ft_string_walk(v, NULL, 0, (struct ft_jchar){0, FT_S_PLAIN, 0}, &v->plain);
         if (rc != 0)
             ft_err_set(err, (enum ft_code)rc, "no room for a vocabulary");
     }
@@ -197,5 +199,6 @@ void ft_vocab_close(struct ft_vocab *v)
     free(v->at);
     free(v->bytes);
     free(v->kind);
+    ft_string_walk_fini(&v->plain);
     free(v);
 }

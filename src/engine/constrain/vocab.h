@@ -3,6 +3,7 @@
 #define FT_CONSTRAIN_VOCAB_H
 
 #include "engine/constrain/constrain.h"
+#include "engine/constrain/walk.h"
 
 #define FT_VOCAB_TOKENS_MAX      (1 << 22)
 #define FT_VOCAB_TOKEN_BYTES_MAX 65535
@@ -16,7 +17,8 @@ struct ft_vocab {
     int32_t *order;
     int32_t *eog;
     uint32_t n_eog;
-    uint64_t id; /* unique in this process, for caches */
+    uint64_t id;                 /* unique in this process, for caches */
+    struct ft_string_walk plain; /* any string, from between two characters */
     /* tokens by id, for accept */
     uint32_t *at; /* [n_tokens + 1] into bytes */
     char *bytes;
