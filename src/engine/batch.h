@@ -17,8 +17,10 @@ struct ft_seg {
     int n;   /* rows, >= 1 */
     int pos; /* position of the first row in its sequence; everything before it is in the cache */
     const int32_t
-        *block;    /* [ceil((pos + n) / FT_KV_BLOCK)] ids of KV blocks, in order of position */
-    int32_t state; /* slot of fixed-size recurrent state, -1 if the model keeps none */
+        *block; /* [ceil((pos + n) / FT_KV_BLOCK)] ids of KV blocks, in order of position */
+    /* slot of fixed-size recurrent state, -1 if the model keeps none; what a slot holds before
+     * position 0 means nothing: a step that keeps state begins there from its own zero */
+    int32_t state;
 };
 
 struct ft_batch {

@@ -84,9 +84,11 @@ struct ft_request {
     int n_stop_token;
     const struct ft_slice *stop; /* stop strings; the matched text is not given out */
     int n_stop;
-    bool ignore_eos;            /* the model's end tokens do not stop */
-    bool keep_control;          /* the text of control tokens is given out too */
-    bool logprobs;              /* of the model itself, before bias, penalties and truncation */
+    bool ignore_eos;   /* the model's end tokens do not stop */
+    bool keep_control; /* the text of control tokens is given out too */
+    /* log-probabilities of the model itself: before bias, penalties, grammar, temperature and
+     * truncation, so they say what the model thought, not what it was left to choose from */
+    bool logprobs;
     int n_top;                  /* alternatives with each, 0 .. FT_REQUEST_TOP_MAX */
     struct ft_grammar *grammar; /* NULL: none; the engine takes its own reference */
     struct ft_speculation spec;
