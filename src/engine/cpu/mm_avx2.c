@@ -15,58 +15,13 @@
 
 #include <immintrin.h>
 
+#include "engine/cpu/mm_format.h"
 #include "model/file/quant_block.h"
 
 #define R      FT_CPU_ROWS
 #define HALF   8 /* of the rows */
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
-
-INLINE enum ft_cpu_rule rule_of(int f)
-{
-    switch (f) {
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-    case FT_CPU_IQ4_XS:
-        return FT_CPU_COARSE;
-    case FT_CPU_Q2_K:
-    case FT_CPU_Q3_K:
-    case FT_CPU_Q6_K:
-        return FT_CPU_SPLIT;
-    default:
-        return FT_CPU_FINE;
-    }
-}
-
-INLINE int has_min(int f)
-{
-    return f == FT_CPU_Q4_1 || f == FT_CPU_Q5_1 || f == FT_CPU_Q4_K || f == FT_CPU_Q5_K ||
-           f == FT_CPU_Q2_K;
-}
-
-INLINE int shift_of(int f)
-{
-    switch (f) {
-    case FT_CPU_Q8_0:
-    case FT_CPU_IQ4_NL:
-        return 3;
-    case FT_CPU_IQ4_XS:
-        return 4;
-    case FT_CPU_Q5_K:
-        return 2;
-    case FT_CPU_Q5_1:
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q6_K:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-INLINE int is_super(int f)
-{
-    return f >= FT_CPU_Q2_K;
-}
 
 /* Levels of a full byte, taken as signed. */
 INLINE int is_signed(int f)
@@ -92,46 +47,12 @@ INLINE int steps16(int f)
 
 INLINE int q_bytes(int f)
 {
-    switch (f) {
-    case FT_CPU_Q5_0:
-    case FT_CPU_Q5_1:
-    case FT_CPU_Q5_K:
-        return 320;
-    case FT_CPU_Q8_0:
-        return 512;
-    case FT_CPU_Q2_K:
-        return 128;
-    case FT_CPU_Q3_K:
-        return 192;
-    case FT_CPU_Q6_K:
-        return 384;
-    default:
-        return 256;
-    }
+    return ft_cpu_format[f].q_bytes;
 }
 
 INLINE int scale_bytes(int f)
 {
-    switch (f) {
-    case FT_CPU_Q4_1:
-    case FT_CPU_Q5_1:
-        return 4 * R;
-    case FT_CPU_MXFP4:
-        return R;
-    case FT_CPU_Q2_K:
-        return 20 * R;
-    case FT_CPU_Q3_K:
-        return 14 * R;
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-        return 16 * R;
-    case FT_CPU_Q6_K:
-        return 18 * R;
-    case FT_CPU_IQ4_XS:
-        return 8 * R;
-    default:
-        return 2 * R;
-    }
+    return ft_cpu_format[f].scale_bytes;
 }
 
 /* ---- weights: q is a block's bits, 32 bytes on for the upper rows ---- */

@@ -13,62 +13,12 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "engine/cpu/mm_format.h"
 #include "model/file/quant_block.h"
 
 #define R      FT_CPU_ROWS
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
-
-/* The formats, and what they look like unpacked to a tile. */
-enum { TILE = 32 }; /* added to a format's id: its blocks, unpacked */
-
-INLINE enum ft_cpu_rule rule_of(int f)
-{
-    switch (f % TILE) {
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-    case FT_CPU_IQ4_XS:
-        return FT_CPU_COARSE;
-    case FT_CPU_Q2_K:
-    case FT_CPU_Q3_K:
-    case FT_CPU_Q6_K:
-        return FT_CPU_SPLIT;
-    default:
-        return FT_CPU_FINE;
-    }
-}
-
-INLINE int has_min(int f)
-{
-    f %= TILE;
-    return f == FT_CPU_Q4_1 || f == FT_CPU_Q5_1 || f == FT_CPU_Q4_K || f == FT_CPU_Q5_K ||
-           f == FT_CPU_Q2_K;
-}
-
-INLINE int shift_of(int f)
-{
-    f %= TILE;
-    switch (f) {
-    case FT_CPU_Q8_0:
-    case FT_CPU_IQ4_NL:
-        return 3;
-    case FT_CPU_IQ4_XS:
-        return 4;
-    case FT_CPU_Q5_K:
-        return 2;
-    case FT_CPU_Q5_1:
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q6_K:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-INLINE int is_super(int f)
-{
-    return f % TILE >= FT_CPU_Q2_K;
-}
 
 /* Unpacked: of formats without super-blocks per block 8 operands, w and the minimum; of
  * super-blocks 64 operands, then room for 8 vectors of scale pairs, 8 of pairs of minimums, d and
@@ -91,46 +41,12 @@ INLINE int fine_bytes(int f)
 
 INLINE int q_bytes(int f)
 {
-    switch (f) {
-    case FT_CPU_Q5_0:
-    case FT_CPU_Q5_1:
-    case FT_CPU_Q5_K:
-        return 320;
-    case FT_CPU_Q8_0:
-        return 512;
-    case FT_CPU_Q2_K:
-        return 128;
-    case FT_CPU_Q3_K:
-        return 192;
-    case FT_CPU_Q6_K:
-        return 384;
-    default:
-        return f < TILE ? 256 : is_super(f) ? TILE_Q : fine_bytes(f);
-    }
+    return f < TILE ? ft_cpu_format[f].q_bytes : is_super(f) ? TILE_Q : fine_bytes(f);
 }
 
 INLINE int scale_bytes(int f)
 {
-    switch (f) {
-    case FT_CPU_Q4_1:
-    case FT_CPU_Q5_1:
-        return 4 * R;
-    case FT_CPU_MXFP4:
-        return R;
-    case FT_CPU_Q2_K:
-        return 20 * R;
-    case FT_CPU_Q3_K:
-        return 14 * R;
-    case FT_CPU_Q4_K:
-    case FT_CPU_Q5_K:
-        return 16 * R;
-    case FT_CPU_Q6_K:
-        return 18 * R;
-    case FT_CPU_IQ4_XS:
-        return 8 * R;
-    default:
-        return f >= TILE ? 0 : 2 * R;
-    }
+    return f < TILE ? ft_cpu_format[f].scale_bytes : 0;
 }
 
 INLINE __m512i load(const void *p)

@@ -1,40 +1,21 @@
 /* The panel layout of every quantised format (mm.h describes it): file blocks in, panels out.
  *
  * Works on words of four weights, the unit that the kernels multiply. Each format is three choices:
- * where its bits are in the file, how its scales are laid out, and its row in the table below.
+ * where its bits are in the file, how its scales are laid out, and its row in mm_format.h.
  * Plain C: loading is bound by memory. */
 #include <string.h>
 
 #include "base/half.h"
-#include "engine/cpu/mm.h"
+#include "engine/cpu/mm_format.h"
 #include "model/file/quant_block.h"
 
 #define R FT_CPU_ROWS
 
-enum { NIBBLE = 256, TWO = 128, ONE = 64, BYTE = 512 };
-
-static const struct ft_cpu_fmt formats[FT_CPU_FMT_COUNT] = {
-    /* type, id, rule, min, offset, shift, q_bytes, scale_bytes, scale_blocks */
-    {FT_Q4_0, FT_CPU_Q4_0, FT_CPU_FINE, false, 8, 0, NIBBLE, 2 * R, 1},
-    {FT_Q4_1, FT_CPU_Q4_1, FT_CPU_FINE, true, 0, 0, NIBBLE, 4 * R, 1},
-    {FT_Q5_0, FT_CPU_Q5_0, FT_CPU_FINE, false, 16, 0, NIBBLE + ONE, 2 * R, 1},
-    {FT_Q5_1, FT_CPU_Q5_1, FT_CPU_FINE, true, 0, 1, NIBBLE + ONE, 4 * R, 1},
-    {FT_Q8_0, FT_CPU_Q8_0, FT_CPU_FINE, false, 128, 3, BYTE, 2 * R, 1},
-    {FT_IQ4_NL, FT_CPU_IQ4_NL, FT_CPU_FINE, false, 128, 3, NIBBLE, 2 * R, 1},
-    {FT_MXFP4, FT_CPU_MXFP4, FT_CPU_FINE, false, 12, 0, NIBBLE, R, 1},
-    {FT_Q2_K, FT_CPU_Q2_K, FT_CPU_SPLIT, true, 0, 0, TWO, 20 * R, 8},
-    {FT_Q3_K, FT_CPU_Q3_K, FT_CPU_SPLIT, false, 4, 0, TWO + ONE, 14 * R, 8},
-    {FT_Q4_K, FT_CPU_Q4_K, FT_CPU_COARSE, true, 0, 1, NIBBLE, 16 * R, 8},
-    {FT_Q5_K, FT_CPU_Q5_K, FT_CPU_COARSE, true, 0, 2, NIBBLE + ONE, 16 * R, 8},
-    {FT_Q6_K, FT_CPU_Q6_K, FT_CPU_SPLIT, false, 32, 1, NIBBLE + TWO, 18 * R, 8},
-    {FT_IQ4_XS, FT_CPU_IQ4_XS, FT_CPU_COARSE, false, 128, 4, NIBBLE, 8 * R, 8},
-};
-
 const struct ft_cpu_fmt *ft_cpu_fmt_of(enum ft_type type)
 {
     for (int i = 0; i < FT_CPU_FMT_COUNT; i++)
-        if (formats[i].type == type)
-            return &formats[i];
+        if (ft_cpu_format[i].type == type)
+            return &ft_cpu_format[i];
     return NULL;
 }
 
