@@ -15,13 +15,16 @@ int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err)
     if (fd < 0)
         return ft_err_sys(err, "open %s", path);
     int rc = 0;
-    struct stat st;
+    struct stat st = {0};
     struct ft_map map = {0};
     if (fstat(fd, &st) != 0) {
         rc = ft_err_sys(err, "stat %s", path);
     } else if (!S_ISREG(st.st_mode)) {
         rc = ft_err_set(err, FT_EINVAL, "%s: not a regular file", path);
-    } else if (st.st_size > 0) {
+    }
+    map.file_dev = (uint64_t)st.st_dev;
+    map.file_ino = (uint64_t)st.st_ino;
+    if (rc == 0 && st.st_size > 0) {
         map.bytes = (size_t)st.st_size;
         void *p = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)

@@ -11,6 +11,7 @@
 struct ft_map {
     const uint8_t *data;
     size_t bytes;
+    uint64_t file_dev, file_ino; /* which file this is */
 };
 
 int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/pool.h"
 #include "base/slice.h"
@@ -17,6 +18,7 @@
 #include "model/file/hparams.h"
 #include "model/file/quant_mix.h"
 #include "model/file/rows.h"
+#include "model/file/weights_impl.h"
 
 enum source {
     SOURCE_SAME,      /* rows as they are */
@@ -339,6 +341,18 @@ static int output_write(struct job *j, const char *path, struct ft_err *err)
     return rc;
 }
 
+/* The result takes the place of what was there: a model given as its own output would be lost. */
+static int source_spare(const struct ft_weights *w, const char *path, struct ft_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return 0; /* nothing there, or nothing that can be written: the writer says why */
+    for (int i = 0; i < w->n_map; i++)
+        if (w->map[i].file_dev == (uint64_t)st.st_dev && w->map[i].file_ino == (uint64_t)st.st_ino)
+            return ft_err_set(err, FT_EINVAL, "output %s: is a file of the source", path);
+    return 0;
+}
+
 int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
                struct ft_err *err)
 {
@@ -348,7 +362,9 @@ int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, cons
         if (j.mix == NULL)
             return ft_err_set(err, FT_EINVAL, "type '%s': one of %s", o->type, ft_mix_names());
     }
-    int rc = ft_hparams_read(w, &j.h, err);
+    int rc = source_spare(w, path, err);
+    if (rc == 0)
+        rc = ft_hparams_read(w, &j.h, err);
     if (rc == 0)
         rc = plan_make(&j, err);
     if (rc == 0)

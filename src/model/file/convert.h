@@ -19,7 +19,8 @@ struct ft_convert_opts {
     const volatile int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
 };
 
-/* Memory: the metadata and a few MiB per thread. `path` appears only when complete. */
+/* Memory: the metadata and a few MiB per thread. `path` appears only when complete; a file of
+ * the source is refused (FT_EINVAL). */
 int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
                struct ft_err *err);
 

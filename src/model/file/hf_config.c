@@ -38,7 +38,8 @@ struct config {
 static void refuse(struct config *c, enum ft_code code, const char *key, const char *what)
 {
     if (c->rc == 0)
-        c->rc = ft_err_set(c->err, code, "config.json: %s: %s", key, what);
+        c->rc = ft_err_set(c->err, code, "config.json: %s: %s%s", key, what,
+                           code == FT_EUNSUPPORTED ? " is not supported" : "");
 }
 
 static struct ft_meta_value *value_add(struct config *c, const char *key, enum ft_meta_type type,
@@ -169,7 +170,7 @@ static const char *get_str(struct config *c, json_t *object, const char *key, co
 
 /* YaRN. HF multiplies cos and sin by attention_factor, by default 1 + 0.1 ln factor; GGUF's
  * attn_factor is what comes on top of that default. DeepSeek instead scales the scores by its
- * mscale_all_dim. */
+ * mscale_all_dim, and cos and sin by what mscale has beyond it: nothing, in what is published. */
 static void yarn_put(struct config *c, json_t *scaling, double factor)
 {
     arch_str(c, "rope.scaling.type", "yarn");
@@ -186,8 +187,8 @@ static void yarn_put(struct config *c, json_t *scaling, double factor)
         wanted = (1 + 0.1 * mscale * log(factor)) / (1 + 0.1 * all * log(factor));
     wanted = get_real(c, scaling, "attention_factor", wanted);
     if (c->type->family == FAMILY_DEEPSEEK) {
-        if (mscale != all)
-            refuse(c, FT_EUNSUPPORTED, "rope_scaling.mscale", "differs from mscale_all_dim");
+        if (wanted != 1) /* no key of GGUF says how long cos and sin are here */
+            refuse(c, FT_EUNSUPPORTED, "rope_scaling.mscale", "other than equal to mscale_all_dim");
         arch_f32(c, "rope.scaling.yarn_log_multiplier", 0.1 * all);
     } else if (fabs(wanted - plain) > 1e-9) {
         arch_f32(c, "rope.scaling.attn_factor", wanted / plain);
@@ -286,9 +287,11 @@ static void sliding_window_check(struct config *c)
 static void qwen3_moe_put(struct config *c)
 {
     if (get_int(c, "decoder_sparse_step", 0, INT32_MAX, 1) != 1)
-        refuse(c, FT_EUNSUPPORTED, "decoder_sparse_step", "layers without experts between others");
+        refuse(c, FT_EUNSUPPORTED, "decoder_sparse_step",
+               "a mixture of layers with and without experts");
     if (json_array_size(json_object_get(c->json, "mlp_only_layers")) > 0)
-        refuse(c, FT_EUNSUPPORTED, "mlp_only_layers", "layers without experts between others");
+        refuse(c, FT_EUNSUPPORTED, "mlp_only_layers",
+               "a mixture of layers with and without experts");
     int64_t n = get_int(c, "num_experts", 1, FT_EXPERTS_MAX, NEEDED);
     arch_u32(c, "expert_count", n);
     arch_u32(c, "expert_used_count", get_int(c, "num_experts_per_tok", 1, n, NEEDED));
@@ -324,7 +327,8 @@ static void deepseek_put(struct config *c, int64_t n_layer)
     if (n == 0)
         return;
     if (get_int(c, "moe_layer_freq", 0, INT32_MAX, 1) != 1)
-        refuse(c, FT_EUNSUPPORTED, "moe_layer_freq", "layers without experts between others");
+        refuse(c, FT_EUNSUPPORTED, "moe_layer_freq",
+               "a mixture of layers with and without experts");
     arch_u32(c, "expert_count", n);
     arch_u32(c, "expert_used_count", get_int(c, "num_experts_per_tok", 1, n, NEEDED));
     arch_u32(c, "expert_shared_count", get_int(c, "n_shared_experts", 0, FT_EXPERTS_MAX, 0));

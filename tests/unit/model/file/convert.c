@@ -125,6 +125,20 @@ static void keeping_the_formats_copies_every_byte(void **state)
     ft_weights_close(w);
 }
 
+static void a_model_is_never_its_own_output(void **state)
+{
+    (void)state;
+    struct ft_err err;
+    struct ft_weights *w = converted("llama-s", "Q8_0", false);
+    struct ft_convert_opts o = {.type = "Q4_0", .n_threads = 1};
+    assert_int_equal(FT_EINVAL, ft_convert(w, &o, out, &err));
+    assert_non_null(strstr(err.msg, out));
+    ft_weights_close(w);
+    w = opened(out);
+    assert_int_equal(FT_Q8_0, ft_weights_find(w, "blk.0.attn_q.weight")->type);
+    ft_weights_close(w);
+}
+
 /* A shape small enough for a test: the table's own take seconds. */
 static void a_shape_has_sane_weights_and_a_whole_vocabulary(void **state)
 {
@@ -189,6 +203,7 @@ int main(void)
         TEST(mixtures_are_made_up_as_the_reference_files_are),
         TEST(the_output_matrix_gets_more_bits_unless_pure),
         TEST(keeping_the_formats_copies_every_byte),
+        TEST(a_model_is_never_its_own_output),
         TEST(a_shape_has_sane_weights_and_a_whole_vocabulary),
         TEST(every_shape_of_the_list_is_found),
     };

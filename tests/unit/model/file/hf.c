@@ -441,14 +441,22 @@ static void generation_settings_and_template_become_metadata(void **state)
     ft_weights_close(w);
 }
 
+#define DEEPSEEK_KEYS                                                                              \
+    ",\"model_type\":\"deepseek_v2\",\"kv_lora_rank\":4,\"qk_nope_head_dim\":4,"                   \
+    "\"qk_rope_head_dim\":4,\"v_head_dim\":4"
+
 static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
     static const struct {
         const char *extra, *name;
     } cases[] = {
-        {",\"rope_scaling\":{\"type\":\"longrope\"}", "rope_scaling"},
-        {",\"hidden_act\":\"gelu\"", "hidden_act"},
+        {",\"rope_scaling\":{\"type\":\"longrope\"}", "rope_scaling: longrope is not supported"},
+        {",\"hidden_act\":\"gelu\"", "hidden_act: gelu is not supported"},
+        {DEEPSEEK_KEYS ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":40}", "mscale"},
+        {DEEPSEEK_KEYS ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":40,\"mscale\":1.0,"
+                       "\"mscale_all_dim\":0.707}",
+         "mscale"},
         {",\"model_type\":\"gpt_neox\"", "model_type"},
         {",\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":0",
          "use_sliding_window"},
