@@ -4,8 +4,8 @@
 
 #include "base/err.h"
 
-/* argv[0] is the command's own name. Returns the exit status: 0, 1 a failure, 2 bad usage or a
- * refused input. */
+/* argv[0] is "feitian" and the command's name, for messages. Returns the exit status: 0, 1 a
+ * failure, 2 bad usage or a refused input. */
 struct ft_cmd {
     const char *name;
     const char *args; /* "MODEL [-p TEXT] ..." for the usage line */
@@ -13,10 +13,15 @@ struct ft_cmd {
     int (*run)(int argc, char **argv);
 };
 
-/* Prints "feitian: context: message" to stderr; returns `status`. */
-int ft_cli_fail(int status, const struct ft_err *err, const char *context);
-/* Prints the usage of a command after a message; returns 2. */
+/* Prints "feitian cmd: message" to stderr; returns `status`. */
+int ft_cli_fail(int status, const struct ft_err *err, const char *cmd);
+/* Prints a message and where to read on; returns 2. */
 int ft_cli_usage(const char *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same when getopt has said what is wrong. */
+int ft_cli_see_help(const char *cmd);
+/* What the options of a command mean, or "". */
+const char *ft_cli_help(const char *cmd);
 
 /* A whole number from min to max, or FT_EINVAL naming the option. */
 int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,

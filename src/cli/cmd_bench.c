@@ -21,15 +21,16 @@ struct args {
     bool json;
 };
 
-/* "1,4,16" */
+/* "1,4,16", or "none" */
 static int parse_batches(const char *text, struct ft_bench_config *b, struct ft_err *err)
 {
     char copy[256];
     if ((size_t)snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)
         return ft_err_set(err, FT_ELIMIT, "--batch: more than %d sizes", FT_BENCH_BATCHES_MAX);
     b->n_batch = 0;
-    char *save = NULL;
-    for (char *p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+    if (strcmp(text, "none") == 0)
+        return 0;
+    for (char *rest = copy, *p; (p = strsep(&rest, ",")) != NULL;) {
         if (b->n_batch == FT_BENCH_BATCHES_MAX)
             return ft_err_set(err, FT_ELIMIT, "--batch: more than %d sizes", FT_BENCH_BATCHES_MAX);
         int rc = ft_cli_int("--batch", p, 1, FT_BENCH_SIZE_MAX, &b->batch[b->n_batch++], err);
@@ -94,7 +95,7 @@ static int parse(int argc, char **argv, struct args *a, struct ft_err *err)
             a->json = true;
             break;
         default:
-            return ft_err_set(err, FT_EINVAL, "bad option");
+            return ft_err_set(err, FT_EINVAL, "%s", ""); /* getopt has said it */
         }
         if (rc != 0)
             return rc;
@@ -238,11 +239,15 @@ static int measure_shape(struct args *a, struct ft_err *err)
 
 int ft_cmd_bench(int argc, char **argv)
 {
-    struct args a = {.bench = {.n_prefill = 512, .n_decode = 128, .repeat = 5},
+    struct args a = {.bench = {.n_prefill = 512,
+                               .n_decode = 128,
+                               .repeat = 5,
+                               .batch = {1, 4, 16, 32},
+                               .n_batch = 4},
                      .local = {.kv_type = FT_KV_F16}};
     struct ft_err err = {0};
     if (parse(argc, argv, &a, &err) != 0)
-        return ft_cli_usage("bench", "%s", err.msg);
+        return err.msg[0] == '\0' ? ft_cli_see_help("bench") : ft_cli_usage("bench", "%s", err.msg);
     int rc = a.shape != NULL ? measure_shape(&a, &err) : measure(&a, &err);
     if (rc != 0)
         return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "bench");

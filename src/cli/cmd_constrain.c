@@ -9,6 +9,7 @@
  * masks go to standard error. */
 #include "cli/cli.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static int compile(const struct options *o, struct ft_grammar **ret)
     if (o->is_text)
         n = strlen(o->what);
     else if (ft_file_read(o->what, GRAMMAR_BYTES_MAX, &text, &n, &err) != 0)
-        return ft_cli_fail(1, &err, o->what);
+        return ft_cli_fail(1, &err, "constrain");
     int rc = o->how(o->is_text ? o->what : text, n, ret, &err);
     free(text);
     return rc == 0 ? 0 : ft_cli_fail(2, &err, "constrain");
@@ -239,44 +240,49 @@ static int sample(struct ft_grammar *g, const struct options *o)
 
 static int args_parse(int argc, char **argv, struct options *o)
 {
-    static const struct {
-        const char *name;
-        from_text *how;
-        bool is_text;
-    } kinds[] = {{"--schema", ft_grammar_from_schema, false},
-                 {"--gbnf", ft_grammar_from_gbnf, false},
-                 {"--regex", ft_grammar_from_regex, true}};
+    static const struct option options[] = {
+        {"schema", required_argument, NULL, 's'}, {"gbnf", required_argument, NULL, 'g'},
+        {"regex", required_argument, NULL, 'r'},  {"json", no_argument, NULL, 'j'},
+        {"model", required_argument, NULL, 'm'},  {"sample", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 'S'},   {0}};
+    struct ft_err err;
+    int n_given = 0;
     *o = (struct options){.seed = 1};
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        if (strcmp(a, "--json") == 0) {
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        n_given += c == 's' || c == 'g' || c == 'r' || c == 'j';
+        switch (c) {
+        case 's':
+        case 'g':
+        case 'r':
+            o->how = c == 's'   ? ft_grammar_from_schema
+                     : c == 'g' ? ft_grammar_from_gbnf
+                                : ft_grammar_from_regex;
+            o->is_text = c == 'r';
+            o->what = optarg;
+            break;
+        case 'j':
             o->json = true;
-            continue;
-        }
-        if (i + 1 >= argc)
-            return ft_cli_usage(argv[0], "'%s' is no option, or lacks its value", a);
-        const char *v = argv[++i];
-        size_t k = 0;
-        while (k < FT_COUNT(kinds) && strcmp(a, kinds[k].name) != 0)
-            k++;
-        if (k < FT_COUNT(kinds)) {
-            o->how = kinds[k].how;
-            o->is_text = kinds[k].is_text;
-            o->what = v;
-        } else if (strcmp(a, "--model") == 0) {
-            o->model = v;
-        } else if (strcmp(a, "--sample") == 0) {
-            o->sample = atoi(v);
-        } else if (strcmp(a, "--seed") == 0) {
-            o->seed = strtoull(v, NULL, 10);
-        } else {
-            return ft_cli_usage(argv[0], "no option '%s'", a);
+            break;
+        case 'm':
+            o->model = optarg;
+            break;
+        case 'n':
+            if (ft_cli_int("--sample", optarg, 1, 1 << 24, &o->sample, &err) != 0)
+                return ft_cli_usage("constrain", "%s", err.msg);
+            break;
+        case 'S':
+            o->seed = strtoull(optarg, NULL, 10);
+            break;
+        default:
+            return ft_cli_see_help("constrain");
         }
     }
-    if ((o->how != NULL) == o->json)
-        return ft_cli_usage(argv[0], "one of --schema, --regex, --gbnf and --json was expected");
+    if (optind < argc)
+        return ft_cli_usage("constrain", "'%s' is too many", argv[optind]);
+    if (n_given != 1)
+        return ft_cli_usage("constrain", "one of --schema, --regex, --gbnf and --json is needed");
     if ((o->sample > 0) != (o->model != NULL))
-        return ft_cli_usage(argv[0], "--sample and --model belong together");
+        return ft_cli_usage("constrain", "--sample and --model belong together");
     return 0;
 }
 

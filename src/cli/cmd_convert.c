@@ -77,7 +77,7 @@ int ft_cmd_convert(int argc, char **argv)
                 return ft_cli_usage("convert", "%s", err.msg);
             break;
         default:
-            return ft_cli_usage("convert", "bad option");
+            return ft_cli_see_help("convert");
         }
     }
     if (out == NULL || argc - optind != (shape == NULL ? 1 : 0))

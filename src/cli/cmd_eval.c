@@ -120,7 +120,7 @@ int ft_cmd_eval(int argc, char **argv)
             rc = ft_local_kv_type(optarg, &cfg.kv_type, &err);
             break;
         default:
-            return ft_cli_usage("eval", "bad option");
+            return ft_cli_see_help("eval");
         }
         if (rc != 0)
             return ft_cli_usage("eval", "%s", err.msg);

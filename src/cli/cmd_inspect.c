@@ -310,7 +310,7 @@ int ft_cmd_inspect(int argc, char **argv)
     bool json = false, tensors = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 'j' && c != 't')
-            return ft_cli_usage("inspect", "bad option");
+            return ft_cli_see_help("inspect");
         json = json || c == 'j';
         tensors = tensors || c == 't';
     }
@@ -323,7 +323,7 @@ int ft_cmd_inspect(int argc, char **argv)
     struct summary s = {.w = w};
     s.has_hparams = ft_hparams_read(w, &s.h, &err) == 0;
     if (!s.has_hparams)
-        fprintf(stderr, "feitian: inspect: %s\n", err.msg);
+        fprintf(stderr, "feitian inspect: %s\n", err.msg);
     summary_make(&s);
     if (json)
         print_json(&s, tensors);

@@ -1,8 +1,8 @@
 /* feitian perplexity: how well a model predicts a text.
  *
  * The text is cut into windows of --ctx tokens; the second half of each counts, so that every
- * counted token has at least half a window before it (the definition that llama.cpp's tool
- * uses). */
+ * counted token has more than half a window before it: exactly the tokens that llama.cpp's tool
+ * counts. */
 #include "cli/cli.h"
 
 #include <getopt.h>
@@ -22,7 +22,7 @@
 
 struct score {
     const int32_t *token; /* of the window */
-    int n, first;         /* tokens of the window; positions before `first` are not counted */
+    int n, first;         /* tokens of the window; those up to `first` are not counted */
     int n_vocab;
     double sum, sum_squares;
     long count;
@@ -44,7 +44,7 @@ static int score_rows(void *ctx, int pos, int n_rows, const float *logits, struc
     struct score *s = ctx;
     for (int i = 0; i < n_rows; i++) {
         int next = pos + i + 1;
-        if (next < s->first || next >= s->n)
+        if (next <= s->first || next >= s->n)
             continue;
         double nll = -log_probability(logits + (int64_t)i * s->n_vocab, s->n_vocab, s->token[next]);
         s->sum += nll;
@@ -160,7 +160,7 @@ int ft_cmd_perplexity(int argc, char **argv)
             json = true;
             break;
         default:
-            return ft_cli_usage("perplexity", "bad option");
+            return ft_cli_see_help("perplexity");
         }
         if (rc != 0)
             return ft_cli_usage("perplexity", "%s", err.msg);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,26 +70,21 @@ static int time_parse(const char *text, int64_t *ret)
 
 static int args_parse(int argc, char **argv, struct options *o)
 {
+    static const struct option options[] = {
+        {"template", required_argument, NULL, 't'}, {"now", required_argument, NULL, 'n'}, {0}};
     *o = (struct options){.now = ft_clock_wall_s()};
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        bool value = strcmp(a, "--template") == 0 || strcmp(a, "--now") == 0;
-        if (value && i + 1 == argc)
-            return ft_cli_usage(argv[0], "%s wants a value", a);
-        if (strcmp(a, "--template") == 0)
-            o->template = argv[++i];
-        else if (strcmp(a, "--now") == 0 && time_parse(argv[++i], &o->now) != 0)
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 't')
+            o->template = optarg;
+        else if (c == 'n' && time_parse(optarg, &o->now) != 0)
             return ft_cli_usage(
-                argv[0], "--now: '%s' is neither seconds nor like 2024-07-26T12:00:00", argv[i]);
-        else if (!value && a[0] == '-')
-            return ft_cli_usage(argv[0], "no option '%s'", a);
-        else if (!value && o->model != NULL)
-            return ft_cli_usage(argv[0], "one model at a time; '%s' is too many", a);
-        else if (!value)
-            o->model = a;
+                "render", "--now: '%s' is neither seconds nor like 2024-07-26T12:00:00", optarg);
+        else if (c != 'n')
+            return ft_cli_see_help("render");
     }
-    if ((o->model == NULL) == (o->template == NULL))
-        return ft_cli_usage(argv[0], "give either a model or --template FILE");
+    if (argc - optind != (o->template == NULL ? 1 : 0))
+        return ft_cli_usage("render", "either one MODEL or --template FILE is needed");
+    o->model = o->template == NULL ? argv[optind] : NULL;
     return 0;
 }
 
@@ -124,13 +120,19 @@ static int from_file(const char *path, struct ft_template **ret, struct ft_err *
     return rc != 0 ? ft_err_wrap(err, "%s", path) : 0;
 }
 
-static int from_model(const char *path, json_t *vars, struct ft_template **ret, struct ft_err *err)
+/* The model is opened first: that it is missing is said before standard input is waited for. */
+static int from_model(const char *path, json_t **ret_vars, struct ft_template **ret,
+                      struct ft_err *err)
 {
     struct ft_weights *w = NULL;
     struct ft_tokenizer *t = NULL;
     struct ft_slice text;
-    json_t *tools = json_object_get(vars, "tools");
+    json_t *vars = NULL, *tools;
     int rc = ft_weights_open(path, &w, err);
+    if (rc == 0)
+        rc = vars_read(ret_vars, err);
+    vars = *ret_vars;
+    tools = json_object_get(vars, "tools");
     if (rc == 0)
         rc = ft_model_template_text(w, json_array_size(tools) > 0, &text, err);
     if (rc == 0)
@@ -155,10 +157,10 @@ int ft_cmd_render(int argc, char **argv)
     if (status != 0)
         return status;
     ft_buf_init(&out, OUTPUT_BYTES_MAX);
-    int rc = vars_read(&vars, &err);
-    if (rc == 0)
-        rc =
-            o.model != NULL ? from_model(o.model, vars, &t, &err) : from_file(o.template, &t, &err);
+    int rc =
+        o.model != NULL ? from_model(o.model, &vars, &t, &err) : from_file(o.template, &t, &err);
+    if (rc == 0 && o.model == NULL)
+        rc = vars_read(&vars, &err);
     if (rc == 0)
         rc = ft_template_render(t, vars, o.now, &out, &err);
     if (rc == 0 && (fwrite(out.data != NULL ? out.data : "", 1, out.len, stdout) != out.len ||

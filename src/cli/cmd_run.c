@@ -90,6 +90,7 @@ static void use_model_defaults(struct ft_engine *e, struct ft_run_options *o)
 
 struct printer {
     bool color, in_reasoning, in_content;
+    struct ft_matcher *matcher; /* NULL: the answer is free */
 };
 
 static void print_part(void *ctx, const struct ft_part *part)
@@ -104,6 +105,8 @@ static void print_part(void *ctx, const struct ft_part *part)
         if (p->in_reasoning && !p->in_content)
             fputs(p->color ? PLAIN "\n" : "\n", stdout);
         p->in_content = true;
+        if (p->matcher != NULL)
+            ft_matcher_accept_bytes(p->matcher, part->text, part->n);
     }
     if (part->kind == FT_PART_CONTENT || part->kind == FT_PART_REASONING)
         fwrite(part->text, 1, part->n, stdout);
@@ -129,12 +132,27 @@ static void print_usage(const struct ft_chat_result *r)
     fprintf(stderr, "]\n");
 }
 
-static int answer(struct ft_chat *c, const char *text, size_t n, bool quiet, struct ft_err *err)
+/* The length ran out before the grammar's end: who reads the answer as JSON must know. */
+static int check_complete(const struct printer *p, const struct ft_chat_result *r,
+                          struct ft_err *err)
+{
+    if (p->matcher == NULL || r->finish != FT_FINISH_LENGTH || ft_matcher_may_end(p->matcher))
+        return 0;
+    return ft_err_set(err, FT_ELIMIT,
+                      "the constrained answer is not complete: cut after %d tokens (--max-tokens, "
+                      "--ctx)",
+                      r->usage.generated_tokens);
+}
+
+static int answer(struct ft_chat *c, struct ft_grammar *g, const char *text, size_t n, bool quiet,
+                  struct ft_err *err)
 {
     struct printer p = {.color = isatty(STDOUT_FILENO) == 1};
     struct ft_chat_result r = {0};
     interrupted = 0;
-    int rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
+    int rc = g != NULL ? ft_matcher_open(g, NULL, &p.matcher, err) : 0;
+    if (rc == 0)
+        rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
     if (p.color && p.in_reasoning && !p.in_content)
         fputs(PLAIN, stdout);
     if (rc == 0 || p.in_reasoning || p.in_content)
@@ -142,6 +160,9 @@ static int answer(struct ft_chat *c, const char *text, size_t n, bool quiet, str
     fflush(stdout);
     if (rc == 0 && !quiet)
         print_usage(&r);
+    if (rc == 0)
+        rc = check_complete(&p, &r, err);
+    ft_matcher_close(p.matcher);
     return rc;
 }
 
@@ -187,7 +208,7 @@ static bool command(struct ft_chat *c, const char *line)
     return true;
 }
 
-static void converse(struct ft_chat *c, bool quiet)
+static void converse(struct ft_chat *c, struct ft_grammar *g, bool quiet)
 {
     printf("Ask away; /help says more, /exit leaves.\n");
     using_history();
@@ -207,23 +228,24 @@ static void converse(struct ft_chat *c, bool quiet)
             break;
         if (line[0] == '/')
             go_on = command(c, line);
-        else if (line[0] != '\0' && answer(c, line, strlen(line), quiet, &err) != 0)
-            fprintf(stderr, "feitian: %s\n", err.msg);
+        else if (line[0] != '\0' && answer(c, g, line, strlen(line), quiet, &err) != 0)
+            fprintf(stderr, "feitian run: %s\n", err.msg);
         free(line);
     }
 }
 
-static int one_answer(struct ft_chat *c, const char *prompt, bool quiet, struct ft_err *err)
+static int one_answer(struct ft_chat *c, struct ft_grammar *g, const char *prompt, bool quiet,
+                      struct ft_err *err)
 {
     char *text = NULL;
     size_t n = 0;
     if (prompt != NULL && strcmp(prompt, "-") != 0)
-        return answer(c, prompt, strlen(prompt), quiet, err);
+        return answer(c, g, prompt, strlen(prompt), quiet, err);
     int rc = ft_file_read("-", STDIN_MAX, &text, &n, err);
     if (rc == 0 && n > 0 && text[n - 1] == '\n')
         n--; /* what `echo` adds */
     if (rc == 0)
-        rc = answer(c, text, n, quiet, err);
+        rc = answer(c, g, text, n, quiet, err);
     free(text);
     return rc;
 }
@@ -258,9 +280,9 @@ static int run(struct ft_run_options *o, struct ft_err *err)
         rc = ft_chat_open(engine, &o->chat, &chat, err);
     }
     if (rc == 0 && o->prompt == NULL && isatty(STDIN_FILENO) == 1)
-        converse(chat, o->quiet);
+        converse(chat, o->grammar, o->quiet);
     else if (rc == 0)
-        rc = one_answer(chat, o->prompt, o->quiet, err);
+        rc = one_answer(chat, o->grammar, o->prompt, o->quiet, err);
     ft_chat_close(chat);
     ft_engine_close(engine);
     ft_dev_close(dev);
@@ -277,7 +299,7 @@ int ft_cmd_run(int argc, char **argv)
     sigaction(SIGINT, &sa, NULL);
     int status = 0;
     if (ft_run_options_parse(argc, argv, &o, &err) != 0)
-        status = ft_cli_usage("run", "%s", err.msg);
+        status = err.msg[0] == '\0' ? ft_cli_see_help("run") : ft_cli_usage("run", "%s", err.msg);
     else if (run(&o, &err) != 0)
         status =
             ft_cli_fail(err.code == FT_EINVAL || err.code == FT_EUNSUPPORTED ? 2 : 1, &err, "run");

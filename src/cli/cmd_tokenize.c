@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,34 +15,46 @@
 struct options {
     const char *model;
     unsigned flags;
-    bool pieces;
+    bool pieces, skip_control;
 };
 
-static int args_parse(int argc, char **argv, struct options *o)
+static int args_parse(int argc, char **argv, const char *cmd, struct options *o)
 {
+    static const struct option options[] = {
+        {"no-special", no_argument, NULL, 'n'}, /* the first is all that detokenize takes */
+        {"special", no_argument, NULL, 's'},    {"bos", no_argument, NULL, 'b'},
+        {"eos", no_argument, NULL, 'e'},        {"pieces", no_argument, NULL, 'p'},
+        {"ids", no_argument, NULL, 'i'},        {0}};
+    bool back = strcmp(cmd, "detokenize") == 0;
+    const struct option just_one[] = {options[0], {0}};
     *o = (struct options){0};
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        if (strcmp(a, "--special") == 0)
-            o->flags |= FT_TOK_SPECIAL;
-        else if (strcmp(a, "--no-special") == 0)
+    for (int c; (c = getopt_long(argc, argv, "", back ? just_one : options, NULL)) != -1;) {
+        switch (c) {
+        case 'n':
             o->flags &= ~FT_TOK_SPECIAL;
-        else if (strcmp(a, "--bos") == 0)
+            o->skip_control = true;
+            break;
+        case 's':
+            o->flags |= FT_TOK_SPECIAL;
+            break;
+        case 'b':
             o->flags |= FT_TOK_BOS;
-        else if (strcmp(a, "--eos") == 0)
+            break;
+        case 'e':
             o->flags |= FT_TOK_EOS;
-        else if (strcmp(a, "--pieces") == 0)
-            o->pieces = true;
-        else if (strcmp(a, "--ids") == 0)
-            o->pieces = false;
-        else if (a[0] == '-' && a[1] != '\0')
-            return ft_cli_usage(argv[0], "no option '%s'", a);
-        else if (o->model != NULL)
-            return ft_cli_usage(argv[0], "one model at a time; '%s' is too many", a);
-        else
-            o->model = a;
+            break;
+        case 'p':
+        case 'i':
+            o->pieces = c == 'p';
+            break;
+        default:
+            return ft_cli_see_help(cmd);
+        }
     }
-    return o->model == NULL ? ft_cli_usage(argv[0], "no model given") : 0;
+    if (argc - optind != 1)
+        return ft_cli_usage(cmd, "one MODEL is needed");
+    o->model = argv[optind];
+    return 0;
 }
 
 static int model_open(const char *path, struct ft_weights **ret_w, struct ft_tokenizer **ret_t,
@@ -99,7 +112,7 @@ int ft_cmd_tokenize(int argc, char **argv)
     char *text = NULL;
     size_t text_n = 0, n = 0;
     int32_t *ids = NULL;
-    int status = args_parse(argc, argv, &o);
+    int status = args_parse(argc, argv, "tokenize", &o);
     if (status != 0)
         return status;
     int rc = model_open(o.model, &w, &t, &err);
@@ -178,35 +191,25 @@ static int ids_parse(const char *p, size_t n, int32_t **ret_ids, size_t *ret_n, 
 
 int ft_cmd_detokenize(int argc, char **argv)
 {
+    struct options o;
     struct ft_err err = {0};
     struct ft_weights *w = NULL;
     struct ft_tokenizer *t = NULL;
     char *text = NULL;
     size_t text_n = 0, n = 0;
     int32_t *ids = NULL;
-    bool skip_control = false;
-    const char *model = NULL;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--no-special") == 0)
-            skip_control = true;
-        else if (argv[i][0] == '-' && argv[i][1] != '\0')
-            return ft_cli_usage(argv[0], "no option '%s'", argv[i]);
-        else if (model != NULL)
-            return ft_cli_usage(argv[0], "one model at a time; '%s' is too many", argv[i]);
-        else
-            model = argv[i];
-    }
-    if (model == NULL)
-        return ft_cli_usage(argv[0], "no model given");
+    int status = args_parse(argc, argv, "detokenize", &o);
+    if (status != 0)
+        return status;
     struct ft_buf out;
     ft_buf_init(&out, INPUT_BYTES_MAX * 4);
-    int rc = model_open(model, &w, &t, &err);
+    int rc = model_open(o.model, &w, &t, &err);
     if (rc == 0)
         rc = ft_file_read("-", INPUT_BYTES_MAX, &text, &text_n, &err);
     if (rc == 0)
         rc = ids_parse(text, text_n, &ids, &n, &err);
     if (rc == 0)
-        rc = ft_tokenizer_decode(t, ids, n, skip_control, &out, &err);
+        rc = ft_tokenizer_decode(t, ids, n, o.skip_control, &out, &err);
     if (rc == 0) {
         if (out.len != 0)
             fwrite(out.data, 1, out.len, stdout);

@@ -9,15 +9,7 @@
 #include <string.h>
 
 static const struct ft_cmd commands[] = {
-    {"run",
-     "MODEL [-p TEXT] [--system TEXT] [--thinking on|off] [--raw]\n"
-     "       [--temperature T] [--top-k N] [--top-p P] [--min-p P] [--typical-p P] [--seed N]\n"
-     "       [--repetition-penalty R] [--presence-penalty P] [--frequency-penalty P]\n"
-     "       [--penalty-window N] [--logit-bias TOKEN=BIAS] [--max-tokens N] [--min-tokens N]\n"
-     "       [--stop TEXT] [--ignore-eos] [--json | --json-schema FILE | --regex RE | --gbnf "
-     "FILE]\n"
-     "       [--lookup N] [--draft MODEL] [--draft-max N] [--ctx N] [--kv f16|f32|q8]\n"
-     "       [--memory-mb N] [--threads N] [--device cpu|ref] [--quiet]",
+    {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",
      "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run},
     {"bench",
      "MODEL|--shape NAME --type T [--prefill 512] [--decode 128] [--depth 0] [--batch 1,4,16,32]\n"
@@ -54,9 +46,9 @@ int ft_cmd_version(int argc, char **argv)
     return 0;
 }
 
-int ft_cli_fail(int status, const struct ft_err *err, const char *context)
+int ft_cli_fail(int status, const struct ft_err *err, const char *cmd)
 {
-    fprintf(stderr, "feitian: %s: %s\n", context, err->msg);
+    fprintf(stderr, "feitian %s: %s\n", cmd, err->msg);
     return status;
 }
 
@@ -72,14 +64,6 @@ int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
     return 0;
 }
 
-static const struct ft_cmd *find(const char *name)
-{
-    for (size_t i = 0; i < FT_COUNT(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
 int ft_cli_usage(const char *cmd, const char *fmt, ...)
 {
     va_list ap;
@@ -87,8 +71,13 @@ int ft_cli_usage(const char *cmd, const char *fmt, ...)
     fprintf(stderr, "feitian %s: ", cmd);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    const struct ft_cmd *c = find(cmd);
-    fprintf(stderr, "\nusage: feitian %s %s\n", cmd, c != NULL ? c->args : "");
+    fprintf(stderr, "\n");
+    return ft_cli_see_help(cmd);
+}
+
+int ft_cli_see_help(const char *cmd)
+{
+    fprintf(stderr, "'feitian %s --help' says more\n", cmd);
     return 2;
 }
 
@@ -97,6 +86,35 @@ static void print_help(FILE *out)
     fprintf(out, "usage: feitian COMMAND [ARG ...]\n\n");
     for (size_t i = 0; i < FT_COUNT(commands); i++)
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n'feitian COMMAND --help' says more\n");
+}
+
+static const struct ft_cmd *find(const char *name)
+{
+    for (size_t i = 0; i < FT_COUNT(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_command_help(const struct ft_cmd *c)
+{
+    const char *more = ft_cli_help(c->name);
+    printf("feitian %s: %s\nusage: feitian %s %s\n", c->name, c->help, c->name, c->args);
+    if (more[0] != '\0')
+        printf("\n%s", more);
+}
+
+/* What a command printed has arrived, or it has failed: a full disk loses no answer silently. */
+static int finish(const char *cmd, int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    if (status == 0)
+        fprintf(stderr, "feitian %s: standard output: %s\n", cmd,
+                errno != 0 ? strerror(errno) : "not all could be written");
+    return status == 0 ? 1 : status;
 }
 
 static bool is_help(const char *arg)
@@ -111,11 +129,11 @@ int main(int argc, char **argv)
         return 2;
     }
     if (strcmp(argv[1], "--version") == 0)
-        return ft_cmd_version(argc, argv);
+        return finish("version", ft_cmd_version(argc, argv));
     bool help = is_help(argv[1]) || strcmp(argv[1], "help") == 0;
     if (help && argc == 2) {
         print_help(stdout);
-        return 0;
+        return finish("help", 0);
     }
     const struct ft_cmd *c = find(argv[help ? 2 : 1]);
     if (c == NULL) {
@@ -123,8 +141,11 @@ int main(int argc, char **argv)
         return 2;
     }
     if (help || (argc > 2 && is_help(argv[2]))) {
-        printf("feitian %s: %s\nusage: feitian %s %s\n", c->name, c->help, c->name, c->args);
-        return 0;
+        print_command_help(c);
+        return finish("help", 0);
     }
-    return c->run(argc - 1, argv + 1);
+    char self[64];
+    snprintf(self, sizeof self, "feitian %s", c->name);
+    argv[1] = self; /* what getopt calls us when it complains */
+    return finish(c->name, c->run(argc - 1, argv + 1));
 }

@@ -85,6 +85,11 @@ static const struct option words[] = {
     {"quiet", no_argument, NULL, OPT_QUIET},
 };
 
+static int decimals(double v)
+{
+    return v == (double)(long long)v ? 0 : v < 1e-3 ? 6 : 2;
+}
+
 static int parse_number(const struct number *d, const char *text, struct ft_run_options *o,
                         struct ft_err *err)
 {
@@ -93,8 +98,9 @@ static int parse_number(const struct number *d, const char *text, struct ft_run_
     double v = strtod(text, &end);
     bool whole = d->real || v == (double)(long long)v;
     if (end == text || *end != '\0' || errno != 0 || !(v >= d->min && v <= d->max) || !whole)
-        return ft_err_set(err, FT_EINVAL, "--%s: '%s' is not a %s from %g to %g", d->name, text,
-                          d->real ? "number" : "whole number", d->min, d->max);
+        return ft_err_set(err, FT_EINVAL, "--%s: '%s' is not a %s from %.*f to %.*f", d->name, text,
+                          d->real ? "number" : "whole number", decimals(d->min), d->min,
+                          decimals(d->max), d->max);
     char *field = (char *)o + d->at;
     if (d->real) {
         float f = (float)v;
@@ -215,7 +221,7 @@ static int parse_word(int option, const char *arg, struct ft_run_options *o, str
         o->quiet = true;
         return 0;
     default:
-        return ft_err_set(err, FT_EINVAL, "bad option");
+        return ft_err_set(err, FT_EINVAL, "%s", ""); /* getopt has said it */
     }
 }
 

@@ -45,6 +45,12 @@ def frame():
     expect("help of a command", run("help", "eval").stdout == run("eval", "-h").stdout ==
            run("eval", "--help").stdout)
     fails("no command is a usage error", 2, "usage:")
+    for args in (["--help"], ["inspect", MODEL], ["run", MODEL, "--raw", "-p", "x", "--max-tokens",
+                 "2"]):
+        with open("/dev/full", "wb") as full:
+            r = subprocess.run([sys.argv[1], *args], stdout=full, stderr=subprocess.PIPE)
+        expect(f"{args[0]} fails on a full disk",
+               r.returncode == 1 and b"standard output: " in r.stderr, r)
 
 
 def evaluation():
@@ -63,7 +69,9 @@ def evaluation():
               "--logits", out, "--device", "tpu")
         fails("eval names a bad thread count", 2, "--threads: '0'", "eval", MODEL, "--tokens", "1",
               "--logits", out, "--threads", "0")
-        fails("eval needs its arguments", 2, "usage:", "eval", MODEL)
+        fails("eval needs its arguments", 2, "--tokens", "eval", MODEL)
+        fails("an unknown option is named, and where help is", 2, "feitian eval: unrecognized "
+              "option '--bogus'\n'feitian eval --help'", "eval", MODEL, "--bogus")
 
 
 def perplexity():
@@ -79,6 +87,14 @@ def perplexity():
         f.flush()
         bad = json.loads(run("perplexity", STORY, f.name, "--ctx", "64", "--json").stdout)
         expect("a story is likelier than noise", 1 < good < 20 < bad["perplexity"], (good, bad))
+        f.seek(0)
+        f.truncate()
+        f.write(b"a b c d e f g h " * 40)
+        f.flush()
+        ids = json.loads(run("tokenize", STORY, "--bos", stdin=b"a b c d e f g h " * 40).stdout)
+        tokens = json.loads(run("perplexity", STORY, f.name, "--ctx", "16", "--json").stdout)
+        expect("the tokens that llama.cpp counts: ctx - ctx / 2 - 1 of each window",
+               tokens["tokens"] == len(ids) // 16 * 7, (tokens, len(ids)))
         fails("a text shorter than a window is refused", 2, "--ctx", "perplexity", STORY, f.name,
               "--ctx", "100000")
 

@@ -77,6 +77,10 @@ def constrained(chat_model, folder):
         expect(f"seed {seed} satisfies the schema", ok, r)
     r = run(chat_model, "-p", "x", "--regex", "[A-C]{3}-[0-9]{2}", "--seed", "1")
     expect("a regular expression is matched", re.fullmatch(rb"[A-C]{3}-[0-9]{2}\n", r.stdout), r)
+    for limit, status in (("3", 1), ("100", 0)):
+        r = run(chat_model, "-p", "x", "--regex", "[A-C]{3}-[0-9]{2}", "--max-tokens", limit)
+        expect(f"cut after {limit} tokens: status {status}", r.returncode == status and
+               (b"--max-tokens" in r.stderr) == (status == 1), r)
     with open(schema, "w") as f:
         f.write('{"type": "string", "$ref": "http://elsewhere/x.json"}')
     r = run(chat_model, "-p", "x", "--json-schema", schema)

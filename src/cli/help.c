@@ -1,0 +1,148 @@
+/* What the options of the commands mean, for `feitian COMMAND --help`: one text per command, which
+ * follows its usage line. Plain text, 100 columns; a default stands in brackets. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+static const char run_text[] =
+    "Without -p, and with a terminal, a conversation; otherwise the prompt is standard input.\n"
+    "\n"
+    "  -p, --prompt TEXT       the question; - reads it from standard input\n"
+    "  --system TEXT           the system message\n"
+    "  --thinking on|off       for models that can do both [as the model's template says]\n"
+    "  --raw                   no chat template: the model continues the text as it is\n"
+    "  --quiet                 no progress, no figures at the end\n"
+    "\n"
+    "sampling [what the model recommends, else 0.7 and top-p 0.95]\n"
+    "  --temperature T         0: always the likeliest token\n"
+    "  --top-k N               only the N likeliest tokens; 0: all [0]\n"
+    "  --top-p P               the likeliest tokens that make up P; 1: all\n"
+    "  --min-p P               none less than P times as likely as the likeliest [0]\n"
+    "  --typical-p P           locally typical sampling; 1: off [1]\n"
+    "  --repetition-penalty R  over prompt and answer; 1: off [1]\n"
+    "  --presence-penalty P    over the answer, -2 to 2 [0]\n"
+    "  --frequency-penalty P   over the answer, -2 to 2 [0]\n"
+    "  --penalty-window N      how many last tokens the penalties see; 0: all [0]\n"
+    "  --logit-bias ID=BIAS    adds to a token's logit; may be given several times\n"
+    "  --seed N                the same seed gives the same answer [the clock]\n"
+    "\n"
+    "where the answer ends\n"
+    "  --max-tokens N          0: where the context is full [0]\n"
+    "  --min-tokens N          nothing ends the answer before [0]\n"
+    "  --stop TEXT             before this text; may be given several times\n"
+    "  --ignore-eos            the model's own end of text does not count\n"
+    "\n"
+    "constrained answers; one that is cut off before it is complete exits with 1\n"
+    "  --json                  any JSON object\n"
+    "  --json-schema FILE      JSON that the schema allows\n"
+    "  --regex RE              text that matches the expression as a whole\n"
+    "  --gbnf FILE             text of a GBNF grammar's rule 'root'\n"
+    "\n"
+    "speed and memory; none of the first three changes a greedy answer\n"
+    "  --lookup N              drafts up to N tokens from repetitions in the text [0]\n"
+    "  --draft MODEL           a small model of the same vocabulary drafts\n"
+    "  --draft-max N           up to N tokens a step [4]\n"
+    "  --ctx N                 most tokens of prompt and answer [as the model was trained]\n"
+    "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
+    "  --memory-mb N           for weights and KV cache [3/4 of the machine's]\n"
+    "  --threads N             [one per core]\n"
+    "  --device cpu|ref        ref: plain and slow, to compare with [cpu]\n";
+
+static const char bench_text[] =
+    "  --shape NAME     random weights in the shape of a known model: qwen3-0.6b, qwen3-4b,\n"
+    "                   llama-3.2-1b, qwen3moe-small, deepseek2-small\n"
+    "  --type T         weight format of the shape, such as Q4_0, Q8_0, Q4_K_M\n"
+    "  --prefill N      tokens of the prompt; 0: not measured [512]\n"
+    "  --decode N       tokens generated per sequence; 0: not measured [128]\n"
+    "  --depth N        tokens of context before decoding begins [0]\n"
+    "  --batch N,N,...  sequences that decode together, or none [1,4,16,32]\n"
+    "  --repeat N       prefills measured; the median counts [5]\n"
+    "  --threads N      [one per core]\n"
+    "  --kv f16|f32|q8  precision of the KV cache [f16]\n"
+    "  --device cpu|ref [cpu]\n"
+    "  --json           one JSON object instead of a table\n";
+
+static const char constrain_text[] =
+    "Prints accept or reject for each line of standard input, which is one whole text. A schema "
+    "that\n"
+    "cannot be enforced is refused: exit status 2, and the keyword on standard error.\n"
+    "\n"
+    "  --schema FILE    JSON Schema\n"
+    "  --json           any JSON object\n"
+    "  --regex RE       a regular expression, matched as a whole\n"
+    "  --gbnf FILE      a GBNF grammar\n"
+    "  --sample N       instead of reading: N random texts that the constraint allows, one a "
+    "line,\n"
+    "                   and what masks cost on standard error\n"
+    "  --model MODEL    whose vocabulary the samples are made of\n"
+    "  --seed S         [1]\n";
+
+static const char convert_text[] =
+    "SOURCE is a Hugging Face folder or a GGUF file, also a split one.\n"
+    "\n"
+    "  -o, --output FILE  written under another name, and renamed when it is complete\n"
+    "  --type TYPE        F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q4_K_M Q5_K Q5_K_M\n"
+    "                     Q6_K IQ4_NL IQ4_XS MXFP4 [as in SOURCE; F16 for a shape]\n"
+    "  --pure             no tensor gets more bits than the type says\n"
+    "  --threads N        [one per core]\n"
+    "  --shape NAME       random weights in the shape of a known model: qwen3-0.6b, qwen3-4b,\n"
+    "                     llama-3.2-1b, qwen3moe-small, deepseek2-small\n";
+
+static const char eval_text[] =
+    "  --tokens IDS     numbers with commas between them\n"
+    "  --logits FILE    float32, little-endian, [number of tokens][size of the vocabulary]\n"
+    "  --device cpu|ref [cpu]\n"
+    "  --threads N      [one per core]\n"
+    "  --kv f32|f16|q8  precision of the KV cache [f32]\n";
+
+static const char inspect_text[] = "  --json           one JSON object\n"
+                                   "  --tensors        every tensor, its format and shape too\n";
+
+static const char perplexity_text[] =
+    "The text is cut into windows, and the second half of each counts, as llama.cpp does it.\n"
+    "\n"
+    "  --ctx N          tokens of a window [512, or less where model or text are shorter]\n"
+    "  --threads N      [one per core]\n"
+    "  --device cpu|ref [cpu]\n"
+    "  --kv f32|f16|q8  precision of the KV cache [f16]\n"
+    "  --json           one JSON object\n";
+
+static const char render_text[] =
+    "Standard input is one JSON object: messages, tools, add_generation_prompt and whatever else\n"
+    "the template asks for.\n"
+    "\n"
+    "  --template FILE  a Jinja template instead of a model's own\n"
+    "  --now TIME       the clock of strftime_now, such as 2024-07-26T12:00:00 or seconds [now]\n";
+
+static const char tokenize_text[] =
+    "  --ids            one JSON array of ids; this is what happens anyway\n"
+    "  --pieces         one token a line: its id and its bytes\n"
+    "  --special        special tokens in the text are those tokens, not their letters\n"
+    "  --no-special     the opposite; this is what happens anyway\n"
+    "  --bos, --eos     adds the token that begins or ends a text, if the model wants one\n";
+
+static const char detokenize_text[] =
+    "  --no-special     leaves special tokens out; otherwise they are written as their names\n";
+
+static const struct {
+    const char *cmd, *text;
+} texts[] = {
+    {"run", run_text},
+    {"bench", bench_text},
+    {"constrain", constrain_text},
+    {"convert", convert_text},
+    {"eval", eval_text},
+    {"inspect", inspect_text},
+    {"render", render_text},
+    {"perplexity", perplexity_text},
+    {"tokenize", tokenize_text},
+    {"detokenize", detokenize_text},
+};
+
+const char *ft_cli_help(const char *cmd)
+{
+    for (size_t i = 0; i < FT_COUNT(texts); i++)
+        if (strcmp(texts[i].cmd, cmd) == 0)
+            return texts[i].text;
+    return "";
+}
