@@ -2,12 +2,14 @@
 #include "cli/cli.h"
 
 #include <editline/readline.h>
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "base/file.h"
 #include "cli/chat.h"
@@ -168,10 +170,11 @@ static int answer(struct ft_chat *c, struct ft_grammar *g, const char *text, siz
 
 /* ---- the conversation ---- */
 
-static const char help_text[] = "/reset        forget the conversation\n"
-                                "/system TEXT  set the system message and forget the rest\n"
-                                "/exit         leave (also Ctrl-D); Ctrl-C cuts an answer short\n"
-                                "\"\"\"           begins and ends a text of several lines\n";
+static const char help_text[] =
+    "/reset        forget the conversation\n"
+    "/system TEXT  set the system message and forget the rest\n"
+    "/exit         leave (also Ctrl-D); Ctrl-C cuts an answer or a line short\n"
+    "\"\"\"           begins and ends a text of several lines\n";
 
 /* Reads on until a line that ends the quoted text; malloc'ed. */
 static char *read_quoted(const char *first)
@@ -208,12 +211,46 @@ static bool command(struct ft_chat *c, const char *line)
     return true;
 }
 
+/* libedit goes on reading after a first Ctrl-C, with the terminal left as it found it, so what is
+ * typed then arrives late or never. Reading for it, we can end the line there. */
+static int read_char(FILE *in)
+{
+    mbstate_t state = {0};
+    for (;;) {
+        char byte;
+        wchar_t wide;
+        ssize_t n = interrupted ? -1 : read(fileno(in), &byte, 1);
+        if (n < 0 && errno == EINTR && !interrupted)
+            continue; /* another size of the window, or back from Ctrl-Z */
+        if (n != 1)
+            return -1;
+        size_t used = mbrtowc(&wide, &byte, 1, &state);
+        if (used <= 1)
+            return (int)wide;
+        if (used == (size_t)-1)
+            state = (mbstate_t){0}; /* not a character: left out */
+    }
+}
+
+/* As readline(); Ctrl-C gives up the line and asks again. NULL: the end. */
+static char *ask(const char *prompt)
+{
+    for (;;) {
+        interrupted = 0;
+        char *line = readline(prompt);
+        if (line != NULL || !interrupted)
+            return line;
+        printf("\n");
+    }
+}
+
 static void converse(struct ft_chat *c, struct ft_grammar *g, bool quiet)
 {
     printf("Ask away; /help says more, /exit leaves.\n");
     using_history();
+    rl_getc_function = read_char;
     for (bool go_on = true; go_on;) {
-        char *line = readline(">>> ");
+        char *line = ask(">>> ");
         if (line == NULL)
             break;
         if (line[0] != '\0')

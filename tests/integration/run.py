@@ -141,11 +141,19 @@ def terminal(chat_model, folder):
     os.write(fd, b"/help\n")
     helped = screen.until(b"several lines")
     screen.until(b">>> ")
+    for _ in range(3):
+        os.write(fd, b"half a li\x03")
+        given_up = screen.until(b">>> ", 5)
+    os.write(fd, b"Hello\n")
+    again = screen.until(b"ended: ")
+    screen.until(b">>> ")
     os.write(fd, b"/exit\n")
     screen.until(b"never", 1)
     status = os.waitpid(pid, 0)[1]
     expect("a conversation begins with a prompt", b">>> " in first, first)
     expect("it answers", b"tokens/s" in answer, answer)
+    expect("Ctrl-C gives up a line, not the conversation",
+           b">>> " in given_up and b"tokens/s" in again, (given_up, again))
     expect("/help helps", b"/reset" in helped, helped)
     expect("/exit leaves", status == 0, status)
 
