@@ -17,7 +17,7 @@ sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
-	@cmake --build build -j $(JOBS)
+	@cmake --build build -j $(JOBS) --target feitian
 
 setup:
 	@scripts/setup
@@ -29,6 +29,7 @@ test: test-release test-sanitizers ## all tests, then again under sanitizers
 	@echo "make test: all passed"
 
 test-release: all
+	@cmake --build build -j $(JOBS)
 	@$(call suite,release,build)
 
 test-sanitizers: setup
