@@ -256,14 +256,14 @@ INLINE __m256i start(int f, const uint8_t *act, int nc, int word, int c)
 {
     if (f == FT_CPU_Q2_K)
         return _mm256_setzero_si256();
-    return is_signed(f) ? _mm256_set1_epi32(1 << shift_of(f) >> 1)
+    return is_signed(f) ? _mm256_set1_epi32(1 << fmt_shift(f) >> 1)
                         : i32_at(word_at(act, nc, word, c));
 }
 
 /* i0 and i1, shifted to 16 bits, as pairs. */
 INLINE __m256i pair_up(int f, __m256i i0, __m256i i1)
 {
-    int shift = shift_of(f);
+    int shift = fmt_shift(f);
     if (shift > 0)
         i0 = _mm256_srli_epi32(i0, shift);
     return _mm256_blend_epi16(_mm256_slli_epi32(i1, 16 - shift), i0, 0x55);

@@ -232,7 +232,7 @@ INLINE __m512 f32_at(const uint8_t *p)
 /* i0 and i1, shifted to 16 bits, as pairs. */
 INLINE __m512i pair_up(int f, __m512i i0, __m512i i1)
 {
-    int shift = shift_of(f);
+    int shift = fmt_shift(f);
     if (shift > 0)
         i0 = _mm512_srli_epi32(i0, (unsigned)shift);
     return _mm512_mask_mov_epi16(_mm512_slli_epi32(i1, (unsigned)(16 - shift)), 0x55555555, i0);

@@ -39,7 +39,7 @@ FORMAT_FN int has_min(int f)
     return ft_cpu_format[f % TILE].min;
 }
 
-FORMAT_FN int shift_of(int f)
+FORMAT_FN int fmt_shift(int f)
 {
     return ft_cpu_format[f % TILE].shift;
 }
