@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     uint8_t *exact = n > 0 ? realloc(copy, n) : copy;
     memcpy(exact, data, n);
-    struct ft_map map = {exact, n};
+    struct ft_map map = {.data = exact, .bytes = n};
     ft_arena_init(&a, 64 << 20);
     if (ft_st_read(&map, &a, &t, &count, &err) == 0) {
         for (int i = 0; i < count; i++)
