@@ -120,16 +120,19 @@ double ft_bench_since_start(void)
            (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-static double resident_bytes(void)
+/* Resident pages of this process, in bytes: all, and those of files. */
+static void resident_bytes(double *ret_all, double *ret_file)
 {
     FILE *f = fopen("/proc/self/statm", "r");
-    unsigned long all = 0, resident = 0;
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%lu %lu", &all, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    unsigned long all = 0, resident = 0, shared = 0;
+    if (f != NULL) {
+        if (fscanf(f, "%lu %lu %lu", &all, &resident, &shared) != 3)
+            resident = shared = 0;
+        fclose(f);
+    }
+    double page = (double)sysconf(_SC_PAGESIZE);
+    *ret_all = (double)resident * page;
+    *ret_file = (double)shared * page;
 }
 
 /* ---- measuring ---- */
@@ -262,11 +265,20 @@ static int blocks_used(const struct run *r)
     return FT_MAX(blocks_of(r->cfg->n_prefill), decoded) + (r->max_size - 1) * decoded;
 }
 
+/* Weights used where the file maps them are resident as far as they were touched. */
 static void overhead(struct run *r, double *ret)
 {
     struct ft_model *m = r->l->model;
     double kv = (double)blocks_used(r) * (double)ft_dev_kv_block_bytes(m->dev, &m->kv_shape);
-    *ret = resident_bytes() - (double)ft_model_weight_bytes(m) - kv;
+    double mapped = 0, all, file;
+    for (int i = 0; i < m->n_weights; i++) {
+        enum ft_type t = m->weight[i]->type;
+        if (t == FT_F32 || t == FT_F16 || t == FT_BF16)
+            mapped += (double)ft_dev_weight_bytes(m->dev, m->weight[i]);
+    }
+    resident_bytes(&all, &file);
+    double packed = (double)ft_model_weight_bytes(m) - mapped;
+    *ret = all - packed - kv - fmin(mapped, file);
 }
 
 static int measure(struct run *r, struct ft_bench_result *res, struct ft_err *err)

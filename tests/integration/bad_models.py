@@ -46,7 +46,7 @@ CASES = [  # model, what is wrong, what the message must say
     ("llama-s", without("token_embd.weight"), "token_embd.weight"),
     ("llama-s", without("output_norm.weight"), "output_norm.weight is missing"),
     ("llama-s", reshaped("blk.0.attn_k.weight", 8), "blk.0.attn_k.weight: shape"),
-    ("llama-s", with_meta("general.architecture", b"mamba7"), "'mamba7' is not supported"),
+    ("llama-s", with_meta("general.architecture", b"mamba7"), "'mamba7' is not supported; these are: llama, qwen2"),
     ("llama-s", with_meta("llama.block_count", 99), "blk."),
     ("llama-s", with_meta("llama.attention.head_count", 0), "head_count"),
     ("llama-s", with_meta("llama.embedding_length", 1 << 31), "embedding_length"),

@@ -167,10 +167,15 @@ static int find_arch(struct ft_model *m, struct ft_err *err)
         return ft_err_set(err, FT_ECORRUPT, "key general.architecture: missing");
     snprintf(name, sizeof name, "%.*s", (int)FT_MIN(s.n, sizeof name), s.p);
     m->arch = ft_arch_find(name);
-    if (m->arch == NULL)
-        return ft_err_set(err, FT_EUNSUPPORTED, "general.architecture: '%s' is not supported",
-                          name);
-    return 0;
+    if (m->arch != NULL)
+        return 0;
+    char known[256] = "";
+    for (int i = 0; ft_arch_name(i) != NULL; i++) {
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, "%s%s", i > 0 ? ", " : "", ft_arch_name(i));
+    }
+    return ft_err_set(err, FT_EUNSUPPORTED,
+                      "general.architecture: '%s' is not supported; these are: %s", name, known);
 }
 
 static int open_scratch(struct ft_model *m, struct ft_err *err)

@@ -374,8 +374,11 @@ static size_t read_object(struct ft_nodes *ns, struct ft_jv *s, uint32_t *out)
         out[n++] = x;
     }
     const struct ft_jv *req = ft_jv_get(s, "required");
-    if (req != NULL && req->kind == FT_JV_ARR) { /* draft 3's boolean says nothing here */
+    bool draft3 = req != NULL && (req->kind == FT_JV_TRUE || req->kind == FT_JV_FALSE);
+    if (req != NULL && !draft3) { /* draft 3's boolean says nothing here */
         at(ns, "required", s);
+        if (req->kind != FT_JV_ARR)
+            malformed(ns, "an array of strings was expected");
         uint32_t *all = ft_cx_alloc(ns->cx, req->n, sizeof *all);
         for (size_t i = 0; i < req->n; i++)
             all[i] = req_node(ns, req->v[i]);

@@ -572,6 +572,8 @@ int ft_hf_config_read(struct ft_weights *w, struct ft_hf_config *ret, struct ft_
     c.rc = ft_name_index_init(&w->meta_index, &w->arena, KEYS_MAX, err);
     if (c.rc == 0)
         c.rc = ft_hf_json_read(w, "config.json", FT_HF_JSON_MAX, &c.json, err);
+    if (c.rc == FT_ENOTFOUND)
+        return ft_err_set(err, FT_ENOTFOUND, "not a model folder: it has no config.json");
     if (c.rc != 0)
         return c.rc;
     type_find(&c);

@@ -159,6 +159,7 @@ static void what_cannot_be_enforced_is_refused_by_name(void **state)
     refuses("{\"properties\":{\"a\":{\"pattern\":\"(a)\\\\1\"}}}", FT_EUNSUPPORTED,
             "pattern at #/properties/a");
     refuses("{\"$ref\":\"http://elsewhere/x.json\"}", FT_EUNSUPPORTED, "$ref");
+    refuses("{\"required\":\"a\"}", FT_EINVAL, "required at #: an array of strings");
     refuses("{\"$ref\":\"#/nowhere\"}", FT_EUNSUPPORTED, "$ref");
     refuses("{\"$ref\":\"#\"}", FT_EUNSUPPORTED, "$ref");
     refuses("{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"object\"}}",
