@@ -11,7 +11,7 @@
 
 #define ARENA_MAX    (64u << 20)
 #define NAME_MAX_LEN 128
-#define ROWS_DEFAULT 512
+#define ROWS_DEFAULT 256
 #define ROWS_MAX     4096
 
 static const struct ft_tensor *find(const struct ft_model *m, const char *name)

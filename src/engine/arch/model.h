@@ -11,7 +11,7 @@
 
 struct ft_model_config {
     enum ft_kv_type kv_type;
-    int max_rows; /* most rows of one batch; scratch is sized for it. 0: 512 */
+    int max_rows; /* most rows of one batch; scratch is sized for it. 0: 256 */
 };
 
 struct ft_model {

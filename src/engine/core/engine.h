@@ -39,7 +39,7 @@ struct ft_engine_config {
     enum ft_kv_type kv_type; /* F16 */
     /* Weights of all resident models plus KV in use and cached. 0: 3/4 of the machine's memory. */
     uint64_t memory_bytes;
-    int max_rows;          /* rows of one batch, the largest prefill chunk: 512 */
+    int max_rows;          /* rows of one batch, the largest prefill chunk: 256 */
     int max_running;       /* sequences that hold KV at the same time, per engine: 64 */
     int max_requests;      /* running and waiting; more is FT_EBUSY: 1024 */
     const char *spill_dir; /* where KV of preempted sequences goes; NULL: it is recomputed */

@@ -11,7 +11,7 @@
 void ft_engine_config_init(struct ft_engine_config *cfg)
 {
     *cfg = (struct ft_engine_config){.kv_type = FT_KV_F16,
-                                     .max_rows = 512,
+                                     .max_rows = 256,
                                      .max_running = 64,
                                      .max_requests = 1024,
                                      .spill_bytes = 8ull << 30};
