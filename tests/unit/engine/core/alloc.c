@@ -12,6 +12,7 @@
 #endif
 
 static _Thread_local bool counting;
+static bool warm; /* the same requests have run once: every state of the grammar was met */
 static atomic_int n_allocs;
 
 #if COUNTS
@@ -59,30 +60,18 @@ static void on_event(void *ctx, const struct ft_event *ev)
     struct watch *w = ctx;
     if (ev->kind == FT_EVENT_TOKEN && w->index == 0) {
         w->n++;
-        counting = w->n >= WARM && w->n < TOKENS - 10;
+        counting = warm && w->n >= WARM && w->n < TOKENS - 10;
     }
     if (ev->kind == FT_EVENT_END)
         atomic_store(&w->ended, 1);
 }
 
-static void decoding_allocates_nothing(void **state)
+static void run_all(struct rig *g, struct watch *w, struct ft_grammar *grammar)
 {
-    (void)state;
-    if (!COUNTS)
-        skip();
-    struct rig g;
-    rig_open(&g, NULL);
-    if (!rig_add(&g, "s", "stories/stories260K-F32.gguf")) {
-        rig_close(&g);
-        skip();
-    }
-    static struct watch w[REQUESTS];
     int32_t prompt[40];
     make_prompt(prompt, 40, 512, 5);
     struct ft_slice stop = {"never to be found", 17};
-    static const char re[] = "(.|\n)*";
-    struct ft_grammar *grammar;
-    assert_int_equal(ft_grammar_from_regex(re, strlen(re), &grammar, NULL), 0);
+    memset(w, 0, REQUESTS * sizeof *w);
     for (int i = 0; i < REQUESTS; i++) {
         w[i].index = i;
         struct ft_request r = greedy_request("s", prompt, 40, i == 0 ? TOKENS : 200);
@@ -97,11 +86,31 @@ static void decoding_allocates_nothing(void **state)
         r.n_top = 5;
         r.grammar = i % 2 == 1 ? grammar : NULL;
         r.spec.lookup_max = i == 3 ? 8 : 0;
-        assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
+        assert_int_equal(ft_engine_submit(g->e, &r, NULL, NULL, NULL), 0);
     }
     for (int i = 0; i < REQUESTS; i++)
         while (!atomic_load(&w[i].ended))
             usleep(1000);
+}
+
+static void decoding_allocates_nothing(void **state)
+{
+    (void)state;
+    if (!COUNTS)
+        skip();
+    struct rig g;
+    rig_open(&g, NULL);
+    if (!rig_add(&g, "s", "stories/stories260K-F32.gguf")) {
+        rig_close(&g);
+        skip();
+    }
+    static struct watch w[REQUESTS];
+    static const char re[] = "(.|\n)*";
+    struct ft_grammar *grammar;
+    assert_int_equal(ft_grammar_from_regex(re, strlen(re), &grammar, NULL), 0);
+    run_all(&g, w, grammar);
+    warm = true;
+    run_all(&g, w, grammar);
     rig_close(&g);
     ft_grammar_unref(grammar);
     assert_int_equal(atomic_load(&n_allocs), 0);
