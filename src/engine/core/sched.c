@@ -107,7 +107,7 @@ int ft_rank_cmp(const struct ft_rank *a, const struct ft_rank *b)
 
 #define PACE_BLEND    0.2 /* weight of a new measurement */
 #define PACE_RISE     0.4 /* of one that says rows cost more: who waits notices at once */
-#define PACE_SLACK    0.8 /* of what is allowed: measurements are noisy */
+#define PACE_SLACK    0.7 /* of what is allowed: measurements are noisy */
 #define PACE_ROWS_MIN 4   /* prefill always gets on */
 #define PACE_CLEAR    64  /* prefill-only steps of so many rows tell the cost of a row */
 
