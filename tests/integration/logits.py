@@ -86,7 +86,7 @@ def main():
     feitian, device = sys.argv[1:3]
     pattern = sys.argv[3] if len(sys.argv) > 3 else "*"
     names = sorted(os.path.basename(p)[:-5] for p in glob.glob(f"{REF}/logits/{pattern}.json"))
-    if device.endswith("/f16"):  # a rounded cache: for dense quantised models, whose noise is larger
+    if device.endswith("/f16"):  # a rounded cache: for dense quantised models
         names = [n for n in names if not n.endswith(("-F32", "-F16"))
                  and "moe" not in n and "deepseek" not in n]
     if not names:
