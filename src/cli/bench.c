@@ -271,11 +271,9 @@ static void overhead(struct run *r, double *ret)
     struct ft_model *m = r->l->model;
     double kv = (double)blocks_used(r) * (double)ft_dev_kv_block_bytes(m->dev, &m->kv_shape);
     double mapped = 0, all, file;
-    for (int i = 0; i < m->n_weights; i++) {
-        enum ft_type t = m->weight[i]->type;
-        if (t == FT_F32 || t == FT_F16 || t == FT_BF16)
+    for (int i = 0; i < m->n_weights; i++)
+        if (ft_type_is_float(m->weight[i]->type))
             mapped += (double)ft_dev_weight_bytes(m->dev, m->weight[i]);
-    }
     resident_bytes(&all, &file);
     double packed = (double)ft_model_weight_bytes(m) - mapped;
     *ret = all - packed - kv - fmin(mapped, file);

@@ -194,10 +194,9 @@ static bool is_quantised(const struct ft_model *m)
 {
     size_t all = 0, whole = 0;
     for (int i = 0; i < m->n_weights; i++) {
-        enum ft_type t = m->weight[i]->type;
         size_t n = (size_t)(m->weight[i]->n_in * m->weight[i]->n_out * m->weight[i]->n_stack);
         all += n;
-        whole += t == FT_F32 || t == FT_F16 || t == FT_BF16 ? n : 0;
+        whole += ft_type_is_float(m->weight[i]->type) ? n : 0;
     }
     return 2 * whole < all;
 }

@@ -1,9 +1,10 @@
 /* Inside of the CPU device: its state, what its files share, and the step functions of the table.
  *
  * cpu.c owns the device's life and the ops table; each group of steps has a file of its own
- * (linear.c, experts.c, embed.c: matrix products; norm.c, rope.c, kv.c, attend.c, route.c). Code
- * that differs per instruction set is reached through a table of functions chosen once at open,
- * never through an #ifdef inside a step: `mm` for the matrix products (mm.h). */
+ * (linear.c and experts.c: matrix products; weight.c: embeddings; steps.c: norms, rotation, gating;
+ * kv.c, attend.c, route.c). Code that differs per instruction set is reached through a table of
+ * functions chosen once at open, never through an #ifdef inside a step: `mm` for the matrix
+ * products (mm.h). */
 #ifndef FT_ENGINE_CPU_DEV_H
 #define FT_ENGINE_CPU_DEV_H
 
@@ -76,7 +77,7 @@ void *ft_cpu_scratch_get(struct ft_cpu *c, enum ft_cpu_scratch_use use, size_t b
 void *ft_cpu_pages_alloc(size_t bytes, bool huge);
 void ft_cpu_pages_free(void *p, size_t bytes);
 
-/* linear.c, embed.c, experts.c, weight.c */
+/* linear.c, experts.c, weight.c */
 int ft_cpu_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_weight **ret_w,
                        struct ft_err *err);
 int ft_cpu_weight_load(struct ft_dev *d, struct ft_weight *w, struct ft_err *err);

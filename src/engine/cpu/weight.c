@@ -48,7 +48,7 @@ int ft_cpu_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_we
                           (long long)t->dim[0], (long long)t->dim[1], (long long)t->dim[2],
                           info->name);
     const struct ft_cpu_fmt *fmt = ft_cpu_fmt_of(t->type);
-    if (fmt == NULL && t->type != FT_F32 && t->type != FT_F16 && t->type != FT_BF16)
+    if (fmt == NULL && !ft_type_is_float(t->type))
         return ft_err_set(err, FT_EUNSUPPORTED, "the cpu device has no kernels for %s", info->name);
     struct ft_cpu_weight *w = calloc(1, sizeof *w);
     if (w == NULL)

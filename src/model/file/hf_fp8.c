@@ -81,8 +81,7 @@ static const struct ft_type_info *
 scale_check(const struct ft_st_tensor *t, const struct ft_st_tensor *scale, const int64_t block[2])
 {
     const struct ft_type_info *info = ft_type_by_name(scale->dtype);
-    bool known =
-        info != NULL && (info->type == FT_F32 || info->type == FT_BF16 || info->type == FT_F16);
+    bool known = info != NULL && ft_type_is_float(info->type);
     for (int d = 0; known && d < 2; d++)
         known = scale->dim[d] == (t->dim[d] + block[d] - 1) / block[d];
     return known && scale->n_dims == 2 ? info : NULL;

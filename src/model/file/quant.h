@@ -6,6 +6,7 @@
 #ifndef FT_MODEL_QUANT_H
 #define FT_MODEL_QUANT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,12 @@ struct ft_type_info {
 /* NULL for a type this build does not know. */
 const struct ft_type_info *ft_type_info(enum ft_type type);
 const struct ft_type_info *ft_type_by_name(const char *name); /* case-insensitive */
+
+/* Single numbers, not blocks with scales: F32, F16, BF16. */
+static inline bool ft_type_is_float(enum ft_type t)
+{
+    return t == FT_F32 || t == FT_F16 || t == FT_BF16;
+}
 
 /* Bytes of a row of k weights; k must be a multiple of block_len. */
 static inline size_t ft_type_row_bytes(const struct ft_type_info *t, int64_t k)

@@ -146,56 +146,10 @@ static void both_versions_and_every_value_type_are_read(void **state)
 
 /* One lie each; every one must be an error that names what is wrong. */
 /* long: a table of lies */
-static void lie(int which, struct ft_buf *b, const char **name)
+/* From 12 on: about tensors, and files that are none. */
+static void lie_of_tensors(int which, struct ft_buf *b, const char **name)
 {
     switch (which) {
-    case 0:
-        head(b, 1, 0, 0), *name = "version 1";
-        break;
-    case 1:
-        head(b, 0x03000000, 0, 0), *name = "big-endian";
-        break;
-    case 2:
-        head(b, 3, 0, UINT64_MAX), *name = "metadata keys";
-        break;
-    case 3:
-        head(b, 3, UINT64_MAX / 8, 0), *name = "tensors do not fit";
-        break;
-    case 4:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_STRING), u64(b, UINT64_MAX - 4);
-        *name = "key k";
-        break;
-    case 5:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_F64),
-            u64(b, UINT64_MAX / 8 + 2);
-        *name = "key k";
-        break;
-    case 6:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_STRING), u64(b, 1),
-            u64(b, 100);
-        *name = "key k: string 0";
-        break;
-    case 7:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_ARRAY), u64(b, 1);
-        *name = "array of arrays";
-        break;
-    case 8:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, 77), u32(b, 0), *name = "type 77";
-        break;
-    case 9:
-        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_BOOL), ft_buf_add_byte(b, 2);
-        *name = "key k: 2 is no boolean";
-        break;
-    case 10:
-        head(b, 3, 0, 2), str(b, "twin"), u32(b, FT_META_U32), u32(b, 1), str(b, "twin"),
-            u32(b, FT_META_U32), u32(b, 1);
-        *name = "twin";
-        break;
-    case 11:
-        head(b, 3, 0, 1), str(b, "general.alignment"), u32(b, FT_META_U32), u32(b, 24);
-        ((char *)b->data)[8] = 1; /* with a tensor, so that it matters */
-        tensor(b, "t", FT_F32, 1, 1, 0), data(b, 4), *name = "general.alignment";
-        break;
     case 12:
         head(b, 3, 1, 0), tensor(b, "t", FT_F32, 3, 1, 0), data(b, 8), *name = "tensor t: offset";
         break;
@@ -259,6 +213,61 @@ static void lie(int which, struct ft_buf *b, const char **name)
         break;
     default:
         *name = NULL;
+    }
+}
+
+static void lie(int which, struct ft_buf *b, const char **name)
+{
+    switch (which) {
+    case 0:
+        head(b, 1, 0, 0), *name = "version 1";
+        break;
+    case 1:
+        head(b, 0x03000000, 0, 0), *name = "big-endian";
+        break;
+    case 2:
+        head(b, 3, 0, UINT64_MAX), *name = "metadata keys";
+        break;
+    case 3:
+        head(b, 3, UINT64_MAX / 8, 0), *name = "tensors do not fit";
+        break;
+    case 4:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_STRING), u64(b, UINT64_MAX - 4);
+        *name = "key k";
+        break;
+    case 5:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_F64),
+            u64(b, UINT64_MAX / 8 + 2);
+        *name = "key k";
+        break;
+    case 6:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_STRING), u64(b, 1),
+            u64(b, 100);
+        *name = "key k: string 0";
+        break;
+    case 7:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_ARRAY), u32(b, FT_META_ARRAY), u64(b, 1);
+        *name = "array of arrays";
+        break;
+    case 8:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, 77), u32(b, 0), *name = "type 77";
+        break;
+    case 9:
+        head(b, 3, 0, 1), str(b, "k"), u32(b, FT_META_BOOL), ft_buf_add_byte(b, 2);
+        *name = "key k: 2 is no boolean";
+        break;
+    case 10:
+        head(b, 3, 0, 2), str(b, "twin"), u32(b, FT_META_U32), u32(b, 1), str(b, "twin"),
+            u32(b, FT_META_U32), u32(b, 1);
+        *name = "twin";
+        break;
+    case 11:
+        head(b, 3, 0, 1), str(b, "general.alignment"), u32(b, FT_META_U32), u32(b, 24);
+        ((char *)b->data)[8] = 1; /* with a tensor, so that it matters */
+        tensor(b, "t", FT_F32, 1, 1, 0), data(b, 4), *name = "general.alignment";
+        break;
+    default:
+        lie_of_tensors(which, b, name);
     }
 }
 
