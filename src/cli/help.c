@@ -46,6 +46,7 @@ static const char run_text[] =
     "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
     "  --memory-mb N           for weights and KV cache [3/4 of the machine's]\n"
     "  --threads N             [one per core]\n"
+    "  --isa NAME              plain, avx2 or avx512 [the best there is]\n"
     "  --device cpu|ref        ref: plain and slow, to compare with [cpu]\n";
 
 static const char bench_text[] =
@@ -59,6 +60,7 @@ static const char bench_text[] =
     "  --repeat N       prefills measured; the median counts [5]\n"
     "  --threads N      [one per core]\n"
     "  --kv f16|f32|q8  precision of the KV cache [f16]\n"
+    "  --isa NAME       plain, avx2 or avx512 [the best there is]\n"
     "  --device cpu|ref [cpu]\n"
     "  --json           one JSON object instead of a table\n";
 
@@ -93,7 +95,9 @@ static const char eval_text[] =
     "  --logits FILE    float32, little-endian, [number of tokens][size of the vocabulary]\n"
     "  --device cpu|ref [cpu]\n"
     "  --threads N      [one per core]\n"
-    "  --kv f32|f16|q8  precision of the KV cache [f32]\n";
+    "  --kv f32|f16|q8  precision of the KV cache [f32]\n"
+    "  --isa NAME       plain, avx2 or avx512 [the best there is]\n"
+    "  --rows N         tokens computed together [256]\n";
 
 static const char inspect_text[] = "  --json           one JSON object\n"
                                    "  --tensors        every tensor, its format and shape too\n";
