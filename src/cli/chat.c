@@ -7,8 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "cli/model_template.h"
-#include "model/jinja/template.h"
+#include "model/prompt/prompt.h"
 
 #define PROMPT_MAX (64u << 20)
 #define ANSWER_MAX (64u << 20)
@@ -18,7 +17,7 @@ struct ft_chat {
     struct ft_engine *engine;
     const struct ft_chat_config *cfg;
     const struct ft_model_source *source;
-    struct ft_template *template; /* NULL: raw */
+    struct ft_prompter *prompter; /* NULL: raw */
     enum ft_dialect dialect;
     json_t *messages;
     struct ft_buf prompt;
@@ -31,12 +30,13 @@ static int open_template(struct ft_chat *c, struct ft_err *err)
     struct ft_slice text;
     if (c->cfg->raw)
         return 0;
-    if (ft_model_template_text(c->source->weights, false, &text, NULL) != 0)
+    const struct ft_weights *w = c->source->weights;
+    if (ft_prompt_template_text(w, false, &text, NULL) != 0)
         return ft_err_set(err, FT_EINVAL,
                           "the model has no chat template; --raw continues the text as it is");
-    int rc = ft_template_open(text.p, text.n, &c->template, err);
+    int rc = ft_prompter_open(w, c->source->tokenizer, &c->prompter, err);
     if (rc != 0)
-        return ft_err_wrap(err, "chat template");
+        return rc;
     c->dialect = ft_dialect_detect(text.p, text.n);
     return 0;
 }
@@ -69,7 +69,7 @@ void ft_chat_close(struct ft_chat *c)
 {
     if (c == NULL)
         return;
-    ft_template_close(c->template);
+    ft_prompter_close(c->prompter);
     ft_model_source_unref(c->source);
     json_decref(c->messages);
     ft_buf_fini(&c->prompt);
@@ -118,38 +118,25 @@ static int render(struct ft_chat *c, struct ft_err *err)
         json_object_set_new(vars, "enable_thinking",
                             json_boolean(c->cfg->thinking == FT_THINKING_ON));
     ft_buf_reset(&c->prompt);
-    int rc = ft_model_template_vars(c->source->tokenizer, vars, err);
-    if (rc == 0)
-        rc = ft_template_render(c->template, vars, ft_clock_wall_s(), &c->prompt, err);
+    int rc = ft_prompter_render(c->prompter, vars, ft_clock_wall_s(), &c->prompt, err);
     json_decref(vars);
-    return rc != 0 ? ft_err_wrap(err, "chat template") : 0;
+    return rc;
 }
 
-/* The prompt's text and ids. A template that writes the beginning-of-sequence token itself gets no
- * second one. */
+/* The prompt's text and ids. */
 static int make_prompt(struct ft_chat *c, const char *text, size_t n, int32_t **ids, size_t *n_ids,
                        struct ft_err *err)
 {
     const struct ft_tokenizer *t = c->source->tokenizer;
-    int rc = 0;
-    if (c->template != NULL) {
-        rc = render(c, err);
-    } else {
-        ft_buf_reset(&c->prompt);
-        if (ft_buf_add(&c->prompt, text, n) != 0)
-            rc = ft_err_set(err, FT_ELIMIT, "the prompt is longer than %u bytes", PROMPT_MAX);
+    if (c->prompter != NULL) {
+        int rc = render(c, err);
+        const char *data = c->prompt.len > 0 ? c->prompt.data : "";
+        return rc != 0 ? rc : ft_prompt_encode(t, data, c->prompt.len, ids, n_ids, err);
     }
-    if (rc != 0)
-        return rc;
-    unsigned flags = c->template != NULL ? FT_TOK_SPECIAL | FT_TOK_BOS : FT_TOK_BOS;
-    size_t bos_n = 0;
-    const char *bos =
-        ft_tokenizer_bos(t) >= 0 ? ft_tokenizer_bytes(t, ft_tokenizer_bos(t), &bos_n) : NULL;
-    if (bos_n > 0 && c->prompt.len >= bos_n && memcmp(c->prompt.data, bos, bos_n) == 0 &&
-        c->template != NULL)
-        flags &= ~FT_TOK_BOS;
-    const char *data = c->prompt.len > 0 ? c->prompt.data : "";
-    return ft_tokenizer_encode(t, data, c->prompt.len, flags, ids, n_ids, err);
+    ft_buf_reset(&c->prompt);
+    if (ft_buf_add(&c->prompt, text, n) != 0)
+        return ft_err_set(err, FT_ELIMIT, "the prompt is longer than %u bytes", PROMPT_MAX);
+    return ft_tokenizer_encode(t, text, n, FT_TOK_BOS, ids, n_ids, err);
 }
 
 /* ---- the answer ---- */
@@ -216,7 +203,7 @@ static int ask(struct ft_chat *c, const char *text, size_t n, struct answer *a,
     if (rc == 0 && r.n_prompt == 0)
         rc = ft_err_set(err, FT_EINVAL, "the prompt is empty");
     if (rc == 0) {
-        bool plain = c->template == NULL || r.grammar != NULL;
+        bool plain = c->prompter == NULL || r.grammar != NULL;
         rc = ft_chat_parser_open(plain ? FT_DIALECT_PLAIN : c->dialect, NULL,
                                  plain ? "" : c->prompt.data, plain ? 0 : c->prompt.len, take_part,
                                  a, &parser, err);
@@ -238,10 +225,10 @@ int ft_chat_ask(struct ft_chat *c, const char *text, size_t n, ft_part_fn *on_pa
     ft_buf_init(&a.content, ANSWER_MAX);
     ft_buf_init(&a.reasoning, ANSWER_MAX);
     size_t before = json_array_size(c->messages);
-    int rc = c->template != NULL ? add_message(c, "user", text, n, NULL, 0, err) : 0;
+    int rc = c->prompter != NULL ? add_message(c, "user", text, n, NULL, 0, err) : 0;
     if (rc == 0)
         rc = ask(c, text, n, &a, interrupt, ret, err);
-    if (rc == 0 && c->template != NULL)
+    if (rc == 0 && c->prompter != NULL)
         rc = add_message(c, "assistant", a.content.len > 0 ? a.content.data : "", a.content.len,
                          a.reasoning.data, a.reasoning.len, err);
     while (rc != 0 && json_array_size(c->messages) > before)

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "cli/model_template.h"
 #include "model/jinja/template.h"
+#include "model/prompt/prompt.h"
 
 #define INPUT_BYTES_MAX    ((size_t)256 << 20)
 #define TEMPLATE_BYTES_MAX ((size_t)4 << 20)
@@ -134,11 +134,11 @@ static int from_model(const char *path, json_t **ret_vars, struct ft_template **
     vars = *ret_vars;
     tools = json_object_get(vars, "tools");
     if (rc == 0)
-        rc = ft_model_template_text(w, json_array_size(tools) > 0, &text, err);
+        rc = ft_prompt_template_text(w, json_array_size(tools) > 0, &text, err);
     if (rc == 0)
         rc = ft_tokenizer_open(w, &t, err);
     if (rc == 0)
-        rc = ft_model_template_vars(t, vars, err);
+        rc = ft_prompt_vars(t, vars, err);
     if (rc == 0 && (rc = ft_template_open(text.p, text.n, ret, err)) != 0)
         ft_err_wrap(err, "the chat template of %s", path);
     ft_tokenizer_close(t);
