@@ -17,8 +17,7 @@
 #include "base/err.h"
 #include "model/file/weights.h"
 
-#define FT_ADAPTER_RANK_MAX  65536
-#define FT_ADAPTER_PAIRS_MAX 65536
+#define FT_ADAPTER_RANK_MAX 65536
 
 struct ft_adapter_pair {
     char tensor[FT_TENSOR_NAME_MAX + 1]; /* "blk.0.attn_q.weight" */

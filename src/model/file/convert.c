@@ -73,20 +73,12 @@ static void fetch(const struct ft_tensor *t, int64_t at, int64_t n, float *y)
     }
 }
 
-/* Row r of the neighbours' order, in the halves' order: dimension 2 i + s of a head was i + s d /
- * 2. */
-static int64_t halves_row(int64_t r, int64_t d)
-{
-    int64_t in_head = r % d;
-    return r - in_head + in_head / 2 + in_head % 2 * (d / 2);
-}
-
 static void fetch_permuted(const struct output *o, int64_t at, int64_t n, float *y)
 {
     /* a bias is one row of its own: its elements are the rows */
     int64_t k = o->n_dims == 1 ? 1 : o->dim[0], rows = elements(o->dim) / k;
     for (int64_t i = 0; i < n / k; i++)
-        fetch(o->t, halves_row(at / k + i, rows / o->n_head) * k, k, y + i * k);
+        fetch(o->t, ft_rope_halves_row(at / k + i, rows / o->n_head) * k, k, y + i * k);
 }
 
 /* kv_b is [n_head * (d_nope + d_v)] rows of `lora`. k_b's rows are (head, lora) pairs of d_nope
@@ -206,13 +198,9 @@ static int permuted_add(struct job *j, const struct ft_tensor *t, int n_head, st
 static int plan_tensor(struct job *j, const struct ft_tensor *t, struct ft_err *err)
 {
     if (is_folder(j)) {
-        bool bias = ft_str_ends(t->name, ".bias");
-        if (j->h.rope.pairs == FT_ROPE_HALVES && strcmp(j->h.arch, "llama") == 0) {
-            if (ft_str_ends(t->name, bias ? ".attn_q.bias" : ".attn_q.weight"))
-                return permuted_add(j, t, j->h.n_head, err);
-            if (ft_str_ends(t->name, bias ? ".attn_k.bias" : ".attn_k.weight"))
-                return permuted_add(j, t, j->h.n_head_kv, err);
-        }
+        int n_head = ft_rope_ordered_heads(&j->h, t->name);
+        if (n_head > 0)
+            return permuted_add(j, t, n_head, err);
         if (ft_str_ends(t->name, ".attn_kv_b.weight"))
             return split_add(j, t, err);
     }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "model/file/hf_names.h"
 #include "model/file/weights_impl.h"
 
 #define FT_HF_JSON_MAX     ((size_t)4 << 20)   /* config.json and its small neighbours */
@@ -24,14 +25,5 @@ struct ft_hf_config {
     int64_t fp8_block[2]; /* rows and columns that share a scale; 0: not said */
 };
 int ft_hf_config_read(struct ft_weights *w, struct ft_hf_config *ret, struct ft_err *err);
-
-/* hf_names.c: what a tensor of a folder is. */
-struct ft_hf_name {
-    char name[FT_TENSOR_NAME_MAX + 1]; /* GGUF's */
-    int layer;                         /* -1: none */
-    int expert;                        /* -1: whole; else the index in the stacked tensor */
-};
-enum ft_hf_known { FT_HF_UNKNOWN, FT_HF_KNOWN, FT_HF_IGNORED };
-enum ft_hf_known ft_hf_name_map(const char *name, struct ft_hf_name *ret);
 
 #endif

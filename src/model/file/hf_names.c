@@ -1,10 +1,10 @@
 /* Names of tensors: Hugging Face's to GGUF's. One table for all families: a name means the same in
  * each, and the engine asks for the ones that its architecture has. */
+#include "model/file/hf_names.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "model/file/hf_impl.h"
 
 struct pair {
     const char *hf, *gguf;

@@ -275,6 +275,17 @@ static void attention_read(struct reader *r, struct ft_hparams *h)
                             read_real(r, "attention.layer_norm_epsilon", 0, 1, 1e-5));
 }
 
+int ft_rope_ordered_heads(const struct ft_hparams *h, const char *tensor)
+{
+    if (!is(h->arch, "llama"))
+        return 0;
+    if (ft_str_ends(tensor, ".attn_q.weight") || ft_str_ends(tensor, ".attn_q.bias"))
+        return h->n_head;
+    if (ft_str_ends(tensor, ".attn_k.weight") || ft_str_ends(tensor, ".attn_k.bias"))
+        return h->n_head_kv;
+    return 0;
+}
+
 double ft_rope_llama3_factor(const struct ft_rope_params *p, int i)
 {
     double wave = 6.283185307179586 * pow(p->theta, 2.0 * i / p->n_rot);

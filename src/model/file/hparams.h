@@ -59,6 +59,24 @@ struct ft_hparams {
  * longer than the original context allows, a blend between. p->scaling is FT_ROPE_LLAMA3. */
 double ft_rope_llama3_factor(const struct ft_rope_params *p, int i);
 
+/* The heads whose rows a GGUF file has in neighbours' order and a folder in halves': those of
+ * llama's q and k, weights and biases. 0 for any other tensor. `tensor` is GGUF's name. */
+int ft_rope_ordered_heads(const struct ft_hparams *h, const char *tensor);
+
+/* Row r of a tensor in neighbours' order is this row in halves' order, and the other way round; d
+ * rows a head: dimension 2 i + s of a head was i + s d / 2. */
+static inline int64_t ft_rope_halves_row(int64_t r, int64_t d)
+{
+    int64_t in_head = r % d;
+    return r - in_head + in_head / 2 + in_head % 2 * (d / 2);
+}
+
+static inline int64_t ft_rope_neighbours_row(int64_t r, int64_t d)
+{
+    int64_t in_head = r % d;
+    return r - in_head + in_head % (d / 2) * 2 + in_head / (d / 2);
+}
+
 /* Bounds, so that hostile metadata cannot ask for absurd work. */
 #define FT_LAYERS_MAX  1024
 #define FT_EXPERTS_MAX 1024
