@@ -12,6 +12,8 @@
 /* Tokens per KV block. Prefixes are shared, kept and spilled in units of this. */
 #define FT_KV_BLOCK 32
 
+struct ft_model_adapter; /* engine/arch/adapter.h; devices do not look at it */
+
 struct ft_seg {
     int row; /* first row of the batch */
     int n;   /* rows, >= 1 */
@@ -21,6 +23,7 @@ struct ft_seg {
     /* slot of fixed-size recurrent state, -1 if the model keeps none; what a slot holds before
      * position 0 means nothing: a step that keeps state begins there from its own zero */
     int32_t state;
+    const struct ft_model_adapter *adapter; /* what its rows go through, NULL: the base alone */
 };
 
 struct ft_batch {

@@ -68,6 +68,23 @@ void ft_dev_weight_close(struct ft_dev *d, struct ft_weight *w)
         d->ops->weight_close(d, w);
 }
 
+int ft_dev_lora_open(struct ft_dev *d, const struct ft_lora_pair *pair, int n,
+                     struct ft_lora **ret_l, struct ft_err *err)
+{
+    if (d->ops->lora_open == NULL)
+        return ft_err_set(err, FT_EUNSUPPORTED, "device %s: no adapters", d->ops->name);
+    for (int i = 0; i < n; i++)
+        FT_ASSERT(pair[i].rank >= 1 && pair[i].rank <= FT_LORA_RANK_MAX && pair[i].n_in >= 1 &&
+                  pair[i].n_out >= 1);
+    return d->ops->lora_open(d, pair, n, ret_l, err);
+}
+
+void ft_dev_lora_close(struct ft_dev *d, struct ft_lora *l)
+{
+    if (l != NULL)
+        d->ops->lora_close(d, l);
+}
+
 int ft_dev_kv_open(struct ft_dev *d, const struct ft_kv_shape *shape, int n_blocks, int n_states,
                    struct ft_kv **ret_kv, struct ft_err *err)
 {
@@ -128,6 +145,14 @@ void ft_dev_linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_lin
     for (int i = 1; i < n_lin; i++)
         FT_ASSERT(lin[i].w->n_in == lin[0].w->n_in);
     d->ops->linear(d, x, n, lin, n_lin);
+}
+
+void ft_dev_lora(struct ft_dev *d, struct ft_mat x, const struct ft_lora_use *use, int n_use)
+{
+    FT_ASSERT(d->ops->lora != NULL);
+    for (int i = 0; i < n_use; i++)
+        FT_ASSERT(use[i].pair >= 0 && use[i].pair < use[i].lora->n_pairs && use[i].n >= 1);
+    d->ops->lora(d, x, use, n_use);
 }
 
 void ft_dev_linear_heads(struct ft_dev *d, struct ft_mat x, int x_step, int n, struct ft_weight *w,

@@ -24,31 +24,10 @@
 
 #include "base/err.h"
 #include "engine/batch.h"
+#include "engine/weight.h"
 #include "model/file/hparams.h"
-#include "model/file/weights.h"
 
 struct ft_dev; /* embeds `const struct ft_dev_ops *ops` first */
-
-struct ft_mat {
-    float *p;
-    int64_t ld; /* elements between rows */
-};
-
-/* A weight matrix, or a stack of them, in the device's own layout. Embedded first by backends. */
-struct ft_weight {
-    int64_t n_in, n_out; /* y[n_out] = W x[n_in] */
-    int n_stack;         /* experts or heads; 1 for a plain matrix */
-    enum ft_type type;
-    size_t file_bytes; /* bytes read when every row is used once */
-};
-
-/* One of several products of the same input (queries, keys and values; gate and up). */
-struct ft_linear {
-    struct ft_weight *w;
-    const float *bias; /* [n_out] device f32, or NULL */
-    struct ft_mat y;   /* [n, n_out] */
-    bool add;          /* y += instead of y = (the residual) */
-};
 
 enum ft_kv_type { FT_KV_F32, FT_KV_F16, FT_KV_Q8 };
 
@@ -117,6 +96,13 @@ struct ft_dev_ops {
     size_t (*weight_bytes)(struct ft_dev *d, const struct ft_weight *w);
     void (*weight_close)(struct ft_dev *d, struct ft_weight *w);
 
+    /* Adapters (optional, all three or none: a device without them has no models with adapters).
+     * open: brings the pairs into the device's layout; close: once no step uses them. Both from any
+     * thread, also while steps run. FT_ENOMEM. */
+    int (*lora_open)(struct ft_dev *d, const struct ft_lora_pair *pair, int n,
+                     struct ft_lora **ret_l, struct ft_err *err);
+    void (*lora_close)(struct ft_dev *d, struct ft_lora *l);
+
     /* The cache: n_blocks blocks of FT_KV_BLOCK tokens (over all layers) and n_states recurrent
      * states. Address space is reserved, pages are touched as blocks are used; kv_release gives the
      * pages of a block back. kv_read/kv_write move one block's content (kv_block_bytes) to and from
@@ -146,6 +132,9 @@ struct ft_dev_ops {
     /* For each of n_lin: y (=, +=) W x + bias. x: [n, n_in], the same for all. */
     void (*linear)(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin,
                    int n_lin);
+
+    /* For each use: y[i] += scale * B (A x[i]) for its rows. No element of any y has two uses. */
+    void (*lora)(struct ft_dev *d, struct ft_mat x, const struct ft_lora_use *use, int n_use);
 
     /* Per-head products: for every head h < w->n_stack, y[:, h*y_step ..] = W[h] x[:, h*x_step
      * ..]. */
@@ -209,6 +198,10 @@ void ft_dev_weight_drop(struct ft_dev *d, struct ft_weight *w);
 size_t ft_dev_weight_bytes(struct ft_dev *d, const struct ft_weight *w);
 void ft_dev_weight_close(struct ft_dev *d, struct ft_weight *w); /* NULL is accepted */
 
+int ft_dev_lora_open(struct ft_dev *d, const struct ft_lora_pair *pair, int n,
+                     struct ft_lora **ret_l, struct ft_err *err);
+void ft_dev_lora_close(struct ft_dev *d, struct ft_lora *l); /* NULL is accepted */
+
 int ft_dev_kv_open(struct ft_dev *d, const struct ft_kv_shape *shape, int n_blocks, int n_states,
                    struct ft_kv **ret_kv, struct ft_err *err);
 void ft_dev_kv_close(struct ft_dev *d, struct ft_kv *kv); /* NULL is accepted */
@@ -226,6 +219,7 @@ void ft_dev_rmsnorm(struct ft_dev *d, struct ft_mat x, int n, int d_model, const
                     float eps, struct ft_mat y);
 void ft_dev_linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin,
                    int n_lin);
+void ft_dev_lora(struct ft_dev *d, struct ft_mat x, const struct ft_lora_use *use, int n_use);
 void ft_dev_linear_heads(struct ft_dev *d, struct ft_mat x, int x_step, int n, struct ft_weight *w,
                          struct ft_mat y, int y_step);
 void ft_dev_rope_table(struct ft_dev *d, const double *freq, int n_rot, double mul,

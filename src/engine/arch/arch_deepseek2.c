@@ -136,14 +136,14 @@ static int open_queries(struct ft_model *m, int i, struct mla *a, struct ft_err 
     const struct ft_hparams *hp = &m->hp;
     int64_t n_q = (int64_t)hp->n_head * hp->d_k_mla;
     if (hp->q_lora_rank == 0)
-        return ft_model_weight(m, hp->d_model, n_q, 1, &a->q, err, "blk.%d.attn_q.weight", i);
-    int rc = ft_model_weight(m, hp->d_model, hp->q_lora_rank, 1, &a->q_a, err,
-                             "blk.%d.attn_q_a.weight", i);
+        return ft_model_matrix(m, hp->d_model, n_q, &a->q, err, "blk.%d.attn_q.weight", i);
+    int rc =
+        ft_model_matrix(m, hp->d_model, hp->q_lora_rank, &a->q_a, err, "blk.%d.attn_q_a.weight", i);
     if (rc == 0)
         rc = ft_model_vector(m, hp->q_lora_rank, &a->q_a_norm, err, "blk.%d.attn_q_a_norm.weight",
                              i);
     if (rc == 0)
-        rc = ft_model_weight(m, hp->q_lora_rank, n_q, 1, &a->q_b, err, "blk.%d.attn_q_b.weight", i);
+        rc = ft_model_matrix(m, hp->q_lora_rank, n_q, &a->q_b, err, "blk.%d.attn_q_b.weight", i);
     return rc;
 }
 
@@ -153,14 +153,14 @@ static int open_attn(struct ft_model *m, int i, struct mla *a, struct ft_err *er
     int64_t rank = hp->kv_lora_rank, d = hp->d_model;
     int rc = open_queries(m, i, a, err);
     if (rc == 0)
-        rc = ft_model_weight(m, d, rank + hp->rope.n_rot, 1, &a->kv_a, err,
+        rc = ft_model_matrix(m, d, rank + hp->rope.n_rot, &a->kv_a, err,
                              "blk.%d.attn_kv_a_mqa.weight", i);
     if (rc == 0)
         rc = ft_model_vector(m, rank, &a->kv_a_norm, err, "blk.%d.attn_kv_a_norm.weight", i);
     if (rc == 0)
         rc = open_up(m, i, a, err);
     if (rc == 0)
-        rc = ft_model_weight(m, (int64_t)hp->n_head * hp->d_v_mla, d, 1, &a->o, err,
+        rc = ft_model_matrix(m, (int64_t)hp->n_head * hp->d_v_mla, d, &a->o, err,
                              "blk.%d.attn_output.weight", i);
     m->kv_layer[i] = (struct ft_kv_layer){.n_head = 1,
                                           .d_k = hp->kv_lora_rank + hp->rope.n_rot,
@@ -229,13 +229,13 @@ static void project(struct ft_fwd *f, const struct mla *a, struct ft_mat low, st
     float eps = (float)hp->norm_eps;
     if (a->q != NULL) {
         struct ft_linear in[2] = {{a->q, NULL, q, false}, {a->kv_a, NULL, kv, false}};
-        ft_dev_linear(d, f->h, n, in, 2);
+        ft_fwd_linear(f, f->h, n, in, 2);
     } else {
         struct ft_linear in[2] = {{a->q_a, NULL, low, false}, {a->kv_a, NULL, kv, false}};
-        ft_dev_linear(d, f->h, n, in, 2);
+        ft_fwd_linear(f, f->h, n, in, 2);
         ft_dev_rmsnorm(d, low, n, hp->q_lora_rank, a->q_a_norm, eps, low);
         struct ft_linear up = {a->q_b, NULL, q, false};
-        ft_dev_linear(d, low, n, &up, 1);
+        ft_fwd_linear(f, low, n, &up, 1);
     }
     ft_dev_rmsnorm(d, kv, n, rank, a->kv_a_norm, eps, kv);
     ft_dev_heads(d, kv, n, 1, rank + hp->rope.n_rot, NULL, 0, f->cs, rank, hp->rope.n_rot,
@@ -270,7 +270,7 @@ static int attn_forward(struct ft_fwd *f, int i, const struct mla *a)
     if (n > 0) {
         ft_dev_linear_heads(d, latent, rank, n, a->v_b, y, hp->d_v_mla);
         struct ft_linear out = {a->o, NULL, f->x, true};
-        ft_dev_linear(d, y, n, &out, 1);
+        ft_fwd_linear(f, y, n, &out, 1);
     }
     return n;
 }

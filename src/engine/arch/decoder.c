@@ -20,6 +20,7 @@ void ft_fwd_init(struct ft_fwd *f, struct ft_model *m, struct ft_kv *kv, const s
     f->m = m;
     f->kv = kv;
     f->b = b;
+    f->kept = false;
     f->x = (struct ft_mat){m->scratch, m->hp.d_model};
     f->h = (struct ft_mat){m->scratch + rows * d, m->hp.d_model};
     f->cs = f->h.p + rows * d;
@@ -43,7 +44,14 @@ int ft_fwd_keep_out(struct ft_fwd *f, struct ft_mat y, int d_y)
         ft_dev_gather(f->m->dev, f->x, b->out_row, b->n_out, f->m->hp.d_model, f->x);
         ft_dev_gather(f->m->dev, y, b->out_row, b->n_out, d_y, y);
     }
+    f->kept = true;
     return b->n_out;
+}
+
+void ft_fwd_linear(struct ft_fwd *f, struct ft_mat x, int n, const struct ft_linear *lin, int n_lin)
+{
+    FT_ASSERT(n == (f->kept ? f->b->n_out : f->b->n_rows));
+    ft_adapted_linear(f->m, f->kept, x, n, lin, n_lin);
 }
 
 static int open_bias(struct ft_model *m, int layer, const char *name, int64_t n, float **ret,
@@ -60,13 +68,13 @@ static int open_attn(struct ft_model *m, int i, struct ft_gqa *a, struct ft_err 
     int64_t d = hp->d_model, n_q = (int64_t)hp->n_head * hp->d_k;
     int64_t n_k = (int64_t)hp->n_head_kv * hp->d_k, n_v = (int64_t)hp->n_head_kv * hp->d_v;
     int64_t n_o = (int64_t)hp->n_head * hp->d_v;
-    int rc = ft_model_weight(m, d, n_q, 1, &a->q, err, "blk.%d.attn_q.weight", i);
+    int rc = ft_model_matrix(m, d, n_q, &a->q, err, "blk.%d.attn_q.weight", i);
     if (rc == 0)
-        rc = ft_model_weight(m, d, n_k, 1, &a->k, err, "blk.%d.attn_k.weight", i);
+        rc = ft_model_matrix(m, d, n_k, &a->k, err, "blk.%d.attn_k.weight", i);
     if (rc == 0)
-        rc = ft_model_weight(m, d, n_v, 1, &a->v, err, "blk.%d.attn_v.weight", i);
+        rc = ft_model_matrix(m, d, n_v, &a->v, err, "blk.%d.attn_v.weight", i);
     if (rc == 0)
-        rc = ft_model_weight(m, n_o, d, 1, &a->o, err, "blk.%d.attn_output.weight", i);
+        rc = ft_model_matrix(m, n_o, d, &a->o, err, "blk.%d.attn_output.weight", i);
     if (rc == 0)
         rc = open_bias(m, i, "attn_q", n_q, &a->q_bias, err);
     if (rc == 0)
@@ -102,7 +110,7 @@ static int attn_forward(struct ft_fwd *f, int i, const struct ft_gqa *a)
     struct ft_mat y = ft_fwd_carve(f, &at, (int64_t)hp->n_head * hp->d_v);
     struct ft_linear in[3] = {
         {a->q, a->q_bias, q, false}, {a->k, a->k_bias, k, false}, {a->v, a->v_bias, v, false}};
-    ft_dev_linear(d, f->h, n, in, 3);
+    ft_fwd_linear(f, f->h, n, in, 3);
     float eps = (float)hp->norm_eps;
     ft_dev_heads(d, q, n, hp->n_head, hp->d_k, a->q_norm, eps, f->cs, 0, hp->rope.n_rot,
                  hp->rope.pairs);
@@ -114,7 +122,7 @@ static int attn_forward(struct ft_fwd *f, int i, const struct ft_gqa *a)
         n = ft_fwd_keep_out(f, y, hp->n_head * hp->d_v);
     if (n > 0) {
         struct ft_linear out = {a->o, a->o_bias, f->x, true};
-        ft_dev_linear(d, y, n, &out, 1);
+        ft_fwd_linear(f, y, n, &out, 1);
     }
     return n;
 }

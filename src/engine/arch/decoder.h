@@ -30,6 +30,7 @@ struct ft_fwd {
     struct ft_mat h; /* [n_rows, d_model] its norm */
     float *cs;       /* [n_rows, n_rot] */
     float *phase;    /* max_rows * (floats per row of the larger phase) */
+    bool kept;       /* ft_fwd_keep_out was called: rows are those of b->out_row */
 };
 
 /* Floats per row that x, h and cs take; the architecture adds its phases' maximum. */
@@ -41,6 +42,11 @@ struct ft_mat ft_fwd_carve(const struct ft_fwd *f, size_t *at, int64_t width);
 /* Rows still needed after the last layer's attention: keeps only b->out_row of x and `y`. Returns
  * their number. */
 int ft_fwd_keep_out(struct ft_fwd *f, struct ft_mat y, int d_y);
+
+/* The products of x, [n, n_in], with matrices, [n, ..], and what the rows' adapters add to them.
+ * All matrices were opened by ft_model_matrix. n: all rows of the batch, or those kept. */
+void ft_fwd_linear(struct ft_fwd *f, struct ft_mat x, int n, const struct ft_linear *lin,
+                   int n_lin);
 
 /* norm_topk: whether chosen weights are normalised when the file does not say. */
 int ft_ffn_open(struct ft_model *m, int layer, bool norm_topk, struct ft_ffn *f,

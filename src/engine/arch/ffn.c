@@ -8,13 +8,11 @@ static int open_dense(struct ft_model *m, int layer, const char *suffix, int d_f
 {
     int64_t d = m->hp.d_model;
     f->d_ff = d_ff;
-    int rc =
-        ft_model_weight(m, d, d_ff, 1, &f->gate, err, "blk.%d.ffn_gate%s.weight", layer, suffix);
+    int rc = ft_model_matrix(m, d, d_ff, &f->gate, err, "blk.%d.ffn_gate%s.weight", layer, suffix);
     if (rc == 0)
-        rc = ft_model_weight(m, d, d_ff, 1, &f->up, err, "blk.%d.ffn_up%s.weight", layer, suffix);
+        rc = ft_model_matrix(m, d, d_ff, &f->up, err, "blk.%d.ffn_up%s.weight", layer, suffix);
     if (rc == 0)
-        rc = ft_model_weight(m, d_ff, d, 1, &f->down, err, "blk.%d.ffn_down%s.weight", layer,
-                             suffix);
+        rc = ft_model_matrix(m, d_ff, d, &f->down, err, "blk.%d.ffn_down%s.weight", layer, suffix);
     return rc;
 }
 
@@ -37,7 +35,7 @@ static int open_experts(struct ft_model *m, int layer, bool norm_topk, struct ft
         .n_group_best = hp->gating == FT_GATE_SIGMOID ? 2 : 1,
     };
     ft_meta_bool(m->file, key, &f->route.norm);
-    int rc = ft_model_weight(m, d, n, 1, &f->router, err, "blk.%d.ffn_gate_inp.weight", layer);
+    int rc = ft_model_matrix(m, d, n, &f->router, err, "blk.%d.ffn_gate_inp.weight", layer);
     if (rc == 0 && ft_model_has(m, "blk.%d.exp_probs_b.bias", layer)) {
         float *bias = NULL;
         rc = ft_model_vector(m, n, &bias, err, "blk.%d.exp_probs_b.bias", layer);
@@ -78,7 +76,7 @@ static void experts_forward(struct ft_fwd *f, const struct ft_ffn *ffn, int n, s
     struct ft_mat weight = ft_fwd_carve(f, at, ffn->route.n_used);
     int32_t *id = (int32_t *)ft_fwd_carve(f, at, ffn->route.n_used).p;
     struct ft_linear lin = {ffn->router, NULL, logit, false};
-    ft_dev_linear(d, f->h, n, &lin, 1);
+    ft_fwd_linear(f, f->h, n, &lin, 1);
     ft_dev_route(d, &ffn->route, logit, n, id, weight.p);
     ft_dev_experts(d, &ffn->experts, f->h, n, id, weight.p, ffn->route.n_used, f->x);
 }
@@ -93,8 +91,8 @@ void ft_ffn_forward(struct ft_fwd *f, const struct ft_ffn *ffn, int n)
         return;
     struct ft_mat gate = ft_fwd_carve(f, &at, ffn->d_ff), up = ft_fwd_carve(f, &at, ffn->d_ff);
     struct ft_linear in[2] = {{ffn->gate, NULL, gate, false}, {ffn->up, NULL, up, false}};
-    ft_dev_linear(d, f->h, n, in, 2);
+    ft_fwd_linear(f, f->h, n, in, 2);
     ft_dev_swiglu(d, gate, up, n, ffn->d_ff, gate);
     struct ft_linear out = {ffn->down, NULL, f->x, true};
-    ft_dev_linear(d, gate, n, &out, 1);
+    ft_fwd_linear(f, gate, n, &out, 1);
 }

@@ -49,10 +49,17 @@ int ft_model_add_weight(struct ft_model *m, const struct ft_tensor *t, struct ft
     if (grown == NULL)
         return ft_err_set(err, FT_ENOMEM, "tensor %s: no memory", t->name);
     m->weight = grown;
+    struct ft_slot *slots = realloc(m->slot, ((size_t)m->n_weights + 1) * sizeof *slots);
+    if (slots == NULL)
+        return ft_err_set(err, FT_ENOMEM, "tensor %s: no memory", t->name);
+    m->slot = slots;
     int rc = ft_dev_weight_open(m->dev, t, &m->weight[m->n_weights], err);
-    if (rc == 0)
-        *ret_w = m->weight[m->n_weights++];
-    return rc;
+    if (rc != 0)
+        return rc;
+    m->slot[m->n_weights] = (struct ft_slot){.name = t->name};
+    *ret_w = m->weight[m->n_weights];
+    (*ret_w)->index = m->n_weights++;
+    return 0;
 }
 
 float *ft_model_host_array(struct ft_model *m, size_t n)
@@ -67,6 +74,16 @@ float *ft_model_host_array(struct ft_model *m, size_t n)
     return p;
 }
 
+static int open_weight(struct ft_model *m, const char *name, int64_t n_in, int64_t n_out,
+                       int n_stack, struct ft_weight **ret_w, struct ft_err *err)
+{
+    const struct ft_tensor *t = find(m, name);
+    if (t == NULL)
+        return ft_err_set(err, FT_ECORRUPT, "tensor %s is missing", name);
+    int rc = check_shape(t, n_in, n_out, n_stack, err);
+    return rc != 0 ? rc : ft_model_add_weight(m, t, ret_w, err);
+}
+
 int ft_model_weight(struct ft_model *m, int64_t n_in, int64_t n_out, int n_stack,
                     struct ft_weight **ret_w, struct ft_err *err, const char *fmt, ...)
 {
@@ -75,11 +92,21 @@ int ft_model_weight(struct ft_model *m, int64_t n_in, int64_t n_out, int n_stack
     va_start(ap, fmt);
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
-    const struct ft_tensor *t = find(m, name);
-    if (t == NULL)
-        return ft_err_set(err, FT_ECORRUPT, "tensor %s is missing", name);
-    int rc = check_shape(t, n_in, n_out, n_stack, err);
-    return rc != 0 ? rc : ft_model_add_weight(m, t, ret_w, err);
+    return open_weight(m, name, n_in, n_out, n_stack, ret_w, err);
+}
+
+int ft_model_matrix(struct ft_model *m, int64_t n_in, int64_t n_out, struct ft_weight **ret_w,
+                    struct ft_err *err, const char *fmt, ...)
+{
+    char name[NAME_MAX_LEN];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    int rc = open_weight(m, name, n_in, n_out, 1, ret_w, err);
+    if (rc == 0)
+        m->slot[(*ret_w)->index].adapts = true;
+    return rc;
 }
 
 int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err *err,
@@ -152,7 +179,7 @@ static int open_common(struct ft_model *m, struct ft_err *err)
         return rc;
     m->output = m->embed;
     if (ft_model_has(m, "output.weight"))
-        rc = ft_model_weight(m, hp->d_model, hp->n_vocab, 1, &m->output, err, "output.weight");
+        rc = ft_model_matrix(m, hp->d_model, hp->n_vocab, &m->output, err, "output.weight");
     if (rc != 0)
         return rc;
     return ft_model_vector(m, hp->d_model, &m->output_norm, err, "output_norm.weight");
@@ -257,7 +284,9 @@ void ft_model_close(struct ft_model *m)
         free(m->derived[i]);
     free(m->derived);
     free(m->weight);
+    free(m->slot);
     free(m->vector);
+    ft_adapter_runs_fini(&m->runs);
     ft_arena_fini(&m->arena);
     free(m);
 }
@@ -334,6 +363,8 @@ int ft_model_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_batch
     int rc = check_batch(m, b, err);
     if (rc == 0 && ret_logits != NULL)
         rc = grow_logits(m, b->n_out, err);
+    if (rc == 0)
+        rc = ft_adapter_runs_make(&m->runs, b, err);
     if (rc != 0)
         return rc;
     struct ft_mat out = {m->hidden, m->hp.d_model};
@@ -342,7 +373,7 @@ int ft_model_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_batch
     if (ret_logits != NULL) {
         if (b->n_out > 0) {
             struct ft_linear lin = {m->output, NULL, {m->logits, m->hp.n_vocab}, false};
-            ft_dev_linear(m->dev, out, b->n_out, &lin, 1);
+            ft_adapted_linear(m, true, out, b->n_out, &lin, 1);
         }
         *ret_logits =
             ft_dev_host_view(m->dev, m->logits, n_out * (size_t)m->hp.n_vocab * sizeof(float));

@@ -6,6 +6,7 @@
 #define FT_ENGINE_MODEL_H
 
 #include "base/arena.h"
+#include "engine/arch/adapter.h"
 #include "engine/arch/arch.h"
 #include "engine/dev.h"
 
@@ -35,6 +36,10 @@ struct ft_model {
 
     /* every opened weight and vector, for load, drop and close */
     struct ft_weight **weight;
+    struct ft_slot {
+        const char *name; /* of its tensor */
+        bool adapts;      /* used through ft_fwd_linear alone: adapters may add to it */
+    } * slot;             /* [n_weights] */
     int n_weights;
     struct ft_vector {
         float *p;
@@ -51,6 +56,8 @@ struct ft_model {
     float *hidden; /* device, [max_rows, d_model] */
     float *logits; /* device, grown to [n_out, n_vocab] */
     size_t logits_bytes;
+
+    struct ft_adapter_runs runs; /* of the batch in work */
 };
 
 int ft_model_open(struct ft_dev *dev, const struct ft_weights *file,
@@ -74,6 +81,9 @@ int ft_model_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_batch
 int ft_model_weight(struct ft_model *m, int64_t n_in, int64_t n_out, int n_stack,
                     struct ft_weight **ret_w, struct ft_err *err, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
+/* A plain matrix that is used by ft_fwd_linear alone, so that adapters may add to it. */
+int ft_model_matrix(struct ft_model *m, int64_t n_in, int64_t n_out, struct ft_weight **ret_w,
+                    struct ft_err *err, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err *err,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A weight of a tensor that the architecture made itself (it lives in m->arena). */

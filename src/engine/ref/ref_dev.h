@@ -27,6 +27,11 @@ static inline struct ft_ref_weight *ft_ref_weight(struct ft_weight *w)
 /* Row r of matrix s of the stack, as f32. out: [n_in]. */
 void ft_ref_row(const struct ft_ref_weight *w, int s, int64_t r, float *out);
 
+int ft_ref_lora_open(struct ft_dev *d, const struct ft_lora_pair *pair, int n,
+                     struct ft_lora **ret_l, struct ft_err *err);
+void ft_ref_lora_close(struct ft_dev *d, struct ft_lora *l);
+void ft_ref_lora(struct ft_dev *d, struct ft_mat x, const struct ft_lora_use *use, int n_use);
+
 int ft_ref_kv_open(struct ft_dev *d, const struct ft_kv_shape *shape, int n_blocks, int n_states,
                    struct ft_kv **ret_kv, struct ft_err *err);
 void ft_ref_kv_close(struct ft_dev *d, struct ft_kv *kv);

@@ -168,7 +168,7 @@ static void run(const struct data *d, enum ft_kv_type type, struct plan p, float
                 memcpy(v.p + row * v.ld, d->v[i] + pos * vw, (size_t)vw * 4);
             }
             who[b.n_segs] = i;
-            seg[b.n_segs++] = (struct ft_seg){b.n_rows, n, at[i], table[i], -1};
+            seg[b.n_segs++] = (struct ft_seg){b.n_rows, n, at[i], table[i], -1, NULL};
             b.n_rows += n;
         }
         if (b.n_segs == 0)
@@ -385,7 +385,7 @@ static void stale_tokens_of_a_block_are_not_seen(void **state)
         ft_dev_kv_write(dev, kv, 0, dirt);
         ft_dev_kv_write(dev, kv, 1, dirt);
         const int32_t table[] = {1, 0};
-        struct ft_seg seg = {0, 45, 0, table, -1};
+        struct ft_seg seg = {0, 45, 0, table, -1, NULL};
         struct ft_batch b = {.n_rows = 45, .n_segs = 1, .seg = &seg};
         float *y[SEQS_MAX] = {calloc(45 * 128, sizeof(float))};
         ft_dev_kv_store(dev, kv, 0, &b, (struct ft_mat){d.k[0], 64}, (struct ft_mat){d.v[0], 64});
