@@ -101,22 +101,6 @@ static void cpu_close(struct ft_dev *d)
     free(c);
 }
 
-static int choose_isa(const char *name, enum ft_cpu_isa *ret_isa, struct ft_err *err)
-{
-    if (name == NULL) {
-        *ret_isa = ft_cpu_isa_best();
-        return 0;
-    }
-    for (int i = 0; i < FT_CPU_ISA_COUNT; i++)
-        if (strcmp(name, ft_cpu_isa_name((enum ft_cpu_isa)i)) == 0) {
-            if (!ft_cpu_isa_has((enum ft_cpu_isa)i))
-                return ft_err_set(err, FT_EUNSUPPORTED, "isa: this machine has no %s", name);
-            *ret_isa = (enum ft_cpu_isa)i;
-            return 0;
-        }
-    return ft_err_set(err, FT_EINVAL, "isa: \"%s\" is none of plain, avx2, avx512", name);
-}
-
 static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, struct ft_err *err)
 {
     if (cfg->n_threads < 0 || cfg->n_threads > FT_CPU_THREADS_MAX)
@@ -126,7 +110,7 @@ static int cpu_open(const struct ft_dev_config *cfg, struct ft_dev **ret_dev, st
     if (c == NULL)
         return ft_err_set(err, FT_ENOMEM, "cpu device: no memory");
     c->base.ops = &ft_dev_cpu_ops;
-    int rc = choose_isa(cfg->isa, &c->isa, err);
+    int rc = ft_cpu_isa_choose(cfg->isa, &c->isa, err);
     if (rc == 0) {
         int n = cfg->n_threads != 0 ? cfg->n_threads : ft_cpu_count();
         c->n_threads = FT_MIN(n, FT_CPU_THREADS_MAX);

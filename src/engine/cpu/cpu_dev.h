@@ -8,18 +8,11 @@
 #ifndef FT_ENGINE_CPU_DEV_H
 #define FT_ENGINE_CPU_DEV_H
 
+#include "base/cpu_isa.h"
 #include "base/pool.h"
 #include "engine/dev.h"
 
 #define FT_CPU_THREADS_MAX 256
-
-/* Instruction sets, each including the ones before it. */
-enum ft_cpu_isa {
-    FT_CPU_PLAIN,  /* plain C, any machine: the readable definition */
-    FT_CPU_AVX2,   /* AVX2, FMA, F16C */
-    FT_CPU_AVX512, /* AVX-512 F, BW, DQ, VL, VBMI, VNNI, BF16 (Zen 4, Sapphire Rapids and later) */
-    FT_CPU_ISA_COUNT
-};
 
 /* Buffers that steps need while they run; each grows to the largest size seen and stays. A step
  * may use several at once, so every use has its own number. */
@@ -62,11 +55,6 @@ static inline struct ft_cpu *ft_cpu_of(struct ft_dev *d)
 
 /* Cores this process may run on. */
 int ft_cpu_count(void);
-
-/* The best set this machine has; and whether it has `isa`. */
-enum ft_cpu_isa ft_cpu_isa_best(void);
-bool ft_cpu_isa_has(enum ft_cpu_isa isa);
-const char *ft_cpu_isa_name(enum ft_cpu_isa isa); /* "plain", "avx2", "avx512" */
 
 /* At least `bytes` bytes, 64-byte aligned, contents undefined; valid until the next call with the
  * same use. Owner thread only. Running out of memory here ends the process: a step cannot fail, and

@@ -1,5 +1,7 @@
-/* Which instruction sets this machine has. The only place that asks the processor. */
-#include "engine/cpu/cpu_dev.h"
+/* Which instruction sets this machine has. */
+#include "base/cpu_isa.h"
+
+#include <string.h>
 
 static const char *const names[FT_CPU_ISA_COUNT] = {"plain", "avx2", "avx512"};
 
@@ -8,7 +10,7 @@ const char *ft_cpu_isa_name(enum ft_cpu_isa isa)
     return names[isa];
 }
 
-#ifdef FT_CPU_X86
+#ifdef __x86_64__
 
 #include <cpuid.h>
 
@@ -52,4 +54,20 @@ enum ft_cpu_isa ft_cpu_isa_best(void)
     while (!ft_cpu_isa_has((enum ft_cpu_isa)isa))
         isa--;
     return (enum ft_cpu_isa)isa;
+}
+
+int ft_cpu_isa_choose(const char *name, enum ft_cpu_isa *ret_isa, struct ft_err *err)
+{
+    if (name == NULL) {
+        *ret_isa = ft_cpu_isa_best();
+        return 0;
+    }
+    for (int i = 0; i < FT_CPU_ISA_COUNT; i++)
+        if (strcmp(name, names[i]) == 0) {
+            if (!ft_cpu_isa_has((enum ft_cpu_isa)i))
+                return ft_err_set(err, FT_EUNSUPPORTED, "isa: this machine has no %s", name);
+            *ret_isa = (enum ft_cpu_isa)i;
+            return 0;
+        }
+    return ft_err_set(err, FT_EINVAL, "isa: \"%s\" is none of plain, avx2, avx512", name);
 }
