@@ -1,0 +1,92 @@
+/* Packing of one block of an operand, piece by piece. */
+#include "train/gemm/pack.h"
+
+#include "base/err.h"
+
+#define FETCH_LD (FT_GEMM_PIECE + FT_GEMM_PIECE_SLACK)
+
+static bool in_place(const struct ft_gemm_side *s)
+{
+    return s->in.type == FT_F32 && (uintptr_t)s->in.p % sizeof(float) == 0;
+}
+
+/* Elements [at, at + n) of a stored row as f32: in place, or in `to`. */
+static const float *fetch_row(const struct ft_gemm_side *s, int64_t row, int64_t at, int64_t n,
+                              float *to)
+{
+    if (in_place(s))
+        return (const float *)s->in.p + row * s->in.ld + at;
+    const struct ft_type_info *info = s->info;
+    int64_t len = info->block_len, begin = at / len * len;
+    int64_t end = (at + n + len - 1) / len * len;
+    const uint8_t *p = s->in.p;
+    p += (size_t)row * ft_type_row_bytes(info, s->in.ld) + ft_type_row_bytes(info, begin);
+    info->dequantise(p, to, end - begin);
+    return to + (at - begin);
+}
+
+/* `rows` stored rows from row on: in place with the operand's ld, or in `to`. */
+static const float *fetch_rows(const struct ft_gemm_side *s, int64_t row, int rows, int64_t at,
+                               int64_t n, float *to, int64_t *ret_ld)
+{
+    *ret_ld = in_place(s) ? s->in.ld : FETCH_LD;
+    for (int i = 1; i < rows && !in_place(s); i++)
+        fetch_row(s, row + i, at, n, to + (int64_t)i * FETCH_LD);
+    return fetch_row(s, row, at, n, to);
+}
+
+/* k inside, A: each row becomes units on its own. */
+static void pack_rows(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
+                      int64_t n_k, uint32_t *u, float *fetch)
+{
+    int64_t n_units = (n_k + s->kern->unit_k - 1) / s->kern->unit_k;
+    for (int64_t i = 0; i < n; i++, u += n_units)
+        for (int64_t k = 0; k < n_k; k += FT_GEMM_PIECE) {
+            int64_t len = FT_MIN((int64_t)FT_GEMM_PIECE, n_k - k);
+            const float *x = fetch_row(s, at + i, k_at + k, len, fetch);
+            s->kern->row(x, len, u + k / s->kern->unit_k);
+        }
+}
+
+/* k inside, B: panels are turned. */
+static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
+                        int64_t n_k, uint32_t *u, float *fetch)
+{
+    int unit_k = s->kern->unit_k, nr = s->width;
+    int64_t n_units = (n_k + unit_k - 1) / unit_k;
+    for (int64_t i = 0; i < n; i += nr, u += n_units * nr)
+        for (int64_t k = 0; k < n_k; k += FT_GEMM_PIECE) {
+            int64_t len = FT_MIN((int64_t)FT_GEMM_PIECE, n_k - k), ld;
+            int rows = (int)FT_MIN((int64_t)nr, n - i);
+            const float *x = fetch_rows(s, at + i, rows, k_at + k, len, fetch, &ld);
+            s->kern->turn(x, ld, rows, len, u + k / unit_k * nr);
+        }
+}
+
+/* k across memory: a unit's rows of k side by side. */
+static void pack_across(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
+                        int64_t n_k, uint32_t *u, float *fetch)
+{
+    int unit_k = s->kern->unit_k;
+    int64_t n_units = (n_k + unit_k - 1) / unit_k, panel_step = n_units * s->width;
+    int64_t piece = FT_GEMM_PIECE / s->width * s->width;
+    for (int64_t i = 0; i < n; i += piece)
+        for (int64_t v = 0; v < n_units; v++) {
+            int64_t len = FT_MIN(piece, n - i), ld;
+            int rows = (int)FT_MIN((int64_t)unit_k, n_k - v * unit_k);
+            const float *x = fetch_rows(s, k_at + v * unit_k, rows, at + i, len, fetch, &ld);
+            s->kern->across(x, ld, rows, len, s->width,
+                            u + i / s->width * panel_step + v * s->width, panel_step);
+        }
+}
+
+void ft_gemm_pack(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at, int64_t n_k,
+                  uint32_t *u, float *fetch)
+{
+    if (!s->k_inside)
+        pack_across(s, at, n, k_at, n_k, u, fetch);
+    else if (s->vector)
+        pack_turned(s, at, n, k_at, n_k, u, fetch);
+    else
+        pack_rows(s, at, n, k_at, n_k, u, fetch);
+}
