@@ -224,7 +224,14 @@ void ft_gemm_one(struct ft_gemm *g, int worker, const struct ft_gemm_args *x)
 
 static const struct ft_gemm_kern *kern_of(enum ft_cpu_isa isa, enum ft_gemm_math math)
 {
+#ifdef FT_GEMM_X86
+    if (isa >= FT_CPU_AVX512)
+        return math == FT_GEMM_BF16 ? &ft_gemm_kern_avx512_bf16 : &ft_gemm_kern_avx512_f32;
+    if (isa >= FT_CPU_AVX2)
+        return math == FT_GEMM_BF16 ? &ft_gemm_kern_avx2_bf16 : &ft_gemm_kern_avx2_f32;
+#else
     (void)isa; /* every set includes plain C */
+#endif
     return math == FT_GEMM_BF16 ? &ft_gemm_kern_plain_bf16 : &ft_gemm_kern_plain_f32;
 }
 

@@ -52,5 +52,7 @@ struct ft_gemm_kern {
 };
 
 extern const struct ft_gemm_kern ft_gemm_kern_plain_f32, ft_gemm_kern_plain_bf16;
+extern const struct ft_gemm_kern ft_gemm_kern_avx2_f32, ft_gemm_kern_avx2_bf16;
+extern const struct ft_gemm_kern ft_gemm_kern_avx512_f32, ft_gemm_kern_avx512_bf16;
 
 #endif
