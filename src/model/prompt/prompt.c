@@ -213,18 +213,17 @@ static int fix_call(const struct ft_prompter *p, json_t *call, bool wants_text)
     return fixed == NULL ? -1 : json_object_set_new(f, "arguments", fixed);
 }
 
-int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *messages,
+int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *message,
                               struct ft_err *err)
 {
     bool wants_text = side_for(p, tools)->wants_text;
-    size_t i, k;
-    json_t *m, *call;
-    json_array_foreach(messages, i, m)
-        json_array_foreach(json_object_get(m, "tool_calls"), k,
-                           call) if (fix_call(p, call, wants_text) !=
-                                     0) return ft_err_set(err, FT_EINVAL,
-                                                          "messages[%zu].tool_calls[%zu].function."
-                                                          "arguments is not a JSON object",
-                                                          i, k);
+    size_t i;
+    json_t *call;
+    json_array_foreach(
+        json_object_get(message, "tool_calls"), i,
+        call) if (fix_call(p, call, wants_text) !=
+                  0) return ft_err_set(err, FT_EINVAL,
+                                       "tool_calls[%zu].function.arguments is not a JSON object",
+                                       i);
     return 0;
 }

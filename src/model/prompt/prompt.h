@@ -45,9 +45,9 @@ int ft_prompter_render(const struct ft_prompter *p, json_t *vars, int64_t now, s
                        struct ft_err *err);
 
 /* Clients give a call's arguments as a string of JSON; most templates want the object, some the
- * string. Replaces the arguments of all tool_calls in messages by what this template (the one for
- * tools, or not) takes. FT_EINVAL names the message whose arguments are no JSON object. */
-int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *messages,
+ * string. Replaces the arguments in the tool_calls of a message by what this template (the one for
+ * tools, or not) takes. FT_EINVAL: "tool_calls[1].function.arguments is not a JSON object". */
+int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *message,
                               struct ft_err *err);
 
 #endif

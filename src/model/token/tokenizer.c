@@ -186,6 +186,8 @@ static int section_encode(struct ft_enc *e, const char *p, size_t n, bool first)
     bool prefix = t->prefix == FT_PREFIX_EACH || (t->prefix == FT_PREFIX_FIRST && first);
     if (n == 0)
         return 0;
+    if (first && (e->flags & FT_TOK_CONTINUE) != 0)
+        prefix = false;
     if (!prefix || (t->prefix_unless_space && p[0] == ' '))
         return plain_encode(e, p, n);
     char *q = malloc(n + 1);

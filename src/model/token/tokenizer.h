@@ -29,6 +29,8 @@ int ft_tokenizer_size(const struct ft_tokenizer *t); /* ids are 0 .. size-1 */
 #define FT_TOK_SPECIAL 1u
 #define FT_TOK_BOS     2u /* add the beginning-of-sequence token if the model wants one */
 #define FT_TOK_EOS     4u /* add the end-of-sequence token if the model wants one */
+/* The text goes on after another: no dummy space of SentencePiece's is put before it. */
+#define FT_TOK_CONTINUE 8u
 
 /* Encodes n bytes (any bytes, valid UTF-8 or not; at most 1 GiB). Appends to *ids, a malloc'ed
  * array that grows (NULL at first); *n_ids counts. The caller frees it. */

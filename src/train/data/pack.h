@@ -9,13 +9,14 @@
 
 #include "train/data/data.h"
 
-#define FT_PACK_BINS_MAX 4096 /* of a batch */
+#define FT_PACK_BINS_MAX 4096               /* of a batch */
+#define FT_PACK_ROWS_MAX ((int64_t)1 << 28) /* tokens of a batch */
 
 struct ft_pack_config {
     int len;      /* tokens of a bin, at least the data's max_len */
     int bins;     /* per batch, 1 .. FT_PACK_BINS_MAX */
     bool packing; /* false: one sample (pair) per bin */
-    bool shuffle; /* false: in the order of the data */
+    bool shuffle; /* false: samples are taken in the order of the data */
     uint64_t seed;
 };
 
