@@ -122,6 +122,12 @@ void ft_dev_kv_release(struct ft_dev *d, struct ft_kv *kv, int block)
     d->ops->kv_release(d, kv, block);
 }
 
+void ft_dev_layer(struct ft_dev *d, int i, struct ft_mat x, int n, int d_model)
+{
+    if (d->ops->layer != NULL)
+        d->ops->layer(d, i, x, n, d_model);
+}
+
 void ft_dev_embed(struct ft_dev *d, const struct ft_weight *w, const int32_t *id, int n,
                   struct ft_mat y)
 {

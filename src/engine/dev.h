@@ -116,6 +116,10 @@ struct ft_dev_ops {
     void (*kv_copy)(struct ft_dev *d, struct ft_kv *kv, int dst_block, int src_block);
     void (*kv_release)(struct ft_dev *d, struct ft_kv *kv, int block);
 
+    /* (optional: nothing) Layer i begins: of what steps left before, later ones read x, [n,
+     * d_model], and the rope table alone. For devices that train. */
+    void (*layer)(struct ft_dev *d, int i, struct ft_mat x, int n, int d_model);
+
     /* y[i] = row id[i] of w, as f32. id: [n] host. w: any loaded or merely opened weight. */
     void (*embed)(struct ft_dev *d, const struct ft_weight *w, const int32_t *id, int n,
                   struct ft_mat y);
@@ -211,6 +215,7 @@ void ft_dev_kv_write(struct ft_dev *d, struct ft_kv *kv, int block, const void *
 void ft_dev_kv_copy(struct ft_dev *d, struct ft_kv *kv, int dst_block, int src_block);
 void ft_dev_kv_release(struct ft_dev *d, struct ft_kv *kv, int block);
 
+void ft_dev_layer(struct ft_dev *d, int i, struct ft_mat x, int n, int d_model);
 void ft_dev_embed(struct ft_dev *d, const struct ft_weight *w, const int32_t *id, int n,
                   struct ft_mat y);
 void ft_dev_gather(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n, int d_model,

@@ -164,6 +164,7 @@ void ft_decoder_forward(struct ft_model *m, struct ft_kv *kv, const struct ft_ba
     int n = b->n_rows;
     for (int i = 0; i < m->hp.n_layer; i++) {
         const struct layer *l = &layers[i];
+        ft_dev_layer(m->dev, i, f.x, n, m->hp.d_model);
         ft_dev_rmsnorm(m->dev, f.x, n, m->hp.d_model, l->attn_norm, eps, f.h);
         n = attn_forward(&f, i, &l->attn);
         if (n == 0)

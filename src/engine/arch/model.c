@@ -138,7 +138,7 @@ int ft_model_vector(struct ft_model *m, int64_t n, float **ret_v, struct ft_err 
     info->dequantise(t->part[0], host, n);
     ft_dev_upload(m->dev, p, host, bytes);
     free(host);
-    m->vector[m->n_vectors++] = (struct ft_vector){p, bytes};
+    m->vector[m->n_vectors++] = (struct ft_vector){t->name, p, bytes};
     *ret_v = p;
     return 0;
 }

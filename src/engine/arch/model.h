@@ -42,6 +42,7 @@ struct ft_model {
     } * slot;             /* [n_weights] */
     int n_weights;
     struct ft_vector {
+        const char *name; /* the tensor's */
         float *p;
         size_t bytes;
     } * vector;

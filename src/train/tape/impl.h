@@ -105,6 +105,8 @@ struct tape {
     int n_params, cap_params;
 
     enum pass_mode mode;
+    bool recording; /* of the pass as a whole: within a layer to be made again mode is PASS_RUN */
+    int n_rows;     /* of the pass */
     uint64_t step;
     struct op *op;
     int n_ops;
@@ -160,6 +162,8 @@ typedef void ft_tape_rows_fn(struct tape *t, void *ctx, int at, int n, int worke
 void ft_tape_rows(struct tape *t, int n, int64_t width, ft_tape_rows_fn *fn, void *ctx);
 /* The same over columns, in multiples of 64. */
 void ft_tape_cols(struct tape *t, int64_t width, ft_tape_rows_fn *fn, void *ctx);
+/* One by one: for tasks that are large. */
+void ft_tape_each(struct tape *t, int n, ft_tape_rows_fn *fn, void *ctx);
 void *ft_tape_worker_work(struct tape *t, int worker, size_t bytes);
 void *ft_tape_work(struct tape *t, size_t bytes); /* one step's; asks for it when measuring */
 void ft_tape_gemm(struct tape *t, const struct ft_gemm_args *a);
@@ -176,6 +180,10 @@ struct ft_gemm_in ft_tape_weight_in(const struct ft_weight *w, bool trans);
 /* The gradient of the vector at p, or NULL if it is not trained. */
 float *ft_tape_vector_grad(struct tape *t, const float *p);
 struct region *ft_tape_region(const struct tape *t, const void *p);
+
+/* Steps until ft_tape_take are only measured; then their memory is taken. */
+void ft_tape_measuring(struct tape *t);
+int ft_tape_take(struct tape *t, struct ft_err *err);
 
 /* loss.c */
 void ft_tape_measure_loss(struct tape *t, struct ft_model *m);

@@ -67,7 +67,7 @@ static void drop_rows(struct tape *t, void *ctx, int at, int n, int worker)
 
 static bool drops(const struct tape *t)
 {
-    return t->dropout > 0 && t->mode == PASS_RECORD;
+    return t->dropout > 0 && t->recording;
 }
 
 static uint64_t drop_key(const struct tape *t, const struct tape_weight *w)

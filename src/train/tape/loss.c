@@ -1,6 +1,7 @@
 /* Log-probabilities of the wanted tokens and their gradient, some rows of logits at a time, so that
  * a large vocabulary never stands in memory for a whole batch. */
 #include <math.h>
+#include <string.h>
 
 #include "train/tape/impl.h"
 
@@ -38,7 +39,7 @@ static void score_rows(struct tape *t, void *ctx, int at, int n, int worker)
         if (y < 0) {
             c->logprob[i] = 0;
             if (c->coef != NULL)
-                t->vec->scale(x, v, 0, x);
+                memset(x, 0, (size_t)v * sizeof *x);
             continue;
         }
         float top = t->vec->max(x, v), wanted = x[y];

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cpu_isa.h"
 #include "train/tape/impl.h"
 
 #define ALIGN 64
@@ -255,6 +256,11 @@ void ft_tape_cols(struct tape *t, int64_t width, ft_tape_rows_fn *fn, void *ctx)
     spread(t, (int)width, COL_CHUNK, fn, ctx);
 }
 
+void ft_tape_each(struct tape *t, int n, ft_tape_rows_fn *fn, void *ctx)
+{
+    spread(t, n, 1, fn, ctx);
+}
+
 void ft_tape_gemm(struct tape *t, const struct ft_gemm_args *a)
 {
     t->flops += 2.0 * (double)a->m * (double)a->n * (double)a->k;
@@ -302,6 +308,8 @@ static void layer(struct ft_dev *d, int i, struct ft_mat x, int n, int d_model)
     *l = (struct layer_mark){.op = t->n_ops, .x = x, .n = n, .width = d_model};
     if (!t->recompute)
         return;
+    if (i == 0)
+        t->keep_base = t->keep_at;
     if (t->mode == PASS_MEASURE) { /* the copies stay; of the layers only one is kept at a time */
         t->copy_bytes += rounded((size_t)n * (size_t)d_model * sizeof(float));
         t->keep_at = t->keep_base;
@@ -345,18 +353,29 @@ void ft_tape_backward(struct ft_dev *d)
     t->n_ops = t->n_layers = 0;
     t->keep_at = 0;
     t->mode = PASS_RUN;
+    t->recording = false;
 }
 
 void ft_tape_begin(struct ft_dev *d, bool record, uint64_t step)
 {
     struct tape *t = tape_of(d);
     t->mode = record ? PASS_RECORD : PASS_RUN;
+    t->recording = record;
     t->step = step;
     t->n_ops = t->n_layers = t->n_live = 0;
     t->keep_at = 0;
 }
 
 /* ---- sizes ---- */
+
+void ft_tape_measuring(struct tape *t)
+{
+    t->mode = PASS_MEASURE;
+    t->recording = false;
+    t->n_ops = t->n_layers = t->n_live = 0;
+    t->keep_at = t->keep_peak = t->keep_base = t->copy_bytes = 0;
+    t->worker_want = t->work_want = 0;
+}
 
 static int measure(struct tape *t, struct ft_model *m, struct ft_kv *kv, struct ft_err *err)
 {
@@ -366,13 +385,15 @@ static int measure(struct tape *t, struct ft_model *m, struct ft_kv *kv, struct 
         return ft_err_set(err, FT_ENOMEM, "a batch of %d rows: no memory", n);
     for (int i = 0; i < n; i++)
         ids[n + i] = ids[2 * n + i] = i;
-    struct ft_seg seg = {.row = 0, .n = n, .pos = 0, .block = NULL, .state = -1};
-    struct ft_batch b = {.n_rows = n, .token = ids, .pos = ids + n, .n_segs = 1, .seg = &seg,
-                         .n_out = n, .out_row = ids + 2 * n};
-    t->mode = PASS_MEASURE;
-    t->n_ops = t->n_layers = t->n_live = 0;
-    t->keep_at = t->keep_peak = t->keep_base = t->copy_bytes = 0;
-    t->worker_want = t->work_want = 0;
+    struct ft_seg seg = {.row = 0, .n = n, .pos = 0, .state = -1};
+    struct ft_batch b = {.n_rows = n,
+                         .token = ids,
+                         .pos = ids + n,
+                         .n_segs = 1,
+                         .seg = &seg,
+                         .n_out = n,
+                         .out_row = ids + 2 * n};
+    ft_tape_measuring(t);
     int rc = ft_model_forward(m, kv, &b, NULL, NULL, err);
     ft_tape_measure_loss(t, m);
     t->mode = PASS_RUN;
@@ -381,11 +402,13 @@ static int measure(struct tape *t, struct ft_model *m, struct ft_kv *kv, struct 
     return rc;
 }
 
-static uint64_t pass_bytes(const struct tape *t, const struct ft_model *m)
+static uint64_t pass_bytes(const struct tape *t)
 {
-    uint64_t workers = (uint64_t)ft_pool_size(t->pool) * t->worker_want;
-    uint64_t shadow = m->scratch_bytes + (uint64_t)m->max_rows * (uint64_t)m->hp.d_model * 4;
-    return t->keep_peak + t->copy_bytes + t->work_want + workers + 2 * shadow;
+    uint64_t sum = t->keep_peak + t->copy_bytes + t->work_want;
+    sum += (uint64_t)ft_pool_size(t->pool) * t->worker_want;
+    for (int i = 0; i < t->n_regions; i++) /* parameters that live there have their own gradient */
+        sum += t->region[i].bytes * (t->region[i].param < 0 ? 2 : 1);
+    return sum + FT_GEMM_SHARED_BYTES + (uint64_t)ft_pool_size(t->pool) * FT_GEMM_WORKER_BYTES;
 }
 
 int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint64_t *ret_bytes,
@@ -393,7 +416,7 @@ int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint
 {
     int rc = measure(tape_of(d), m, kv, err);
     if (rc == 0)
-        *ret_bytes = pass_bytes(tape_of(d), m);
+        *ret_bytes = pass_bytes(tape_of(d));
     return rc;
 }
 
@@ -406,12 +429,8 @@ static void free_work(struct tape *t)
     t->keep_bytes = t->work_bytes = t->worker_bytes = 0;
 }
 
-int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err)
+int ft_tape_take(struct tape *t, struct ft_err *err)
 {
-    struct tape *t = tape_of(d);
-    int rc = measure(t, m, kv, err);
-    if (rc != 0)
-        return rc;
     free_work(t);
     t->keep_bytes = t->keep_peak + t->copy_bytes;
     t->work_bytes = t->work_want;
@@ -421,8 +440,14 @@ int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, stru
     t->worker_work = pages_alloc(t->worker_bytes * (size_t)ft_pool_size(t->pool));
     if (t->keep == NULL || t->work == NULL || t->worker_work == NULL)
         return ft_err_set(err, FT_ENOMEM, "training passes: no memory for %llu bytes",
-                          (unsigned long long)pass_bytes(t, m));
+                          (unsigned long long)pass_bytes(t));
     return 0;
+}
+
+int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err)
+{
+    int rc = measure(tape_of(d), m, kv, err);
+    return rc != 0 ? rc : ft_tape_take(tape_of(d), err);
 }
 
 /* ---- the seam ---- */
@@ -599,6 +624,18 @@ static const struct ft_dev_ops tape_ops = {
     .layer = layer,
 };
 
+static const struct ft_tape_vec *vec_of(enum ft_cpu_isa isa)
+{
+#ifdef FT_TAPE_X86
+    if (isa == FT_CPU_AVX512)
+        return &ft_tape_vec_avx512;
+    if (isa == FT_CPU_AVX2)
+        return &ft_tape_vec_avx2;
+#endif
+    (void)isa;
+    return &ft_tape_vec_plain;
+}
+
 static int n_cores(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -616,8 +653,9 @@ int ft_tape_open(const struct ft_tape_config *cfg, struct ft_dev **ret_dev, stru
     t->use_lora = true;
     t->op = calloc(FT_TAPE_OPS_MAX, sizeof *t->op);
     t->layer = calloc(FT_LAYERS_MAX, sizeof *t->layer);
-    int rc = 0;
-    if (t->op == NULL || t->layer == NULL)
+    enum ft_cpu_isa isa;
+    int rc = ft_cpu_isa_choose(cfg->isa, &isa, err);
+    if (rc == 0 && (t->op == NULL || t->layer == NULL))
         rc = ft_err_set(err, FT_ENOMEM, "training device: no memory");
     if (rc == 0)
         rc = ft_pool_open(cfg->n_threads == 0 ? n_cores() : cfg->n_threads, &t->pool, err);
@@ -627,15 +665,8 @@ int ft_tape_open(const struct ft_tape_config *cfg, struct ft_dev **ret_dev, stru
         close_tape(&t->base);
         return rc;
     }
-    const char *isa = ft_gemm_isa(t->gemm);
-#ifdef FT_TAPE_X86
-    t->vec = strcmp(isa, "avx512") == 0 ? &ft_tape_vec_avx512
-             : strcmp(isa, "avx2") == 0 ? &ft_tape_vec_avx2
-                                        : &ft_tape_vec_plain;
-#else
-    t->vec = &ft_tape_vec_plain;
-#endif
-    snprintf(t->about, sizeof t->about, "train: %s, %s products, %d threads", isa,
+    t->vec = vec_of(isa);
+    snprintf(t->about, sizeof t->about, "train: %s, %s products, %d threads", ft_cpu_isa_name(isa),
              t->math == FT_GEMM_BF16 ? "bf16" : "f32", ft_pool_size(t->pool));
     *ret_dev = &t->base;
     return 0;

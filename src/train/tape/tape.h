@@ -73,17 +73,16 @@ void ft_tape_zero_grad(struct ft_dev *d);
 
 /* ---- running ---- */
 
-/* Sizes everything for batches of the model's rows, in the units of what a batch will need: after
- * this no pass allocates. *ret_bytes: all memory of passes (kept values, shadows, work), without
- * weights, parameters and gradients. With ret_bytes only measured is wanted: nothing is allocated.
- * kv: of the model's shape (any number of blocks). FT_ENOMEM, FT_EUNSUPPORTED: a step that has no
- * way back, named. */
+/* What passes of the model's rows will take: kept values, the model's scratch and its shadow, work;
+ * not weights, parameters and gradients. kv: of the model's shape, any number of blocks. */
 int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint64_t *ret_bytes,
                     struct ft_err *err);
+/* Takes that memory; after this no pass allocates. FT_ENOMEM. */
 int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err);
 
 /* Passes until further notice: with record, kept for a backward pass; without, only run (validation
- * and reference models); dropout applies only when recording. `step` keys dropout's draws. */
+ * and reference models); dropout applies only when recording. `step` keys dropout's draws. What a
+ * recorded batch points to must stay until its ft_tape_backward. */
 void ft_tape_begin(struct ft_dev *d, bool record, uint64_t step);
 
 /* Log-probabilities of target[i] after the i-th output row of the last pass. target: [n_out].
