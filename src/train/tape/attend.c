@@ -144,8 +144,8 @@ static void back_scores(struct tape *t, const struct task *task, const struct bl
         float *pi = p + (int64_t)i * b->keys, *di = ds + (int64_t)i * b->keys;
         int seen = b->at + i + 1;
         size_t rest = (size_t)(b->keys - seen) * sizeof *pi;
-        t->vec->exp_sum(pi, seen, op->attend.scale,
-                        op->row_value[(int64_t)h * op->n + q_row + i], pi);
+        t->vec->exp_sum(pi, seen, op->attend.scale, op->row_value[(int64_t)h * op->n + q_row + i],
+                        pi);
         const float *y = ft_tape_row(t, &op->save[3], (int)q_row + i, tmp) + (int64_t)h * d_v;
         float delta =
             t->vec->dot(task->gy.p + (q_row + i) * task->gy.ld + (int64_t)h * d_v, y, d_v);

@@ -74,8 +74,8 @@ struct op {
         } attend;
     };
     struct ft_saved save[FT_TAPE_SAVES_MAX];
-    float *row_value;     /* RMSNORM: 1/rms of each row; ATTEND: [n_q_head, n] log of the sums */
-    float *low[FT_TAPE_LINEAR_MAX];        /* LINEAR: A x of each product with an adapter, [n, rank] */
+    float *row_value; /* RMSNORM: 1/rms of each row; ATTEND: [n_q_head, n] log of the sums */
+    float *low[FT_TAPE_LINEAR_MAX]; /* LINEAR: A x of each product with an adapter, [n, rank] */
 };
 
 /* The rows that the layers' attention sees: what the latest kv_store of the layer named. */
@@ -170,7 +170,7 @@ void ft_tape_gemm(struct tape *t, const struct ft_gemm_args *a);
 
 /* param.c */
 int ft_tape_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_weight **ret_w,
-                     struct ft_err *err);
+                        struct ft_err *err);
 int ft_tape_weight_load(struct ft_dev *d, struct ft_weight *w, struct ft_err *err);
 void ft_tape_weight_drop(struct ft_dev *d, struct ft_weight *w);
 size_t ft_tape_weight_bytes(struct ft_dev *d, const struct ft_weight *w);

@@ -1,4 +1,5 @@
-/* Products with weights: y (=, +=) W x + bias, and beside a frozen W an adapter: + s B A drop(x). */
+/* Products with weights: y (=, +=) W x + bias, and beside a frozen W an adapter: + s B A drop(x).
+ */
 #include <string.h>
 
 #include "base/rand.h"

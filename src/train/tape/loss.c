@@ -67,13 +67,14 @@ static void chunk(struct tape *t, struct ft_model *m, int at, int n, const struc
     if (c->coef == NULL)
         return;
     struct ft_mat gh = ft_tape_grad(t, hidden);
-    struct ft_gemm_args back = {n, d, v, {c->logit, FT_F32, v, false},
-                                ft_tape_weight_in(m->output, false), 1, false, gh.p, d};
+    struct ft_gemm_args back = {
+        n,     d,    v, {c->logit, FT_F32, v, false}, ft_tape_weight_in(m->output, false), 1,
+        false, gh.p, d};
     ft_tape_gemm(t, &back);
     int param = ((const struct tape_weight *)m->output)->param;
     if (param >= 0) {
-        struct ft_gemm_args gw = {v, d, n, {c->logit, FT_F32, v, true}, h, 1, true,
-                                  t->param[param].grad, d};
+        struct ft_gemm_args gw = {
+            v, d, n, {c->logit, FT_F32, v, true}, h, 1, true, t->param[param].grad, d};
         ft_tape_gemm(t, &gw);
     }
 }
@@ -83,8 +84,8 @@ void ft_tape_logprobs(struct ft_dev *d, struct ft_model *m, const int32_t *targe
 {
     struct tape *t = tape_of(d);
     int rows = chunk_rows(m);
-    struct rows_ctx c = {.n_vocab = m->hp.n_vocab, .target = target, .coef = coef,
-                         .logprob = logprob};
+    struct rows_ctx c = {
+        .n_vocab = m->hp.n_vocab, .target = target, .coef = coef, .logprob = logprob};
     c.logit = ft_tape_work(t, (size_t)FT_MIN(rows, n_out) * (size_t)c.n_vocab * sizeof(float));
     for (int at = 0; at < n_out; at += rows)
         chunk(t, m, at, FT_MIN(rows, n_out - at), &c);

@@ -142,8 +142,7 @@ void ft_tape_run_heads(struct tape *t, struct op *op)
 {
     if (op->w != NULL) {
         op->save[0] = ft_tape_save(t, op->x, op->n, (int64_t)heads_width(op), false);
-        op->row_value =
-            ft_tape_keep(t, (size_t)op->n * (size_t)op->heads.n_head * sizeof(float));
+        op->row_value = ft_tape_keep(t, (size_t)op->n * (size_t)op->heads.n_head * sizeof(float));
     }
     ft_tape_worker_work(t, 0, 2 * heads_width(op) * sizeof(float));
     if (t->mode != PASS_MEASURE)
@@ -192,8 +191,8 @@ static void heads_norm_back_rows(struct tape *t, void *ctx, int at, int n, int w
         memcpy(gy, g.p + i * g.ld, heads_width(op) * sizeof *gy);
         for (int h = 0; h < op->heads.n_head; h++)
             t->vec->norm_back(x + (int64_t)h * d, d, op->w,
-                              op->row_value[(int64_t)i * op->heads.n_head + h],
-                              gy + (int64_t)h * d, false, g.p + i * g.ld + (int64_t)h * d);
+                              op->row_value[(int64_t)i * op->heads.n_head + h], gy + (int64_t)h * d,
+                              false, g.p + i * g.ld + (int64_t)h * d);
     }
 }
 

@@ -143,8 +143,7 @@ static int add_lora(struct tape *t, struct tape_weight *w, const struct ft_tape_
     float *a = t->param[w->lora.a].value, bound = (float)(1 / sqrt((double)w->base.n_in));
     for (int64_t i = 0; i < lora->rank * w->base.n_in; i++)
         a[i] = (float)(2 * ft_rand_unit(w->lora.key, 2, (uint64_t)i) - 1) * bound;
-    memset(t->param[w->lora.b].value, 0,
-           (size_t)(w->base.n_out * lora->rank) * sizeof(float));
+    memset(t->param[w->lora.b].value, 0, (size_t)(w->base.n_out * lora->rank) * sizeof(float));
     return 0;
 }
 

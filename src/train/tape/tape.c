@@ -1,10 +1,10 @@
 /* The training device: life, memory, and the tape itself.
  *
- * Passes. Running a step pushes a `struct op` and calls its kind's run function, which computes and,
- * while recording, keeps what the way back needs. ft_tape_backward walks the ops from the last to
- * the first through their back functions. With recompute, ops of a layer keep nothing at first; the
- * layer's input is copied instead, and before the layer is walked back its ops are run once more
- * from that copy, keeping this time.
+ * Passes. Running a step pushes a `struct op` and calls its kind's run function, which computes
+ * and, while recording, keeps what the way back needs. ft_tape_backward walks the ops from the last
+ * to the first through their back functions. With recompute, ops of a layer keep nothing at first;
+ * the layer's input is copied instead, and before the layer is walked back its ops are run once
+ * more from that copy, keeping this time.
  *
  * Gradients. Every matrix has a shadow at the same place of a second mapping. A step that sets y
  * uses up y's gradient (y's old value had no influence on what follows); a step that adds to y
@@ -447,6 +447,9 @@ int ft_tape_take(struct tape *t, struct ft_err *err)
 int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err)
 {
     int rc = measure(tape_of(d), m, kv, err);
+    /* an embedding that is only looked up is not loaded with the model */
+    for (int i = 0; i < m->n_weights && rc == 0; i++)
+        rc = ft_tape_weight_load(d, m->weight[i], err);
     return rc != 0 ? rc : ft_tape_take(tape_of(d), err);
 }
 
