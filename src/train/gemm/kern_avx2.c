@@ -135,7 +135,6 @@ PACKING(bf16, rounded)
 
 /* ---- tile and tables ---- */
 
-#define NAME(x) x##_any
 #include "train/gemm/tile_vec.inc"
 
 #define TABLE(name)                                                                                \
@@ -146,7 +145,7 @@ PACKING(bf16, rounded)
         .row = row_##name,                                                                         \
         .across = across_##name,                                                                   \
         .turn = turn_##name,                                                                       \
-        .tile = tile_any,                                                                          \
+        .tile = tile,                                                                              \
     };
 
 TABLE(f32)

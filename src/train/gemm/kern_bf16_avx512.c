@@ -1,0 +1,29 @@
+/* bfloat16 pairs in AVX-512 BF16: two products a lane and instruction. */
+#ifdef FT_GEMM_X86
+
+#include "train/gemm/vec_avx512.inc"
+
+#define UNIT_K 2
+#define TABLE  ft_gemm_kern_avx512_bf16
+
+static inline vec vec_mac(vec sum, vec a, vec b)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
+static inline __m512i units(const float *x, int64_t n)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(load(x + 16, n - 16), load(x, n));
+}
+
+static inline __m512i unit(const float *x, int64_t ld, int n_k, int64_t n)
+{
+    const __m512i mix = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512 second = n_k == 2 ? load(x + ld, n) : _mm512_setzero_ps();
+    return _mm512_permutexvar_epi16(mix, (__m512i)_mm512_cvtne2ps_pbh(second, load(x, n)));
+}
+
+#include "train/gemm/kern_avx512.inc"
+
+#endif
