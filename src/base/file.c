@@ -1,4 +1,4 @@
-/* Mapped and whole-file reads. Opens only regular files for mapping; never writes. */
+/* Mapped and whole-file reads, whole writes. Opens only regular files for mapping. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define WRITE_BYTES_MAX ((size_t)16 << 20) /* between two looks for an interrupt */
 
 int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err)
 {
@@ -93,4 +95,22 @@ int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *re
     int rc = read_all(fd, path, max_bytes, ret_data, ret_len, err);
     close(fd);
     return rc;
+}
+
+int ft_file_write(int fd, const void *data, size_t n, const char *name,
+                  const volatile int *interrupt, struct ft_err *err)
+{
+    const char *p = data;
+    while (n > 0) {
+        if (interrupt != NULL && *interrupt != 0)
+            return ft_err_set(err, FT_ECANCELED, "write %s: interrupted", name);
+        ssize_t got = write(fd, p, FT_MIN(n, WRITE_BYTES_MAX));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return ft_err_sys(err, "write %s", name);
+        p += got;
+        n -= (size_t)got;
+    }
+    return 0;
 }

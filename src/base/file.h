@@ -1,4 +1,4 @@
-/* Files: read-only mappings and bounded whole-file reads. */
+/* Files: read-only mappings, bounded whole-file reads, whole writes. */
 #ifndef FT_BASE_FILE_H
 #define FT_BASE_FILE_H
 
@@ -21,5 +21,10 @@ void ft_map_close(struct ft_map *map); /* a zeroed map is accepted */
  * NUL-terminated past ret_len. FT_ELIMIT if it is longer. */
 int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_len,
                  struct ft_err *err);
+
+/* Writes all n bytes; name is for messages. interrupt (may be NULL): once it is not 0 (a signal's
+ * handler sets it), FT_ECANCELED. */
+int ft_file_write(int fd, const void *data, size_t n, const char *name,
+                  const volatile int *interrupt, struct ft_err *err);
 
 #endif

@@ -44,6 +44,17 @@ int ft_adapter_open(const char *folder, const struct ft_weights *base, struct ft
 /* Frees the pairs' matrices too. NULL is accepted. */
 void ft_adapter_close(struct ft_adapter *a);
 
+struct ft_adapter_save_opts {
+    const char *base_model; /* base_model_name_or_path: what PEFT loads the adapter beside */
+    double dropout;         /* lora_dropout, for who trains on */
+    enum ft_type type;      /* of the matrices: FT_F32, FT_F16 or FT_BF16 */
+    bool replace;           /* a folder of files that is there gives way to the new one */
+};
+/* Writes the PEFT folder: it appears whole or not at all (base/folder.h). base: what `a` stands
+ * beside. r and lora_alpha are those of most pairs; the others stand in the patterns. */
+int ft_adapter_save(const struct ft_adapter *a, const struct ft_weights *base,
+                    const struct ft_adapter_save_opts *o, const char *folder, struct ft_err *err);
+
 /* NULL if the adapter leaves the tensor as it is. */
 const struct ft_adapter_pair *ft_adapter_find(const struct ft_adapter *a, const char *tensor);
 

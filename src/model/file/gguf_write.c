@@ -2,7 +2,6 @@
  * writes them out, later ones only stream. The temporary file's name ends in ".partial-PID". */
 #include "model/file/gguf_write.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +10,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "model/file/weights_impl.h"
 
-#define ALIGNMENT       32
-#define META_MAX        ((size_t)1 << 30)  /* bytes of metadata */
-#define WRITE_BYTES_MAX ((size_t)16 << 20) /* between two looks for an interrupt */
+#define ALIGNMENT 32
+#define META_MAX  ((size_t)1 << 30) /* bytes of metadata */
 
 struct ft_gguf_writer {
     char *path, *temp;
@@ -188,19 +187,7 @@ void ft_gguf_put_tensor(struct ft_gguf_writer *g, const char *name, enum ft_type
 
 static int write_all(struct ft_gguf_writer *g, const void *data, size_t n, struct ft_err *err)
 {
-    const char *p = data;
-    while (n > 0) {
-        if (g->interrupt != NULL && *g->interrupt != 0)
-            return ft_err_set(err, FT_ECANCELED, "write %s: interrupted", g->path);
-        ssize_t got = write(g->fd, p, FT_MIN(n, WRITE_BYTES_MAX));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return ft_err_sys(err, "write %s", g->temp);
-        p += got;
-        n -= (size_t)got;
-    }
-    return 0;
+    return ft_file_write(g->fd, data, n, g->temp, g->interrupt, err);
 }
 
 static uint64_t size_of(const struct ft_gguf_writer *g, uint64_t i)

@@ -1,4 +1,4 @@
-/* Names of tensors: Hugging Face's to GGUF's. One table for all families: a name means the same in
+/* Names of tensors: Hugging Face's and GGUF's. One table for all families: a name means the same in
  * each, and the engine asks for the ones that its architecture has. */
 #include "model/file/hf_names.h"
 
@@ -48,6 +48,10 @@ static const struct pair expert_names[] = {
     {"down_proj.weight", "ffn_down_exps.weight"},
 };
 
+/* The one bias whose name is not its weight's. */
+#define ROUTER_BIAS      "mlp.gate.e_score_correction_bias"
+#define GGUF_ROUTER_BIAS "exp_probs_b.bias"
+
 /* A decimal index and the dot after it. */
 static const char *index_take(const char *s, int *ret)
 {
@@ -80,8 +84,8 @@ static enum ft_hf_known layer_map(const char *rest, struct ft_hf_name *ret)
         }
         return FT_HF_UNKNOWN;
     }
-    if (strcmp(rest, "mlp.gate.e_score_correction_bias") == 0) {
-        snprintf(ret->name, sizeof ret->name, "blk.%d.exp_probs_b.bias", ret->layer);
+    if (strcmp(rest, ROUTER_BIAS) == 0) {
+        snprintf(ret->name, sizeof ret->name, "blk.%d." GGUF_ROUTER_BIAS, ret->layer);
         return FT_HF_KNOWN;
     }
     if (strcmp(rest, "self_attn.rotary_emb.inv_freq") == 0) /* computed, not learnt */
@@ -115,4 +119,40 @@ enum ft_hf_known ft_hf_name_map(const char *name, struct ft_hf_name *ret)
         }
     }
     return FT_HF_UNKNOWN;
+}
+
+static bool layer_name(int layer, const char *rest, int expert, char *out, size_t n)
+{
+    if (strcmp(rest, GGUF_ROUTER_BIAS) == 0)
+        return expert < 0 && snprintf(out, n, "model.layers.%d." ROUTER_BIAS, layer) < (int)n;
+    for (size_t i = 0; i < FT_COUNT(expert_names); i++)
+        if (strcmp(rest, expert_names[i].gguf) == 0)
+            return expert >= 0 && snprintf(out, n, "model.layers.%d.mlp.experts.%d.%s", layer,
+                                           expert, expert_names[i].hf) < (int)n;
+    for (size_t i = 0; i < FT_COUNT(layer_names); i++) {
+        const char *tail = after(rest, layer_names[i].gguf);
+        if (tail != NULL && (strcmp(tail, ".weight") == 0 || strcmp(tail, ".bias") == 0))
+            return expert < 0 && snprintf(out, n, "model.layers.%d.%s%s", layer, layer_names[i].hf,
+                                          tail) < (int)n;
+    }
+    return false;
+}
+
+bool ft_hf_name_of(const char *gguf, int expert, char ret[FT_TENSOR_NAME_MAX + 1])
+{
+    const size_t n = FT_TENSOR_NAME_MAX + 1;
+    int layer;
+    const char *rest = after(gguf, "blk.");
+    if (rest != NULL) {
+        rest = index_take(rest, &layer);
+        return rest != NULL && layer_name(layer, rest, expert, ret, n);
+    }
+    for (size_t i = 0; i < FT_COUNT(global_names); i++) {
+        if (strcmp(gguf, global_names[i].gguf) == 0) {
+            bool inner = strcmp(gguf, "output.weight") != 0;
+            return expert < 0 &&
+                   snprintf(ret, n, "%s%s", inner ? "model." : "", global_names[i].hf) < (int)n;
+        }
+    }
+    return false;
 }

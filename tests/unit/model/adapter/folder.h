@@ -1,4 +1,4 @@
-/* PEFT folders made by hand, for tests. */
+/* Reference models to stand beside, and PEFT folders made by hand. */
 #ifndef FT_TEST_ADAPTER_FOLDER_H
 #define FT_TEST_ADAPTER_FOLDER_H
 
@@ -7,17 +7,30 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "model/file/weights.h"
 
 static char folder[64];
 
-static int folder_make(void **state)
+static inline struct ft_weights *base_open(const char *name)
+{
+    struct ft_weights *w = NULL;
+    struct ft_err err = {0};
+    const char *path = ft_test_ref(name);
+    if (path == NULL)
+        skip();
+    if (ft_weights_open(path, &w, &err) != 0)
+        fail_msg("%s", err.msg);
+    return w;
+}
+
+static inline int folder_make(void **state)
 {
     (void)state;
     strcpy(folder, "/tmp/feitian-adapter-XXXXXX");
     return mkdtemp(folder) == NULL;
 }
 
-static int folder_remove(void **state)
+static inline int folder_remove(void **state)
 {
     (void)state;
     char command[128];
@@ -25,7 +38,7 @@ static int folder_remove(void **state)
     return system(command);
 }
 
-static void put_file(const char *name, const void *data, size_t n)
+static inline void put_file(const char *name, const void *data, size_t n)
 {
     char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -40,7 +53,7 @@ struct st {
     struct ft_buf header, data;
 };
 
-static void st_init(struct st *s)
+static inline void st_init(struct st *s)
 {
     ft_buf_init(&s->header, 1 << 20);
     ft_buf_init(&s->data, 64 << 20);
@@ -48,7 +61,8 @@ static void st_init(struct st *s)
 }
 
 /* x: [rows, columns] f32 */
-static void st_add(struct st *s, const char *name, int64_t rows, int64_t columns, const float *x)
+static inline void st_add(struct st *s, const char *name, int64_t rows, int64_t columns,
+                          const float *x)
 {
     size_t n = (size_t)(rows * columns) * 4;
     ft_buf_addf(&s->header,
@@ -57,7 +71,7 @@ static void st_add(struct st *s, const char *name, int64_t rows, int64_t columns
     ft_buf_add(&s->data, x, n);
 }
 
-static void st_write(struct st *s, const char *name)
+static inline void st_write(struct st *s, const char *name)
 {
     ft_buf_add_byte(&s->header, '}');
     while (s->header.len % 8 != 0)

@@ -6,18 +6,6 @@
 
 #define PREFIX "base_model.model.model.layers.0."
 
-static struct ft_weights *base_open(const char *name)
-{
-    struct ft_weights *w = NULL;
-    struct ft_err err = {0};
-    const char *path = ft_test_ref(name);
-    if (path == NULL)
-        skip();
-    if (ft_weights_open(path, &w, &err) != 0)
-        fail_msg("%s", err.msg);
-    return w;
-}
-
 static float *values(int64_t n, float first)
 {
     float *x = malloc((size_t)n * sizeof *x);
