@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "engine/cpu/cpu_dev.h"
+#include "engine/cpu/lora.h"
 #include "engine/cpu/mm.h"
 #include "engine/cpu/steps.h"
 
@@ -148,6 +149,8 @@ const struct ft_dev_ops ft_dev_cpu_ops = {
     .weight_drop = ft_cpu_weight_drop,
     .weight_bytes = ft_cpu_weight_bytes,
     .weight_close = ft_cpu_weight_close,
+    .lora_open = ft_cpu_lora_open,
+    .lora_close = ft_cpu_lora_close,
     .kv_open = ft_cpu_kv_open,
     .kv_close = ft_cpu_kv_close,
     .kv_block_bytes = ft_cpu_kv_block_bytes,
@@ -159,6 +162,7 @@ const struct ft_dev_ops ft_dev_cpu_ops = {
     .gather = ft_cpu_gather,
     .rmsnorm = ft_cpu_rmsnorm,
     .linear = ft_cpu_linear,
+    .lora = ft_cpu_lora,
     .linear_heads = ft_cpu_linear_heads,
     .rope_table = ft_cpu_rope_table,
     .heads = ft_cpu_heads,

@@ -15,6 +15,7 @@
 
 #include "engine/cpu/cpu_dev.h"
 #include "engine/cpu/kv.h"
+#include "engine/cpu/lora.h"
 
 #define FT_ATTN_SPAN 128
 #define FT_ATTN_PART 512
@@ -88,6 +89,9 @@ struct ft_cpu_steps {
     void (*sigmoid)(const float *x, int n, float *y);
     /* exp(x - largest) / sum. y may be x. */
     void (*softmax)(const float *x, int n, float *y);
+
+    ft_lora_down_fn *lora_down;
+    ft_lora_up_fn *lora_up;
 };
 
 extern const struct ft_cpu_steps ft_cpu_steps_plain;

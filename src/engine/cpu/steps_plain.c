@@ -75,4 +75,6 @@ const struct ft_cpu_steps ft_cpu_steps_plain = {
     .swiglu = swiglu_plain,
     .sigmoid = sigmoid_plain,
     .softmax = softmax_plain,
+    .lora_down = ft_lora_down_plain,
+    .lora_up = ft_lora_up_plain,
 };
