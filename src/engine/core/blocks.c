@@ -33,7 +33,7 @@ void ft_blocks_fini(struct ft_blocks *p)
 static bool budget_has(const struct ft_blocks *p)
 {
     const struct ft_budget *b = p->budget;
-    uint64_t held = b->weight_bytes + b->kv_bytes;
+    uint64_t held = ft_budget_held(b);
     return held <= b->max_bytes && b->max_bytes - held >= p->block_bytes;
 }
 
@@ -93,7 +93,7 @@ bool ft_blocks_trim(struct ft_blocks *p)
 int ft_blocks_available(const struct ft_blocks *p)
 {
     const struct ft_budget *b = p->budget;
-    uint64_t held = b->weight_bytes + b->kv_bytes;
+    uint64_t held = ft_budget_held(b);
     uint64_t room = held < b->max_bytes ? (b->max_bytes - held) / p->block_bytes : 0;
     int cold = p->n_free - p->n_warm + (p->n_max - p->n_fresh);
     return p->n_warm + (room < (uint64_t)cold ? (int)room : cold);

@@ -19,9 +19,15 @@
 /* The bytes all models of an engine share. */
 struct ft_budget {
     uint64_t max_bytes;
-    uint64_t weight_bytes; /* resident weights */
-    uint64_t kv_bytes;     /* blocks whose pages may be touched: used, cached and warm */
+    uint64_t weight_bytes;  /* resident weights */
+    uint64_t adapter_bytes; /* loaded adapters */
+    uint64_t kv_bytes;      /* blocks whose pages may be touched: used, cached and warm */
 };
+
+static inline uint64_t ft_budget_held(const struct ft_budget *b)
+{
+    return b->weight_bytes + b->adapter_bytes + b->kv_bytes;
+}
 
 struct ft_blocks {
     struct ft_budget *budget;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/mailbox.h"
+#include "engine/core/adapters.h"
 #include "engine/core/engine.h"
 #include "engine/core/models.h"
 #include "engine/core/sample.h"
@@ -31,6 +32,8 @@ enum ft_msg_kind {
     FT_MSG_MODEL_ADD,
     FT_MSG_MODEL_REMOVE,
     FT_MSG_MODEL_LOAD,
+    FT_MSG_ADAPTER_ADD,
+    FT_MSG_ADAPTER_REMOVE,
 };
 
 /* Someone waits on another thread until the owner has done what was asked. */
@@ -49,7 +52,9 @@ struct ft_msg {
     uint64_t id;
     struct ft_req *req;
     struct ft_hosted *hosted;
-    const char *name; /* of a model; the asker waits */
+    const char *name;  /* of a model; the asker waits */
+    const char *name2; /* of an adapter */
+    struct ft_hosted_adapter *adapter;
     struct ft_reply *reply;
 };
 
@@ -78,6 +83,9 @@ struct ft_engine {
     int n_model_stats;                                       /* lock */
 
     struct ft_hosted *gone; /* removed, waiting for their last request */
+    struct ft_hosted_adapter *gone_adapters;
+    int n_adapters;           /* of all models */
+    uint64_t adapter_serials; /* given out */
     struct ft_budget budget;
     struct ft_spill_budget spill_budget;
     uint64_t clock;      /* of the prefix caches */
@@ -119,6 +127,16 @@ bool ft_engine_is_owner(const struct ft_engine *e);
 
 /* For ft_engine_stats: taken after every step, and before an END is told. */
 void ft_engine_snapshot(struct ft_engine *e);
+
+/* Posts a message and waits for the owner's answer; r is zeroed by the caller. */
+int ft_engine_ask(struct ft_engine *e, struct ft_msg *m, struct ft_reply *r, struct ft_err *err);
+/* Frees what ended: requests, then adapters and models that nobody holds any more. Not in a step.
+ */
+void ft_engine_reap(struct ft_engine *e);
+int ft_engine_check_id(const char *what, const char *id, struct ft_err *err);
+/* The model with one more reference, or NULL; any thread. */
+struct ft_hosted *ft_hosted_hold(struct ft_engine *e, const char *id);
+void ft_hosted_unhold(struct ft_engine *e, struct ft_hosted *h);
 
 /* loop.c: one turn of one model; false if nothing could be done. */
 bool ft_loop_step(struct ft_engine *e);

@@ -22,6 +22,12 @@ bool ft_engine_is_owner(const struct ft_engine *e)
     return owner_of == e;
 }
 
+static void wake_engine(void *engine)
+{
+    struct ft_msg m = {.kind = FT_MSG_WAKE};
+    ft_mailbox_try_post(((struct ft_engine *)engine)->box, &m); /* full: it is awake */
+}
+
 /* ---- the owner: messages ---- */
 
 static struct ft_req *find_request(struct ft_engine *e, uint64_t id)
@@ -42,41 +48,51 @@ static void enter_request(struct ft_engine *e, struct ft_req *q)
         q->next->prev = q;
     e->requests = q;
     q->caller = ft_sched_caller_get(&e->sched, q->r.caller, q->r.caller_weight);
-    if (q->r.prefix_cache && !q->m->has_state)
-        q->root = ft_radix_root_get(&q->m->radix, q->r.salt.p, q->r.salt.n);
+    if (q->r.prefix_cache && !q->m->has_state) {
+        unsigned char key[FT_RADIX_SALT_BYTES];
+        q->root = ft_radix_root_get(&q->m->radix, key, ft_hosted_adapter_salt(q, key));
+    }
     q->m->n_requests++;
     if (q->draft != NULL)
         q->draft->n_requests++;
+    if (q->adapter != NULL)
+        atomic_fetch_add(&q->adapter->n_requests, 1);
     q->m->prompt_tokens += (uint64_t)q->usage.prompt_tokens;
     e->count.prompt_tokens += (uint64_t)q->usage.prompt_tokens;
     e->count.requests++;
     for (int i = 0; i < q->n_seq; i++)
         ft_seq_enter(e, &q->seq[i]);
-    if (q->m->removed) {
-        struct ft_err err;
+    struct ft_err err;
+    if (q->m->removed)
         ft_err_set(&err, FT_ENOTFOUND, "model %s was removed", q->m->src->id);
-        ft_loop_fail(e, q, &err);
-    }
+    else if (q->adapter != NULL && q->adapter->removed)
+        ft_err_set(&err, FT_ENOTFOUND, "adapter %s was removed", q->adapter->id);
+    else
+        return;
+    ft_loop_fail(e, q, &err);
 }
 
-static void drop_hosted(struct ft_engine *e, struct ft_hosted *h)
+void ft_hosted_unhold(struct ft_engine *e, struct ft_hosted *h)
 {
     pthread_mutex_lock(&e->lock);
-    h->n_ref--;
+    bool last = --h->n_ref == 0;
     pthread_mutex_unlock(&e->lock);
+    if (last && !ft_engine_is_owner(e))
+        wake_engine(e); /* it was removed meanwhile, and is freed by the owner */
 }
 
-/* Frees ended requests, and removed models nobody holds any more. */
-static void reap(struct ft_engine *e)
+void ft_engine_reap(struct ft_engine *e)
 {
     while (e->dead != NULL) {
         struct ft_req *q = e->dead;
         e->dead = q->next;
-        drop_hosted(e, q->m);
+        ft_hosted_unhold(e, q->m);
         if (q->draft != NULL)
-            drop_hosted(e, q->draft);
+            ft_hosted_unhold(e, q->draft);
+        ft_hosted_adapter_unhold(e, q->adapter);
         ft_req_free(q);
     }
+    ft_hosted_adapters_reap(e);
     for (struct ft_hosted **at = &e->gone; *at != NULL;) {
         struct ft_hosted *h = *at;
         pthread_mutex_lock(&e->lock);
@@ -167,6 +183,7 @@ static void remove_at(struct ft_engine *e, int at)
     }
     if (e->drain == h)
         e->drain = NULL;
+    ft_hosted_adapters_clear(e, h);
     ft_hosted_drop(e, h); /* requests that have it as a draft may keep the rest of it for long */
     pthread_mutex_lock(&e->lock);
     memmove(&e->model[at], &e->model[at + 1],
@@ -238,6 +255,12 @@ static void handle(struct ft_engine *e, const struct ft_msg *m)
     case FT_MSG_MODEL_LOAD:
         answer(e, m->reply, load_model(e, m->name, m->reply, &err), &err);
         break;
+    case FT_MSG_ADAPTER_ADD:
+        answer(e, m->reply, ft_hosted_adapter_enter(e, m->adapter, &err), &err);
+        break;
+    case FT_MSG_ADAPTER_REMOVE:
+        answer(e, m->reply, ft_hosted_adapter_remove(e, m->name, m->name2, &err), &err);
+        break;
     }
 }
 
@@ -248,6 +271,7 @@ static void snapshot_model(struct ft_hosted *h, struct ft_model_stats *m)
     memcpy(m->id, h->src->id, sizeof m->id);
     m->state = h->state;
     m->weight_bytes = h->weight_bytes;
+    m->adapters = h->n_adapters;
     m->load_done = h->load_done;
     m->load_all = h->load_all;
     m->running = h->n_state[FT_SEQ_PREFILL] + h->n_state[FT_SEQ_DECODE];
@@ -272,6 +296,8 @@ void ft_engine_snapshot(struct ft_engine *e)
     s.models = e->n_models;
     s.memory_bytes = e->budget.max_bytes;
     s.weight_bytes = e->budget.weight_bytes;
+    s.adapters = e->n_adapters;
+    s.adapter_bytes = e->budget.adapter_bytes;
     s.kv_bytes = e->budget.kv_bytes;
     s.spill_bytes = e->spill_budget.used_bytes;
     pthread_mutex_lock(&e->lock);
@@ -315,16 +341,16 @@ static void *owner_main(void *arg)
         sweep(e);
         busy = ft_loop_step(e);
         sweep(e);
-        reap(e);
+        ft_engine_reap(e);
         ft_engine_snapshot(e);
     }
     while (e->requests != NULL) {
         ft_loop_cancel(e, e->requests);
-        reap(e);
+        ft_engine_reap(e);
     }
     while (e->n_models > 0)
         remove_at(e, e->n_models - 1);
-    reap(e);
+    ft_engine_reap(e);
     return NULL;
 }
 
@@ -431,10 +457,11 @@ void ft_engine_close(struct ft_engine *e)
 /* ---- models ---- */
 
 /* Posts a message and waits for the owner's answer. */
-static int ask(struct ft_engine *e, struct ft_msg *m, struct ft_reply *r, struct ft_err *err)
+int ft_engine_ask(struct ft_engine *e, struct ft_msg *m, struct ft_reply *r, struct ft_err *err)
 {
     if (ft_engine_is_owner(e))
-        return ft_err_set(err, FT_EINVAL, "models cannot be changed from an event callback");
+        return ft_err_set(err, FT_EINVAL,
+                          "models and adapters cannot be changed from an event callback");
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->cond, NULL);
     m->reply = r;
@@ -455,12 +482,12 @@ static int ask(struct ft_engine *e, struct ft_msg *m, struct ft_reply *r, struct
     return rc;
 }
 
-static int check_id(const char *id, struct ft_err *err)
+int ft_engine_check_id(const char *what, const char *id, struct ft_err *err)
 {
     size_t n = id != NULL ? strlen(id) : 0;
     if (n > 0 && n < FT_ENGINE_ID_MAX)
         return 0;
-    return ft_err_set(err, FT_EINVAL, "model id: %zu bytes, must be 1 to %d", n,
+    return ft_err_set(err, FT_EINVAL, "%s id: %zu bytes, must be 1 to %d", what, n,
                       FT_ENGINE_ID_MAX - 1);
 }
 
@@ -468,7 +495,7 @@ int ft_engine_model_add_open(struct ft_engine *e, const char *id, struct ft_weig
                              struct ft_tokenizer *t, const struct ft_model_options *opt,
                              struct ft_err *err)
 {
-    int rc = check_id(id, err);
+    int rc = ft_engine_check_id("model", id, err);
     if (rc != 0)
         return rc;
     struct ft_hosted *h = calloc(1, sizeof *h);
@@ -479,7 +506,7 @@ int ft_engine_model_add_open(struct ft_engine *e, const char *id, struct ft_weig
     rc = ft_source_open(id, w, t, opt != NULL ? opt->n_ctx : 0, &h->src, err);
     if (rc == 0) {
         struct ft_msg m = {.kind = FT_MSG_MODEL_ADD, .hosted = h};
-        rc = ask(e, &m, &r, err);
+        rc = ft_engine_ask(e, &m, &r, err);
     }
     if (rc != 0 && !r.done) /* the owner never saw it */
         discard(e, h);
@@ -507,7 +534,7 @@ int ft_engine_model_remove(struct ft_engine *e, const char *id, struct ft_err *e
 {
     struct ft_msg m = {.kind = FT_MSG_MODEL_REMOVE, .name = id};
     struct ft_reply r = {0};
-    return ask(e, &m, &r, err);
+    return ft_engine_ask(e, &m, &r, err);
 }
 
 int ft_engine_model_load(struct ft_engine *e, const char *id,
@@ -516,11 +543,11 @@ int ft_engine_model_load(struct ft_engine *e, const char *id,
 {
     struct ft_msg m = {.kind = FT_MSG_MODEL_LOAD, .name = id};
     struct ft_reply r = {.progress = progress, .ctx = ctx};
-    return ask(e, &m, &r, err);
+    return ft_engine_ask(e, &m, &r, err);
 }
 
 /* The model with one more reference, or NULL. */
-static struct ft_hosted *hold_model(struct ft_engine *e, const char *id)
+struct ft_hosted *ft_hosted_hold(struct ft_engine *e, const char *id)
 {
     struct ft_hosted *h = NULL;
     pthread_mutex_lock(&e->lock);
@@ -547,12 +574,6 @@ int ft_engine_model_source(struct ft_engine *e, const char *id,
 }
 
 /* ---- requests ---- */
-
-static void wake_engine(void *engine)
-{
-    struct ft_msg m = {.kind = FT_MSG_WAKE};
-    ft_mailbox_try_post(((struct ft_engine *)engine)->box, &m); /* full: it is awake */
-}
 
 static bool cancel_from_stream(void *engine, uint64_t id)
 {
@@ -585,11 +606,11 @@ static int open_stream(struct ft_engine *e, struct ft_req *q, struct ft_err *err
 }
 
 static int submit(struct ft_engine *e, const struct ft_request *r, struct ft_hosted *m,
-                  struct ft_hosted *draft, uint64_t *ret_id, struct ft_stream **ret_stream,
-                  struct ft_err *err)
+                  struct ft_hosted *draft, struct ft_hosted_adapter *adapter, uint64_t *ret_id,
+                  struct ft_stream **ret_stream, struct ft_err *err)
 {
     struct ft_req *q = NULL;
-    int rc = ft_req_make(r, m, draft, &q, err);
+    int rc = ft_req_make(r, m, draft, adapter, &q, err);
     if (rc != 0)
         return rc;
     uint64_t id = q->id = atomic_fetch_add(&e->next_id, 1) + 1;
@@ -626,19 +647,27 @@ int ft_engine_submit(struct ft_engine *e, const struct ft_request *r, uint64_t *
     if (r->on_event == NULL && ret_stream == NULL)
         return ft_err_set(err, FT_EINVAL, "on_event: neither a callback nor a stream");
     const char *draft_id = r->kind == FT_REQUEST_GENERATE ? r->spec.draft : NULL;
-    struct ft_hosted *m = hold_model(e, r->model), *draft = hold_model(e, draft_id);
+    struct ft_hosted *m = ft_hosted_hold(e, r->model), *draft = ft_hosted_hold(e, draft_id);
+    struct ft_hosted_adapter *adapter =
+        m != NULL && r->adapter != NULL ? ft_hosted_adapter_hold(e, m, r->adapter) : NULL;
     int rc = 0;
     if (m == NULL)
         rc = ft_err_set(err, FT_ENOTFOUND, "model %s: not known",
                         r->model != NULL ? r->model : "(none)");
     else if (draft_id != NULL && draft == NULL)
         rc = ft_err_set(err, FT_ENOTFOUND, "spec.draft: model %s is not known", draft_id);
+    else if (r->adapter != NULL && adapter == NULL)
+        rc = ft_err_set(err, FT_ENOTFOUND, "adapter %s: model %s has none of that id", r->adapter,
+                        r->model);
     else
-        rc = submit(e, r, m, draft, ret_id, ret_stream, err);
-    if (rc != 0 && m != NULL)
-        drop_hosted(e, m);
-    if (rc != 0 && draft != NULL)
-        drop_hosted(e, draft);
+        rc = submit(e, r, m, draft, adapter, ret_id, ret_stream, err);
+    if (rc == 0)
+        return 0;
+    ft_hosted_adapter_unhold(e, adapter);
+    if (m != NULL)
+        ft_hosted_unhold(e, m);
+    if (draft != NULL)
+        ft_hosted_unhold(e, draft);
     return rc;
 }
 

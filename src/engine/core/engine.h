@@ -31,13 +31,15 @@ struct ft_engine;
 #define FT_ENGINE_ROWS_MAX     4096  /* rows in one batch */
 #define FT_ENGINE_REQUESTS_MAX 65536 /* requests known at once */
 #define FT_ENGINE_MODELS_MAX   256
-#define FT_ENGINE_ID_MAX       256 /* bytes of a model id */
+#define FT_ENGINE_ADAPTERS_MAX 4096 /* of all models; the memory budget is the tighter bound */
+#define FT_ENGINE_ID_MAX       256  /* bytes of a model's or adapter's id */
 
 /* ---- engine ---- */
 
 struct ft_engine_config {
     enum ft_kv_type kv_type; /* F16 */
-    /* Weights of all resident models plus KV in use and cached. 0: 3/4 of the machine's memory. */
+    /* Weights of all resident models, adapters, KV in use and cached. 0: 3/4 of the machine's
+     * memory. */
     uint64_t memory_bytes;
     int max_rows;          /* rows of one batch, the largest prefill chunk: 256 */
     int max_running;       /* sequences that hold KV at the same time, per engine: 64 */
@@ -104,12 +106,30 @@ enum ft_model_state {
 };
 const char *ft_model_state_name(enum ft_model_state s);
 
+/* ---- adapters ---- */
+
+/* Reads a LoRA adapter (a PEFT folder) on the calling thread and makes it known under `id`, a name
+ * of its own per model; what runs goes on meanwhile. It stays in memory, also while the model's
+ * weights are not, until it is removed. FT_ENOTFOUND: the model; FT_EEXIST; FT_ELIMIT:
+ * FT_ENGINE_ADAPTERS_MAX, or beside it a model would not fit the memory budget; FT_EBUSY: models in
+ * use hold the memory; FT_EUNSUPPORTED, FT_EINVAL and FT_ECORRUPT name the tensor or the field. Not
+ * from a callback. */
+int ft_engine_adapter_add(struct ft_engine *e, const char *model, const char *id,
+                          const char *folder, struct ft_err *err);
+/* The same with an opened adapter, which stays the caller's. */
+struct ft_adapter;
+int ft_engine_adapter_add_open(struct ft_engine *e, const char *model, const char *id,
+                               const struct ft_adapter *a, struct ft_err *err);
+/* Cancels its requests and forgets it. FT_ENOTFOUND. Not from a callback. */
+int ft_engine_adapter_remove(struct ft_engine *e, const char *model, const char *id,
+                             struct ft_err *err);
+
 /* ---- requests (request.h) ---- */
 
 /* Checks everything, copies what it needs. ret_stream: required when on_event is NULL. FT_EINVAL
- * names the field, FT_ENOTFOUND the model, FT_EBUSY: max_requests reached; FT_ECANCELED: the engine
- * is closing; FT_ELIMIT: the prompt is longer than the model's context or than the KV that the
- * memory budget can hold. */
+ * names the field, FT_ENOTFOUND the model or adapter, FT_EBUSY: max_requests reached; FT_ECANCELED:
+ * the engine is closing; FT_ELIMIT: the prompt is longer than the model's context or than the KV
+ * that the memory budget can hold. */
 struct ft_stream;
 int ft_engine_submit(struct ft_engine *e, const struct ft_request *r, uint64_t *ret_id,
                      struct ft_stream **ret_stream, struct ft_err *err);
@@ -131,8 +151,8 @@ void ft_stream_close(struct ft_stream *s);
 
 struct ft_engine_stats {
     int running, waiting, preempted, paused; /* sequences */
-    int models, models_ready;
-    uint64_t memory_bytes, weight_bytes, kv_bytes; /* the budget and its use */
+    int models, models_ready, adapters;
+    uint64_t memory_bytes, weight_bytes, adapter_bytes, kv_bytes; /* the budget and its use */
     uint64_t kv_cached_bytes; /* part of kv_bytes: held only by the prefix cache */
     uint64_t spill_bytes;
     /* since open */
@@ -146,15 +166,26 @@ struct ft_model_stats {
     enum ft_model_state state;
     uint64_t weight_bytes;        /* resident; 0 when cold */
     uint64_t load_done, load_all; /* bytes, while loading */
+    int adapters;
     int running, waiting;
     int blocks_used, blocks_cached, blocks_max;
     size_t block_bytes;
     uint64_t prompt_tokens, cached_tokens, generated_tokens, loads;
 };
 
+struct ft_adapter_stats {
+    char model[FT_ENGINE_ID_MAX], id[FT_ENGINE_ID_MAX];
+    uint64_t bytes;
+    int pairs, rank_max; /* matrices it adds to, the largest rank among them */
+    int requests;        /* running and waiting */
+    uint64_t generated_tokens;
+};
+
 /* A snapshot taken after the latest step. */
 void ft_engine_stats(struct ft_engine *e, struct ft_engine_stats *ret);
 /* Fills at most n; returns how many models there are. */
 int ft_engine_model_stats(struct ft_engine *e, struct ft_model_stats *ret, int n);
+/* The same for adapters, as of now: by model, then by id. */
+int ft_engine_adapter_stats(struct ft_engine *e, struct ft_adapter_stats *ret, int n);
 
 #endif

@@ -71,6 +71,8 @@ static void end_request(struct ft_engine *e, struct ft_req *q)
     q->m->n_requests--;
     if (q->draft != NULL)
         q->draft->n_requests--;
+    if (q->adapter != NULL)
+        atomic_fetch_sub(&q->adapter->n_requests, 1);
     unlink_request(e, q);
     atomic_fetch_sub(&e->n_requests, 1);
     ft_engine_snapshot(e);

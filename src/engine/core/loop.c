@@ -241,8 +241,28 @@ static void plan_prefill(struct ft_engine *e, struct ft_hosted *m, bool hidden, 
     }
 }
 
+static uint64_t adapter_of(const struct ft_plan *p)
+{
+    const struct ft_hosted_adapter *a = p->s->req->adapter;
+    return a != NULL ? a->serial : 0;
+}
+
+/* Rows of the same adapter lie together, so that the device reads it once for all of them. */
+static void group_by_adapter(struct ft_engine *e)
+{
+    for (int i = 1; i < e->n_plan; i++) {
+        struct ft_plan p = e->plan[i];
+        uint64_t own = adapter_of(&p);
+        int at = i;
+        for (; at > 0 && adapter_of(&e->plan[at - 1]) > own; at--)
+            e->plan[at] = e->plan[at - 1];
+        e->plan[at] = p;
+    }
+}
+
 static struct ft_batch assemble(struct ft_engine *e)
 {
+    group_by_adapter(e);
     struct ft_batch b = {.token = e->row_token,
                          .pos = e->row_pos,
                          .seg = e->seg,
@@ -256,6 +276,8 @@ static struct ft_batch assemble(struct ft_engine *e)
                                     .pos = s->n_done,
                                     .block = s->block,
                                     .state = s->slot_state};
+        if (s->req->adapter != NULL)
+            e->seg[i].adapter = s->req->adapter->on_dev;
         for (int j = 0; j < p->n; j++) {
             int at = s->n_done + j;
             e->row_token[b.n_rows + j] = at < s->n_token ? s->token[at] : s->draft[at - s->n_token];

@@ -7,11 +7,17 @@
 
 #define KV_BLOCKS_MIN 16384 /* a small model's cache may grow to so many at least */
 
+/* What the budget leaves for KV beside the weights of one model and all adapters. */
+static uint64_t left_beside(const struct ft_engine *e, uint64_t weights)
+{
+    uint64_t fixed = weights + e->budget.adapter_bytes;
+    return e->budget.max_bytes > fixed ? e->budget.max_bytes - fixed : 0;
+}
+
 /* As many blocks as the budget could ever give it beside its own weights, or as are of use. */
 static int count_blocks(const struct ft_engine *e, const struct ft_hosted *h, size_t block_bytes)
 {
-    uint64_t weights = ft_weights_bytes(h->src->weights);
-    uint64_t left = e->budget.max_bytes > weights ? e->budget.max_bytes - weights : 0;
+    uint64_t left = left_beside(e, ft_weights_bytes(h->src->weights));
     uint64_t per_seq = ((uint64_t)h->src->pub.n_ctx + FT_KV_BLOCK - 1) / FT_KV_BLOCK;
     uint64_t n = left / block_bytes, useful = 4 * per_seq * (uint64_t)e->cfg.max_running;
     n = FT_MIN(n, FT_MAX(useful, KV_BLOCKS_MIN));
@@ -22,8 +28,7 @@ int ft_models_blocks_max(const struct ft_engine *e, const struct ft_hosted *h)
 {
     uint64_t weights =
         h->state == FT_MODEL_READY ? h->weight_bytes : ft_weights_bytes(h->src->weights);
-    uint64_t left = e->budget.max_bytes > weights ? e->budget.max_bytes - weights : 0;
-    return (int)FT_MIN(left / h->pool.block_bytes, (uint64_t)h->pool.n_max);
+    return (int)FT_MIN(left_beside(e, weights) / h->pool.block_bytes, (uint64_t)h->pool.n_max);
 }
 
 static int open_states(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
@@ -54,9 +59,10 @@ int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
         n_blocks = count_blocks(e, h, block_bytes);
         if (n_blocks == 0)
             rc = ft_err_set(err, FT_ELIMIT,
-                            "%llu bytes of weights and one KV block of %zu do not fit the memory "
-                            "budget of %llu bytes",
-                            (unsigned long long)ft_weights_bytes(h->src->weights), block_bytes,
+                            "%llu bytes of weights, %llu of adapters and one KV block of %zu do "
+                            "not fit the memory budget of %llu bytes",
+                            (unsigned long long)ft_weights_bytes(h->src->weights),
+                            (unsigned long long)e->budget.adapter_bytes, block_bytes,
                             (unsigned long long)e->budget.max_bytes);
     }
     if (rc == 0)
@@ -98,6 +104,7 @@ void ft_hosted_close(struct ft_engine *e, struct ft_hosted *h)
     ft_dev_kv_close(e->dev, h->kv);
     ft_model_close(h->model);
     free(h->state_free);
+    free(h->adapter);
     if (h->src != NULL)
         ft_model_source_unref(&h->src->pub);
     free(h);
@@ -191,7 +198,7 @@ int32_t ft_models_block(struct ft_engine *e, struct ft_hosted *h)
 int64_t ft_models_room(struct ft_engine *e, struct ft_hosted *h, int less_idle)
 {
     const struct ft_budget *b = &e->budget;
-    uint64_t held = b->weight_bytes + b->kv_bytes;
+    uint64_t held = ft_budget_held(b);
     int64_t bytes = (int64_t)b->max_bytes - (int64_t)held;
     for (int i = 0; i < e->n_models; i++) {
         const struct ft_hosted *m = e->model[i];
@@ -230,10 +237,10 @@ static void note_progress(void *ctx, uint64_t done, uint64_t all)
         p->progress(p->ctx, done, all);
 }
 
-static bool make_room(struct ft_engine *e, struct ft_hosted *h, uint64_t bytes)
+bool ft_models_make_room(struct ft_engine *e, struct ft_hosted *h, uint64_t bytes)
 {
     struct ft_budget *b = &e->budget;
-    while (b->weight_bytes + b->kv_bytes + bytes > b->max_bytes)
+    while (ft_budget_held(b) + bytes > b->max_bytes)
         if (!trim_others(e, NULL) && !evict_oldest(e) && !ft_spec_release_any(e) &&
             !drop_idle(e, h))
             return false;
@@ -247,7 +254,7 @@ int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
     h->used = ++e->clock;
     if (h->state == FT_MODEL_READY)
         return 1;
-    if (!make_room(e, h, ft_weights_bytes(h->src->weights)))
+    if (!ft_models_make_room(e, h, ft_weights_bytes(h->src->weights)))
         return 0;
     struct load_progress p = {e, h, progress, ctx};
     h->state = FT_MODEL_LOADING;
@@ -262,6 +269,6 @@ int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
     h->loads++;
     e->count.loads++;
     /* the device's own layout may take more than the file */
-    make_room(e, h, 0);
+    ft_models_make_room(e, h, 0);
     return 1;
 }

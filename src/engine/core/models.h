@@ -53,6 +53,9 @@ struct ft_hosted {
     uint64_t used;         /* clock of the last step */
     int64_t dropped_ns;    /* when its weights last went */
     bool removed;
+    struct ft_hosted_adapter *
+        *adapter;                 /* [n_adapters] by id; under the engine's lock, written by */
+    int n_adapters, cap_adapters; /* the owner alone */
     struct ft_seq *wait_head, *wait_tail; /* WAITING, PREEMPTED, by order */
     int n_state[FT_SEQ_STATES];
     int n_requests; /* as model or as draft */
@@ -86,6 +89,8 @@ int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
 int32_t ft_models_block(struct ft_engine *e, struct ft_hosted *h);
 /* Blocks h could get that way, `less_idle` cached ones of its own not counted. */
 int64_t ft_models_room(struct ft_engine *e, struct ft_hosted *h, int less_idle);
+/* Makes `bytes` of the budget free for h in the same way; false: others hold it. */
+bool ft_models_make_room(struct ft_engine *e, struct ft_hosted *h, uint64_t bytes);
 /* Most blocks one sequence of h can ever have. */
 int ft_models_blocks_max(const struct ft_engine *e, const struct ft_hosted *h);
 

@@ -110,6 +110,8 @@ static void count_token(struct ft_engine *e, struct ft_seq *s)
         q->t_first = ft_clock_now_ns();
     q->usage.generated_tokens++;
     q->m->generated_tokens++;
+    if (q->adapter != NULL)
+        atomic_fetch_add(&q->adapter->generated_tokens, 1);
     e->count.generated_tokens++;
     ft_sched_charge(q->caller, FT_SCHED_COST_OUT);
 }

@@ -16,7 +16,7 @@
 /* Salts at once. Beyond, those that no request has give way, oldest first; if all have one, further
  * requests run without prefix cache. */
 #define FT_RADIX_ROOTS_MAX  4096
-#define FT_RADIX_SALT_BYTES 64
+#define FT_RADIX_SALT_BYTES 72
 
 struct ft_radix_node {
     int32_t token[FT_KV_BLOCK];

@@ -187,7 +187,7 @@ static int copy_fields(struct ft_req *q, const struct ft_request *r, struct ft_e
     struct ft_request *c = &q->r;
     *c = *r;
     c->prompt = NULL;
-    c->model = NULL;
+    c->model = c->adapter = NULL;
     c->spec.draft = NULL;
     c->stop = NULL;
     c->grammar = NULL;
@@ -300,7 +300,7 @@ static int make_seq(struct ft_req *q, struct ft_seq *s, const struct ft_request 
 }
 
 int ft_req_make(const struct ft_request *r, struct ft_hosted *m, struct ft_hosted *draft,
-                struct ft_req **ret_q, struct ft_err *err)
+                struct ft_hosted_adapter *adapter, struct ft_req **ret_q, struct ft_err *err)
 {
     int rc = check(r, m, draft, err);
     if (rc != 0)
@@ -310,6 +310,7 @@ int ft_req_make(const struct ft_request *r, struct ft_hosted *m, struct ft_hoste
         return no_memory(err);
     q->m = m;
     q->draft = draft;
+    q->adapter = adapter;
     q->root = -1;
     q->t_submit = ft_clock_now_ns();
     q->usage.prompt_tokens = (int)r->n_prompt;

@@ -72,6 +72,7 @@ struct ft_event;
 struct ft_request {
     enum ft_request_kind kind;
     const char *model;
+    const char *adapter; /* of that model (ft_engine_adapter_add); NULL: the model alone */
     const int32_t *prompt;
     size_t n_prompt; /* 1 .. the model's n_ctx */
 
@@ -104,7 +105,7 @@ struct ft_request {
     float caller_weight;    /* 0.001 .. 1000, its share: 1 */
     int priority;           /* -10 .. 10, higher first; waiting raises it slowly: 0 */
     bool prefix_cache;      /* may reuse and leave KV: true */
-    struct ft_slice salt;   /* KV is reused only between requests of the same salt */
+    struct ft_slice salt;   /* KV is reused only between requests of the same salt and adapter */
 
     /* Events: to on_event on the owner thread (it must not block), or if NULL to the stream that
      * submit returns; on_ready (may be NULL) is then called on the owner thread when events came

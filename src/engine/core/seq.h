@@ -25,6 +25,7 @@
 #include "engine/core/stream.h"
 
 struct ft_hosted;
+struct ft_hosted_adapter;
 
 enum ft_seq_state {
     FT_SEQ_WAITING,
@@ -90,8 +91,9 @@ struct ft_seq {
 
 struct ft_req {
     uint64_t id;
-    struct ft_hosted *m, *draft; /* draft may be NULL */
-    struct ft_request r;         /* deep copy; prompt is NULL, it is in the sequences */
+    struct ft_hosted *m, *draft;       /* draft may be NULL */
+    struct ft_hosted_adapter *adapter; /* NULL: none */
+    struct ft_request r;               /* deep copy; prompt is NULL, it is in the sequences */
     struct ft_stops stops;
     struct ft_stream *stream; /* NULL: r.on_event */
     struct ft_caller *caller;
@@ -120,7 +122,7 @@ static inline bool ft_seq_holds_kv(const struct ft_seq *s)
 
 /* Any thread: checks r against the model and makes the request with all its memory. */
 int ft_req_make(const struct ft_request *r, struct ft_hosted *m, struct ft_hosted *draft,
-                struct ft_req **ret_q, struct ft_err *err);
+                struct ft_hosted_adapter *adapter, struct ft_req **ret_q, struct ft_err *err);
 void ft_req_free(struct ft_req *q);
 
 /* Owner: gives an event to whoever listens. */
