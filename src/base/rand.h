@@ -4,6 +4,7 @@
 #ifndef FT_BASE_RAND_H
 #define FT_BASE_RAND_H
 
+#include <math.h>
 #include <stdint.h>
 
 static inline uint64_t ft_rand_mix(uint64_t z)
@@ -24,6 +25,14 @@ static inline uint64_t ft_rand_u64(uint64_t seed, uint64_t stream, uint64_t inde
 static inline double ft_rand_unit(uint64_t seed, uint64_t stream, uint64_t index)
 {
     return (double)(ft_rand_u64(seed, stream, index) >> 11) * 0x1p-53;
+}
+
+/* Standard normal (Box and Muller): takes the two uniform numbers at 2 index and 2 index + 1. */
+static inline double ft_rand_normal(uint64_t seed, uint64_t stream, uint64_t index)
+{
+    double u = 1 - ft_rand_unit(seed, stream, 2 * index);
+    double v = ft_rand_unit(seed, stream, 2 * index + 1);
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
 #endif

@@ -314,11 +314,9 @@ static int metadata_put(struct ft_gguf_writer *g, const struct plan *p, struct f
     return ft_shape_vocab_put(g, s->n_vocab, err);
 }
 
-/* One standard normal value: the polar method would branch, so Box and Muller's. */
 static float gauss(uint64_t stream, uint64_t i)
 {
-    double u = 1 - ft_rand_unit(17, stream, 2 * i), v = ft_rand_unit(17, stream, 2 * i + 1);
-    return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+    return (float)ft_rand_normal(17, stream, i);
 }
 
 /* A pool of blocks per format and deviation; few of either, so a list. */
