@@ -166,7 +166,7 @@ static void bench(const struct shape *s, int n_rounds, int n_threads, bool bf16)
     for (int i = 0; i < n_rounds; i++) {
         struct ft_cpu_limits limits;
         struct ft_err err;
-        if (ft_cpu_probe(n_threads, &limits, &err) != 0)
+        if (ft_cpu_probe_products(n_threads, &limits, &err) != 0)
             exit(1);
         double t = seconds(&h);
         rate[i] = work / t;

@@ -77,31 +77,58 @@ static double best_s(struct ft_pool *pool, struct ft_probe *p, work_fn *work)
     return best;
 }
 
-int ft_cpu_probe(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err)
+static void probe_products(struct ft_pool *pool, struct ft_probe *p, struct ft_cpu_limits *ret)
+{
+    enum ft_cpu_isa isa = ft_cpu_isa_best();
+    double ops = (double)p->n_parts * FT_PROBE_LOOPS * FT_PROBE_CHAINS * 1e-9;
+    ret->int8_gop_s = ops * kinds[isa].int8_ops / best_s(pool, p, kinds[isa].int8);
+    ret->bf16_gflop_s = ops * kinds[isa].bf16_ops / best_s(pool, p, kinds[isa].bf16);
+    ret->f32_gflop_s = ops * kinds[isa].f32_ops / best_s(pool, p, kinds[isa].f32);
+}
+
+static int probe_read(struct ft_pool *pool, struct ft_probe *p, struct ft_cpu_limits *ret,
+                      struct ft_err *err)
+{
+    p->part_bytes = READ_BYTES / (size_t)p->n_parts / 4096 * 4096;
+    size_t bytes = p->part_bytes * (size_t)p->n_parts;
+    uint8_t *data = ft_cpu_pages_alloc(bytes, true);
+    if (data == NULL)
+        return ft_err_set(err, FT_ENOMEM, "probe: no memory for %zu bytes", bytes);
+    memset(data, 1, bytes);
+    p->data = data;
+    ret->read_gb_s = 1e-9 * (double)bytes / best_s(pool, p, kinds[ft_cpu_isa_best()].read);
+    ft_cpu_pages_free(data, bytes);
+    return 0;
+}
+
+static int probe(int n_threads, bool with_memory, struct ft_cpu_limits *ret, struct ft_err *err)
 {
     struct ft_pool *pool = NULL;
-    enum ft_cpu_isa isa = ft_cpu_isa_best();
     int rc = ft_pool_open(n_threads > 0 ? n_threads : ft_cpu_count(), &pool, err);
     if (rc != 0)
         return rc;
+    struct ft_cpu_limits limits = {0};
     struct ft_probe p = {.n_parts = ft_pool_size(pool)};
-    p.part_bytes = READ_BYTES / (size_t)p.n_parts / 4096 * 4096;
-    size_t bytes = p.part_bytes * (size_t)p.n_parts;
-    uint8_t *data = ft_cpu_pages_alloc(bytes, true);
     p.sink = calloc((size_t)p.n_parts, sizeof *p.sink);
-    if (data == NULL || p.sink == NULL) {
-        rc = ft_err_set(err, FT_ENOMEM, "probe: no memory for %zu bytes", bytes);
-    } else {
-        memset(data, 1, bytes);
-        p.data = data;
-        double ops = (double)p.n_parts * FT_PROBE_LOOPS * FT_PROBE_CHAINS * 1e-9;
-        ret->read_gb_s = 1e-9 * (double)bytes / best_s(pool, &p, kinds[isa].read);
-        ret->int8_gop_s = ops * kinds[isa].int8_ops / best_s(pool, &p, kinds[isa].int8);
-        ret->bf16_gflop_s = ops * kinds[isa].bf16_ops / best_s(pool, &p, kinds[isa].bf16);
-        ret->f32_gflop_s = ops * kinds[isa].f32_ops / best_s(pool, &p, kinds[isa].f32);
+    if (p.sink == NULL)
+        rc = ft_err_set(err, FT_ENOMEM, "probe: no memory");
+    if (rc == 0 && with_memory)
+        rc = probe_read(pool, &p, &limits, err);
+    if (rc == 0) {
+        probe_products(pool, &p, &limits);
+        *ret = limits;
     }
     free(p.sink);
-    ft_cpu_pages_free(data, bytes);
     ft_pool_close(pool);
     return rc;
+}
+
+int ft_cpu_probe(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err)
+{
+    return probe(n_threads, true, ret, err);
+}
+
+int ft_cpu_probe_products(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err)
+{
+    return probe(n_threads, false, ret, err);
 }

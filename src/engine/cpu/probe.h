@@ -15,4 +15,8 @@ struct ft_cpu_limits {
  * since neighbours only ever take away. FT_ENOMEM. */
 int ft_cpu_probe(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err);
 
+/* The same for the products alone (read_gb_s is 0): a few hundredths of a second, no memory to
+ * speak of, so that it can alternate with what is measured. */
+int ft_cpu_probe_products(int n_threads, struct ft_cpu_limits *ret, struct ft_err *err);
+
 #endif

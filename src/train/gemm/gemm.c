@@ -112,30 +112,59 @@ static void pack_part(void *ctx, int chunk, int worker)
                  shared_block(j, block) + at * block_units(j, n_k), j->g->workers[worker].fetch);
 }
 
-static void tiles(const struct job *j, const uint32_t *shared, const uint32_t *private, int64_t at,
-                  int64_t n, int64_t n_units, bool add)
+/* The private operand is packed and multiplied a group at a time: one panel where that is read in
+ * whole lines, the chunk where k runs across memory. */
+struct group {
+    int64_t at, n;  /* across */
+    int64_t k, n_k; /* within the group of blocks */
+    int64_t at_end; /* of the chunk */
+};
+
+static bool group_next(const struct job *j, struct group *g, int64_t chunk_at)
+{
+    int64_t n_max = j->private.k_inside ? j->private.width : j->chunk;
+    g->at += g->n;
+    if (g->at == g->at_end) {
+        g->at = chunk_at;
+        g->k += g->n_k;
+        g->n_k = FT_MIN(j->block, j->n_k - g->k);
+    }
+    g->n = FT_MIN(n_max, g->at_end - g->at);
+    return g->k < j->n_k;
+}
+
+/* The group with all of the shared operand; between the tiles memory is asked for that comes next.
+ */
+static void tiles(const struct job *j, const struct group *g, const uint32_t *private,
+                  struct ft_gemm_ahead *ahead)
 {
     const struct ft_gemm_args *x = j->x;
     bool b_shared = j->shared.vector;
     const struct ft_gemm_side *a = b_shared ? &j->private : &j->shared;
+    const uint32_t *shared = shared_block(j, g->k / j->block);
+    int64_t n_units = block_units(j, g->n_k);
     struct ft_gemm_tile t = {
         .row_step = a->k_inside ? n_units : 1,
         .unit_step = a->k_inside ? 1 : a->width,
         .n_units = n_units,
         .ldc = x->ldc,
         .alpha = x->alpha,
-        .add = add,
+        .add = x->add || j->k_at + g->k > 0,
     };
+    int64_t n_tiles = shared_panels(j) * div_up(g->n, j->private.width);
+    int64_t lines = div_up(ft_gemm_ahead_lines(ahead), n_tiles);
     for (int64_t s = 0; s < j->span; s += j->shared.width)
-        for (int64_t p = 0; p < n; p += j->private.width) {
-            int64_t row = b_shared ? at + p : j->span_at + s;
-            int64_t col = b_shared ? j->span_at + s : at + p;
-            int64_t rows = b_shared ? n - p : j->span - s, cols = b_shared ? j->span - s : n - p;
-            t.a = (b_shared ? private + p * n_units : shared + s * n_units);
-            t.b = (b_shared ? shared + s * n_units : private + p * n_units);
+        for (int64_t p = 0; p < g->n; p += j->private.width) {
+            int64_t row = b_shared ? g->at + p : j->span_at + s;
+            int64_t col = b_shared ? j->span_at + s : g->at + p;
+            int64_t rows = b_shared ? g->n - p : j->span - s;
+            int64_t cols = b_shared ? j->span - s : g->n - p;
+            t.a = b_shared ? private + p * n_units : shared + s * n_units;
+            t.b = b_shared ? shared + s * n_units : private + p * n_units;
             t.c = x->c + row * x->ldc + col;
             t.rows = (int)FT_MIN(rows, (int64_t)a->width);
             t.cols = (int)FT_MIN(cols, (int64_t)j->g->kern->nr);
+            ft_gemm_ahead_step(ahead, lines);
             j->g->kern->tile(&t);
         }
 }
@@ -144,12 +173,18 @@ static void multiply_chunk(void *ctx, int chunk, int worker)
 {
     struct job *j = ctx;
     struct worker *w = &j->g->workers[worker];
-    int64_t at = chunk * j->chunk, n = FT_MIN(j->chunk, j->private.n - at);
-    for (int64_t k = 0; k < j->n_k; k += j->block) {
-        int64_t n_k = FT_MIN(j->block, j->n_k - k);
-        ft_gemm_pack(&j->private, at, n, j->k_at + k, n_k, w->private, w->fetch);
-        tiles(j, shared_block(j, k / j->block), w->private, at, n, block_units(j, n_k),
-              j->x->add || j->k_at + k > 0);
+    int64_t at = chunk * j->chunk;
+    struct group g = {.at = at, .n_k = 0, .at_end = FT_MIN(at + j->chunk, j->private.n)};
+    g.at = g.at_end;
+    bool more = group_next(j, &g, at);
+    while (more) {
+        ft_gemm_pack(&j->private, g.at, g.n, j->k_at + g.k, g.n_k, w->private, w->fetch);
+        struct group now = g;
+        struct ft_gemm_ahead ahead = {0};
+        more = group_next(j, &g, at);
+        if (more)
+            ft_gemm_ahead_start(&ahead, &j->private, g.at, g.n, j->k_at + g.k, g.n_k);
+        tiles(j, &now, w->private, &ahead);
     }
 }
 

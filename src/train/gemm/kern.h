@@ -19,6 +19,10 @@
 #define FT_GEMM_MR_MAX 12
 #define FT_GEMM_NR_MAX 32
 
+/* Rows of k that are packed at once: enough that a panel's lines are written whole, few enough that
+ * rows whose addresses fall into one set of an 8-way cache stay there while panels pass. */
+#define FT_GEMM_ACROSS 8
+
 /* One tile: c[rows, cols] (+)= alpha * A B over n_units. rows <= mr, cols <= nr. */
 struct ft_gemm_tile {
     const uint32_t *a;
@@ -39,8 +43,8 @@ struct ft_gemm_kern {
     /* x: [n] neighbours in k -> ceil(n / unit_k) units. */
     void (*row)(const float *x, int64_t n, uint32_t *u);
 
-    /* unit_k rows of k at x, ld apart (n_k < unit_k: the last is zero), n neighbours across k ->
-     * one unit of each: panels of `width`, panel_step apart, the last filled with zeros. */
+    /* n_k <= FT_GEMM_ACROSS rows of k at x, ld apart, n neighbours across k -> ceil(n_k / unit_k)
+     * units of each: panels of `width`, panel_step apart, the last filled with zeros. */
     void (*across)(const float *x, int64_t ld, int n_k, int64_t n, int width, uint32_t *u,
                    int64_t panel_step);
 

@@ -107,12 +107,13 @@ static inline void transpose(__m256 r[8])
     static void across_##name(const float *x, int64_t ld, int n_k, int64_t n, int width,           \
                               uint32_t *u, int64_t panel_step)                                     \
     {                                                                                              \
-        (void)ld;                                                                                  \
-        FT_ASSERT(n_k == 1);                                                                       \
         for (; n > 0; n -= width, x += width, u += panel_step)                                     \
             for (int i = 0; i < width; i += 8) {                                                   \
-                __m256 v = number(load(x + i, n < width ? n - i : width - i));                     \
-                _mm256_maskstore_epi32((int *)(u + i), first(width - i), _mm256_castps_si256(v));  \
+                int64_t left = n < width ? n - i : width - i;                                      \
+                for (int k = 0; k < n_k; k++)                                                      \
+                    _mm256_maskstore_epi32(                                                        \
+                        (int *)(u + k * width + i), first(width - i),                              \
+                        _mm256_castps_si256(number(load(x + k * ld + i, left))));                  \
             }                                                                                      \
     }                                                                                              \
                                                                                                    \

@@ -20,7 +20,7 @@ static inline __m512i unit(const float *x, int64_t ld, int n_k, int64_t n)
 {
     const __m512i mix = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
                                          8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512 second = n_k == 2 ? load(x + ld, n) : _mm512_setzero_ps();
+    __m512 second = n_k >= 2 ? load(x + ld, n) : _mm512_setzero_ps();
     return _mm512_permutexvar_epi16(mix, (__m512i)_mm512_cvtne2ps_pbh(second, load(x, n)));
 }
 

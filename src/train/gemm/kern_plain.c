@@ -28,12 +28,13 @@ static inline void row(const float *x, int64_t n, uint32_t *u, number_fn *number
         u[i] = ft_f32_bits(number(x[i]));
 }
 
-static inline void across(const float *x, int64_t n, int width, uint32_t *u, int64_t panel_step,
-                          number_fn *number)
+static inline void across(const float *x, int64_t ld, int n_k, int64_t n, int width, uint32_t *u,
+                          int64_t panel_step, number_fn *number)
 {
     for (int64_t at = 0; at < n; at += width, u += panel_step)
-        for (int i = 0; i < width; i++)
-            u[i] = at + i < n ? ft_f32_bits(number(x[at + i])) : 0;
+        for (int k = 0; k < n_k; k++)
+            for (int i = 0; i < width; i++)
+                u[k * width + i] = at + i < n ? ft_f32_bits(number(x[k * ld + at + i])) : 0;
 }
 
 static inline void turn(const float *x, int64_t ld, int rows, int64_t n, uint32_t *u,
@@ -73,9 +74,7 @@ static void tile(const struct ft_gemm_tile *t)
     static void across_##name(const float *x, int64_t ld, int n_k, int64_t n, int width,           \
                               uint32_t *u, int64_t panel_step)                                     \
     {                                                                                              \
-        (void)ld;                                                                                  \
-        FT_ASSERT(n_k == 1);                                                                       \
-        across(x, n, width, u, panel_step, number);                                                \
+        across(x, ld, n_k, n, width, u, panel_step, number);                                       \
     }                                                                                              \
     static void turn_##name(const float *x, int64_t ld, int rows, int64_t n, uint32_t *u)          \
     {                                                                                              \

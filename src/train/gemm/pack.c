@@ -40,9 +40,10 @@ static void pack_rows(const struct ft_gemm_side *s, int64_t at, int64_t n, int64
                       int64_t n_k, uint32_t *u, float *fetch)
 {
     int64_t n_units = (n_k + s->kern->unit_k - 1) / s->kern->unit_k;
+    int64_t piece = in_place(s) ? n_k : FT_GEMM_PIECE;
     for (int64_t i = 0; i < n; i++, u += n_units)
-        for (int64_t k = 0; k < n_k; k += FT_GEMM_PIECE) {
-            int64_t len = FT_MIN((int64_t)FT_GEMM_PIECE, n_k - k);
+        for (int64_t k = 0; k < n_k; k += piece) {
+            int64_t len = FT_MIN(piece, n_k - k);
             const float *x = fetch_row(s, at + i, k_at + k, len, fetch);
             s->kern->row(x, len, u + k / s->kern->unit_k);
         }
@@ -63,20 +64,20 @@ static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int
         }
 }
 
-/* k across memory: a unit's rows of k side by side. */
+/* k across memory: rows of k side by side. */
 static void pack_across(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
                         int64_t n_k, uint32_t *u, float *fetch)
 {
-    int unit_k = s->kern->unit_k;
-    int64_t n_units = (n_k + unit_k - 1) / unit_k, panel_step = n_units * s->width;
-    int64_t piece = FT_GEMM_PIECE / s->width * s->width;
+    int unit_k = s->kern->unit_k, width = s->width;
+    int64_t panel_step = (n_k + unit_k - 1) / unit_k * width;
+    int64_t piece = in_place(s) ? n : FT_GEMM_PIECE / width * width;
     for (int64_t i = 0; i < n; i += piece)
-        for (int64_t v = 0; v < n_units; v++) {
+        for (int64_t k = 0; k < n_k; k += FT_GEMM_ACROSS) {
             int64_t len = FT_MIN(piece, n - i), ld;
-            int rows = (int)FT_MIN((int64_t)unit_k, n_k - v * unit_k);
-            const float *x = fetch_rows(s, k_at + v * unit_k, rows, at + i, len, fetch, &ld);
-            s->kern->across(x, ld, rows, len, s->width,
-                            u + i / s->width * panel_step + v * s->width, panel_step);
+            int rows = (int)FT_MIN((int64_t)FT_GEMM_ACROSS, n_k - k);
+            const float *x = fetch_rows(s, k_at + k, rows, at + i, len, fetch, &ld);
+            s->kern->across(x, ld, rows, len, width,
+                            u + i / width * panel_step + k / unit_k * width, panel_step);
         }
 }
 
@@ -89,4 +90,39 @@ void ft_gemm_pack(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k
         pack_turned(s, at, n, k_at, n_k, u, fetch);
     else
         pack_rows(s, at, n, k_at, n_k, u, fetch);
+}
+
+/* ---- asking ahead ---- */
+
+#define LINE 64
+
+void ft_gemm_ahead_start(struct ft_gemm_ahead *a, const struct ft_gemm_side *s, int64_t at,
+                         int64_t n, int64_t k_at, int64_t n_k)
+{
+    int64_t row = s->k_inside ? at : k_at, col = s->k_inside ? k_at : at;
+    int64_t cols = s->k_inside ? n_k : n;
+    a->rows = s->k_inside ? n : n_k;
+    a->row_step = ft_type_row_bytes(s->info, s->in.ld);
+    size_t begin = ft_type_row_bytes(s->info, col);
+    a->row = (const uint8_t *)s->in.p + (size_t)row * a->row_step + begin;
+    a->row_bytes = ft_type_row_bytes(s->info, col + cols) - begin;
+    a->at = 0;
+}
+
+int64_t ft_gemm_ahead_lines(const struct ft_gemm_ahead *a)
+{
+    return a->rows * (int64_t)(a->row_bytes / LINE + 1);
+}
+
+void ft_gemm_ahead_step(struct ft_gemm_ahead *a, int64_t n_lines)
+{
+    for (; n_lines > 0 && a->rows > 0; n_lines--) {
+        __builtin_prefetch(a->row + a->at, 0, 2);
+        a->at += LINE;
+        if (a->at >= a->row_bytes + LINE) {
+            a->at = 0;
+            a->row += a->row_step;
+            a->rows--;
+        }
+    }
 }

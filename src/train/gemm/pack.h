@@ -30,4 +30,17 @@ struct ft_gemm_side {
 void ft_gemm_pack(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at, int64_t n_k,
                   uint32_t *u, float *fetch);
 
+/* Asking for memory before it is packed: the same elements as stored, line by line, a few between
+ * any two tiles. */
+struct ft_gemm_ahead {
+    const uint8_t *row;
+    size_t row_step, row_bytes, at;
+    int64_t rows;
+};
+
+void ft_gemm_ahead_start(struct ft_gemm_ahead *a, const struct ft_gemm_side *s, int64_t at,
+                         int64_t n, int64_t k_at, int64_t n_k);
+int64_t ft_gemm_ahead_lines(const struct ft_gemm_ahead *a);
+void ft_gemm_ahead_step(struct ft_gemm_ahead *a, int64_t n_lines);
+
 #endif
