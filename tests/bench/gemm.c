@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/pages.h"
 #include "base/rand.h"
 #include "engine/cpu/probe.h"
 #include "train/gemm/gemm.h"
@@ -90,19 +91,26 @@ static double median(double *x, int n)
     return x[n / 2];
 }
 
-/* n elements; a few thousand numbers are quantised and repeated. */
+/* n elements; a few thousand numbers are quantised and repeated. In huge pages, as the trainer has
+ * its activations. */
+enum { SOME = 8192 };
+
+static size_t bytes_of(enum ft_type type, int64_t n)
+{
+    return ft_type_row_bytes(ft_type_info(type), n + SOME);
+}
+
 static void *elements(enum ft_type type, int64_t n)
 {
-    enum { SOME = 8192 };
     const struct ft_type_info *info = ft_type_info(type);
-    size_t bytes = ft_type_row_bytes(info, n), some = ft_type_row_bytes(info, SOME);
+    size_t bytes = bytes_of(type, n), some = ft_type_row_bytes(info, SOME);
     static float x[SOME];
     for (int i = 0; i < SOME; i++)
         x[i] = (float)ft_rand_unit(1, 2, (uint64_t)i) - 0.5f;
-    char *p = malloc(bytes + some);
+    char *p = ft_pages_alloc(bytes, true);
     FT_ASSERT(p != NULL);
     info->quantise(x, p, SOME);
-    for (size_t at = some; at < bytes; at += some)
+    for (size_t at = some; at + some <= bytes; at += some)
         memcpy(p + at, p, some);
     return p;
 }
@@ -176,9 +184,9 @@ static void bench(const struct shape *s, int n_rounds, int n_threads, bool bf16)
     printf("%-42s %7.1f GFLOP/s  %3.0f%% of peak  %5.1f GB/s\n", s->name, median(rate, n_rounds),
            median(share, n_rounds), median(bytes, n_rounds));
     fflush(stdout);
-    free(a);
-    free(b);
-    free(c);
+    ft_pages_free(a, bytes_of(s->a, heads * s->m * s->k));
+    ft_pages_free(b, bytes_of(s->b, heads * s->k * s->n));
+    ft_pages_free(c, bytes_of(FT_F32, heads * s->m * s->n));
 }
 
 static const char *option(int argc, char **argv, const char *name, const char *otherwise)

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "base/pages.h"
 #include "engine/cpu/cpu_dev.h"
 #include "engine/cpu/lora.h"
 #include "engine/cpu/mm.h"
@@ -17,24 +17,6 @@
 
 /* Above this, memory comes from the kernel page by page and goes back at once. */
 #define PAGES_MIN ((size_t)256 << 10)
-#define HUGE_PAGE ((size_t)2 << 20)
-
-void *ft_cpu_pages_alloc(size_t bytes, bool huge)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    if (huge && bytes >= HUGE_PAGE)
-        madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-}
-
-void ft_cpu_pages_free(void *p, size_t bytes)
-{
-    if (p != NULL)
-        munmap(p, bytes);
-}
 
 static size_t mem_round(size_t bytes)
 {
@@ -45,7 +27,7 @@ static void *cpu_mem_alloc(struct ft_dev *d, size_t bytes)
 {
     (void)d;
     if (bytes >= PAGES_MIN)
-        return ft_cpu_pages_alloc(bytes, true);
+        return ft_pages_alloc(bytes, true);
     return aligned_alloc(64, mem_round(bytes));
 }
 
@@ -53,7 +35,7 @@ static void cpu_mem_free(struct ft_dev *d, void *p, size_t bytes)
 {
     (void)d;
     if (bytes >= PAGES_MIN)
-        ft_cpu_pages_free(p, bytes);
+        ft_pages_free(p, bytes);
     else
         free(p);
 }

@@ -61,10 +61,6 @@ int ft_cpu_count(void);
  * the engine sizes batches by its budget before it calls. */
 void *ft_cpu_scratch_get(struct ft_cpu *c, enum ft_cpu_scratch_use use, size_t bytes);
 
-/* Anonymous pages, zeroed, NULL when there are none; huge pages are asked for where `huge`. */
-void *ft_cpu_pages_alloc(size_t bytes, bool huge);
-void ft_cpu_pages_free(void *p, size_t bytes);
-
 /* linear.c, experts.c, weight.c */
 int ft_cpu_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_weight **ret_w,
                        struct ft_err *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/pages.h"
 #include "engine/cpu/cpu_dev.h"
 #include "engine/cpu/probe_loops.h"
 
@@ -91,13 +92,13 @@ static int probe_read(struct ft_pool *pool, struct ft_probe *p, struct ft_cpu_li
 {
     p->part_bytes = READ_BYTES / (size_t)p->n_parts / 4096 * 4096;
     size_t bytes = p->part_bytes * (size_t)p->n_parts;
-    uint8_t *data = ft_cpu_pages_alloc(bytes, true);
+    uint8_t *data = ft_pages_alloc(bytes, true);
     if (data == NULL)
         return ft_err_set(err, FT_ENOMEM, "probe: no memory for %zu bytes", bytes);
     memset(data, 1, bytes);
     p->data = data;
     ret->read_gb_s = 1e-9 * (double)bytes / best_s(pool, p, kinds[ft_cpu_isa_best()].read);
-    ft_cpu_pages_free(data, bytes);
+    ft_pages_free(data, bytes);
     return 0;
 }
 

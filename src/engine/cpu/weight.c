@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/pages.h"
 #include "engine/cpu/mm.h"
 
 #ifndef MADV_POPULATE_READ
@@ -77,7 +78,7 @@ static void arena_leave(struct ft_cpu *c, struct ft_cpu_arena *a)
 {
     if (a == NULL || --a->n_users > 0 || a == c->arena)
         return;
-    ft_cpu_pages_free(a->p, a->bytes);
+    ft_pages_free(a->p, a->bytes);
     free(a);
 }
 
@@ -90,10 +91,10 @@ static uint8_t *arena_take(struct ft_cpu *c, size_t bytes, struct ft_cpu_arena *
         if (a == NULL)
             return NULL;
         a->bytes = FT_MAX(ARENA_BYTES, bytes);
-        a->p = ft_cpu_pages_alloc(a->bytes, true);
+        a->p = ft_pages_alloc(a->bytes, true);
         if (a->p == NULL && a->bytes > bytes) {
             a->bytes = bytes;
-            a->p = ft_cpu_pages_alloc(a->bytes, true);
+            a->p = ft_pages_alloc(a->bytes, true);
         }
         if (a->p == NULL) {
             free(a);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/cpu_isa.h"
+#include "base/pages.h"
 #include "train/gemm/kern.h"
 #include "train/gemm/pack.h"
 
@@ -270,6 +271,11 @@ static const struct ft_gemm_kern *kern_of(enum ft_cpu_isa isa, enum ft_gemm_math
     return math == FT_GEMM_BF16 ? &ft_gemm_kern_plain_bf16 : &ft_gemm_kern_plain_f32;
 }
 
+static size_t workers_bytes(const struct ft_gemm *g)
+{
+    return (size_t)ft_pool_size(g->pool) * sizeof *g->workers;
+}
+
 int ft_gemm_open(struct ft_pool *pool, const char *isa_name, enum ft_gemm_math math,
                  struct ft_gemm **ret_g, struct ft_err *err)
 {
@@ -282,8 +288,8 @@ int ft_gemm_open(struct ft_pool *pool, const char *isa_name, enum ft_gemm_math m
         return ft_err_set(err, FT_ENOMEM, "matrix products: no memory");
     g->pool = pool;
     g->kern = kern_of(isa, math);
-    g->shared = aligned_alloc(64, FT_GEMM_SHARED_BYTES);
-    g->workers = aligned_alloc(64, (size_t)ft_pool_size(pool) * sizeof *g->workers);
+    g->shared = ft_pages_alloc(FT_GEMM_SHARED_BYTES, true);
+    g->workers = ft_pages_alloc(workers_bytes(g), true);
     if (g->shared == NULL || g->workers == NULL) {
         ft_gemm_close(g);
         return ft_err_set(err, FT_ENOMEM, "matrix products: no memory for %d workers",
@@ -297,7 +303,7 @@ void ft_gemm_close(struct ft_gemm *g)
 {
     if (g == NULL)
         return;
-    free(g->shared);
-    free(g->workers);
+    ft_pages_free(g->shared, FT_GEMM_SHARED_BYTES);
+    ft_pages_free(g->workers, workers_bytes(g));
     free(g);
 }
