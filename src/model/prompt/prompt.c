@@ -12,7 +12,8 @@ struct ft_prompter {
     const struct ft_tokenizer *tokenizer;
     struct side {
         struct ft_template *template;
-        bool wants_text;        /* takes the arguments of calls as a string */
+        bool as_text;           /* takes the arguments of calls as a string */
+        bool no_null;           /* takes no content as "", not as null */
     } plain, tools;             /* tools.template NULL: the model has one template */
     struct ft_template *tojson; /* writes arguments as templates do */
 };
@@ -62,23 +63,26 @@ int ft_prompt_encode(const struct ft_tokenizer *t, const char *text, size_t n, i
 
 /* ---- prompter ---- */
 
-/* Does the template write a call's arguments as JSON when they are given so? A template that takes
- * strings only fails on an object, or loses it; one that takes objects turns a string into a quoted
- * one. */
-static bool writes_arguments(const struct ft_prompter *p, const struct ft_template *t,
-                             json_t *arguments /* stolen */)
+/* Does the template write a call as JSON or tags, when content and arguments are given so? One that
+ * takes strings only fails on an object, loses it or shows it as Python would; one that takes
+ * objects turns a string into a quoted one. Some fail on content that is null, some write no call
+ * unless it is. */
+static bool writes_call(const struct ft_prompter *p, const struct ft_template *t,
+                        json_t *arguments /* stolen */, json_t *content /* stolen */)
 {
     struct ft_err err;
     struct ft_buf out;
-    json_t *vars =
-        json_pack("{s:[{s:s, s:s}, {s:s, s:n, s:[{s:s, s:s, s:{s:s, s:o}}]}], s:b}", "messages",
-                  "role", "user", "content", "hi", "role", "assistant", "content", "tool_calls",
-                  "id", "call00000", "type", "function", "function", "name", "probe", "arguments",
-                  arguments, "add_generation_prompt", 0);
+    json_t *vars = json_pack(
+        "{s:[{s:s, s:s}, {s:s, s:o, s:[{s:s, s:s, s:{s:s, s:o}}]}, {s:s, s:s, s:s}], s:b}",
+        "messages", "role", "user", "content", "hi", "role", "assistant", "content", content,
+        "tool_calls", "id", "call00000", "type", "function", "function", "name", "probe",
+        "arguments", arguments, "role", "tool", "tool_call_id", "call00000", "content", "result",
+        "add_generation_prompt", 0);
     ft_buf_init(&out, PROBE_BYTES_MAX);
     bool ok = vars != NULL && ft_prompt_vars(p->tokenizer, vars, &err) == 0 &&
               ft_template_render(t, vars, 0, &out, &err) == 0 && out.len > 0 &&
-              strstr(out.data, "\"needle\"") != NULL;
+              strstr(out.data, "needle") != NULL && strstr(out.data, "\\\"needle") == NULL &&
+              strstr(out.data, "'needle'") == NULL;
     ft_buf_fini(&out);
     json_decref(vars);
     return ok;
@@ -90,10 +94,17 @@ static int side_open(struct ft_prompter *p, struct side *s, const char *text, si
     int rc = ft_template_open(text, n, &s->template, err);
     if (rc != 0)
         return ft_err_wrap(err, "chat template");
-    /* objects, unless only a string comes out right; what is in XML tags has no quotes either way
-     */
-    s->wants_text = !writes_arguments(p, s->template, json_pack("{s:s}", "needle", "x")) &&
-                    writes_arguments(p, s->template, json_string("{\"needle\": \"x\"}"));
+    for (int i = 0; i < 4; i++) { /* objects and null where more than one way is right */
+        bool as_text = (i & 1) != 0, no_null = (i & 2) != 0;
+        if (!writes_call(p, s->template,
+                         as_text ? json_string("{\"needle\": \"x\"}")
+                                 : json_pack("{s:s}", "needle", "x"),
+                         no_null ? json_string("") : json_null()))
+            continue;
+        s->as_text = as_text;
+        s->no_null = no_null;
+        break;
+    }
     return 0;
 }
 
@@ -200,30 +211,31 @@ static json_t *arguments_text(const struct ft_prompter *p, json_t *object)
     return text;
 }
 
-static int fix_call(const struct ft_prompter *p, json_t *call, bool wants_text)
+static int fix_call(const struct ft_prompter *p, json_t *call, bool as_text)
 {
     json_t *f = json_object_get(call, "function"), *a = json_object_get(f, "arguments");
     json_t *object = arguments_object(a);
     if (object == NULL)
         return -1;
-    json_t *fixed = !wants_text         ? json_incref(object)
+    json_t *fixed = !as_text            ? json_incref(object)
                     : json_is_string(a) ? json_incref(a)
                                         : arguments_text(p, object);
     json_decref(object);
     return fixed == NULL ? -1 : json_object_set_new(f, "arguments", fixed);
 }
 
-int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *message,
-                              struct ft_err *err)
+int ft_prompter_fix_calls(const struct ft_prompter *p, bool tools, json_t *message,
+                          struct ft_err *err)
 {
-    bool wants_text = side_for(p, tools)->wants_text;
+    const struct side *s = side_for(p, tools);
+    json_t *calls = json_object_get(message, "tool_calls"), *call;
     size_t i;
-    json_t *call;
-    json_array_foreach(
-        json_object_get(message, "tool_calls"), i,
-        call) if (fix_call(p, call, wants_text) !=
-                  0) return ft_err_set(err, FT_EINVAL,
-                                       "tool_calls[%zu].function.arguments is not a JSON object",
-                                       i);
-    return 0;
+    json_array_foreach(calls, i, call) if (fix_call(p, call, s->as_text) != 0) return ft_err_set(
+        err, FT_EINVAL, "tool_calls[%zu].function.arguments is not a JSON object", i);
+    json_t *content = json_object_get(message, "content");
+    if (json_array_size(calls) == 0 || (content != NULL && !json_is_null(content)))
+        return 0;
+    return json_object_set_new(message, "content", s->no_null ? json_string("") : json_null()) == 0
+               ? 0
+               : ft_err_set(err, FT_ENOMEM, "content: no memory");
 }

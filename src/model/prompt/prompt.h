@@ -44,10 +44,11 @@ void ft_prompter_close(struct ft_prompter *p); /* NULL is accepted */
 int ft_prompter_render(const struct ft_prompter *p, json_t *vars, int64_t now, struct ft_buf *out,
                        struct ft_err *err);
 
-/* Clients give a call's arguments as a string of JSON; most templates want the object, some the
- * string. Replaces the arguments in the tool_calls of a message by what this template (the one for
- * tools, or not) takes. FT_EINVAL: "tool_calls[1].function.arguments is not a JSON object". */
-int ft_prompter_fix_arguments(const struct ft_prompter *p, bool tools, json_t *message,
-                              struct ft_err *err);
+/* Clients give a call's arguments as a string of JSON, and no content beside calls, or null; most
+ * templates want the arguments as an object, some as the string, and some fail on null. Brings a
+ * message with tool_calls into the shape that this template (the one for tools, or not) takes.
+ * FT_EINVAL: "tool_calls[1].function.arguments is not a JSON object". */
+int ft_prompter_fix_calls(const struct ft_prompter *p, bool tools, json_t *message,
+                          struct ft_err *err);
 
 #endif

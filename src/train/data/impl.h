@@ -36,8 +36,8 @@ int ft_draft_encode_prompt(struct ft_draft *d, const struct ft_tokenizer *t, con
 /* Reads lines; holds what is the same for all. */
 struct ft_line_reader {
     struct ft_data_config cfg;
-    bool control_byte[256];               /* begins the text of some control token */
-    struct ft_buf context, whole, before; /* rendered */
+    bool control_byte[256];                       /* begins the text of some control token */
+    struct ft_buf context, whole, before, answer; /* of the turn being read */
 };
 void ft_line_reader_init(struct ft_line_reader *r, const struct ft_data_config *cfg);
 void ft_line_reader_fini(struct ft_line_reader *r);

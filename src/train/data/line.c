@@ -13,6 +13,7 @@ void ft_line_reader_init(struct ft_line_reader *r, const struct ft_data_config *
     ft_buf_init(&r->context, RENDERED_MAX);
     ft_buf_init(&r->whole, RENDERED_MAX);
     ft_buf_init(&r->before, RENDERED_MAX);
+    ft_buf_init(&r->answer, RENDERED_MAX);
     for (int id = 0; id < ft_tokenizer_size(cfg->tokenizer); id++) {
         size_t n;
         const char *p = ft_tokenizer_bytes(cfg->tokenizer, id, &n);
@@ -26,6 +27,7 @@ void ft_line_reader_fini(struct ft_line_reader *r)
     ft_buf_fini(&r->context);
     ft_buf_fini(&r->whole);
     ft_buf_fini(&r->before);
+    ft_buf_fini(&r->answer);
 }
 
 /* ---- strings ---- */
@@ -141,6 +143,8 @@ static int read_half(struct ft_line_reader *r, json_t *tools_of, json_t *given,
                      struct ft_drafts *out, struct ft_err *err)
 {
     int n = out->n;
+    if (answer == NULL)
+        return ft_err_set(err, FT_EINVAL, "%s is missing", answer_path);
     int rc = read_continued(r, tools_of, given, given_path, answer, answer_path, out, err);
     if (rc == 0 && out->n != n + 1)
         rc = ft_err_set(err, FT_EINVAL,

@@ -301,8 +301,8 @@ int ft_conversation_add(struct ft_conversation *c, const struct ft_line_reader *
         if (rc == 0)
             rc = check_control(r, copy, at, err);
         if (rc == 0 && r->cfg.prompter != NULL &&
-            (rc = ft_prompter_fix_arguments(r->cfg.prompter, json_array_size(c->tools) > 0, copy,
-                                            err)) != 0)
+            (rc = ft_prompter_fix_calls(r->cfg.prompter, json_array_size(c->tools) > 0, copy,
+                                        err)) != 0)
             ft_err_wrap(err, "%s", at);
         if (rc != 0)
             return rc;
