@@ -23,15 +23,14 @@ static inline uint32_t ft_f32_bits(float f)
     return u;
 }
 
+/* Without branches, so that loops over it become vector code. */
 static inline float ft_f16_to_f32(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = (h >> 10) & 0x1fu, man = h & 0x3ffu;
-    if (exp == 31)
-        return ft_f32_from_bits(sign | 0x7f800000u | man << 13);
-    if (exp != 0)
-        return ft_f32_from_bits(sign | (exp + 112) << 23 | man << 13);
-    float f = (float)man * 0x1p-24f; /* subnormal or zero, exact */
-    return sign != 0 ? -f : f;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = (uint32_t)(h & 0x7fffu) << 13;
+    uint32_t small = -(uint32_t)(a < 0x00800000u), special = -(uint32_t)(a >= 0x0f800000u);
+    uint32_t normal = (a + (112u << 23)) | (special & 0x7f800000u); /* infinite, not a number */
+    float f = ft_f32_from_bits(a + (113u << 23)) - 0x1p-14f;        /* subnormal or zero, exact */
+    return ft_f32_from_bits(sign | (ft_f32_bits(f) & small) | (normal & ~small));
 }
 
 static inline uint16_t ft_f32_to_f16(float f)

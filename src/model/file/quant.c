@@ -12,6 +12,7 @@
 #include "base/half.h"
 #include "model/file/quant_block.h"
 #include "model/file/quant_impl.h"
+#include "model/file/quant_vec.h"
 
 static void f32_copy(const void *x, float *y, int64_t n)
 {
@@ -23,6 +24,7 @@ static void f32_quantise(const float *x, void *y, int64_t n)
     memcpy(y, x, (size_t)n * 4);
 }
 
+FT_VEC_CLONES
 static void f16_dequantise(const void *x, float *y, int64_t n)
 {
     const uint8_t *p = x;
@@ -42,6 +44,7 @@ static void f16_quantise(const float *x, void *y, int64_t n)
     }
 }
 
+FT_VEC_CLONES
 static void bf16_dequantise(const void *x, float *y, int64_t n)
 {
     const uint8_t *p = x;

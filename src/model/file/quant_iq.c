@@ -23,14 +23,15 @@ static float half_scale(uint8_t e)
     return ft_f32_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
-static void nibbles_expand(const uint8_t *qs, float d, const int8_t *values, float *y)
+FT_VEC_INLINE void nibbles_expand(const uint8_t *qs, float d, const int8_t *values, float *y)
 {
-    for (int j = 0; j < 16; j++) {
+    for (int j = 0; j < 16; j++)
         y[j] = d * (float)values[qs[j] & 15];
+    for (int j = 0; j < 16; j++)
         y[j + 16] = d * (float)values[qs[j] >> 4];
-    }
 }
 
+FT_VEC_CLONES
 void ft_iq4_nl_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_iq4_nl *b = x;
@@ -38,6 +39,7 @@ void ft_iq4_nl_dequantise(const void *x, float *y, int64_t n)
         nibbles_expand(b->qs, ft_f16_to_f32(b->d), ft_iq4_values, y);
 }
 
+FT_VEC_CLONES
 void ft_iq4_xs_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_iq4_xs *b = x;
@@ -51,6 +53,7 @@ void ft_iq4_xs_dequantise(const void *x, float *y, int64_t n)
     }
 }
 
+FT_VEC_CLONES
 void ft_mxfp4_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_mxfp4 *b = x;

@@ -5,9 +5,11 @@
 #include "base/half.h"
 #include "model/file/quant_block.h"
 #include "model/file/quant_impl.h"
+#include "model/file/quant_vec.h"
 
 #define QK FT_QK_SUPER
 
+FT_VEC_CLONES
 void ft_q2_k_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q2_k *b = x;
@@ -17,12 +19,14 @@ void ft_q2_k_dequantise(const void *x, float *y, int64_t n)
             float dl = d * (float)(b->scales[sub] & 15), ml = dmin * (float)(b->scales[sub] >> 4);
             const uint8_t *q = b->qs + 32 * (sub / 8) + 16 * (sub % 2);
             int shift = 2 * (sub % 8 / 2);
+            FT_VEC_LOOP
             for (int l = 0; l < 16; l++)
                 *y++ = dl * (float)(q[l] >> shift & 3) - ml;
         }
     }
 }
 
+FT_VEC_CLONES
 void ft_q3_k_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q3_k *b = x;
@@ -35,12 +39,14 @@ void ft_q3_k_dequantise(const void *x, float *y, int64_t n)
             const uint8_t *q = b->qs + 32 * (sub / 8) + 16 * (sub % 2);
             const uint8_t *hm = b->hmask + 16 * (sub % 2);
             int shift = 2 * (sub % 8 / 2), bit = sub / 2;
+            FT_VEC_LOOP
             for (int l = 0; l < 16; l++)
                 *y++ = dl * (float)((q[l] >> shift & 3) - ((hm[l] >> bit & 1) != 0 ? 0 : 4));
         }
     }
 }
 
+FT_VEC_CLONES
 void ft_q4_k_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q4_k *b = x;
@@ -58,6 +64,7 @@ void ft_q4_k_dequantise(const void *x, float *y, int64_t n)
     }
 }
 
+FT_VEC_CLONES
 void ft_q5_k_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q5_k *b = x;
@@ -75,6 +82,7 @@ void ft_q5_k_dequantise(const void *x, float *y, int64_t n)
     }
 }
 
+FT_VEC_CLONES
 void ft_q6_k_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q6_k *b = x;
@@ -85,6 +93,7 @@ void ft_q6_k_dequantise(const void *x, float *y, int64_t n)
             int half = sub / 8, s = sub % 8 / 2, l0 = 16 * (sub % 2); /* weight 32 s + l0 + l */
             const uint8_t *ql = b->ql + 64 * half + 32 * (s % 2) + l0;
             const uint8_t *qh = b->qh + 32 * half + l0;
+            FT_VEC_LOOP
             for (int l = 0; l < 16; l++) {
                 int q = (ql[l] >> (4 * (s / 2)) & 15) | (qh[l] >> (2 * s) & 3) << 4;
                 *y++ = dl * (float)(q - 32);

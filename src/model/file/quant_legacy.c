@@ -11,64 +11,71 @@
 #include "base/half.h"
 #include "model/file/quant_block.h"
 #include "model/file/quant_fit.h"
+#include "model/file/quant_vec.h"
 
 #define QK FT_QK_LEGACY
 
+FT_VEC_CLONES
 void ft_q4_0_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q4_0 *b = x;
     for (int64_t i = 0; i < n / QK; i++, b++, y += QK) {
         float d = ft_f16_to_f32(b->d);
-        for (int j = 0; j < QK / 2; j++) {
+        FT_VEC_LOOP
+        for (int j = 0; j < QK / 2; j++)
             y[j] = (float)((b->qs[j] & 15) - 8) * d;
+        FT_VEC_LOOP
+        for (int j = 0; j < QK / 2; j++)
             y[j + QK / 2] = (float)((b->qs[j] >> 4) - 8) * d;
-        }
     }
 }
 
+FT_VEC_CLONES
 void ft_q4_1_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q4_1 *b = x;
     for (int64_t i = 0; i < n / QK; i++, b++, y += QK) {
         float d = ft_f16_to_f32(b->d), m = ft_f16_to_f32(b->m);
-        for (int j = 0; j < QK / 2; j++) {
+        FT_VEC_LOOP
+        for (int j = 0; j < QK / 2; j++)
             y[j] = (float)(b->qs[j] & 15) * d + m;
+        FT_VEC_LOOP
+        for (int j = 0; j < QK / 2; j++)
             y[j + QK / 2] = (float)(b->qs[j] >> 4) * d + m;
-        }
     }
 }
 
-/* The 5-bit value of weight j. */
-static inline int five_bits(const uint8_t *qs, uint32_t qh, int j)
+/* y = d * (q - zero) + m for the 5-bit q. */
+FT_VEC_INLINE void five_bits_expand(const uint8_t *qs, const uint8_t *high, int zero, float d,
+                                    float m, float *y)
 {
-    int low = j < QK / 2 ? qs[j] & 15 : qs[j - QK / 2] >> 4;
-    return low | (int)(qh >> j & 1) << 4;
+    uint32_t qh;
+    memcpy(&qh, high, 4);
+    FT_VEC_LOOP
+    for (uint32_t j = 0; j < QK / 2; j++)
+        y[j] = (float)((int)((qs[j] & 15u) | (qh >> j & 1u) << 4) - zero) * d + m;
+    FT_VEC_LOOP
+    for (uint32_t j = 0; j < QK / 2; j++)
+        y[j + QK / 2] = (float)((int)(qs[j] >> 4 | (qh >> (j + 16) & 1u) << 4) - zero) * d + m;
 }
 
+FT_VEC_CLONES
 void ft_q5_0_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q5_0 *b = x;
-    for (int64_t i = 0; i < n / QK; i++, b++, y += QK) {
-        float d = ft_f16_to_f32(b->d);
-        uint32_t qh;
-        memcpy(&qh, b->qh, 4);
-        for (int j = 0; j < QK; j++)
-            y[j] = (float)(five_bits(b->qs, qh, j) - 16) * d;
-    }
+    for (int64_t i = 0; i < n / QK; i++, b++, y += QK)
+        five_bits_expand(b->qs, b->qh, 16, ft_f16_to_f32(b->d), -0.0f, y);
 }
 
+FT_VEC_CLONES
 void ft_q5_1_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q5_1 *b = x;
-    for (int64_t i = 0; i < n / QK; i++, b++, y += QK) {
-        float d = ft_f16_to_f32(b->d), m = ft_f16_to_f32(b->m);
-        uint32_t qh;
-        memcpy(&qh, b->qh, 4);
-        for (int j = 0; j < QK; j++)
-            y[j] = (float)five_bits(b->qs, qh, j) * d + m;
-    }
+    for (int64_t i = 0; i < n / QK; i++, b++, y += QK)
+        five_bits_expand(b->qs, b->qh, 0, ft_f16_to_f32(b->d), ft_f16_to_f32(b->m), y);
 }
 
+FT_VEC_CLONES
 void ft_q8_0_dequantise(const void *x, float *y, int64_t n)
 {
     const struct ft_block_q8_0 *b = x;

@@ -16,6 +16,8 @@ typedef int32_t ft_ivec __attribute__((vector_size(32)));
 #else
 #define FT_VEC_CLONES
 #endif
+/* Before a loop of 16: gcc would unroll it in full, and then find nothing to turn into vectors. */
+#define FT_VEC_LOOP   _Pragma("GCC unroll 1")
 #define FT_VEC_INLINE static inline __attribute__((always_inline))
 
 /* Vectors go through pointers: by value their passing would differ between the clones. */
