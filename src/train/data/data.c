@@ -1,18 +1,15 @@
 /* Reading all files of a set: lines one by one, bad ones collected, samples kept. */
 #include "train/data/data.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/utf8.h"
 #include "train/data/impl.h"
+#include "train/data/lines.h"
 
-#define READ_BYTES     ((size_t)1 << 20)
 #define PROGRESS_BYTES ((int64_t)4 << 20)
 /* Of a sample beside its tokens: its struct, and what allocations are rounded up by. */
 #define OVERHEAD_BYTES 128
@@ -145,18 +142,13 @@ static int keep_drafts(struct reader *r, struct ft_err *err)
 
 /* ---- lines ---- */
 
-static const char *name_of(const char *path)
-{
-    return strcmp(path, "-") == 0 ? "standard input" : path;
-}
-
 /* Notes a bad line, or gives back what is no line's fault. */
 static int note(struct reader *r, int rc, struct ft_err *err)
 {
     if (rc == 0)
         return 0;
     if (rc != FT_EINVAL && rc != FT_ELIMIT)
-        return ft_err_wrap(err, "%s:%lld", name_of(r->path[r->file]), (long long)r->line_no);
+        return ft_err_wrap(err, "%s:%lld", ft_lines_name(r->path[r->file]), (long long)r->line_no);
     struct ft_data_report *p = r->report;
     p->bad++;
     if (p->n_told < FT_DATA_BAD_MAX) {
@@ -165,28 +157,6 @@ static int note(struct reader *r, int rc, struct ft_err *err)
         memcpy(b->msg, err->msg, sizeof b->msg);
     }
     return 0;
-}
-
-static bool is_blank(const char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strchr(" \t\r", p[i]) == NULL)
-            return false;
-    return true;
-}
-
-static int take_line(struct reader *r, const char *p, size_t n, struct ft_err *err)
-{
-    if (r->line_no == 1 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) {
-        p += 3; /* a byte order mark */
-        n -= 3;
-    }
-    if (is_blank(p, n))
-        return 0;
-    r->report->lines++;
-    ft_drafts_reset(&r->drafts);
-    int rc = ft_line_read(&r->line, p, n, &r->drafts, err);
-    return note(r, rc != 0 ? rc : keep_drafts(r, err), err);
 }
 
 static int tell_progress(struct reader *r, struct ft_err *err)
@@ -200,89 +170,17 @@ static int tell_progress(struct reader *r, struct ft_err *err)
                : ft_err_set(err, FT_ECANCELED, "stopped while reading");
 }
 
-/* What is read of a file and not yet taken. */
-struct window {
-    char *p;
-    size_t n, cap, seen; /* seen: bytes in which no newline is */
-    bool too_long;       /* the rest of the line is thrown away */
-};
-
-static int take_window(struct reader *r, struct window *w, bool end, struct ft_err *err)
+static int take_line(void *ctx, int64_t line, const char *p, size_t n, struct ft_err *err)
 {
-    size_t at = 0;
-    int rc = 0;
-    while (rc == 0) {
-        char *nl = memchr(w->p + at + w->seen, '\n', w->n - at - w->seen);
-        if (nl == NULL && !(end && w->n > at))
-            break;
-        size_t n = nl != NULL ? (size_t)(nl - (w->p + at)) : w->n - at;
-        if (!w->too_long)
-            r->line_no++;
-        if (!w->too_long)
-            rc = take_line(r, w->p + at, n, err);
-        w->too_long = false;
-        at += nl != NULL ? n + 1 : n;
-        w->seen = 0;
-        r->done += (int64_t)(nl != NULL ? n + 1 : n);
-        if (rc == 0)
-            rc = tell_progress(r, err);
-    }
-    memmove(w->p, w->p + at, w->n - at);
-    w->n -= at;
-    w->seen = w->n;
-    if (rc == 0 && w->n > FT_DATA_LINE_MAX) {
-        if (!w->too_long) {
-            r->line_no++;
-            r->report->lines++;
-            rc = note(r, ft_err_set(err, FT_ELIMIT, "longer than %u bytes", FT_DATA_LINE_MAX), err);
-        }
-        r->done += (int64_t)w->n;
-        w->too_long = true;
-        w->n = w->seen = 0;
-    }
-    return rc;
-}
-
-static int read_lines(struct reader *r, int fd, const char *path, struct ft_err *err)
-{
-    struct window w = {0};
-    ssize_t got = 1;
-    int rc = 0;
-    while (rc == 0 && got > 0) {
-        if (w.cap - w.n < READ_BYTES) {
-            size_t cap = FT_MAX(w.cap * 2, 2 * READ_BYTES);
-            char *p = realloc(w.p, cap);
-            if (p == NULL) {
-                rc = ft_err_set(err, FT_ENOMEM, "%s: no memory", path);
-                break;
-            }
-            w.p = p;
-            w.cap = cap;
-        }
-        got = read(fd, w.p + w.n, READ_BYTES);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got < 0)
-            rc = ft_err_sys(err, "%s", path);
-        else {
-            w.n += (size_t)got;
-            rc = take_window(r, &w, got == 0, err);
-        }
-    }
-    free(w.p);
-    return rc;
-}
-
-static int read_jsonl(struct reader *r, const char *path, struct ft_err *err)
-{
-    if (strcmp(path, "-") == 0)
-        return read_lines(r, STDIN_FILENO, name_of(path), err);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ft_err_sys(err, "%s", path);
-    int rc = read_lines(r, fd, path, err);
-    close(fd);
-    return rc;
+    struct reader *r = ctx;
+    r->line_no = line;
+    r->report->lines++;
+    r->done += (int64_t)n + 1;
+    ft_drafts_reset(&r->drafts);
+    int rc = p != NULL ? ft_line_read(&r->line, p, n, &r->drafts, err)
+                       : ft_err_set(err, FT_ELIMIT, "longer than %u bytes", FT_LINES_BYTES_MAX);
+    rc = note(r, rc != 0 ? rc : keep_drafts(r, err), err);
+    return rc != 0 ? rc : tell_progress(r, err);
 }
 
 /* ---- whole files ---- */
@@ -355,7 +253,7 @@ static int finish(struct reader *r, struct ft_err *err)
 {
     const struct ft_data_report *p = r->report;
     const struct ft_data_bad *b = &p->told[0];
-    const char *name = p->bad > 0 ? name_of(r->path[b->file]) : "";
+    const char *name = p->bad > 0 ? ft_lines_name(r->path[b->file]) : "";
     char more[64] = "";
     if (p->bad > 1)
         snprintf(more, sizeof more, " (and %lld more bad line%s)", (long long)p->bad - 1,
@@ -377,7 +275,7 @@ static int read_all(struct reader *r, int n_paths, struct ft_err *err)
         r->file = i;
         r->line_no = 0;
         rc = ft_str_ends(r->path[i], ".txt") ? read_text_file(r, r->path[i], err)
-                                             : read_jsonl(r, r->path[i], err);
+                                             : ft_lines_read(r->path[i], take_line, r, err);
     }
     r->report->samples = r->d->n;
     r->report->tokens = r->d->tokens;

@@ -25,8 +25,7 @@
 #include "model/token/tokenizer.h"
 
 #define FT_DATA_FILES_MAX    1024
-#define FT_DATA_LINE_MAX     (64u << 20) /* bytes of one line */
-#define FT_DATA_TEXT_MAX     (1u << 30)  /* bytes of a .txt file */
+#define FT_DATA_TEXT_MAX     (1u << 30) /* bytes of a .txt file */
 #define FT_DATA_SAMPLES_MAX  (1 << 26)
 #define FT_DATA_TOKENS_MAX   ((int64_t)1 << 30) /* 5 bytes of memory each */
 #define FT_DATA_LEN_MAX      (1 << 20)          /* of a sequence */

@@ -9,12 +9,13 @@
 #include <string.h>
 
 #include "train/data/impl.h"
+#include "train/data/lines.h"
 
 #define CALLS_MAX   256 /* of one message */
 #define PARTS_MAX   4096
 #define NEST_MAX    64  /* of what is looked through for control tokens */
 #define PLACE_MAX   192 /* bytes of a place's name; a longer one is cut */
-#define CONTENT_MAX ((size_t)FT_DATA_LINE_MAX)
+#define CONTENT_MAX ((size_t)FT_LINES_BYTES_MAX)
 
 static int bad(struct ft_err *err, const char *path, const char *field, const char *what)
 {

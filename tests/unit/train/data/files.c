@@ -1,13 +1,13 @@
 /* Files to samples: what is kept, cut or dropped; every bad line told; the validation split. */
 #include "support.h"
 
-#include <sys/stat.h>
+#include "train/data/lines.h"
 
 static const char chatml[] =
     "{% for m in messages %}{{ '<' + m.role + '>' + m.content + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
 
-/* A file of the test's own; removed by rm(). */
+/* A file of the test's own; removed by the test. */
 static const char *file_of(const char *suffix, const char *text, size_t n)
 {
     static char path[8][64];
@@ -241,7 +241,7 @@ static void test_a_line_beyond_the_bound(void **state)
     FILE *f = fopen(path, "w");
     char *block = malloc(1 << 20);
     memset(block, 'x', 1 << 20);
-    for (unsigned n = 0; n <= FT_DATA_LINE_MAX + (2u << 20); n += 1 << 20)
+    for (unsigned n = 0; n <= FT_LINES_BYTES_MAX + (2u << 20); n += 1 << 20)
         assert_int_equal(fwrite(block, 1, 1 << 20, f), 1 << 20);
     fputs("\n{\"text\":8}\n", f);
     fclose(f);
