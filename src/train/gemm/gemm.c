@@ -24,12 +24,13 @@
 #define ONE_SPAN_MAX 512
 #define CHUNK_MAX    256 /* across, of the private operand */
 #define CHUNK_MIN    24
+#define A_SHARED_MAX 256
 #define CHUNKS       4  /* per worker, where there is enough to share */
 #define PART         64 /* across, of the shared operand: what one chunk packs of a block */
 
 #define SHARED_UNITS  (FT_GEMM_SHARED_BYTES / sizeof(uint32_t))
 #define PRIVATE_UNITS ((size_t)CHUNK_MAX * FT_GEMM_BLOCK)
-#define ONE_UNITS     ((size_t)4 * FT_GEMM_BLOCK * ONE_SPAN_MAX / 2)
+#define ONE_UNITS     ((size_t)ONE_SPAN_MAX * FT_GEMM_BLOCK)
 
 /* Of one worker. */
 struct worker {
@@ -220,7 +221,7 @@ static void run(struct ft_gemm *g, const struct ft_gemm_args *x, uint32_t *u, in
         no_products(x);
         return;
     }
-    bool b_shared = x->n <= x->m;
+    bool b_shared = x->n <= x->m || x->m >= A_SHARED_MAX;
     struct job j = {.g = g,
                     .x = x,
                     .shared = side_of(g, x, b_shared),

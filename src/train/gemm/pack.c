@@ -49,6 +49,14 @@ static void pack_rows(const struct ft_gemm_side *s, int64_t at, int64_t n, int64
         }
 }
 
+/* Asks for the n_k elements of k of n rows or columns from `at` on. */
+static void ask(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at, int64_t n_k)
+{
+    struct ft_gemm_ahead next;
+    ft_gemm_ahead_start(&next, s, at, n, k_at, n_k);
+    ft_gemm_ahead_step(&next, ft_gemm_ahead_lines(&next));
+}
+
 /* k inside, B: panels are turned. */
 static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
                         int64_t n_k, uint32_t *u, float *fetch)
@@ -59,6 +67,11 @@ static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int
         for (int64_t k = 0; k < n_k; k += FT_GEMM_PIECE) {
             int64_t len = FT_MIN((int64_t)FT_GEMM_PIECE, n_k - k), ld;
             int rows = (int)FT_MIN((int64_t)nr, n - i);
+            if (k + len < n_k)
+                ask(s, at + i, rows, k_at + k + len, FT_MIN(len, n_k - k - len));
+            else if (i + nr < n)
+                ask(s, at + i + nr, FT_MIN((int64_t)nr, n - i - nr), k_at,
+                    FT_MIN(n_k, (int64_t)FT_GEMM_PIECE));
             const float *x = fetch_rows(s, at + i, rows, k_at + k, len, fetch, &ld);
             s->kern->turn(x, ld, rows, len, u + k / unit_k * nr);
         }
@@ -75,6 +88,7 @@ static void pack_across(const struct ft_gemm_side *s, int64_t at, int64_t n, int
         for (int64_t k = 0; k < n_k; k += FT_GEMM_ACROSS) {
             int64_t len = FT_MIN(piece, n - i), ld;
             int rows = (int)FT_MIN((int64_t)FT_GEMM_ACROSS, n_k - k);
+            ask(s, at + i, len, k_at + k + rows, FT_MIN(rows, n_k - k - rows));
             const float *x = fetch_rows(s, k_at + k, rows, at + i, len, fetch, &ld);
             s->kern->across(x, ld, rows, len, width,
                             u + i / width * panel_step + k / unit_k * width, panel_step);

@@ -6,7 +6,7 @@
 #include "train/gemm/gemm.h"
 #include "train/gemm/kern.h"
 
-#define FT_GEMM_BLOCK 256 /* units of k in a block: what one sum from zero covers */
+#define FT_GEMM_BLOCK 512 /* units of k in a block: what one sum from zero covers */
 
 /* Elements that are converted at once, from a start that need not be a block's: the widest block
  * may stand over on either side. */
