@@ -1,0 +1,44 @@
+/* Checkpoints: everything that a run's next step depends on, in a folder that appears whole or not
+ * at all (OUTPUT/checkpoints/step-00000100: state.json, state.safetensors). */
+#ifndef FT_TRAIN_CHECKPOINT_H
+#define FT_TRAIN_CHECKPOINT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "train/core/optim.h"
+
+/* Where a run is: after `step` optimiser steps. */
+struct ft_train_state {
+    int64_t step;
+    int64_t epoch, batch; /* the next batch: of epoch `epoch`, number `batch` */
+    int64_t tokens, targets;
+    double seconds; /* spent, over all parts of the run */
+    double best_valid;
+    int64_t best_step, bad_valids; /* of early stopping */
+    int64_t last_valid_step;
+};
+
+/* A parameter by name, with its values and moments. */
+struct ft_checkpoint_param {
+    const char *name;
+    int64_t rows, cols;
+    struct ft_optim_param *p;
+};
+
+/* Writes OUTPUT/checkpoints/step-N, then removes all but the newest `keep`. run: what the run is
+ * (its options and the data's fingerprint), which a resumed one must equal. */
+int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json_t *run,
+                        const struct ft_checkpoint_param *param, int n, int keep,
+                        struct ft_err *err);
+
+/* Finds the newest one. FT_ENOTFOUND if there is none. path: at least 4096 bytes. */
+int ft_checkpoint_newest(const char *output, char *path, size_t path_n, struct ft_err *err);
+
+/* Loads the state and all parameters. FT_EINVAL: it belongs to another run, naming what differs;
+ * FT_ECORRUPT. */
+int ft_checkpoint_read(const char *path, json_t *run, struct ft_train_state *ret_s,
+                       const struct ft_checkpoint_param *param, int n, struct ft_err *err);
+
+#endif
