@@ -12,7 +12,7 @@
 #define ARENA_MAX    (64u << 20)
 #define NAME_MAX_LEN 128
 #define ROWS_DEFAULT 256
-#define ROWS_MAX     4096
+#define ROWS_MAX     (1 << 20)
 
 static const struct ft_tensor *find(const struct ft_model *m, const char *name)
 {

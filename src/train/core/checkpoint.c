@@ -178,7 +178,7 @@ static bool may_differ(const char *key)
 {
     static const char *const free_keys[] = {"resume",    "threads", "memory_mb", "save_every",
                                             "keep",      "output",  "save",      "gguf_type",
-                                            "recompute", "isa"};
+                                            "recompute"};
     for (size_t i = 0; i < FT_COUNT(free_keys); i++)
         if (strcmp(key, free_keys[i]) == 0)
             return true;

@@ -132,7 +132,7 @@ struct tape {
     int n_live;
 };
 
-static inline struct tape *tape_of(struct ft_dev *d)
+static inline struct tape *ft_tape_of(struct ft_dev *d)
 {
     return (struct tape *)d;
 }

@@ -82,7 +82,7 @@ static void chunk(struct tape *t, struct ft_model *m, int at, int n, const struc
 void ft_tape_logprobs(struct ft_dev *d, struct ft_model *m, const int32_t *target, int n_out,
                       const float *coef, float *logprob)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     int rows = chunk_rows(m);
     struct rows_ctx c = {
         .n_vocab = m->hp.n_vocab, .target = target, .coef = coef, .logprob = logprob};

@@ -86,7 +86,7 @@ void ft_tape_params_free(struct tape *t)
 
 int ft_tape_train_full(struct ft_dev *d, struct ft_model *m, struct ft_err *err)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     for (int i = 0; i < m->n_weights; i++) {
         struct tape_weight *w = weight_of(m->weight[i]);
         int at = add_param(t, w->t->name, "", w->base.n_out, w->base.n_in, true, err);
@@ -150,7 +150,7 @@ static int add_lora(struct tape *t, struct tape_weight *w, const struct ft_tape_
 int ft_tape_train_lora(struct ft_dev *d, struct ft_model *m, const struct ft_tape_lora *lora,
                        struct ft_err *err)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     if (lora->rank < 1 || lora->rank > FT_TAPE_RANK_MAX)
         return ft_err_set(err, FT_EINVAL, "rank must be 1 to %d", FT_TAPE_RANK_MAX);
     if (!(lora->dropout >= 0 && lora->dropout < 1))
@@ -182,7 +182,7 @@ int ft_tape_param_count(const struct ft_dev *d)
 
 struct ft_param *ft_tape_param(struct ft_dev *d, int i)
 {
-    return &tape_of(d)->param[i];
+    return &ft_tape_of(d)->param[i];
 }
 
 static void zero_chunk(void *ctx, int i, int worker)
@@ -194,7 +194,7 @@ static void zero_chunk(void *ctx, int i, int worker)
 
 void ft_tape_zero_grad(struct ft_dev *d)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     ft_pool_run(t->pool, t->n_params, zero_chunk, t);
 }
 
@@ -223,7 +223,7 @@ static void load_rows(struct tape *t, void *ctx, int at, int n, int worker)
 
 int ft_tape_weight_load(struct ft_dev *d, struct ft_weight *base, struct ft_err *err)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     struct tape_weight *w = weight_of(base);
     if (w->param < 0 || w->value != NULL)
         return 0; /* frozen: used where the file has it */

@@ -51,7 +51,7 @@ static size_t rounded(size_t bytes)
 
 static void *mem_alloc(struct ft_dev *d, size_t bytes)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     if (t->n_regions == FT_TAPE_REGIONS_MAX)
         return NULL;
     struct region *grown = realloc(t->region, ((size_t)t->n_regions + 1) * sizeof *grown);
@@ -86,7 +86,7 @@ struct region *ft_tape_region(const struct tape *t, const void *p)
 static void mem_free(struct ft_dev *d, void *p, size_t bytes)
 {
     (void)bytes;
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     struct region *r = ft_tape_region(t, p);
     pages_free(r->shadow, r->shadow_bytes);
     free(r->p);
@@ -300,7 +300,7 @@ void ft_tape_step(struct tape *t, const struct op *op)
 /* A layer begins: x is all that later steps read of earlier ones. */
 static void layer(struct ft_dev *d, int i, struct ft_mat x, int n, int d_model)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     if (t->mode == PASS_RUN)
         return;
     FT_ASSERT(i == t->n_layers && i < FT_LAYERS_MAX);
@@ -336,7 +336,7 @@ static void remake(struct tape *t, const struct layer_mark *l, int end)
 
 void ft_tape_backward(struct ft_dev *d)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     FT_ASSERT(t->mode == PASS_RECORD);
     int end = t->n_ops;
     for (int i = t->n_layers - 1; i >= 0; i--) {
@@ -358,7 +358,7 @@ void ft_tape_backward(struct ft_dev *d)
 
 void ft_tape_begin(struct ft_dev *d, bool record, uint64_t step)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     t->mode = record ? PASS_RECORD : PASS_RUN;
     t->recording = record;
     t->step = step;
@@ -414,9 +414,9 @@ static uint64_t pass_bytes(const struct tape *t)
 int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint64_t *ret_bytes,
                     struct ft_err *err)
 {
-    int rc = measure(tape_of(d), m, kv, err);
+    int rc = measure(ft_tape_of(d), m, kv, err);
     if (rc == 0)
-        *ret_bytes = pass_bytes(tape_of(d));
+        *ret_bytes = pass_bytes(ft_tape_of(d));
     return rc;
 }
 
@@ -446,11 +446,11 @@ int ft_tape_take(struct tape *t, struct ft_err *err)
 
 int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err)
 {
-    int rc = measure(tape_of(d), m, kv, err);
+    int rc = measure(ft_tape_of(d), m, kv, err);
     /* an embedding that is only looked up is not loaded with the model */
     for (int i = 0; i < m->n_weights && rc == 0; i++)
         rc = ft_tape_weight_load(d, m->weight[i], err);
-    return rc != 0 ? rc : ft_tape_take(tape_of(d), err);
+    return rc != 0 ? rc : ft_tape_take(ft_tape_of(d), err);
 }
 
 /* ---- the seam ---- */
@@ -512,7 +512,7 @@ static void embed(struct ft_dev *d, const struct ft_weight *w, const int32_t *id
 {
     struct op op = {.kind = OP_EMBED, .n = n, .y = y, .index = id};
     op.embed.w = (const struct tape_weight *)w;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void gather(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n, int d_model,
@@ -520,7 +520,7 @@ static void gather(struct ft_dev *d, struct ft_mat x, const int32_t *row, int n,
 {
     struct op op = {.kind = OP_GATHER, .n = n, .x = x, .y = y, .index = row};
     op.row.width = d_model;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void rmsnorm(struct ft_dev *d, struct ft_mat x, int n, int d_model, const float *w,
@@ -528,7 +528,7 @@ static void rmsnorm(struct ft_dev *d, struct ft_mat x, int n, int d_model, const
 {
     struct op op = {.kind = OP_RMSNORM, .n = n, .x = x, .y = y, .w = w, .eps = eps};
     op.row.width = d_model;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_linear *lin, int n_lin)
@@ -537,7 +537,7 @@ static void linear(struct ft_dev *d, struct ft_mat x, int n, const struct ft_lin
     FT_ASSERT(n_lin <= FT_TAPE_LINEAR_MAX);
     memcpy(op.linear.lin, lin, (size_t)n_lin * sizeof *lin);
     op.linear.n_lin = n_lin;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void heads(struct ft_dev *d, struct ft_mat x, int n, int n_head, int d_head, const float *w,
@@ -550,7 +550,7 @@ static void heads(struct ft_dev *d, struct ft_mat x, int n, int n_head, int d_he
     op.heads.at = at;
     op.heads.n_rot = n_rot;
     op.heads.pairs = pairs;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void attend(struct ft_dev *d, struct ft_kv *kv, int i, const struct ft_batch *b,
@@ -568,7 +568,7 @@ static void attend(struct ft_dev *d, struct ft_kv *kv, int i, const struct ft_ba
     op.attend.d_k = l->d_k;
     op.attend.d_v = l->d_v;
     op.attend.scale = scale;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static void swiglu(struct ft_dev *d, struct ft_mat gate, struct ft_mat up, int n, int d_ff,
@@ -576,17 +576,17 @@ static void swiglu(struct ft_dev *d, struct ft_mat gate, struct ft_mat up, int n
 {
     struct op op = {.kind = OP_SWIGLU, .n = n, .x = gate, .z = up, .y = y};
     op.row.width = d_ff;
-    ft_tape_step(tape_of(d), &op);
+    ft_tape_step(ft_tape_of(d), &op);
 }
 
 static const char *describe(struct ft_dev *d)
 {
-    return tape_of(d)->about;
+    return ft_tape_of(d)->about;
 }
 
 static void close_tape(struct ft_dev *d)
 {
-    struct tape *t = tape_of(d);
+    struct tape *t = ft_tape_of(d);
     if (t->pool != NULL)
         free_work(t);
     ft_tape_params_free(t);
@@ -677,7 +677,7 @@ int ft_tape_open(const struct ft_tape_config *cfg, struct ft_dev **ret_dev, stru
 
 struct ft_pool *ft_tape_pool(struct ft_dev *d)
 {
-    return tape_of(d)->pool;
+    return ft_tape_of(d)->pool;
 }
 
 double ft_tape_flops(const struct ft_dev *d)
@@ -687,5 +687,10 @@ double ft_tape_flops(const struct ft_dev *d)
 
 void ft_tape_use_lora(struct ft_dev *d, bool on)
 {
-    tape_of(d)->use_lora = on;
+    ft_tape_of(d)->use_lora = on;
+}
+
+void ft_tape_set_recompute(struct ft_dev *d, bool on)
+{
+    ft_tape_of(d)->recompute = on;
 }

@@ -77,6 +77,8 @@ void ft_tape_zero_grad(struct ft_dev *d);
  * not weights, parameters and gradients. kv: of the model's shape, any number of blocks. */
 int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint64_t *ret_bytes,
                     struct ft_err *err);
+/* As the configuration's; before ft_tape_prepare. */
+void ft_tape_set_recompute(struct ft_dev *d, bool on);
 /* Takes that memory; after this no pass allocates. FT_ENOMEM. */
 int ft_tape_prepare(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, struct ft_err *err);
 

@@ -187,7 +187,7 @@ static void run_case(const struct step_case *c, const char *isa, int n_threads)
     struct ft_tape_config cfg = {.n_threads = n_threads, .isa = isa, .math = FT_GEMM_F32};
     assert_int_equal(ft_dev_open(&ft_dev_ref_ops, NULL, &ref, &err), 0);
     assert_int_equal(ft_tape_open(&cfg, &dev, &err), 0);
-    struct tape *t = tape_of(dev);
+    struct tape *t = ft_tape_of(dev);
     struct side r, s;
     side_open(&r, ref, c);
     side_open(&s, dev, c);

@@ -1,0 +1,11 @@
+/* How much memory this process may still take. */
+#ifndef FT_BASE_MEMORY_H
+#define FT_BASE_MEMORY_H
+
+#include <stdint.h>
+
+/* Bytes: what the system has left without swapping, or what the process's control group leaves it
+ * (version 1 or 2), whichever is less. */
+uint64_t ft_memory_available(void);
+
+#endif
