@@ -85,7 +85,7 @@ static int save_model(struct ft_train *t, const struct ft_adapter *a, const char
                                 .interrupt = t->ev->interrupt};
     snprintf(path, sizeof path, "%s/%s", t->o->output, gguf ? "model.gguf" : "model");
     int rc = gguf ? ft_merge_gguf(t->base, a, &o, path, err)
-                  : ft_merge_folder(t->base, a, &o, path, err);
+                  : ft_merge_folder(t->base, a, &o, FT_HF_SHARD_BYTES, path, err);
     if (rc == 0 && t->ev->on_result != NULL)
         t->ev->on_result(t->ev->ctx, gguf ? "gguf" : "folder", path);
     return rc;
@@ -100,7 +100,7 @@ static void save_curve(struct ft_train *t)
     struct ft_err err;
     snprintf(from, sizeof from, "%s/metrics.jsonl", t->o->output);
     snprintf(to, sizeof to, "%s/loss.svg", t->o->output);
-    if (ft_curve_draw(from, to, &err) != 0)
+    if (ft_curve_write(from, t->o->output, to, NULL, &err) != 0)
         ft_train_note(t, "no loss curve: %s", err.msg);
     else if (t->ev->on_result != NULL)
         t->ev->on_result(t->ev->ctx, "curve", to);
