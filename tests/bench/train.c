@@ -38,8 +38,18 @@ static const struct job jobs[] = {
 };
 
 static const struct ft_shape small = {
-    .name = "30m", .arch = "qwen3", .n_layer = 8, .d_model = 512, .d_ff = 1536, .n_head = 8,
-    .n_head_kv = 8, .d_head = 64, .n_vocab = 8192, .n_ctx = 4096, .theta = 1e6, .tied = 1,
+    .name = "30m",
+    .arch = "qwen3",
+    .n_layer = 8,
+    .d_model = 512,
+    .d_ff = 1536,
+    .n_head = 8,
+    .n_head_kv = 8,
+    .d_head = 64,
+    .n_vocab = 8192,
+    .n_ctx = 4096,
+    .theta = 1e6,
+    .tied = 1,
 };
 
 static void die(const struct ft_err *err)
@@ -94,8 +104,13 @@ static void open_batch(struct rig *r)
     }
     for (int s = 0; s < n_segs; s++)
         r->seg[s] = (struct ft_seg){.row = s * r->job->seq, .n = r->job->seq, .state = -1};
-    r->b = (struct ft_batch){.n_rows = n, .token = r->ids, .pos = r->ids + n, .n_segs = n_segs,
-                             .seg = r->seg, .n_out = n, .out_row = r->ids + 2 * n};
+    r->b = (struct ft_batch){.n_rows = n,
+                             .token = r->ids,
+                             .pos = r->ids + n,
+                             .n_segs = n_segs,
+                             .seg = r->seg,
+                             .n_out = n,
+                             .out_row = r->ids + 2 * n};
 }
 
 static double weight_flops(const struct rig *r)
@@ -130,14 +145,13 @@ static void rig_open(struct rig *r, const struct job *job, int n_threads, enum f
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     MUST(ft_weights_open(path, &r->file, &err));
     close(fd);
-    struct ft_tape_config tc = {
-        .n_threads = n_threads, .math = math, .recompute = job->recompute};
+    struct ft_tape_config tc = {.n_threads = n_threads, .math = math, .recompute = job->recompute};
     struct ft_model_config mc = {.max_rows = job->rows};
     MUST(ft_tape_open(&tc, &r->dev, &err));
     MUST(ft_model_open(r->dev, r->file, &mc, &r->m, &err));
     MUST(ft_dev_kv_open(r->dev, &r->m->kv_shape, 0, 0, &r->kv, &err));
-    struct ft_tape_lora lora = {.rank = job->rank, .scale = 2, .seed = 1, .target = targets,
-                                .n_target = 7};
+    struct ft_tape_lora lora = {
+        .rank = job->rank, .scale = 2, .seed = 1, .target = targets, .n_target = 7};
     if (job->rank > 0)
         MUST(ft_tape_train_lora(r->dev, r->m, &lora, &err));
     else

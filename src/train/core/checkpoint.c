@@ -14,11 +14,11 @@
 #include "model/file/safetensors.h"
 #include "model/file/safetensors_write.h"
 
-#define PATH_BYTES  4096
-#define STATE_MAX   ((size_t)1 << 20)
-#define ARENA_MAX   ((size_t)256 << 20)
-#define LISTED_MAX  100000 /* checkpoints in one folder */
-#define NAME_BYTES  320
+#define PATH_BYTES 4096
+#define STATE_MAX  ((size_t)1 << 20)
+#define ARENA_MAX  ((size_t)256 << 20)
+#define LISTED_MAX 100000 /* checkpoints in one folder */
+#define NAME_BYTES 320
 
 /* The three tensors of a parameter. */
 static const char *const parts[] = {"value", "m", "v"};
@@ -123,8 +123,8 @@ static int write_tensors(const char *folder, const struct ft_checkpoint_param *p
         }
     for (int i = 0; i < n && rc == 0; i++)
         for (size_t k = 0; k < FT_COUNT(parts) && rc == 0; k++)
-            rc = ft_st_write(w, part_of(param[i].p, (int)k),
-                             (size_t)param[i].p->n * sizeof(float), err);
+            rc = ft_st_write(w, part_of(param[i].p, (int)k), (size_t)param[i].p->n * sizeof(float),
+                             err);
     if (rc == 0)
         rc = ft_st_finish(w, err);
     ft_st_writer_close(w);
@@ -137,9 +137,8 @@ static json_t *state_json(const struct ft_train_state *s, json_t *run)
                      (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "batch",
                      (json_int_t)s->batch, "tokens", (json_int_t)s->tokens, "targets",
                      (json_int_t)s->targets, "seconds", s->seconds, "best_valid", s->best_valid,
-                     "best_step", (json_int_t)s->best_step, "bad_valids",
-                     (json_int_t)s->bad_valids, "last_valid_step", (json_int_t)s->last_valid_step,
-                     "run", run);
+                     "best_step", (json_int_t)s->best_step, "bad_valids", (json_int_t)s->bad_valids,
+                     "last_valid_step", (json_int_t)s->last_valid_step, "run", run);
 }
 
 int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json_t *run,
@@ -176,9 +175,8 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
 /* What made the run may not have changed, but how long it goes on and where it runs may. */
 static bool may_differ(const char *key)
 {
-    static const char *const free_keys[] = {"resume",    "threads", "memory_mb", "save_every",
-                                            "keep",      "output",  "save",      "gguf_type",
-                                            "recompute"};
+    static const char *const free_keys[] = {"resume", "threads", "memory_mb", "save_every", "keep",
+                                            "output", "save",    "gguf_type", "recompute"};
     for (size_t i = 0; i < FT_COUNT(free_keys); i++)
         if (strcmp(key, free_keys[i]) == 0)
             return true;
@@ -189,7 +187,8 @@ static int check_run(json_t *was, json_t *now, struct ft_err *err)
 {
     const char *key;
     json_t *v;
-    json_object_foreach (now, key, v) {
+    json_object_foreach(now, key, v)
+    {
         json_t *old = json_object_get(was, key);
         /* through text, so that 1 and 1.0 are the same */
         double a = json_number_value(old), b = json_number_value(v);

@@ -39,7 +39,7 @@ struct ft_train {
     bool recompute;
 
     struct ft_pack_batch batch;
-    struct ft_seg *seg; /* [batch.max_segs] */
+    struct ft_seg *seg;    /* [batch.max_segs] */
     float *coef, *logprob; /* [batch.max_rows] */
     /* dpo: log-probability of each sample's targets by the model it started from */
     double *ref_train, *ref_valid;

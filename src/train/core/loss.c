@@ -97,8 +97,8 @@ static void run_sft(struct ft_train *t, enum ft_train_pass pass, double weight,
     struct ft_pack_batch *p = &t->batch;
     for (int i = 0; i < p->n_out; i++)
         t->coef[i] = (float)-weight;
-    ft_tape_logprobs(t->dev, t->model, p->target, p->n_out,
-                     pass == FT_PASS_TRAIN ? t->coef : NULL, t->logprob);
+    ft_tape_logprobs(t->dev, t->model, p->target, p->n_out, pass == FT_PASS_TRAIN ? t->coef : NULL,
+                     t->logprob);
     for (int i = 0; i < p->n_out; i++)
         score->loss -= t->logprob[i];
     score->count += p->n_out;

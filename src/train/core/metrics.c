@@ -71,8 +71,7 @@ int ft_metrics_step(struct ft_train *t, const struct ft_train_step *s, struct ft
 
 int ft_metrics_valid(struct ft_train *t, const struct ft_train_valid *v, struct ft_err *err)
 {
-    json_t *line =
-        json_pack("{s:I, s:f}", "step", (json_int_t)v->step, "valid_loss", v->loss);
+    json_t *line = json_pack("{s:I, s:f}", "step", (json_int_t)v->step, "valid_loss", v->loss);
     if (line != NULL && t->o->objective == FT_TRAIN_DPO) {
         json_object_set_new(line, "valid_accuracy", json_real(v->accuracy));
         json_object_set_new(line, "valid_margin", json_real(v->margin));

@@ -28,7 +28,7 @@ struct ft_optim;
  * caller's and must stay. FT_ENOMEM. */
 int ft_optim_open(struct ft_pool *pool, const struct ft_optim_config *cfg,
                   struct ft_optim_param *param, int n, struct ft_optim **ret_o, struct ft_err *err);
-void ft_optim_close(struct ft_optim *o); /* NULL is accepted */
+void ft_optim_close(struct ft_optim *o);   /* NULL is accepted */
 uint64_t ft_optim_bytes(int64_t n_values); /* of m and v */
 
 /* The length of the gradient; not a number or infinite if any element is. */

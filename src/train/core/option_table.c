@@ -3,21 +3,33 @@
 
 #include <stddef.h>
 
-#define AT(field)  offsetof(struct ft_train_options, field)
-#define BIG        1e9
+#define AT(field) offsetof(struct ft_train_options, field)
+#define BIG       1e9
 
 #define I64(key, field, min, max, fallback, only, group, help)                                     \
-    {key, FT_OPTION_I64, AT(field), min, max, "N", fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_I64, AT(field), min, max, "N", fallback, only, group, help                  \
+    }
 #define F64(key, field, min, max, fallback, only, group, help)                                     \
-    {key, FT_OPTION_F64, AT(field), min, max, "X", fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_F64, AT(field), min, max, "X", fallback, only, group, help                  \
+    }
 #define BOOL(key, field, fallback, only, group, help)                                              \
-    {key, FT_OPTION_BOOL, AT(field), 0, 0, NULL, fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_BOOL, AT(field), 0, 0, NULL, fallback, only, group, help                    \
+    }
 #define CHOICE(key, field, names, fallback, only, group, help)                                     \
-    {key, FT_OPTION_CHOICE, AT(field), 0, 0, names, fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_CHOICE, AT(field), 0, 0, names, fallback, only, group, help                 \
+    }
 #define TEXT(key, field, value, fallback, only, group, help)                                       \
-    {key, FT_OPTION_TEXT, AT(field), 0, 0, value, fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_TEXT, AT(field), 0, 0, value, fallback, only, group, help                   \
+    }
 #define LIST(key, field, value, fallback, only, group, help)                                       \
-    {key, FT_OPTION_LIST, AT(field), 0, 0, value, fallback, only, group, help}
+    {                                                                                              \
+        key, FT_OPTION_LIST, AT(field), 0, 0, value, fallback, only, group, help                   \
+    }
 
 #define MODEL   "The model"
 #define DATA    "The data"

@@ -247,7 +247,8 @@ static int set_json_list(struct ft_train_options *o, const struct ft_train_optio
     size_t i;
     json_t *e;
     if (rc == 0)
-        json_array_foreach (v, i, e) {
+        json_array_foreach(v, i, e)
+        {
             rc = json_is_string(e)
                      ? list_item(o, p, json_string_value(e), json_string_length(e), &item[i], err)
                      : ft_err_set(err, FT_EINVAL, "%s: element %zu is no text", p->key, i);
@@ -288,7 +289,8 @@ int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct
     json_t *v;
     if (!json_is_object(object))
         return ft_err_set(err, FT_EINVAL, "the configuration must be a JSON object");
-    json_object_foreach (object, key, v) {
+    json_object_foreach(object, key, v)
+    {
         const struct ft_train_option *p = find(key, err);
         if (p == NULL)
             return FT_EINVAL;
@@ -306,6 +308,8 @@ static json_t *value_json(const struct ft_train_options *o, const struct ft_trai
 {
     const void *at = field(o, p);
     const char *name;
+    if (p->kind == FT_OPTION_I64 && p->fallback == NULL && !is_given(o, p))
+        return json_null();
     switch (p->kind) {
     case FT_OPTION_I64:
         return json_integer(*(const int64_t *)at);

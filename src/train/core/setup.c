@@ -258,8 +258,8 @@ static int open_batch(struct ft_train *t, struct extent x, struct ft_err *err)
 static const char *target_of(const char *name)
 {
     static const char *const known[][3] = {
-        {"q", "q_proj", "attn_q"},       {"k", "k_proj", "attn_k"},
-        {"v", "v_proj", "attn_v"},       {"o", "o_proj", "attn_output"},
+        {"q", "q_proj", "attn_q"},         {"k", "k_proj", "attn_k"},
+        {"v", "v_proj", "attn_v"},         {"o", "o_proj", "attn_output"},
         {"gate", "gate_proj", "ffn_gate"}, {"up", "up_proj", "ffn_up"},
         {"down", "down_proj", "ffn_down"},
     };
@@ -330,16 +330,16 @@ static void count_params(struct ft_train *t, struct ft_train_plan *plan)
         const struct ft_param *p = ft_tape_param(t->dev, i);
         plan->trained_params += p->rows * p->cols;
     }
-    plan->state_bytes = (uint64_t)plan->trained_params * 2 * sizeof(float) +
-                        ft_optim_bytes(plan->trained_params);
+    plan->state_bytes =
+        (uint64_t)plan->trained_params * 2 * sizeof(float) + ft_optim_bytes(plan->trained_params);
 }
 
 /* What passes take, with recomputation if asked for, or if that alone makes them fit. */
 static int plan_memory(struct ft_train *t, struct ft_train_plan *plan, struct ft_err *err)
 {
     uint64_t fixed = plan->weight_bytes + plan->state_bytes;
-    plan->memory_max = t->o->memory_mb > 0 ? (uint64_t)t->o->memory_mb * MB
-                                           : ft_memory_available() / 10 * 8;
+    plan->memory_max =
+        t->o->memory_mb > 0 ? (uint64_t)t->o->memory_mb * MB : ft_memory_available() / 10 * 8;
     t->recompute = t->o->recompute == FT_TRAIN_ON;
     int rc = ft_tape_measure(t->dev, t->model, t->kv, &plan->pass_bytes, err);
     if (rc == 0 && t->o->recompute == FT_TRAIN_AUTO &&

@@ -217,8 +217,7 @@ static int after_step(struct ft_train *t, bool epoch_ends, struct ft_err *err)
     if (is_over(t) || interrupt(t) != 0 || is_time(t->o->save_every, t->state.step, epoch_ends))
         rc = save(t, err);
     if (rc == 0 && interrupt(t) != 0 && !is_over(t))
-        rc = ft_err_set(err, FT_ECANCELED, "interrupted after step %lld",
-                        (long long)t->state.step);
+        rc = ft_err_set(err, FT_ECANCELED, "interrupted after step %lld", (long long)t->state.step);
     return rc;
 }
 

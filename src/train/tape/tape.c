@@ -394,12 +394,13 @@ static int measure(struct tape *t, struct ft_model *m, struct ft_kv *kv, struct 
                          .n_out = n,
                          .out_row = ids + 2 * n};
     ft_tape_measuring(t);
-    int rc = ft_model_forward(m, kv, &b, NULL, NULL, err);
+    /* weights need not be there: nothing is computed */
+    m->arch->forward(m, kv, &b, (struct ft_mat){m->hidden, m->hp.d_model});
     ft_tape_measure_loss(t, m);
     t->mode = PASS_RUN;
     t->n_ops = t->n_layers = 0;
     free(ids);
-    return rc;
+    return 0;
 }
 
 static uint64_t pass_bytes(const struct tape *t)

@@ -52,9 +52,15 @@ static json_t *run_of(int rank)
 static void write_step(struct rig *r, int64_t step, int keep)
 {
     struct ft_err err;
-    struct ft_train_state s = {.step = step, .epoch = 2, .batch = 7, .tokens = 1234567890123,
-                               .seconds = 0.1, .best_valid = 1e300, .best_step = 3,
-                               .bad_valids = 1, .last_valid_step = 9};
+    struct ft_train_state s = {.step = step,
+                               .epoch = 2,
+                               .batch = 7,
+                               .tokens = 1234567890123,
+                               .seconds = 0.1,
+                               .best_valid = 1e300,
+                               .best_step = 3,
+                               .bad_valids = 1,
+                               .last_valid_step = 9};
     json_t *run = run_of(8);
     if (ft_checkpoint_write(folder, &s, run, r->p, 2, keep, &err) != 0)
         fail_msg("%s", err.msg);

@@ -63,8 +63,8 @@ static void steps_follow_the_definition(void **state)
                 double g = grad[k][i] / norm;
                 m[k][i] = 0.9 * m[k][i] + 0.1 * g;
                 v[k][i] = 0.99 * v[k][i] + 0.01 * g * g;
-                double step = m[k][i] / (1 - pow(0.9, s)) /
-                              (sqrt(v[k][i] / (1 - pow(0.99, s))) + 1e-8);
+                double step =
+                    m[k][i] / (1 - pow(0.9, s)) / (sqrt(v[k][i] / (1 - pow(0.99, s))) + 1e-8);
                 x[k][i] = x[k][i] * (k == 0 ? 1 - lr * 0.1 : 1) - lr * step;
                 assert_true(fabs(x[k][i] - value[k][i]) < 2e-5);
             }

@@ -1,0 +1,340 @@
+/* Whole runs over tiny models: overfitting, LoRA and full, preferences, resuming to the bit, early
+ * stopping, and what is refused before any step. */
+#include "testing.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+#include "model/adapter/adapter.h"
+#include "train/core/checkpoint.h"
+#include "train/core/train.h"
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/ft-train-XXXXXX");
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_all(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static const char *in_folder(const char *name)
+{
+    static char path[8][256];
+    static int at;
+    at = (at + 1) % 8;
+    snprintf(path[at], sizeof path[at], "%s/%s", folder, name);
+    return path[at];
+}
+
+static void write_text(const char *name, const char *text)
+{
+    FILE *f = fopen(in_folder(name), "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void write_pairs(const char *name, int n)
+{
+    FILE *f = fopen(in_folder(name), "w");
+    assert_non_null(f);
+    for (int i = 0; i < n; i++)
+        fprintf(f, "{\"prompt\": \"question %d: \", \"completion\": \"%d%d ends\"}\n", i,
+                i * 7 % 10, i * 3 % 10);
+    fclose(f);
+}
+
+/* What a run told. */
+struct told {
+    int64_t steps, plan_steps, valids, resumed;
+    double first_loss, last_loss, last_accuracy, best_valid;
+    int64_t trained;
+    uint64_t memory;
+    bool recompute;
+    char notes[1024];
+    int64_t stop_at; /* interrupts after this step */
+    int interrupt;
+};
+
+static void on_plan(void *ctx, const struct ft_train_plan *p)
+{
+    struct told *t = ctx;
+    t->plan_steps = p->steps;
+    t->trained = p->trained_params;
+    t->memory = p->memory_bytes;
+    t->recompute = p->recompute;
+    t->resumed = p->resumed_step;
+}
+
+static void on_step(void *ctx, const struct ft_train_step *s)
+{
+    struct told *t = ctx;
+    if (t->steps++ == 0)
+        t->first_loss = s->loss;
+    t->last_loss = s->loss;
+    t->last_accuracy = s->accuracy;
+    if (s->step == t->stop_at)
+        t->interrupt = 1;
+}
+
+static void on_valid(void *ctx, const struct ft_train_valid *v)
+{
+    struct told *t = ctx;
+    t->valids++;
+    if (v->best)
+        t->best_valid = v->loss;
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct told *t = ctx;
+    strncat(t->notes, text, sizeof t->notes - strlen(t->notes) - 1);
+}
+
+/* A run with options "key=value;key=value". */
+static int run(const char *options, struct told *t, struct ft_err *err)
+{
+    struct ft_train_options o;
+    char copy[2048], *at = copy;
+    struct ft_train_events ev = {.on_plan = on_plan,
+                                 .on_step = on_step,
+                                 .on_valid = on_valid,
+                                 .on_note = on_note,
+                                 .ctx = t,
+                                 .interrupt = &t->interrupt};
+    ft_train_options_init(&o);
+    snprintf(copy, sizeof copy, "%s", options);
+    int rc = 0;
+    for (char *word; rc == 0 && (word = strsep(&at, ";")) != NULL;) {
+        char *value = strchr(word, '=');
+        *value++ = 0;
+        rc = ft_train_options_set(&o, word, value, err);
+    }
+    if (rc == 0)
+        rc = ft_train_options_check(&o, err);
+    if (rc == 0)
+        rc = ft_train_run(&o, &ev, err);
+    ft_train_options_fini(&o);
+    return rc;
+}
+
+static void must_run(const char *options, struct told *t)
+{
+    struct ft_err err;
+    if (run(options, t, &err) != 0)
+        fail_msg("%s: %s", options, err.msg);
+}
+
+/* "model=...;data=FOLDER/data;output=FOLDER/out;rest", or NULL without the reference data. */
+static const char *options_for(const char *model, const char *data, const char *out,
+                               const char *rest)
+{
+    static char text[4][2048];
+    static int at;
+    const char *path = ft_test_ref(model);
+    if (path == NULL)
+        return NULL;
+    at = (at + 1) % 4;
+    snprintf(text[at], sizeof text[at], "model=%s;data=%s;output=%s;%s", path, in_folder(data),
+             in_folder(out), rest);
+    return text[at];
+}
+
+#define QWEN3   "models/qwen3-s-F32.gguf"
+#define OVERFIT "seq-len=48;epochs=60;batch=2;warmup=5;precision=f32;save=adapter;threads=2;lr=0.01"
+
+static void ten_examples_are_learnt_by_heart(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"models/llama-s-F32.gguf", "models/qwen2-s-F32.gguf",
+                                         QWEN3, "models/qwen3-k-Q4_K_M.gguf"};
+    write_pairs("ten.jsonl", 10);
+    for (size_t i = 0; i < FT_COUNT(models); i++) {
+        char out[32];
+        struct told t = {0};
+        snprintf(out, sizeof out, "ten-%zu", i);
+        const char *o = options_for(models[i], "ten.jsonl", out, OVERFIT ";rank=16");
+        if (o == NULL)
+            skip();
+        must_run(o, &t);
+        assert_int_equal(t.steps, t.plan_steps);
+        if (t.last_loss > 0.05 || t.first_loss < 3)
+            fail_msg("%s: loss from %g to %g", models[i], t.first_loss, t.last_loss);
+    }
+}
+
+static void files_equal(const char *a, const char *b)
+{
+    char command[600];
+    snprintf(command, sizeof command, "cmp %s %s", in_folder(a), in_folder(b));
+    assert_int_equal(system(command), 0);
+}
+
+/* Interrupted twice, at other numbers of threads, with dropout and accumulation. */
+static void an_interrupted_run_reaches_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *rest = "seq-len=48;epochs=4;batch=1;accumulate=2;rank=4;dropout=0.1;"
+                              "save-every=3;valid-samples=3;seed=9;recompute=on;threads=2";
+    write_pairs("more.jsonl", 17);
+    const char *whole = options_for(QWEN3, "more.jsonl", "whole", rest);
+    if (whole == NULL)
+        skip();
+    struct told a = {0};
+    struct ft_err err;
+    must_run(whole, &a);
+    char again[2048];
+    snprintf(again, sizeof again, "%s",
+             options_for(QWEN3, "more.jsonl", "parts",
+                         "seq-len=48;epochs=4;batch=1;accumulate=2;rank=4;dropout=0.1;"
+                         "save-every=3;valid-samples=3;seed=9;recompute=off;threads=1"));
+    struct told b = {.stop_at = 4}, c = {.stop_at = 7}, d = {0};
+    assert_int_equal(run(again, &b, &err), FT_ECANCELED);
+    strcat(again, ";resume=true");
+    assert_int_equal(run(again, &c, &err), FT_ECANCELED);
+    assert_int_equal(c.resumed, 4);
+    must_run(again, &d);
+    assert_int_equal(d.resumed, 7);
+    assert_int_equal(b.steps + c.steps + d.steps, a.steps);
+    assert_true(a.last_loss == d.last_loss);
+    files_equal("whole/adapter/adapter_model.safetensors",
+                "parts/adapter/adapter_model.safetensors");
+}
+
+static void a_checkpoint_of_another_run_is_refused(void **state)
+{
+    (void)state;
+    struct told t = {.stop_at = 1};
+    struct ft_err err;
+    write_pairs("more.jsonl", 17);
+    const char *o = options_for(QWEN3, "more.jsonl", "mine", "seq-len=48;rank=4;epochs=1");
+    if (o == NULL)
+        skip();
+    assert_int_equal(run(o, &t, &err), FT_ECANCELED);
+    struct told u = {0};
+    assert_int_equal(run(o, &u, &err), FT_EEXIST); /* without resume it is not overwritten */
+    assert_non_null(strstr(err.msg, "output"));
+    o = options_for(QWEN3, "more.jsonl", "mine", "seq-len=48;rank=4;epochs=1;lr=1;resume=true");
+    assert_int_equal(run(o, &u, &err), FT_EINVAL);
+    assert_non_null(strstr(err.msg, "lr"));
+    write_pairs("more.jsonl", 18);
+    o = options_for(QWEN3, "more.jsonl", "mine", "seq-len=48;rank=4;epochs=1;resume=true");
+    assert_int_equal(run(o, &u, &err), FT_EINVAL);
+    assert_non_null(strstr(err.msg, "data_hash"));
+}
+
+static void preferences_are_learnt(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"method=lora;rank=8"};
+    FILE *f = fopen(in_folder("pairs.jsonl"), "w");
+    for (int i = 0; i < 12; i++)
+        fprintf(f, "{\"prompt\": \"say %d: \", \"chosen\": \"yes\", \"rejected\": \"no\"}\n", i);
+    fclose(f);
+    for (size_t i = 0; i < FT_COUNT(methods); i++) {
+        char rest[256], out[32];
+        struct told t = {0};
+        snprintf(rest, sizeof rest,
+                 "seq-len=48;epochs=12;batch=2;objective=dpo;lr=3e-3;precision=f32;"
+                 "valid-samples=2;%s",
+                 methods[i]);
+        snprintf(out, sizeof out, "dpo-%zu", i);
+        const char *o = options_for(QWEN3, "pairs.jsonl", out, rest);
+        if (o == NULL)
+            skip();
+        must_run(o, &t);
+        assert_true(fabs(t.first_loss - log(2)) < 1e-3); /* the model beside itself */
+        assert_true(t.last_loss < 0.2 && t.last_accuracy > 0.99);
+        assert_true(t.best_valid < 0.3);
+    }
+}
+
+/* The samples for validation say the opposite of the others: it only gets worse. */
+static void training_stops_when_validation_gets_worse(void **state)
+{
+    (void)state;
+    struct told t = {0};
+    char rest[512];
+    write_text("train.jsonl", "{\"prompt\": \"a\", \"completion\": \"bbbbbbbb\"}\n"
+                              "{\"prompt\": \"c\", \"completion\": \"bbbbbbbb\"}\n");
+    write_text("valid.jsonl", "{\"prompt\": \"a\", \"completion\": \"zyxwvuts\"}\n");
+    snprintf(rest, sizeof rest,
+             "valid-data=%s;seq-len=32;epochs=100;eval-every=2;patience=3;lr=0.02;rank=8",
+             in_folder("valid.jsonl"));
+    const char *o = options_for(QWEN3, "train.jsonl", "early", rest);
+    if (o == NULL)
+        skip();
+    must_run(o, &t);
+    assert_true(t.steps < 60);
+    assert_non_null(strstr(t.notes, "stopped early"));
+    assert_non_null(strstr(t.notes, "the results are those of step"));
+}
+
+static void what_cannot_run_is_refused_first(void **state)
+{
+    (void)state;
+    struct ft_err err;
+    struct told t = {0};
+    write_pairs("ten.jsonl", 10);
+    const char *o = options_for(QWEN3, "ten.jsonl", "no-1", "seq-len=48;memory-mb=3");
+    if (o == NULL)
+        skip();
+    assert_int_equal(run(o, &t, &err), FT_ELIMIT);
+    assert_non_null(strstr(err.msg, "memory"));
+    o = options_for(QWEN3, "ten.jsonl", "no-2", "seq-len=9");
+    assert_int_equal(run(o, &t, &err), FT_EINVAL); /* samples are longer */
+    assert_non_null(strstr(err.msg, "ten.jsonl"));
+    write_text("bad.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}\n");
+    o = options_for(QWEN3, "bad.jsonl", "no-3", "seq-len=48");
+    assert_int_equal(run(o, &t, &err), FT_EINVAL);
+    assert_non_null(strstr(err.msg, "2"));
+    o = options_for(QWEN3, "ten.jsonl", "no-4", "seq-len=48;targets=q,lm_head");
+    assert_int_equal(run(o, &t, &err), FT_EINVAL);
+    assert_non_null(strstr(err.msg, "lm_head"));
+    o = options_for("models/qwen3moe-s-F32.gguf", "ten.jsonl", "no-5", "seq-len=48");
+    assert_int_equal(run(o, &t, &err), FT_EUNSUPPORTED);
+    assert_non_null(strstr(err.msg, "experts"));
+    assert_int_equal(t.steps, 0);
+}
+
+/* Kept values and recomputation: what is planned is enough, and auto recomputes only when it must.
+ */
+static void memory_is_planned(void **state)
+{
+    (void)state;
+    struct told wide = {0}, tight = {0};
+    char rest[128];
+    write_pairs("ten.jsonl", 10);
+    const char *o = options_for(QWEN3, "ten.jsonl", "mem-1", "seq-len=48;max-steps=1;batch=64");
+    if (o == NULL)
+        skip();
+    must_run(o, &wide);
+    assert_false(wide.recompute);
+    snprintf(rest, sizeof rest, "seq-len=48;max-steps=1;batch=64;memory-mb=%d",
+             (int)(wide.memory >> 20));
+    must_run(options_for(QWEN3, "ten.jsonl", "mem-2", rest), &tight);
+    assert_true(tight.recompute && tight.memory < wide.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_examples_are_learnt_by_heart),
+        cmocka_unit_test(an_interrupted_run_reaches_the_same_bits),
+        cmocka_unit_test(a_checkpoint_of_another_run_is_refused),
+        cmocka_unit_test(preferences_are_learnt),
+        cmocka_unit_test(training_stops_when_validation_gets_worse),
+        cmocka_unit_test(what_cannot_run_is_refused_first),
+        cmocka_unit_test(memory_is_planned),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_all);
+}
