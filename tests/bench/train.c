@@ -23,34 +23,59 @@
 #define ROUNDS_MAX 31
 
 struct job {
-    const char *name, *shape, *type;
+    const char *name, *shape, *type; /* shape: small[] or one by name */
     int rows, seq;
     int rank; /* 0: full training */
     bool recompute;
 };
 
 static const struct job jobs[] = {
-    {"full-30m", NULL, "F32", 4096, 512, 0, false},
-    {"full-30m-recompute", NULL, "F32", 4096, 512, 0, true},
+    {"full-nano", "nano", "F32", 2048, 128, 0, false},
+    {"full-30m", "30m", "F32", 4096, 512, 0, false},
+    {"full-30m-recompute", "30m", "F32", 4096, 512, 0, true},
     {"lora-0.6b-q8", "qwen3-0.6b", "Q8_0", 1024, 1024, 16, true},
     {"lora-0.6b-bf16", "qwen3-0.6b", "BF16", 1024, 1024, 16, true},
     {"lora-0.6b-q8-keep", "qwen3-0.6b", "Q8_0", 1024, 1024, 16, false},
 };
 
-static const struct ft_shape small = {
-    .name = "30m",
-    .arch = "qwen3",
-    .n_layer = 8,
-    .d_model = 512,
-    .d_ff = 1536,
-    .n_head = 8,
-    .n_head_kv = 8,
-    .d_head = 64,
-    .n_vocab = 8192,
-    .n_ctx = 4096,
-    .theta = 1e6,
-    .tied = 1,
+static const struct ft_shape small[] = {
+    {
+        .name = "30m",
+        .arch = "qwen3",
+        .n_layer = 8,
+        .d_model = 512,
+        .d_ff = 1536,
+        .n_head = 8,
+        .n_head_kv = 8,
+        .d_head = 64,
+        .n_vocab = 8192,
+        .n_ctx = 4096,
+        .theta = 1e6,
+        .tied = 1,
+    },
+    {
+        .name = "nano",
+        .arch = "qwen3",
+        .n_layer = 6,
+        .d_model = 192,
+        .d_ff = 512,
+        .n_head = 6,
+        .n_head_kv = 2,
+        .d_head = 32,
+        .n_vocab = 4096,
+        .n_ctx = 1024,
+        .theta = 1e4,
+        .tied = 1,
+    },
 };
+
+static const struct ft_shape *shape_of(const char *name)
+{
+    for (size_t i = 0; i < FT_COUNT(small); i++)
+        if (strcmp(small[i].name, name) == 0)
+            return &small[i];
+    return ft_shape_by_name(name);
+}
 
 static void die(const struct ft_err *err)
 {
@@ -140,8 +165,7 @@ static void rig_open(struct rig *r, const struct job *job, int n_threads, enum f
     uint64_t bytes;
     memset(r, 0, sizeof *r);
     r->job = job;
-    MUST(ft_shape_temp(job->shape != NULL ? ft_shape_by_name(job->shape) : &small, job->type, NULL,
-                       &fd, &err));
+    MUST(ft_shape_temp(shape_of(job->shape), job->type, NULL, &fd, &err));
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     MUST(ft_weights_open(path, &r->file, &err));
     close(fd);

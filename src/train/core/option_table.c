@@ -95,7 +95,7 @@ const struct ft_train_option ft_train_option_table[] = {
     I64("batch", batch, 1, 4096, "4", FT_ONLY_NONE, HOW, "sequences that pass together"),
     I64("accumulate", accumulate, 1, 65536, "1", FT_ONLY_NONE, HOW, "batches per step"),
     I64("epochs", epochs, 1, 100000, "3", FT_ONLY_NONE, HOW, "times through the data"),
-    I64("max-steps", max_steps, 0, BIG, "0", FT_ONLY_NONE, HOW, "stop there; 0: at the epochs' end"),
+    I64("max-steps", max_steps, 0, BIG, "0", FT_ONLY_NONE, HOW, "stop there; 0: after all epochs"),
     F64("lr", lr, 0, 10, "2e-4", FT_ONLY_NONE, HOW,
         "peak learning rate; not given: 2e-4 for lora, 1e-3 for full, 5e-6 for dpo"),
     F64("min-lr", min_lr, 0, 10, "0", FT_ONLY_NONE, HOW, "learning rate at the end"),
