@@ -1,5 +1,6 @@
-/* Row kernels of the training device: everything that is no matrix product. One text (vec.inc) per
- * instruction set. Sums run over 16 fixed lanes, so a row's bits depend on its length alone. */
+/* Row kernels of the training device: everything that is no matrix product. One text
+ * (vec_lanes.inc) per instruction set. Sums run over 16 fixed lanes, so a row's bits depend on its
+ * length alone. */
 #ifndef FT_TRAIN_TAPE_VEC_H
 #define FT_TRAIN_TAPE_VEC_H
 
