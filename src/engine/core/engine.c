@@ -201,6 +201,7 @@ static int remove_model(struct ft_engine *e, const char *id, struct ft_err *err)
     if (at < 0)
         return ft_err_set(err, FT_ENOTFOUND, "model %s: not known", id);
     remove_at(e, at);
+    ft_engine_reap(e);
     return 0;
 }
 

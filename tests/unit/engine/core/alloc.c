@@ -5,6 +5,8 @@
 
 #include <stdatomic.h>
 
+#include "unit/engine/made_adapter.h"
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS 1
 #else
@@ -85,12 +87,25 @@ static void run_all(struct rig *g, struct watch *w, struct ft_grammar *grammar)
         r.logprobs = true;
         r.n_top = 5;
         r.grammar = i % 2 == 1 ? grammar : NULL;
+        r.adapter = i == 0 ? NULL : i == 1 ? "a" : "b";
         r.spec.lookup_max = i == 3 ? 8 : 0;
         assert_int_equal(ft_engine_submit(g->e, &r, NULL, NULL, NULL), 0);
     }
     for (int i = 0; i < REQUESTS; i++)
         while (!atomic_load(&w[i].ended))
             usleep(1000);
+}
+
+static void add_adapter(struct rig *g, const char *id, int rank)
+{
+    struct ft_err err = {0};
+    const struct ft_model_source *src = NULL;
+    assert_int_equal(ft_engine_model_source(g->e, "s", &src, NULL), 0);
+    struct ft_adapter *a = made_adapter(src->weights, adapted_all, rank, 0.01, 1);
+    if (ft_engine_adapter_add_open(g->e, "s", id, a, &err) != 0)
+        fail_msg("%s", err.msg);
+    ft_adapter_close(a);
+    ft_model_source_unref(src);
 }
 
 static void decoding_allocates_nothing(void **state)
@@ -104,6 +119,8 @@ static void decoding_allocates_nothing(void **state)
         rig_close(&g);
         skip();
     }
+    add_adapter(&g, "a", 4);
+    add_adapter(&g, "b", 9);
     static struct watch w[REQUESTS];
     static const char re[] = "(.|\n)*";
     struct ft_grammar *grammar;
