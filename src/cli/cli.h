@@ -31,6 +31,7 @@ int ft_cmd_bench(int argc, char **argv);
 int ft_cmd_constrain(int argc, char **argv);
 int ft_cmd_convert(int argc, char **argv);
 int ft_cmd_inspect(int argc, char **argv);
+int ft_cmd_merge(int argc, char **argv);
 int ft_cmd_eval(int argc, char **argv);
 int ft_cmd_perplexity(int argc, char **argv);
 int ft_cmd_detokenize(int argc, char **argv);

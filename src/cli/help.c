@@ -83,10 +83,14 @@ static const char convert_text[] =
     "SOURCE is a Hugging Face folder or a GGUF file, also a split one.\n"
     "\n"
     "  -o, --output FILE  written under another name, and renamed when it is complete\n"
+    "  -o FOLDER/         a Hugging Face folder (what ends in /, or is a folder): nothing yet, or\n"
+    "                     empty. From a GGUF: llama, qwen2, qwen3, qwen3moe\n"
     "  --type TYPE        F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q4_K_M Q5_K Q5_K_M\n"
-    "                     Q6_K IQ4_NL IQ4_XS MXFP4 [as in SOURCE; F16 for a shape]\n"
+    "                     Q6_K IQ4_NL IQ4_XS MXFP4 [as in SOURCE; F16 for a shape]; in a folder\n"
+    "                     F32 F16 BF16 [as in SOURCE; BF16 for what is quantised there]\n"
     "  --pure             no tensor gets more bits than the type says\n"
     "  --threads N        [one per core]\n"
+    "  --shard-mb N       most megabytes of one file of a folder [5000]\n"
     "  --shape NAME       random weights in the shape of a known model: qwen3-0.6b, qwen3-4b,\n"
     "                     llama-3.2-1b, qwen3moe-small, deepseek2-small\n";
 
@@ -101,6 +105,20 @@ static const char eval_text[] =
 
 static const char inspect_text[] = "  --json           one JSON object\n"
                                    "  --tensors        every tensor, its format and shape too\n";
+
+static const char merge_text[] =
+    "BASE is a Hugging Face folder or a GGUF file, ADAPTER a folder of PEFT: adapter_config.json "
+    "and\n"
+    "adapter_model.safetensors. Memory stays small however large the base is. A matrix that is\n"
+    "quantised in BASE is dequantised, changed and, if its type is kept, quantised again.\n"
+    "\n"
+    "  -o, --output FILE  a GGUF file\n"
+    "  -o FOLDER/         a Hugging Face folder (what ends in /, or is a folder)\n"
+    "  --type TYPE        as of convert [as in BASE; in a folder BF16 for what is quantised "
+    "there]\n"
+    "  --pure             no tensor gets more bits than the type says\n"
+    "  --threads N        [one per core]\n"
+    "  --shard-mb N       most megabytes of one file of a folder [5000]\n";
 
 static const char perplexity_text[] =
     "The text is cut into windows, and the second half of each counts, as llama.cpp does it.\n"
@@ -137,6 +155,7 @@ static const struct {
     {"convert", convert_text},
     {"eval", eval_text},
     {"inspect", inspect_text},
+    {"merge", merge_text},
     {"render", render_text},
     {"perplexity", perplexity_text},
     {"tokenize", tokenize_text},

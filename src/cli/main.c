@@ -19,13 +19,15 @@ static const struct ft_cmd commands[] = {
      "--schema FILE | --regex RE | --gbnf FILE | --json  [--sample N --model MODEL [--seed S]]",
      "accept or reject each line of standard input, as constrained output would", ft_cmd_constrain},
     {"convert",
-     "SOURCE -o FILE [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
+     "SOURCE -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
      "       feitian convert --shape NAME --type TYPE -o FILE",
-     "write a model as GGUF, quantised if asked", ft_cmd_convert},
+     "write a model as GGUF, quantised if asked, or as a Hugging Face folder", ft_cmd_convert},
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},
     {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect},
+    {"merge", "BASE ADAPTER -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_K_M|...] [--threads N]",
+     "write a base and a LoRA adapter as one model", ft_cmd_merge},
     {"detokenize", "MODEL [--no-special]",
      "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize},
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",

@@ -103,8 +103,8 @@ def conversion():
     with tempfile.TemporaryDirectory() as d:
         fails("a folder that is no model says so", 1, "not a model folder: it has no config.json",
               "inspect", d)
-        fails("convert into a folder is refused", 2, "not a regular file", "convert", MODEL,
-              "-o", d)
+        fails("convert into a device is refused", 2, "not a regular file", "convert", MODEL,
+              "-o", "/dev/null")
         fails("convert refuses an unknown type", 2, "Q4_K_M", "convert", MODEL, "-o", f"{d}/x",
               "--type", "Q9")
         big = ["convert", "--shape", "qwen3-4b", "--type", "Q4_0", "-o", f"{d}/big.gguf"]

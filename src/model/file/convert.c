@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/pool.h"
 #include "base/slice.h"
@@ -34,8 +33,9 @@ struct output {
     int n_dims;
     int64_t dim[FT_TENSOR_DIMS_MAX];
     enum source source;
-    const struct ft_tensor *t; /* NULL: SOURCE_ROPE_FREQS */
-    int n_head;                /* SOURCE_PERMUTED */
+    const struct ft_tensor *t;  /* NULL: SOURCE_ROPE_FREQS */
+    const struct ft_edit *edit; /* NULL: the weights stay as they are */
+    int n_head;                 /* SOURCE_PERMUTED */
 };
 
 struct job {
@@ -58,27 +58,13 @@ static int64_t elements(const int64_t *dim)
     return dim[0] * dim[1] * dim[2] * dim[3];
 }
 
-/* n weights from element `at` of t; both multiples of the block's length. */
-static void fetch(const struct ft_tensor *t, int64_t at, int64_t n, float *y)
-{
-    const struct ft_type_info *info = ft_type_info(t->type);
-    int64_t part = elements(t->dim) / t->n_parts;
-    while (n > 0) {
-        int64_t from = at % part, piece = FT_MIN(n, part - from);
-        const uint8_t *p = t->part[at / part];
-        info->dequantise(p + ft_type_row_bytes(info, from), y, piece);
-        at += piece;
-        y += piece;
-        n -= piece;
-    }
-}
-
 static void fetch_permuted(const struct output *o, int64_t at, int64_t n, float *y)
 {
     /* a bias is one row of its own: its elements are the rows */
     int64_t k = o->n_dims == 1 ? 1 : o->dim[0], rows = elements(o->dim) / k;
     for (int64_t i = 0; i < n / k; i++)
-        fetch(o->t, ft_rope_halves_row(at / k + i, rows / o->n_head) * k, k, y + i * k);
+        ft_tensor_fetch(o->t, o->edit, ft_rope_halves_row(at / k + i, rows / o->n_head) * k, k,
+                        y + i * k);
 }
 
 /* kv_b is [n_head * (d_nope + d_v)] rows of `lora`. k_b's rows are (head, lora) pairs of d_nope
@@ -92,7 +78,7 @@ static float *k_b_make(const struct output *o)
     float *row = calloc((size_t)lora, sizeof *row);
     for (int64_t h = 0; all != NULL && row != NULL && h < heads; h++) {
         for (int64_t i = 0; i < d_nope; i++) {
-            fetch(o->t, (h * head_rows + i) * lora, lora, row);
+            ft_tensor_fetch(o->t, o->edit, (h * head_rows + i) * lora, lora, row);
             for (int64_t l = 0; l < lora; l++)
                 all[(h * lora + l) * d_nope + i] = row[l];
         }
@@ -109,7 +95,8 @@ static void fetch_v_b(const struct output *o, int64_t at, int64_t n, float *y)
 {
     int64_t lora = o->dim[0], d_v = o->dim[1], head_rows = o->t->dim[1] / o->dim[2];
     for (int64_t row = at / lora, last = (at + n) / lora; row < last; row++, y += lora)
-        fetch(o->t, (row / d_v * head_rows + head_rows - d_v + row % d_v) * lora, lora, y);
+        ft_tensor_fetch(o->t, o->edit, (row / d_v * head_rows + head_rows - d_v + row % d_v) * lora,
+                        lora, y);
 }
 
 struct rows_ctx {
@@ -122,7 +109,7 @@ static void rows_get(void *ctx, int64_t at, int64_t n, float *y)
     const struct rows_ctx *r = ctx;
     switch (r->o->source) {
     case SOURCE_SAME:
-        fetch(r->o->t, at, n, y);
+        ft_tensor_fetch(r->o->t, r->o->edit, at, n, y);
         break;
     case SOURCE_PERMUTED:
         fetch_permuted(r->o, at, n, y);
@@ -135,6 +122,19 @@ static void rows_get(void *ctx, int64_t at, int64_t n, float *y)
         memcpy(y, r->made + at, (size_t)n * sizeof *y);
         break;
     }
+}
+
+/* What is behind these rows may go: they, or those of the same heads. */
+static void rows_done(void *ctx, int64_t at, int64_t n)
+{
+    const struct rows_ctx *r = ctx;
+    if (r->o->source == SOURCE_SAME || r->o->source == SOURCE_PERMUTED)
+        ft_tensor_release(r->o->t, at, n);
+}
+
+static int bytes_put(void *sink, const void *data, size_t n, struct ft_err *err)
+{
+    return ft_gguf_write(sink, data, n, err);
 }
 
 /* The format of a tensor in the output. */
@@ -155,6 +155,8 @@ static struct output *add(struct job *j, const struct ft_tensor *t, enum source 
 {
     struct output *o = &j->out[j->n_out++];
     *o = (struct output){.t = t, .source = source, .n_dims = t->n_dims};
+    if (ft_edit_changes(j->o->edit, t))
+        o->edit = j->o->edit;
     snprintf(o->name, sizeof o->name, "%s", t->name);
     memcpy(o->dim, t->dim, sizeof o->dim);
     return o;
@@ -274,22 +276,13 @@ static float *rope_factors(const struct ft_rope_params *p)
     return v;
 }
 
-/* Whole parts as they lie in the file. */
-static int copy(struct ft_gguf_writer *g, const struct ft_tensor *t, struct ft_err *err)
-{
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < t->n_parts; i++)
-        rc = ft_gguf_write(g, t->part[i], t->part_bytes, err);
-    return rc;
-}
-
 static int tensor_write(struct job *j, struct ft_pool *pool, struct ft_gguf_writer *g,
                         const struct output *o, struct ft_err *err)
 {
     if (o->t != NULL)
         ft_weights_fetch(j->w, o->t);
-    if (o->source == SOURCE_SAME && o->type == o->t->type)
-        return copy(g, o->t, err);
+    if (o->source == SOURCE_SAME && o->type == o->t->type && o->edit == NULL)
+        return ft_tensor_copy(o->t, 0, ft_tensor_elements(o->t), bytes_put, g, err);
     float *made = NULL;
     if (o->source == SOURCE_K_B || o->source == SOURCE_ROPE_FREQS) {
         made = o->source == SOURCE_K_B ? k_b_make(o) : rope_factors(&j->h.rope);
@@ -297,9 +290,11 @@ static int tensor_write(struct job *j, struct ft_pool *pool, struct ft_gguf_writ
             return ft_err_set(err, FT_ENOMEM, "tensor %s: no memory", o->name);
     }
     struct rows_ctx ctx = {o, made};
-    int rc = ft_rows_write(pool, g, o->type, o->dim[0], elements(o->dim) / o->dim[0], rows_get,
-                           &ctx, err);
+    struct ft_rows r = {rows_get, rows_done, &ctx, bytes_put, g};
+    int rc = ft_rows_write(pool, &r, o->type, o->dim[0], elements(o->dim) / o->dim[0], err);
     free(made);
+    if (o->t != NULL)
+        ft_tensor_release(o->t, 0, ft_tensor_elements(o->t));
     return rc;
 }
 
@@ -329,18 +324,6 @@ static int output_write(struct job *j, const char *path, struct ft_err *err)
     return rc;
 }
 
-/* The result takes the place of what was there: a model given as its own output would be lost. */
-static int source_spare(const struct ft_weights *w, const char *path, struct ft_err *err)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return 0; /* nothing there, or nothing that can be written: the writer says why */
-    for (int i = 0; i < w->n_map; i++)
-        if (w->map[i].file_dev == (uint64_t)st.st_dev && w->map[i].file_ino == (uint64_t)st.st_ino)
-            return ft_err_set(err, FT_EINVAL, "output %s: is a file of the source", path);
-    return 0;
-}
-
 int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
                struct ft_err *err)
 {
@@ -350,7 +333,7 @@ int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, cons
         if (j.mix == NULL)
             return ft_err_set(err, FT_EINVAL, "type '%s': one of %s", o->type, ft_mix_names());
     }
-    int rc = source_spare(w, path, err);
+    int rc = ft_weights_spare(w, path, err);
     if (rc == 0)
         rc = ft_hparams_read(w, &j.h, err);
     if (rc == 0)

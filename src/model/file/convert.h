@@ -7,11 +7,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/file/fetch.h"
 #include "model/file/weights.h"
 
 struct ft_convert_opts {
-    const char *type; /* "Q4_K_M" ... (quant_mix.h); NULL: matrices keep their formats */
-    bool pure;        /* no mixture: every matrix in the type itself where its rows fit */
+    const char *type;           /* "Q4_K_M" ... (quant_mix.h); NULL: matrices keep their formats */
+    bool pure;                  /* no mixture: every matrix in the type itself where its rows fit */
+    const struct ft_edit *edit; /* (optional) changes the weights on their way */
     int n_threads;
     /* (optional) told the tensors' bytes done and to do, from the calling thread */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -19,8 +21,9 @@ struct ft_convert_opts {
     const volatile int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
 };
 
-/* Memory: the metadata and a few MiB per thread. `path` appears only when complete; a file of
- * the source is refused (FT_EINVAL). */
+/* A changed matrix in a quantised format is dequantised, changed and quantised again; what is not
+ * changed is copied as it is. Memory: the metadata and a few MiB per thread. `path` appears only
+ * when complete; a file of the source is refused (FT_EINVAL). */
 int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
                struct ft_err *err);
 

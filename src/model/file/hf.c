@@ -232,7 +232,8 @@ static int shape_set(struct ft_tensor *to, const struct ft_st_tensor *t, struct 
             return ft_err_set(err, FT_ECORRUPT, "tensor %s: a dimension of 0", t->name);
     }
     to->n_parts = 1;
-    to->part_bytes = ft_fp8_is_matrix(t) ? t->bytes * 2 : t->bytes;
+    to->is_mapped = !ft_fp8_is_matrix(t);
+    to->part_bytes = to->is_mapped ? t->bytes : t->bytes * 2;
     return 0;
 }
 

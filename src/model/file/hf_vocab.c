@@ -221,6 +221,9 @@ static const char *pre_name(json_t *pre)
         {1, "qwen35", {"[\\p{L}\\p{M}]+|\\p{N}|", "'[sS]", ""}},
         {1, "llama-bpe", {"(?i:'s|'t", "?\\p{L}+|\\p{N}{1,3}|", ""}},
         {1, "qwen2", {"(?i:'s|'t", "?\\p{L}+|\\p{N}|", ""}},
+        {1, "gpt-4o", {"[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]", "\\p{N}{1,3}|", ""}},
+        {2, "starcoder", {"digits", "byte level", ""}},
+        {4, "default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", "[0-9][0-9][0-9]", ""}},
         {3, "deepseek-v3", {"\\p{N}{1,3}", "[\\p{L}\\p{M}]+", "[\\p{P}\\p{S}]+"}},
         {6, "deepseek-llm", {"A-Za-z\xc2\xb5", "digits", ""}},
         {5, "deepseek-coder", {"\\s?\\p{L}+", "\\s?\\p{P}+", "digits"}},
@@ -309,6 +312,9 @@ static int vocab_put(struct vocab *v)
                           " converted)",
                           kind);
     const char *pre = bytes ? "default" : pre_name(json_object_get(v->json, "pre_tokenizer"));
+    bool whole = json_is_true(json_object_get(v->model, "ignore_merges"));
+    if (pre != NULL && strcmp(pre, "llama-bpe") == 0 && !whole)
+        pre = "smaug-bpe"; /* the same expressions, but merges make every token */
     if (pre == NULL)
         return ft_err_set(v->err, FT_EUNSUPPORTED,
                           "tokenizer.json: pre_tokenizer: none that GGUF has a name for");

@@ -10,8 +10,7 @@
 struct batch {
     const struct ft_type_info *info;
     int64_t k, first, rows, chunk_rows; /* first row; rows in this batch */
-    ft_rows_fn *fn;
-    void *ctx;
+    const struct ft_rows *r;
     float *scratch; /* per worker: chunk_rows * k */
     uint8_t *out;
 };
@@ -21,15 +20,15 @@ static void chunk_run(void *ctx, int chunk, int worker)
     struct batch *b = ctx;
     int64_t row = (int64_t)chunk * b->chunk_rows, n = FT_MIN(b->chunk_rows, b->rows - row);
     float *x = b->scratch + (int64_t)worker * b->chunk_rows * b->k;
-    b->fn(b->ctx, (b->first + row) * b->k, n * b->k, x);
+    b->r->get(b->r->ctx, (b->first + row) * b->k, n * b->k, x);
     size_t row_bytes = ft_type_row_bytes(b->info, b->k);
     b->info->quantise(x, b->out + (size_t)row * row_bytes, n * b->k);
 }
 
-int ft_rows_write(struct ft_pool *pool, struct ft_gguf_writer *g, enum ft_type type, int64_t k,
-                  int64_t rows, ft_rows_fn *fn, void *ctx, struct ft_err *err)
+int ft_rows_write(struct ft_pool *pool, const struct ft_rows *r, enum ft_type type, int64_t k,
+                  int64_t rows, struct ft_err *err)
 {
-    struct batch b = {.info = ft_type_info(type), .k = k, .fn = fn, .ctx = ctx};
+    struct batch b = {.info = ft_type_info(type), .k = k, .r = r};
     size_t row_bytes = ft_type_row_bytes(b.info, k);
     b.chunk_rows = FT_MIN(FT_MAX(CHUNK_WEIGHTS / k, 1), rows);
     int64_t batch_rows = b.chunk_rows * ft_pool_size(pool) * CHUNKS;
@@ -41,7 +40,9 @@ int ft_rows_write(struct ft_pool *pool, struct ft_gguf_writer *g, enum ft_type t
     for (b.first = 0; rc == 0 && b.first < rows; b.first += b.rows) {
         b.rows = FT_MIN(batch_rows, rows - b.first);
         ft_pool_run(pool, (int)((b.rows + b.chunk_rows - 1) / b.chunk_rows), chunk_run, &b);
-        rc = ft_gguf_write(g, b.out, (size_t)b.rows * row_bytes, err);
+        rc = r->put(r->sink, b.out, (size_t)b.rows * row_bytes, err);
+        if (r->done != NULL)
+            r->done(r->ctx, b.first * k, b.rows * k);
     }
     free(b.scratch);
     free(b.out);

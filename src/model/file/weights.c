@@ -192,3 +192,14 @@ const char *ft_weights_path(const struct ft_weights *w)
 {
     return w->path;
 }
+
+int ft_weights_spare(const struct ft_weights *w, const char *path, struct ft_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return 0; /* nothing there, or nothing that can be written: the writer says why */
+    for (int i = 0; i < w->n_map; i++)
+        if (w->map[i].file_dev == (uint64_t)st.st_dev && w->map[i].file_ino == (uint64_t)st.st_ino)
+            return ft_err_set(err, FT_EINVAL, "output %s: is a file of the source", path);
+    return 0;
+}

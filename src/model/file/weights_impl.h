@@ -85,6 +85,10 @@ int ft_extents_check(struct ft_extent *e, int n, struct ft_err *err);
 
 const struct ft_meta_value *ft_meta_find(const struct ft_weights *w, const char *key);
 
+/* weights.c: FT_EINVAL if `path` is one of w's own files: a model given as its own output would be
+ * lost, as the result takes the place of what was there. */
+int ft_weights_spare(const struct ft_weights *w, const char *path, struct ft_err *err);
+
 /* gguf.c: reads one mapped file. Tensors point into `map`, which must outlive them. Fills `meta`,
  * `n_meta` and appends nothing but to its own arrays; `name` is for messages. */
 struct ft_gguf {

@@ -13,6 +13,7 @@
 #define FT_TOK_TOKENS_MAX      (1u << 24) /* tokens of a vocabulary */
 #define FT_TOK_MERGES_MAX      (1u << 25) /* merges, also those that scores imply */
 #define FT_TOK_ADDED_BYTES_MAX 512        /* bytes of an added token that is looked for in texts */
+#define FT_TOK_SPM_BYTES_MAX   256        /* longer tokens are not made by merges of scores */
 #define FT_TOK_STEPS_MAX       16         /* steps of a pre-tokenizer or a normalizer */
 #define FT_TOK_AFFIX_MAX       8          /* tokens put before or after a text */
 

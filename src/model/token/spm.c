@@ -10,8 +10,6 @@
 
 #include "base/half.h"
 
-#define TOKEN_BYTES_MAX 256 /* longer tokens are not made by merging */
-
 /* Order-preserving, reversed: the highest score has the lowest rank. Never NO_RANK. */
 static uint32_t score_rank(float score)
 {
@@ -27,7 +25,7 @@ static size_t splits(const struct ft_vocab *v, uint32_t id, struct ft_merges *m,
     size_t n, count = 0;
     const char *p = ft_vocab_bytes(v, id, &n);
     if ((v->attr[id] & FT_TOKEN_VERBATIM) != 0 || ft_vocab_type(v, id) == FT_TOKEN_UNUSED ||
-        n > TOKEN_BYTES_MAX)
+        n > FT_TOK_SPM_BYTES_MAX)
         return 0;
     for (size_t k = 1; k < n; k++) {
         if (((unsigned char)p[k] & 0xc0) == 0x80)

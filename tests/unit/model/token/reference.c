@@ -1,7 +1,6 @@
 /* Every case of the reference vocabularies; exact round trips; streaming against whole decoding. */
 #include "support.h"
 
-#include "base/rand.h"
 #include "base/utf8.h"
 
 #define SEPARATOR "\n__ggml_vocab_test__\n"
@@ -62,30 +61,6 @@ static void reference_ids_are_reproduced(void **state)
         free(out);
         vocab_close(&v);
     }
-}
-
-/* Text of all kinds: valid characters of every length, special tokens, runs, and stray bytes. */
-static size_t random_text(uint64_t seed, char *out, size_t max)
-{
-    static const char *const words[] = {
-        "<|im_end|>", " the", "\xe2\x96\x81", "ü",    "õ",      "\xc2", "\xc3", "  ",
-        "\r\n",       "字",   "e\u0301",      "</s>", "<0x41>", "1234", "\t\t", "\xfc"};
-    size_t n = 0;
-    int mode = (int)(seed % 4);
-    for (uint64_t i = 0; n + 16 < max; i++) {
-        uint64_t r = ft_rand_u64(seed, 1, i);
-        if (mode == 0 || r % 5 == 0) {
-            out[n++] = (char)(r >> 8);
-        } else if (r % 5 == 1) {
-            const char *w = words[(r >> 8) % FT_COUNT(words)];
-            memcpy(out + n, w, strlen(w));
-            n += strlen(w);
-        } else {
-            uint32_t top = mode == 1 ? 0x80 : mode == 2 ? 0x3000 : 0x110000;
-            n += (size_t)ft_utf8_encode((uint32_t)((r >> 8) % top), out + n);
-        }
-    }
-    return n;
 }
 
 static void any_bytes_come_back(void **state)
