@@ -2,6 +2,8 @@
 #ifndef FT_CLI_H
 #define FT_CLI_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 
 /* argv[0] is "feitian" and the command's name, for messages. Returns the exit status: 0, 1 a
@@ -15,6 +17,9 @@ struct ft_cmd {
 
 /* Prints "feitian cmd: message" to stderr; returns `status`. */
 int ft_cli_fail(int status, const struct ft_err *err, const char *cmd);
+/* Text that holds what comes from outside (a field's name, a file's line), so that it cannot drive
+ * the terminal: control characters become '?'. */
+void ft_cli_put_plain(FILE *out, const char *text);
 /* Prints a message and where to read on; returns 2. */
 int ft_cli_usage(const char *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -38,6 +43,8 @@ int ft_cmd_detokenize(int argc, char **argv);
 int ft_cmd_render(int argc, char **argv);
 int ft_cmd_run(int argc, char **argv);
 int ft_cmd_tokenize(int argc, char **argv);
+int ft_cmd_train(int argc, char **argv);
+const char *ft_cmd_train_help(void); /* as ft_cli_help(), from the table of options */
 int ft_cmd_version(int argc, char **argv);
 
 #endif

@@ -164,6 +164,8 @@ static const struct {
 
 const char *ft_cli_help(const char *cmd)
 {
+    if (strcmp(cmd, "train") == 0)
+        return ft_cmd_train_help();
     for (size_t i = 0; i < FT_COUNT(texts); i++)
         if (strcmp(texts[i].cmd, cmd) == 0)
             return texts[i].text;

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-static volatile int caught;
+static volatile int caught, caught_any;
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -16,21 +16,43 @@ static void note(int sig)
         caught = sig;
 }
 
-const volatile int *ft_interrupt_catch(void)
+static void note_first(int sig)
+{
+    if (caught != 0) {
+        signal(sig, SIG_DFL);
+        raise(sig); /* delivered when this returns */
+    }
+    caught_any = 1;
+    note(sig);
+}
+
+static void catch_with(void (*handler)(int))
 {
     for (size_t i = 0; i < FT_COUNT(signals); i++) {
-        struct sigaction old, sa = {.sa_handler = note};
+        struct sigaction old, sa = {.sa_handler = handler};
         if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(signals[i], &sa, NULL);
     }
+}
+
+const volatile int *ft_interrupt_catch(void)
+{
+    catch_with(note);
     return &caught;
+}
+
+const volatile int *ft_interrupt_catch_first(void)
+{
+    catch_with(note_first);
+    return &caught_any;
 }
 
 void ft_interrupt_release(void)
 {
     for (size_t i = 0; i < FT_COUNT(signals); i++) {
         struct sigaction old, sa = {.sa_handler = SIG_DFL};
-        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == note)
+        if (sigaction(signals[i], NULL, &old) == 0 &&
+            (old.sa_handler == note || old.sa_handler == note_first))
             sigaction(signals[i], &sa, NULL);
     }
     if (caught != 0)

@@ -37,6 +37,8 @@ static const struct ft_cmd commands[] = {
      "how well a model predicts a text", ft_cmd_perplexity},
     {"render", "MODEL|--template FILE [--now TIME]",
      "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render},
+    {"train", "[CONFIG.json] [--OPTION VALUE ...]",
+     "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train},
     {"version", "", "print the version", ft_cmd_version},
 };
 
@@ -48,9 +50,17 @@ int ft_cmd_version(int argc, char **argv)
     return 0;
 }
 
+void ft_cli_put_plain(FILE *out, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        putc((unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p, out);
+}
+
 int ft_cli_fail(int status, const struct ft_err *err, const char *cmd)
 {
-    fprintf(stderr, "feitian %s: %s\n", cmd, err->msg);
+    fprintf(stderr, "feitian %s: ", cmd);
+    ft_cli_put_plain(stderr, err->msg);
+    fputc('\n', stderr);
     return status;
 }
 

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/map.h"
 #include "base/memory.h"
+#include "base/rand.h"
 #include "train/core/impl.h"
 #include "train/init/init.h"
 
@@ -384,14 +384,15 @@ static int open_optim(struct ft_train *t, struct ft_err *err)
     return ft_optim_open(ft_tape_pool(t->dev), &cfg, t->oparam, n, &t->optim, err);
 }
 
+/* The same in every process, which base/map.h's hash is not. */
 static uint64_t data_hash(const struct ft_data *d)
 {
     uint64_t h = 0;
     for (int i = 0; d != NULL && i < d->n; i++) {
         const struct ft_sample *s = &d->sample[i];
-        uint64_t part[3] = {h, ft_hash_bytes(s->token, (size_t)s->n * sizeof *s->token),
-                            ft_hash_bytes(s->loss, (size_t)s->n)};
-        h = ft_hash_bytes(part, sizeof part);
+        h = ft_rand_mix(h + (uint64_t)s->n);
+        for (int k = 0; k < s->n; k++)
+            h = ft_rand_mix(h ^ ((uint64_t)(uint32_t)s->token[k] << 1 | (s->loss[k] != 0)));
     }
     return h;
 }
