@@ -150,7 +150,7 @@ static const char *options_for(const char *model, const char *data, const char *
 }
 
 #define QWEN3   "models/qwen3-s-F32.gguf"
-#define OVERFIT "seq-len=48;epochs=60;batch=2;warmup=5;precision=f32;save=adapter;threads=2;lr=0.01"
+#define OVERFIT "seq-len=48;epochs=60;batch=2;warmup=5;precision=f32;save=adapter;threads=2;lr=0.01;save-every=1000"
 
 static void ten_examples_are_learnt_by_heart(void **state)
 {
