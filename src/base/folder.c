@@ -40,8 +40,7 @@ static int occupied(const char *path)
     return found;
 }
 
-/* A folder and the files directly in it. */
-static void folder_remove(const char *path)
+void ft_folder_remove(const char *path)
 {
     DIR *d = opendir(path);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
@@ -71,7 +70,7 @@ int ft_folder_open(const char *path, bool replace, struct ft_folder **ret_f, str
         return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
     }
     f->replaces = there == 1;
-    folder_remove(f->temp); /* of a process that was killed, and had our number */
+    ft_folder_remove(f->temp); /* of a process that was killed, and had our number */
     if (mkdir(f->temp, 0777) != 0) {
         int rc = ft_err_sys(err, "create %s", f->temp);
         ft_folder_close(f);
@@ -87,7 +86,7 @@ void ft_folder_close(struct ft_folder *f)
     if (f == NULL)
         return;
     if (f->made && !f->committed)
-        folder_remove(f->temp);
+        ft_folder_remove(f->temp);
     free(f->path);
     free(f->temp);
     free(f);
@@ -130,7 +129,7 @@ static int exchange(struct ft_folder *f, struct ft_err *err)
     char *aside;
     if (renameat2(AT_FDCWD, f->temp, AT_FDCWD, f->path, RENAME_EXCHANGE) == 0) {
         f->committed = true;
-        folder_remove(f->temp);
+        ft_folder_remove(f->temp);
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS)
@@ -144,7 +143,7 @@ static int exchange(struct ft_folder *f, struct ft_err *err)
         rc = ft_err_sys(err, "rename %s to %s", f->temp, f->path);
     f->committed = rc == 0;
     if (rc == 0)
-        folder_remove(aside);
+        ft_folder_remove(aside);
     free(aside);
     return rc;
 }

@@ -25,6 +25,9 @@ const char *ft_folder_temp(const struct ft_folder *f);
 int ft_folder_put(struct ft_folder *f, const char *name, const void *data, size_t n,
                   struct ft_err *err);
 
+/* A folder and the files directly in it, if there are no others; failing is no error. */
+void ft_folder_remove(const char *path);
+
 int ft_folder_commit(struct ft_folder *f, struct ft_err *err);
 
 #endif

@@ -68,20 +68,6 @@ static void step_path(char *path, const char *output, int64_t step)
     snprintf(path, PATH_BYTES, "%s/checkpoints/step-%08lld", output, (long long)step);
 }
 
-/* Whatever lies in a checkpoint's folder, then the folder. */
-static void remove_folder(const char *path)
-{
-    DIR *d = opendir(path);
-    char file[PATH_BYTES + 256];
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-        unlink(file);
-    }
-    if (d != NULL)
-        closedir(d);
-    rmdir(path);
-}
-
 static void remove_old(const char *output, int keep)
 {
     int64_t *step;
@@ -89,7 +75,7 @@ static void remove_old(const char *output, int keep)
     char path[PATH_BYTES];
     for (int i = 0; i < n - keep; i++) {
         step_path(path, output, step[i]);
-        remove_folder(path);
+        ft_folder_remove(path);
     }
     free(step);
 }

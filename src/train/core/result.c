@@ -2,9 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter/adapter.h"
+#include "base/folder.h"
+#include "model/adapter/merge.h"
 #include "train/core/impl.h"
 #include "train/curve/curve.h"
+
+/* ---- trained values in the place of the file's ---- */
 
 static const struct ft_param *trained(const struct ft_train *t, const char *name)
 {
@@ -12,6 +15,16 @@ static const struct ft_param *trained(const struct ft_train *t, const char *name
         if (strcmp(t->cparam[i].name, name) == 0)
             return ft_tape_param(t->dev, i);
     return NULL;
+}
+
+static bool value_changes(void *ctx, const struct ft_tensor *tensor)
+{
+    return trained(ctx, tensor->name) != NULL;
+}
+
+static void value_apply(void *ctx, const struct ft_tensor *tensor, int64_t at, int64_t n, float *y)
+{
+    memcpy(y, trained(ctx, tensor->name)->value + at, (size_t)n * sizeof *y);
 }
 
 /* ---- the adapter ---- */
@@ -54,6 +67,28 @@ static int save_adapter(struct ft_train *t, const struct ft_adapter *a, struct f
     int rc = ft_adapter_save(a, t->base, &o, path, err);
     if (rc == 0 && t->ev->on_result != NULL)
         t->ev->on_result(t->ev->ctx, "adapter", path);
+    return rc;
+}
+
+/* ---- merged models ---- */
+
+static int save_model(struct ft_train *t, const struct ft_adapter *a, const char *form,
+                      struct ft_err *err)
+{
+    char path[FT_TRAIN_PATH_BYTES + 16];
+    struct ft_edit edit = {value_changes, value_apply, t};
+    bool gguf = strcmp(form, "gguf") == 0;
+    struct ft_convert_opts o = {.type = gguf ? t->o->gguf_type : NULL,
+                                .edit = a == NULL ? &edit : NULL,
+                                .n_threads = ft_pool_size(ft_tape_pool(t->dev)),
+                                .interrupt = t->ev->interrupt};
+    snprintf(path, sizeof path, "%s/%s", t->o->output, gguf ? "model.gguf" : "model");
+    if (!gguf)
+        ft_folder_remove(path); /* of a run that was killed while it wrote, and resumed */
+    int rc = gguf ? ft_merge_gguf(t->base, a, &o, path, err)
+                  : ft_merge_folder(t->base, a, &o, 0, path, err);
+    if (rc == 0 && t->ev->on_result != NULL)
+        t->ev->on_result(t->ev->ctx, gguf ? "gguf" : "folder", path);
     return rc;
 }
 
@@ -101,7 +136,7 @@ int ft_train_results(struct ft_train *t, struct ft_err *err)
         if (strcmp(form, "adapter") == 0)
             rc = save_adapter(t, &a, err);
         else
-            rc = ft_err_set(err, FT_EUNSUPPORTED, "save: merged models come next");
+            rc = save_model(t, lora ? &a : NULL, form, err);
     }
     free(a.pair);
     save_curve(t);

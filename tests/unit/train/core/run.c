@@ -149,8 +149,10 @@ static const char *options_for(const char *model, const char *data, const char *
     return text[at];
 }
 
-#define QWEN3   "models/qwen3-s-F32.gguf"
-#define OVERFIT "seq-len=48;epochs=60;batch=2;warmup=5;precision=f32;save=adapter;threads=2;lr=0.01;save-every=1000"
+#define QWEN3 "models/qwen3-s-F32.gguf"
+#define OVERFIT                                                                                    \
+    "seq-len=48;epochs=60;batch=2;warmup=5;precision=f32;save=adapter;threads=2;lr=0.01;save-"     \
+    "every=1000"
 
 static void ten_examples_are_learnt_by_heart(void **state)
 {
@@ -235,7 +237,7 @@ static void a_checkpoint_of_another_run_is_refused(void **state)
 static void preferences_are_learnt(void **state)
 {
     (void)state;
-    static const char *const methods[] = {"method=lora;rank=8"};
+    static const char *const methods[] = {"method=lora;rank=8", "method=full;save=gguf,hf"};
     FILE *f = fopen(in_folder("pairs.jsonl"), "w");
     for (int i = 0; i < 12; i++)
         fprintf(f, "{\"prompt\": \"say %d: \", \"chosen\": \"yes\", \"rejected\": \"no\"}\n", i);
