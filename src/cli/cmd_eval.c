@@ -87,11 +87,15 @@ static int eval(const char *model, const char *tokens, const char *path,
 
 int ft_cmd_eval(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"tokens", required_argument, NULL, 't'}, {"logits", required_argument, NULL, 'l'},
-        {"device", required_argument, NULL, 'd'}, {"threads", required_argument, NULL, 'n'},
-        {"kv", required_argument, NULL, 'k'},     {"isa", required_argument, NULL, 'i'},
-        {"rows", required_argument, NULL, 'r'},   {0}};
+    static const struct option options[] = {{"tokens", required_argument, NULL, 't'},
+                                            {"logits", required_argument, NULL, 'l'},
+                                            {"device", required_argument, NULL, 'd'},
+                                            {"threads", required_argument, NULL, 'n'},
+                                            {"kv", required_argument, NULL, 'k'},
+                                            {"isa", required_argument, NULL, 'i'},
+                                            {"rows", required_argument, NULL, 'r'},
+                                            {"adapter", required_argument, NULL, 'a'},
+                                            {0}};
     struct ft_local_config cfg = {.kv_type = FT_KV_F32};
     struct ft_err err = {0};
     const char *tokens = NULL, *logits = NULL;
@@ -103,6 +107,9 @@ int ft_cmd_eval(int argc, char **argv)
             break;
         case 'l':
             logits = optarg;
+            break;
+        case 'a':
+            cfg.adapter = optarg;
             break;
         case 'd':
             cfg.device = optarg;

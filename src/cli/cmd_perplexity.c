@@ -133,10 +133,13 @@ static int perplexity(const char *model, const char *path, int ctx, bool json,
 
 int ft_cmd_perplexity(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"ctx", required_argument, NULL, 'c'},    {"threads", required_argument, NULL, 't'},
-        {"device", required_argument, NULL, 'd'}, {"kv", required_argument, NULL, 'k'},
-        {"json", no_argument, NULL, 'j'},         {0}};
+    static const struct option options[] = {{"ctx", required_argument, NULL, 'c'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"device", required_argument, NULL, 'd'},
+                                            {"kv", required_argument, NULL, 'k'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"adapter", required_argument, NULL, 'a'},
+                                            {0}};
     struct ft_local_config cfg = {.kv_type = FT_KV_F16, .max_rows = 128};
     struct ft_err err = {0};
     int ctx = 0;
@@ -155,6 +158,9 @@ int ft_cmd_perplexity(int argc, char **argv)
             break;
         case 'k':
             rc = ft_local_kv_type(optarg, &cfg.kv_type, &err);
+            break;
+        case 'a':
+            cfg.adapter = optarg;
             break;
         case 'j':
             json = true;

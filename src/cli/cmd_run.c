@@ -16,12 +16,13 @@
 #include "cli/local.h"
 #include "cli/run_options.h"
 
-#define STDIN_MAX (64u << 20)
-#define MODEL_ID  "model"
-#define DRAFT_ID  "draft"
-#define DIM       "\033[2m"
-#define PLAIN     "\033[0m"
-#define BAR_WIDTH 32
+#define STDIN_MAX  (64u << 20)
+#define MODEL_ID   "model"
+#define DRAFT_ID   "draft"
+#define ADAPTER_ID "adapter"
+#define DIM        "\033[2m"
+#define PLAIN      "\033[0m"
+#define BAR_WIDTH  32
 
 static volatile int interrupted;
 
@@ -47,13 +48,16 @@ static void show_progress(void *ctx, uint64_t done, uint64_t all)
         fprintf(stderr, "\r\033[K");
 }
 
-static int load(struct ft_engine *e, const char *id, const char *path, int n_ctx, bool show,
-                struct ft_err *err)
+/* adapter: a folder, NULL: none; read first, as it is small and may not fit the model. */
+static int load(struct ft_engine *e, const char *id, const char *path, const char *adapter,
+                int n_ctx, bool show, struct ft_err *err)
 {
     struct ft_model_options opt = {.n_ctx = n_ctx};
     const char *name = strrchr(path, '/');
     name = name != NULL && name[1] != '\0' ? name + 1 : path;
     int rc = ft_engine_model_add(e, id, path, &opt, err);
+    if (rc == 0 && adapter != NULL)
+        rc = ft_engine_adapter_add(e, id, ADAPTER_ID, adapter, err);
     if (rc == 0)
         rc = ft_engine_model_load(e, id, show ? show_progress : NULL, (void *)name, err);
     return rc;
@@ -306,14 +310,15 @@ static int run(struct ft_run_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_engine_open(dev, &cfg, &engine, err);
     if (rc == 0)
-        rc = load(engine, MODEL_ID, o->model, o->n_ctx, show, err);
+        rc = load(engine, MODEL_ID, o->model, o->adapter, o->n_ctx, show, err);
     if (rc == 0 && o->draft != NULL) {
-        rc = load(engine, DRAFT_ID, o->draft, o->n_ctx, show, err);
+        rc = load(engine, DRAFT_ID, o->draft, NULL, o->n_ctx, show, err);
         o->chat.request.spec.draft = DRAFT_ID;
     }
     if (rc == 0) {
         use_model_defaults(engine, o);
         o->chat.model = MODEL_ID;
+        o->chat.request.adapter = o->adapter != NULL ? ADAPTER_ID : NULL;
         rc = ft_chat_open(engine, &o->chat, &chat, err);
     }
     if (rc == 0 && o->prompt == NULL && isatty(STDIN_FILENO) == 1)

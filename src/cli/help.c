@@ -9,6 +9,7 @@ static const char run_text[] =
     "\n"
     "  -p, --prompt TEXT       the question; - reads it from standard input\n"
     "  --system TEXT           the system message\n"
+    "  --adapter FOLDER        answers through a LoRA adapter of this model (a PEFT folder)\n"
     "  --thinking on|off       for models that can do both [as the model's template says]\n"
     "  --raw                   no chat template: the model continues the text as it is\n"
     "  --quiet                 no progress, no figures at the end\n"
@@ -97,6 +98,7 @@ static const char convert_text[] =
 static const char eval_text[] =
     "  --tokens IDS     numbers with commas between them\n"
     "  --logits FILE    float32, little-endian, [number of tokens][size of the vocabulary]\n"
+    "  --adapter FOLDER through a LoRA adapter of this model (a PEFT folder)\n"
     "  --device cpu|ref [cpu]\n"
     "  --threads N      [one per core]\n"
     "  --kv f32|f16|q8  precision of the KV cache [f32]\n"
@@ -124,6 +126,7 @@ static const char perplexity_text[] =
     "The text is cut into windows, and the second half of each counts, as llama.cpp does it.\n"
     "\n"
     "  --ctx N          tokens of a window [512, or less where model or text are shorter]\n"
+    "  --adapter FOLDER through a LoRA adapter of this model (a PEFT folder)\n"
     "  --threads N      [one per core]\n"
     "  --device cpu|ref [cpu]\n"
     "  --kv f32|f16|q8  precision of the KV cache [f16]\n"

@@ -28,6 +28,16 @@ int ft_local_kv_type(const char *name, enum ft_kv_type *ret, struct ft_err *err)
     return ft_err_set(err, FT_EINVAL, "--kv: '%s' is not f32, f16 or q8", name);
 }
 
+static int open_adapter(struct ft_local *l, const char *folder, struct ft_err *err)
+{
+    struct ft_adapter *a = NULL;
+    int rc = ft_adapter_open(folder, l->weights, &a, err);
+    if (rc == 0)
+        rc = ft_model_adapter_open(l->model, a, &l->adapter, err);
+    ft_adapter_close(a);
+    return rc;
+}
+
 int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tokens,
                   struct ft_local *ret, struct ft_err *err)
 {
@@ -43,6 +53,8 @@ int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tok
         rc = ft_dev_open(ops, &dev, &l.dev, err);
     if (rc == 0)
         rc = ft_model_open(l.dev, l.weights, &model, &l.model, err);
+    if (rc == 0 && cfg->adapter != NULL)
+        rc = open_adapter(&l, cfg->adapter, err);
     if (rc == 0)
         rc = ft_model_load(l.model, NULL, NULL, err);
     l.n_blocks = (n_tokens + FT_KV_BLOCK - 1) / FT_KV_BLOCK;
@@ -59,6 +71,7 @@ int ft_local_open(const char *path, const struct ft_local_config *cfg, int n_tok
 void ft_local_close(struct ft_local *l)
 {
     ft_dev_kv_close(l->dev, l->kv);
+    ft_model_adapter_close(l->model, l->adapter);
     ft_model_close(l->model);
     ft_dev_close(l->dev);
     ft_weights_close(l->weights);
@@ -75,7 +88,8 @@ static int feed_rows(struct ft_local *l, const int32_t *token, int n, int pos, c
         position[i] = pos + i;
     for (int i = 0; i < n_out; i++)
         out[i] = n - n_out + i;
-    struct ft_seg seg = {.row = 0, .n = n, .pos = pos, .block = block, .state = -1};
+    struct ft_seg seg = {
+        .row = 0, .n = n, .pos = pos, .block = block, .state = -1, .adapter = l->adapter};
     struct ft_batch b = {.n_rows = n,
                          .token = token,
                          .pos = position,

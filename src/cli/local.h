@@ -7,8 +7,9 @@
 
 /* What the commands' common options say. Zero is the default of each. */
 struct ft_local_config {
-    const char *device; /* "cpu" (default) or "ref" */
-    const char *isa;    /* NULL: the best */
+    const char *device;  /* "cpu" (default) or "ref" */
+    const char *isa;     /* NULL: the best */
+    const char *adapter; /* folder of a LoRA adapter that all sequences go through; NULL: none */
     int n_threads;
     enum ft_kv_type kv_type;
     int max_rows;
@@ -18,6 +19,7 @@ struct ft_local {
     struct ft_weights *weights;
     struct ft_dev *dev;
     struct ft_model *model;
+    struct ft_model_adapter *adapter; /* NULL: none */
     struct ft_kv *kv;
     int n_blocks;
 };

@@ -23,7 +23,8 @@ static const struct ft_cmd commands[] = {
      "       feitian convert --shape NAME --type TYPE -o FILE",
      "write a model as GGUF, quantised if asked, or as a Hugging Face folder", ft_cmd_convert},
     {"eval",
-     "MODEL --tokens 1,2,3 --logits FILE [--device ref|cpu] [--threads N] [--kv f32|f16|q8]",
+     "MODEL --tokens 1,2,3 --logits FILE [--adapter FOLDER] [--device ref|cpu]\n"
+     "       [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},
     {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect},
     {"merge", "BASE ADAPTER -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_K_M|...] [--threads N]",
@@ -33,7 +34,8 @@ static const struct ft_cmd commands[] = {
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",
      "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize},
     {"perplexity",
-     "MODEL FILE [--ctx N] [--threads N] [--device ref|cpu] [--kv f32|f16|q8] [--json]",
+     "MODEL FILE [--ctx N] [--adapter FOLDER] [--threads N] [--device ref|cpu]\n"
+     "       [--kv f32|f16|q8] [--json]",
      "how well a model predicts a text", ft_cmd_perplexity},
     {"render", "MODEL|--template FILE [--now TIME]",
      "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render},

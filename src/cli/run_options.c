@@ -30,6 +30,7 @@ enum {
     OPT_ISA,
     OPT_KV,
     OPT_DRAFT,
+    OPT_ADAPTER,
     OPT_QUIET,
     OPT_IGNORE_EOS,
     OPT_NUMBER, /* the first row of the table below; must be last */
@@ -81,6 +82,7 @@ static const struct option words[] = {
     {"isa", required_argument, NULL, OPT_ISA},
     {"kv", required_argument, NULL, OPT_KV},
     {"draft", required_argument, NULL, OPT_DRAFT},
+    {"adapter", required_argument, NULL, OPT_ADAPTER},
     {"ignore-eos", no_argument, NULL, OPT_IGNORE_EOS},
     {"quiet", no_argument, NULL, OPT_QUIET},
 };
@@ -213,6 +215,9 @@ static int parse_word(int option, const char *arg, struct ft_run_options *o, str
         return ft_local_kv_type(arg, &o->kv_type, err);
     case OPT_DRAFT:
         o->draft = arg;
+        return 0;
+    case OPT_ADAPTER:
+        o->adapter = arg;
         return 0;
     case OPT_IGNORE_EOS:
         o->chat.request.ignore_eos = true;

@@ -10,6 +10,7 @@ struct ft_run_options {
     const char *model,
         *prompt; /* prompt NULL: interactive, or standard input when that is no terminal */
     const char *device, *isa, *draft;
+    const char *adapter; /* folder; NULL: none */
     int n_threads, n_ctx, memory_mb;
     enum ft_kv_type kv_type;
     bool quiet;
