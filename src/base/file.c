@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -113,4 +114,24 @@ int ft_file_write(int fd, const void *data, size_t n, const char *name,
         n -= (size_t)got;
     }
     return 0;
+}
+
+int ft_file_put(const char *path, const void *data, size_t n, struct ft_err *err)
+{
+    char *temp;
+    if (asprintf(&temp, "%s.partial-%d", path, (int)getpid()) < 0)
+        return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int rc =
+        fd < 0 ? ft_err_sys(err, "create %s", path) : ft_file_write(fd, data, n, path, NULL, err);
+    if (rc == 0 && fsync(fd) != 0)
+        rc = ft_err_sys(err, "sync %s", path);
+    if (fd >= 0 && close(fd) != 0 && rc == 0)
+        rc = ft_err_sys(err, "write %s", path);
+    if (rc == 0 && rename(temp, path) != 0)
+        rc = ft_err_sys(err, "rename %s to %s", temp, path);
+    if (rc != 0 && fd >= 0)
+        unlink(temp);
+    free(temp);
+    return rc;
 }

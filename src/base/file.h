@@ -27,4 +27,8 @@ int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *re
 int ft_file_write(int fd, const void *data, size_t n, const char *name,
                   const volatile int *interrupt, struct ft_err *err);
 
+/* A whole file in the place of whatever path names: written beside it ("PATH.partial-PID"), synced
+ * and renamed, so that nobody ever sees half of it. */
+int ft_file_put(const char *path, const void *data, size_t n, struct ft_err *err);
+
 #endif

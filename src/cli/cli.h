@@ -44,7 +44,8 @@ int ft_cmd_render(int argc, char **argv);
 int ft_cmd_run(int argc, char **argv);
 int ft_cmd_tokenize(int argc, char **argv);
 int ft_cmd_train(int argc, char **argv);
-const char *ft_cmd_train_help(void); /* as ft_cli_help(), from the table of options */
+int ft_cmd_train_tokenizer(int argc, char **argv); /* under train */
+const char *ft_cmd_train_help(void);               /* as ft_cli_help(), from the table of options */
 int ft_cmd_version(int argc, char **argv);
 
 #endif

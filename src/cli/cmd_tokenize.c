@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/slice.h"
 #include "model/token/tokenizer.h"
 
 #define INPUT_BYTES_MAX ((size_t)1 << 30)
@@ -60,6 +61,8 @@ static int args_parse(int argc, char **argv, const char *cmd, struct options *o)
 static int model_open(const char *path, struct ft_weights **ret_w, struct ft_tokenizer **ret_t,
                       struct ft_err *err)
 {
+    if (ft_str_ends(path, ".json")) /* a vocabulary without a model */
+        return ft_tokenizer_open_file(path, ret_t, err);
     int rc = ft_weights_open(path, ret_w, err);
     if (rc == 0)
         rc = ft_tokenizer_open(*ret_w, ret_t, err);

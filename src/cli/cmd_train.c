@@ -70,7 +70,8 @@ const char *ft_cmd_train_help(void)
         "commas on the command line. -o is --output.\n"
         "\n"
         "  feitian train --model nano.gguf --data chats.jsonl -o out     a LoRA adapter\n"
-        "  feitian train config.json --resume                            go on after a stop\n");
+        "  feitian train config.json --resume                            go on after a stop\n"
+        "  feitian train tokenizer --help                                a vocabulary from text\n");
     for (int i = 0; ft_train_option_help(i, &h); i++) {
         if (strcmp(group, h.group) != 0)
             ft_buf_addf(&b, "\n%s\n", h.group);
@@ -220,6 +221,11 @@ int ft_cmd_train(int argc, char **argv)
     struct ft_train_view view;
     struct ft_train_events events;
     struct ft_err err = {0};
+    char tokenizer[] = "feitian train tokenizer"; /* what getopt calls us */
+    if (argc > 1 && strcmp(argv[1], "tokenizer") == 0) {
+        argv[1] = tokenizer;
+        return ft_cmd_train_tokenizer(argc - 1, argv + 1);
+    }
     ft_train_options_init(&o);
     if (options_parse(&o, argc, argv, &err) != 0) {
         ft_train_options_fini(&o);

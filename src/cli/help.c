@@ -140,6 +140,8 @@ static const char render_text[] =
     "  --now TIME       the clock of strftime_now, such as 2024-07-26T12:00:00 or seconds [now]\n";
 
 static const char tokenize_text[] =
+    "MODEL may be a tokenizer.json.\n"
+    "\n"
     "  --ids            one JSON array of ids; this is what happens anyway\n"
     "  --pieces         one token a line: its id and its bytes\n"
     "  --special        special tokens in the text are those tokens, not their letters\n"
@@ -148,6 +150,27 @@ static const char tokenize_text[] =
 
 static const char detokenize_text[] =
     "  --no-special     leaves special tokens out; otherwise they are written as their names\n";
+
+static const char train_tokenizer_text[] =
+    "feitian train tokenizer: a byte-level BPE vocabulary, as tokenizer.json\n"
+    "usage: feitian train tokenizer --vocab-size N -o PATH [OPTION ...] FILE ...\n"
+    "\n"
+    "Files are texts (*.txt) or JSONL: what is written in their text, prompt, completion and\n"
+    "messages counts. The same text gives the same vocabulary, in whatever order.\n"
+    "\n"
+    "  --vocab-size N           bytes and special tokens included\n"
+    "  -o, --output PATH        tokenizer.json, with tokenizer_config.json beside it; or a folder\n"
+    "  --special TOKEN          may be given several times\n"
+    "                           [<|endoftext|> <|im_start|> <|im_end|>]\n"
+    "  --eos TOKEN              ends a text [chatml: <|im_end|>; else the first special token]\n"
+    "  --bos TOKEN              begins a text [none]\n"
+    "  --pad TOKEN              [<|endoftext|> if it is there]\n"
+    "  --chat-template chatml|FILE\n"
+    "                           how conversations are written: ChatML, or a Jinja template [none]\n"
+    "  --pretokenizer NAME      how text is cut before: qwen2, each digit by itself; llama3, up "
+    "to\n"
+    "                           three digits together; gpt2, whole numbers [qwen2]\n"
+    "  --min-count N            rarer pairs do not become tokens [2]\n";
 
 static const struct {
     const char *cmd, *text;
@@ -163,6 +186,7 @@ static const struct {
     {"perplexity", perplexity_text},
     {"tokenize", tokenize_text},
     {"detokenize", detokenize_text},
+    {"train tokenizer", train_tokenizer_text},
 };
 
 const char *ft_cli_help(const char *cmd)

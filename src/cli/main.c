@@ -39,7 +39,9 @@ static const struct ft_cmd commands[] = {
      "how well a model predicts a text", ft_cmd_perplexity},
     {"render", "MODEL|--template FILE [--now TIME]",
      "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render},
-    {"train", "[CONFIG.json] [--OPTION VALUE ...]",
+    {"train",
+     "[CONFIG.json] [--OPTION VALUE ...]\n"
+     "       feitian train tokenizer --vocab-size N -o PATH [OPTION ...] FILE ...",
      "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train},
     {"version", "", "print the version", ft_cmd_version},
 };

@@ -7,29 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/progress.h"
 #include "model/adapter/merge.h"
 
-#define PROGRESS_NS 100000000 /* between two updates of the line */
-
-struct progress {
-    int64_t last_ns;
-};
-
-static void progress_show(void *ctx, uint64_t done, uint64_t total)
+static void show(void *ctx, uint64_t done, uint64_t all)
 {
-    struct progress *p = ctx;
-    int64_t now = ft_clock_now_ns();
-    if (done < total && now - p->last_ns < PROGRESS_NS)
-        return;
-    p->last_ns = now;
-    int width = 40, full = total > 0 ? (int)(width * (double)done / (double)total) : width;
-    fprintf(stderr, "\r[%.*s%*s] %3d%%", full, "########################################",
-            width - full, "", total > 0 ? (int)(100.0 * (double)done / (double)total) : 100);
-    if (done >= total)
+    ft_progress_show(ctx, done, all);
+    if (done == all)
         fprintf(stderr, "\n");
 }
 
@@ -122,7 +109,7 @@ int ft_write_model_run(struct ft_write_model *m, const char *cmd)
 {
     struct ft_weights *w;
     struct ft_err err = {0};
-    struct progress progress = {0};
+    struct ft_progress progress = {.what = ""};
     if (m->o.pure && (m->o.type == NULL || is_folder(m->out)))
         return ft_cli_usage(cmd, "--pure goes with --type and a GGUF file");
     if (m->shard_mb > 0 && !is_folder(m->out))
@@ -131,7 +118,7 @@ int ft_write_model_run(struct ft_write_model *m, const char *cmd)
     if (rc != 0)
         return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, cmd);
     if (isatty(STDERR_FILENO)) {
-        m->o.progress = progress_show;
+        m->o.progress = show;
         m->o.ctx = &progress;
     }
     m->o.interrupt = ft_interrupt_catch();

@@ -359,6 +359,8 @@ static int piece_encode(struct ft_enc *e, const char *p, size_t n)
 int ft_piece_encode(struct ft_enc *e, const char *p, size_t n)
 {
     const struct ft_tokenizer *t = e->t;
+    if (e->on_piece != NULL)
+        return e->on_piece(e->piece_ctx, p, n, e->err);
     if (t->scheme == FT_SCHEME_BYTES || (t->vocab.space_inside && !t->splits_spaces))
         return piece_encode(e, p, n);
     int rc = 0;

@@ -128,6 +128,9 @@ struct ft_enc {
     int32_t *syms;
     size_t syms_cap;
     struct ft_regex_scratch *scratch; /* of the patterns; made when first needed */
+    /* pieces.c: who gets the pieces instead of being encoded; NULL */
+    int (*on_piece)(void *ctx, const char *p, size_t n, struct ft_err *err);
+    void *piece_ctx;
 };
 
 int ft_enc_push(struct ft_enc *e, int32_t id);

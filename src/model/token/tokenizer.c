@@ -57,13 +57,14 @@ static int neighbour_read(const char *folder, const char *name, size_t max, char
     return rc;
 }
 
-static int folder_fill(struct ft_tokenizer *t, const char *folder, struct ft_err *err)
+static int folder_fill(struct ft_tokenizer *t, const char *folder, const char *name,
+                       struct ft_err *err)
 {
     char *json = NULL, *config = NULL, *generation = NULL;
     size_t json_n = 0, config_n = 0, generation_n = 0;
-    int rc = neighbour_read(folder, "tokenizer.json", JSON_BYTES_MAX, &json, &json_n, err);
+    int rc = neighbour_read(folder, name, JSON_BYTES_MAX, &json, &json_n, err);
     if (rc == 0 && json == NULL)
-        rc = ft_err_set(err, FT_ENOTFOUND, "%s: there is no tokenizer.json", folder);
+        rc = ft_err_set(err, FT_ENOTFOUND, "%s: there is no %s", folder, name);
     if (rc == 0)
         rc = neighbour_read(folder, "tokenizer_config.json", CONFIG_BYTES_MAX, &config, &config_n,
                             err);
@@ -85,8 +86,21 @@ int ft_tokenizer_open(const struct ft_weights *w, struct ft_tokenizer **ret_t, s
     struct ft_tokenizer *t = tokenizer_new();
     if (t == NULL)
         return ft_err_set(err, FT_ENOMEM, "tokenizer: out of memory");
-    int rc = ft_weights_source(w) == FT_SOURCE_HF ? folder_fill(t, ft_weights_path(w), err)
-                                                  : ft_tokenizer_fill_gguf(t, w, err);
+    int rc = ft_weights_source(w) == FT_SOURCE_HF
+                 ? folder_fill(t, ft_weights_path(w), "tokenizer.json", err)
+                 : ft_tokenizer_fill_gguf(t, w, err);
+    return open_done(t, rc, ret_t);
+}
+
+int ft_tokenizer_open_file(const char *path, struct ft_tokenizer **ret_t, struct ft_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    struct ft_tokenizer *t = tokenizer_new();
+    int rc = t == NULL || folder == NULL
+                 ? ft_err_set(err, FT_ENOMEM, "tokenizer: out of memory")
+                 : folder_fill(t, folder, slash == NULL ? path : slash + 1, err);
+    free(folder);
     return open_done(t, rc, ret_t);
 }
 

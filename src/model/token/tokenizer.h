@@ -19,6 +19,8 @@ int ft_tokenizer_open(const struct ft_weights *w, struct ft_tokenizer **ret_t, s
 /* From the bytes of a tokenizer.json (and tokenizer_config.json, or NULL). */
 int ft_tokenizer_open_json(const char *json, size_t n, const char *config, size_t config_n,
                            struct ft_tokenizer **ret_t, struct ft_err *err);
+/* From the path of a tokenizer.json, with what lies beside it. */
+int ft_tokenizer_open_file(const char *path, struct ft_tokenizer **ret_t, struct ft_err *err);
 void ft_tokenizer_close(struct ft_tokenizer *t);
 
 int ft_tokenizer_size(const struct ft_tokenizer *t); /* ids are 0 .. size-1 */

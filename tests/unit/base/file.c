@@ -105,6 +105,28 @@ static void test_a_dash_is_standard_input(void **state)
     free(data);
 }
 
+static void test_a_file_is_put_whole(void **state)
+{
+    (void)state;
+    char *data = NULL, there[sizeof path + 16];
+    size_t n = 0;
+    struct ft_err err;
+    write_file("before", 6);
+    assert_int_equal(ft_file_put(path, "after, and longer", 17, &err), 0);
+    assert_int_equal(ft_file_read(path, 100, &data, &n, &err), 0);
+    assert_string_equal(data, "after, and longer");
+    free(data);
+    snprintf(there, sizeof there, "%s/x", path); /* the file is no folder */
+    assert_int_equal(ft_file_put(there, "x", 1, &err), FT_EIO);
+    snprintf(there, sizeof there, "%s.partial-%d", path, (int)getpid());
+    assert_int_not_equal(access(there, F_OK), 0);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0); /* cannot be renamed over */
+    assert_int_equal(ft_file_put(path, "x", 1, &err), FT_EIO);
+    assert_int_not_equal(access(there, F_OK), 0);
+    rmdir(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_mapped_is_named),
         cmocka_unit_test(test_reads_up_to_its_maximum),
         cmocka_unit_test(test_a_dash_is_standard_input),
+        cmocka_unit_test(test_a_file_is_put_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
