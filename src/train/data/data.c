@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/arena.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "train/data/impl.h"
@@ -69,7 +70,8 @@ static int keep(struct reader *r, const int32_t *token, const uint8_t *loss, int
         d->sample = p;
         r->cap = cap;
     }
-    struct ft_sample s = {.n = n, .group = d->n_groups, .file = r->file, .line = r->line_no};
+    struct ft_sample s = {
+        .n = n, .form = r->drafts.form, .group = d->n_groups, .file = r->file, .line = r->line_no};
     s.token = ft_arena_array(&d->store->arena, (size_t)n, sizeof *s.token);
     s.loss = ft_arena_array(&d->store->arena, (size_t)n, 1);
     if (s.token == NULL || s.loss == NULL)
@@ -111,7 +113,7 @@ static int keep_drafts(struct reader *r, struct ft_err *err)
 {
     const struct ft_data_config *cfg = &r->line.cfg;
     int step = cfg->kind == FT_DATA_PREFERENCE ? 2 : 1, n_before = r->d->n;
-    if (r->drafts.is_text)
+    if (r->drafts.form == FT_DATA_TEXT)
         return keep_text(r, &r->drafts.at[0], err);
     for (int i = 0; i < r->drafts.n && cfg->too_long == FT_TOO_LONG_ERROR; i++)
         if (r->drafts.at[i].n > (size_t)cfg->max_len)

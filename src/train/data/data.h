@@ -32,6 +32,16 @@
 #define FT_DATA_MESSAGES_MAX 1024               /* of one line */
 #define FT_DATA_BAD_MAX      20                 /* bad lines told one by one */
 
+/* AUTO: by the line's fields. Otherwise each line must be of that form. */
+enum ft_data_form {
+    FT_DATA_AUTO,
+    FT_DATA_CHAT,
+    FT_DATA_PROMPT,
+    FT_DATA_TEXT,
+    FT_DATA_PAIR,       /* prompt, chosen, rejected */
+    FT_DATA_PAIR_OPENAI /* input, preferred_output, non_preferred_output */
+};
+
 /* One sequence: what is before and what is to be learnt. */
 struct ft_sample {
     int32_t *token; /* [n] */
@@ -41,6 +51,7 @@ struct ft_sample {
     /* Samples of one group are not to be parted by a split: what one line gave. The pieces of a
      * text are groups of their own. Groups count up from 0 with the samples. */
     int32_t group;
+    enum ft_data_form form; /* of its line */
     int32_t file;
     int64_t line; /* from 1; 0: a whole file */
 };
@@ -48,16 +59,6 @@ struct ft_sample {
 enum ft_data_kind {
     FT_DATA_SUPERVISED, /* samples */
     FT_DATA_PREFERENCE, /* pairs: sample 2i is chosen, 2i+1 rejected, of the same prompt */
-};
-
-/* AUTO: by the line's fields. Otherwise each line must be of that form. */
-enum ft_data_form {
-    FT_DATA_AUTO,
-    FT_DATA_CHAT,
-    FT_DATA_PROMPT,
-    FT_DATA_TEXT,
-    FT_DATA_PAIR,       /* prompt, chosen, rejected */
-    FT_DATA_PAIR_OPENAI /* input, preferred_output, non_preferred_output */
 };
 
 /* What happens to a sample longer than max_len. Texts are cut into pieces whatever it says. */

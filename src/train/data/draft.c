@@ -16,7 +16,7 @@ void ft_drafts_reset(struct ft_drafts *d)
     for (int i = 0; i < d->n; i++)
         ft_draft_fini(&d->at[i]);
     d->n = 0;
-    d->is_text = false;
+    d->form = FT_DATA_AUTO;
 }
 
 void ft_drafts_fini(struct ft_drafts *d)

@@ -2,25 +2,8 @@
 #ifndef FT_TRAIN_DATA_IMPL_H
 #define FT_TRAIN_DATA_IMPL_H
 
-#include "base/arena.h"
-#include "train/data/data.h"
+#include "train/data/line.h"
 
-/* Tokens in the making. */
-struct ft_draft {
-    int32_t *token;
-    uint8_t *loss;
-    size_t n, cap_loss;
-};
-
-/* What one line gives. */
-struct ft_drafts {
-    struct ft_draft *at; /* [n] */
-    int n, cap;
-    bool is_text; /* may be cut into pieces */
-};
-
-void ft_drafts_reset(struct ft_drafts *d); /* none left; keeps the array */
-void ft_drafts_fini(struct ft_drafts *d);
 /* A new one at the end, empty; NULL: no memory. */
 struct ft_draft *ft_drafts_add(struct ft_drafts *d);
 void ft_draft_fini(struct ft_draft *d);
@@ -32,24 +15,6 @@ int ft_draft_push(struct ft_draft *d, int32_t token, bool loss, struct ft_err *e
  * beginning-of-sequence token; d is empty. */
 int ft_draft_encode_prompt(struct ft_draft *d, const struct ft_tokenizer *t, const char *text,
                            size_t n, struct ft_err *err);
-
-/* Reads lines; holds what is the same for all. */
-struct ft_line_reader {
-    struct ft_data_config cfg;
-    bool control_byte[256];                       /* begins the text of some control token */
-    struct ft_buf context, whole, before, answer; /* of the turn being read */
-};
-void ft_line_reader_init(struct ft_line_reader *r, const struct ft_data_config *cfg);
-void ft_line_reader_fini(struct ft_line_reader *r);
-
-/* One line of JSONL (without its newline) to drafts: one or several samples, or the two of a pair.
- * FT_EINVAL and FT_ELIMIT are the line's fault, all other codes are not. */
-int ft_line_read(struct ft_line_reader *r, const char *text, size_t n, struct ft_drafts *ret,
-                 struct ft_err *err);
-
-/* The same for n bytes that are one text. */
-int ft_line_read_text(struct ft_line_reader *r, const char *text, size_t n, struct ft_drafts *ret,
-                      struct ft_err *err);
 
 /* ---- conversations ---- */
 

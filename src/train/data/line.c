@@ -98,7 +98,7 @@ int ft_line_read_text(struct ft_line_reader *r, const char *text, size_t n, stru
     struct ft_draft *d = ft_drafts_add(ret);
     if (d == NULL)
         return ft_err_set(err, FT_ENOMEM, "a sample: no memory");
-    ret->is_text = true;
+    ret->form = FT_DATA_TEXT;
     int rc = encode_first(r, d, text, n, true, err);
     return rc != 0 ? rc : push_end(r, d, err);
 }
@@ -282,21 +282,30 @@ static int read_form(struct ft_line_reader *r, json_t *line, enum ft_data_form f
     }
 }
 
+int ft_line_read_json(struct ft_line_reader *r, json_t *line, struct ft_drafts *ret,
+                      struct ft_err *err)
+{
+    enum ft_data_form form = FT_DATA_AUTO;
+    if (!json_is_object(line))
+        return ft_err_set(err, FT_EINVAL, "not a JSON object");
+    int rc = find_form(r, line, &form, err);
+    if (rc == 0)
+        rc = read_form(r, line, form, ret, err);
+    ret->form = form;
+    return rc;
+}
+
 int ft_line_read(struct ft_line_reader *r, const char *text, size_t n, struct ft_drafts *ret,
                  struct ft_err *err)
 {
     json_error_t e;
-    enum ft_data_form form = FT_DATA_AUTO;
     size_t valid = ft_utf8_valid_len(text, n);
     if (valid < n)
         return ft_err_set(err, FT_EINVAL, "byte %zu is not UTF-8", valid + 1);
     json_t *line = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
     if (line == NULL)
         return ft_err_set(err, FT_EINVAL, "not JSON: %s, byte %d", e.text, e.position);
-    int rc = json_is_object(line) ? find_form(r, line, &form, err)
-                                  : ft_err_set(err, FT_EINVAL, "not a JSON object");
-    if (rc == 0)
-        rc = read_form(r, line, form, ret, err);
+    int rc = ft_line_read_json(r, line, ret, err);
     json_decref(line);
     return rc;
 }
