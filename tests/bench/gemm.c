@@ -26,21 +26,18 @@ struct shape {
     int64_t m, n, k;
     enum ft_type a, b;
     bool a_trans, b_trans, add;
-    int heads; /* not 0: so many of them through ft_gemm_one */
+    int heads;                 /* not 0: so many of them through ft_gemm_one; */
+    bool a_scratch, c_scratch; /* the scores, which each worker keeps to itself */
 };
 
+#define ONE(name, m, n, k, b_type, a_trans, b_trans, add)                                          \
+    {                                                                                              \
+        name, m, n, k, FT_F32, b_type, a_trans, b_trans, add, 0, false, false                      \
+    }
 #define FORWARD(name, rows, in, out, type)                                                         \
-    {                                                                                              \
-        name " forward", rows, out, in, FT_F32, type, 0, 1, 0, 0                                   \
-    }
-#define BACK_X(name, rows, in, out, type)                                                          \
-    {                                                                                              \
-        name " dX", rows, in, out, FT_F32, type, 0, 0, 1, 0                                        \
-    }
-#define BACK_W(name, rows, in, out)                                                                \
-    {                                                                                              \
-        name " dW", out, in, rows, FT_F32, FT_F32, 1, 0, 1, 0                                      \
-    }
+    ONE(name " forward", rows, out, in, type, false, true, false)
+#define BACK_X(name, rows, in, out, type) ONE(name " dX", rows, in, out, type, false, false, true)
+#define BACK_W(name, rows, in, out)       ONE(name " dW", out, in, rows, FT_F32, true, false, true)
 #define ALL(name, rows, in, out)                                                                   \
     FORWARD(name, rows, in, out, FT_F32), BACK_X(name, rows, in, out, FT_F32),                     \
         BACK_W(name, rows, in, out)
@@ -68,12 +65,14 @@ static const struct shape shapes[] = {
     FROZEN("0.6B out 1024x1024x16384 BF16", 1024, 1024, 16384, FT_BF16),
     LORA("LoRA 8 1024x1024", 1024, 1024, 8),
     LORA("LoRA 16 1024x3072", 1024, 3072, 16),
-    {"attention QK 64x512x64", 64, 512, 64, FT_F32, FT_F32, false, true, false, 64},
-    {"attention PV 64x64x512", 64, 64, 512, FT_F32, FT_F32, false, false, true, 64},
-    {"attention QK 128x128x128", 128, 128, 128, FT_F32, FT_F32, false, true, false, 64},
-    {"attention QK 256x256x64", 256, 256, 64, FT_F32, FT_F32, false, true, false, 64},
-    {"attention dK 256x64x256", 256, 64, 256, FT_F32, FT_F32, true, false, true, 64},
-    {"attention QK 512x512x128", 512, 512, 128, FT_F32, FT_F32, false, true, false, 16},
+    {"attention QK 64x512x64", 64, 512, 64, FT_F32, FT_F32, false, true, false, 64, false, true},
+    {"attention PV 64x64x512", 64, 64, 512, FT_F32, FT_F32, false, false, true, 64, true, false},
+    {"attention QK 128x128x128", 128, 128, 128, FT_F32, FT_F32, false, true, false, 64, false,
+     true},
+    {"attention QK 256x256x64", 256, 256, 64, FT_F32, FT_F32, false, true, false, 64, false, true},
+    {"attention dK 256x64x256", 256, 64, 256, FT_F32, FT_F32, true, false, true, 64, true, false},
+    {"attention QK 512x512x128", 512, 512, 128, FT_F32, FT_F32, false, true, false, 16, false,
+     true},
 };
 
 static struct ft_gemm *gemm;
@@ -124,9 +123,9 @@ static void one_head(void *ctx, int chunk, int worker)
 {
     struct heads *h = ctx;
     struct ft_gemm_args x = h->x;
-    x.a.p = (const float *)x.a.p + chunk * x.m * x.k;
+    x.a.p = (const float *)x.a.p + (h->s->a_scratch ? worker : chunk) * x.m * x.k;
     x.b.p = (const float *)x.b.p + chunk * x.n * x.k;
-    x.c += chunk * x.m * x.n;
+    x.c += (h->s->c_scratch ? worker : chunk) * x.m * x.n;
     ft_gemm_one(gemm, worker, &x);
 }
 

@@ -11,17 +11,19 @@ static inline vec vec_mac(vec sum, vec a, vec b)
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
-static inline __m512i units(const float *x, int64_t n)
+static inline __m512i units(const float *x, __mmask16 low, __mmask16 high)
 {
-    return (__m512i)_mm512_cvtne2ps_pbh(load(x + 16, n - 16), load(x, n));
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, x + 16),
+                                        _mm512_maskz_loadu_ps(low, x));
 }
 
-static inline __m512i unit(const float *x, int64_t ld, int n_k, int64_t n)
+static inline __m512i unit(const float *x, int64_t ld, int n_k, __mmask16 there)
 {
     const __m512i mix = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
                                          8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512 second = n_k >= 2 ? load(x + ld, n) : _mm512_setzero_ps();
-    return _mm512_permutexvar_epi16(mix, (__m512i)_mm512_cvtne2ps_pbh(second, load(x, n)));
+    __m512 second = _mm512_maskz_loadu_ps(n_k >= 2 ? there : 0, x + ld);
+    return _mm512_permutexvar_epi16(
+        mix, (__m512i)_mm512_cvtne2ps_pbh(second, _mm512_maskz_loadu_ps(there, x)));
 }
 
 #include "train/gemm/kern_avx512.inc"

@@ -37,9 +37,8 @@ static const float *fetch_rows(const struct ft_gemm_side *s, int64_t row, int ro
 
 /* k inside, A: each row becomes units on its own. */
 static void pack_rows(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
-                      int64_t n_k, uint32_t *u, float *fetch)
+                      int64_t n_k, uint32_t *u, int64_t n_units, float *fetch)
 {
-    int64_t n_units = (n_k + s->kern->unit_k - 1) / s->kern->unit_k;
     int64_t piece = in_place(s) ? n_k : FT_GEMM_PIECE;
     for (int64_t i = 0; i < n; i++, u += n_units)
         for (int64_t k = 0; k < n_k; k += piece) {
@@ -59,10 +58,9 @@ static void ask(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_a
 
 /* k inside, B: panels are turned. */
 static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
-                        int64_t n_k, uint32_t *u, float *fetch)
+                        int64_t n_k, uint32_t *u, int64_t n_units, float *fetch)
 {
     int unit_k = s->kern->unit_k, nr = s->width;
-    int64_t n_units = (n_k + unit_k - 1) / unit_k;
     for (int64_t i = 0; i < n; i += nr, u += n_units * nr)
         for (int64_t k = 0; k < n_k; k += FT_GEMM_PIECE) {
             int64_t len = FT_MIN((int64_t)FT_GEMM_PIECE, n_k - k), ld;
@@ -79,10 +77,10 @@ static void pack_turned(const struct ft_gemm_side *s, int64_t at, int64_t n, int
 
 /* k across memory: rows of k side by side. */
 static void pack_across(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at,
-                        int64_t n_k, uint32_t *u, float *fetch)
+                        int64_t n_k, uint32_t *u, int64_t n_units, float *fetch)
 {
     int unit_k = s->kern->unit_k, width = s->width;
-    int64_t panel_step = (n_k + unit_k - 1) / unit_k * width;
+    int64_t panel_step = n_units * width;
     int64_t piece = in_place(s) ? n : FT_GEMM_PIECE / width * width;
     for (int64_t i = 0; i < n; i += piece)
         for (int64_t k = 0; k < n_k; k += FT_GEMM_ACROSS) {
@@ -96,14 +94,14 @@ static void pack_across(const struct ft_gemm_side *s, int64_t at, int64_t n, int
 }
 
 void ft_gemm_pack(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at, int64_t n_k,
-                  uint32_t *u, float *fetch)
+                  uint32_t *u, int64_t n_units, float *fetch)
 {
     if (!s->k_inside)
-        pack_across(s, at, n, k_at, n_k, u, fetch);
+        pack_across(s, at, n, k_at, n_k, u, n_units, fetch);
     else if (s->vector)
-        pack_turned(s, at, n, k_at, n_k, u, fetch);
+        pack_turned(s, at, n, k_at, n_k, u, n_units, fetch);
     else
-        pack_rows(s, at, n, k_at, n_k, u, fetch);
+        pack_rows(s, at, n, k_at, n_k, u, n_units, fetch);
 }
 
 /* ---- asking ahead ---- */

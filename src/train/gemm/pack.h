@@ -25,10 +25,11 @@ struct ft_gemm_side {
     bool k_inside; /* neighbours in memory are neighbours in k */
 };
 
-/* Packs the elements [at, at + n) across and n_k elements of k from k_at on into u: panels of one
- * block, side by side. `at` is a multiple of width. fetch: FT_GEMM_FETCH_FLOATS of this thread. */
+/* Packs the elements [at, at + n) across and n_k elements of k from k_at on into u: panels of
+ * n_units, side by side, or a part of them (u then points to its first unit, and n_k is even unless
+ * it is the end). `at` is a multiple of width. fetch: FT_GEMM_FETCH_FLOATS of this thread. */
 void ft_gemm_pack(const struct ft_gemm_side *s, int64_t at, int64_t n, int64_t k_at, int64_t n_k,
-                  uint32_t *u, float *fetch);
+                  uint32_t *u, int64_t n_units, float *fetch);
 
 /* Asking for memory before it is packed: the same elements as stored, line by line, a few between
  * any two tiles. */

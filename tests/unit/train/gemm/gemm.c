@@ -263,6 +263,41 @@ static void an_element_has_the_same_bits_however_the_product_is_cut(void **state
         }
 }
 
+/* Sizes beyond every span, chunk and group of blocks, at which few elements can be checked. */
+static void a_sample_of_large_products_is_right(void **state)
+{
+    (void)state;
+    static const struct shape shapes[] = {{150, 2100, 1100}, {2100, 150, 2500}, {17, 2100, 2500}};
+    for (size_t i = 0; i < FT_COUNT(shapes); i++)
+        for (int way = (int)i % 2; way < 8; way += 3) {
+            struct shape s = shapes[i];
+            int math = way & 4 ? FT_GEMM_F32 : FT_GEMM_BF16;
+            struct ft_pool *pool;
+            struct ft_gemm *g = gemm_open(3, (int)ft_cpu_isa_best(), math, &pool);
+            struct matrix a = matrix_make(FT_F32, s.m, s.k, way & 1, (enum ft_gemm_math)math, 1, 0);
+            struct matrix b = matrix_make(FT_F32, s.k, s.n, way & 2, (enum ft_gemm_math)math, 2, 0);
+            float *c = calloc((size_t)(s.m * s.n), sizeof *c);
+            float *one = calloc((size_t)(s.m * s.n), sizeof *one);
+            struct ft_gemm_args x = {s.m, s.n, s.k, a.in, b.in, 1, true, c, s.n};
+            ft_gemm_run(g, &x);
+            x.c = one;
+            ft_gemm_one(g, 1, &x);
+            assert_memory_equal(c, one, (size_t)(s.m * s.n) * sizeof *c);
+            for (int64_t at = 0; at < s.m * s.n; at += 619) {
+                double want = 0;
+                for (int64_t k = 0; k < s.k; k++)
+                    want += a.value[at / s.n * s.k + k] * b.value[k * s.n + at % s.n];
+                assert_true(fabs((double)c[at] - want) < 1e-3);
+            }
+            free(c);
+            free(one);
+            matrix_free(&a);
+            matrix_free(&b);
+            ft_gemm_close(g);
+            ft_pool_close(pool);
+        }
+}
+
 struct heads {
     struct ft_gemm *g;
     struct ft_gemm_args x[24];
@@ -321,6 +356,7 @@ int main(void)
         cmocka_unit_test(every_stored_type_goes_in_on_either_side),
         cmocka_unit_test(sums_are_scaled_and_added_to_what_is_there),
         cmocka_unit_test(an_element_has_the_same_bits_however_the_product_is_cut),
+        cmocka_unit_test(a_sample_of_large_products_is_right),
         cmocka_unit_test(workers_multiply_on_their_own_inside_a_region),
         cmocka_unit_test(an_unknown_instruction_set_is_an_error),
     };
