@@ -38,6 +38,7 @@ int ft_cmd_convert(int argc, char **argv);
 int ft_cmd_inspect(int argc, char **argv);
 int ft_cmd_merge(int argc, char **argv);
 int ft_cmd_eval(int argc, char **argv);
+int ft_cmd_evaluate(int argc, char **argv);
 int ft_cmd_perplexity(int argc, char **argv);
 int ft_cmd_detokenize(int argc, char **argv);
 int ft_cmd_render(int argc, char **argv);

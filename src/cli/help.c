@@ -105,6 +105,37 @@ static const char eval_text[] =
     "  --isa NAME       plain, avx2 or avx512 [the best there is]\n"
     "  --rows N         tokens computed together [256]\n";
 
+static const char evaluate_text[] =
+    "DATA is what a model is trained on: JSONL with messages, prompt and completion, or text; or "
+    "a\n"
+    "*.txt file. For multiple choice: {\"question\": ..., \"choices\": [...], \"answer\": 0, \"B\" "
+    "or\n"
+    "the text}, where a \"prompt\" instead is continued, and \"messages\" are answered.\n"
+    "\n"
+    "  --metric perplexity   of the answers, completions or texts\n"
+    "  --metric exact        answers greedily; right if equal to the last answer of the line\n"
+    "  --metric choice       the likeliest of the choices, summed and per byte\n"
+    "                        [choice if the first line has choices, exact if it has messages or a\n"
+    "                        completion, else perplexity]\n"
+    "  --adapter FOLDER      a LoRA adapter (PEFT) on the model\n"
+    "  --chat-template FILE  a Jinja template instead of the model's own\n"
+    "  --thinking on|off     for models that can do both [as the model's template says]\n"
+    "  --max-tokens N        of an answer, for exact [256]\n"
+    "  --ctx N               tokens of a sample; longer texts are cut into such pieces [4096, or "
+    "less\n"
+    "                        where the model has less]\n"
+    "  --too-long error|truncate|drop\n"
+    "                        what happens to other samples longer than that [error]\n"
+    "  --special-text        names of control tokens in the data are those tokens\n"
+    "  --limit N             only the first N samples\n"
+    "  --details FILE        each sample's outcome, one JSON object a line\n"
+    "  --parallel N          requests at the same time [16]\n"
+    "  --threads N           [one per core]\n"
+    "  --device cpu|ref      [cpu]\n"
+    "  --kv f32|f16|q8       precision of the KV cache [f16]\n"
+    "  --memory-mb N         for weights and KV cache [3/4 of the machine's]\n"
+    "  --json                one JSON object\n";
+
 static const char inspect_text[] = "  --json           one JSON object\n"
                                    "  --tensors        every tensor, its format and shape too\n";
 
@@ -180,6 +211,7 @@ static const struct {
     {"constrain", constrain_text},
     {"convert", convert_text},
     {"eval", eval_text},
+    {"evaluate", evaluate_text},
     {"inspect", inspect_text},
     {"merge", merge_text},
     {"render", render_text},

@@ -26,6 +26,9 @@ static const struct ft_cmd commands[] = {
      "MODEL --tokens 1,2,3 --logits FILE [--adapter FOLDER] [--device ref|cpu]\n"
      "       [--threads N] [--kv f32|f16|q8]",
      "write the logits of every position", ft_cmd_eval},
+    {"evaluate",
+     "MODEL DATA ... [--metric perplexity|exact|choice] [--adapter FOLDER] [--json] [OPTION ...]",
+     "how well a model does on data: perplexity, exact match, multiple choice", ft_cmd_evaluate},
     {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect},
     {"merge", "BASE ADAPTER -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_K_M|...] [--threads N]",
      "write a base and a LoRA adapter as one model", ft_cmd_merge},
