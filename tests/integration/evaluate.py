@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""feitian evaluate: perplexity and the scores of choices against the logits that `feitian eval` writes,
-exact match against what `feitian run` answers.
+"""feitian evaluate: perplexity and the scores of choices against the logits that `feitian eval`
+writes, exact match against what `feitian run` answers.
 
 usage: evaluate.py FEITIAN
 """
