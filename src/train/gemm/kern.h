@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FT_GEMM_MR_MAX 12
 #define FT_GEMM_NR_MAX 32
 
 /* Rows of k that are packed at once: enough that a panel's lines are written whole, few enough that
