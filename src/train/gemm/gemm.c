@@ -28,7 +28,7 @@
 #define ONE_SPAN_MAX 512
 #define THIN_MAX     128 /* rows of C up to which A may be the shared one */
 #define GROUP_MAX    256 /* across, of what a chunk packs at once */
-#define CHUNKS       4   /* per worker, where there is enough to share */
+#define CHUNKS       8   /* per worker, where there is enough to share */
 #define CHUNK_MIN    24  /* across */
 #define PART         64  /* across or of k: what is packed at once by one of all workers */
 
