@@ -14,7 +14,7 @@
 /* Device memory, with a shadow for gradients once a pass may need it. */
 struct region {
     char *p, *shadow;
-    size_t bytes, shadow_bytes;
+    size_t bytes;
     int param; /* the vector that lives here, or -1 */
 };
 
@@ -138,6 +138,9 @@ static inline struct tape *ft_tape_of(struct ft_dev *d)
 }
 
 /* tape.c */
+/* 64-byte aligned; large pages where it is much. Not initialised. NULL when there is none. */
+void *ft_tape_memory(size_t bytes);
+void ft_tape_memory_free(void *p, size_t bytes);
 /* Records a step and runs it. */
 void ft_tape_step(struct tape *t, const struct op *op);
 /* Memory that lasts until the pass ends; NULL when only running or measuring. */

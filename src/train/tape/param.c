@@ -50,22 +50,21 @@ static int add_param(struct tape *t, const char *name, const char *suffix, int64
     return t->n_params++;
 }
 
-static float *floats(int64_t n)
+static size_t param_bytes(const struct ft_param *p)
 {
-    return aligned_alloc(64, (((size_t)n * sizeof(float)) + 63) & ~(size_t)63);
+    return (size_t)(p->rows * p->cols) * sizeof(float);
 }
 
 /* Zeroed gradient, and a value unless it lives elsewhere. */
 static int fill_param(struct ft_param *p, struct ft_err *err)
 {
-    int64_t n = p->rows * p->cols;
     if (p->value == NULL)
-        p->value = floats(n);
+        p->value = ft_tape_memory(param_bytes(p));
     if (p->grad == NULL)
-        p->grad = floats(n);
+        p->grad = ft_tape_memory(param_bytes(p));
     if (p->value == NULL || p->grad == NULL)
         return ft_err_set(err, FT_ENOMEM, "parameter %s: no memory", p->name);
-    memset(p->grad, 0, (size_t)n * sizeof(float));
+    memset(p->grad, 0, param_bytes(p));
     return 0;
 }
 
@@ -78,8 +77,8 @@ void ft_tape_params_free(struct tape *t)
 {
     for (int i = 0; i < t->n_params; i++) {
         if (!is_vector(t, i)) /* a vector's value is the model's */
-            free(t->param[i].value);
-        free(t->param[i].grad);
+            ft_tape_memory_free(t->param[i].value, param_bytes(&t->param[i]));
+        ft_tape_memory_free(t->param[i].grad, param_bytes(&t->param[i]));
     }
     free(t->param);
 }
@@ -189,7 +188,7 @@ static void zero_chunk(void *ctx, int i, int worker)
 {
     (void)worker;
     struct ft_param *p = &((struct tape *)ctx)->param[i];
-    memset(p->grad, 0, (size_t)(p->rows * p->cols) * sizeof(float));
+    memset(p->grad, 0, param_bytes(p));
 }
 
 void ft_tape_zero_grad(struct ft_dev *d)

@@ -18,33 +18,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cpu_isa.h"
+#include "base/pages.h"
 #include "train/tape/impl.h"
 
-#define ALIGN 64
-
-static void *pages_alloc(size_t bytes)
-{
-    void *p = mmap(NULL, FT_MAX(bytes, (size_t)1), PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-}
-
-static void pages_free(void *p, size_t bytes)
-{
-    if (p != NULL)
-        munmap(p, FT_MAX(bytes, (size_t)1));
-}
+#define ALIGN     64
+#define PAGES_MIN ((size_t)1 << 20) /* above this, large pages of their own */
 
 static size_t rounded(size_t bytes)
 {
     return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+void *ft_tape_memory(size_t bytes)
+{
+    if (bytes >= PAGES_MIN)
+        return ft_pages_alloc(bytes, true);
+    return aligned_alloc(ALIGN, rounded(FT_MAX(bytes, (size_t)1)));
+}
+
+void ft_tape_memory_free(void *p, size_t bytes)
+{
+    if (bytes >= PAGES_MIN)
+        ft_pages_free(p, bytes);
+    else
+        free(p);
 }
 
 /* ---- device memory ---- */
@@ -58,7 +58,7 @@ static void *mem_alloc(struct ft_dev *d, size_t bytes)
     if (grown == NULL)
         return NULL;
     t->region = grown;
-    char *p = bytes > SIZE_MAX - ALIGN ? NULL : aligned_alloc(ALIGN, rounded(FT_MAX(bytes, 1u)));
+    char *p = ft_tape_memory(bytes);
     if (p == NULL)
         return NULL;
     int at = t->n_regions++;
@@ -88,8 +88,8 @@ static void mem_free(struct ft_dev *d, void *p, size_t bytes)
     (void)bytes;
     struct tape *t = ft_tape_of(d);
     struct region *r = ft_tape_region(t, p);
-    pages_free(r->shadow, r->shadow_bytes);
-    free(r->p);
+    ft_tape_memory_free(r->shadow, r->bytes);
+    ft_tape_memory_free(r->p, r->bytes);
     size_t after = (size_t)(&t->region[t->n_regions] - (r + 1));
     memmove(r, r + 1, after * sizeof *r);
     t->n_regions--;
@@ -113,8 +113,7 @@ static char *shadow_of(struct tape *t, const float *p)
 {
     struct region *r = ft_tape_region(t, p);
     if (r->shadow == NULL) {
-        r->shadow = pages_alloc(r->bytes);
-        r->shadow_bytes = r->bytes;
+        r->shadow = ft_tape_memory(r->bytes);
         FT_ASSERT(r->shadow != NULL);
     }
     return r->shadow + ((const char *)p - r->p);
@@ -423,9 +422,9 @@ int ft_tape_measure(struct ft_dev *d, struct ft_model *m, struct ft_kv *kv, uint
 
 static void free_work(struct tape *t)
 {
-    pages_free(t->keep, t->keep_bytes);
-    pages_free(t->work, t->work_bytes);
-    pages_free(t->worker_work, t->worker_bytes * (size_t)ft_pool_size(t->pool));
+    ft_tape_memory_free(t->keep, t->keep_bytes);
+    ft_tape_memory_free(t->work, t->work_bytes);
+    ft_tape_memory_free(t->worker_work, t->worker_bytes * (size_t)ft_pool_size(t->pool));
     t->keep = t->work = t->worker_work = NULL;
     t->keep_bytes = t->work_bytes = t->worker_bytes = 0;
 }
@@ -436,9 +435,9 @@ int ft_tape_take(struct tape *t, struct ft_err *err)
     t->keep_bytes = t->keep_peak + t->copy_bytes;
     t->work_bytes = t->work_want;
     t->worker_bytes = t->worker_want;
-    t->keep = pages_alloc(t->keep_bytes);
-    t->work = pages_alloc(t->work_bytes);
-    t->worker_work = pages_alloc(t->worker_bytes * (size_t)ft_pool_size(t->pool));
+    t->keep = ft_tape_memory(t->keep_bytes);
+    t->work = ft_tape_memory(t->work_bytes);
+    t->worker_work = ft_tape_memory(t->worker_bytes * (size_t)ft_pool_size(t->pool));
     if (t->keep == NULL || t->work == NULL || t->worker_work == NULL)
         return ft_err_set(err, FT_ENOMEM, "training passes: no memory for %llu bytes",
                           (unsigned long long)pass_bytes(t));
