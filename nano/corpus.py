@@ -9,11 +9,13 @@ usage: corpus.py OUT_FOLDER [--seed N] [--scale X]
   tokenizer.txt   text for the tokenizer: every message once, every answer a few times
 
 The same seed and source give the same bytes. Of the lines of an intent, some are held out whole: they
-and all their variants appear in eval.jsonl alone.
+and all their variants appear in eval.jsonl alone. They are such as say with words that the intent's
+other lines have too what those say otherwise: what is measured is new phrasings, not new words.
 """
 import argparse
 import json
 import os
+import re
 import sys
 
 import grammar
@@ -23,6 +25,7 @@ from grammar import LANGS, Dice, digest
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
 HELD_SHARE = 0.12        # of the lines of an intent, and of the entries of an open slot
+COMMON = 12              # intents that a word occurs in to count as known everywhere
 PER_INTENT = 40          # single questions of an intent of weight 1 and a language
 PER_WRONG = 1.5          # single questions of a NOT line
 ABOUT = 0.12             # of an intent's questions name only its topic
@@ -65,6 +68,16 @@ class Line:
         self.text, self.tree, self.weight = text, grammar.parse(text, text), weight
 
 
+class HeldLine:
+    """A line that is only evaluated, with those of its phrasings whose words are known."""
+
+    def __init__(self, phrasings):
+        self.trees = [grammar.parse(text, text) for text in phrasings]
+
+    def draw(self, dice, slots):
+        return grammar.expand(dice.pick(self.trees), dice, slots)
+
+
 class Pool:
     """Lines to draw from; a line with many phrasings is drawn more often, but not as much."""
 
@@ -89,6 +102,44 @@ def split(texts, *seed, at_least=0):
     return [t for t in texts if t not in held], [t for t in texts if t in held]
 
 
+def words_of(text, lang):
+    """What a phrasing is made of: words, and the characters of Chinese; slots are not looked at."""
+    text = re.sub(r"\{\w+\}", " ", text.lower())
+    return set(re.findall(r"[a-z0-9$'+#./-]+" if lang == "en" else r"[a-z0-9$'+#./-]+|[\u4e00-\u9fff]", text))
+
+
+class Holdout:
+    """Chooses the lines of intents that are held out."""
+
+    def __init__(self, source):
+        self.phrasings, spread = {}, {lang: {} for lang in LANGS}
+        for intent in source.intents.values():
+            for lang in LANGS:
+                words = set()
+                for text in intent.lines[lang]:
+                    every = grammar.every(grammar.parse(text, text))
+                    self.phrasings[text] = [(phrasing, words_of(phrasing, lang)) for phrasing in every]
+                    words.update(*(w for _, w in self.phrasings[text]))
+                for word in words:
+                    spread[lang][word] = spread[lang].get(word, 0) + 1
+        self.common = {lang: {w for w, n in spread[lang].items() if n >= COMMON} for lang in LANGS}
+
+    def divide(self, name, lang, texts):
+        """(kept lines, HeldLines)"""
+        kept, held = sorted(set(texts), key=lambda t: digest(name, lang, t)), []
+        wanted = max(2, round(len(kept) * HELD_SHARE))
+        for text in list(kept):
+            known = set(self.common[lang])
+            for other in kept:
+                if other != text:
+                    known.update(*(w for _, w in self.phrasings[other]))
+            covered = [p for p, w in self.phrasings[text] if w <= known and len(w) > 1]
+            if covered and len(held) < wanted:
+                kept.remove(text)
+                held.append(HeldLine(covered))
+        return [t for t in texts if t in kept], held
+
+
 class Corpus:
     def __init__(self, source, seed, scale):
         self.source, self.seed, self.scale = source, seed, scale
@@ -99,9 +150,14 @@ class Corpus:
                 kept[name], held[name] = split(source.slots[lang][name], "slot", lang, name)
             self.slots[lang], self.held_slots[lang] = kept, held
         self.kept, self.held, self.wrong, self.held_wrong, self.again, self.held_again = ({} for _ in range(6))
+        holdout = Holdout(source)
         for name, intent in source.intents.items():
             for lang in LANGS:
-                self.divide(self.kept, self.held, name, lang, intent.lines[lang], 2)
+                if name == "elsewhere":
+                    self.divide(self.kept, self.held, name, lang, intent.lines[lang], 1)
+                else:
+                    kept, self.held[name, lang] = holdout.divide(name, lang, intent.lines[lang])
+                    self.kept[name, lang] = Pool(kept, self.slots[lang])
                 if intent.wrong[lang]:
                     self.divide(self.wrong, self.held_wrong, name, lang, intent.wrong[lang], 1)
         for name, intent in source.followups.items():
@@ -249,7 +305,6 @@ class Corpus:
         return messages
 
     def dialogues(self):
-        self.prepare_names()
         for lang in LANGS:
             dice = Dice(self.seed, "dialogue", lang)
             for _ in range(round(DIALOGUES * self.scale)):
@@ -276,14 +331,14 @@ class Corpus:
             style.dress(text, lang, dice, False)
 
     def evaluation(self):
-        for (name, lang), pool in self.held.items():
-            dice = Dice(self.seed, "eval", name, lang)
-            if name == "elsewhere":
-                continue
-            for line in pool.lines:
-                for _ in range(2 if line.weight > 1.5 else 1):
-                    text = grammar.expand(line.tree, dice, self.slots[lang])
-                    self.add_eval([], self.light(text, lang, dice), "question", name, lang)
+        self.prepare_names()
+        for name in self.names:
+            for lang in LANGS:
+                dice = Dice(self.seed, "eval", name, lang)
+                for line in self.held[name, lang]:
+                    for _ in range(2 if len(line.trees) > 1 else 1):
+                        text = line.draw(dice, self.slots[lang])
+                        self.add_eval([], self.light(text, lang, dice), "question", name, lang)
         for (name, lang), pool in self.held_wrong.items():
             dice = Dice(self.seed, "eval wrong", name, lang)
             for line in pool.lines:
@@ -311,7 +366,6 @@ class Corpus:
 
     def evaluate_dialogues(self, lang, dice):
         """One or two turns as in training, then one that was held out."""
-        self.prepare_names()
         for _ in range(60):
             messages, last = [], None
             for _ in range(1 + dice.below(2)):
@@ -323,8 +377,8 @@ class Corpus:
                 text = self.held_again[kind, lang].draw(dice)
                 name, to = last[0], kind[3:] if kind != "again" else last[1]
             else:
-                name, to = dice.pick(self.names), lang
-                text = self.held[name, lang].draw(dice)
+                name, to = dice.pick([n for n in self.names if self.held[n, lang]]), lang
+                text = dice.pick(self.held[name, lang]).draw(dice, self.slots[lang])
             self.add_eval(messages, self.light(text, lang, dice), "dialogue", name, to)
 
     # ---- all of it ----
