@@ -26,12 +26,12 @@ FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
 HELD_SHARE = 0.12        # of the lines of an intent, and of the entries of an open slot
 COMMON = 12              # intents that a word occurs in to count as known everywhere
-PER_INTENT = 40          # single questions of an intent of weight 1 and a language
-PER_WRONG = 1.5          # single questions of a NOT line
+PER_INTENT = 60          # single questions of an intent of weight 1 and a language
+PER_WRONG = 1.3          # single questions of a NOT line
 ABOUT = 0.12             # of an intent's questions name only its topic
-ELSEWHERE = 2900         # single questions about anything else, of a language
-OTHER_PRODUCTS = 350     # questions about tools of another product, of a language
-DIALOGUES = 1250         # of a language
+ELSEWHERE = 1900         # single questions about anything else, of a language
+OTHER_PRODUCTS = 250     # questions about tools of another product, of a language
+DIALOGUES = 1100         # of a language
 SYSTEM = 0.15            # of the samples have a system message
 TURNS_MAX = 4
 TRIES = 30               # to find a message that is new
