@@ -3,6 +3,7 @@ JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
+NANO         ?= build/nano
 
 # configure PRESET FOLDER: quiet unless it fails
 configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
@@ -13,7 +14,7 @@ no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
-.PHONY: all test test-release test-sanitizers check format-check bench fuzz install format clean help setup setup-all
+.PHONY: all test test-release test-sanitizers check format-check bench fuzz nano install format clean help setup setup-all
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
@@ -63,6 +64,15 @@ fuzz: setup-all ## each fuzz target for FUZZ_SECONDS (60)
 	@$(call configure,fuzz,build-fuzz)
 	@cmake --build build-fuzz -j $(JOBS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz build-fuzz
+
+nano: all ## the demonstration model, trained anew: models/nano.gguf (about half an hour)
+	@rm -rf $(NANO) && mkdir -p models
+	@/usr/bin/python3 -B nano/corpus.py $(NANO)
+	@build/feitian train tokenizer $(NANO)/tokenizer.txt -o $(NANO)/tokenizer/ --vocab-size 4096 --chat-template chatml
+	@build/feitian train nano/train.json --tokenizer $(NANO)/tokenizer --data $(NANO)/train.jsonl -o $(NANO)/run
+	@mv $(NANO)/run/model $(NANO)/nano && cp nano/generation_config.json $(NANO)/nano/
+	@build/feitian convert $(NANO)/nano --type Q8_0 -o models/nano.gguf
+	@/usr/bin/python3 -B nano/evaluate.py $(NANO) models/nano.gguf
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)

@@ -8,9 +8,9 @@ usage: corpus.py OUT_FOLDER [--seed N] [--scale X]
   eval.tsv        what each line of eval.jsonl is: kind, intent, language
   tokenizer.txt   text for the tokenizer: every message once, every answer a few times
 
-The same seed and source give the same bytes. Of the lines of an intent, some are held out whole: they
-and all their variants appear in eval.jsonl alone. They are such as say with words that the intent's
-other lines have too what those say otherwise: what is measured is new phrasings, not new words.
+The same seed and source give the same bytes. Some lines of an intent are held out whole: they and
+all their variants appear in eval.jsonl alone (pools.py). What is measured is new phrasings of known
+words, not new words.
 """
 import argparse
 import json
@@ -20,124 +20,54 @@ import sys
 
 import grammar
 import style
-from grammar import LANGS, Dice, digest
+from grammar import LANGS, Dice
+from pools import Holdout, Pool, split
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
-HELD_SHARE = 0.12        # of the lines of an intent, and of the entries of an open slot
-COMMON = 12              # intents that a word occurs in to count as known everywhere
-PER_INTENT = 60          # single questions of an intent of weight 1 and a language
-PER_WRONG = 1.3          # single questions of a NOT line
-ABOUT = 0.12             # of an intent's questions name only its topic
-ELSEWHERE = 1900         # single questions about anything else, of a language
-OTHER_PRODUCTS = 250     # questions about tools of another product, of a language
-DIALOGUES = 1100         # of a language
-SYSTEM = 0.15            # of the samples have a system message
+PER_INTENT = 60       # single questions of an intent of weight 1 and a language
+PER_WRONG = 1.3       # single questions of a NOT line
+ABOUT = 0.12          # of an intent's questions name only its topic
+ELSEWHERE = 1900      # single questions about anything else, of a language
+OTHER_PRODUCTS = 250  # questions about tools of another product, of a language
+DIALOGUES = 1100      # of a language
+SYSTEM = 0.15         # of the samples have a system message
 TURNS_MAX = 4
-TRIES = 30               # to find a message that is new
-ANSWER_REPEATS = 8       # in tokenizer.txt
+TRIES = 30            # to find a message that is new
+ANSWER_REPEATS = 4    # in tokenizer.txt
 
 # Entries of these slots are subjects of their own: some are held out for questions never seen.
-OPEN_SLOTS = ("thing", "animals", "food", "object", "symptom", "topic", "sentence", "codetask", "verb",
-              "whyfact", "whofact", "whenfact", "wherefact", "howmany", "statement", "word", "math",
-              "gibberish", "person_famous", "product_other", "city", "country")
-SOCIAL = ("greet", "thanks", "bye", "howareyou", "ok", "praise", "complaint", "test", "more", "crisis")
-REAL = ("greet", "complaint", "self.can", "self.why", "elsewhere")  # answers that speak of a real model
+OPEN_SLOTS = ("thing", "animals", "food", "object", "symptom", "topic", "sentence", "codetask",
+              "verb", "whyfact", "whofact", "whenfact", "wherefact", "howmany", "statement", "word",
+              "math", "gibberish", "person_famous", "product_other", "city", "country")
+SOCIAL = ("greet", "thanks", "bye", "howareyou", "ok", "praise", "complaint", "test", "more",
+          "crisis")
+REAL = ("greet", "complaint", "self.can", "self.why", "elsewhere")  # they speak of a real model
 
 ABOUT_FRAMES = {
     "en": ("what about {}", "and {}", "how about {}", "tell me about {}", "{}", "{}", "{}, please",
-           "I have a question about {}", "help with {}", "I need help with {}", "something about {}",
-           "what can you tell me about {}", "I am interested in {}", "let's talk about {}", "next: {}",
-           "now {}", "my question is about {}", "I want to ask about {}", "a question about {}",
-           "I would like to know about {}", "what do you know about {}", "information on {}"),
-    "zh": ("{}呢", "那{}呢", "关于{}", "说说{}", "讲讲{}", "我想了解{}", "我想问{}", "{}方面", "{}的问题", "{}",
-           "{}", "有关{}的内容", "能讲讲{}吗", "想问问{}的事", "再说说{}", "我想知道{}的事", "{}怎么说", "聊聊{}",
-           "问一下{}", "{}相关的问题", "{}的情况", "还有{}", "下一个问题：{}")}
+           "I have a question about {}", "help with {}", "I need help with {}", "next: {}",
+           "something about {}", "what can you tell me about {}", "I am interested in {}",
+           "let's talk about {}", "now {}", "my question is about {}", "I want to ask about {}",
+           "a question about {}", "I would like to know about {}", "what do you know about {}",
+           "information on {}"),
+    "zh": ("{}呢", "那{}呢", "关于{}", "说说{}", "讲讲{}", "我想了解{}", "我想问{}", "{}方面", "{}的问题",
+           "{}", "{}", "有关{}的内容", "能讲讲{}吗", "想问问{}的事", "再说说{}", "我想知道{}的事", "{}怎么说",
+           "聊聊{}", "问一下{}", "{}相关的问题", "{}的情况", "还有{}", "下一个问题：{}")}
 ABOUT_ELSEWHERE = ("thing", "food", "object", "animals", "person_famous", "product_other", "sport")
 HERE = {"en": ("{} in feitian", "{} with feitian", "{} here", "in feitian, {}", "with feitian, {}",
                "{} on feitian"),
-        "zh": ("在飞天里{}", "在 feitian 里{}", "飞天{}", "用飞天{}", "在飞天上{}", "feitian {}", "用 feitian {}",
-               "飞天里{}", "你们这里{}", "这个系统{}")}
+        "zh": ("在飞天里{}", "在 feitian 里{}", "飞天{}", "用飞天{}", "在飞天上{}", "feitian {}",
+               "用 feitian {}", "飞天里{}", "你们这里{}", "这个系统{}")}
 THERE = {"en": ("{} in {p}", "{} with {p}", "{} on {p}", "in {p}, {}", "{p}: {}", "{} for {p}"),
          "zh": ("在{p}里{}", "{p}{}", "在{p}上{}", "{p}里{}", "用{p}{}", "在{p}，{}")}
-NOT_THERE = {"model.where", "model.many", "key.what", "api.curl", "api.python", "evaluate"}
+NOT_THERE = ("model.where", "model.many", "key.what", "api.curl", "api.python", "evaluate")
+
+HAN = re.compile("[\u4e00-\u9fff]+")
 
 
-class Line:
-    def __init__(self, text, weight):
-        self.text, self.tree, self.weight = text, grammar.parse(text, text), weight
-
-
-class HeldLine:
-    """A line that is only evaluated, with those of its phrasings whose words are known."""
-
-    def __init__(self, phrasings):
-        self.trees = [grammar.parse(text, text) for text in phrasings]
-
-    def draw(self, dice, slots):
-        return grammar.expand(dice.pick(self.trees), dice, slots)
-
-
-class Pool:
-    """Lines to draw from; a line with many phrasings is drawn more often, but not as much."""
-
-    def __init__(self, texts, slots):
-        self.lines = []
-        for text in texts:
-            n = grammar.count(grammar.parse(text, text), slots)
-            self.lines.append(Line(text, min(n, 24) ** 0.5))
-        self.slots, self.cumulated, total = slots, [], 0.0
-        for line in self.lines:
-            total += line.weight
-            self.cumulated.append(total)
-
-    def draw(self, dice):
-        return grammar.expand(dice.pick_weighted(self.lines, self.cumulated).tree, dice, self.slots)
-
-
-def split(texts, *seed, at_least=0):
-    """(kept, held): the held are chosen by their own text, so that a new line moves few others."""
-    unique = sorted(set(texts), key=lambda t: digest(*seed, t))
-    held = set(unique[:max(at_least, round(len(unique) * HELD_SHARE))])
-    return [t for t in texts if t not in held], [t for t in texts if t in held]
-
-
-def words_of(text, lang):
-    """What a phrasing is made of: words, and the characters of Chinese; slots are not looked at."""
-    text = re.sub(r"\{\w+\}", " ", text.lower())
-    return set(re.findall(r"[a-z0-9$'+#./-]+" if lang == "en" else r"[a-z0-9$'+#./-]+|[\u4e00-\u9fff]", text))
-
-
-class Holdout:
-    """Chooses the lines of intents that are held out."""
-
-    def __init__(self, source):
-        self.phrasings, spread = {}, {lang: {} for lang in LANGS}
-        for intent in source.intents.values():
-            for lang in LANGS:
-                words = set()
-                for text in intent.lines[lang]:
-                    every = grammar.every(grammar.parse(text, text))
-                    self.phrasings[text] = [(phrasing, words_of(phrasing, lang)) for phrasing in every]
-                    words.update(*(w for _, w in self.phrasings[text]))
-                for word in words:
-                    spread[lang][word] = spread[lang].get(word, 0) + 1
-        self.common = {lang: {w for w, n in spread[lang].items() if n >= COMMON} for lang in LANGS}
-
-    def divide(self, name, lang, texts):
-        """(kept lines, HeldLines)"""
-        kept, held = sorted(set(texts), key=lambda t: digest(name, lang, t)), []
-        wanted = max(2, round(len(kept) * HELD_SHARE))
-        for text in list(kept):
-            known = set(self.common[lang])
-            for other in kept:
-                if other != text:
-                    known.update(*(w for _, w in self.phrasings[other]))
-            covered = [p for p, w in self.phrasings[text] if w <= known and len(w) > 1]
-            if covered and len(held) < wanted:
-                kept.remove(text)
-                held.append(HeldLine(covered))
-        return [t for t in texts if t in kept], held
+def names_feitian(text):
+    return "feitian" in text.lower() or "飞天" in text
 
 
 class Corpus:
@@ -149,26 +79,38 @@ class Corpus:
             for name in OPEN_SLOTS:
                 kept[name], held[name] = split(source.slots[lang][name], "slot", lang, name)
             self.slots[lang], self.held_slots[lang] = kept, held
-        self.kept, self.held, self.wrong, self.held_wrong, self.again, self.held_again = ({} for _ in range(6))
-        holdout = Holdout(source)
-        for name, intent in source.intents.items():
+        # (intent, language) -> Pool, of held intents a list of HeldLine
+        self.kept, self.held, self.wrong, self.held_wrong = {}, {}, {}, {}
+        self.follow, self.held_follow = {}, {}
+        self.divide_lines()
+        self.names = [n for n in source.intents if n != "elsewhere"]
+        self.tools = [n for n in self.names if source.intents[n].topic in grammar.Source.TOOLS]
+        self.elsewhere_too = [n for n in self.tools if n not in NOT_THERE]
+        self.with_about = [n for n in self.names
+                           if all(source.intents[n].about[lang] for lang in LANGS)]
+        self.eval_lines, self.train = [], []
+        self.eval_forms = set()  # normal forms that training must not have
+        self.messages = set()    # of users, in train
+        self.asked = {}          # (normal form, language) -> intent, of single questions
+
+    def divide_lines(self):
+        holdout = Holdout(self.source)
+        for name, intent in self.source.intents.items():
             for lang in LANGS:
                 if name == "elsewhere":
-                    self.divide(self.kept, self.held, name, lang, intent.lines[lang], 1)
+                    self.divide(self.kept, self.held, name, lang, intent.lines[lang])
                 else:
-                    kept, self.held[name, lang] = holdout.divide(name, lang, intent.lines[lang])
+                    kept, held = holdout.divide(name, lang, intent.lines[lang])
                     self.kept[name, lang] = Pool(kept, self.slots[lang])
+                    self.held[name, lang] = held
                 if intent.wrong[lang]:
-                    self.divide(self.wrong, self.held_wrong, name, lang, intent.wrong[lang], 1)
-        for name, intent in source.followups.items():
+                    self.divide(self.wrong, self.held_wrong, name, lang, intent.wrong[lang])
+        for name, intent in self.source.followups.items():
             for lang in LANGS:
-                self.divide(self.again, self.held_again, name, lang, intent.lines[lang], 1)
-        self.eval_forms, self.eval_lines, self.train = set(), [], []
-        self.messages = set()  # of users, in train
-        self.asked = {}        # normal form -> intent, of single questions
+                self.divide(self.follow, self.held_follow, name, lang, intent.lines[lang])
 
-    def divide(self, kept, held, name, lang, texts, at_least):
-        a, b = split(texts, name, lang, at_least=at_least)
+    def divide(self, kept, held, name, lang, texts):
+        a, b = split(texts, name, lang, at_least=1)
         kept[name, lang] = Pool(a, self.slots[lang])
         held[name, lang] = Pool(b, self.slots[lang])
 
@@ -177,123 +119,111 @@ class Corpus:
     def about(self, intent, lang, dice):
         return dice.pick(ABOUT_FRAMES[lang]).format(dice.pick(intent.about[lang]))
 
-    def raw_question(self, name, lang, dice):
-        """A phrasing of an intent from the lines that are trained on."""
+    def phrasing(self, name, lang, dice):
+        """A question of an intent, from the lines that are trained on."""
         intent = self.source.intents[name]
         if intent.about[lang] and dice.chance(ABOUT):
             return self.about(intent, lang, dice)
-        if name == "elsewhere" and dice.chance(0.06):
+        if name == "elsewhere" and dice.chance(ABOUT / 2):
             noun = dice.pick(self.slots[lang][dice.pick(ABOUT_ELSEWHERE)])
             return dice.pick(ABOUT_FRAMES[lang]).format(noun)
         text = self.kept[name, lang].draw(dice)
-        if intent.topic in grammar.Source.TOOLS and "feitian" not in text and "飞天" not in text and \
-                dice.chance(0.08):
+        if name in self.tools and not names_feitian(text) and dice.chance(0.08):
             text = dice.pick(HERE[lang]).format(text)
         return text
 
-    def question(self, name, lang, dice):
-        text = self.raw_question(name, lang, dice)
-        return style.dress(text, lang, dice, name not in SOCIAL)
+    def there(self, lang, dice, slots):
+        """A question about something that one does in feitian, asked of another product."""
+        while True:
+            text = self.kept[dice.pick(self.elsewhere_too), lang].draw(dice)
+            if not names_feitian(text):
+                break
+        product = dice.pick(slots["product_other"])
+        text = dice.pick(THERE[lang]).replace("{p}", product).replace("{}", text)
+        return style.dress(text, lang, dice, True)
+
+    # ---- single questions ----
 
     def new(self, make):
-        """A message that no evaluation asks and that is not in train yet; None if none was found."""
+        """A message that no evaluation asks and that is not in train yet; None: none was found."""
         for _ in range(TRIES):
             text = make()
             if style.normal(text) not in self.eval_forms and text not in self.messages:
                 return text
         return None
 
-    # ---- samples ----
-
-    def with_system(self, messages, lang, dice):
-        if dice.chance(SYSTEM):
-            other = lang if dice.chance(0.8) else dice.pick(LANGS)
-            messages = [{"role": "system", "content": dice.pick(self.source.systems[other])}, *messages]
-        return messages
-
     def turn(self, text, name, lang):
         return [{"role": "user", "content": text},
                 {"role": "assistant", "content": self.source.answer(name, lang)}]
 
-    def add_single(self, text, name, lang, dice):
-        self.messages.add(text)
-        self.train.append(self.with_system(self.turn(text, name, lang), lang, dice))
+    def add(self, messages, lang, dice):
+        if dice.chance(SYSTEM):
+            other = lang if dice.chance(0.8) else dice.pick(LANGS)
+            system = {"role": "system", "content": dice.pick(self.source.systems[other])}
+            messages = [system, *messages]
+        self.train.append(messages)
+
+    def add_singles(self, wanted, name, lang, dice, make):
+        """Up to `wanted` of them; none that belongs to another intent (as slots may fill it)."""
+        for _ in range(round(wanted * self.scale)):
+            text = self.new(make)
+            if text is None:
+                continue
+            if self.asked.setdefault((style.normal(text), lang), name) == name:
+                self.messages.add(text)
+                self.add(self.turn(text, name, lang), lang, dice)
 
     def singles(self):
         for name, intent in self.source.intents.items():
             for lang in LANGS:
                 dice = Dice(self.seed, "single", name, lang)
-                base = ELSEWHERE if name == "elsewhere" else PER_INTENT * intent.weight
-                for _ in range(round(base * self.scale)):
-                    text = self.new(lambda: self.question(name, lang, dice))
-                    if text is None or not self.agrees(text, name, lang):
-                        continue
-                    self.add_single(text, name, lang, dice)
-
-    def agrees(self, text, name, lang):
-        """Not a question that already belongs to another intent (a slot may fill a line so)."""
-        return self.asked.setdefault((style.normal(text), lang), name) == name
-
-    def negatives(self):
+                wraps = name not in SOCIAL
+                self.add_singles(
+                    ELSEWHERE if name == "elsewhere" else PER_INTENT * intent.weight, name, lang,
+                    dice,
+                    lambda: style.dress(self.phrasing(name, lang, dice), lang, dice, wraps))
         for (name, lang), pool in self.wrong.items():
             dice = Dice(self.seed, "wrong", name, lang)
-            for _ in range(round(len(pool.lines) * PER_WRONG * self.scale)):
-                text = self.new(lambda: style.dress(pool.draw(dice), lang, dice, True))
-                if text is not None and self.agrees(text, "elsewhere", lang):
-                    self.add_single(text, "elsewhere", lang, dice)
-        names = [n for n, i in self.source.intents.items()
-                 if i.topic in grammar.Source.TOOLS and n not in NOT_THERE]
+            self.add_singles(len(pool.lines) * PER_WRONG, "elsewhere", lang, dice,
+                             lambda: style.dress(pool.draw(dice), lang, dice, True))
         for lang in LANGS:
             dice = Dice(self.seed, "there", lang)
-            for _ in range(round(OTHER_PRODUCTS * self.scale)):
-                text = self.new(lambda: self.there(dice.pick(names), lang, dice, self.slots[lang], self.kept))
-                if text is not None and self.agrees(text, "elsewhere", lang):
-                    self.add_single(text, "elsewhere", lang, dice)
-
-    def there(self, name, lang, dice, slots, lines):
-        """A question about a tool, of another product."""
-        while True:
-            text = lines[name, lang].draw(dice)
-            if "feitian" not in text and "飞天" not in text:
-                break
-        text = dice.pick(THERE[lang]).replace("{p}", dice.pick(slots["product_other"])).replace("{}", text)
-        return style.dress(text, lang, dice, True)
+            self.add_singles(OTHER_PRODUCTS, "elsewhere", lang, dice,
+                             lambda: self.there(lang, dice, self.slots[lang]))
 
     # ---- dialogues ----
 
-    def next_turn(self, lang, last, dice, followups, first):
-        """(message, intent, language of the answer) after an answer of `last` (intent, language)."""
-        chance = dice.generator.random()
-        intents = self.names
-        if first:
-            name = "greet" if chance < 0.2 else "elsewhere" if chance < 0.38 else dice.pick(intents)
-        elif chance < 0.06:
-            return followups["again", lang].draw(dice), *last
-        elif chance < 0.14:
-            to = "zh" if last[1] == "en" else "en"
-            if dice.chance(0.1):
-                to = last[1]
-            return followups[f"to-{to}", lang].draw(dice), last[0], to
-        elif chance < 0.20 and last[0] in REAL:
-            return followups["real", lang].draw(dice), "model.add", lang
-        elif chance < 0.32:
-            name = dice.pick(SOCIAL[:-1])
-        elif chance < 0.42:
-            intent = self.source.intents[dice.pick(self.with_about)]
-            return self.about(intent, lang, dice), intent.name, lang
-        elif chance < 0.58:
-            name = "elsewhere"
-            if dice.chance(0.3):
-                return self.wrong[dice.pick(self.with_wrong[lang])].draw(dice), name, lang
-        else:
-            name = dice.pick(intents)
-        return self.raw_question(name, lang, dice), name, lang
+    def first_turn(self, lang, dice):
+        chance = dice.number()
+        name = "greet" if chance < 0.2 else "elsewhere" if chance < 0.38 else dice.pick(self.names)
+        return self.phrasing(name, lang, dice), name, lang
+
+    def next_turn(self, lang, last, dice):
+        """(message, intent, language of the answer) after an answer of `last`: intent, language."""
+        chance = dice.number()
+        if chance < 0.06:
+            return self.follow["again", lang].draw(dice), *last
+        if chance < 0.14:
+            to = last[1] if dice.chance(0.1) else "zh" if last[1] == "en" else "en"
+            return self.follow[f"to-{to}", lang].draw(dice), last[0], to
+        if chance < 0.20 and last[0] in REAL:
+            return self.follow["real", lang].draw(dice), "model.add", lang
+        if chance < 0.27:
+            name = dice.pick(self.with_about)
+            return self.about(self.source.intents[name], lang, dice), name, lang
+        if chance < 0.32:
+            pools = [pool for (_, of), pool in self.wrong.items() if of == lang]
+            return dice.pick(pools).draw(dice), "elsewhere", lang
+        name = "elsewhere" if chance < 0.43 else \
+            dice.pick(SOCIAL[:-1]) if chance < 0.55 else dice.pick(self.names)
+        return self.phrasing(name, lang, dice), name, lang
 
     def dialogue(self, lang, dice):
         messages, last = [], None
-        turns = 2 + (dice.chance(0.5)) + (dice.chance(0.3))
+        turns = 2 + dice.chance(0.5) + dice.chance(0.3)
         while len(messages) < 2 * min(turns, TURNS_MAX):
-            text, name, to = self.next_turn(lang, last, dice, self.again, last is None)
+            text, name, to = self.next_turn(lang, last, dice) if last else \
+                self.first_turn(lang, dice)
             text = style.dress(text, lang, dice, name not in SOCIAL and dice.chance(0.5))
             if style.normal(text) in self.eval_forms:
                 continue
@@ -308,30 +238,24 @@ class Corpus:
         for lang in LANGS:
             dice = Dice(self.seed, "dialogue", lang)
             for _ in range(round(DIALOGUES * self.scale)):
-                self.train.append(self.with_system(self.dialogue(lang, dice), lang, dice))
-
-    def prepare_names(self):
-        self.names = [n for n in self.source.intents if n != "elsewhere"]
-        self.with_about = [n for n in self.names if all(self.source.intents[n].about[x] for x in LANGS)]
-        self.with_wrong = {lang: [key for key in self.wrong if key[1] == lang] for lang in LANGS}
+                self.add(self.dialogue(lang, dice), lang, dice)
 
     # ---- evaluation ----
 
-    def add_eval(self, messages, text, kind, name, lang):
+    def add_eval(self, before, text, kind, name, lang):
         form = style.normal(text)
         if form in self.eval_forms and kind != "dialogue":
             return
         self.eval_forms.add(form)
-        self.eval_lines.append((messages + self.turn(text, name, lang), kind, name, lang))
+        self.eval_lines.append((before + self.turn(text, name, lang), kind, name, lang))
 
     def light(self, text, lang, dice):
-        """Evaluation asks cleanly, in lower case, or as people type."""
-        how = dice.generator.random()
+        """Evaluation asks cleanly, without punctuation, or as people type."""
+        how = dice.number()
         return style.plain(text, lang) if how < 0.4 else text if how < 0.7 else \
             style.dress(text, lang, dice, False)
 
-    def evaluation(self):
-        self.prepare_names()
+    def evaluate_intents(self):
         for name in self.names:
             for lang in LANGS:
                 dice = Dice(self.seed, "eval", name, lang)
@@ -344,74 +268,84 @@ class Corpus:
             for line in pool.lines:
                 text = grammar.expand(line.tree, dice, self.slots[lang])
                 self.add_eval([], self.light(text, lang, dice), "look-alike", "elsewhere", lang)
-        for lang in LANGS:
-            self.evaluate_elsewhere(lang, Dice(self.seed, "eval elsewhere", lang))
-            self.evaluate_dialogues(lang, Dice(self.seed, "eval dialogue", lang))
 
-    def evaluate_elsewhere(self, lang, dice):
-        for line in self.held["elsewhere", lang].lines:
-            for _ in range(2):
-                text = grammar.expand(line.tree, dice, self.held_slots[lang])
-                self.add_eval([], self.light(text, lang, dice), "elsewhere", "elsewhere", lang)
+    def evaluate_elsewhere(self, lang):
+        """Lines that were held out, and entries of slots that were, in any line."""
+        dice = Dice(self.seed, "eval elsewhere", lang)
         open_lines = [line for line in self.kept["elsewhere", lang].lines
                       if set(grammar.slots_of(line.tree)) & set(OPEN_SLOTS)]
-        for _ in range(120):
-            text = grammar.expand(dice.pick(open_lines).tree, dice, self.held_slots[lang])
+        lines = [line for line in self.held["elsewhere", lang].lines for _ in range(2)]
+        lines += [dice.pick(open_lines) for _ in range(120)]
+        for line in lines:
+            text = grammar.expand(line.tree, dice, self.held_slots[lang])
             self.add_eval([], self.light(text, lang, dice), "elsewhere", "elsewhere", lang)
-        names = [n for n, i in self.source.intents.items()
-                 if i.topic in grammar.Source.TOOLS and n not in NOT_THERE]
         for _ in range(30):
-            text = self.there(dice.pick(names), lang, dice, self.held_slots[lang], self.kept)
+            text = self.there(lang, dice, self.held_slots[lang])
             self.add_eval([], text, "other product", "elsewhere", lang)
 
-    def evaluate_dialogues(self, lang, dice):
+    def evaluate_dialogues(self, lang):
         """One or two turns as in training, then one that was held out."""
+        dice = Dice(self.seed, "eval dialogue", lang)
+        held = [name for name in self.names if self.held[name, lang]]
         for _ in range(60):
-            messages, last = [], None
-            for _ in range(1 + dice.below(2)):
-                text, name, to = self.next_turn(lang, last, dice, self.again, last is None)
-                messages += self.turn(style.plain(text, lang), name, to)
-                last = name, to
+            text, name, to = self.first_turn(lang, dice)
+            messages = self.turn(style.plain(text, lang), name, to)
             if dice.chance(0.5):
-                kind = dice.pick(("again", "to-zh", "to-en"))
-                text = self.held_again[kind, lang].draw(dice)
-                name, to = last[0], kind[3:] if kind != "again" else last[1]
+                text, name, to = self.next_turn(lang, (name, to), dice)
+                messages += self.turn(style.plain(text, lang), name, to)
+            if dice.chance(0.5):
+                follow = dice.pick(("again", "to-zh", "to-en"))
+                text = self.held_follow[follow, lang].draw(dice)
+                to = follow[3:] if follow != "again" else to
             else:
-                name, to = dice.pick([n for n in self.names if self.held[n, lang]]), lang
+                name, to = dice.pick(held), lang
                 text = dice.pick(self.held[name, lang]).draw(dice, self.slots[lang])
             self.add_eval(messages, self.light(text, lang, dice), "dialogue", name, to)
 
     # ---- all of it ----
 
     def make(self):
-        self.evaluation()
+        self.evaluate_intents()
+        for lang in LANGS:
+            self.evaluate_elsewhere(lang)
+            self.evaluate_dialogues(lang)
         self.singles()
-        self.negatives()
         self.dialogues()
         Dice(self.seed, "order").shuffle(self.train)
 
     def tokenizer_text(self):
+        """Chinese comes in pairs of characters, once from the first on and once from the second:
+        words of two become tokens, clauses that only the corpus repeats do not."""
         lines = sorted(self.messages)
         for lang in LANGS:
             for name in self.source.intents:
                 lines += [self.source.answer(name, lang)] * ANSWER_REPEATS
             lines += self.source.systems[lang]
-        return "".join(line + "\n" for line in lines)
+        out = []
+        for line in lines:
+            out.append(HAN.sub(lambda run: "\n".join(pairs(run.group(), 0)), line))
+            out += [pair for run in HAN.findall(line) for pair in pairs(run, 1)]
+        return "".join(line + "\n" for line in out)
 
     def write(self, folder):
         os.makedirs(folder, exist_ok=True)
 
-        def save(name, text):
+        def save(name, lines):
             with open(os.path.join(folder, name), "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+                file.writelines(lines)
 
         def jsonl(samples):
-            return "".join(json.dumps({"messages": m}, ensure_ascii=False) + "\n" for m in samples)
+            return (json.dumps({"messages": m}, ensure_ascii=False) + "\n" for m in samples)
 
         save("train.jsonl", jsonl(self.train))
-        save("eval.jsonl", jsonl(line[0] for line in self.eval_lines))
-        save("eval.tsv", "".join(f"{kind}\t{name}\t{lang}\n" for _, kind, name, lang in self.eval_lines))
+        save("eval.jsonl", jsonl(messages for messages, *_ in self.eval_lines))
+        save("eval.tsv", ("\t".join(labels) + "\n" for _, *labels in self.eval_lines))
         save("tokenizer.txt", self.tokenizer_text())
+
+
+def pairs(run, begin):
+    """A run of characters cut after every second one; after the first one too with begin 1."""
+    return [run[:1]] * begin + [run[i:i + 2] for i in range(begin, len(run), 2)]
 
 
 def make(seed=1, scale=1.0, folder=FOLDER):
@@ -424,7 +358,8 @@ def main():
     parser = argparse.ArgumentParser(description="Writes the corpus that nano is trained on.")
     parser.add_argument("out")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scale", type=float, default=1.0, help="how many samples, against the usual")
+    parser.add_argument("--scale", type=float, default=1.0,
+                        help="how many samples, against the usual number")
     args = parser.parse_args()
     try:
         corpus = make(args.seed, args.scale)

@@ -4,10 +4,10 @@
 usage: evaluate.py CORPUS_FOLDER MODEL [--feitian PROGRAM] [--wrong FILE] [--least X] [--every N]
        evaluate.py CORPUS_FOLDER --answers FILE ...
 
-CORPUS_FOLDER is what corpus.py wrote. Answers are the greedy ones of `feitian run`, or FILE's: one JSON
-string a line, null where there is none. An answer is right if it is, to the letter, the one that the
-corpus has for the intent and language; 'refused' counts those that are a refusal although they should not
-be, 'taken' answers of another intent, 'broken' texts that are no answer of the corpus.
+CORPUS_FOLDER is what corpus.py wrote. Answers are the greedy ones of `feitian run`, or FILE's: one
+JSON string a line, null where there is none. An answer is right if it is, to the letter, the one
+that the corpus has for the intent and language; 'refused' counts refusals that should not be one,
+'taken' answers of another intent, 'broken' texts that are no answer of the corpus.
 """
 import argparse
 import concurrent.futures
@@ -28,16 +28,17 @@ def read_eval(folder):
         labels = [line.rstrip("\n").split("\t") for line in file]
     if len(samples) != len(labels):
         raise ValueError("eval.jsonl and eval.tsv have not as many lines")
-    return [{"messages": m[:-1], "right": m[-1]["content"], "kind": kind, "name": name, "lang": lang}
-            for m, (kind, name, lang) in zip(samples, labels)]
+    return [{"messages": m[:-1], "right": m[-1]["content"], "kind": kind, "name": name,
+             "lang": lang} for m, (kind, name, lang) in zip(samples, labels)]
 
 
 def ask(program, model, messages):
     """The greedy answer; None for a dialogue, which one call of `feitian run` cannot hold."""
     if len(messages) != 1:
         return None
-    run = subprocess.run([program, "run", model, "--temperature", "0", "--quiet", "--max-tokens", "256",
-                          "--threads", "1", "-p", messages[0]["content"]], capture_output=True)
+    run = subprocess.run([program, "run", model, "--temperature", "0", "--quiet", "--max-tokens",
+                          "256", "--threads", "1", "-p", messages[0]["content"]],
+                         capture_output=True)
     if run.returncode != 0:
         raise RuntimeError(run.stderr.decode(errors="replace").strip())
     return run.stdout.decode(errors="replace").strip()
@@ -67,13 +68,15 @@ def report(items, answers, owner):
             counts.setdefault(key, []).append(verdict)
         if verdict != "right":
             wrong.append({"verdict": verdict, "should": [item["name"], item["lang"]],
-                          "is": owner.get(answer, answer), "question": item["messages"][-1]["content"]})
+                          "is": owner.get(answer, answer),
+                          "question": item["messages"][-1]["content"]})
     return counts, wrong
 
 
 def show(counts):
     print(f"{'':28} {'asked':>6} {'right':>7} {'refused':>8} {'taken':>6} {'broken':>7}")
-    for (what, lang), verdicts in sorted(counts.items(), key=lambda c: (c[0][0].startswith("intent"), c[0])):
+    kinds_first = sorted(counts.items(), key=lambda c: (c[0][0].startswith("intent"), c[0]))
+    for (what, lang), verdicts in kinds_first:
         n = len(verdicts)
         share = {v: 100 * verdicts.count(v) / n for v in ("right", "refused", "taken", "broken")}
         print(f"{what + ' ' + lang:28} {n:6} {share['right']:6.1f}% {share['refused']:7.1f}% "
@@ -97,7 +100,8 @@ def main():
         with open(args.answers, encoding="utf-8") as file:
             answers = [json.loads(line) for line in file]
         if len(answers) != len(items):
-            sys.exit(f"evaluate.py: {args.answers}: {len(answers)} answers to {len(items)} questions")
+            sys.exit(f"evaluate.py: {args.answers}: {len(answers)} answers to {len(items)} "
+                     "questions")
     else:
         items = items[::args.every]
         answers = ask_all(args.feitian, args.model, items)

@@ -1,8 +1,8 @@
 """The source of nano's corpus as it is read from corpus/*.md, and the small grammar of its lines.
 
 A line is a phrasing with choices: "(create|make) a key" is two, "再说(一)?点" is two ("?" makes what
-stands before it optional), "{how} stop it" is as many as the slot "how" has entries. Slots are filled
-as they are; groups may be nested. corpus/README.md says how the files are laid out.
+stands before it optional), "{how} stop it" is as many as the slot "how" has entries. Slots are
+filled as they are; groups may be nested. corpus/README.md says how the files are laid out.
 """
 import hashlib
 import json
@@ -11,6 +11,11 @@ import random
 
 LANGS = ("en", "zh")
 ALL_MAX = 20000  # phrasings of one line, slots not filled
+
+
+# of lines that mean something
+MARKS = (("### ", "lang"), ("## ", "name"), ("> ", "answer"), ("weight: ", "weight"),
+         ("- NOT ", "wrong"), ("- ABOUT ", "about"), ("- ", "line"))
 
 
 class SourceError(Exception):
@@ -23,17 +28,21 @@ class Dice:
     def __init__(self, *seed):
         self.generator = random.Random("/".join(str(s) for s in seed))
 
+    def number(self):
+        """From 0 to 1."""
+        return self.generator.random()
+
     def chance(self, probability):
-        return self.generator.random() < probability
+        return self.number() < probability
 
     def below(self, n):
-        return int(self.generator.random() * n)
+        return int(self.number() * n)
 
     def pick(self, items):
         return items[self.below(len(items))]
 
     def pick_weighted(self, items, cumulated):
-        at = self.generator.random() * cumulated[-1]
+        at = self.number() * cumulated[-1]
         low, high = 0, len(items) - 1
         while low < high:
             middle = (low + high) // 2
@@ -138,8 +147,8 @@ def every(tree):
 
 
 class Intent:
-    """What one answer belongs to: per language the answer, the lines that ask for it, the lines that
-    only look like it (wrong), and the nouns that name its topic."""
+    """What one answer belongs to: per language the answer, the lines that ask for it, the lines
+    that only look like it (wrong), and the nouns that name its topic."""
 
     def __init__(self, name, topic):
         self.name, self.topic, self.weight = name, topic, 1
@@ -152,8 +161,7 @@ def read_markdown(path):
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             line = line.strip()
-            for mark, kind in (("### ", "lang"), ("## ", "name"), ("> ", "answer"), ("- NOT ", "wrong"),
-                               ("- ABOUT ", "about"), ("- ", "line"), ("weight: ", "weight")):
+            for mark, kind in MARKS:
                 if line.startswith(mark):
                     yield number, kind, line[len(mark):].strip()
                     break
@@ -198,7 +206,8 @@ def read_slots(path, separator):
             if line.startswith("## "):
                 name = line[3:]
             elif line and name is not None:
-                slots.setdefault(name, []).extend(p.strip() for p in line.split(separator) if p.strip())
+                entries = (entry.strip() for entry in line.split(separator))
+                slots.setdefault(name, []).extend(entry for entry in entries if entry)
     return slots
 
 

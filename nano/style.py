@@ -9,48 +9,56 @@ EN_OPENINGS = (
     "Hi, ", "Hello, ", "Hey, ", "Hi! ", "Hello! ", "Hello. ", "Please, ", "Excuse me, ", "Sorry, ",
     "Quick question: ", "Question: ", "One question: ", "So, ", "OK, ", "And ", "Also, ", "Now, ",
     "Well, ", "Nano, ", "Hey nano, ", "Thanks. ", "Thanks! ", "By the way, ", "Just curious: ",
-    "I have a question: ", "I was wondering, ", "Tell me, ", "Could you tell me, ", "Can you tell me, ",
-    "Do you know, ", "Good morning, ", "Dear nano, ", "Alright, ", "Next question: ", "Then ", "But ")
+    "I have a question: ", "I was wondering, ", "Tell me, ", "Could you tell me, ",
+    "Can you tell me, ", "Do you know, ", "Good morning, ", "Dear nano, ", "Alright, ",
+    "Next question: ", "Then ", "But ")
 EN_CLOSINGS = (
-    " please", ", please", ", thanks", ", thank you", ", if I may ask", ", can you tell me", " right now",
-    ", any idea", ", do you know", ", quickly", ", exactly")
+    " please", ", please", ", thanks", ", thank you", ", if I may ask", ", can you tell me",
+    " right now", ", any idea", ", do you know", ", quickly", ", exactly")
 EN_STORIES = (
     "I am new here.", "I am a beginner.", "My boss wants to know.", "A colleague asked me.",
-    "I have read the README.", "I don't have much time.", "I am trying this out.", "It is my first day.",
-    "I hope you can help me.", "I have been looking for this for an hour.", "Sorry to bother you.",
-    "I just installed feitian.", "We use feitian at work.", "I am sitting in front of the terminal.",
-    "I am not a programmer.", "This may be a stupid question.", "I could not find it anywhere.",
-    "We are a small company.", "I study computer science.", "I am writing a report.", "I am curious.",
-    "It is late and I am tired.", "I am on a train.", "I work in a hospital.", "Nobody could tell me.")
-EN_THANKS = ("Thanks!", "Thank you.", "Thanks in advance.", "Cheers", "Please help.", "Many thanks!")
+    "I have read the README.", "I don't have much time.", "I am trying this out.",
+    "It is my first day.", "I hope you can help me.", "I have been looking for this for an hour.",
+    "Sorry to bother you.", "I just installed feitian.", "We use feitian at work.",
+    "I am sitting in front of the terminal.", "I am not a programmer.",
+    "This may be a stupid question.", "I could not find it anywhere.", "We are a small company.",
+    "I study computer science.", "I am writing a report.", "I am curious.",
+    "It is late and I am tired.", "I am on a train.", "I work in a hospital.",
+    "Nobody could tell me.")
+EN_THANKS = (
+    "Thanks!", "Thank you.", "Thanks in advance.", "Cheers", "Please help.", "Many thanks!")
 EN_ASKS = re.compile(
-    r"^(and |also |so |but |then |ok(ay)?,? |well,? |now |\S+[,:!.] )*(how|what|which|who|whose|whom|where|"
-    r"when|why|is|are|am|was|were|do|does|did|can|could|may|might|must|should|would|will|have|has|"
-    r"any|whats|what's|hows|how's|shall|isn't|aren't|don't|doesn't)\b", re.I)
-EN_SHORTER = (("what is ", "what's "), ("I am ", "I'm "), ("do not ", "don't "), ("does not ", "doesn't "),
-              ("cannot ", "can't "), ("I have ", "I've "), ("that is ", "that's "), ("who is ", "who's "),
-              ("you are ", "you're "), ("it is ", "it's "), ("where is ", "where's "), ("I would ", "I'd "))
+    r"^(and |also |so |but |then |ok(ay)?,? |well,? |now |\S+[,:!.] )*"
+    r"(how|what|which|who|whose|whom|where|when|why|is|are|am|was|were|do|does|did|can|could|may|"
+    r"might|must|should|would|will|have|has|any|whats|what's|hows|how's|shall|isn't|aren't|don't|"
+    r"doesn't)\b", re.I)
+EN_SHORTER = (
+    ("what is ", "what's "), ("I am ", "I'm "), ("do not ", "don't "), ("does not ", "doesn't "),
+    ("cannot ", "can't "), ("I have ", "I've "), ("that is ", "that's "), ("who is ", "who's "),
+    ("you are ", "you're "), ("it is ", "it's "), ("where is ", "where's "), ("I would ", "I'd "))
 EN_KEYS = {"a": "s", "s": "a", "d": "f", "e": "r", "r": "e", "t": "r", "i": "o", "o": "i", "n": "m",
            "m": "n", "u": "y", "l": "k", "c": "v", "g": "h", "h": "g", "p": "o", "b": "v", "w": "e"}
-EN_NAMES = ("fetian", "feitan", "feitien", "feitain", "fei tian", "Feitian", "FeiTian", "feitian")
+EN_NAMES = (
+    "fetian", "feitan", "feitien", "feitain", "fei tian", "Feitian", "FeiTian", "feitian")
 
 ZH_OPENINGS = (
-    "请问", "请问", "请问一下，", "你好，", "您好，", "您好，请问", "你好，请问", "麻烦问一下，", "想问一下，",
-    "我想问一下，", "我想知道", "想知道", "那", "那么，", "另外，", "还有，", "对了，", "顺便问一下，", "能告诉我",
-    "告诉我", "能不能告诉我", "谁知道", "在吗？", "打扰一下，", "小助手，", "nano，", "嗨，", "求问，", "请教一下，",
-    "问个问题，", "弱弱地问一句，", "不好意思，", "谢谢，", "好的，", "嗯，", "再问一下，", "下一个问题：", "老师，",
-    "亲，", "早上好，", "哈喽，")
-ZH_CLOSINGS = ("，谢谢", "，谢谢！", "，急", "，在线等", "，麻烦了", "，求解答", "，请指教", "，可以说一下吗", "，多谢",
-               "，拜托了", "，求助", "，知道吗")
+    "请问", "请问", "请问一下，", "你好，", "您好，", "您好，请问", "你好，请问", "麻烦问一下，", "想问一下，", "我想问一下，", "我想知道",
+    "想知道", "那", "那么，", "另外，", "还有，", "对了，", "顺便问一下，", "能告诉我", "告诉我", "能不能告诉我", "谁知道", "在吗？",
+    "打扰一下，", "小助手，", "nano，", "嗨，", "求问，", "请教一下，", "问个问题，", "弱弱地问一句，", "不好意思，", "谢谢，", "好的，",
+    "嗯，", "再问一下，", "下一个问题：", "老师，", "亲，", "早上好，", "哈喽，")
+ZH_CLOSINGS = (
+    "，谢谢", "，谢谢！", "，急", "，在线等", "，麻烦了", "，求解答", "，请指教", "，可以说一下吗", "，多谢", "，拜托了", "，求助", "，知道吗")
 ZH_STORIES = (
-    "我是新手。", "我刚接触这个。", "老板让我问的。", "同事问我的。", "我看过 README 了。", "我时间不多。", "我在试用。",
-    "今天第一天用。", "希望你能帮我。", "找了一个小时没找到。", "不好意思打扰了。", "我刚装好 feitian。", "我们公司在用飞天。",
-    "我正坐在终端前。", "我不是程序员。", "这个问题可能有点傻。", "到处都没找到。", "我们是一家小公司。", "我是计算机系的学生。",
-    "我在写报告。", "我有点好奇。", "很晚了，我很累。", "我在火车上。", "我在医院工作。", "没人能告诉我。")
-ZH_THANKS = ("谢谢！", "谢谢。", "先谢谢了。", "多谢。", "求帮助。", "麻烦了。")
+    "我是新手。", "我刚接触这个。", "老板让我问的。", "同事问我的。", "我看过 README 了。", "我时间不多。", "我在试用。", "今天第一天用。",
+    "希望你能帮我。", "找了一个小时没找到。", "不好意思打扰了。", "我刚装好 feitian。", "我们公司在用飞天。", "我正坐在终端前。", "我不是程序员。",
+    "这个问题可能有点傻。", "到处都没找到。", "我们是一家小公司。", "我是计算机系的学生。", "我在写报告。", "我有点好奇。", "很晚了，我很累。", "我在火车上。",
+    "我在医院工作。", "没人能告诉我。")
+ZH_THANKS = (
+    "谢谢！", "谢谢。", "先谢谢了。", "多谢。", "求帮助。", "麻烦了。")
 ZH_ASKS = re.compile("吗|什么|怎么|怎样|如何|哪|多少|几|谁|为什么|为啥|呢|是不是|能不能|可不可以|有没有|啥|咋|多久|多大|多快|"
                      "行不行|要不要|多长|多远")
-ZH_MOODS = ("呢", "啊", "呀", "呢", "哦", "来着", "嘛")
+ZH_MOODS = (
+    "呢", "啊", "呀", "呢", "哦", "来着", "嘛")
 ZH_SLIPS = (
     ("怎么", "怎莫"), ("怎么", "怎麽"), ("怎么", "咋"), ("密钥", "密匙"), ("密钥", "秘钥"), ("创建", "创健"),
     ("上传", "上船"), ("模型", "模形"), ("下载", "下栽"), ("微调", "微条"), ("什么", "神马"), ("什么", "甚么"),
@@ -91,7 +99,7 @@ def finish_en(text, dice, asks):
         long, short = dice.pick(EN_SHORTER)
         text = text.replace(long, short, 1)
     bare = text[-1:] in ".?!"
-    how = dice.generator.random()
+    how = dice.number()
     if how < 0.50:
         text = text[0].upper() + text[1:]
         if asks and not bare:
@@ -140,7 +148,7 @@ def finish_zh(text, dice, asks):
             text = text.replace(*dice.pick(slips), 1)
     if text[-1] in "？?！!。，…)":
         return text
-    how = dice.generator.random()
+    how = dice.number()
     if asks:
         return text + ("？" if how < 0.45 else "?" if how < 0.52 else "？？" if how < 0.53 else "")
     return text + ("。" if how < 0.25 else "！" if how < 0.30 else "")

@@ -20,7 +20,7 @@ H_LINES_SOFT = 200
 H_LINES_MAX = 260
 FUNC_LINES_MAX = 100
 
-FOLDERS = ("src", "tests", "tools", "scripts", "cmake")
+FOLDERS = ("src", "tests", "tools", "scripts", "cmake", "nano")
 SKIPPED = ("corpus", "vectors", "__pycache__")  # data, not sources
 KEYWORDS = {"if", "for", "while", "switch", "return", "sizeof", "do", "else", "case", "_Alignas",
             "_Static_assert", "__attribute__", "__asm__", "defined"}
