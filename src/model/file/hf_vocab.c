@@ -197,7 +197,10 @@ static int patterns_collect(json_t *pre, const char *out[PATTERNS_MAX])
     for (size_t i = 0; i < count && n < PATTERNS_MAX; i++) {
         json_t *p = is(pre, "type", "Sequence") ? json_array_get(list, i) : pre;
         json_t *regex = json_object_get(json_object_get(p, "pattern"), "Regex");
-        if (is(p, "type", "Split") && json_is_string(regex))
+        if (is(p, "type", "Split") && json_is_string(regex) &&
+            strcmp(json_string_value(regex), "\\p{N}") == 0)
+            out[n++] = "digits"; /* each alone, as Digits has them */
+        else if (is(p, "type", "Split") && json_is_string(regex))
             out[n++] = json_string_value(regex);
         else if (is(p, "type", "ByteLevel") && !json_is_false(json_object_get(p, "use_regex")))
             out[n++] = "byte level";

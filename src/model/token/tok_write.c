@@ -220,10 +220,7 @@ static json_t *pre_tokenizer_make(const char *name, size_t n)
         const char *p = entry->pattern[i];
         bool last = i + 1 == FT_COUNT(entry->pattern) || entry->pattern[i + 1] == NULL;
         own = last && strcmp(p, gpt2->pattern[0]) == 0;
-        if (strcmp(p, "\\p{N}") == 0)
-            json_array_append_new(list,
-                                  json_pack("{s:s,s:b}", "type", "Digits", "individual_digits", 1));
-        else if (!own)
+        if (!own)
             json_array_append_new(list,
                                   json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern",
                                             "Regex", p, "behavior", "Isolated", "invert", 0));
