@@ -1,4 +1,5 @@
-"""Makes the seeds of the fuzz targets gguf, safetensors and hf_config. Run from the project's root."""
+"""Makes the seeds of the fuzz targets gguf, safetensors, hf_config, folder_write and
+peft_tensors. Run from the project's root."""
 
 import json
 import pathlib
@@ -112,3 +113,53 @@ TOKENIZER = {"eos_token": {"content": "</s>"}, "add_bos_token": True,
                                {"name": "tool_use", "template": "y"}]}
 for name, config in {"llama": DENSE, "deepseek": DEEPSEEK, "moe": MOE}.items():
     save("hf_config", name, json.dumps(config).encode() + b"\n" + json.dumps(TOKENIZER).encode())
+
+
+# Whole models of one layer, of F32 and Q8_0, with either kind of tokenizer.
+SMALL = {"attn_norm": [32], "ffn_norm": [32], "attn_q": [32, 32], "attn_k": [32, 16],
+         "attn_v": [32, 16], "attn_output": [32, 32], "ffn_gate": [32, 64], "ffn_up": [32, 64],
+         "ffn_down": [64, 32]}
+
+
+def whole_model(arch, tokens, keys, more):
+    shapes = {"token_embd.weight": [32, len(tokens)], "output_norm.weight": [32], **more}
+    shapes |= {f"blk.0.{name}.weight": shape for name, shape in SMALL.items()}
+    tensors, data = [], b""
+    for name, shape in shapes.items():
+        n = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        quantised = "ffn" in name and len(shape) == 2
+        tensors.append(tensor(name, shape, 8 if quantised else 0, len(data)))
+        data += bytes(n // 32 * 34) if quantised else struct.pack("<f", 1) * n
+        data += bytes(-len(data) % 32)
+    sizes = {"block_count": 1, "context_length": 64, "embedding_length": 32,
+             "feed_forward_length": 64, "attention.head_count": 2, "attention.head_count_kv": 1}
+    return gguf([string("general.architecture", arch),
+                 *(u32(f"{arch}.{k}", v) for k, v in sizes.items()),
+                 strings("tokenizer.ggml.tokens", tokens), *keys], tensors, data)
+
+
+def numbers(key, kind, values):
+    fmt = {5: "i", 6: "f"}[kind]
+    return text(key) + struct.pack(f"<IIQ{len(values)}{fmt}", 9, kind, len(values), *values)
+
+
+save("folder_write", "llama_bytes", whole_model(
+    "llama", ["a", "b", "ab", "<e>", "<|x|>"],
+    [string("tokenizer.ggml.model", "gpt2"), string("tokenizer.ggml.pre", "llama-bpe"),
+     strings("tokenizer.ggml.merges", ["a b"]), u32("tokenizer.ggml.eos_token_id", 3),
+     u32("tokenizer.ggml.bos_token_id", 4), string("tokenizer.chat_template", "{{ x }}"),
+     numbers("tokenizer.ggml.token_type", 5, [1, 1, 1, 3, 4])],
+    {"rope_freqs.weight": [8], "output.weight": [32, 5]}))
+save("folder_write", "qwen3_scores", whole_model(
+    "qwen3", ["<unk>", "<s>", "</s>", "<0x41>", "\u2581", "a", "\u2581a"],
+    [string("tokenizer.ggml.model", "llama"),
+     numbers("tokenizer.ggml.scores", 6, [0, 0, 0, 0, -3, -2, -1]),
+     numbers("tokenizer.ggml.token_type", 5, [2, 3, 3, 6, 1, 1, 1])],
+    {"blk.0.attn_q_norm.weight": [16], "blk.0.attn_k_norm.weight": [16]}))
+
+PEFT = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+save("peft_tensors", "pair", st({PEFT + "A.weight": entry("F32", [1, 2], 0, 8),
+                                 PEFT + "B.weight": entry("BF16", [4, 1], 8, 16)}, bytes(16)))
+save("peft_tensors", "half", st({PEFT + "A.default.weight": entry("F16", [1, 2], 0, 4)}, bytes(4)))
+save("peft_tensors", "other", st({"lm_head.lora_A.weight": entry("F32", [1, 2], 0, 8),
+                                  PEFT + "magnitude_vector": entry("F32", [4], 8, 24)}, bytes(24)))
