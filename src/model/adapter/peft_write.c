@@ -52,10 +52,12 @@ static int word_count(const struct saver *s, const char *word)
     int count = 0;
     char name[FT_TENSOR_NAME_MAX + 1], tail[FT_TENSOR_NAME_MAX + 16];
     snprintf(tail, sizeof tail, ".%s.weight", word);
-    for (int i = 0; i < ft_weights_count(s->base); i++)
-        if (ft_hf_name_of(ft_weights_at(s->base, i)->name, -1, name) &&
+    for (int i = 0; i < ft_weights_count(s->base); i++) {
+        const struct ft_tensor *t = ft_weights_at(s->base, i);
+        if (ft_hf_name_of(t->name, t->n_dims == 3 ? 0 : -1, name) &&
             (ft_str_ends(name, tail) || strcmp(name, tail + 1) == 0))
             count++;
+    }
     return count;
 }
 
@@ -236,7 +238,7 @@ int ft_adapter_save(const struct ft_adapter *a, const struct ft_weights *base,
 {
     struct saver s = {.a = a, .base = base, .o = o, .err = err};
     struct ft_folder *f = NULL;
-    FT_ASSERT(ft_type_is_float(o->type));
+    FT_ASSERT(ft_type_is_float(o->type) && a->n > 0);
     int rc = ft_hparams_read(base, &s.h, err);
     if (rc == 0)
         rc = modules_find(&s);
