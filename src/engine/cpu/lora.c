@@ -14,7 +14,7 @@
 #include "base/half.h"
 #include "engine/cpu/steps.h"
 
-#define PIECE_COLS        32 /* whose inputs and outputs stay in the second-level cache */
+#define PIECE_COLS        8 /* streams of outputs, which prefetchers follow */
 #define CHUNK_NS_MIN      3000.0
 #define CHUNKS_PER_THREAD 8
 #define BYTES_PER_NS      12.0 /* of pairs that one core streams */
