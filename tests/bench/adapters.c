@@ -148,25 +148,25 @@ static double median(double *x, int n)
 }
 
 /* n rows of every sequence a pass. */
-static void measure(struct rig *g, const char *what, int n)
+static void measure(struct rig *g, const char *what, int n, int turns)
 {
     static double t[CASES][TURNS], by[CASES][TURNS];
-    for (int k = -1; k < TURNS; k++)
+    for (int k = -1; k < turns; k++)
         for (int c = 0; c < CASES; c++) {
             double s = pass(g, c, CONTEXT, n, SEQS);
             if (k >= 0)
                 t[c][k] = s;
         }
     for (int c = 0; c < CASES; c++)
-        for (int k = 0; k < TURNS; k++)
+        for (int k = 0; k < turns; k++)
             by[c][k] = t[c][k] / t[0][k];
-    printf("  %d sequences, %s: none %.2f ms\n", SEQS, what, 1e3 * median(t[0], TURNS));
+    printf("  %d sequences, %s: none %.2f ms\n", SEQS, what, 1e3 * median(t[0], turns));
     for (int c = 1; c < CASES; c++) {
         int r = (c - 1) / 2;
         printf("    rank %2d, %-14s %6.1f MB  %8.2f ms  ratio %.3f\n", rank_of[r],
                c % 2 == 1 ? "one for all" : "one for each",
                (double)g->adapter[r][0]->lora->bytes * (c % 2 == 1 ? 1 : SEQS) / 1e6,
-               1e3 * median(t[c], TURNS), median(by[c], TURNS));
+               1e3 * median(t[c], turns), median(by[c], turns));
     }
     fflush(stdout);
 }
@@ -189,8 +189,8 @@ static void bench(const char *what, const char *type)
     printf("%s %s, %s\n", what, type, ft_dev_describe(g.dev));
     for (int pos = 0; pos < CONTEXT; pos += CHUNK)
         pass(&g, 0, pos, CHUNK, 0);
-    measure(&g, "a token each", 1);
-    measure(&g, "16 tokens of their prompts each", CHUNK);
+    measure(&g, "a token each", 1, TURNS);
+    measure(&g, "16 tokens of their prompts each", CHUNK, TURNS / 3);
     for (int r = 0; r < RANKS; r++)
         for (int i = 0; i < SEQS; i++)
             ft_model_adapter_close(g.m, g.adapter[r][i]);
