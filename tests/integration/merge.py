@@ -315,6 +315,19 @@ def configurations(d):
            (same == ["general.sampling.temp"] and abs(temp - 0.6) < 1e-6), same)
     expect("... and every id that ends an answer",
            sorted(back["tokenizer.ggml.eos_token_ids"][1][1]) == [287, 288])
+    greedy = {k: v for k, v in meta.items() if "bos_token" not in k}
+    gguf_file.write(f"{d}/x.gguf", {**greedy, "general.sampling.temp": (6, 0.0)}, tensors)
+    round_trip(d, "greedy", f"{d}/x.gguf")
+    said = {}
+    for file in ("config", "generation_config"):
+        with open(f"{d}/folder/{file}.json", encoding="utf-8") as f:
+            said[file] = json.load(f)
+    expect("a temperature of 0 is said as transformers says it",
+           said["generation_config"].get("do_sample") is False and
+           "temperature" not in said["generation_config"] and
+           gguf_file.read(f"{d}/back.gguf")[0].get("general.sampling.temp") == (6, 0.0), said)
+    expect("no first token is said, not left to the class",
+           all(x.get("bos_token_id", 0) is None for x in said.values()), said)
     fails("deepseek2 has no folder yet", 1, ["deepseek2"], "convert", reference("deepseek2-s"),
           "-o", f"{d}/none/")
     expect("nothing is left of a refusal", not any("none" in f for f in os.listdir(d)))

@@ -45,8 +45,10 @@ void ft_hosted_adapter_unhold(struct ft_engine *e, struct ft_hosted_adapter *a)
     if (a == NULL)
         return;
     pthread_mutex_lock(&e->lock);
-    a->n_ref--;
+    bool last = --a->n_ref == 0;
     pthread_mutex_unlock(&e->lock);
+    if (last)
+        ft_engine_wake(e); /* it was removed meanwhile, and is freed by the owner */
 }
 
 static int insert(struct ft_engine *e, struct ft_hosted_adapter *a, int at, struct ft_err *err)

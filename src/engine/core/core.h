@@ -124,6 +124,8 @@ struct ft_engine {
 
 /* True on the engine's own thread, that is, in a callback. */
 bool ft_engine_is_owner(const struct ft_engine *e);
+/* Any thread: the owner has something to free. */
+void ft_engine_wake(struct ft_engine *e);
 
 /* For ft_engine_stats: taken after every step, and before an END is told. */
 void ft_engine_snapshot(struct ft_engine *e);

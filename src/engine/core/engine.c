@@ -30,6 +30,12 @@ static void wake_engine(void *engine)
 
 /* ---- the owner: messages ---- */
 
+void ft_engine_wake(struct ft_engine *e)
+{
+    if (!ft_engine_is_owner(e))
+        wake_engine(e);
+}
+
 static struct ft_req *find_request(struct ft_engine *e, uint64_t id)
 {
     struct ft_req *q = e->hash[id % FT_ENGINE_HASH_SIZE];
@@ -77,8 +83,8 @@ void ft_hosted_unhold(struct ft_engine *e, struct ft_hosted *h)
     pthread_mutex_lock(&e->lock);
     bool last = --h->n_ref == 0;
     pthread_mutex_unlock(&e->lock);
-    if (last && !ft_engine_is_owner(e))
-        wake_engine(e); /* it was removed meanwhile, and is freed by the owner */
+    if (last)
+        ft_engine_wake(e); /* it was removed meanwhile, and is freed by the owner */
 }
 
 void ft_engine_reap(struct ft_engine *e)

@@ -448,6 +448,8 @@ static void sampling_put(struct config *c, json_t *generation)
                 {"repetition_penalty", "general.sampling.penalty_repeat", false}};
     for (size_t i = 0; i < FT_COUNT(keys); i++) {
         double v = get_real(c, generation, keys[i].hf, -1);
+        if (i == 0 && json_is_false(json_object_get(generation, "do_sample")))
+            v = 0; /* the likeliest token, whatever the temperature */
         if (v < 0)
             continue;
         if (keys[i].whole && v <= INT32_MAX && v == floor(v)) {

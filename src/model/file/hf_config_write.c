@@ -208,9 +208,11 @@ static void special_ids_set(const struct ft_weights *w, json_t *j)
     } keys[] = {{"tokenizer.ggml.bos_token_id", "bos_token_id"},
                 {"tokenizer.ggml.padding_token_id", "pad_token_id"}};
     uint64_t id;
-    for (size_t i = 0; i < FT_COUNT(keys); i++)
-        if (ft_meta_u64(w, keys[i].gguf, &id) && id < FT_VOCAB_MAX)
-            set_int(j, keys[i].hf, (int64_t)id);
+    for (size_t i = 0; i < FT_COUNT(keys); i++) {
+        bool known = ft_meta_u64(w, keys[i].gguf, &id) && id < FT_VOCAB_MAX;
+        /* said in any case: what transformers takes for an absent one depends on the class */
+        json_object_set_new(j, keys[i].hf, known ? json_integer((json_int_t)id) : json_null());
+    }
 }
 
 static void eos_add(json_t *list, uint64_t id)
@@ -299,12 +301,14 @@ static int generation_write(const struct ft_weights *w, struct ft_folder *f, str
     for (size_t i = 0; i < FT_COUNT(keys); i++) {
         if (!ft_meta_f64(w, keys[i].gguf, &v) || !(fabs(v) <= INT32_MAX))
             continue;
+        if (i == 0)
+            set_bool(j, "do_sample", v > 0);
+        if (i == 0 && !(v > 0)) /* transformers has no temperature of 0 */
+            continue;
         if (keys[i].whole)
             set_int(j, keys[i].hf, (int64_t)v);
         else
             set_real(j, keys[i].hf, v);
-        if (i == 0)
-            set_bool(j, "do_sample", v > 0);
     }
     int rc = json_put(j, "generation_config.json", f, err);
     json_decref(j);

@@ -5,7 +5,9 @@
 #include "fixture.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
+#include "engine/core/core.h"
 #include "unit/engine/made_adapter.h"
 
 static const char *const story = "stories/stories260K-F32.gguf";
@@ -517,6 +519,27 @@ static void what_is_wrong_is_said(void **state)
 
 /* ---- coming and going ---- */
 
+/* As of a submission that fails for another reason, on its own thread. */
+static void whoever_holds_a_removed_one_last_has_it_freed(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ft_err err = {0};
+    open_story(&g, NULL);
+    must_add(g.e, "a", 1);
+    struct ft_hosted *h = ft_hosted_hold(g.e, "m");
+    struct ft_hosted_adapter *a = ft_hosted_adapter_hold(g.e, h, "a");
+    assert_non_null(a);
+    assert_int_equal(ft_engine_adapter_remove(g.e, "m", "a", &err), 0);
+    assert_true(stats_of(g.e).adapter_bytes > 0);
+    ft_hosted_adapter_unhold(g.e, a); /* nobody asks the engine for anything after this */
+    for (int i = 0; i < 10000 && stats_of(g.e).adapter_bytes > 0; i++)
+        usleep(1000);
+    assert_int_equal(stats_of(g.e).adapter_bytes, 0);
+    ft_hosted_unhold(g.e, h);
+    rig_close(&g);
+}
+
 static void removal_cancels_its_requests_and_no_others(void **state)
 {
     (void)state;
@@ -655,6 +678,7 @@ int main(void)
         cmocka_unit_test(adapters_count_in_the_memory_budget),
         cmocka_unit_test(running_sequences_are_not_pushed_out_for_an_adapter),
         cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(whoever_holds_a_removed_one_last_has_it_freed),
         cmocka_unit_test(removal_cancels_its_requests_and_no_others),
         cmocka_unit_test(adapters_come_and_go_under_load),
     };
