@@ -65,11 +65,28 @@ def options(d, model, data):
     refused("heads that do not fit", 2, "n_head_kv: 3 does not divide", "--arch", "llama",
             "--tokenizer", f"{d}/tok", "--layers", "2", "--d-model", "64", "--d-ff", "64",
             "--heads", "4", "--kv-heads", "3", "--data", data, "-o", f"{d}/refused-shape")
-    refused("an unknown matrix", 2, "targets: 'qq'", *some, "--targets", "q,qq", "--seq-len", "128")
+    refused("an unknown matrix", 2, "targets: 'qq'", *some, "--targets", "q,qq")
     refused("a model that is not there", 1, "no-such-model", "--model", "no-such-model.gguf",
             "--data", data, "-o", f"{d}/refused")
     refused("data that is not there", 1, "no-such-data", "--model", model, "--data",
             "no-such-data.jsonl", "-o", f"{d}/refused")
+    refused("sequences longer than the model's context", 2, "seq-len: the model's context is 256",
+            *some, "--seq-len", "257")
+    refused("a learning rate that would rise", 2, "min-lr: must not be above lr, which is 0.0002",
+            *some, "--min-lr", "3e-4")
+    expect("what is refused leaves no folder", not os.path.exists(f"{d}/refused"))
+
+
+def second_try(d, data):
+    """What a refused run from scratch leaves, the next one does not take for its own."""
+    args = ("--arch", "llama", "--tokenizer", f"{d}/tok", "--d-model", "64", "--d-ff", "64",
+            "--heads", "2", "-o", f"{d}/second", "--context", "128")
+    refused("bad data for a new model", 1, "none.jsonl", *args, "--layers", "3", "--data",
+            f"{d}/none.jsonl")
+    train(*args, "--layers", "1", "--data", data, "--max-steps", "1")
+    with open(f"{d}/second/init/config.json", encoding="utf-8") as f:
+        config = json.load(f)
+    expect("a second try has its own shape", config["num_hidden_layers"] == 1, config)
 
 
 def configurations(d, model, data):
@@ -155,7 +172,7 @@ class Terminal:
         os.close(slave)
         self.text = ""
 
-    def read_until(self, wanted, timeout=60):
+    def read_until(self, wanted, timeout=300):
         """Reads on until the text matches; False at the end of it."""
         end = time.monotonic() + timeout
         while not re.search(wanted, self.text) and time.monotonic() < end:
@@ -265,6 +282,7 @@ def main():
         help_text()
         options(d, model, data)
         configurations(d, model, data)
+        second_try(d, data)
         bad_data(d, model)
         memory(d, model, data)
         plan(d, model, data)

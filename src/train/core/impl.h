@@ -20,10 +20,13 @@ struct ft_train {
     const struct ft_train_events *ev;
     char model_path[FT_TRAIN_PATH_BYTES]; /* where the base lies */
 
+    bool made_output; /* the folder was not there before */
+
     struct ft_weights *base;
     struct ft_tokenizer *tokenizer;
     struct ft_prompter *prompter; /* NULL: the model has no template */
     int64_t now;                  /* the day that templates see */
+    int seq_len;
 
     /* the data; valid_set is `data` too unless it has files of its own */
     struct ft_data *data, *valid_own;

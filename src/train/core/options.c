@@ -372,7 +372,7 @@ void ft_train_options_fini(struct ft_train_options *o)
     ft_arena_fini(&o->arena);
 }
 
-static bool given(const struct ft_train_options *o, const char *key)
+bool ft_train_options_given(const struct ft_train_options *o, const char *key)
 {
     return is_given(o, find(key, NULL));
 }
@@ -404,9 +404,9 @@ static int check_model(struct ft_train_options *o, struct ft_err *err)
         return ft_err_set(err, FT_EINVAL,
                           "model: must be given (or arch and a shape, to train from scratch)");
     for (size_t i = 0; i < FT_COUNT(need); i++)
-        if (!given(o, need[i]))
+        if (!ft_train_options_given(o, need[i]))
             return ft_err_set(err, FT_EINVAL, "%s: a model from scratch needs it", need[i]);
-    if (given(o, "method") && o->method != FT_TRAIN_FULL)
+    if (ft_train_options_given(o, "method") && o->method != FT_TRAIN_FULL)
         return ft_err_set(err, FT_EINVAL, "method: a model from scratch is trained in full");
     if (o->objective != FT_TRAIN_SFT)
         return ft_err_set(err, FT_EINVAL, "objective: a model from scratch has no preferences yet");
@@ -453,12 +453,12 @@ int ft_train_options_check(struct ft_train_options *o, struct ft_err *err)
     if (rc == 0 && o->patience > 0 && !valid)
         rc = ft_err_set(err, FT_EINVAL,
                         "patience: stopping early needs valid-data, -samples or -fraction");
-    if (rc == 0 && o->min_lr > o->lr)
-        rc = ft_err_set(err, FT_EINVAL, "min-lr: must not be above lr");
-    if (!given(o, "alpha"))
+    if (!ft_train_options_given(o, "alpha"))
         o->alpha = 2 * (double)o->rank;
-    if (!given(o, "lr"))
+    if (!ft_train_options_given(o, "lr"))
         o->lr = o->objective == FT_TRAIN_DPO ? 5e-6 : o->method == FT_TRAIN_LORA ? 2e-4 : 1e-3;
+    if (rc == 0 && o->min_lr > o->lr)
+        rc = ft_err_set(err, FT_EINVAL, "min-lr: must not be above lr, which is %g", o->lr);
     return rc == 0 ? check_save(o, err) : rc;
 }
 

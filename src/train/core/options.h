@@ -84,6 +84,8 @@ int ft_train_options_set(struct ft_train_options *o, const char *key, const char
 int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct ft_err *err);
 /* Those that were given must make sense together; the rest gets its defaults. FT_EINVAL. */
 int ft_train_options_check(struct ft_train_options *o, struct ft_err *err);
+/* Whether it was set; key is one of the table's. */
+bool ft_train_options_given(const struct ft_train_options *o, const char *key);
 /* All of them with their values, as set_json takes it. NULL: no memory. */
 json_t *ft_train_options_json(const struct ft_train_options *o);
 

@@ -29,7 +29,8 @@ static int open_output(struct ft_train *t, struct ft_err *err)
     char path[FT_TRAIN_PATH_BYTES];
     if (strlen(t->o->output) > FT_TRAIN_PATH_BYTES - 256)
         return ft_err_set(err, FT_EINVAL, "output: the path is too long");
-    if (mkdir(t->o->output, 0777) != 0 && errno != EEXIST)
+    t->made_output = mkdir(t->o->output, 0777) == 0;
+    if (!t->made_output && errno != EEXIST)
         return ft_err_sys(err, "output: make %s", t->o->output);
     output_path(t, "run.json", path);
     bool there = access(path, F_OK) == 0;
@@ -60,11 +61,14 @@ static int open_output(struct ft_train *t, struct ft_err *err)
 
 static int write_run(struct ft_train *t, struct ft_err *err)
 {
-    char path[FT_TRAIN_PATH_BYTES];
+    char path[FT_TRAIN_PATH_BYTES], temp[FT_TRAIN_PATH_BYTES + 8];
     output_path(t, "run.json", path);
     if (t->o->resume)
         return 0;
-    if (json_dump_file(t->run, path, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0)
+    snprintf(temp, sizeof temp, "%s.new",
+             path); /* whole or not at all, as whoever resumes reads it */
+    if (json_dump_file(t->run, temp, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0 ||
+        rename(temp, path) != 0)
         return ft_err_sys(err, "write %s", path);
     return 0;
 }
@@ -88,9 +92,9 @@ static int init_model(struct ft_train *t, struct ft_err *err)
         .tied = o->tied,
     };
     output_path(t, "init", t->model_path);
-    if (access(t->model_path, F_OK) == 0) /* it appears whole or not at all */
+    if (o->resume) /* written before run.json was, and whole */
         return 0;
-    return ft_init_write(&s, o->tokenizer, (uint64_t)o->seed, t->model_path, err);
+    return ft_init_write(&s, o->tokenizer, (uint64_t)o->seed, t->model_path, true, err);
 }
 
 static int open_prompter(struct ft_train *t, struct ft_err *err)
@@ -113,6 +117,19 @@ static int open_prompter(struct ft_train *t, struct ft_err *err)
     return rc != 0 ? ft_err_wrap(err, "chat-template") : 0;
 }
 
+static int choose_seq_len(struct ft_train *t, struct ft_err *err)
+{
+    struct ft_hparams h;
+    int rc = ft_hparams_read(t->base, &h, err);
+    if (rc != 0)
+        return rc;
+    if (t->o->seq_len > h.n_ctx_train && ft_train_options_given(t->o, "seq-len"))
+        return ft_err_set(err, FT_EINVAL, "seq-len: the model's context is %d tokens",
+                          h.n_ctx_train);
+    t->seq_len = (int)FT_MIN(t->o->seq_len, (int64_t)h.n_ctx_train);
+    return 0;
+}
+
 static int open_base(struct ft_train *t, struct ft_err *err)
 {
     int rc = 0;
@@ -122,6 +139,8 @@ static int open_base(struct ft_train *t, struct ft_err *err)
         rc = init_model(t, err);
     if (rc == 0)
         rc = ft_weights_open(t->model_path, &t->base, err);
+    if (rc == 0)
+        rc = choose_seq_len(t, err);
     if (rc == 0)
         rc = ft_tokenizer_open(t->base, &t->tokenizer, err);
     return rc != 0 ? rc : open_prompter(t, err);
@@ -146,7 +165,7 @@ static int open_set(struct ft_train *t, const struct ft_train_list *files, bool 
     c.tokenizer = t->tokenizer;
     c.prompter = t->prompter;
     c.now = t->now;
-    c.max_len = (int)t->o->seq_len;
+    c.max_len = t->seq_len;
     c.too_long = (enum ft_too_long)t->o->too_long;
     c.special_text = t->o->special_text;
     c.progress = read_progress;
@@ -179,7 +198,7 @@ static int open_data(struct ft_train *t, struct ft_err *err)
 struct ft_pack_config ft_train_pack(const struct ft_train *t, bool valid)
 {
     return (struct ft_pack_config){
-        .len = (int)t->o->seq_len,
+        .len = t->seq_len,
         .bins = (int)t->o->batch,
         .packing = t->o->packing,
         .shuffle = !valid,
@@ -309,9 +328,6 @@ static int open_device(struct ft_train *t, int rows, struct ft_err *err)
         rc = ft_model_open(t->dev, t->base, &mc, &t->model, err);
     if (rc == 0)
         rc = ft_dev_kv_open(t->dev, &t->model->kv_shape, 0, 0, &t->kv, err);
-    if (rc == 0 && t->o->seq_len > t->model->hp.n_ctx_train)
-        rc = ft_err_set(err, FT_EINVAL, "seq-len: the model's context is %d tokens",
-                        t->model->hp.n_ctx_train);
     return rc == 0 ? choose_params(t, err) : rc;
 }
 

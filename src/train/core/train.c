@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "train/core/impl.h"
@@ -265,5 +266,7 @@ int ft_train_run(const struct ft_train_options *o, const struct ft_train_events 
     if (rc == 0)
         rc = ft_train_results(&t, err);
     ft_train_teardown(&t);
+    if (rc != 0 && t.made_output)
+        rmdir(o->output); /* where nothing came of it; what holds anything stays */
     return rc;
 }

@@ -206,7 +206,7 @@ static int config_put(const struct ft_init_shape *s, const struct source *t, str
 }
 
 int ft_init_write(const struct ft_init_shape *s, const char *tokenizer, uint64_t seed,
-                  const char *folder, struct ft_err *err)
+                  const char *folder, bool replace, struct ft_err *err)
 {
     struct source source = {0};
     struct ft_folder *f = NULL;
@@ -221,7 +221,7 @@ int ft_init_write(const struct ft_init_shape *s, const char *tokenizer, uint64_t
             ft_err_set(err, FT_EINVAL, "n_layer: the shape has %lld parameters; %lld are allowed",
                        (long long)ft_init_params(s, source.n_vocab), (long long)FT_INIT_PARAMS_MAX);
     if (rc == 0)
-        rc = ft_folder_open(folder, false, &f, err);
+        rc = ft_folder_open(folder, replace, &f, err);
     if (rc == 0)
         rc = config_put(s, &source, f, err);
     if (rc == 0)

@@ -32,9 +32,10 @@ struct ft_init_shape {
 
 /* tokenizer: a folder with tokenizer.json, whose other files of a tokenizer (tokenizer_config.json,
  * chat_template.jinja, ...) come along; or the path of a tokenizer.json, which comes alone. The
- * vocabulary is as large as its ids say. folder: nothing yet, or empty; it appears whole or not at
- * all. FT_EINVAL names the field of the shape ("d_head: ..."), other errors the file. */
+ * vocabulary is as large as its ids say. folder: nothing yet, or empty, or with replace one of
+ * files alone, whose place the new one takes; it appears whole or not at all. FT_EINVAL names the
+ * field of the shape ("d_head: ..."), other errors the file. */
 int ft_init_write(const struct ft_init_shape *s, const char *tokenizer, uint64_t seed,
-                  const char *folder, struct ft_err *err);
+                  const char *folder, bool replace, struct ft_err *err);
 
 #endif

@@ -74,7 +74,7 @@ static struct ft_weights *made(const struct ft_init_shape *s, const char *tokeni
 {
     struct ft_err err = {0};
     struct ft_weights *w = NULL;
-    if (ft_init_write(s, at(tokenizer), seed, at(name), &err) != 0 ||
+    if (ft_init_write(s, at(tokenizer), seed, at(name), false, &err) != 0 ||
         ft_weights_open(at(name), &w, &err) != 0)
         fail_msg("%s", err.msg);
     return w;
@@ -251,7 +251,7 @@ static void test_tokenizer_files_come_along(void **state)
 static void check_refused(const struct ft_init_shape *s, const char *says)
 {
     struct ft_err err = {0};
-    assert_int_equal(FT_EINVAL, ft_init_write(s, at("tok"), 1, at("bad"), &err));
+    assert_int_equal(FT_EINVAL, ft_init_write(s, at("tok"), 1, at("bad"), false, &err));
     if (strncmp(err.msg, says, strlen(says)) != 0)
         fail_msg("'%s' does not begin with '%s'", err.msg, says);
     assert_int_not_equal(0, access(at("bad"), F_OK));
@@ -299,7 +299,7 @@ static void check_failed(const char *tokenizer, const char *name, enum ft_code c
                          const char *says)
 {
     struct ft_err err = {0};
-    assert_int_equal(code, ft_init_write(&tiny, at(tokenizer), 1, at(name), &err));
+    assert_int_equal(code, ft_init_write(&tiny, at(tokenizer), 1, at(name), false, &err));
     if (strstr(err.msg, says) == NULL)
         fail_msg("'%s' does not say '%s'", err.msg, says);
 }
@@ -317,6 +317,9 @@ static void test_bad_tokenizers_and_places_are_refused(void **state)
     put_file("full/precious", "x");
     check_failed("tok", "full", FT_EEXIST, "full");
     assert_int_equal(0, access(at("full/precious"), F_OK));
+    assert_int_equal(0, ft_init_write(&tiny, at("tok"), 1, at("full"), true, NULL));
+    assert_int_not_equal(0, access(at("full/precious"), F_OK));
+    assert_int_equal(0, access(at("full/model.safetensors"), F_OK));
 }
 
 int main(void)
