@@ -68,6 +68,21 @@ static void step_path(char *path, const char *output, int64_t step)
     snprintf(path, PATH_BYTES, "%s/checkpoints/step-%08lld", output, (long long)step);
 }
 
+/* What killed processes left half-written. */
+static void remove_partial(const char *output)
+{
+    char path[PATH_BYTES], name[PATH_BYTES + NAME_BYTES];
+    snprintf(path, sizeof path, "%s/checkpoints", output);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (strncmp(e->d_name, "step-", 5) == 0 && strstr(e->d_name, ".partial-") != NULL) {
+            snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+            ft_folder_remove(name);
+        }
+    if (d != NULL)
+        closedir(d);
+}
+
 static void remove_old(const char *output, int keep)
 {
     int64_t *step;
@@ -135,6 +150,7 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
     snprintf(path, sizeof path, "%s/checkpoints", output);
     if (mkdir(path, 0777) != 0 && access(path, W_OK) != 0)
         return ft_err_sys(err, "make %s", path);
+    remove_partial(output);
     step_path(path, output, s->step);
     struct ft_folder *f = NULL;
     json_t *state = state_json(s, run);
@@ -158,7 +174,7 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
 
 /* ---- reading ---- */
 
-/* What made the run may not have changed, but how long it goes on and where it runs may. */
+/* What makes the weights may not have changed; where the run is, and what is kept of it, may. */
 static bool may_differ(const char *key)
 {
     static const char *const free_keys[] = {"resume", "threads", "memory_mb", "save_every", "keep",

@@ -27,7 +27,8 @@ struct ft_checkpoint_param {
     struct ft_optim_param *p;
 };
 
-/* Writes OUTPUT/checkpoints/step-N, then removes all but the newest `keep`. run: what the run is
+/* Writes OUTPUT/checkpoints/step-N, then removes all but the newest `keep`, and before it what was
+ * left half-written: one process at a time has OUTPUT. run: what the run is
  * (its options and the data's fingerprint), which a resumed one must equal. */
 int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json_t *run,
                         const struct ft_checkpoint_param *param, int n, int keep,

@@ -18,6 +18,7 @@
 struct ft_train {
     const struct ft_train_options *o;
     const struct ft_train_events *ev;
+    int lock_fd;                          /* of the output folder; -1: none */
     char model_path[FT_TRAIN_PATH_BYTES]; /* where the base lies */
 
     bool made_output; /* the folder was not there before */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/file/quant_mix.h"
 #include "train/core/option_table.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
@@ -421,9 +422,13 @@ static int check_model(struct ft_train_options *o, struct ft_err *err)
 static int check_save(struct ft_train_options *o, struct ft_err *err)
 {
     static const char *const known[] = {"adapter", "gguf", "hf"};
-    if (o->save.n == 0)
-        return ft_train_options_set(o, "save", o->method == FT_TRAIN_LORA ? "adapter" : "gguf",
-                                    err);
+    bool gguf = false;
+    if (o->save.n == 0) {
+        int rc =
+            ft_train_options_set(o, "save", o->method == FT_TRAIN_LORA ? "adapter" : "gguf", err);
+        if (rc != 0)
+            return rc;
+    }
     for (int i = 0; i < o->save.n; i++) {
         size_t k = 0;
         while (k < FT_COUNT(known) && strcmp(o->save.item[i], known[k]) != 0)
@@ -433,7 +438,43 @@ static int check_save(struct ft_train_options *o, struct ft_err *err)
                               o->save.item[i]);
         if (k == 0 && o->method != FT_TRAIN_LORA)
             return ft_err_set(err, FT_EINVAL, "save: only method lora has an adapter");
+        gguf |= strcmp(o->save.item[i], "gguf") == 0;
     }
+    if (o->gguf_type != NULL && !gguf)
+        return ft_err_set(err, FT_EINVAL, "gguf-type: save has no gguf");
+    if (o->gguf_type != NULL && ft_mix_by_name(o->gguf_type) == NULL)
+        return ft_err_set(err, FT_EINVAL, "gguf-type: '%.60s' is not one of %s", o->gguf_type,
+                          ft_mix_names());
+    return 0;
+}
+
+static int check_validation(const struct ft_train_options *o, struct ft_err *err)
+{
+    bool own = o->valid_data.n > 0, split = o->valid_samples > 0 || o->valid_fraction > 0;
+    if (own && split)
+        return ft_err_set(err, FT_EINVAL,
+                          "valid-data: not together with valid-samples or valid-fraction");
+    if (o->valid_samples > 0 && o->valid_fraction > 0)
+        return ft_err_set(err, FT_EINVAL, "valid-fraction: not together with valid-samples");
+    if (o->patience > 0 && !own && !split)
+        return ft_err_set(err, FT_EINVAL,
+                          "patience: stopping early needs valid-data, -samples or -fraction");
+    if (o->eval_every > 0 && !own && !split)
+        return ft_err_set(err, FT_EINVAL,
+                          "eval-every: validation needs valid-data, -samples or -fraction");
+    return 0;
+}
+
+static int check_rates(struct ft_train_options *o, struct ft_err *err)
+{
+    if (!ft_train_options_given(o, "alpha"))
+        o->alpha = 2 * (double)o->rank;
+    if (!ft_train_options_given(o, "lr"))
+        o->lr = o->objective == FT_TRAIN_DPO ? 5e-6 : o->method == FT_TRAIN_LORA ? 2e-4 : 1e-3;
+    if (o->min_lr > 0 && o->schedule == FT_TRAIN_CONSTANT)
+        return ft_err_set(err, FT_EINVAL, "min-lr: schedule constant never gets there");
+    if (o->min_lr > o->lr)
+        return ft_err_set(err, FT_EINVAL, "min-lr: must not be above lr, which is %g", o->lr);
     return 0;
 }
 
@@ -446,19 +487,10 @@ int ft_train_options_check(struct ft_train_options *o, struct ft_err *err)
         rc = ft_err_set(err, FT_EINVAL, "data: must be given");
     if (rc == 0 && o->output == NULL)
         rc = ft_err_set(err, FT_EINVAL, "output: must be given");
-    if (rc == 0 && o->valid_data.n > 0 && (o->valid_samples > 0 || o->valid_fraction > 0))
-        rc = ft_err_set(err, FT_EINVAL,
-                        "valid-data: not together with valid-samples or valid-fraction");
-    bool valid = o->valid_data.n > 0 || o->valid_samples > 0 || o->valid_fraction > 0;
-    if (rc == 0 && o->patience > 0 && !valid)
-        rc = ft_err_set(err, FT_EINVAL,
-                        "patience: stopping early needs valid-data, -samples or -fraction");
-    if (!ft_train_options_given(o, "alpha"))
-        o->alpha = 2 * (double)o->rank;
-    if (!ft_train_options_given(o, "lr"))
-        o->lr = o->objective == FT_TRAIN_DPO ? 5e-6 : o->method == FT_TRAIN_LORA ? 2e-4 : 1e-3;
-    if (rc == 0 && o->min_lr > o->lr)
-        rc = ft_err_set(err, FT_EINVAL, "min-lr: must not be above lr, which is %g", o->lr);
+    if (rc == 0)
+        rc = check_validation(o, err);
+    if (rc == 0)
+        rc = check_rates(o, err);
     return rc == 0 ? check_save(o, err) : rc;
 }
 

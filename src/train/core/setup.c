@@ -1,8 +1,10 @@
 /* Everything before the first step: model, data, plan of steps, memory, device, optimiser, the
  * checkpoint to go on from. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,10 +13,12 @@
 #include "base/memory.h"
 #include "base/rand.h"
 #include "train/core/impl.h"
+#include "train/data/lines.h"
 #include "train/init/init.h"
 
-#define RUN_MAX ((size_t)1 << 20) /* bytes of run.json */
-#define MB      ((uint64_t)1 << 20)
+#define RUN_MAX  ((size_t)1 << 20) /* bytes of run.json */
+#define MB       ((uint64_t)1 << 20)
+#define ROWS_MAX (1 << 20) /* tokens of a batch: what a model takes */
 
 /* ---- the output folder ---- */
 
@@ -23,29 +27,45 @@ static void output_path(const struct ft_train *t, const char *name, char *path)
     snprintf(path, FT_TRAIN_PATH_BYTES, "%s/%s", t->o->output, name);
 }
 
-/* A new run wants a folder of its own; a resumed one finds what day templates saw. */
+/* The folder, which is this process's alone until it ends. */
+static int lock_output(struct ft_train *t, struct ft_err *err)
+{
+    const char *path = t->o->output;
+    if (strlen(path) > FT_TRAIN_PATH_BYTES - 256)
+        return ft_err_set(err, FT_EINVAL, "output: the path is too long");
+    if (t->o->resume && access(path, F_OK) != 0)
+        return ft_err_set(err, FT_ENOTFOUND, "resume: %s holds no run", path);
+    t->made_output = mkdir(path, 0777) == 0;
+    if (!t->made_output && errno != EEXIST)
+        return ft_err_sys(err, "output: make %s", path);
+    t->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->lock_fd < 0)
+        return ft_err_sys(err, "output: open %s", path);
+    if (flock(t->lock_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return ft_err_set(err, FT_EEXIST, "output: another run is at work in %s", path);
+    return 0; /* or the file system has no locks */
+}
+
+/* A new run wants a folder of its own; a resumed one finds what day templates saw, unless it was
+ * killed before it had written even that. */
 static int open_output(struct ft_train *t, struct ft_err *err)
 {
     char path[FT_TRAIN_PATH_BYTES];
-    if (strlen(t->o->output) > FT_TRAIN_PATH_BYTES - 256)
-        return ft_err_set(err, FT_EINVAL, "output: the path is too long");
-    t->made_output = mkdir(t->o->output, 0777) == 0;
-    if (!t->made_output && errno != EEXIST)
-        return ft_err_sys(err, "output: make %s", t->o->output);
+    int rc = lock_output(t, err);
+    if (rc != 0)
+        return rc;
     output_path(t, "run.json", path);
     bool there = access(path, F_OK) == 0;
     if (there && !t->o->resume)
         return ft_err_set(err, FT_EEXIST,
                           "output: %s holds a run already; give another folder, or resume",
                           t->o->output);
-    if (!there && t->o->resume)
-        return ft_err_set(err, FT_ENOTFOUND, "resume: %s holds no run", t->o->output);
     t->now = ft_clock_wall_s();
     if (!there)
         return 0;
     char *text;
     size_t n;
-    int rc = ft_file_read(path, RUN_MAX, &text, &n, err);
+    rc = ft_file_read(path, RUN_MAX, &text, &n, err);
     if (rc != 0)
         return rc;
     json_t *root = json_loadb(text, n, 0, NULL);
@@ -61,16 +81,15 @@ static int open_output(struct ft_train *t, struct ft_err *err)
 
 static int write_run(struct ft_train *t, struct ft_err *err)
 {
-    char path[FT_TRAIN_PATH_BYTES], temp[FT_TRAIN_PATH_BYTES + 8];
+    char path[FT_TRAIN_PATH_BYTES];
     output_path(t, "run.json", path);
-    if (t->o->resume)
+    if (access(path, F_OK) == 0) /* resumed */
         return 0;
-    snprintf(temp, sizeof temp, "%s.new",
-             path); /* whole or not at all, as whoever resumes reads it */
-    if (json_dump_file(t->run, temp, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0 ||
-        rename(temp, path) != 0)
-        return ft_err_sys(err, "write %s", path);
-    return 0;
+    char *text = json_dumps(t->run, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    int rc = text != NULL ? ft_file_put(path, text, strlen(text), err)
+                          : ft_err_set(err, FT_ENOMEM, "run.json: no memory");
+    free(text);
+    return rc;
 }
 
 /* ---- model and data ---- */
@@ -114,7 +133,11 @@ static int open_prompter(struct ft_train *t, struct ft_err *err)
         rc = ft_prompter_open_text(text, n, t->tokenizer, &t->prompter, err);
         free(text);
     }
-    return rc != 0 ? ft_err_wrap(err, "chat-template") : 0;
+    if (rc != 0)
+        return ft_err_wrap(err, "chat-template");
+    ft_train_note(t, "chat-template: what is written keeps the model's own; who runs it must be "
+                     "given this one again");
+    return 0;
 }
 
 static int choose_seq_len(struct ft_train *t, struct ft_err *err)
@@ -218,6 +241,20 @@ static void widen(struct extent *x, const struct ft_epoch *e)
     x->segs = FT_MAX(x->segs, e->max_segs);
 }
 
+/* A whole set in its order, as it is validated with, and as DPO asks the model before training. */
+static int widen_unshuffled(struct extent *x, const struct ft_train *t, const struct ft_data *d,
+                            const int32_t *index, int n, struct ft_err *err)
+{
+    struct ft_pack_config cfg = ft_train_pack(t, true);
+    struct ft_epoch *e;
+    int rc = ft_epoch_open(d, index, n, &cfg, 0, &e, err);
+    if (rc == 0) {
+        widen(x, e);
+        ft_epoch_close(e);
+    }
+    return rc;
+}
+
 static int64_t epoch_steps(const struct ft_train *t, const struct ft_epoch *e)
 {
     return (e->n_batches + t->o->accumulate - 1) / t->o->accumulate;
@@ -227,7 +264,7 @@ static int64_t epoch_steps(const struct ft_train *t, const struct ft_epoch *e)
 static int count_steps(struct ft_train *t, struct extent *x, struct ft_train_plan *plan,
                        struct ft_err *err)
 {
-    struct ft_pack_config cfg = ft_train_pack(t, false), vcfg = ft_train_pack(t, true);
+    struct ft_pack_config cfg = ft_train_pack(t, false);
     struct ft_epoch *e;
     int rc = 0;
     for (int64_t i = 0; i < t->o->epochs && rc == 0; i++) {
@@ -246,13 +283,10 @@ static int count_steps(struct ft_train *t, struct extent *x, struct ft_train_pla
     }
     if (t->o->max_steps > 0)
         t->steps = FT_MIN(t->steps, t->o->max_steps);
-    if (t->n_valid == 0)
-        return 0;
-    rc = ft_epoch_open(t->valid_set, t->valid, t->n_valid, &vcfg, 0, &e, err);
-    if (rc == 0) {
-        widen(x, e);
-        ft_epoch_close(e);
-    }
+    if (t->o->objective == FT_TRAIN_DPO)
+        rc = widen_unshuffled(x, t, t->data, t->split.train, t->split.n_train, err);
+    if (rc == 0 && t->n_valid > 0)
+        rc = widen_unshuffled(x, t, t->valid_set, t->valid, t->n_valid, err);
     return rc;
 }
 
@@ -260,6 +294,9 @@ static int open_batch(struct ft_train *t, struct extent x, struct ft_err *err)
 {
     struct ft_pack_batch *b = &t->batch;
     struct ft_epoch widest = {.max_rows = x.rows, .max_segs = x.segs};
+    if (x.rows > ROWS_MAX)
+        return ft_err_set(err, FT_EINVAL, "batch: %d tokens pass together, %d at most can", x.rows,
+                          ROWS_MAX);
     int rc = ft_pack_batch_init(b, &widest, err);
     if (rc != 0)
         return rc;
@@ -314,6 +351,25 @@ static int choose_params(struct ft_train *t, struct ft_err *err)
     return rc != 0 ? ft_err_wrap(err, "targets") : 0;
 }
 
+/* A tokenizer may know tokens that the model has no row for. */
+static int check_tokens(const struct ft_train *t, const struct ft_data *d,
+                        const struct ft_train_list *files, struct ft_err *err)
+{
+    int n_vocab = t->model->hp.n_vocab;
+    if (d == NULL || ft_tokenizer_size(t->tokenizer) <= n_vocab)
+        return 0;
+    for (int i = 0; i < d->n; i++) {
+        const struct ft_sample *s = &d->sample[i];
+        for (int k = 0; k < s->n; k++)
+            if (s->token[k] >= n_vocab)
+                return ft_err_set(err, FT_EINVAL,
+                                  "%s:%lld: token %d of the tokenizer; the model has %d only",
+                                  ft_lines_name(files->item[s->file]), (long long)s->line,
+                                  (int)s->token[k], n_vocab);
+    }
+    return 0;
+}
+
 static int open_device(struct ft_train *t, int rows, struct ft_err *err)
 {
     struct ft_tape_config dc = {
@@ -328,7 +384,17 @@ static int open_device(struct ft_train *t, int rows, struct ft_err *err)
         rc = ft_model_open(t->dev, t->base, &mc, &t->model, err);
     if (rc == 0)
         rc = ft_dev_kv_open(t->dev, &t->model->kv_shape, 0, 0, &t->kv, err);
+    if (rc == 0)
+        rc = check_tokens(t, t->data, &t->o->data, err);
+    if (rc == 0)
+        rc = check_tokens(t, t->valid_own, &t->o->valid_data, err);
     return rc == 0 ? choose_params(t, err) : rc;
+}
+
+static uint64_t data_bytes(const struct ft_data *d)
+{
+    size_t each = sizeof *d->sample->token + sizeof *d->sample->loss;
+    return d == NULL ? 0 : (uint64_t)d->tokens * each + (uint64_t)d->n * sizeof *d->sample;
 }
 
 static void count_params(struct ft_train *t, struct ft_train_plan *plan)
@@ -346,6 +412,7 @@ static void count_params(struct ft_train *t, struct ft_train_plan *plan)
         const struct ft_param *p = ft_tape_param(t->dev, i);
         plan->trained_params += p->rows * p->cols;
     }
+    plan->data_bytes = data_bytes(t->data) + data_bytes(t->valid_own);
     plan->state_bytes =
         (uint64_t)plan->trained_params * 2 * sizeof(float) + ft_optim_bytes(plan->trained_params);
 }
@@ -353,7 +420,7 @@ static void count_params(struct ft_train *t, struct ft_train_plan *plan)
 /* What passes take, with recomputation if asked for, or if that alone makes them fit. */
 static int plan_memory(struct ft_train *t, struct ft_train_plan *plan, struct ft_err *err)
 {
-    uint64_t fixed = plan->weight_bytes + plan->state_bytes;
+    uint64_t fixed = plan->data_bytes + plan->weight_bytes + plan->state_bytes;
     plan->memory_max =
         t->o->memory_mb > 0 ? (uint64_t)t->o->memory_mb * MB : ft_memory_available() / 10 * 8;
     t->recompute = t->o->recompute == FT_TRAIN_ON;
@@ -368,10 +435,11 @@ static int plan_memory(struct ft_train *t, struct ft_train_plan *plan, struct ft
     plan->memory_bytes = fixed + plan->pass_bytes;
     if (rc == 0 && plan->memory_bytes > plan->memory_max)
         return ft_err_set(err, FT_ELIMIT,
-                          "memory: the run needs %llu MB (%llu for weights, %llu for what is "
-                          "trained, %llu for a batch of %d tokens), %llu are to be had; a smaller "
-                          "batch, seq-len or rank helps, or recompute",
+                          "memory-mb: the run needs %llu (%llu for data, %llu for weights, %llu "
+                          "for what is trained, %llu for a batch of %d tokens), %llu are to be "
+                          "had; a smaller batch, seq-len or rank helps, or recompute",
                           (unsigned long long)(plan->memory_bytes / MB),
+                          (unsigned long long)(plan->data_bytes / MB),
                           (unsigned long long)(plan->weight_bytes / MB),
                           (unsigned long long)(plan->state_bytes / MB),
                           (unsigned long long)(plan->pass_bytes / MB), plan->batch_rows,
@@ -520,4 +588,6 @@ void ft_train_teardown(struct ft_train *t)
     ft_prompter_close(t->prompter);
     ft_tokenizer_close(t->tokenizer);
     ft_weights_close(t->base);
+    if (t->lock_fd >= 0)
+        close(t->lock_fd);
 }

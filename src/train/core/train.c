@@ -45,7 +45,7 @@ static double lr_at(const struct ft_train *t, int64_t step)
     if ((double)step < warm)
         return o->lr * (double)(step + 1) / warm;
     double rest = (double)t->steps - warm;
-    double p = rest > 1 ? ((double)step - warm) / (rest - 1) : 1;
+    double p = rest > 1 ? ((double)step - warm) / (rest - 1) : 0; /* one step alone is the peak */
     p = FT_MIN(p, 1.0);
     if (o->schedule == FT_TRAIN_COSINE)
         return o->min_lr + (o->lr - o->min_lr) * 0.5 * (1 + cos(3.14159265358979323846 * p));
@@ -108,7 +108,7 @@ static int validate(struct ft_train *t, struct ft_err *err)
 {
     struct ft_pack_config cfg = ft_train_pack(t, true);
     struct ft_train_score score = {0};
-    struct ft_epoch *e;
+    struct ft_epoch *e = NULL;
     if (t->n_valid == 0 || t->state.last_valid_step == t->state.step)
         return 0;
     int rc = ft_epoch_open(t->valid_set, t->valid, t->n_valid, &cfg, 0, &e, err);
@@ -116,9 +116,9 @@ static int validate(struct ft_train *t, struct ft_err *err)
         ft_epoch_batch(e, i, &t->batch);
         rc = ft_train_batch(t, FT_PASS_SCORE, 0, 0, t->ref_valid, &score, err);
     }
+    ft_epoch_close(e);
     if (rc != 0)
         return rc;
-    ft_epoch_close(e);
     double n = (double)score.count;
     struct ft_train_valid v = {t->state.step, score.loss / n, score.accuracy / n, score.margin / n,
                                false};
@@ -251,7 +251,7 @@ static int run_epoch(struct ft_train *t, struct watch *w, struct ft_err *err)
 int ft_train_run(const struct ft_train_options *o, const struct ft_train_events *ev,
                  struct ft_err *err)
 {
-    struct ft_train t = {.o = o, .ev = ev};
+    struct ft_train t = {.o = o, .ev = ev, .lock_fd = -1};
     struct watch w;
     int rc = ft_train_setup(&t, err);
     if (rc == 0)

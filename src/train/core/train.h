@@ -33,10 +33,11 @@ struct ft_train_plan {
     double fill;           /* tokens in sequences over their size */
     int n_train, n_valid;  /* samples (pairs) */
     bool recompute;
-    uint64_t weight_bytes, state_bytes, pass_bytes; /* frozen; trained with gradients and moments;
-                                                       passes */
-    uint64_t memory_bytes, memory_max;              /* their sum, and the limit */
-    int64_t resumed_step;                           /* 0: a new run */
+    /* samples; frozen weights; trained ones with gradients and moments; passes */
+    uint64_t data_bytes, weight_bytes, state_bytes, pass_bytes;
+    uint64_t memory_bytes, memory_max; /* their sum, and the limit; files that are mapped but not
+                                          used any more are the system's to drop */
+    int64_t resumed_step;              /* 0: a new run */
 };
 
 struct ft_train_step {

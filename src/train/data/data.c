@@ -233,7 +233,7 @@ static int check(const struct ft_data_config *cfg, const char *const *path, int 
         return ft_err_set(err, FT_EINVAL, "a sequence length of %d is not from 2 to %d",
                           cfg->max_len, FT_DATA_LEN_MAX);
     if (cfg->form != FT_DATA_AUTO && pairs != (cfg->kind == FT_DATA_PREFERENCE))
-        return ft_err_set(err, FT_EINVAL, "the form of the data is %s",
+        return ft_err_set(err, FT_EINVAL, "form: that is %s",
                           pairs ? "for preference pairs only" : "not one of preference pairs");
     for (int i = 0; i < n; i++)
         if (ft_str_ends(path[i], ".txt") && cfg->kind == FT_DATA_PREFERENCE)

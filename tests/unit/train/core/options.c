@@ -137,6 +137,14 @@ static void what_does_not_go_together_is_refused(void **state)
     together("model=m data=d output=o patience=2 valid-samples=5", NULL);
     together("model=m data=d output=o valid-samples=5 valid-data=v", "valid-data");
     together("model=m data=d output=o lr=1e-5 min-lr=1e-4", "min-lr");
+    together("model=m data=d output=o method=full min-lr=5e-4", NULL); /* lr is 1e-3 then */
+    together("model=m data=d output=o objective=dpo min-lr=1e-4", "min-lr");
+    together("model=m data=d output=o min-lr=1e-5 schedule=constant", "min-lr");
+    together("model=m data=d output=o valid-samples=5 valid-fraction=0.1", "valid-fraction");
+    together("model=m data=d output=o eval-every=5", "eval-every");
+    together("model=m data=d output=o gguf-type=Q8_0", "gguf-type");
+    together("model=m data=d output=o gguf-type=Q8_0 save=gguf", NULL);
+    together("model=m data=d output=o gguf-type=Q9 save=gguf", "gguf-type: 'Q9'");
     together("model=m data=d output=o save=adapter,zip", "save: 'zip'");
     together("model=m data=d output=o method=full save=adapter", "save");
     together("arch=qwen3 data=d output=o tokenizer=t layers=2 d-model=64 d-ff=128",

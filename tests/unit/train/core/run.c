@@ -2,8 +2,11 @@
  * stopping, and what is refused before any step. */
 #include "testing.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "model/adapter/adapter.h"
 #include "train/core/checkpoint.h"
@@ -260,6 +263,70 @@ static void preferences_are_learnt(void **state)
     }
 }
 
+/* The longest pairs stand together in the file, and so pass together when the model is asked before
+ * training, but hardly when they are shuffled. */
+static void pairs_of_any_order_fit(void **state)
+{
+    (void)state;
+    struct told t = {0};
+    FILE *f = fopen(in_folder("sorted.jsonl"), "w");
+    for (int i = 0; i < 32; i++) {
+        int n = i >= 8 && i < 12 ? 34 : 3;
+        fprintf(f, "{\"prompt\": \"say %d: \", \"chosen\": \"%.*s\", \"rejected\": \"no\"}\n", i, n,
+                "yesyesyesyesyesyesyesyesyesyesyesyes");
+    }
+    fclose(f);
+    const char *o = options_for(QWEN3, "sorted.jsonl", "sorted",
+                                "seq-len=64;objective=dpo;packing=false;epochs=1;rank=4");
+    if (o == NULL)
+        skip();
+    must_run(o, &t);
+    assert_int_equal(t.steps, 8);
+}
+
+/* Killed before it had written anything that could be gone on from. */
+static void a_run_without_a_checkpoint_is_resumed_from_its_beginning(void **state)
+{
+    (void)state;
+    struct ft_err err;
+    struct told t = {0};
+    write_pairs("ten.jsonl", 10);
+    const char *o = options_for(QWEN3, "ten.jsonl", "begun", "seq-len=48;max-steps=1;resume=true");
+    if (o == NULL)
+        skip();
+    assert_int_equal(run(o, &t, &err), FT_ENOTFOUND); /* a mistyped name is not made */
+    assert_non_null(strstr(err.msg, "resume"));
+    assert_int_equal(mkdir(in_folder("begun"), 0777), 0);
+    int fd = open(in_folder("begun"), O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(run(o, &t, &err), FT_EEXIST);
+    assert_non_null(strstr(err.msg, "another run"));
+    close(fd);
+    must_run(o, &t);
+    assert_int_equal(t.steps, 1);
+    assert_int_equal(access(in_folder("begun/run.json"), F_OK), 0);
+}
+
+/* One that is over gives its results again. */
+static void a_finished_run_is_resumed_without_a_step(void **state)
+{
+    (void)state;
+    struct told t = {0}, u = {0};
+    write_pairs("ten.jsonl", 10);
+    const char *rest = "seq-len=48;max-steps=3;rank=4;save=adapter,hf,gguf;gguf-type=Q8_0";
+    const char *o = options_for(QWEN3, "ten.jsonl", "over", rest);
+    if (o == NULL)
+        skip();
+    char again[2048];
+    snprintf(again, sizeof again, "%s;resume=true", o);
+    must_run(o, &t);
+    assert_int_equal(rename(in_folder("over/model.gguf"), in_folder("first.gguf")), 0);
+    must_run(again, &u);
+    assert_int_equal(u.resumed, 3);
+    assert_int_equal(u.steps, 0);
+    files_equal("over/model.gguf", "first.gguf");
+}
+
 /* The samples for validation say the opposite of the others: it only gets worse. */
 static void training_stops_when_validation_gets_worse(void **state)
 {
@@ -334,6 +401,9 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_reaches_the_same_bits),
         cmocka_unit_test(a_checkpoint_of_another_run_is_refused),
         cmocka_unit_test(preferences_are_learnt),
+        cmocka_unit_test(pairs_of_any_order_fit),
+        cmocka_unit_test(a_run_without_a_checkpoint_is_resumed_from_its_beginning),
+        cmocka_unit_test(a_finished_run_is_resumed_without_a_step),
         cmocka_unit_test(training_stops_when_validation_gets_worse),
         cmocka_unit_test(what_cannot_run_is_refused_first),
         cmocka_unit_test(memory_is_planned),

@@ -219,7 +219,7 @@ static void test_what_is_no_lines_fault(void **state)
     k.cfg.max_len = 10;
     k.cfg.form = FT_DATA_PAIR;
     assert_int_equal(ft_data_open(&k.cfg, path, 1, &d, NULL, &err), FT_EINVAL);
-    assert_string_equal(err.msg, "the form of the data is for preference pairs only");
+    assert_string_equal(err.msg, "form: that is for preference pairs only");
     unlink(path[0]);
     path[0] = jsonl("\n\n");
     k.cfg.form = FT_DATA_AUTO;
