@@ -143,7 +143,7 @@ def bad_data(d, model):
 
 
 def memory(d, model, data):
-    said = refused("too little memory", 1, "memory: the run needs ", "--model", model, "--data",
+    said = refused("too little memory", 1, "memory-mb: the run needs ", "--model", model, "--data",
                    data, "-o", f"{d}/memory", "--memory-mb", "1", "--seq-len", "128")
     expect("... with what would help", "batch" in said and "recompute" in said, said)
 

@@ -29,9 +29,9 @@ int ft_metrics_open(struct ft_train *t, struct ft_err *err)
     char path[FT_TRAIN_PATH_BYTES + 32];
     snprintf(path, sizeof path, "%s/metrics.jsonl", t->o->output);
     bool resumed = t->state.step > 0;
-    t->metrics = fopen(path, resumed ? "r+" : "w");
+    t->metrics = fopen(path, resumed ? "r+e" : "we");
     if (t->metrics == NULL && resumed)
-        t->metrics = fopen(path, "w");
+        t->metrics = fopen(path, "we");
     if (t->metrics == NULL)
         return ft_err_sys(err, "open %s", path);
     if (!resumed)
