@@ -22,6 +22,7 @@ struct ft_train {
     char model_path[FT_TRAIN_PATH_BYTES]; /* where the base lies */
 
     bool made_output; /* the folder was not there before */
+    bool goes_on;     /* a run's that was begun, with run.json and before it init/ */
 
     struct ft_weights *base;
     struct ft_tokenizer *tokenizer;

@@ -55,13 +55,13 @@ static int open_output(struct ft_train *t, struct ft_err *err)
     if (rc != 0)
         return rc;
     output_path(t, "run.json", path);
-    bool there = access(path, F_OK) == 0;
-    if (there && !t->o->resume)
+    t->goes_on = access(path, F_OK) == 0;
+    if (t->goes_on && !t->o->resume)
         return ft_err_set(err, FT_EEXIST,
                           "output: %s holds a run already; give another folder, or resume",
                           t->o->output);
     t->now = ft_clock_wall_s();
-    if (!there)
+    if (!t->goes_on)
         return 0;
     char *text;
     size_t n;
@@ -83,7 +83,7 @@ static int write_run(struct ft_train *t, struct ft_err *err)
 {
     char path[FT_TRAIN_PATH_BYTES];
     output_path(t, "run.json", path);
-    if (access(path, F_OK) == 0) /* resumed */
+    if (t->goes_on)
         return 0;
     char *text = json_dumps(t->run, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     int rc = text != NULL ? ft_file_put(path, text, strlen(text), err)
@@ -111,7 +111,7 @@ static int init_model(struct ft_train *t, struct ft_err *err)
         .tied = o->tied,
     };
     output_path(t, "init", t->model_path);
-    if (o->resume) /* written before run.json was, and whole */
+    if (t->goes_on) /* written before run.json was, and whole */
         return 0;
     return ft_init_write(&s, o->tokenizer, (uint64_t)o->seed, t->model_path, true, err);
 }
