@@ -95,6 +95,25 @@ def same_logits(folder):
                    f"{change:.2g}", change > 0.3 and off <= tolerance * change)
 
 
+def quantised_bases(folder):
+    """The adapter is not rounded to the base's format, nor what it is multiplied with."""
+    out, plain = f"{folder}/logits", f"{folder}/plain.gguf"
+    for name in ("llama-s-Q8_0", "llama-k-Q4_K_M", "llama-k-IQ4_XS", "qwen3-k-Q6_K"):
+        gguf, adapter, merged = f"{REF}/models/{name}.gguf", f"{folder}/quant", f"{folder}/q.gguf"
+        r = feitian("convert", gguf, "-o", plain, "--type", "F32")
+        if r.returncode != 0:
+            raise SystemExit(r.stderr.decode())
+        make(adapter, plain, merged, 0.004)
+        want = logits(merged, out, "--device", "ref")
+        base = logits(gguf, out, "--device", "ref")
+        change = abs(base - want).max()
+        for device, tolerance in (("ref", 2e-5), ("cpu", 0.1)):  # cpu rounds what the base sees
+            got = logits(gguf, out, "--device", device, "--adapter", adapter)
+            off = abs(got - want).max()
+            expect(f"{name} on {device}: {off:.2g} off, of a change of {change:.2g}",
+                   change > 0.3 and off <= tolerance * change)
+
+
 def same_words(folder):
     adapter, merged = f"{folder}/words", f"{folder}/words.gguf"
     make(adapter, STORY, merged, 0.004)
@@ -153,6 +172,7 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         same_logits(folder)
+        quantised_bases(folder)
         same_words(folder)
         refused(folder)
     print(f"{sum(results)} of {len(results)} ok")
