@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/partial.h"
+
 #define WRITE_BYTES_MAX ((size_t)16 << 20) /* between two looks for an interrupt */
 
 int ft_map_open(const char *path, struct ft_map *ret_map, struct ft_err *err)
@@ -119,19 +121,18 @@ int ft_file_write(int fd, const void *data, size_t n, const char *name,
 int ft_file_put(const char *path, const void *data, size_t n, struct ft_err *err)
 {
     char *temp;
-    if (asprintf(&temp, "%s.partial-%d", path, (int)getpid()) < 0)
-        return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int rc =
-        fd < 0 ? ft_err_sys(err, "create %s", path) : ft_file_write(fd, data, n, path, NULL, err);
+    int fd, rc = ft_partial_open(path, false, &temp, &fd, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_file_write(fd, data, n, path, NULL, err);
     if (rc == 0 && fsync(fd) != 0)
         rc = ft_err_sys(err, "sync %s", path);
-    if (fd >= 0 && close(fd) != 0 && rc == 0)
+    if (close(fd) != 0 && rc == 0)
         rc = ft_err_sys(err, "write %s", path);
     if (rc == 0 && rename(temp, path) != 0)
         rc = ft_err_sys(err, "rename %s to %s", temp, path);
-    if (rc != 0 && fd >= 0)
+    if (rc != 0)
         unlink(temp);
     free(temp);
-    return rc;
+    return rc == 0 ? ft_partial_parent_sync(path, err) : rc;
 }

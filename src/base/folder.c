@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/partial.h"
 
 struct ft_folder {
-    char *path, *temp;
-    bool made, committed, replaces;
+    char *path, *temp; /* temp NULL: not made */
+    int fd;            /* of temp */
+    bool committed, replaces;
 };
 
 /* What stands under the path: 0 nothing or an empty folder, 1 files alone, 2 anything else. */
@@ -62,21 +64,17 @@ int ft_folder_open(const char *path, bool replace, struct ft_folder **ret_f, str
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/')
         n--;
-    if (f == NULL || (f->path = strndup(path, n)) == NULL ||
-        asprintf(&f->temp, "%s.partial-%d", f->path, (int)getpid()) < 0) {
-        if (f != NULL)
-            free(f->path);
+    if (f == NULL || (f->path = strndup(path, n)) == NULL) {
         free(f);
         return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
     }
+    f->fd = -1;
     f->replaces = there == 1;
-    ft_folder_remove(f->temp); /* of a process that was killed, and had our number */
-    if (mkdir(f->temp, 0777) != 0) {
-        int rc = ft_err_sys(err, "create %s", f->temp);
+    int rc = ft_partial_open(f->path, true, &f->temp, &f->fd, err);
+    if (rc != 0) {
         ft_folder_close(f);
         return rc;
     }
-    f->made = true;
     *ret_f = f;
     return 0;
 }
@@ -85,8 +83,10 @@ void ft_folder_close(struct ft_folder *f)
 {
     if (f == NULL)
         return;
-    if (f->made && !f->committed)
+    if (f->temp != NULL && !f->committed)
         ft_folder_remove(f->temp);
+    if (f->fd >= 0)
+        close(f->fd);
     free(f->path);
     free(f->temp);
     free(f);
@@ -111,15 +111,6 @@ int ft_folder_put(struct ft_folder *f, const char *name, const void *data, size_
     if (fd >= 0)
         close(fd);
     free(path);
-    return rc;
-}
-
-static int folder_sync(const char *path, struct ft_err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) != 0 ? ft_err_sys(err, "sync %s", path) : 0;
-    if (fd >= 0)
-        close(fd);
     return rc;
 }
 
@@ -150,7 +141,7 @@ static int exchange(struct ft_folder *f, struct ft_err *err)
 
 int ft_folder_commit(struct ft_folder *f, struct ft_err *err)
 {
-    int rc = folder_sync(f->temp, err);
+    int rc = fsync(f->fd) != 0 ? ft_err_sys(err, "sync %s", f->temp) : 0;
     if (rc != 0)
         return rc;
     if (f->replaces && (rc = exchange(f, err)) != 0)
@@ -158,11 +149,5 @@ int ft_folder_commit(struct ft_folder *f, struct ft_err *err)
     if (!f->replaces && rename(f->temp, f->path) != 0)
         return ft_err_sys(err, "rename %s to %s", f->temp, f->path);
     f->committed = true;
-    const char *slash = strrchr(f->path, '/');
-    char *parent = slash == NULL      ? strdup(".")
-                   : slash == f->path ? strdup("/")
-                                      : strndup(f->path, (size_t)(slash - f->path));
-    rc = parent == NULL ? ft_err_set(err, FT_ENOMEM, "sync: no memory") : folder_sync(parent, err);
-    free(parent);
-    return rc;
+    return ft_partial_parent_sync(f->path, err);
 }

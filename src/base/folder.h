@@ -1,8 +1,8 @@
 /* A folder written all at once: its files are made in a folder beside it, and it appears under its
  * name only when everything is on the disk, so nobody ever sees half of it.
  *
- * The folder in the making is called PATH.partial-PID; a process that is killed leaves it behind.
- * Files directly in it only. Not thread-safe. */
+ * The folder in the making is called PATH.partial-PID (partial.h). Files directly in it only. Not
+ * thread-safe. */
 #ifndef FT_BASE_FOLDER_H
 #define FT_BASE_FOLDER_H
 

@@ -426,6 +426,8 @@ def memory_and_kills(d):
             partial = {f"{out.rstrip('/')}.partial-{p.pid}"} if sig == signal.SIGKILL else set()
             expect(f"{sig.name} while {out} is written: nothing under its name",
                    status == -sig and left == partial, (status, left))
+    left = [f for f in os.listdir(d) if "partial" in f]
+    expect("what SIGKILL left behind is gone after the next of the same name", not left, left)
 
 
 def main():

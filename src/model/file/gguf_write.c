@@ -1,8 +1,8 @@
 /* GGUF writer: metadata and the tensor table are collected in two buffers; the first data call
- * writes them out, later ones only stream. The temporary file's name ends in ".partial-PID". */
+ * writes them out, later ones only stream. Until the commit it is a partial file
+ * (base/partial.h). */
 #include "model/file/gguf_write.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/partial.h"
 #include "model/file/weights_impl.h"
 
 #define ALIGNMENT 32
@@ -41,14 +42,9 @@ int ft_gguf_writer_open(const char *path, const volatile int *interrupt,
     ft_buf_init(&g->table, META_MAX);
     ft_buf_init(&g->sizes, META_MAX);
     g->path = strdup(path);
-    if (g->path == NULL || asprintf(&g->temp, "%s.partial-%d", path, (int)getpid()) < 0) {
-        g->temp = NULL;
-        ft_gguf_writer_close(g);
-        return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
-    }
-    g->fd = open(g->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (g->fd < 0) {
-        int rc = ft_err_sys(err, "create %s", g->temp);
+    int rc = g->path == NULL ? ft_err_set(err, FT_ENOMEM, "write %s: no memory", path)
+                             : ft_partial_open(path, false, &g->temp, &g->fd, err);
+    if (rc != 0) {
         ft_gguf_writer_close(g);
         return rc;
     }
@@ -253,5 +249,5 @@ int ft_gguf_commit(struct ft_gguf_writer *g, bool durable, struct ft_err *err)
     if (rename(g->temp, g->path) != 0)
         return ft_err_sys(err, "rename %s to %s", g->temp, g->path);
     g->committed = true;
-    return 0;
+    return durable ? ft_partial_parent_sync(g->path, err) : 0;
 }

@@ -2,7 +2,10 @@
 #include "testing.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "base/folder.h"
@@ -60,6 +63,82 @@ static void holds(const char *name, const char *text)
     assert_int_equal(0, ft_file_read(file, 100, &data, &n, NULL));
     assert_string_equal(text, data);
     free(data);
+}
+
+/* A process that has ended: its number, for a while nobody's. */
+static pid_t ended(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    assert_true(pid > 0);
+    assert_int_equal(pid, waitpid(pid, NULL, 0));
+    return pid;
+}
+
+static void there(bool is, const char *name)
+{
+    char file[256];
+    snprintf(file, sizeof file, "%s/%s", root, name);
+    if ((access(file, F_OK) == 0) != is)
+        fail_msg("%s is %sthere", file, is ? "not " : "");
+}
+
+static void leave(const char *name)
+{
+    char file[256];
+    snprintf(file, sizeof file, "%s/%s", root, name);
+    assert_int_equal(0, mkdir(file, 0700));
+    strcat(file, "/half");
+    assert_int_equal(0, ft_file_put(file, "x", 1, NULL));
+}
+
+static void test_what_the_killed_left_is_swept(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "%s/out", root);
+    ft_folder_remove(path);
+    int pid = (int)ended();
+    char dead[64], held[64], other[64], file[256];
+    snprintf(dead, sizeof dead, "out.partial-%d", pid);
+    snprintf(held, sizeof held, "out.partial-%d", (int)ended());
+    snprintf(other, sizeof other, "out2.partial-%d", pid);
+    leave(dead);
+    leave(held);
+    leave(other);
+    leave("out.partial-1"); /* somebody's who lives */
+    leave("out.partial-");
+    snprintf(file, sizeof file, "%s/%s", root, held);
+    int fd = open(file, O_RDONLY | O_DIRECTORY); /* a writer on another machine */
+    assert_int_equal(0, flock(fd, LOCK_EX));
+    ft_folder_close(opened(false));
+    there(false, dead);
+    there(true, held);
+    there(true, other);
+    there(true, "out.partial-1");
+    there(true, "out.partial-");
+    close(fd);
+    ft_folder_close(opened(false));
+    there(false, held);
+    there(true, other);
+    snprintf(file, sizeof file, "%s/out2", root); /* files sweep as folders do */
+    assert_int_equal(0, ft_file_put(file, "x", 1, NULL));
+    there(false, other);
+    there(true, "out2");
+}
+
+static void test_two_writers_of_one_path(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "%s/out", root);
+    ft_folder_remove(path);
+    struct ft_folder *f = opened(false), *g = NULL;
+    struct ft_err err = {0};
+    put(f, "a", "first");
+    assert_int_equal(FT_EEXIST, ft_folder_open(path, false, &g, &err));
+    assert_int_equal(0, ft_folder_commit(f, NULL));
+    ft_folder_close(f);
+    holds("a", "first");
 }
 
 static void test_nothing_is_seen_before_the_commit(void **state)
@@ -138,6 +217,8 @@ int main(void)
         cmocka_unit_test(test_a_folder_with_files_gives_way_only_if_asked),
         cmocka_unit_test(test_what_is_no_folder_of_files_stays),
         cmocka_unit_test(test_an_empty_folder_and_slashes_at_the_end),
+        cmocka_unit_test(test_two_writers_of_one_path),
+        cmocka_unit_test(test_what_the_killed_left_is_swept),
     };
     return cmocka_run_group_tests(tests, root_make, root_remove);
 }

@@ -1,0 +1,104 @@
+/* See partial.h. Sweeping is a courtesy: where it fails, something is left behind, no more. */
+#include "base/partial.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+
+#define MARK ".partial-"
+
+/* The folder that path is in, to be freed; NULL: no memory. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL   ? strdup(".")
+           : slash == path ? strdup("/")
+                           : strndup(path, (size_t)(slash - path));
+}
+
+/* The process that `entry` says it is of, if it is a partial one of `name`; else 0. */
+static pid_t owner_of(const char *entry, const char *name)
+{
+    size_t n = strlen(name), mark = strlen(MARK);
+    if (strncmp(entry, name, n) != 0 || strncmp(entry + n, MARK, mark) != 0)
+        return 0;
+    const char *digits = entry + n + mark;
+    size_t len = strspn(digits, "0123456789");
+    return len >= 1 && len <= 9 && digits[len] == '\0' ? (pid_t)strtol(digits, NULL, 10) : 0;
+}
+
+static void sweep_one(int dir, const char *dir_path, const char *entry)
+{
+    char *path;
+    int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, entry, 0) != 0 &&
+        asprintf(&path, "%s/%s", dir_path, entry) >= 0) {
+        ft_folder_remove(path);
+        free(path);
+    }
+    close(fd);
+}
+
+static void sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    char *parent = parent_of(path);
+    DIR *d = parent != NULL ? opendir(parent) : NULL;
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        pid_t pid = owner_of(e->d_name, name);
+        if (pid == getpid() || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH))
+            sweep_one(dirfd(d), parent, e->d_name);
+    }
+    if (d != NULL)
+        closedir(d);
+    free(parent);
+}
+
+int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_fd,
+                    struct ft_err *err)
+{
+    char *temp;
+    sweep(path);
+    if (asprintf(&temp, "%s" MARK "%d", path, (int)getpid()) < 0)
+        return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
+    int made = is_folder ? mkdir(temp, 0777) : 0;
+    int how = is_folder ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
+    int fd = made == 0 ? open(temp, how | O_CLOEXEC, 0666) : -1;
+    if (fd < 0) {
+        int rc = errno != EEXIST
+                     ? ft_err_sys(err, "create %s", path)
+                     : ft_err_set(err, FT_EEXIST, "write %s: it is being written: %s", path, temp);
+        if (is_folder && made == 0)
+            rmdir(temp);
+        free(temp);
+        return rc;
+    }
+    (void)flock(fd, LOCK_EX | LOCK_NB); /* where there are no locks, the process's number counts */
+    *ret_temp = temp;
+    *ret_fd = fd;
+    return 0;
+}
+
+int ft_partial_parent_sync(const char *path, struct ft_err *err)
+{
+    char *parent = parent_of(path);
+    if (parent == NULL)
+        return ft_err_set(err, FT_ENOMEM, "sync %s: no memory", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) != 0 ? ft_err_sys(err, "sync %s", parent) : 0;
+    if (fd >= 0)
+        close(fd);
+    free(parent);
+    return rc;
+}
