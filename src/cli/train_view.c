@@ -15,7 +15,7 @@
 #define PLAIN_NS      30000000000 /* most between two plain lines ... */
 #define PLAIN_PART    20          /* ... and this part of all steps, */
 #define PLAIN_LEAST   1000000000  /* but not within this */
-#define VALID_NS      1000000000  /* between two lines of validation */
+#define VALID_NS      300000000   /* between two lines of validation */
 #define TELL_SECONDS  3           /* after which the time it takes is known well enough */
 #define WIDTH_DEFAULT 80
 #define WIDTH_MAX     200
