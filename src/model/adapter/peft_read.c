@@ -7,6 +7,7 @@
 #include "model/adapter/adapter.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #define CONFIG_FILE "adapter_config.json"
 #define TENSOR_FILE "adapter_model.safetensors"
+#define PRODUCT_MAX 1e30 /* of an element of scale B A: f32 holds its products with activations */
 
 /* What the file holds for a tensor of the base. */
 struct found {
@@ -49,18 +51,19 @@ static char *path_of(const char *folder, const char *name, struct ft_err *err)
 
 static int config_open(struct reader *r, const char *folder, struct ft_err *err)
 {
-    char *path = path_of(folder, CONFIG_FILE, err), *text;
-    size_t n;
+    struct ft_map map; /* which is of a regular file: opening a pipe would wait for its writer */
+    char *path = path_of(folder, CONFIG_FILE, err);
     if (path == NULL)
         return FT_ENOMEM;
-    int rc = ft_file_read(path, FT_PEFT_CONFIG_MAX, &text, &n, err);
+    int rc = ft_map_open(path, &map, err);
     free(path);
     if (rc == FT_ENOTFOUND)
         return ft_err_set(err, FT_ENOTFOUND, "not an adapter's folder: it has no " CONFIG_FILE);
     if (rc != 0)
         return rc;
-    rc = ft_peft_config_read(text, n, &r->config, err);
-    free(text);
+    const char *text = map.bytes > 0 ? (const char *)map.data : "";
+    rc = ft_peft_config_read(text, map.bytes, &r->config, err);
+    ft_map_close(&map);
     return rc;
 }
 
@@ -155,8 +158,9 @@ static int shape_check(const struct ft_st_tensor *t, int64_t rows, int64_t colum
                       t->name, shape, rows, columns, rank, base->name, base->dim[1], base->dim[0]);
 }
 
-/* A copy as f32, whatever it is stored as. */
-static int values_copy(const struct ft_st_tensor *t, float **ret, struct ft_err *err)
+/* A copy as f32, whatever it is stored as. *ret_most: the largest magnitude. */
+static int values_copy(const struct ft_st_tensor *t, float **ret, double *ret_most,
+                       struct ft_err *err)
 {
     const struct ft_type_info *info = ft_type_by_name(t->dtype);
     if (info == NULL || !ft_type_is_float(info->type) || strcmp(info->name, t->dtype) != 0)
@@ -168,7 +172,17 @@ static int values_copy(const struct ft_st_tensor *t, float **ret, struct ft_err 
     if (x == NULL)
         return ft_err_set(err, FT_ENOMEM, "tensor %s: no memory", t->name);
     info->dequantise(t->p, x, n);
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) {
+            free(x);
+            return ft_err_set(err, FT_ECORRUPT,
+                              "tensor %s: element %" PRId64 " is no finite number", t->name, i);
+        }
+        most = FT_MAX(most, (double)fabsf(x[i]));
+    }
     *ret = x;
+    *ret_most = most;
     return 0;
 }
 
@@ -218,9 +232,13 @@ static int pair_make(struct reader *r, const struct ft_tensor *t, const struct f
                                   .scale =
                                       ft_adapter_scale((float)alpha, rank, r->config.is_rslora)};
     snprintf(p->tensor, sizeof p->tensor, "%s", t->name);
-    rc = values_copy(a, &p->a, err);
+    double most_a = 0, most_b = 0;
+    rc = values_copy(a, &p->a, &most_a, err);
     if (rc == 0)
-        rc = values_copy(b, &p->b, err);
+        rc = values_copy(b, &p->b, &most_b, err);
+    if (rc == 0 && rank * most_a * most_b * FT_MAX(fabs((double)p->scale), 1) > PRODUCT_MAX)
+        rc = ft_err_set(err, FT_ECORRUPT, "tensor %s: its product with lora_A may reach %.2g",
+                        b->name, rank * most_a * most_b);
     int n_head = ft_rope_ordered_heads(&r->h, t->name);
     if (rc == 0 && n_head > 0 && ft_weights_source(r->base) == FT_SOURCE_GGUF)
         rc = rows_order(p, n_head, err);

@@ -1,6 +1,8 @@
 /* PEFT folders beside the reference models: what is read, in which order, and what is refused. */
 #include "folder.h"
 
+#include <math.h>
+
 #include "model/adapter/adapter.h"
 #include "model/file/hparams.h"
 
@@ -263,6 +265,34 @@ static void test_settings_that_change_the_result_are_refused(void **state)
     ft_weights_close(w);
 }
 
+/* Merged, they would be a model that says nothing. */
+static void test_numbers_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        float first;
+        const char *says;
+    } cases[] = {{NAN, "q_proj.lora_A.weight: element 0"},
+                 {-INFINITY, "q_proj.lora_A.weight: element 0"},
+                 {3e38F, "q_proj.lora_B.weight: its product"}};
+    struct ft_weights *w = base_open("models/qwen2-s-F32.gguf");
+    const struct ft_tensor *q = ft_weights_find(w, "blk.0.attn_q.weight");
+    config_put(plain_config);
+    for (size_t i = 0; i < FT_COUNT(cases); i++) {
+        struct st s;
+        st_init(&s);
+        float *a = values(2 * q->dim[0], 1), *b = values(q->dim[1] * 2, 1);
+        a[0] = cases[i].first;
+        st_add(&s, PREFIX "self_attn.q_proj.lora_A.weight", 2, q->dim[0], a);
+        st_add(&s, PREFIX "self_attn.q_proj.lora_B.weight", q->dim[1], 2, b);
+        st_write(&s, "adapter_model.safetensors");
+        free(a);
+        free(b);
+        refused(w, FT_ECORRUPT, cases[i].says);
+    }
+    ft_weights_close(w);
+}
+
 static void test_folders_that_are_no_adapters(void **state)
 {
     (void)state;
@@ -275,6 +305,13 @@ static void test_folders_that_are_no_adapters(void **state)
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
     unlink(path);
     refused(w, FT_ENOTFOUND, "adapter_model.safetensors");
+    config_put("");
+    refused(w, FT_ECORRUPT, "adapter_config.json: line");
+    snprintf(path, sizeof path, "%s/adapter_config.json", folder);
+    unlink(path);
+    assert_int_equal(0, mkfifo(path, 0600)); /* nobody waits for who never writes */
+    refused(w, FT_EINVAL, "not a regular file");
+    unlink(path);
     ft_weights_close(w);
 }
 
@@ -307,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_shapes_that_do_not_fit_are_named),
         cmocka_unit_test(test_tensors_without_a_place_are_refused),
         cmocka_unit_test(test_settings_that_change_the_result_are_refused),
+        cmocka_unit_test(test_numbers_that_are_none_are_refused),
         cmocka_unit_test(test_folders_that_are_no_adapters),
         cmocka_unit_test(test_types_are_taken_by_their_exact_names),
     };
