@@ -148,6 +148,28 @@ def memory(d, model, data):
     expect("... with what would help", "batch" in said and "recompute" in said, said)
 
 
+def memory_is_kept(d):
+    """What a run takes is what it planned, beside some MB for the program and its tokenizer."""
+    text = write_lines(f"{d}/text.jsonl", [{"text": "a b c d e f g " * 60}] * 40)
+    shape = ("--arch", "qwen3", "--tokenizer", f"{d}/tok", "--layers", "4", "--d-model", "512",
+             "--d-ff", "1536", "--heads", "8", "--context", "512", "--data", text)
+    sized = ("--seq-len", "256", "--batch", "8", "--max-steps", "1", "--threads", "2")
+    if b"__asan_init" in read_bytes(sys.argv[1]):
+        return  # a sanitizer's own memory would be counted
+    for name, args in (("full", (*shape, "-o", f"{d}/kept-full")),
+                       ("again", (*shape, "-o", f"{d}/kept-again", "--recompute", "on")),
+                       ("LoRA", ("--model", f"{d}/kept-full/init", "--data", text, "-o",
+                                 f"{d}/kept-lora", "--dropout", "0.1"))):
+        with subprocess.Popen([sys.argv[1], "train", *args, *sized], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as p:
+            said = p.stderr.read().decode()
+            _, status, used = os.wait4(p.pid, 0)
+            p.returncode = os.waitstatus_to_exitcode(status)
+        planned = re.search(r"memory +([0-9.]+) MB of", said)
+        expect(f"{name}: no more memory than planned", p.returncode == 0 and planned and
+               used.ru_maxrss / 1024 <= float(planned[1]) + 32, (used.ru_maxrss / 1024, said))
+
+
 def plan(d, model, data):
     r = train("--model", model, "--data", data, "-o", f"{d}/plan", "--epochs", "2", "--seq-len",
               "128", "--valid-samples", "2")
@@ -285,6 +307,7 @@ def main():
         second_try(d, data)
         bad_data(d, model)
         memory(d, model, data)
+        memory_is_kept(d)
         plan(d, model, data)
         terminal(d, model, data)
         interrupts(d, model, data)

@@ -35,8 +35,7 @@ struct ft_train_plan {
     bool recompute;
     /* samples; frozen weights; trained ones with gradients and moments; passes */
     uint64_t data_bytes, weight_bytes, state_bytes, pass_bytes;
-    uint64_t memory_bytes, memory_max; /* their sum, and the limit; files that are mapped but not
-                                          used any more are the system's to drop */
+    uint64_t memory_bytes, memory_max; /* their sum, and the limit */
     int64_t resumed_step;              /* 0: a new run */
 };
 

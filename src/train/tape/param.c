@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rand.h"
+#include "model/file/fetch.h"
 #include "train/tape/impl.h"
 
 static struct tape_weight *weight_of(const struct ft_weight *w)
@@ -232,6 +233,7 @@ int ft_tape_weight_load(struct ft_dev *d, struct ft_weight *base, struct ft_err 
     w->value = t->param[w->param].value;
     struct load_ctx c = {w, w->value};
     ft_tape_rows(t, (int)w->base.n_out, w->base.n_in, load_rows, &c);
+    ft_tensor_release(w->t, 0, ft_tensor_elements(w->t));
     return 0;
 }
 
