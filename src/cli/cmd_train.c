@@ -67,7 +67,7 @@ const char *ft_cmd_train_help(void)
         "Every option can stand in CONFIG.json too, with '_' for '-': {\"model\": \"m.gguf\",\n"
         "\"data\": [\"a.jsonl\"], \"seq_len\": 512}. What the command line says counts more. Lists "
         "have\n"
-        "commas on the command line. -o is --output.\n"
+        "commas on the command line; -o is --output. Paths are seen from the current folder.\n"
         "\n"
         "  feitian train --model nano.gguf --data chats.jsonl -o out     a LoRA adapter\n"
         "  feitian train config.json --resume                            go on after a stop\n"

@@ -275,11 +275,10 @@ static void on_plan(void *ctx, const struct ft_train_plan *p)
         fprintf(stderr, ", %s more to validate with", count(p->n_valid).s);
     fprintf(stderr, "; up to %s tokens a batch, %.0f%% full\n", count(p->batch_rows).s,
             100 * p->fill);
-    fprintf(stderr, LABEL "%s of %s: %s of data, %s of weights, %s for what is trained, ", "memory",
-            bytes(p->memory_bytes).s, bytes(p->memory_max).s, bytes(p->data_bytes).s,
-            bytes(p->weight_bytes).s, bytes(p->state_bytes).s);
-    fprintf(stderr, "%s for a batch%s\n", bytes(p->pass_bytes).s,
-            p->recompute ? " (layers are run again instead of kept)" : "");
+    fprintf(stderr, LABEL "%s of %s: weights %s, trained %s, data %s, ", "memory",
+            bytes(p->memory_bytes).s, bytes(p->memory_max).s, bytes(p->weight_bytes).s,
+            bytes(p->state_bytes).s, bytes(p->data_bytes).s);
+    fprintf(stderr, "a batch %s%s\n", bytes(p->pass_bytes).s, p->recompute ? ", recomputing" : "");
     fprintf(stderr, LABEL "%s\n", "device", p->device);
     if (p->resumed_step > 0)
         fprintf(stderr, LABEL "from step %s on\n", "resumed", count(p->resumed_step).s);
