@@ -3,7 +3,7 @@ JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
-NANO         ?= build/nano
+NANO          = build/nano
 
 # configure PRESET FOLDER: quiet unless it fails
 configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
@@ -65,14 +65,17 @@ fuzz: setup-all ## each fuzz target for FUZZ_SECONDS (60)
 	@cmake --build build-fuzz -j $(JOBS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz build-fuzz
 
-nano: all ## the demonstration model, trained anew: models/nano.gguf (about half an hour)
+nano: all ## the demonstration model, trained anew: models/nano.gguf (about twenty minutes)
 	@rm -rf $(NANO) && mkdir -p models
 	@/usr/bin/python3 -B nano/corpus.py $(NANO)
 	@build/feitian train tokenizer $(NANO)/tokenizer.txt -o $(NANO)/tokenizer/ --vocab-size 4096 --chat-template chatml
 	@build/feitian train nano/train.json --tokenizer $(NANO)/tokenizer --data $(NANO)/train.jsonl -o $(NANO)/run
-	@mv $(NANO)/run/model $(NANO)/nano && cp nano/generation_config.json $(NANO)/nano/
+	@mv $(NANO)/run/model $(NANO)/held-out && cp nano/generation_config.json $(NANO)/held-out/
+	@build/feitian convert $(NANO)/held-out --type Q8_0 -o $(NANO)/held-out.gguf
+	@/usr/bin/python3 -B nano/evaluate.py $(NANO) $(NANO)/held-out.gguf
+	@build/feitian train nano/finish.json
+	@mv $(NANO)/finish/model $(NANO)/nano && cp nano/generation_config.json $(NANO)/nano/
 	@build/feitian convert $(NANO)/nano --type Q8_0 -o models/nano.gguf
-	@/usr/bin/python3 -B nano/evaluate.py $(NANO) models/nano.gguf
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
