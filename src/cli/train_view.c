@@ -132,12 +132,22 @@ static void field_bar(struct fields *f, int rank, double part)
     x->width = BAR_WIDTH;
 }
 
+/* One batch says little: the mean over the last steps. */
+static double shown_loss(const struct ft_train_view *v)
+{
+    int64_t n = FT_MIN(v->n_losses, (int64_t)FT_TRAIN_VIEW_STEPS);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v->loss[i];
+    return n > 0 ? sum / (double)n : 0;
+}
+
 static void fields_fill(const struct ft_train_view *v, struct fields *f)
 {
     const struct ft_train_step *s = &v->last;
     field_bar(f, 8, s->steps > 0 ? (double)s->step / (double)s->steps : 0);
     field_add(f, 0, "%lld/%lld", (long long)s->step, (long long)s->steps);
-    field_add(f, 1, "loss %.4f", s->loss);
+    field_add(f, 1, "loss %.4f", shown_loss(v));
     if (v->o->objective == FT_TRAIN_DPO)
         field_add(f, 5, "ranked %.0f%%", 100 * s->accuracy);
     if (v->has_valid)
@@ -199,7 +209,7 @@ static void plain_print(struct ft_train_view *v)
 {
     const struct ft_train_step *s = &v->last;
     fprintf(stderr, "step %lld/%lld  loss %.4f  lr %.3g  %s tokens/s  %s", (long long)s->step,
-            (long long)s->steps, s->loss, s->lr, count(llround(s->tokens_per_s)).s,
+            (long long)s->steps, shown_loss(v), s->lr, count(llround(s->tokens_per_s)).s,
             bytes(resident_bytes()).s);
     if (v->o->objective == FT_TRAIN_DPO)
         fprintf(stderr, "  ranked %.0f%%", 100 * s->accuracy);
@@ -306,6 +316,7 @@ static void on_step(void *ctx, const struct ft_train_step *s)
     struct ft_train_view *v = ctx;
     int64_t now = ft_clock_now_ns();
     v->last = *s;
+    v->loss[v->n_losses++ % FT_TRAIN_VIEW_STEPS] = s->loss;
     tell_time(v, s);
     bool due = v->live ? now - v->shown_ns >= DRAW_NS || s->step == s->steps || !v->line_shown
                        : plain_is_due(v, s, now);
@@ -326,7 +337,8 @@ static void on_valid(void *ctx, const struct ft_train_valid *x)
     if (x->best)
         v->best = *x;
     int64_t now = ft_clock_now_ns();
-    if (x->step < v->plan.steps && now - v->valid_ns < VALID_NS)
+    bool asked_for = v->o->eval_every > 0;
+    if (!asked_for && x->step < v->plan.steps && now - v->valid_ns < VALID_NS)
         return; /* tiny epochs; the metrics have all of them */
     v->valid_ns = now;
     line_clear(v);
@@ -380,7 +392,7 @@ void ft_train_view_end(struct ft_train_view *v, int rc)
     if (rc != 0 || s->step == 0)
         return;
     fprintf(stderr, LABEL "%s step%s in %s, training loss %.4f", "done", count(s->step).s,
-            plural(s->step), duration(s->seconds).s, s->loss);
+            plural(s->step), duration(s->seconds).s, shown_loss(v));
     if (v->has_valid) {
         fprintf(stderr, ", validation loss %.4f", v->valid.loss);
         if (!v->valid.best && v->best.step > 0)

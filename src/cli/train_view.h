@@ -9,6 +9,8 @@
 
 #include "train/core/train.h"
 
+#define FT_TRAIN_VIEW_STEPS 20 /* the loss that is shown is the mean of so many */
+
 struct ft_train_view {
     const struct ft_train_options *o;
     bool live;        /* standard error is a terminal */
@@ -18,7 +20,9 @@ struct ft_train_view {
     bool time_told; /* how long it will take */
     int64_t began_ns;
     struct ft_train_plan plan;
-    struct ft_train_step last; /* step 0: none yet */
+    struct ft_train_step last;        /* step 0: none yet */
+    double loss[FT_TRAIN_VIEW_STEPS]; /* of the last steps, in a ring */
+    int64_t n_losses;                 /* put into it so far */
     bool has_valid;
     int64_t valid_ns; /* when a line of it was printed */
     struct ft_train_valid valid, best;

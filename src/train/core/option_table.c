@@ -98,7 +98,7 @@ const struct ft_train_option ft_train_option_table[] = {
     I64("epochs", epochs, 1, 100000, "3", FT_ONLY_NONE, HOW, "times through the data"),
     I64("max-steps", max_steps, 0, BIG, "0", FT_ONLY_NONE, HOW, "stop there; 0: after all epochs"),
     F64("lr", lr, 0, 10, "2e-4", FT_ONLY_NONE, HOW,
-        "peak learning rate; not given: 2e-4 for lora, 1e-3 for full, 5e-6 for dpo"),
+        "peak; not given: lora 2e-4, full 2e-5, from scratch 1e-3, dpo 5e-6"),
     F64("min-lr", min_lr, 0, 10, "0", FT_ONLY_NONE, HOW, "learning rate at the end"),
     CHOICE("schedule", schedule, "cosine|linear|constant", "cosine", FT_ONLY_NONE, HOW,
            "the way from one to the other"),

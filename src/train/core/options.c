@@ -57,6 +57,27 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
+/* What other trainers call them. */
+static const char *const elsewhere[][2] = {
+    {"learning-rate", "lr"},
+    {"batch-size", "batch"},
+    {"per-device-train-batch-size", "batch"},
+    {"gradient-accumulation-steps", "accumulate"},
+    {"num-train-epochs", "epochs"},
+    {"n-epochs", "epochs"},
+    {"max-seq-length", "seq-len"},
+    {"cutoff-len", "seq-len"},
+    {"lora-rank", "rank"},
+    {"lora-alpha", "alpha"},
+    {"lora-dropout", "dropout"},
+    {"lora-target", "targets"},
+    {"target-modules", "targets"},
+    {"output-dir", "output"},
+    {"dataset", "data"},
+    {"max-grad-norm", "clip"},
+    {"lr-scheduler-type", "schedule"},
+};
+
 static const struct ft_train_option *find(const char *key, struct ft_err *err)
 {
     const struct ft_train_option *best = &ft_train_option_table[0];
@@ -67,6 +88,12 @@ static const struct ft_train_option *find(const char *key, struct ft_err *err)
         if (distance(key, p->key) < distance(key, best->key))
             best = p;
     }
+    for (size_t i = 0; i < FT_COUNT(elsewhere); i++)
+        if (same_key(key, elsewhere[i][0])) {
+            ft_err_set(err, FT_EINVAL, "there is no option '%s'; it is called '%s' here", key,
+                       elsewhere[i][1]);
+            return NULL;
+        }
     if (distance(key, best->key) <= 3)
         ft_err_set(err, FT_EINVAL, "there is no option '%.60s'; did you mean '%s'?", key,
                    best->key);
@@ -292,6 +319,9 @@ int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct
         return ft_err_set(err, FT_EINVAL, "the configuration must be a JSON object");
     json_object_foreach(object, key, v)
     {
+        /* what a run.json has beside its options */
+        if (strcmp(key, "data_hash") == 0 || strcmp(key, "now") == 0)
+            continue;
         const struct ft_train_option *p = find(key, err);
         if (p == NULL)
             return FT_EINVAL;
@@ -305,11 +335,26 @@ int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct
     return 0;
 }
 
+/* Options that mean something only for a model from scratch, or only for LoRA, or only for DPO. */
+static bool applies(const struct ft_train_options *o, const struct ft_train_option *p)
+{
+    switch (p->only) {
+    case FT_ONLY_SCRATCH:
+        return o->model == NULL;
+    case FT_ONLY_LORA:
+        return o->method == FT_TRAIN_LORA;
+    case FT_ONLY_DPO:
+        return o->objective == FT_TRAIN_DPO;
+    default:
+        return true;
+    }
+}
+
 static json_t *value_json(const struct ft_train_options *o, const struct ft_train_option *p)
 {
     const void *at = field(o, p);
     const char *name;
-    if (p->kind == FT_OPTION_I64 && p->fallback == NULL && !is_given(o, p))
+    if ((p->kind == FT_OPTION_I64 && p->fallback == NULL && !is_given(o, p)) || !applies(o, p))
         return json_null();
     switch (p->kind) {
     case FT_OPTION_I64:
@@ -465,12 +510,22 @@ static int check_validation(const struct ft_train_options *o, struct ft_err *err
     return 0;
 }
 
+/* A model that knows something already is spoilt by what a new one needs. */
+static double default_rate(const struct ft_train_options *o)
+{
+    if (o->objective == FT_TRAIN_DPO)
+        return 5e-6;
+    if (o->method == FT_TRAIN_LORA)
+        return 2e-4;
+    return o->model != NULL ? 2e-5 : 1e-3;
+}
+
 static int check_rates(struct ft_train_options *o, struct ft_err *err)
 {
     if (!ft_train_options_given(o, "alpha"))
         o->alpha = 2 * (double)o->rank;
     if (!ft_train_options_given(o, "lr"))
-        o->lr = o->objective == FT_TRAIN_DPO ? 5e-6 : o->method == FT_TRAIN_LORA ? 2e-4 : 1e-3;
+        o->lr = default_rate(o);
     if (o->min_lr > 0 && o->schedule == FT_TRAIN_CONSTANT)
         return ft_err_set(err, FT_EINVAL, "min-lr: schedule constant never gets there");
     if (o->min_lr > o->lr)

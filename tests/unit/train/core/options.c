@@ -56,6 +56,7 @@ static void bad_values_are_refused_by_name(void **state)
     refuses("data", "a,,b", "data");
     refuses("seqlen", "512", "did you mean 'seq-len'");
     refuses("ranks", "8", "did you mean 'rank'");
+    refuses("learning_rate", "1", "it is called 'lr' here");
     refuses("horsepower", "8", "no option 'horsepower'");
 }
 
@@ -137,7 +138,8 @@ static void what_does_not_go_together_is_refused(void **state)
     together("model=m data=d output=o patience=2 valid-samples=5", NULL);
     together("model=m data=d output=o valid-samples=5 valid-data=v", "valid-data");
     together("model=m data=d output=o lr=1e-5 min-lr=1e-4", "min-lr");
-    together("model=m data=d output=o method=full min-lr=5e-4", NULL); /* lr is 1e-3 then */
+    together("model=m data=d output=o method=full min-lr=1e-5", NULL); /* lr is 2e-5 then */
+    together("model=m data=d output=o method=full min-lr=1e-4", "min-lr");
     together("model=m data=d output=o objective=dpo min-lr=1e-4", "min-lr");
     together("model=m data=d output=o min-lr=1e-5 schedule=constant", "min-lr");
     together("model=m data=d output=o valid-samples=5 valid-fraction=0.1", "valid-fraction");
@@ -171,6 +173,37 @@ static void defaults_depend_on_what_is_trained(void **state)
     ft_train_options_fini(&o);
 }
 
+/* run.json, which has more than options, is a configuration. */
+static void what_a_run_wrote_down_runs_again(void **state)
+{
+    (void)state;
+    static const char *const runs[] = {
+        "{\"model\": \"m\", \"data\": \"d\", \"output\": \"o\"}",
+        "{\"model\": \"m\", \"data\": \"d\", \"output\": \"o\", \"method\": \"full\"}",
+        "{\"arch\": \"llama\", \"data\": \"d\", \"output\": \"o\", \"tokenizer\": \"t\","
+        " \"layers\": 2, \"d_model\": 64, \"d_ff\": 128, \"heads\": 4}",
+    };
+    for (size_t i = 0; i < FT_COUNT(runs); i++) {
+        struct ft_train_options o, again;
+        struct ft_err err;
+        ft_train_options_init(&o);
+        ft_train_options_init(&again);
+        assert_int_equal(from_json(&o, runs[i], &err), 0);
+        assert_int_equal(ft_train_options_check(&o, &err), 0);
+        json_t *all = ft_train_options_json(&o);
+        json_object_set_new(all, "data_hash", json_string("x"));
+        json_object_set_new(all, "now", json_integer(5));
+        int rc = ft_train_options_set_json(&again, all, &err);
+        if (rc == 0)
+            rc = ft_train_options_check(&again, &err);
+        if (rc != 0)
+            fail_msg("%s: %s", runs[i], err.msg);
+        json_decref(all);
+        ft_train_options_fini(&o);
+        ft_train_options_fini(&again);
+    }
+}
+
 static void every_option_has_help(void **state)
 {
     (void)state;
@@ -191,6 +224,7 @@ int main(void)
         cmocka_unit_test(json_and_back),
         cmocka_unit_test(what_does_not_go_together_is_refused),
         cmocka_unit_test(defaults_depend_on_what_is_trained),
+        cmocka_unit_test(what_a_run_wrote_down_runs_again),
         cmocka_unit_test(every_option_has_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
