@@ -37,7 +37,10 @@ def pattern(line, figures):
     """A regular expression for a shown line."""
     parts = [re.escape(part) for part in line.split("...")]
     if figures:
+        # a time has as many parts as the machine needs
+        parts = [re.sub(r"\d+s(?=,|$)", "TIME", part) for part in parts]
         parts = [re.sub(r"\d(\d|,|\\\.)*( (MB|GB|kB))?", r"[\\d.,]+( .B)?", part) for part in parts]
+        parts = [part.replace("TIME", r"(\d+h )?(\d+m )?\d+s") for part in parts]
     return ".*".join(parts)
 
 
