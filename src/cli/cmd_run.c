@@ -4,10 +4,13 @@
 #include <editline/readline.h>
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -25,11 +28,24 @@
 #define BAR_WIDTH  32
 
 static volatile int interrupted;
+static int wake = -1; /* an eventfd: readable once interrupted */
 
 static void on_sigint(int sig)
 {
+    uint64_t one = 1;
+    int before = errno;
     (void)sig;
     interrupted = 1;
+    if (write(wake, &one, sizeof one) < 0)
+        errno = before; /* full: it wakes already */
+}
+
+static void clear_interrupt(void)
+{
+    uint64_t count;
+    interrupted = 0;
+    if (read(wake, &count, sizeof count) < 0)
+        return; /* nothing was in it */
 }
 
 /* ---- loading ---- */
@@ -155,7 +171,7 @@ static int answer(struct ft_chat *c, struct ft_grammar *g, const char *text, siz
 {
     struct printer p = {.color = isatty(STDOUT_FILENO) == 1};
     struct ft_chat_result r = {0};
-    interrupted = 0;
+    clear_interrupt();
     int rc = g != NULL ? ft_matcher_open(g, NULL, &p.matcher, err) : 0;
     if (rc == 0)
         rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
@@ -215,6 +231,17 @@ static bool command(struct ft_chat *c, const char *line)
     return true;
 }
 
+/* Waits until there is something to read or SIGINT has come, before or while waiting and on
+ * whichever thread. false: interrupted, or the terminal is gone. */
+static bool await_input(int fd)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
+    while (!interrupted)
+        if (poll(p, 2, -1) > 0 && p[0].revents != 0)
+            return !interrupted;
+    return false;
+}
+
 /* libedit goes on reading after a first Ctrl-C, with the terminal left as it found it, so what is
  * typed then arrives late or never. Reading for it, we can end the line there. */
 static int read_char(FILE *in)
@@ -223,9 +250,9 @@ static int read_char(FILE *in)
     for (;;) {
         char byte;
         wchar_t wide;
-        ssize_t n = interrupted ? -1 : read(fileno(in), &byte, 1);
+        ssize_t n = await_input(fileno(in)) ? read(fileno(in), &byte, 1) : -1;
         if (n < 0 && errno == EINTR && !interrupted)
-            continue; /* another size of the window, or back from Ctrl-Z */
+            continue;
         if (n != 1)
             return -1;
         size_t used = mbrtowc(&wide, &byte, 1, &state);
@@ -240,7 +267,7 @@ static int read_char(FILE *in)
 static char *ask(const char *prompt)
 {
     for (;;) {
-        interrupted = 0;
+        clear_interrupt();
         char *line = readline(prompt);
         if (line != NULL || !interrupted)
             return line;
@@ -338,6 +365,7 @@ int ft_cmd_run(int argc, char **argv)
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     struct sigaction sa = {.sa_handler = on_sigint};
+    wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     sigaction(SIGINT, &sa, NULL);
     int status = 0;
     if (ft_run_options_parse(argc, argv, &o, &err) != 0)
