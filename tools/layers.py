@@ -20,7 +20,7 @@ LAYERS = (
     ("net", "state", "blob", "model"),
     ("tenant", "ledger", "engine", "sched"),
     ("train", "serve", "hub", "query", "app"),
-    ("api", "monitor", "console"),
+    ("api", "worker", "control", "gateway", "monitor", "console"),
     ("cli",),
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -44,6 +44,14 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "utf8proc.h": "UTF8PROC",
     "histedit.h": "EDIT",
     "editline/readline.h": "EDIT",
+    "microhttpd.h": "MICROHTTPD",
+    "curl/curl.h": "CURL",
+    "gnutls/gnutls.h": "GNUTLS",
+    "gnutls/x509.h": "GNUTLS",
+    "gnutls/crypto.h": "GNUTLS",
+    "nettle/sha2.h": "NETTLE",
+    "sqlite3.h": "SQLITE",
+    "seccomp.h": "SECCOMP",
 }
 SOCKETS = re.compile(r"^(sys/socket|sys/un|netinet/.*|arpa/.*|netdb|net/.*|openssl/.*|microhttpd|"
                      r"curl/.*)(\.h)?$")
