@@ -34,6 +34,7 @@ enum ft_answer_finish {
     FT_ANSWER_FILTERED,
 };
 /* "stop", "length", "tool_calls", "content_filter": OpenAI's words. */
+#define FT_ANSWER_FINISHES 4
 const char *ft_answer_finish_name(enum ft_answer_finish f);
 bool ft_answer_finish_parse(const char *name, enum ft_answer_finish *ret);
 
@@ -46,6 +47,15 @@ struct ft_answer_usage {
     bool energy_estimated;            /* from cpu_us, where the machine does not tell */
 };
 
+/* Whose fault it is that a call ended with an error: decides whether it is tried elsewhere. APIs
+ * need not look at it. */
+enum ft_piece_fault {
+    FT_FAULT_CALL,    /* the request's own, or it was cancelled: never tried again */
+    FT_FAULT_BUSY,    /* the replica is full */
+    FT_FAULT_UNHEARD, /* it never got the request: not there, connection refused */
+    FT_FAULT_REPLICA, /* it broke, perhaps of this request: connection lost, internal error */
+};
+
 /* Pointers are valid during the callback. */
 struct ft_piece {
     enum ft_piece_kind kind;
@@ -54,13 +64,14 @@ struct ft_piece {
     int call; /* CALL_*: which of the choice's calls, from 0 */
     struct ft_slice call_id;
     enum ft_answer_finish finish;
-    struct ft_slice stop; /* FINISH by a stop string: which; else empty */
+    struct ft_slice stop; /* FINISH by a stop string: which; else p is NULL */
     const int32_t *token; /* STEP: ids generated; none from servers that do not tell */
     int n_token;
     json_t *logprobs;             /* STEP: OpenAI's "logprobs" object of these tokens, or NULL */
     json_t *json;                 /* RESULT */
     struct ft_answer_usage usage; /* END */
     const struct ft_err *err;     /* END: NULL: all went well; FT_ECANCELED: as asked */
+    enum ft_piece_fault fault;    /* END with err */
     int retry_after_ms;           /* END with FT_EBUSY: when it may be worth trying again */
 };
 

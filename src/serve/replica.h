@@ -33,11 +33,13 @@ struct ft_replica_ops {
     /* Does not block. After 0, exactly one END comes; *ret stays valid until it was called. */
     int (*submit)(struct ft_replica *r, const struct ft_job *job, struct ft_replica_job **ret,
                   struct ft_err *err);
-    /* Soon an END comes, with FT_ECANCELED unless it was on its way already. */
+    /* Soon an END comes, with FT_ECANCELED unless it was on its way already. Like pause it never
+     * calls back from within, and job is valid until the callback of END returned: so both may be
+     * called under a lock that the callback takes. */
     void (*cancel)(struct ft_replica *r, struct ft_replica_job *job);
     /* Flow control: a paused job gets no further pieces (a few may be on their way). */
     void (*pause)(struct ft_replica *r, struct ft_replica_job *job, bool paused);
-    /* No job may run; frees r. */
+    /* No job may run; frees r. Does not wait, not even when called from a job's last callback. */
     void (*close)(struct ft_replica *r);
     bool resumes; /* can go on behind given tokens (the piece's `token`) */
 };

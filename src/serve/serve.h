@@ -7,8 +7,40 @@
 
 #include "serve/replica.h"
 
+struct ft_exec;   /* sched/exec.h: where workers' processes are started */
+struct ft_client; /* net/client.h: the HTTP client */
 struct ft_serve;
-struct ft_serve_call; /* a running request; valid until its END was delivered */
+struct ft_serve_call; /* a running request; valid until the callback of its END returned */
+
+#define FT_SERVE_WORKERS_MAX 64
+
+/* What is 0 or NULL takes the default that stands behind it. Strings are copied. */
+struct ft_serve_config {
+    struct ft_exec *exec;     /* borrowed; NULL: no workers, endpoints by URL and scripts alone */
+    struct ft_client *client; /* borrowed; NULL: scripts alone */
+    /* The worker's command and its first arguments ("/usr/bin/feitian", "worker"), ended by NULL;
+     * serving adds --socket, --read, --memory, --kv, --threads, --lease. */
+    const char *const *worker_argv;
+    const char *run_dir;  /* sockets worker-N.sock; must exist */
+    const char *read_dir; /* DIR[:DIR]: what workers may read, the models' folders */
+    const char *kv;       /* "f16" */
+    int64_t
+        memory_bytes;  /* of all workers together, divided evenly; all of the machine's, less 1/4 */
+    int threads;       /* of each worker; the machine's processors */
+    int workers_max;   /* FT_SERVE_WORKERS_MAX */
+    int queue_max;     /* requests waiting in all: 4096; of one project: 256 */
+    int in_flight_max; /* requests at one replica of a worker: 64 */
+    int wait_ms_max;   /* in the queue, with a replica's start: 300,000 */
+};
+
+/* Starts the serving thread; adopts workers that a gateway before this one left running. */
+int ft_serve_open(const struct ft_serve_config *config, struct ft_serve **ret, struct ft_err *err);
+/* From now on submit answers FT_EBUSY. Waits up to timeout_ms for the running calls; what is left
+ * then ends with FT_ECANCELED. Returns how many those were. Not from a callback. */
+int ft_serve_drain(struct ft_serve *s, int timeout_ms);
+/* Drains with timeout 0 unless done, frees. stop_workers: ends their processes; otherwise they stay
+ * for the next gateway, and end by themselves when none comes. NULL is accepted. */
+void ft_serve_close(struct ft_serve *s, bool stop_workers);
 
 struct ft_serve_request {
     enum ft_task_kind kind;
@@ -30,6 +62,8 @@ struct ft_serve_request {
  */
 int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
                     struct ft_serve_call **ret, int *ret_retry_ms, struct ft_err *err);
+/* cancel: soon an END comes. Neither ever calls back from within: the caller may hold a lock that
+ * its callbacks take. */
 void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call);
 void ft_serve_pause(struct ft_serve *s, struct ft_serve_call *call, bool paused);
 
