@@ -6,6 +6,9 @@
 
 #include "base/err.h"
 
+/* Where a command stands in the help; INTERNAL: nowhere. */
+enum ft_cmd_group { FT_CMD_CLOUD, FT_CMD_MODEL, FT_CMD_PART, FT_CMD_INTERNAL, FT_CMD_GROUP_COUNT };
+
 /* argv[0] is "feitian" and the command's name, for messages. Returns the exit status: 0, 1 a
  * failure, 2 bad usage or a refused input. */
 struct ft_cmd {
@@ -13,6 +16,9 @@ struct ft_cmd {
     const char *args; /* "MODEL [-p TEXT] ..." for the usage line */
     const char *help; /* one line */
     int (*run)(int argc, char **argv);
+    enum ft_cmd_group group; /* of the table in main.c; means nothing in subs */
+    /* Commands below this one, which has no `run` then; ends in a row without a name. NULL: none */
+    const struct ft_cmd *subs;
 };
 
 /* Prints "feitian cmd: message" to stderr; returns `status`. */

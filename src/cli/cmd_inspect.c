@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/table.h"
 #include "model/file/hparams.h"
 #include "model/file/weights.h"
 
@@ -42,17 +43,6 @@ static void summary_make(struct summary *s)
         usage_add(&s->type[t->type], n, bytes);
         usage_add(&s->all, n, bytes);
     }
-}
-
-static const char *size_text(uint64_t bytes, char *out, size_t n)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double v = (double)bytes;
-    size_t u = 0;
-    for (; v >= 1024 && u + 1 < FT_COUNT(units); u++)
-        v /= 1024;
-    snprintf(out, n, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
-    return out;
 }
 
 static const char *count_text(uint64_t count, char *out, size_t n)
@@ -133,15 +123,14 @@ static void print_types(const struct summary *s)
 {
     char size[32], count[32];
     printf("  %-16s %d, %s in %s\n", "tensors", s->all.tensors,
-           count_text(s->all.weights, count, sizeof count),
-           size_text(s->all.bytes, size, sizeof size));
+           count_text(s->all.weights, count, sizeof count), ft_figure_bytes(size, s->all.bytes));
     for (int i = 0; i < TYPES_MAX; i++) {
         const struct usage *u = &s->type[i];
         if (u->tensors == 0)
             continue;
         printf("  %16s %-7s %5d tensors, %s, %s (%.1f%%)\n", "",
                ft_type_info((enum ft_type)i)->name, u->tensors,
-               count_text(u->weights, count, sizeof count), size_text(u->bytes, size, sizeof size),
+               count_text(u->weights, count, sizeof count), ft_figure_bytes(size, u->bytes),
                100.0 * (double)u->bytes / (double)s->all.bytes);
     }
 }

@@ -1,52 +1,23 @@
 /* feitian run: one answer, or a conversation in the terminal. */
 #include "cli/cli.h"
 
-#include <editline/readline.h>
-#include <errno.h>
-#include <locale.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
-#include <wchar.h>
 
 #include "base/file.h"
 #include "cli/chat.h"
 #include "cli/local.h"
 #include "cli/run_options.h"
+#include "cli/talk.h"
 
 #define STDIN_MAX  (64u << 20)
 #define MODEL_ID   "model"
 #define DRAFT_ID   "draft"
 #define ADAPTER_ID "adapter"
-#define DIM        "\033[2m"
-#define PLAIN      "\033[0m"
 #define BAR_WIDTH  32
-
-static volatile int interrupted;
-static int wake = -1; /* an eventfd: readable once interrupted */
-
-static void on_sigint(int sig)
-{
-    uint64_t one = 1;
-    int before = errno;
-    (void)sig;
-    interrupted = 1;
-    if (write(wake, &one, sizeof one) < 0)
-        errno = before; /* full: it wakes already */
-}
-
-static void clear_interrupt(void)
-{
-    uint64_t count;
-    interrupted = 0;
-    if (read(wake, &count, sizeof count) < 0)
-        return; /* nothing was in it */
-}
 
 /* ---- loading ---- */
 
@@ -111,28 +82,17 @@ static void use_model_defaults(struct ft_engine *e, struct ft_run_options *o)
 /* ---- answering ---- */
 
 struct printer {
-    bool color, in_reasoning, in_content;
+    struct ft_answer_view view;
     struct ft_matcher *matcher; /* NULL: the answer is free */
 };
 
 static void print_part(void *ctx, const struct ft_part *part)
 {
     struct printer *p = ctx;
-    if (part->kind == FT_PART_REASONING) {
-        if (p->color && !p->in_reasoning)
-            fputs(DIM, stdout);
-        p->in_reasoning = true;
-    }
-    if (part->kind == FT_PART_CONTENT) {
-        if (p->in_reasoning && !p->in_content)
-            fputs(p->color ? PLAIN "\n" : "\n", stdout);
-        p->in_content = true;
-        if (p->matcher != NULL)
-            ft_matcher_accept_bytes(p->matcher, part->text, part->n);
-    }
+    if (part->kind == FT_PART_CONTENT && p->matcher != NULL)
+        ft_matcher_accept_bytes(p->matcher, part->text, part->n);
     if (part->kind == FT_PART_CONTENT || part->kind == FT_PART_REASONING)
-        fwrite(part->text, 1, part->n, stdout);
-    fflush(stdout);
+        ft_answer_add(&p->view, part->kind == FT_PART_REASONING, part->text, part->n);
 }
 
 static double rate(int tokens, int64_t ns)
@@ -166,21 +126,23 @@ static int check_complete(const struct printer *p, const struct ft_chat_result *
                       r->usage.generated_tokens);
 }
 
-static int answer(struct ft_chat *c, struct ft_grammar *g, const char *text, size_t n, bool quiet,
-                  struct ft_err *err)
+struct talk {
+    struct ft_chat *chat;
+    struct ft_grammar *grammar; /* NULL: none */
+    bool quiet;
+};
+
+static int answer(void *ctx, const char *text, size_t n, struct ft_err *err)
 {
-    struct printer p = {.color = isatty(STDOUT_FILENO) == 1};
+    const struct talk *t = ctx;
+    struct printer p = {0};
     struct ft_chat_result r = {0};
-    clear_interrupt();
-    int rc = g != NULL ? ft_matcher_open(g, NULL, &p.matcher, err) : 0;
+    int rc = t->grammar != NULL ? ft_matcher_open(t->grammar, NULL, &p.matcher, err) : 0;
+    ft_answer_begin(&p.view);
     if (rc == 0)
-        rc = ft_chat_ask(c, text, n, print_part, &p, &interrupted, &r, err);
-    if (p.color && p.in_reasoning && !p.in_content)
-        fputs(PLAIN, stdout);
-    if (rc == 0 || p.in_reasoning || p.in_content)
-        printf("\n");
-    fflush(stdout);
-    if (rc == 0 && !quiet)
+        rc = ft_chat_ask(t->chat, text, n, print_part, &p, ft_talk_interrupted(), &r, err);
+    ft_answer_end(&p.view, rc != 0);
+    if (rc == 0 && !t->quiet)
         print_usage(&r);
     if (rc == 0)
         rc = check_complete(&p, &r, err);
@@ -188,132 +150,30 @@ static int answer(struct ft_chat *c, struct ft_grammar *g, const char *text, siz
     return rc;
 }
 
-/* ---- the conversation ---- */
-
-static const char help_text[] =
-    "/reset        forget the conversation\n"
-    "/system TEXT  set the system message and forget the rest\n"
-    "/exit         leave (also Ctrl-D); Ctrl-C cuts an answer or a line short\n"
-    "\"\"\"           begins and ends a text of several lines\n";
-
-/* Reads on until a line that ends the quoted text; malloc'ed. */
-static char *read_quoted(const char *first)
+static void reset(void *ctx)
 {
-    struct ft_buf b;
-    ft_buf_init(&b, STDIN_MAX);
-    ft_buf_add_str(&b, first + 3);
-    for (;;) {
-        char *line = readline("... ");
-        if (line == NULL)
-            break;
-        char *end = strstr(line, "\"\"\"");
-        ft_buf_add_byte(&b, '\n');
-        ft_buf_add(&b, line, end != NULL ? (size_t)(end - line) : strlen(line));
-        free(line);
-        if (end != NULL)
-            break;
-    }
-    return b.data;
+    ft_chat_reset(((struct talk *)ctx)->chat);
 }
 
-/* A line that begins with '/'. Returns false to leave. */
-static bool command(struct ft_chat *c, const char *line)
+static int set_system(void *ctx, const char *text, struct ft_err *err)
 {
-    struct ft_err err = {0};
-    if (strcmp(line, "/exit") == 0 || strcmp(line, "/bye") == 0 || strcmp(line, "/quit") == 0)
-        return false;
-    if (strcmp(line, "/reset") == 0)
-        ft_chat_reset(c);
-    else if (strncmp(line, "/system ", 8) == 0 && ft_chat_set_system(c, line + 8, &err) != 0)
-        fprintf(stderr, "%s\n", err.msg);
-    else if (strncmp(line, "/system ", 8) != 0)
-        fputs(help_text, stdout);
-    return true;
+    return ft_chat_set_system(((struct talk *)ctx)->chat, text, err);
 }
 
-/* Waits until there is something to read or SIGINT has come, before or while waiting and on
- * whichever thread. false: interrupted, or the terminal is gone. */
-static bool await_input(int fd)
-{
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
-    while (!interrupted)
-        if (poll(p, 2, -1) > 0 && p[0].revents != 0)
-            return !interrupted;
-    return false;
-}
+static const struct ft_talk_ops talk_ops = {
+    .ask = answer, .reset = reset, .set_system = set_system, .help = ""};
 
-/* libedit goes on reading after a first Ctrl-C, with the terminal left as it found it, so what is
- * typed then arrives late or never. Reading for it, we can end the line there. */
-static int read_char(FILE *in)
-{
-    mbstate_t state = {0};
-    for (;;) {
-        char byte;
-        wchar_t wide;
-        ssize_t n = await_input(fileno(in)) ? read(fileno(in), &byte, 1) : -1;
-        if (n < 0 && errno == EINTR && !interrupted)
-            continue;
-        if (n != 1)
-            return -1;
-        size_t used = mbrtowc(&wide, &byte, 1, &state);
-        if (used <= 1)
-            return (int)wide;
-        if (used == (size_t)-1)
-            state = (mbstate_t){0}; /* not a character: left out */
-    }
-}
-
-/* As readline(); Ctrl-C gives up the line and asks again. NULL: the end. */
-static char *ask(const char *prompt)
-{
-    for (;;) {
-        clear_interrupt();
-        char *line = readline(prompt);
-        if (line != NULL || !interrupted)
-            return line;
-        printf("\n");
-    }
-}
-
-static void converse(struct ft_chat *c, struct ft_grammar *g, bool quiet)
-{
-    printf("Ask away; /help says more, /exit leaves.\n");
-    using_history();
-    rl_getc_function = read_char;
-    for (bool go_on = true; go_on;) {
-        char *line = ask(">>> ");
-        if (line == NULL)
-            break;
-        if (line[0] != '\0')
-            add_history(line);
-        struct ft_err err = {0};
-        if (strncmp(line, "\"\"\"", 3) == 0) {
-            char *whole = read_quoted(line);
-            free(line);
-            line = whole;
-        }
-        if (line == NULL)
-            break;
-        if (line[0] == '/')
-            go_on = command(c, line);
-        else if (line[0] != '\0' && answer(c, g, line, strlen(line), quiet, &err) != 0)
-            fprintf(stderr, "feitian run: %s\n", err.msg);
-        free(line);
-    }
-}
-
-static int one_answer(struct ft_chat *c, struct ft_grammar *g, const char *prompt, bool quiet,
-                      struct ft_err *err)
+static int one_answer(struct talk *t, const char *prompt, struct ft_err *err)
 {
     char *text = NULL;
     size_t n = 0;
     if (prompt != NULL && strcmp(prompt, "-") != 0)
-        return answer(c, g, prompt, strlen(prompt), quiet, err);
+        return answer(t, prompt, strlen(prompt), err);
     int rc = ft_file_read("-", STDIN_MAX, &text, &n, err);
     if (rc == 0 && n > 0 && text[n - 1] == '\n')
         n--; /* what `echo` adds */
     if (rc == 0)
-        rc = answer(c, g, text, n, quiet, err);
+        rc = answer(t, text, n, err);
     free(text);
     return rc;
 }
@@ -348,10 +208,11 @@ static int run(struct ft_run_options *o, struct ft_err *err)
         o->chat.request.adapter = o->adapter != NULL ? ADAPTER_ID : NULL;
         rc = ft_chat_open(engine, &o->chat, &chat, err);
     }
+    struct talk talk = {chat, o->grammar, o->quiet};
     if (rc == 0 && o->prompt == NULL && isatty(STDIN_FILENO) == 1)
-        converse(chat, o->grammar, o->quiet);
+        ft_talk("run", &talk_ops, &talk);
     else if (rc == 0)
-        rc = one_answer(chat, o->grammar, o->prompt, o->quiet, err);
+        rc = one_answer(&talk, o->prompt, err);
     ft_chat_close(chat);
     ft_engine_close(engine);
     ft_dev_close(dev);
@@ -362,11 +223,7 @@ int ft_cmd_run(int argc, char **argv)
 {
     struct ft_run_options o;
     struct ft_err err = {0};
-    setlocale(LC_ALL, "");
-    setlocale(LC_NUMERIC, "C");
-    struct sigaction sa = {.sa_handler = on_sigint};
-    wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sigaction(SIGINT, &sa, NULL);
+    ft_talk_catch();
     int status = 0;
     if (ft_run_options_parse(argc, argv, &o, &err) != 0)
         status = err.msg[0] == '\0' ? ft_cli_see_help("run") : ft_cli_usage("run", "%s", err.msg);

@@ -8,45 +8,56 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SELF_BYTES 64 /* "feitian endpoint create" */
+
 static const struct ft_cmd commands[] = {
     {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",
-     "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run},
+     "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run,
+     .group = FT_CMD_MODEL},
     {"bench",
      "MODEL|--shape NAME --type T [--prefill 512] [--decode 128] [--depth 0] [--batch 1,4,16,32]\n"
      "       [--threads N] [--kv f16|f32|q8] [--device cpu|ref] [--repeat 5] [--json]",
-     "tokens per second beside the machine's limits", ft_cmd_bench},
+     "tokens per second beside the machine's limits", ft_cmd_bench, .group = FT_CMD_MODEL},
     {"constrain",
      "--schema FILE | --regex RE | --gbnf FILE | --json  [--sample N --model MODEL [--seed S]]",
-     "accept or reject each line of standard input, as constrained output would", ft_cmd_constrain},
+     "accept or reject each line of standard input, as constrained output would", ft_cmd_constrain,
+     .group = FT_CMD_PART},
     {"convert",
      "SOURCE -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
      "       feitian convert --shape NAME --type TYPE -o FILE",
-     "write a model as GGUF, quantised if asked, or as a Hugging Face folder", ft_cmd_convert},
+     "write a model as GGUF, quantised if asked, or as a Hugging Face folder", ft_cmd_convert,
+     .group = FT_CMD_MODEL},
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--adapter FOLDER] [--device ref|cpu]\n"
      "       [--threads N] [--kv f32|f16|q8]",
-     "write the logits of every position", ft_cmd_eval},
+     "write the logits of every position", ft_cmd_eval, .group = FT_CMD_PART},
     {"evaluate",
      "MODEL DATA ... [--metric perplexity|exact|choice] [--adapter FOLDER] [--json] [OPTION ...]",
-     "how well a model does on data: perplexity, exact match, multiple choice", ft_cmd_evaluate},
-    {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect},
+     "how well a model does on data: perplexity, exact match, multiple choice", ft_cmd_evaluate,
+     .group = FT_CMD_MODEL},
+    {"inspect", "MODEL [--json] [--tensors]", "say what a model file holds", ft_cmd_inspect,
+     .group = FT_CMD_MODEL},
     {"merge", "BASE ADAPTER -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_K_M|...] [--threads N]",
-     "write a base and a LoRA adapter as one model", ft_cmd_merge},
+     "write a base and a LoRA adapter as one model", ft_cmd_merge, .group = FT_CMD_MODEL},
     {"detokenize", "MODEL [--no-special]",
-     "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize},
+     "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize,
+     .group = FT_CMD_PART},
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",
-     "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize},
+     "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize,
+     .group = FT_CMD_PART},
     {"perplexity",
      "MODEL FILE [--ctx N] [--adapter FOLDER] [--threads N] [--device ref|cpu]\n"
      "       [--kv f32|f16|q8] [--json]",
-     "how well a model predicts a text", ft_cmd_perplexity},
+     "how well a model predicts a text", ft_cmd_perplexity, .group = FT_CMD_PART},
     {"render", "MODEL|--template FILE [--now TIME]",
-     "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render},
+     "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render,
+     .group = FT_CMD_PART},
     {"train",
      "[CONFIG.json] [--OPTION VALUE ...]\n"
      "       feitian train tokenizer --vocab-size N -o PATH [OPTION ...] FILE ...",
-     "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train},
-    {"version", "", "print the version", ft_cmd_version},
+     "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train,
+     .group = FT_CMD_MODEL},
+    {"version", "", "print the version", ft_cmd_version, .group = FT_CMD_PART},
 };
 
 int ft_cmd_version(int argc, char **argv)
@@ -102,9 +113,18 @@ int ft_cli_see_help(const char *cmd)
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "usage: feitian COMMAND [ARG ...]\n\n");
-    for (size_t i = 0; i < FT_COUNT(commands); i++)
-        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+    static const char *const heads[FT_CMD_INTERNAL] = {
+        [FT_CMD_CLOUD] = "a cloud on this machine, or one that runs elsewhere",
+        [FT_CMD_MODEL] = "models without a server",
+        [FT_CMD_PART] = "parts of the engine by themselves",
+    };
+    fprintf(out, "usage: feitian COMMAND [ARG ...]\n");
+    for (int g = 0; g < FT_CMD_INTERNAL; g++) {
+        fprintf(out, "\n%s\n", heads[g]);
+        for (size_t i = 0; i < FT_COUNT(commands); i++)
+            if ((int)commands[i].group == g)
+                fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+    }
     fprintf(out, "\n'feitian COMMAND --help' says more\n");
 }
 
@@ -116,12 +136,46 @@ static const struct ft_cmd *find(const char *name)
     return NULL;
 }
 
-static void print_command_help(const struct ft_cmd *c)
+/* above: the command that this one is below, with a space, or "". */
+static void print_command_help(const char *above, const struct ft_cmd *c)
 {
-    const char *more = ft_cli_help(c->name);
-    printf("feitian %s: %s\nusage: feitian %s %s\n", c->name, c->help, c->name, c->args);
+    char name[SELF_BYTES];
+    snprintf(name, sizeof name, "%s%s", above, c->name);
+    printf("feitian %s: %s\nusage: feitian %s %s\n", name, c->help, name, c->args);
+    for (const struct ft_cmd *s = c->subs; s != NULL && s->name != NULL; s++)
+        printf("%s  %-10s %s\n", s == c->subs ? "\n" : "", s->name, s->help);
+    const char *more = ft_cli_help(name);
     if (more[0] != '\0')
         printf("\n%s", more);
+    if (c->subs != NULL)
+        printf("\n'feitian %s COMMAND --help' says more\n", name);
+}
+
+static bool is_help(const char *arg)
+{
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+static int run_sub(const struct ft_cmd *c, int argc, char **argv)
+{
+    char self[SELF_BYTES], above[SELF_BYTES];
+    const struct ft_cmd *s = c->subs;
+    if (argc < 2)
+        return ft_cli_usage(c->name, "say what to do: %s", c->args);
+    bool help = strcmp(argv[1], "help") == 0 && argc > 2;
+    const char *name = argv[help ? 2 : 1];
+    while (s->name != NULL && strcmp(s->name, name) != 0)
+        s++;
+    if (s->name == NULL)
+        return ft_cli_usage(c->name, "no command '%s' here: %s", name, c->args);
+    if (help || (argc > 2 && is_help(argv[2]))) {
+        snprintf(above, sizeof above, "%s ", c->name);
+        print_command_help(above, s);
+        return 0;
+    }
+    snprintf(self, sizeof self, "feitian %s %s", c->name, s->name);
+    argv[1] = self;
+    return s->run(argc - 1, argv + 1);
 }
 
 /* What a command printed has arrived, or it has failed: a full disk loses no answer silently. */
@@ -134,11 +188,6 @@ static int finish(const char *cmd, int status)
         fprintf(stderr, "feitian %s: standard output: %s\n", cmd,
                 errno != 0 ? strerror(errno) : "not all could be written");
     return status == 0 ? 1 : status;
-}
-
-static bool is_help(const char *arg)
-{
-    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
 int main(int argc, char **argv)
@@ -160,10 +209,12 @@ int main(int argc, char **argv)
         return 2;
     }
     if (help || (argc > 2 && is_help(argv[2]))) {
-        print_command_help(c);
+        print_command_help("", c);
         return finish("help", 0);
     }
-    char self[64];
+    if (c->subs != NULL)
+        return finish(c->name, run_sub(c, argc - 1, argv + 1));
+    char self[SELF_BYTES];
     snprintf(self, sizeof self, "feitian %s", c->name);
     argv[1] = self; /* what getopt calls us when it complains */
     return finish(c->name, c->run(argc - 1, argv + 1));
