@@ -1,0 +1,153 @@
+/* Errors as HTTP clients are told: the table from codes to statuses, and OpenAI's form. */
+#include "api/openai/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/openai/write.h"
+
+void ft_oai_error_init(struct ft_oai_error *e)
+{
+    e->err.code = FT_OK;
+    e->err.sys_errno = 0;
+    e->err.msg[0] = '\0';
+    e->param[0] = '\0';
+    e->code = NULL;
+    e->status = 0;
+    e->retry_after_ms = 0;
+}
+
+int ft_oai_error_set(struct ft_oai_error *e, enum ft_code code, const char *err_code,
+                     const char *param, const char *fmt, ...)
+{
+    if (e == NULL)
+        return code;
+    ft_oai_error_init(e);
+    e->err.code = code;
+    e->code = err_code;
+    if (param != NULL)
+        snprintf(e->param, sizeof e->param, "%s", param);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e->err.msg, sizeof e->err.msg, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+void ft_oai_error_from(struct ft_oai_error *e, const struct ft_err *err)
+{
+    ft_oai_error_init(e);
+    e->err = *err;
+}
+
+/* Limits are the request's own (context, sizes) unless who sets the error says otherwise: tenants'
+ * limits come with status 429. */
+int ft_oai_error_status(const struct ft_oai_error *e)
+{
+    if (e->status != 0)
+        return e->status;
+    switch (e->err.code) {
+    case FT_OK:
+        return 200;
+    case FT_EINVAL:
+    case FT_EUNSUPPORTED:
+    case FT_ELIMIT:
+        return 400;
+    case FT_ENOTFOUND:
+        return 404;
+    case FT_EEXIST:
+        return 409;
+    case FT_ENOMEM:
+    case FT_EBUSY:
+    case FT_ECANCELED: /* not by the client, who would not read this: we are closing */
+        return 503;
+    case FT_ECORRUPT:
+    case FT_EIO:
+    case FT_EINTERNAL:
+        return 500;
+    }
+    return 500;
+}
+
+const char *ft_oai_error_type(const struct ft_oai_error *e)
+{
+    int status = ft_oai_error_status(e);
+    if (status == 401)
+        return "authentication_error";
+    if (status == 403)
+        return "permission_error";
+    if (status == 429)
+        return e->code != NULL && strcmp(e->code, "insufficient_quota") == 0 ? "insufficient_quota"
+                                                                             : "rate_limit_error";
+    return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+const char *ft_oai_error_code(const struct ft_oai_error *e)
+{
+    if (e->code != NULL)
+        return e->code;
+    switch (e->err.code) {
+    case FT_EINVAL:
+        return "invalid_value";
+    case FT_EUNSUPPORTED:
+        return "unsupported_value";
+    case FT_ELIMIT:
+        return "limit_exceeded";
+    case FT_ENOTFOUND:
+        return "not_found";
+    case FT_EEXIST:
+        return "already_exists";
+    case FT_ENOMEM:
+    case FT_EBUSY:
+    case FT_ECANCELED:
+        return "overloaded";
+    default:
+        return NULL;
+    }
+}
+
+static void write_or_null(const char *s, struct ft_buf *out)
+{
+    if (s == NULL || s[0] == '\0')
+        ft_buf_add_str(out, "null");
+    else
+        ft_oai_write_string(out, s, strlen(s));
+}
+
+void ft_oai_error_write(const struct ft_oai_error *e, struct ft_buf *out)
+{
+    const char *msg = e->err.msg;
+    if (ft_oai_error_status(e) == 500)
+        msg = "The server had an error while processing the request; its log says more.";
+    ft_buf_add_str(out, "{\"error\":{\"message\":");
+    ft_oai_write_string(out, msg, strlen(msg));
+    ft_buf_add_str(out, ",\"type\":");
+    write_or_null(ft_oai_error_type(e), out);
+    ft_buf_add_str(out, ",\"param\":");
+    write_or_null(e->param, out);
+    ft_buf_add_str(out, ",\"code\":");
+    write_or_null(ft_oai_error_code(e), out);
+    ft_buf_add_str(out, "}}");
+}
+
+/* Clients wait as long as retry-after-ms says, else retry-after; x-should-retry overrides what they
+ * would do by the status: a spent budget is no matter of seconds, though it is a 429. */
+int ft_oai_error_headers(const struct ft_oai_error *e, struct ft_oai_header *ret)
+{
+    int n = 0, status = ft_oai_error_status(e);
+    if (e->retry_after_ms > 0) {
+        int s = (int)(((int64_t)e->retry_after_ms + 999) / 1000);
+        ret[n].name = "retry-after";
+        snprintf(ret[n++].value, sizeof ret->value, "%d", s);
+        ret[n].name = "retry-after-ms";
+        snprintf(ret[n++].value, sizeof ret->value, "%d", e->retry_after_ms);
+    }
+    bool spent = e->code != NULL && strcmp(e->code, "insufficient_quota") == 0;
+    bool again = (status == 429 && !spent) || status == 503;
+    if (status >= 400) {
+        ret[n].name = "x-should-retry";
+        snprintf(ret[n++].value, sizeof ret->value, "%s", again ? "true" : "false");
+    }
+    return n;
+}
