@@ -114,6 +114,7 @@ struct ft_engine {
     struct ft_plan plan[FT_ENGINE_RUNNING_MAX];
     struct ft_seg seg[FT_ENGINE_RUNNING_MAX];
     int n_plan;
+    int64_t cpu_mark; /* processor time that has been accounted for; 0: not in a step */
     int32_t *row_token, *row_pos, *row_out; /* [max_rows + spec rows] */
     uint32_t *mask;                         /* grammar, grown to the vocabulary */
     int mask_words;
@@ -164,9 +165,39 @@ bool ft_kv_stands_still(const struct ft_seq *s);
 /* The sequence that gives way first, NULL if none may for the sake of s. */
 struct ft_seq *ft_kv_victim(struct ft_engine *e, const struct ft_seq *s, bool for_admission);
 
-/* output.c: from a row of logits to events. False when the sample has ended. */
+/* output.c. What came of one more token of a sample. */
+struct ft_output {
+    bool placed; /* it has a place in the sequence: not an end token */
+    bool ended;
+    enum ft_finish how;
+    int stop; /* index of the stop string that ended it, -1 */
+};
+/* Takes token in as the next of s: grammar, its place, its text, ends. text: what it frees; piece:
+ * scratch. Any thread until s was submitted. FT_EINVAL: the grammar refuses it. */
+int ft_output_take(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct ft_buf *text,
+                   struct ft_output *ret, struct ft_err *err);
+/* From a row of logits to events. False when the sample has ended. */
 bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
                       int32_t *ret_token);
+
+/* resume.c: takes in what the sample has generated elsewhere; on the submitting thread, when all
+ * else of s is made. */
+int ft_resume_take(struct ft_seq *s, const struct ft_resume *given, struct ft_err *err);
+/* Which sample reads the prompt, and what is generated already. */
+void ft_resume_lead(struct ft_req *q);
+void ft_resume_free(struct ft_seq *s);
+/* Owner: tells the events of a request that has just entered. */
+void ft_resume_tell(struct ft_engine *e, struct ft_req *q);
+/* Owner: s has got on with the prompt; once it is read, the others come in by the prefix cache. */
+void ft_resume_release(struct ft_engine *e, struct ft_seq *s);
+/* Bytes of a stream that its events take. */
+size_t ft_resume_event_bytes(const struct ft_req *q);
+
+/* account.c: processor time of steps, by rows. */
+void ft_account_begin(struct ft_engine *e);
+void ft_account_computed(struct ft_engine *e);                 /* the forward pass is through */
+void ft_account_ending(struct ft_engine *e, struct ft_req *q); /* q ends within the step */
+void ft_account_end(struct ft_engine *e);
 
 /* embed.c: rows of a sequence that is not generating. */
 void ft_embed_rows(struct ft_engine *e, struct ft_seq *s, const struct ft_plan *p, int pos,

@@ -73,8 +73,10 @@ static void enter_request(struct ft_engine *e, struct ft_req *q)
         ft_err_set(&err, FT_ENOTFOUND, "model %s was removed", q->m->src->id);
     else if (q->adapter != NULL && q->adapter->removed)
         ft_err_set(&err, FT_ENOTFOUND, "adapter %s was removed", q->adapter->id);
-    else
+    else {
+        ft_resume_tell(e, q);
         return;
+    }
     ft_loop_fail(e, q, &err);
 }
 
@@ -602,7 +604,8 @@ static int open_stream(struct ft_engine *e, struct ft_req *q, struct ft_err *err
     if (q->r.spec.lookup_max > 0 || q->draft != NULL)
         per_step += FT_SPEC_TOKENS_MAX;
     size_t values = q->seq[0].value != NULL ? (size_t)q->seq[0].n_value : 0;
-    size_t result = ft_stream_event_bytes(0, 0, (int)values), end = (n + 1) * one + result;
+    size_t result = ft_stream_event_bytes(0, 0, (int)values);
+    size_t end = (n + 1) * one + result + ft_resume_event_bytes(q);
     struct ft_stream_hooks hooks = {.ready = q->r.on_ready,
                                     .ctx = q->r.ctx,
                                     .wake = wake_engine,

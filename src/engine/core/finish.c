@@ -31,7 +31,8 @@ static void tell_done(struct ft_engine *e, struct ft_seq *s, int32_t token,
                           .text = e->text.len > 0 ? e->text.data : "",
                           .text_n = e->text.len,
                           .finish = s->finish,
-                          .stop_index = stop_index};
+                          .stop_index = stop_index,
+                          .resumed = s->replay.ended && s->finish == s->replay.how};
     if (out != NULL) {
         ev.logprob = out->logprob;
         ev.top = out->top;
@@ -59,6 +60,7 @@ static void end_request(struct ft_engine *e, struct ft_req *q)
 {
     int64_t now = ft_clock_now_ns();
     struct ft_usage *u = &q->usage;
+    ft_account_ending(e, q);
     u->queue_ns = (q->t_admit != 0 ? q->t_admit : now) - q->t_submit;
     u->prefill_ns = q->t_admit != 0 ? (q->t_first != 0 ? q->t_first : now) - q->t_admit : 0;
     u->decode_ns = q->t_first != 0 ? now - q->t_first : 0;

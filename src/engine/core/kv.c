@@ -246,7 +246,8 @@ bool ft_kv_admit(struct ft_engine *e, struct ft_seq *s)
     if (m->has_state)
         s->slot_state = m->state_free[--m->n_state_free];
     unspill(e, s);
-    if (first && s->index == 0) {
+    if (first && s->index == q->lead) {
+        n_cached = FT_MIN(n_cached, s->n_prompt);
         q->usage.cached_tokens = n_cached;
         m->cached_tokens += (uint64_t)n_cached;
         e->count.cached_tokens += (uint64_t)n_cached;

@@ -341,6 +341,7 @@ static void after_prefill(struct ft_engine *e, const struct ft_plan *p, const fl
     s->n_done += p->n;
     ft_sched_charge(q->caller, p->n * FT_SCHED_COST_IN);
     ft_kv_publish(e, s);
+    ft_resume_release(e, s);
     if (q->r.kind != FT_REQUEST_GENERATE) {
         ft_embed_rows(e, s, p, pos, logits, hidden);
         return;
@@ -374,8 +375,10 @@ static void run(struct ft_engine *e, struct ft_hosted *m, bool hidden)
     if (ft_model_forward(m->model, m->kv, &b, want && !hidden ? &logits : NULL,
                          want && hidden ? &rows : NULL, &err) != 0) {
         fail_plan(e, &err);
+        ft_account_end(e);
         return;
     }
+    ft_account_computed(e);
     for (int i = 0; i < e->n_plan; i++) {
         const struct ft_plan *p = &e->plan[i];
         if (p->s->req->cancelled)
@@ -388,12 +391,14 @@ static void run(struct ft_engine *e, struct ft_hosted *m, bool hidden)
             after_prefill(e, p, logits, rows);
     }
     e->count.steps++;
+    ft_account_end(e);
     ft_pace_note(&m->pace, n_decode, n_prefill, ft_clock_now_ns() - start);
 }
 
 static bool try_lane(struct ft_engine *e, struct ft_hosted *m, bool hidden)
 {
     e->n_plan = 0;
+    ft_account_begin(e);
     int rows = 0;
     if (!hidden) {
         ft_spec_draft(e, m);
@@ -401,8 +406,10 @@ static bool try_lane(struct ft_engine *e, struct ft_hosted *m, bool hidden)
         rows = plan_decode(e, m);
     }
     plan_prefill(e, m, hidden, e->cfg.max_rows - rows);
-    if (e->n_plan == 0)
+    if (e->n_plan == 0) {
+        ft_account_end(e);
         return false;
+    }
     run(e, m, hidden);
     return true;
 }

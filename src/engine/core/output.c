@@ -61,29 +61,28 @@ static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
     return rc;
 }
 
-/* The text that the token frees goes to e->text; returns the stop string that it completed, or -1.
- */
-static int take_text(struct ft_engine *e, struct ft_seq *s, int32_t token)
+/* Appends the text that the token frees; returns the stop string that it completed, or -1. */
+static int take_text(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct ft_buf *text)
 {
     struct ft_req *q = s->req;
-    ft_buf_reset(&e->piece);
-    ft_buf_reset(&e->text);
+    ft_buf_reset(piece);
     if (q->m->src->tokenizer == NULL)
         return -1;
-    ft_detok_push(&s->detok, token, &e->piece);
+    ft_detok_push(&s->detok, token, piece);
     /* stop strings count from min_tokens on */
     if (q->stops.n == 0 || n_generated(s) < q->r.min_tokens) {
-        ft_buf_add(&e->text, e->piece.data, e->piece.len);
+        ft_buf_add(text, piece->data, piece->len);
         return -1;
     }
-    return ft_stop_push(&q->stops, &s->stop, e->piece.data, e->piece.len, &e->text);
+    return ft_stop_push(&q->stops, &s->stop, piece->data, piece->len, text);
 }
 
-static void tell(struct ft_engine *e, struct ft_seq *s, const struct ft_sample_out *out)
+static void tell(struct ft_engine *e, struct ft_seq *s, const struct ft_sample_out *out, bool last)
 {
     struct ft_event ev = {.kind = FT_EVENT_TOKEN,
                           .index = s->index,
                           .token = out->token,
+                          .last = last,
                           .text = e->text.len > 0 ? e->text.data : "",
                           .text_n = e->text.len,
                           .logprob = out->logprob,
@@ -116,41 +115,51 @@ static void count_token(struct ft_engine *e, struct ft_seq *s)
     ft_sched_charge(q->caller, FT_SCHED_COST_OUT);
 }
 
+int ft_output_take(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct ft_buf *text,
+                   struct ft_output *ret, struct ft_err *err)
+{
+    *ret = (struct ft_output){.stop = -1};
+    if (s->matcher != NULL && !ft_matcher_accept(s->matcher, token))
+        return ft_err_set(err, FT_EINVAL, "grammar: token %d does not continue the text", token);
+    ret->ended = is_end(s, token, &ret->how);
+    if (ret->ended)
+        return 0;
+    FT_ASSERT(s->n_token < s->limit);
+    s->token[s->n_token++] = token;
+    ret->placed = true;
+    ret->stop = take_text(s, token, piece, text);
+    ret->ended = ret->stop >= 0 || s->n_token == s->limit;
+    ret->how = ret->stop >= 0 ? FT_FINISH_STOP_STRING : FT_FINISH_LENGTH;
+    return 0;
+}
+
 bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
                       int32_t *ret_token)
 {
     struct ft_req *q = s->req;
     struct ft_sample_out out;
+    struct ft_output took;
     struct ft_err err = {0};
+    ft_buf_reset(&e->text);
     if (sample(e, s, logits, &out, &err) != 0) {
         ft_loop_fail(e, q, &err);
         return false;
     }
     count_token(e, s);
     *ret_token = out.token;
-    enum ft_finish how;
-    if (s->matcher != NULL && !ft_matcher_accept(s->matcher, out.token)) {
-        ft_err_set(&err, FT_EINTERNAL, "grammar: token %d was allowed and then refused", out.token);
+    if (ft_output_take(s, out.token, &e->piece, &e->text, &took, &err) != 0) {
+        err.code = FT_EINTERNAL; /* the mask allowed it */
         ft_loop_fail(e, q, &err);
         return false;
     }
-    if (is_end(s, out.token, &how)) {
-        ft_loop_finish(e, s, how, out.token, &out, -1);
+    if (!took.placed) {
+        ft_loop_finish(e, s, took.how, out.token, &out, -1);
         return false;
     }
-    FT_ASSERT(s->n_token < s->limit);
-    s->token[s->n_token++] = out.token;
-    int stop = take_text(e, s, out.token);
-    tell(e, s, &out);
+    tell(e, s, &out, took.ended);
     if (q->cancelled)
         return false; /* in the callback; the loop ends it */
-    if (stop >= 0) {
-        ft_loop_finish(e, s, FT_FINISH_STOP_STRING, -1, NULL, stop);
-        return false;
-    }
-    if (s->n_token == s->limit) {
-        ft_loop_finish(e, s, FT_FINISH_LENGTH, -1, NULL, -1);
-        return false;
-    }
-    return true;
+    if (took.ended)
+        ft_loop_finish(e, s, took.how, -1, NULL, took.stop);
+    return !took.ended;
 }

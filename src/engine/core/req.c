@@ -189,6 +189,7 @@ static int copy_fields(struct ft_req *q, const struct ft_request *r, struct ft_e
     c->prompt = NULL;
     c->model = c->adapter = NULL;
     c->spec.draft = NULL;
+    c->resume = NULL;
     c->stop = NULL;
     c->grammar = NULL;
     c->stop_token = copy(r->stop_token, (size_t)r->n_stop_token * sizeof *r->stop_token);
@@ -325,10 +326,14 @@ int ft_req_make(const struct ft_request *r, struct ft_hosted *m, struct ft_hoste
         q->seq[i].index = i;
         rc = make_seq(q, &q->seq[i], r, err);
     }
+    bool resume = r->kind == FT_REQUEST_GENERATE && r->resume != NULL;
+    for (int i = 0; rc == 0 && resume && i < q->n_seq; i++)
+        rc = ft_resume_take(&q->seq[i], &r->resume[i], err);
     if (rc != 0) {
         ft_req_free(q);
         return rc;
     }
+    ft_resume_lead(q);
     *ret_q = q;
     return 0;
 }
@@ -340,6 +345,7 @@ void ft_req_free(struct ft_req *q)
     for (int i = 0; i < q->n_seq; i++) {
         struct ft_seq *s = &q->seq[i];
         ft_matcher_close(s->matcher);
+        ft_resume_free(s);
         if (s->has_penalties)
             ft_penalties_fini(&s->penalties);
         free(s->token);

@@ -67,6 +67,13 @@ enum ft_request_kind {
     FT_REQUEST_PROMPT,
 };
 
+/* What one sample has generated already, elsewhere or before: the ids that its events told, an end
+ * token included. */
+struct ft_resume {
+    const int32_t *token;
+    int n; /* 0: nothing yet */
+};
+
 struct ft_event;
 
 struct ft_request {
@@ -93,6 +100,10 @@ struct ft_request {
     int n_top;                  /* alternatives with each, 0 .. FT_REQUEST_TOP_MAX */
     struct ft_grammar *grammar; /* NULL: none; the engine takes its own reference */
     struct ft_speculation spec;
+    /* [n] An answer that goes on where it was cut, the other fields as they were: the same tokens
+     * follow as without the cut. What is given counts as generated in every respect, and its
+     * events come again first, marked `resumed`; samples that it ends are not run. NULL: none. */
+    const struct ft_resume *resume;
 
     /* embedding and scoring */
     enum ft_pooling pooling; /* NONE: the model's own, else LAST */
@@ -143,13 +154,16 @@ struct ft_top {
 
 struct ft_usage {
     int prompt_tokens;
-    int cached_tokens;                   /* of these, found in the prefix cache */
-    int generated_tokens;                /* over all samples, end tokens included */
+    int cached_tokens;    /* of these, found in the prefix cache */
+    int generated_tokens; /* over all samples, end tokens and resumed ones included */
     int drafted_tokens, accepted_tokens; /* by speculation */
     int preemptions;
     int64_t queue_ns;   /* submit to first admission */
     int64_t prefill_ns; /* admission to the first token or result */
     int64_t decode_ns;  /* first token to the end */
+    /* Processor time of the steps it took part in, all threads of the process, by its share of
+     * their rows. */
+    int64_t cpu_ns;
 };
 
 /* Pointers are valid during the callback, or until the next ft_stream_take. */
@@ -157,6 +171,8 @@ struct ft_event {
     enum ft_event_kind kind;
     int index;     /* TOKEN, DONE: which sample, 0 .. n-1 */
     int32_t token; /* TOKEN; DONE: the token that stopped it, or -1 */
+    bool last;     /* TOKEN: the sample ends with it; its DONE comes next, unless it is cancelled */
+    bool resumed;  /* TOKEN, DONE: of tokens that came with the request; no log-probabilities */
     /* TOKEN, DONE: text now free to be shown: whole characters, possibly none, possibly of
      * earlier tokens (held back while it might have become a stop string). */
     const char *text;

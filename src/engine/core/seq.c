@@ -97,7 +97,8 @@ void ft_seq_move(struct ft_engine *e, struct ft_seq *s, enum ft_seq_state to)
 void ft_seq_enter(struct ft_engine *e, struct ft_seq *s)
 {
     s->order = e->next_order++;
-    s->state = s->index == 0 || s->req->m->has_state ? FT_SEQ_WAITING : FT_SEQ_FORKING;
+    bool first = s->index == s->req->lead || s->req->m->has_state;
+    s->state = first ? FT_SEQ_WAITING : FT_SEQ_FORKING;
     e->n_state[s->state]++;
     s->req->m->n_state[s->state]++;
     if (waits(s->state))

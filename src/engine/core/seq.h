@@ -51,6 +51,17 @@ struct ft_draft_pace {
     int next_rest; /* how long the next pause is */
 };
 
+/* What a resumed sample has said, to be told again when it enters (resume.c). */
+struct ft_replay {
+    struct ft_buf text;
+    uint32_t *end; /* [n] where each token's text ends in it */
+    int n;         /* tokens that have a place in the sequence */
+    bool ended;    /* finished by them: how */
+    enum ft_finish how;
+    int32_t last; /* the end token, -1 */
+    int stop;     /* index of the stop string, -1 */
+};
+
 struct ft_seq {
     struct ft_req *req;
     int index;
@@ -76,6 +87,7 @@ struct ft_seq {
     struct ft_matcher *matcher;
     struct ft_detok detok;
     struct ft_stop_scan stop;
+    struct ft_replay replay;
 
     int32_t draft[FT_SPEC_TOKENS_MAX];
     int n_draft;
@@ -100,6 +112,8 @@ struct ft_req {
     int32_t root;       /* of the prefix cache, -1: not used */
     struct ft_seq *seq; /* [n_seq] */
     int n_seq, n_left;
+    int lead; /* the sample that reads the prompt for all: the first that is not ended */
+    bool resumed;
     bool cancelled, paused;
     int64_t t_submit, t_admit, t_first;
     struct ft_usage usage;

@@ -19,12 +19,13 @@ struct said {
     float logprob[OUT_MAX];
     struct ft_top top[OUT_MAX][FT_REQUEST_TOP_MAX];
     int n;
+    int n_resumed; /* of these, told again */
     char text[8 * OUT_MAX];
     size_t text_n;
     enum ft_finish finish;
     int32_t last;
     int stop_index;
-    bool done;
+    bool done, last_told, done_resumed;
 };
 
 struct answer {
@@ -45,6 +46,10 @@ static inline void note_event(struct answer *a, const struct ft_event *ev)
     case FT_EVENT_TOKEN:
         assert_false(s->done);
         assert_true(s->n < OUT_MAX);
+        assert_false(s->last_told);
+        assert_int_equal(ev->resumed, s->n == s->n_resumed && ev->resumed);
+        s->n_resumed += ev->resumed;
+        s->last_told = ev->last;
         s->logprob[s->n] = ev->logprob;
         if (ev->n_top > 0)
             memcpy(s->top[s->n], ev->top, (size_t)ev->n_top * sizeof *ev->top);
@@ -53,6 +58,8 @@ static inline void note_event(struct answer *a, const struct ft_event *ev)
     case FT_EVENT_DONE:
         assert_false(s->done);
         s->done = true;
+        s->done_resumed = ev->resumed;
+        assert_true(!s->last_told || ev->token < 0);
         s->finish = ev->finish;
         s->last = ev->token;
         s->stop_index = ev->stop_index;
