@@ -1,0 +1,52 @@
+/* A usage record: what one request used and cost, and its form as a line of JSON, in which it lies
+ * in the journal and goes to the store. */
+#ifndef FT_LEDGER_RECORD_H
+#define FT_LEDGER_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define FT_RECORD_ID_MAX    64 /* bytes of an id, without NUL */
+#define FT_RECORD_MODEL_MAX 96
+#define FT_RECORD_ROUTE_MAX 31
+#define FT_RECORD_LINE_MAX  4096 /* bytes of a line, with its newline */
+
+enum ft_record_status {
+    FT_RECORD_OK,
+    FT_RECORD_CANCELLED, /* the client left */
+    FT_RECORD_ERROR,     /* ours, or a worker's; also in the middle of a stream */
+    FT_RECORD_REFUSED,   /* never began: 4xx */
+    FT_RECORD_LOST       /* its gateway died; what it had delivered is counted */
+};
+const char *ft_record_status_name(enum ft_record_status s); /* "ok", "cancelled", ... */
+
+struct ft_record {
+    char id[FT_RECORD_ID_MAX + 1]; /* unique for ever: the store takes each once */
+    char project[FT_RECORD_ID_MAX + 1], key[FT_RECORD_ID_MAX + 1]; /* "": unknown key */
+    char model[FT_RECORD_MODEL_MAX + 1];                           /* as the client named it */
+    char route[FT_RECORD_ROUTE_MAX + 1];                           /* "chat.completions", ... */
+    enum ft_record_status status;
+    int http; /* status of the answer; 0: none was sent */
+    bool stream;
+    int64_t requests;                     /* 1; more where refused ones were added up */
+    int64_t start_us, end_us;             /* unix time */
+    int64_t first_us;                     /* from start to the first token; 0: none came */
+    int64_t prompt_tokens, cached_tokens; /* cached: of the prompt's */
+    int64_t completion_tokens, reasoning_tokens;
+    int64_t cost_nanos; /* 1e-9 of the currency */
+    int64_t cpu_us;     /* processor time, all threads; 0: not measured */
+    int64_t energy_uj;  /* microjoules */
+    bool energy_estimated;
+};
+
+/* Appends the record as one line with its newline. */
+int ft_record_write(const struct ft_record *r, struct ft_buf *out);
+/* One line, with or without its newline. Unknown members are ignored; FT_EINVAL names the member:
+ * missing, of the wrong type, negative, too long. */
+int ft_record_parse(const char *line, size_t n, struct ft_record *ret, struct ft_err *err);
+
+#endif
