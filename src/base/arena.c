@@ -1,11 +1,15 @@
-/* Arena allocator: a list of chunks, each at least CHUNK_MIN bytes. */
+/* Arena allocator: a list of chunks. The first is small, since most requests need little and
+ * thousands may be open; each further one doubles, up to CHUNK_MAX. */
 #include "base/arena.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_MIN (64u << 10)
+#include "base/err.h"
+
+#define CHUNK_MIN (2u << 10) /* with its header and the allocator's */
+#define CHUNK_MAX (64u << 10)
 #define ALIGN     16u
 
 struct ft_arena_chunk {
@@ -37,7 +41,8 @@ void *ft_arena_alloc(struct ft_arena *a, size_t bytes)
         return NULL;
     struct ft_arena_chunk *c = a->head;
     if (c == NULL || c->cap - c->used < bytes) {
-        size_t cap = bytes > CHUNK_MIN ? bytes : CHUNK_MIN;
+        size_t whole = c == NULL ? CHUNK_MIN : FT_MIN(2 * (c->cap + sizeof *c), CHUNK_MAX);
+        size_t cap = FT_MAX(bytes, whole - sizeof *c);
         c = malloc(sizeof *c + cap);
         if (c == NULL)
             return NULL;
