@@ -1,12 +1,12 @@
 /* The seam of storage in SQL: one text of every statement for every engine.
  *
- * The common SQL: $1 .. $9 placeholders; types BIGINT, TEXT, DOUBLE PRECISION, BYTEA (stored in any
- * engine as what was bound); INSERT ... ON CONFLICT (...) DO UPDATE ... RETURNING; no
- * AUTOINCREMENT, no typed literals, no engine's own functions beyond COALESCE, SUM, COUNT, MIN,
- * MAX, LENGTH, LOWER, UPPER; integer division and % on values that are not negative; CAST(SUM(x) AS
- * BIGINT), since a sum may come back wider. Text is UTF-8 without NUL and compares by bytes
- * (columns that are ordered by are declared COLLATE "C" by the engine, not in the text). What an
- * engine needs beyond that stays in state_<engine>.c.
+ * The common SQL: $1 .. $32 placeholders (CAST($1 AS TEXT) where the type is not plain from the
+ * place); types BIGINT, TEXT, DOUBLE PRECISION, BYTEA; INSERT ... ON CONFLICT (...) DO UPDATE ...
+ * RETURNING; functions COALESCE, SUM, COUNT, MIN, MAX, LENGTH, LOWER, UPPER; CAST(SUM(x) AS
+ * BIGINT), since a sum may come back wider; whole-number division of what is not negative. Not:
+ * numbers drawn by the engine, dates, booleans, `?`, OR REPLACE, IFNULL. Text is UTF-8 without NUL
+ * and compares by bytes. tests/house/sql.py looks for what is not common; state_<engine>.c holds
+ * the rest.
  *
  * Any thread may call; transactions of one store run one after the other. */
 #ifndef FT_STATE_STATE_H
@@ -20,10 +20,10 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#define FT_STATE_PARAMS_MAX 32        /* placeholders of one statement */
-#define FT_STATE_TRIES_MAX  50        /* runs of one transaction while the store is busy */
-#define FT_STATE_VALUE_MAX  (8 << 20) /* bytes of one text or blob */
-#define FT_STATE_POLL_MS    1000      /* ft_state_wait: when it sees what other processes wrote */
+#define FT_STATE_PARAMS_MAX  32        /* placeholders of one statement */
+#define FT_STATE_TRIES_MAX   50        /* runs of one transaction while the store is busy */
+#define FT_STATE_VALUE_MAX   (8 << 20) /* bytes of one text or blob */
+#define FT_STATE_MODULES_MAX 16        /* sets of migrations */
 
 struct ft_state;
 struct ft_state_tx;   /* a running transaction */
@@ -128,10 +128,6 @@ int ft_state_migrate(struct ft_state *s, const char *module, const struct ft_mig
 int ft_state_seq_next(struct ft_state_tx *tx, int64_t *ret, struct ft_err *err);
 /* The newest committed one as this transaction sees it. */
 int ft_state_seq_last(struct ft_state_tx *tx, int64_t *ret, struct ft_err *err);
-/* Waits until a transaction with a number above `after` was committed, ft_state_wake() was called,
- * or timeout_ms has passed (0 at once). Does not read the store. */
-void ft_state_wait(struct ft_state *s, int64_t after, int64_t timeout_ms);
-void ft_state_wake(struct ft_state *s);
 /* fn is called after every commit that took a number, on the committing thread, outside of the
  * transaction; it must not block. One watcher; NULL for none. */
 void ft_state_watch(struct ft_state *s, void (*fn)(void *ctx, int64_t seq), void *ctx);
@@ -144,9 +140,10 @@ void ft_state_close(struct ft_state *s); /* NULL is accepted; no transaction may
 
 /* ---- engines (chosen in cli) ---- */
 
-/* A file; made with its folder if it is not there. A store that cannot be opened now is not an
- * error if `patient`: every transaction fails until it can. */
-int ft_state_sqlite_open(const char *path, bool patient, struct ft_state **ret, struct ft_err *err);
+/* A file. known: false: made with its folder if it is not there, and trouble is an error now. true:
+ * it was there before and holds a store, so an empty or missing one is trouble, never a new store;
+ * trouble is not an error now, every transaction fails until the file is (back) in its place. */
+int ft_state_sqlite_open(const char *path, bool known, struct ft_state **ret, struct ft_err *err);
 /* The double: in memory, gone at close. */
 int ft_state_memory_open(struct ft_state **ret, struct ft_err *err);
 
