@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 
+#define BORDER_TRIES 64 /* draws until a token fits where its grammar begins in the middle of it   \
+                         */
+
 static bool contains(const int32_t *id, int n, int32_t token)
 {
     for (int i = 0; i < n; i++)
@@ -23,7 +26,7 @@ static int banned(const struct ft_seq *s, int32_t *ban)
 {
     const struct ft_request *r = &s->req->r;
     const struct ft_source_box *src = s->req->m->src;
-    if (n_generated(s) >= r->min_tokens)
+    if (n_generated(s) >= r->min_tokens && !s->grammar_waits)
         return 0;
     memcpy(ban, src->eog, (size_t)src->n_eog * sizeof *ban);
     if (r->n_stop_token > 0)
@@ -31,11 +34,13 @@ static int banned(const struct ft_seq *s, int32_t *ban)
     return src->n_eog + r->n_stop_token;
 }
 
+/* refused[0 .. n_refused): tokens that were drawn before and cannot stand here. */
 static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
-                  struct ft_sample_out *out, struct ft_err *err)
+                  const int32_t *refused, int n_refused, struct ft_sample_out *out,
+                  struct ft_err *err)
 {
     struct ft_req *q = s->req;
-    int32_t ban[FT_SOURCE_EOG_MAX + FT_REQUEST_STOP_IDS_MAX];
+    int32_t ban[FT_SOURCE_EOG_MAX + FT_REQUEST_STOP_IDS_MAX + BORDER_TRIES];
     struct ft_sample_in in = {.logits = logits,
                               .n_vocab = q->m->src->pub.hp.n_vocab,
                               .sp = &q->r.sampling,
@@ -45,11 +50,13 @@ static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
                               .position = (uint64_t)n_generated(s),
                               .logprob = q->r.logprobs || q->r.n_top > 0,
                               .n_top = q->r.n_top};
+    for (int i = 0; i < n_refused; i++)
+        ban[in.n_ban++] = refused[i];
     if (s->has_penalties) {
         ft_penalties_advance(&s->penalties, s->token, (size_t)s->n_token, (size_t)s->n_prompt);
         in.penalties = &s->penalties;
     }
-    if (s->matcher != NULL) {
+    if (s->matcher != NULL && !s->grammar_waits) {
         int rc = ft_matcher_mask(s->matcher, e->mask, err);
         if (rc != 0)
             return ft_err_wrap(err, "grammar");
@@ -69,8 +76,8 @@ static int take_text(struct ft_seq *s, int32_t token, struct ft_buf *piece, stru
     if (q->m->src->tokenizer == NULL)
         return -1;
     ft_detok_push(&s->detok, token, piece);
-    /* stop strings count from min_tokens on */
-    if (q->stops.n == 0 || n_generated(s) < q->r.min_tokens) {
+    /* stop strings count from min_tokens on, and where ends do */
+    if (q->stops.n == 0 || n_generated(s) < q->r.min_tokens || s->grammar_waits) {
         ft_buf_add(text, piece->data, piece->len);
         return -1;
     }
@@ -115,13 +122,49 @@ static void count_token(struct ft_engine *e, struct ft_seq *s)
     ft_sched_charge(q->caller, FT_SCHED_COST_OUT);
 }
 
+/* Looks for the text that the grammar waits for; what follows it in the same token must fit, else
+ * nothing has changed. */
+static bool take_before_grammar(struct ft_seq *s, int32_t token)
+{
+    struct ft_slice after = s->req->r.grammar_after;
+    char tail[FT_REQUEST_AFTER_BYTES];
+    int n_tail = s->n_tail;
+    memcpy(tail, s->tail, sizeof tail);
+    size_t n;
+    const char *bytes = ft_tokenizer_bytes(s->req->m->src->tokenizer, token, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (s->n_tail == (int)after.n)
+            memmove(s->tail, s->tail + 1, (size_t)--s->n_tail);
+        s->tail[s->n_tail++] = bytes[i];
+        if (s->n_tail < (int)after.n || memcmp(s->tail, after.p, after.n) != 0)
+            continue;
+        while (++i < n && strchr(" \t\r\n", bytes[i]) != NULL && bytes[i] != '\0')
+            ;
+        s->grammar_waits = !ft_matcher_accept_bytes(s->matcher, bytes + i, n - i);
+        if (!s->grammar_waits)
+            return true;
+        memcpy(s->tail, tail, sizeof tail);
+        s->n_tail = n_tail;
+        return false;
+    }
+    return true;
+}
+
+static bool grammar_takes(struct ft_seq *s, int32_t token)
+{
+    if (s->matcher == NULL)
+        return true;
+    return s->grammar_waits ? take_before_grammar(s, token) : ft_matcher_accept(s->matcher, token);
+}
+
 int ft_output_take(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct ft_buf *text,
                    struct ft_output *ret, struct ft_err *err)
 {
     *ret = (struct ft_output){.stop = -1};
-    if (s->matcher != NULL && !ft_matcher_accept(s->matcher, token))
+    bool waited = s->grammar_waits;
+    if (!grammar_takes(s, token))
         return ft_err_set(err, FT_EINVAL, "grammar: token %d does not continue the text", token);
-    ret->ended = is_end(s, token, &ret->how);
+    ret->ended = !waited && is_end(s, token, &ret->how);
     if (ret->ended)
         return 0;
     FT_ASSERT(s->n_token < s->limit);
@@ -133,6 +176,23 @@ int ft_output_take(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct
     return 0;
 }
 
+/* Draws and takes the next token. */
+static int next_token(struct ft_engine *e, struct ft_seq *s, const float *logits,
+                      struct ft_sample_out *out, struct ft_output *took, struct ft_err *err)
+{
+    int32_t refused[BORDER_TRIES];
+    for (int n = 0;; n++) {
+        bool border = s->grammar_waits;
+        int rc = sample(e, s, logits, refused, n, out, err);
+        if (rc != 0)
+            return rc;
+        rc = ft_output_take(s, out->token, &e->piece, &e->text, took, err);
+        if (rc == 0 || !border || n + 1 == BORDER_TRIES)
+            return rc;
+        refused[n] = out->token;
+    }
+}
+
 bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
                       int32_t *ret_token)
 {
@@ -141,17 +201,12 @@ bool ft_output_sample(struct ft_engine *e, struct ft_seq *s, const float *logits
     struct ft_output took;
     struct ft_err err = {0};
     ft_buf_reset(&e->text);
-    if (sample(e, s, logits, &out, &err) != 0) {
+    if (next_token(e, s, logits, &out, &took, &err) != 0) {
         ft_loop_fail(e, q, &err);
         return false;
     }
     count_token(e, s);
     *ret_token = out.token;
-    if (ft_output_take(s, out.token, &e->piece, &e->text, &took, &err) != 0) {
-        err.code = FT_EINTERNAL; /* the mask allowed it */
-        ft_loop_fail(e, q, &err);
-        return false;
-    }
     if (!took.placed) {
         ft_loop_finish(e, s, took.how, out.token, &out, -1);
         return false;

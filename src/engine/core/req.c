@@ -113,6 +113,9 @@ static int check_generate(const struct ft_request *r, const struct ft_hosted *m,
     if (rc == 0 && draft != NULL && !ft_source_same_tokens(draft->src, m->src))
         rc = ft_err_set(err, FT_EINVAL, "spec.draft: the tokens of %s are not those of %s",
                         draft->src->id, m->src->id);
+    if (rc == 0 && r->grammar_after.n > FT_REQUEST_AFTER_BYTES)
+        rc = ft_err_set(err, FT_EINVAL, "grammar_after: %zu bytes, at most %d", r->grammar_after.n,
+                        FT_REQUEST_AFTER_BYTES);
     if (rc == 0 && m->src->tokenizer == NULL && (r->n_stop > 0 || r->grammar != NULL))
         rc = ft_err_set(err, FT_EINVAL, "%s: the model has no tokenizer",
                         r->n_stop > 0 ? "stop" : "grammar");
@@ -192,6 +195,7 @@ static int copy_fields(struct ft_req *q, const struct ft_request *r, struct ft_e
     c->resume = NULL;
     c->stop = NULL;
     c->grammar = NULL;
+    c->grammar_after = (struct ft_slice){0};
     c->stop_token = copy(r->stop_token, (size_t)r->n_stop_token * sizeof *r->stop_token);
     c->score_token = copy(r->score_token, (size_t)r->n_score * sizeof *r->score_token);
     c->sampling.bias =
@@ -211,6 +215,10 @@ static int copy_fields(struct ft_req *q, const struct ft_request *r, struct ft_e
     }
     if (r->grammar != NULL)
         c->grammar = ft_grammar_ref(r->grammar);
+    c->grammar_after.p = copy(r->grammar_after.p, r->grammar_after.n);
+    c->grammar_after.n = c->grammar_after.p != NULL ? r->grammar_after.n : 0;
+    if (r->grammar_after.n > 0 && c->grammar_after.p == NULL)
+        return no_memory(err);
     return r->n_stop > 0 ? ft_stops_compile(r->stop, r->n_stop, &q->stops, err) : 0;
 }
 
@@ -244,6 +252,7 @@ static int make_matcher(struct ft_req *q, struct ft_seq *s, struct ft_err *err)
 {
     if (q->r.grammar == NULL)
         return 0;
+    s->grammar_waits = q->r.grammar_after.n > 0;
     if (s->index > 0)
         return ft_matcher_clone(q->seq[0].matcher, &s->matcher, err);
     const struct ft_vocab *v = NULL;
@@ -363,5 +372,6 @@ void ft_req_free(struct ft_req *q)
     free((void *)q->r.sampling.bias);
     free((void *)q->r.caller.p);
     free((void *)q->r.salt.p);
+    free((void *)q->r.grammar_after.p);
     free(q);
 }

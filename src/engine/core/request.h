@@ -20,6 +20,7 @@
 #define FT_REQUEST_SALT_BYTES   64
 #define FT_REQUEST_CALLER_BYTES 64
 #define FT_REQUEST_SCORES_MAX   64 /* tokens of a score request */
+#define FT_REQUEST_AFTER_BYTES  32 /* of grammar_after */
 #define FT_SPEC_TOKENS_MAX      16 /* drafted tokens per step */
 
 enum ft_pooling { FT_POOL_NONE, FT_POOL_MEAN, FT_POOL_CLS, FT_POOL_LAST, FT_POOL_RANK };
@@ -99,6 +100,9 @@ struct ft_request {
     bool logprobs;
     int n_top;                  /* alternatives with each, 0 .. FT_REQUEST_TOP_MAX */
     struct ft_grammar *grammar; /* NULL: none; the engine takes its own reference */
+    /* The grammar holds from the end of this text on; until it has come, nothing ends the sample
+     * but its length ("</think>": free reasoning, then JSON). Empty: from the start. */
+    struct ft_slice grammar_after;
     struct ft_speculation spec;
     /* [n] An answer that goes on where it was cut, the other fields as they were: the same tokens
      * follow as without the cut. What is given counts as generated in every respect, and its

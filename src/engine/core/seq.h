@@ -85,6 +85,9 @@ struct ft_seq {
     struct ft_penalties penalties;
     bool has_penalties;
     struct ft_matcher *matcher;
+    bool grammar_waits;                /* for r.grammar_after */
+    char tail[FT_REQUEST_AFTER_BYTES]; /* of the text, while it waits */
+    int n_tail;
     struct ft_detok detok;
     struct ft_stop_scan stop;
     struct ft_replay replay;

@@ -147,6 +147,44 @@ static void grammars(void **state)
     rig_close(&g);
 }
 
+/* Free text up to a mark, then what the grammar allows, and cuts before, in and behind the mark. */
+static void grammars_that_begin_later(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct ft_err err = {0};
+    static struct answer all, got;
+    open_story(&g, NULL);
+    struct ft_request r = greedy_request("s", dog, 11, 60);
+    run_request(g.e, &r, &all);
+    r.ignore_eos = false;
+    assert_int_equal(ft_grammar_from_regex("(yes|no){3}", 11, &r.grammar, &err), 0);
+    const char *text = all.sample[0].text, *end = strchr(text + 40, ' ');
+    assert_non_null(end); /* tokens begin with their spaces: so one ends here */
+    for (size_t n = 8; n <= 32; n += 12) {
+        r.grammar_after = (struct ft_slice){end - n, n};
+        run_request(g.e, &r, &got);
+        size_t free_n = (size_t)(end - text);
+        assert_int_equal(got.sample[0].finish, FT_FINISH_EOS);
+        assert_memory_equal(got.sample[0].text, text, free_n);
+        struct ft_matcher *m;
+        assert_int_equal(ft_matcher_open(r.grammar, NULL, &m, &err), 0);
+        assert_true(
+            ft_matcher_accept_bytes(m, got.sample[0].text + free_n, got.sample[0].text_n - free_n));
+        assert_true(ft_matcher_may_end(m));
+        ft_matcher_close(m);
+        cut_everywhere(g.e, r);
+    }
+    /* a mark in the middle of tokens: one that goes on as the grammar wants, or another */
+    for (int i = 0; i < 20; i++) {
+        r.grammar_after = (struct ft_slice){text + 20 + i, 1};
+        run_request(g.e, &r, &got);
+        assert_int_not_equal(got.finish, FT_FINISH_ERROR);
+    }
+    ft_grammar_unref(r.grammar);
+    rig_close(&g);
+}
+
 static void stop_strings_over_the_border(void **state)
 {
     (void)state;
@@ -318,6 +356,7 @@ int main(void)
         cmocka_unit_test(greedy_and_sampled),
         cmocka_unit_test(penalties_and_biases),
         cmocka_unit_test(grammars),
+        cmocka_unit_test(grammars_that_begin_later),
         cmocka_unit_test(stop_strings_over_the_border),
         cmocka_unit_test(end_tokens),
         cmocka_unit_test(several_samples),
