@@ -77,15 +77,35 @@ static float rank_by_head(const struct ft_req *q, const float *hidden)
     return (float)(src->n_cls == 1 ? 1 / (1 + exp(-first)) : 1 / sum);
 }
 
-static void score_rows(struct ft_seq *s, int pos, int n, const float *logits)
+/* What the model would rather have seen than the prompt's token at pos. */
+static void tell_prompt_token(struct ft_engine *e, struct ft_seq *s, int pos, const float *logits)
+{
+    struct ft_req *q = s->req;
+    static const struct ft_sampling greedy = {.top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    struct ft_sample_in in = {
+        .logits = logits, .n_vocab = q->m->src->pub.hp.n_vocab, .sp = &greedy, .n_top = q->r.n_top};
+    struct ft_sample_out out = {0};
+    ft_sample(&e->sampler, &in, &out, NULL); /* fails where no logit is a number: no alternatives */
+    struct ft_event ev = {.kind = FT_EVENT_TOKEN,
+                          .token = s->token[pos],
+                          .text = "",
+                          .logprob = s->value[pos],
+                          .top = out.top,
+                          .n_top = out.n_top};
+    ft_req_emit(q, &ev);
+}
+
+static void score_rows(struct ft_engine *e, struct ft_seq *s, int pos, int n, const float *logits)
 {
     const struct ft_req *q = s->req;
     int n_vocab = q->m->src->pub.hp.n_vocab;
     if (q->r.kind == FT_REQUEST_PROMPT) {
-        for (int r = 0; r < n; r++)
-            if (pos + r + 1 < s->n_prompt)
-                ft_sample_logprobs(logits + (size_t)r * (size_t)n_vocab, n_vocab,
-                                   &s->token[pos + r + 1], 1, &s->value[pos + r + 1]);
+        for (int r = 0; r < n && pos + r + 1 < s->n_prompt; r++) {
+            const float *row = logits + (size_t)r * (size_t)n_vocab;
+            ft_sample_logprobs(row, n_vocab, &s->token[pos + r + 1], 1, &s->value[pos + r + 1]);
+            if (q->r.n_top > 0 && !q->cancelled)
+                tell_prompt_token(e, s, pos + r + 1, row);
+        }
     } else if (q->r.kind == FT_REQUEST_SCORE) {
         ft_sample_logprobs(logits, n_vocab, q->r.score_token, q->r.n_score, s->value);
     } else {
@@ -106,7 +126,7 @@ void ft_embed_rows(struct ft_engine *e, struct ft_seq *s, const struct ft_plan *
     else if (p->n_out > 0 && ft_embed_wants_hidden(q))
         s->value[0] = rank_by_head(q, hidden + out * (size_t)hp->d_model);
     else if (p->n_out > 0)
-        score_rows(s, pos, p->n_out, logits + out * (size_t)hp->n_vocab);
+        score_rows(e, s, pos, p->n_out, logits + out * (size_t)hp->n_vocab);
     if (s->n_done < s->n_token)
         return;
     if (q->r.kind == FT_REQUEST_EMBED)

@@ -603,6 +603,8 @@ static int open_stream(struct ft_engine *e, struct ft_req *q, struct ft_err *err
     size_t per_step = 1;
     if (q->r.spec.lookup_max > 0 || q->draft != NULL)
         per_step += FT_SPEC_TOKENS_MAX;
+    if (q->r.kind == FT_REQUEST_PROMPT && q->r.n_top > 0)
+        per_step += FT_PROMPT_ROWS_MAX;
     size_t values = q->seq[0].value != NULL ? (size_t)q->seq[0].n_value : 0;
     size_t result = ft_stream_event_bytes(0, 0, (int)values);
     size_t end = (n + 1) * one + result + ft_resume_event_bytes(q);

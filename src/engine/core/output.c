@@ -5,8 +5,9 @@
 
 #include "base/clock.h"
 
-#define BORDER_TRIES 64 /* draws until a token fits where its grammar begins in the middle of it   \
-                         */
+#define BORDER_TRIES                                                                               \
+    64 /* draws until a token fits where its grammar begins in the middle of it                    \
+        */
 
 static bool contains(const int32_t *id, int n, int32_t token)
 {

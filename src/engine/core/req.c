@@ -127,6 +127,8 @@ static int check_scores(const struct ft_request *r, const struct ft_hosted *m, s
     int most = FT_REQUEST_SCORES_MAX;
     int rc =
         check_ids("score_token", r->score_token, r->n_score, most, m->src->pub.hp.n_vocab, err);
+    if (rc == 0 && r->kind == FT_REQUEST_PROMPT)
+        rc = in_range("n_top", r->n_top, 0, FT_REQUEST_TOP_MAX, false, err);
     if (rc == 0 && r->kind == FT_REQUEST_SCORE && r->n_score < 1)
         rc = ft_err_set(err, FT_EINVAL, "score_token: none given");
     if (rc == 0 && r->kind == FT_REQUEST_RANK && !m->src->pub.has_cls && r->n_score != 2)
@@ -210,7 +212,8 @@ static int copy_fields(struct ft_req *q, const struct ft_request *r, struct ft_e
         return no_memory(err);
     if (r->kind != FT_REQUEST_GENERATE) {
         c->n = 1;
-        c->n_stop = c->n_top = 0;
+        c->n_stop = 0;
+        c->n_top = r->kind == FT_REQUEST_PROMPT ? r->n_top : 0;
         return 0;
     }
     if (r->grammar != NULL)

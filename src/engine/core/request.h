@@ -64,7 +64,8 @@ enum ft_request_kind {
      * p(a) / (p(a) + p(b)) of score_token[0 .. 1] (say "yes", "no") after the prompt */
     FT_REQUEST_RANK,
     /* RESULT: [n_prompt] log-probability of each prompt token after those before it; 0 for the
-     * first (perplexity, echo) */
+     * first (perplexity, echo). With n_top, a TOKEN event comes before for each but the first, with
+     * its alternatives. */
     FT_REQUEST_PROMPT,
 };
 

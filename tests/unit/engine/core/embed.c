@@ -284,6 +284,22 @@ static void a_prompt_is_scored_token_by_token(void **state)
             assert_true(fabs(a.value[i] - logprob(i - 1, prompt[i])) < 1e-4);
         free(a.value);
     }
+    /* with what the model would rather have seen */
+    r.n_top = 3;
+    run_request(g.e, &r, &a);
+    struct said *s = &a.sample[0];
+    assert_int_equal(s->n, N - 1);
+    for (int i = 1; i < N; i++) {
+        int32_t best = 0;
+        for (int32_t v = 1; v < n_vocab; v++)
+            if (logprob(i - 1, v) > logprob(i - 1, best))
+                best = v;
+        assert_int_equal(s->token[i - 1], prompt[i]);
+        assert_true(s->logprob[i - 1] == a.value[i]);
+        assert_int_equal(s->top[i - 1][0].token, best);
+        assert_true(fabs(s->top[i - 1][0].logprob - logprob(i - 1, best)) < 1e-4);
+    }
+    free(a.value);
     rig_close(&g);
 }
 
