@@ -31,7 +31,7 @@ struct ft_exec_limits {
 struct ft_exec_spec {
     const char *id;
     const char *const *argv; /* argv[0]: an absolute path */
-    const char *const *env;  /* "NAME=value"; NULL: the owner's */
+    const char *const *env;  /* "NAME=value"; NULL: the owner's. Readiness variables are left out */
     const char *cwd;         /* NULL: the owner's */
     struct ft_exec_limits limits;
     const char *log;   /* standard output and error are appended here; NULL: the owner's error */
