@@ -18,21 +18,25 @@
 #define FT_OAI_BODY_BYTES_MAX   ((size_t)16 << 20)
 #define FT_OAI_MESSAGES_MAX     4096
 #define FT_OAI_TOOLS_MAX        128
-#define FT_OAI_CALLS_MAX        128 /* tool calls of one message */
-#define FT_OAI_STOPS_MAX        4
+#define FT_OAI_CALLS_MAX        128  /* tool calls of one message */
+#define FT_OAI_PARTS_MAX        1024 /* text parts of one message */
+#define FT_OAI_CALLED_BYTES_MAX 256  /* name of a called function */
+#define FT_OAI_STOPS_MAX        4    /* as OpenAI has it */
+#define FT_OAI_STOPS_INSIDE_MAX 16   /* from the worker, and of other APIs */
 #define FT_OAI_STOP_BYTES_MAX   256
 #define FT_OAI_STOP_IDS_MAX     64
 #define FT_OAI_BIAS_MAX         1024
-#define FT_OAI_TOP_MAX          20   /* top_logprobs */
-#define FT_OAI_INPUTS_MAX       2048 /* texts of an embeddings request */
-#define FT_OAI_DOCUMENTS_MAX    1024 /* of a rerank request */
+#define FT_OAI_TOP_MAX          20                /* top_logprobs */
+#define FT_OAI_INPUTS_MAX       2048              /* texts of an embeddings request */
+#define FT_OAI_DOCUMENTS_MAX    1024              /* of a rerank request */
+#define FT_OAI_TOKENS_MAX       ((size_t)1 << 20) /* of one prompt or text given as ids */
 #define FT_OAI_MODEL_BYTES_MAX  256
 #define FT_OAI_ID_BYTES_MAX     64
-#define FT_OAI_METADATA_MAX     16
 #define FT_OAI_SCHEMA_BYTES_MAX ((size_t)1 << 20)
 
 enum ft_oai_mode {
     FT_OAI_GATEWAY, /* "feitian" is refused */
+    FT_OAI_INSIDE,  /* the same, but another API's request put in this form: more stop strings */
     FT_OAI_WORKER,  /* "feitian" is understood */
 };
 
@@ -49,7 +53,6 @@ enum ft_oai_set {
     FT_OAI_SET_FREQUENCY_PENALTY = 1 << 7,
     FT_OAI_SET_SEED = 1 << 8,
     FT_OAI_SET_MAX_TOKENS = 1 << 9,
-    FT_OAI_SET_PRIORITY = 1 << 10,
 };
 
 struct ft_oai_bias {
@@ -114,7 +117,7 @@ struct ft_oai_request {
     int top_k;
     float repetition_penalty, presence_penalty, frequency_penalty;
     uint64_t seed;
-    struct ft_slice stop[FT_OAI_STOPS_MAX];
+    struct ft_slice stop[FT_OAI_STOPS_INSIDE_MAX];
     int n_stop;
     int32_t stop_id[FT_OAI_STOP_IDS_MAX];
     int n_stop_id;
@@ -124,7 +127,7 @@ struct ft_oai_request {
     struct ft_oai_bias *bias;
     int n_bias;
     enum ft_oai_format format;
-    struct ft_slice format_text; /* owned by the request where it was written from a schema */
+    struct ft_slice format_text; /* of a schema in mode WORKER alone */
     bool format_strict;
 
     /* chat */
@@ -154,8 +157,6 @@ struct ft_oai_request {
 
     const json_t *metadata; /* object of strings, or NULL */
     const char *user;       /* or NULL */
-    const char *service_tier;
-    bool store;
     struct ft_oai_inner inner;
 
     char *owned_format; /* format_text's memory */
