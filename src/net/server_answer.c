@@ -1,0 +1,366 @@
+/* The server's way out: what the holders of an exchange may call, from any thread. */
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "net/server_impl.h"
+
+#define OUT_KEEP     1024 /* a stream's memory up to this is kept while nothing waits */
+#define STREAM_BLOCK 1024 /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
+
+struct ft_http_exchange *ft_http_ref(struct ft_http_exchange *pub)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    x->refs++;
+    pthread_mutex_unlock(&x->lock);
+    return pub;
+}
+
+void ft_http_unref(struct ft_http_exchange *pub)
+{
+    if (pub == NULL)
+        return;
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    int left = --x->refs;
+    /* only the server is left, so nobody will ever answer, or end the stream */
+    bool lost = left == 1 && x->handed_over && x->conn != NULL &&
+                (!x->answered || (x->stream && !x->stream_ended));
+    if (lost)
+        ft_http_wake(x);
+    pthread_mutex_unlock(&x->lock);
+    if (left != 0)
+        return;
+    ft_arena_fini(&x->pub.arena);
+    ft_buf_fini(&x->body);
+    free(x->out);
+    pthread_mutex_destroy(&x->lock);
+    free(x);
+}
+
+const char *ft_http_header(const struct ft_http_exchange *pub, const char *name)
+{
+    for (int i = 0; i < pub->n_fields; i++)
+        if (strcasecmp(pub->fields[i].name, name) == 0)
+            return pub->fields[i].value;
+    return NULL;
+}
+
+void ft_http_on_close(struct ft_http_exchange *pub, ft_http_close_fn *fn, void *ctx)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    FT_ASSERT(x->on_close == NULL);
+    x->on_close = fn;
+    x->close_ctx = ctx;
+    bool now = x->phase == PHASE_DONE, clean = x->closed_clean;
+    pthread_mutex_unlock(&x->lock);
+    if (now)
+        fn(ctx, pub, clean);
+}
+
+/* ---- waiting ---- */
+
+void ft_http_wake(struct exchange *x)
+{
+    if (!x->suspended)
+        return;
+    x->suspended = false;
+    MHD_resume_connection(x->conn->mhd);
+}
+
+bool ft_http_suspend(struct exchange *x)
+{
+    if (x->gone || atomic_load(&x->server->closing))
+        return false;
+    MHD_suspend_connection(x->conn->mhd);
+    x->suspended = true;
+    if (ft_http_watch(x->conn))
+        return true;
+    x->gone = true; /* it hung up before: back to libmicrohttpd, which closes it */
+    ft_http_wake(x);
+    return true;
+}
+
+/* ---- whole answers ---- */
+
+static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields, int n_fields)
+{
+    if (n_fields > FT_HTTP_FIELDS_MAX)
+        return FT_EINVAL;
+    for (int i = 0; i < n_fields; i++) {
+        const struct ft_http_field *f = &fields[i];
+        if (!ft_http_field_ok(f->name, f->value) || strlen(f->name) > FT_HTTP_FIELD_NAME_MAX ||
+            strcasecmp(f->name, "Content-Length") == 0 ||
+            strcasecmp(f->name, "Transfer-Encoding") == 0)
+            return FT_EINVAL;
+        if (f->value[0] != '\0' && MHD_add_response_header(r, f->name, f->value) == MHD_NO)
+            return FT_EINVAL;
+    }
+    return 0;
+}
+
+/* Hands r over: to the exchange, or to nobody. */
+static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream)
+{
+    pthread_mutex_lock(&x->lock);
+    int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : x->answered ? FT_EEXIST : 0;
+    if (rc == 0) {
+        x->answered = true;
+        x->stream = stream;
+        x->status = status;
+        x->response = r;
+        ft_http_wake(x);
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (rc != 0)
+        MHD_destroy_response(r);
+    return rc;
+}
+
+int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_http_field *fields,
+                    int n_fields, const void *body, size_t n)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    if (r == NULL)
+        return FT_ENOMEM;
+    int rc = add_fields(r, fields, n_fields);
+    if (rc != 0 || status < 200 || status > 599) {
+        MHD_destroy_response(r);
+        return FT_EINVAL;
+    }
+    return put_answer(exchange_of(pub), status, r, false);
+}
+
+/* Appends the body of an error; returns its content type. */
+static const char *error_body(struct ft_http_server *s, int status, const char *why,
+                              struct ft_buf *b)
+{
+    const char *type = "application/json";
+    ft_buf_init(b, 64u << 10);
+    if (s->config.error != NULL)
+        s->config.error(s->config.ctx, status, why, b, &type);
+    else /* `why` is ours and plain */
+        ft_buf_addf(b, "{\"error\":{\"message\":\"%s\"}}\n", why);
+    return type;
+}
+
+struct MHD_Response *ft_http_error_response(struct ft_http_server *s, int status, const char *why)
+{
+    struct ft_buf b;
+    const char *type = error_body(s, status, why, &b);
+    struct MHD_Response *r = MHD_create_response_from_buffer(b.len, b.data, MHD_RESPMEM_MUST_COPY);
+    if (r != NULL)
+        MHD_add_response_header(r, "Content-Type", type);
+    ft_buf_fini(&b);
+    return r;
+}
+
+void ft_http_refuse(struct exchange *x, int status, const char *why)
+{
+    struct MHD_Response *r = ft_http_error_response(x->server, status, why);
+    atomic_fetch_add(&x->server->n_refused, 1);
+    if (r != NULL)
+        put_answer(x, status, r, false);
+}
+
+void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thread)
+{
+    struct ft_buf body, head;
+    bool tls = c->server->cert != NULL;
+    if (tls && !own_thread)
+        return; /* a session belongs to its thread */
+    const char *type = error_body(c->server, status, why, &body);
+    ft_buf_init(&head, 128u << 10);
+    ft_buf_addf(&head,
+                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                "Connection: close\r\n\r\n",
+                status, MHD_get_reason_phrase_for((unsigned)status), type, body.len);
+    ft_buf_add(&head, body.data, body.len);
+    if (head.failed == 0 && !tls) {
+        /* what does not fit into an empty socket's buffer is not worth waiting for */
+        ssize_t n = send(c->fd, head.data, head.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)n;
+    } else if (head.failed == 0) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        if (info != NULL && info->tls_session != NULL)
+            gnutls_record_send(info->tls_session, head.data, head.len);
+    }
+    ft_buf_fini(&body);
+    ft_buf_fini(&head);
+}
+
+/* ---- streams ---- */
+
+int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
+                         const struct ft_http_field *fields, int n_fields)
+{
+    struct exchange *x = exchange_of(pub);
+    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+                                                               ft_http_stream_read, x, NULL);
+    if (r == NULL)
+        return FT_ENOMEM;
+    struct ft_http_field type = {"Content-Type", content_type};
+    int rc = content_type != NULL ? add_fields(r, &type, 1) : 0;
+    if (rc == 0)
+        rc = add_fields(r, fields, n_fields);
+    if (rc != 0 || status < 200 || status > 599) {
+        MHD_destroy_response(r);
+        return FT_EINVAL;
+    }
+    return put_answer(x, status, r, true);
+}
+
+static bool out_reserve(struct exchange *x, size_t n)
+{
+    if (x->out_at + x->out_n + n <= x->out_cap)
+        return true;
+    if (x->out_at != 0) {
+        memmove(x->out, x->out + x->out_at, x->out_n);
+        x->out_at = 0;
+    }
+    size_t need = x->out_n + n;
+    if (need <= x->out_cap)
+        return true;
+    size_t cap = FT_MAX(need, FT_MAX(2 * x->out_cap, OUT_KEEP));
+    char *p = realloc(x->out, cap);
+    if (p == NULL)
+        return false;
+    x->out = p;
+    x->out_cap = cap;
+    return true;
+}
+
+/* Ends the exchange soon, with the connection. Under x->lock. */
+static void give_up(struct exchange *x)
+{
+    x->gone = true;
+    ft_http_wake(x);
+    if (x->conn != NULL) /* also where libmicrohttpd waits for a client that does not read */
+        shutdown(x->conn->fd, SHUT_RDWR);
+}
+
+int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t n)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    int rc = 0;
+    if (x->phase == PHASE_DONE || x->gone) {
+        rc = FT_ECANCELED;
+    } else if (!x->stream || x->stream_ended) {
+        rc = FT_EINVAL;
+    } else if (n > FT_HTTP_STREAM_MAX - x->out_n) {
+        give_up(x);
+        rc = FT_ELIMIT;
+    } else if (n != 0 && !out_reserve(x, n)) {
+        give_up(x);
+        rc = FT_ENOMEM;
+    } else if (n != 0) {
+        memcpy(x->out + x->out_at + x->out_n, data, n);
+        x->out_n += n;
+        if (x->phase == PHASE_SEND)
+            ft_http_wake(x);
+        if (x->out_n > FT_HTTP_STREAM_HIGH) {
+            x->out_full = true;
+            rc = FT_EBUSY;
+        }
+    }
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+int ft_http_stream_end(struct ft_http_exchange *pub)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : 0;
+    if (rc == 0 && (!x->stream || x->stream_ended))
+        rc = FT_EINVAL;
+    if (rc == 0) {
+        x->stream_ended = true;
+        if (x->phase == PHASE_SEND)
+            ft_http_wake(x);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+void ft_http_stream_on_drained(struct ft_http_exchange *pub, ft_http_drained_fn *fn, void *ctx)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    x->on_drained = fn;
+    x->drained_ctx = ctx;
+    pthread_mutex_unlock(&x->lock);
+}
+
+void ft_http_abort(struct ft_http_exchange *pub)
+{
+    struct exchange *x = exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    if (x->phase != PHASE_DONE && !x->gone)
+        give_up(x);
+    pthread_mutex_unlock(&x->lock);
+}
+
+/* The head of an answer is held back by libmicrohttpd (MSG_MORE) for a body to go with it. When
+ * there is none yet, setting TCP_NODELAY anew sends what is held (tcp(7)). */
+static void push_head(struct exchange *x)
+{
+    int on = 1;
+    if (x->conn->is_tcp)
+        setsockopt(x->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    x->head_pushed = true;
+}
+
+ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    struct exchange *x = cls;
+    pthread_mutex_lock(&x->lock);
+    ssize_t rc = 0;
+    bool drained = false;
+    if (x->gone) {
+        rc = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else if (x->out_n != 0) {
+        size_t n = FT_MIN(x->out_n, max);
+        memcpy(buf, x->out + x->out_at, n);
+        x->out_at += n;
+        x->out_n -= n;
+        rc = (ssize_t)n;
+        drained = x->out_full && x->out_n < FT_HTTP_STREAM_LOW;
+        if (drained)
+            x->out_full = false;
+        if (x->out_n == 0) {
+            x->out_at = 0;
+            if (x->out_cap > OUT_KEEP) {
+                free(x->out);
+                x->out = NULL;
+                x->out_cap = 0;
+            }
+        }
+    } else if (x->stream_ended) {
+        rc = MHD_CONTENT_READER_END_OF_STREAM;
+    } else if (x->refs == 1 && x->handed_over) { /* nobody will ever end it */
+        rc = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else {
+        if (pos == 0 && !x->head_pushed)
+            push_head(x);
+        if (!ft_http_suspend(x))
+            rc = MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    ft_http_drained_fn *fn = drained ? x->on_drained : NULL;
+    void *ctx = x->drained_ctx;
+    pthread_mutex_unlock(&x->lock);
+    if (fn != NULL)
+        fn(ctx, &x->pub);
+    return rc;
+}
