@@ -54,5 +54,6 @@ int ft_cmd_train(int argc, char **argv);
 int ft_cmd_train_tokenizer(int argc, char **argv); /* under train */
 const char *ft_cmd_train_help(void);               /* as ft_cli_help(), from the table of options */
 int ft_cmd_version(int argc, char **argv);
+int ft_cmd_worker(int argc, char **argv);
 
 #endif

@@ -58,6 +58,11 @@ static const struct ft_cmd commands[] = {
      "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train,
      .group = FT_CMD_MODEL},
     {"version", "", "print the version", ft_cmd_version, .group = FT_CMD_PART},
+    {"worker",
+     "--socket PATH --read DIR[:DIR] [--memory BYTES] [--kv f16|q8|f32] [--threads N] [--lease "
+     "SECONDS]",
+     "models behind OpenAI's API on a unix socket, for a gateway", ft_cmd_worker,
+     .group = FT_CMD_INTERNAL},
 };
 
 int ft_cmd_version(int argc, char **argv)

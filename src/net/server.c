@@ -102,7 +102,7 @@ static int start_daemon(struct ft_http_server *s, struct ft_err *err)
     return 0;
 }
 
-int ft_http_server_open(const struct ft_http_server_config *config, struct ft_http_server **ret,
+int ft_http_server_bind(const struct ft_http_server_config *config, struct ft_http_server **ret,
                         struct ft_err *err)
 {
     struct ft_http_server *s = calloc(1, sizeof *s);
@@ -119,12 +119,29 @@ int ft_http_server_open(const struct ft_http_server_config *config, struct ft_ht
     if (rc == 0)
         rc = ft_http_listen(config->listen, config->unix_mode, &s->listen_fd, &s->address,
                             &s->unix_path, &s->port, err);
-    if (rc == 0)
-        rc = ft_http_watch_start(s, err);
-    if (rc == 0)
-        rc = start_daemon(s, err);
     /* config's own strings belong to the caller */
     s->config.listen = s->config.tls_cert = s->config.tls_key = NULL;
+    if (rc != 0) {
+        ft_http_server_close(s);
+        return rc;
+    }
+    *ret = s;
+    return 0;
+}
+
+int ft_http_server_start(struct ft_http_server *s, struct ft_err *err)
+{
+    int rc = ft_http_watch_start(s, err);
+    return rc == 0 ? start_daemon(s, err) : rc;
+}
+
+int ft_http_server_open(const struct ft_http_server_config *config, struct ft_http_server **ret,
+                        struct ft_err *err)
+{
+    struct ft_http_server *s = NULL;
+    int rc = ft_http_server_bind(config, &s, err);
+    if (rc == 0)
+        rc = ft_http_server_start(s, err);
     if (rc != 0) {
         ft_http_server_close(s);
         return rc;

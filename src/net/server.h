@@ -57,6 +57,11 @@ struct ft_http_server_config {
 /* Binds, starts the threads, and is ready to be asked when it returns. */
 int ft_http_server_open(const struct ft_http_server_config *config, struct ft_http_server **ret,
                         struct ft_err *err);
+/* The two halves of open, for who confines the process in between: bind listens, without a thread;
+ * start begins to answer. A server that did not start is closed all the same. */
+int ft_http_server_bind(const struct ft_http_server_config *config, struct ft_http_server **ret,
+                        struct ft_err *err);
+int ft_http_server_start(struct ft_http_server *s, struct ft_err *err);
 /* Where it really listens: "127.0.0.1:40123" or "unix:/path". Lives as long as the server. */
 const char *ft_http_server_address(const struct ft_http_server *s);
 int ft_http_server_port(const struct ft_http_server *s); /* 0: a unix socket */

@@ -1,7 +1,7 @@
 /* JSON strings: what every writer of this module ends in. */
 #include <stdint.h>
 
-#include "api/openai/write.h"
+#include "api/openai/writer.h"
 #include "base/utf8.h"
 
 /* A byte that stands for itself inside a JSON string, and is a character. */
@@ -54,4 +54,36 @@ void ft_oai_write_string(struct ft_buf *out, const char *s, size_t n)
     ft_buf_add_byte(out, '"');
     ft_oai_write_escaped(out, s, n);
     ft_buf_add_byte(out, '"');
+}
+
+void ft_oai_write_int(struct ft_buf *out, int64_t v)
+{
+    char s[24], *p = s + sizeof s;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    do
+        *--p = (char)('0' + u % 10);
+    while ((u /= 10) != 0);
+    if (v < 0)
+        *--p = '-';
+    ft_buf_add(out, p, (size_t)(s + sizeof s - p));
+}
+
+void ft_oai_write_usage(struct ft_buf *out, const struct ft_answer_usage *u)
+{
+    FT_OAI_LIT(out, "\"usage\":{\"prompt_tokens\":");
+    ft_oai_write_int(out, u->prompt_tokens);
+    FT_OAI_LIT(out, ",\"completion_tokens\":");
+    ft_oai_write_int(out, u->completion_tokens);
+    FT_OAI_LIT(out, ",\"total_tokens\":");
+    ft_oai_write_int(out, (int64_t)u->prompt_tokens + u->completion_tokens);
+    FT_OAI_LIT(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
+    ft_oai_write_int(out, u->cached_tokens);
+    FT_OAI_LIT(out, "},\"completion_tokens_details\":{\"reasoning_tokens\":");
+    ft_oai_write_int(out, u->reasoning_tokens);
+    FT_OAI_LIT(out, "}}");
+}
+
+void ft_oai_write_ping(struct ft_buf *out)
+{
+    FT_OAI_LIT(out, ": \n\n");
 }

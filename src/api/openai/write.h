@@ -26,6 +26,7 @@
 #define FT_OAI_CONTENT_STREAM   "text/event-stream; charset=utf-8"
 #define FT_OAI_CONTENT_JSON     "application/json"
 
+/* Of any API: this header's, responses.h's, api/anthropic's. */
 struct ft_oai_writer;
 
 struct ft_oai_writer_config {

@@ -327,8 +327,7 @@ int ft_chat_parser_finish(struct ft_chat_parser *p, struct ft_err *err)
     return p->failed ? ft_err_set(err, FT_ENOMEM, "no memory to parse an answer") : 0;
 }
 
-/* Does the prompt end inside of a reasoning section that it opened itself? */
-static bool prompt_opens_reasoning(const char *s, size_t n)
+bool ft_chat_opens_reasoning(const char *s, size_t n)
 {
     while (n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL && s[n - 1] != '\0')
         n--;
@@ -349,7 +348,7 @@ int ft_chat_parser_open(enum ft_dialect d, json_t *tools, const char *rendered_p
     p->tools = json_array_size(tools) > 0 ? json_incref(tools) : NULL;
     p->fn = fn;
     p->ctx = ctx;
-    p->reasoning = n != 0 && prompt_opens_reasoning(rendered_prompt_tail, n);
+    p->reasoning = n != 0 && ft_chat_opens_reasoning(rendered_prompt_tail, n);
     p->skip_newlines = p->reasoning;
     p->at_start = true;
     p->kind = FT_PART_CONTENT;

@@ -41,6 +41,9 @@ struct ft_part {
 };
 typedef void ft_part_fn(void *ctx, const struct ft_part *part);
 
+/* Does a prompt end inside of a reasoning section that it opened itself? */
+bool ft_chat_opens_reasoning(const char *rendered_prompt_tail, size_t n);
+
 struct ft_chat_parser;
 /* rendered_prompt_tail: the end of the rendered prompt, so that a prompt that already opened
  * <think> starts in reasoning. tools: the request's tools or NULL (then nothing is taken for a
