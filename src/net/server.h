@@ -155,6 +155,9 @@ int ft_http_stream_write(struct ft_http_exchange *x, const void *data, size_t n)
  * the first write. */
 typedef void ft_http_drained_fn(void *ctx, struct ft_http_exchange *x);
 void ft_http_stream_on_drained(struct ft_http_exchange *x, ft_http_drained_fn *fn, void *ctx);
+/* Do writes say FT_EBUSY? on_drained may come before a writer has acted upon FT_EBUSY, so: pause
+ * what feeds the stream, ask this, and if it is not full any more, go on. */
+bool ft_http_stream_is_full(struct ft_http_exchange *x);
 int ft_http_stream_end(struct ft_http_exchange *x);
 /* Cuts the connection, so that the client can tell that the answer is not whole. */
 void ft_http_abort(struct ft_http_exchange *x);

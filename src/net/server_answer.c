@@ -16,7 +16,7 @@
 
 struct ft_http_exchange *ft_http_ref(struct ft_http_exchange *pub)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     x->refs++;
     pthread_mutex_unlock(&x->lock);
@@ -27,7 +27,7 @@ void ft_http_unref(struct ft_http_exchange *pub)
 {
     if (pub == NULL)
         return;
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     int left = --x->refs;
     /* only the server is left, so nobody will ever answer, or end the stream */
@@ -55,7 +55,7 @@ const char *ft_http_header(const struct ft_http_exchange *pub, const char *name)
 
 void ft_http_on_close(struct ft_http_exchange *pub, ft_http_close_fn *fn, void *ctx)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     FT_ASSERT(x->on_close == NULL);
     x->on_close = fn;
@@ -137,7 +137,7 @@ int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_ht
         MHD_destroy_response(r);
         return FT_EINVAL;
     }
-    return put_answer(exchange_of(pub), status, r, false);
+    return put_answer(ft_exchange_of(pub), status, r, false);
 }
 
 /* Appends the body of an error; returns its content type. */
@@ -204,7 +204,7 @@ void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thr
 int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
                          const struct ft_http_field *fields, int n_fields)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
                                                                ft_http_stream_read, x, NULL);
     if (r == NULL)
@@ -251,7 +251,7 @@ static void give_up(struct exchange *x)
 
 int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t n)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     int rc = 0;
     if (x->phase == PHASE_DONE || x->gone) {
@@ -278,9 +278,18 @@ int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t 
     return rc;
 }
 
+bool ft_http_stream_is_full(struct ft_http_exchange *pub)
+{
+    struct exchange *x = ft_exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    bool full = x->out_full && x->phase != PHASE_DONE;
+    pthread_mutex_unlock(&x->lock);
+    return full;
+}
+
 int ft_http_stream_end(struct ft_http_exchange *pub)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : 0;
     if (rc == 0 && (!x->stream || x->stream_ended))
@@ -296,7 +305,7 @@ int ft_http_stream_end(struct ft_http_exchange *pub)
 
 void ft_http_stream_on_drained(struct ft_http_exchange *pub, ft_http_drained_fn *fn, void *ctx)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     x->on_drained = fn;
     x->drained_ctx = ctx;
@@ -305,7 +314,7 @@ void ft_http_stream_on_drained(struct ft_http_exchange *pub, ft_http_drained_fn 
 
 void ft_http_abort(struct ft_http_exchange *pub)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     if (x->phase != PHASE_DONE && !x->gone)
         give_up(x);

@@ -52,6 +52,7 @@ struct conn {
     int64_t mark_ns;             /* since when `progress` is measured */
     uint64_t progress, in_bytes; /* at mark_ns; body bytes so far */
     bool cut;                    /* the server closes it: no more requests */
+    bool peeked;                 /* while idle: an end was looked for */
     /* libmicrohttpd's thread alone */
     bool watched;     /* in the watcher's epoll */
     bool linger;      /* read on for a moment when it is closed */
@@ -116,7 +117,7 @@ struct ft_http_server {
     } linger[FT_HTTP_LINGER_MAX];
 };
 
-static inline struct exchange *exchange_of(struct ft_http_exchange *x)
+static inline struct exchange *ft_exchange_of(struct ft_http_exchange *x)
 {
     return (struct exchange *)x;
 }

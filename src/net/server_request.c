@@ -312,7 +312,7 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *mhd,
 void ft_http_body_collect(struct ft_http_exchange *pub, size_t max_bytes, ft_http_body_fn *fn,
                           void *ctx)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     FT_ASSERT(x->phase == PHASE_BODY && x->body_mode == BODY_DROP && !x->handed_over);
     if (pub->content_length > 0 && (uint64_t)pub->content_length > max_bytes) {
         ft_http_refuse(x, 413, "the body of the request is too long");
@@ -329,13 +329,13 @@ void ft_http_body_collect(struct ft_http_exchange *pub, size_t max_bytes, ft_htt
 
 void ft_http_body_release(struct ft_http_exchange *pub)
 {
-    ft_buf_fini(&exchange_of(pub)->body);
+    ft_buf_fini(&ft_exchange_of(pub)->body);
 }
 
 void ft_http_body_stream(struct ft_http_exchange *pub, int64_t max_bytes,
                          ft_http_body_data_fn *on_data, ft_http_body_end_fn *on_end, void *ctx)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     FT_ASSERT(x->phase == PHASE_BODY && x->body_mode == BODY_DROP && !x->handed_over);
     x->on_data_end = on_end;
     x->body_ctx = ctx;
@@ -389,7 +389,7 @@ static enum MHD_Result stream_body(struct exchange *x, const char *data, size_t 
 
 void ft_http_body_resume(struct ft_http_exchange *pub)
 {
-    struct exchange *x = exchange_of(pub);
+    struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
     x->body_paused = false;
     if (x->phase == PHASE_BODY)

@@ -30,6 +30,7 @@
 #define READ_BYTES    8192
 #define DRAIN_IDLE_MS 50 /* a kept connection is closed when nothing came for so long */
 #define DRAIN_STEP_MS 20
+#define IDLE_PEEK_MS  500
 #define WAKE_EVENT    UINT64_MAX
 #define LINGER_EVENT  (1ull << 63)
 
@@ -48,6 +49,7 @@ void ft_http_conn_enter(struct conn *c, enum conn_state state)
     c->since_ns = c->mark_ns = now;
     c->progress = UINT64_MAX; /* not measured yet */
     c->in_bytes = 0;
+    c->peeked = false;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -262,6 +264,13 @@ static int is_late(struct conn *c, int64_t now, const char **ret_why)
     int64_t ms = (now - c->since_ns) / 1000000;
     switch (c->state) {
     case CONN_IDLE:
+        if (ms >= IDLE_PEEK_MS && !c->peeked) {
+            /* an end that came with the last request's bytes is no new edge to libmicrohttpd */
+            char byte;
+            c->peeked = true;
+            if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+                return 1;
+        }
         if (atomic_load(&c->server->draining) && ms >= DRAIN_IDLE_MS)
             return 1;
         return ms >= (c->first ? config->head_timeout_ms : config->idle_timeout_ms) ? 1 : 0;

@@ -45,6 +45,7 @@ struct ft_answer_usage {
     int64_t cpu_us;                   /* of processor time, all threads; 0: not measured */
     int64_t energy_uj;                /* microjoules */
     bool energy_estimated;            /* from cpu_us, where the machine does not tell */
+    bool counted; /* tokens were counted here, roughly: the server did not tell */
 };
 
 /* Whose fault it is that a call ended with an error: decides whether it is tried elsewhere. APIs
@@ -67,8 +68,9 @@ struct ft_piece {
     struct ft_slice stop; /* FINISH by a stop string: which; else p is NULL */
     const int32_t *token; /* STEP: ids generated; none from servers that do not tell */
     int n_token;
-    json_t *logprobs;             /* STEP: OpenAI's "logprobs" object of these tokens, or NULL */
-    json_t *json;                 /* RESULT */
+    json_t *logprobs; /* STEP: OpenAI's "logprobs" object of these tokens, or NULL */
+    json_t
+        *json; /* RESULT: the answer's object, as OpenAI's: "data" or "results"; "prompt_tokens" */
     struct ft_answer_usage usage; /* END */
     const struct ft_err *err;     /* END: NULL: all went well; FT_ECANCELED: as asked */
     enum ft_piece_fault fault;    /* END with err */

@@ -16,6 +16,12 @@ enum ft_task_kind {
     FT_TASK_COUNT, /* prompt tokens of a chat request, nothing generated */
 };
 
+/* A worker's form of OpenAI's API: the request carries "feitian":{"id","salt","caller","weight",
+ * "priority","resume":[[ids of choice 0 so far],..]}; every event of a stream carries
+ * "feitian":{"i":choice,"t":[ids]} and is atomic: it holds exactly what these tokens caused. With
+ * resume the ids count as generated already: what they cause is not said again. The last event
+ * carries usage and "feitian":{"cpu_us","uj","uj_estimated"}. FT_TASK_COUNT is POST /feitian/count
+ * with a chat request; its answer {"prompt_tokens":N}. */
 struct ft_replica;
 struct ft_replica_job; /* the replica's own record of a running job */
 

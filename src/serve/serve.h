@@ -16,11 +16,12 @@ struct ft_serve_call; /* a running request; valid until the callback of its END 
 
 /* What is 0 or NULL takes the default that stands behind it. Strings are copied. */
 struct ft_serve_config {
-    struct ft_exec *exec;     /* borrowed; NULL: no workers, endpoints by URL and scripts alone */
-    struct ft_client *client; /* borrowed; NULL: scripts alone */
+    struct ft_exec *exec; /* borrowed; NULL: no workers, endpoints by URL and scripts alone */
+    struct ft_http_client *client; /* borrowed; NULL: scripts alone */
     /* The worker's command and its first arguments ("/usr/bin/feitian", "worker"), ended by NULL;
      * serving adds --socket, --read, --memory, --kv, --threads, --lease. */
     const char *const *worker_argv;
+    const char *log_dir;  /* worker-N.log; NULL: to standard error */
     const char *run_dir;  /* sockets worker-N.sock; must exist */
     const char *read_dir; /* DIR[:DIR]: what workers may read, the models' folders */
     const char *kv;       /* "f16" */
@@ -67,7 +68,10 @@ int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
 void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call);
 void ft_serve_pause(struct ft_serve *s, struct ft_serve_call *call, bool paused);
 
-/* A row of the feed: kinds "model", "endpoint", "setting"; others are ignored. body NULL: gone. */
+/* Any thread: look at the workers now. For the on_event of the exec, when a task has ended. */
+void ft_serve_wake(struct ft_serve *s);
+
+/* A row of the feed: kinds "model", "endpoint"; others are ignored. body NULL: gone. */
 int ft_serve_apply(struct ft_serve *s, const char *kind, const char *id, const json_t *body,
                    struct ft_err *err);
 /* Live state for /api/v1/status: a new object {workers:[...], endpoints:[...], ...}. */

@@ -1,0 +1,191 @@
+/* Inside serving: what is shared by its files. Everything here is under s->mu, unless it says
+ * otherwise.
+ *
+ * Locks: s->mu is held for short and never while a client's callback or a replica's submit runs.
+ * A replica's cancel and pause are called under it (replica.h promises that they do not call back).
+ */
+#ifndef FT_SERVE_CORE_H
+#define FT_SERVE_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "serve/failover.h"
+#include "serve/plant.h"
+#include "serve/pool.h"
+#include "serve/queue.h"
+#include "serve/router.h"
+#include "serve/scale.h"
+#include "serve/serve.h"
+
+#define FT_SERVE_ENDPOINTS_MAX 4096
+#define FT_SERVE_MODELS_MAX    4096
+#define FT_SERVE_TARGETS_MAX   16        /* of an endpoint */
+#define FT_SERVE_PROJECT_QUEUE 256       /* requests of a project that may wait */
+#define FT_SERVE_NAME_MAX      256       /* bytes of names and ids */
+#define FT_SERVE_RESUME_MAX    (1 << 20) /* tokens of a choice that are kept for failover */
+
+/* ---- what the feed says: endpoint.c ---- */
+
+struct ft_model_row {
+    char *name, *path, *adapter_of; /* adapter_of: of adapters only */
+    char *digest;                   /* what it is made of; another: it is another model */
+    uint64_t version;
+};
+
+enum ft_target_kind { FT_TARGET_MODEL, FT_TARGET_URL, FT_TARGET_SCRIPT };
+
+/* Where an endpoint's calls go. Lives as long as the endpoint has it or calls run on it. */
+struct ft_target {
+    struct ft_target *next; /* all of them */
+    enum ft_target_kind kind;
+    struct ft_endpoint *endpoint; /* whose it is, or was */
+    bool dropped;                 /* no longer its endpoint's */
+    char *key;                    /* its definition without the weight: equal ones are the same */
+    double weight;
+    char *model, *adapter;      /* MODEL: names of rows; URL: the server's name of it */
+    struct ft_replica *replica; /* URL, SCRIPT */
+    int cap;                    /* calls at one replica */
+    int calls;                  /* that point here */
+    int running;                /* of these */
+    int at[FT_SERVE_PLACES];    /* running per place */
+};
+
+struct ft_endpoint {
+    struct ft_endpoint *next;
+    char *id, *name, *project; /* project NULL: everyone's */
+    uint64_t name_hash;
+    struct ft_target *target[FT_SERVE_TARGETS_MAX];
+    int n_target;
+    struct ft_scale scale;
+    struct ft_scale_state state;
+    int64_t since_ns; /* the last change of what is wanted */
+    int64_t created;  /* wall clock, s */
+    int n_ctx;        /* 0: the model's own */
+    bool gone;
+    int calls, running;
+    int64_t served; /* calls since the start */
+};
+
+/* ---- calls: call.c ---- */
+
+/*  QUEUED --(room)--> STARTING --(submitted)--> RUNNING --(END)--> DONE
+ *    ^                   |                         |
+ *    +-----(failed, again)-------------------------+      QUEUED --(cancelled, too late)--> DONE */
+enum ft_call_state { FT_CALL_QUEUED, FT_CALL_STARTING, FT_CALL_RUNNING, FT_CALL_DONE };
+
+struct ft_call_choice {
+    int32_t *token;
+    int n, cap;
+    bool finishing, closed; /* FINISH was passed on; and the STEP behind it */
+};
+
+struct ft_serve_call {
+    struct ft_queue_item item;         /* first: calls are found by it */
+    struct ft_serve_call *prev, *next; /* all */
+    struct ft_serve_call *later;       /* among the suspects, or those to be ended */
+    struct ft_serve *s;
+    enum ft_call_state state;
+    int refs; /* running, and whoever is in the middle of starting it */
+    unsigned attempt;
+    char id[FT_SERVE_NAME_MAX];
+    uint64_t key; /* of its id */
+    enum ft_task_kind kind;
+    json_t *body;
+    ft_piece_fn *on_piece;
+    void *ctx;
+    struct ft_queue_project *project;
+    struct ft_endpoint *endpoint;
+    struct ft_target *target; /* where it runs, or must run because it has begun */
+    unsigned avoid;           /* targets that failed it, by index */
+    int place;                /* the worker; -1: target->replica */
+    struct ft_replica_job *job;
+    bool paused, canceled, suspect, ending;
+    struct ft_router_chain *chain;
+    int64_t begun_ns, until_ns, not_before_ns;
+    struct ft_failover failover;
+    /* Of the thread that delivers its pieces; under the lock only between two tries. */
+    struct ft_call_choice *choice;
+    int n_choice;
+    bool begun, resumable, progress;
+    int charged; /* tokens, to the project's counter */
+    /* ending: how */
+    struct ft_err end_err;
+    int end_retry_ms;
+};
+
+struct ft_serve {
+    pthread_mutex_t mu;
+    pthread_cond_t wake;  /* the serving thread */
+    pthread_cond_t quiet; /* no calls, no asks */
+    pthread_t thread;
+    bool threaded, kicked, closing, draining;
+    int64_t (*now)(void *ctx);
+    void *now_ctx;
+    struct ft_http_client *client; /* borrowed */
+    struct ft_plant *plant;        /* NULL: no workers */
+    int64_t memory_bytes;
+    int workers_max, queue_max, in_flight_max;
+    int64_t wait_ms_max;
+
+    struct ft_model_row *model;
+    int n_model;
+    uint64_t versions;
+    struct ft_endpoint *endpoint;
+    int n_endpoint;
+    struct ft_target *target;
+    int64_t settled_ns; /* before, nothing that was adopted is removed: the feed is still coming */
+    struct ft_worker *worker[FT_SERVE_PLACES]; /* NULL: never needed */
+    int asks;                                  /* under way */
+
+    struct ft_queue queue;
+    struct ft_serve_call *calls;
+    int n_calls;
+    struct ft_serve_call *suspect, **suspect_end;
+    bool suspect_runs;
+    struct ft_serve_call *ended; /* to be told so by the serving thread */
+    unsigned turn;
+    _Atomic bool choice; /* some endpoint may have more than one worker: prompts are hashed */
+    double call_ms;      /* how long calls take, a moving mean: for when to come back */
+};
+
+/* serve.c */
+int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plant, bool threaded,
+                     int64_t (*now)(void *ctx), void *now_ctx, struct ft_serve **ret,
+                     struct ft_err *err);
+/* Does all that is due. Returns when it wants to be called again. Without the lock; one thread. */
+int64_t ft_serve_step(struct ft_serve *s);
+void ft_serve_kick(struct ft_serve *s); /* under the lock */
+
+/* endpoint.c */
+int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);
+int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);
+const struct ft_model_row *ft_model_find(const struct ft_serve *s, const char *name);
+struct ft_endpoint *ft_endpoint_find(const struct ft_serve *s, const char *name,
+                                     const char *project);
+/* The rows a MODEL target needs: *ret_base, and *ret_adapter or NULL. False: one is missing. */
+bool ft_target_rows(const struct ft_serve *s, const struct ft_target *t,
+                    const struct ft_model_row **ret_base, const struct ft_model_row **ret_adapter);
+/* Takes out targets and endpoints that nobody uses any more; what is left of them is in *ret, to be
+ * freed without the lock. */
+void ft_target_reap(struct ft_serve *s, struct ft_target **ret);
+void ft_target_free_all(struct ft_target *t);
+void ft_endpoint_free_all(struct ft_serve *s);
+
+/* call.c */
+void ft_call_dispatch(struct ft_serve *s, int64_t now, int64_t *next); /* without the lock */
+/* Ends a waiting call: the serving thread will tell it. Under the lock. */
+void ft_call_end_waiting(struct ft_serve_call *c, enum ft_code code, int retry_ms, const char *why);
+/* Ends waiting calls of the target, or of the endpoint if target is NULL. Under the lock. */
+void ft_call_end_all(struct ft_serve *s, const struct ft_endpoint *e, const struct ft_target *t,
+                     enum ft_code code, const char *why);
+void ft_call_cancel_all(struct ft_serve *s);
+
+/* body.c: the request as a replica gets it. NULL: out of memory. */
+json_t *ft_body_for(const struct ft_serve_call *c, bool ours, bool resumes);
+
+/* plant_local.c */
+int ft_plant_local_open(const struct ft_serve_config *config, struct ft_plant **ret,
+                        struct ft_err *err);
+
+#endif

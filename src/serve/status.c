@@ -1,0 +1,111 @@
+/* What serving is doing now, as JSON. */
+#include "serve/core.h"
+
+static double member(const json_t *stats, const char *name)
+{
+    return json_number_value(json_object_get(stats, name));
+}
+
+static json_t *held_json(const struct ft_worker *w)
+{
+    static const char *const state[] = {"adding", "ready", "removing", "failed"};
+    json_t *all = json_array();
+    for (int i = 0; i < w->n_held; i++) {
+        const struct ft_held *h = &w->held[i];
+        json_t *o = json_pack("{s:s,s:s}", "name", h->name, "state", state[h->state]);
+        if (h->of != NULL)
+            json_object_set_new(o, "adapter_of", json_string(h->of));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
+{
+    const struct ft_worker *w = s->worker[k];
+    char id[32];
+    snprintf(id, sizeof id, k == FT_SERVE_QUARANTINE ? "quarantine" : "worker-%d", k);
+    json_t *o = json_pack("{s:s,s:s,s:f,s:i,s:f,s:i,s:I,s:f,s:o}", "id", id, "state",
+                          ft_worker_state_name[w->state], "since_s",
+                          (double)(now - w->since_ns) / 1e9, "running", w->running, "waiting",
+                          member(w->stats, "waiting"), "restarts", w->restarts,
+                          "memory_limit_bytes", (json_int_t)w->memory_bytes, "tokens_per_second",
+                          member(w->stats, "tokens_per_second"), "models", held_json(w));
+    if (w->pid > 0)
+        json_object_set_new(o, "pid", json_integer(w->pid));
+    if (w->last_end[0] != '\0')
+        json_object_set_new(o, "last_end", json_string(w->last_end));
+    if (w->stats != NULL) /* all that the worker told */
+        json_object_set_new(o, "health", json_deep_copy(w->stats));
+    return o;
+}
+
+static json_t *target_json(const struct ft_serve *s, const struct ft_target *t, int *ret_ready)
+{
+    static const char *const kind[] = {"model", "url", "script"};
+    int ready = 0;
+    for (int k = 0; k < FT_SERVE_WORKERS_MAX && t->kind == FT_TARGET_MODEL; k++)
+        ready += ft_pool_serves(s, t, k) && ft_pool_wants(s, t, k);
+    if (t->kind != FT_TARGET_MODEL)
+        ready = 1;
+    *ret_ready = ready;
+    json_t *o = json_pack("{s:s,s:f,s:i,s:i}", "kind", kind[t->kind], "weight", t->weight, "ready",
+                          ready, "in_flight", t->running);
+    if (t->model != NULL)
+        json_object_set_new(o, "model", json_string(t->model));
+    if (t->adapter != NULL)
+        json_object_set_new(o, "adapter", json_string(t->adapter));
+    return o;
+}
+
+static json_t *endpoint_json(const struct ft_serve *s, const struct ft_endpoint *e, int64_t now)
+{
+    json_t *targets = json_array();
+    int ready = 0;
+    for (int i = 0; i < e->n_target; i++) {
+        int n;
+        json_array_append_new(targets, target_json(s, e->target[i], &n));
+        ready = i == 0 ? n : FT_MIN(ready, n);
+    }
+    return json_pack("{s:s,s:s,s:s?,s:{s:i,s:i,s:i,s:i},s:i,s:i,s:I,s:f,s:o}", "id", e->id, "name",
+                     e->name, "project", e->project, "replicas", "min", e->scale.min, "max",
+                     e->scale.max, "wanted", e->state.wanted, "ready", ready, "in_flight",
+                     e->running, "queue", ft_queue_waiting(&s->queue, e), "requests",
+                     (json_int_t)e->served, "since_s", (double)(now - e->since_ns) / 1e9, "targets",
+                     targets);
+}
+
+static json_t *queue_json(const struct ft_serve *s)
+{
+    json_t *projects = json_object();
+    for (int i = 0; i < s->queue.n_project; i++) {
+        const struct ft_queue_project *p = s->queue.project[i];
+        if (p->waiting + p->running > 0)
+            json_object_set_new(
+                projects, p->name,
+                json_pack("{s:i,s:i}", "waiting", p->waiting, "running", p->running));
+    }
+    int suspects = 0;
+    for (const struct ft_serve_call *c = s->suspect; c != NULL; c = c->later)
+        suspects++;
+    return json_pack("{s:i,s:i,s:i,s:o}", "waiting", s->queue.waiting, "max", s->queue_max,
+                     "quarantined", suspects + s->suspect_runs, "projects", projects);
+}
+
+json_t *ft_serve_status(struct ft_serve *s)
+{
+    json_t *workers = json_array(), *endpoints = json_array();
+    pthread_mutex_lock(&s->mu);
+    int64_t now = s->now(s->now_ctx);
+    for (int k = 0; k < FT_SERVE_PLACES; k++)
+        if (s->worker[k] != NULL && s->worker[k]->state != FT_WORKER_NONE)
+            json_array_append_new(workers, worker_json(s, k, now));
+    for (const struct ft_endpoint *e = s->endpoint; e != NULL; e = e->next)
+        if (!e->gone)
+            json_array_append_new(endpoints, endpoint_json(s, e, now));
+    json_t *all = json_pack("{s:o,s:o,s:o,s:i,s:b}", "workers", workers, "endpoints", endpoints,
+                            "queue", queue_json(s), "in_flight", s->n_calls - s->queue.waiting,
+                            "draining", s->draining);
+    pthread_mutex_unlock(&s->mu);
+    return all;
+}

@@ -1,0 +1,408 @@
+/* Endpoints, workers and scaling, with workers that are moved by hand: tests/unit/serve/double.h.
+ */
+#include "rig.h"
+
+#define NANO "{\"name\":\"nano\",\"path\":\"/m/nano\"}"
+
+static void one_worker_starts_on_demand_serves_and_goes_when_idle(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_pass(&r, 6000);
+    rig_apply(&r, "model", "nano", NANO);
+    assert_int_equal(rig_apply(&r, "endpoint", "e1",
+                               "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+                               "\"replicas\":{\"min\":0,\"max\":1},\"idle_s\":10}"),
+                     0);
+    rig_settle(&r);
+    assert_int_equal(r.plant.place[0].starts, 0);
+    struct client c;
+    assert_int_equal(rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":3}"), 0);
+    assert_int_equal(r.plant.place[0].n_job, 0); /* it waits */
+    rig_pass(&r, 100);
+    assert_int_equal(r.plant.place[0].starts, 1);
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    assert_string_equal(r.plant.log, "+0 nano;");
+    assert_string_equal(r.plant.place[0].job->model, "nano");
+    for (int i = 0; i < 4; i++)
+        double_token(&r.plant, 0);
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.code, FT_OK);
+    assert_string_equal(c.text, double_text(3));
+    rig_pass(&r, 9000);
+    assert_string_equal(r.plant.log, "+0 nano;");
+    assert_true(r.plant.place[0].running);
+    rig_pass(&r, 2000);
+    assert_string_equal(r.plant.log, "+0 nano;-0 nano;");
+    rig_pass(&r, 6000);
+    assert_false(r.plant.place[0].running);
+    rig_close(&r);
+}
+
+static void min_replicas_start_at_once_and_are_loaded(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":2,\"max\":2}}");
+    rig_pass(&r, 200);
+    assert_true(r.plant.place[0].running && r.plant.place[1].running);
+    assert_int_equal(r.plant.loads, 2);
+    assert_int_equal(r.plant.memory, 4 << 20); /* an even part */
+    rig_close(&r);
+}
+
+static void an_adapter_comes_after_its_model(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "model", "lora", "{\"name\":\"lora\",\"path\":\"/m/l\",\"adapter_of\":\"nano\"}");
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\",\"adapter\":\"lora\"}],"
+              "\"replicas\":{\"min\":0,\"max\":1}}");
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano;+0 lora;");
+    assert_string_equal(r.plant.place[0].job->model, "lora");
+    rig_close(&r);
+    assert_int_equal(c.ends, 1);
+}
+
+static void load_brings_replicas_and_calm_takes_them_away(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":3},\"target_load\":2}");
+    rig_pass(&r, 200);
+    struct client c[6];
+    for (int i = 0; i < 6; i++)
+        rig_ask(&r, &c[i], "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 500);
+    assert_true(r.plant.place[2].running);
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < 2; i++)
+            double_token(&r.plant, k);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(c[i].ends, 1);
+    rig_pass(&r, 20000);
+    assert_true(r.plant.place[2].running);
+    rig_pass(&r, 20000);
+    assert_false(r.plant.place[2].running);
+    assert_true(r.plant.place[1].running);
+    rig_pass(&r, 40000);
+    assert_false(r.plant.place[1].running);
+    assert_true(r.plant.place[0].running);
+    rig_close(&r);
+}
+
+static void a_changed_model_is_replaced_once_its_calls_are_done(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_pass(&r, 6000);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client a, b;
+    rig_ask(&r, &a, "chat", "p", "{\"max_tokens\":2}");
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    rig_apply(&r, "model", "nano", "{\"name\":\"nano\",\"path\":\"/m/nano2\"}");
+    rig_ask(&r, &b, "chat", "p", "{\"max_tokens\":2}");
+    rig_pass(&r, 200);
+    assert_int_equal(r.plant.place[0].n_job, 1); /* b waits for the new one */
+    assert_string_equal(r.plant.log, "+0 nano;");
+    for (int i = 0; i < 3; i++)
+        double_token(&r.plant, 0);
+    assert_int_equal(a.code, FT_OK);
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano;-0 nano;+0 nano;");
+    for (int i = 0; i < 3; i++)
+        double_token(&r.plant, 0);
+    assert_int_equal(b.ends, 1);
+    rig_close(&r);
+}
+
+static void a_removed_endpoint_finishes_what_runs_and_refuses_what_waits(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open_with(&r, &(struct ft_serve_config){.memory_bytes = 1 << 20, .in_flight_max = 1});
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client a, b, c;
+    rig_ask(&r, &a, "chat", "p", "{\"max_tokens\":2}");
+    double_token(&r.plant, 0);
+    rig_ask(&r, &b, "chat", "p", "{\"max_tokens\":2}");
+    rig_apply(&r, "endpoint", "e1", NULL);
+    rig_settle(&r);
+    assert_int_equal(b.code, FT_ENOTFOUND);
+    assert_int_equal(rig_ask(&r, &c, "chat", "p", "{}"), FT_ENOTFOUND);
+    /* even a death does not harm it */
+    double_die(&r.plant, 0);
+    rig_pass(&r, 500);
+    for (int i = 0; i < 2; i++)
+        double_token(&r.plant, 0);
+    assert_int_equal(a.ends, 1);
+    assert_string_equal(a.text, double_text(2));
+    rig_close(&r);
+}
+
+static void projects_see_their_own_endpoints_and_everyones(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"project\":\"a\",\"targets\":[{\"script\":"
+              "{\"text\":\"own\",\"tokens\":1}}]}");
+    rig_apply(&r, "endpoint", "e2",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"text\":\"all\",\"tokens\":1}}]}");
+    rig_apply(&r, "endpoint", "e3",
+              "{\"name\":\"y\",\"project\":\"b\",\"targets\":[{\"script\":"
+              "{\"text\":\"b's\",\"tokens\":1}}]}");
+    struct client c;
+    assert_int_equal(rig_ask(&r, &c, "x", "a", "{}"), 0);
+    assert_string_equal(c.text, "own");
+    assert_int_equal(rig_ask(&r, &c, "x", "b", "{}"), 0);
+    assert_string_equal(c.text, "all");
+    assert_int_equal(rig_ask(&r, &c, "y", "a", "{}"), FT_ENOTFOUND);
+    json_t *models = ft_serve_models(r.s, "a");
+    assert_int_equal(json_array_size(models), 1);
+    json_decref(models);
+    models = ft_serve_models(r.s, "b");
+    assert_int_equal(json_array_size(models), 2);
+    json_decref(models);
+    rig_close(&r);
+}
+
+static void a_canary_gets_its_part_and_an_id_always_the_same(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"text\":\"old\",\"tokens\":1},"
+              "\"weight\":9},{\"script\":{\"text\":\"new\",\"tokens\":1},\"weight\":1}]}");
+    int canary = 0;
+    for (int i = 0; i < 2000; i++) {
+        struct client c, again;
+        rig_ask(&r, &c, "x", "a", "{}");
+        r.ids--;
+        rig_ask(&r, &again, "x", "a", "{}");
+        assert_string_equal(c.text, again.text);
+        canary += strcmp(c.text, "new") == 0;
+    }
+    assert_in_range(canary, 140, 260);
+    rig_close(&r);
+}
+
+static void bad_rows_name_what_is_wrong_and_change_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *says;
+    } bad[] = {
+        {"{\"targets\":[{\"script\":{}}]}", "endpoint.name"},
+        {"{\"name\":\"x\",\"targets\":[]}", "endpoint.targets"},
+        {"{\"name\":\"x\",\"targets\":[{\"script\":{}},7]}", "targets[1]"},
+        {"{\"name\":\"x\",\"targets\":[{\"model\":5}]}", "target.model"},
+        {"{\"name\":\"x\",\"targets\":[{\"script\":{\"tokens\":-1}}]}", "script.tokens"},
+        {"{\"name\":\"x\",\"targets\":[{\"script\":{},\"weight\":-1}]}", "target.weight"},
+        {"{\"name\":\"x\",\"targets\":[{\"url\":\"ftp://x\"}]}", "target.url"},
+        {"{\"name\":\"x\",\"replicas\":{\"max\":1000},\"targets\":[{\"script\":{}}]}",
+         "replicas.max"},
+        {"{\"name\":\"x\",\"idle_s\":\"1\",\"targets\":[{\"script\":{}}]}", "endpoint.idle_s"},
+    };
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"text\":\"still\",\"tokens\":1}}]}");
+    for (size_t i = 0; i < FT_COUNT(bad); i++) {
+        struct ft_err err = {0};
+        json_t *body = json_loads(bad[i].body, 0, NULL);
+        assert_true(ft_serve_apply(r.s, "endpoint", "e1", body, &err) < 0);
+        json_decref(body);
+        if (strstr(err.msg, bad[i].says) == NULL)
+            fail_msg("%s: %s", bad[i].body, err.msg);
+    }
+    struct client c;
+    rig_ask(&r, &c, "x", "a", "{}");
+    assert_string_equal(c.text, "still");
+    rig_close(&r);
+}
+
+static void a_model_that_is_refused_is_told_to_who_waits(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    r.plant.refused = "nano";
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1", "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}]}");
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 200);
+    assert_int_equal(c.code, FT_EUNSUPPORTED);
+    assert_non_null(strstr(c.message, "it is no model"));
+    /* later it is there */
+    r.plant.refused = NULL;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 11000);
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    rig_close(&r);
+}
+
+static void a_worker_that_does_not_start_is_told_after_some_tries(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    r.plant.refuse_start = true;
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1", "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}]}");
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 1000);
+    assert_int_equal(c.ends, 0);
+    assert_in_range(r.plant.place[0].starts, 2, 4);
+    rig_pass(&r, 3000);
+    assert_int_equal(c.code, FT_EIO);
+    assert_non_null(strstr(c.message, "does not start"));
+    rig_close(&r);
+}
+
+static void a_worker_that_is_silent_is_killed(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":4}");
+    double_token(&r.plant, 0);
+    r.plant.mute = true;
+    rig_pass(&r, 2000);
+    assert_int_equal(r.plant.place[0].starts, 1);
+    rig_pass(&r, 3000);
+    assert_in_range(r.plant.place[0].starts, 2, 4);
+    r.plant.mute = false;
+    rig_pass(&r, 500);
+    for (int i = 0; i < 5; i++)
+        double_token(&r.plant, 0);
+    assert_string_equal(c.text, double_text(4));
+    rig_close(&r);
+}
+
+static void a_gateway_takes_over_running_workers(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct ft_err err;
+    memset(&r, 0, sizeof r);
+    r.plant.plant.ops = &double_plant_ops;
+    r.plant.place[0].known = r.plant.place[0].running = true;
+    r.plant.now_ns = INT64_C(1000000000000);
+    struct ft_serve_config config = {.memory_bytes = 1 << 20};
+    assert_int_equal(
+        ft_serve_open_on(&config, &r.plant.plant, false, double_now, &r.plant, &r.s, &err), 0);
+    rig_pass(&r, 1000); /* the feed is not there yet: it is not stopped */
+    assert_true(r.plant.place[0].running);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    assert_int_equal(r.plant.place[0].starts, 0);
+    rig_close(&r);
+}
+
+static void status_tells_workers_endpoints_and_queue(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    json_t *st = ft_serve_status(r.s);
+    const char *state_name, *name;
+    int pid, running, wanted, ready, in_flight;
+    assert_int_equal(json_unpack(st, "{s:[{s:s,s:i,s:i}],s:[{s:s,s:{s:i,s:i},s:i}]}", "workers",
+                                 "state", &state_name, "pid", &pid, "running", &running,
+                                 "endpoints", "name", &name, "replicas", "wanted", &wanted, "ready",
+                                 &ready, "in_flight", &in_flight),
+                     0);
+    assert_string_equal(state_name, "ready");
+    assert_string_equal(name, "chat");
+    assert_true(pid == 1000 && running == 1 && wanted == 1 && ready == 1 && in_flight == 1);
+    json_decref(st);
+    rig_close(&r);
+}
+
+static void a_drain_waits_and_then_cancels(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"tokens\":100000,"
+              "\"interval_ms\":20}}]}");
+    struct client c, d;
+    assert_int_equal(rig_ask(&r, &c, "x", "a", "{}"), 0);
+    assert_int_equal(ft_serve_drain(r.s, 30), 1);
+    assert_int_equal(c.ends, 1);
+    assert_int_equal(c.code, FT_ECANCELED);
+    assert_int_equal(rig_ask(&r, &d, "x", "a", "{}"), FT_EBUSY);
+    assert_true(d.retry_ms > 0);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_worker_starts_on_demand_serves_and_goes_when_idle),
+        cmocka_unit_test(min_replicas_start_at_once_and_are_loaded),
+        cmocka_unit_test(an_adapter_comes_after_its_model),
+        cmocka_unit_test(load_brings_replicas_and_calm_takes_them_away),
+        cmocka_unit_test(a_changed_model_is_replaced_once_its_calls_are_done),
+        cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
+        cmocka_unit_test(projects_see_their_own_endpoints_and_everyones),
+        cmocka_unit_test(a_canary_gets_its_part_and_an_id_always_the_same),
+        cmocka_unit_test(bad_rows_name_what_is_wrong_and_change_nothing),
+        cmocka_unit_test(a_model_that_is_refused_is_told_to_who_waits),
+        cmocka_unit_test(a_worker_that_does_not_start_is_told_after_some_tries),
+        cmocka_unit_test(a_worker_that_is_silent_is_killed),
+        cmocka_unit_test(a_gateway_takes_over_running_workers),
+        cmocka_unit_test(status_tells_workers_endpoints_and_queue),
+        cmocka_unit_test(a_drain_waits_and_then_cancels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
