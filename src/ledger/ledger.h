@@ -12,9 +12,10 @@
  * A second thread delivers the journal in order, batch by batch, and removes what was acknowledged;
  * a batch may be delivered twice (after a kill), which the record's id makes harmless.
  *
- * Bounds: slots_max requests at once and journal_bytes_max bytes waiting for delivery. At either,
- * and when the disk takes no more, ft_ledger_begin refuses: a request that cannot be recorded is
- * not served. Running ones end as ever. */
+ * Bounds: slots_max requests at once and journal_bytes_max bytes waiting for delivery. At the
+ * latter, and when the disk takes no more, what has ended stays in its slots; when no slot is free,
+ * ft_ledger_begin refuses: a request that cannot be recorded is not served. Running ones end as
+ * ever. */
 #ifndef FT_LEDGER_LEDGER_H
 #define FT_LEDGER_LEDGER_H
 
@@ -129,7 +130,7 @@ struct ft_ledger_stats {
     char trouble[256];       /* what is wrong now with disk or delivery; "" */
 };
 void ft_ledger_stats(struct ft_ledger *l, struct ft_ledger_stats *ret);
-/* Waits until everything ended before the call is in the journal and acknowledged. False: not
+/* Waits until everything ended before the call is on the disk and acknowledged. False: not
  * within timeout_ms. */
 bool ft_ledger_drain(struct ft_ledger *l, int64_t timeout_ms);
 
