@@ -107,6 +107,13 @@ const char *ft_oai_error_code(const struct ft_oai_error *e)
     }
 }
 
+const char *ft_oai_error_message(const struct ft_oai_error *e)
+{
+    return ft_oai_error_status(e) != 500
+               ? e->err.msg
+               : "The server had an error while processing the request; its log says more.";
+}
+
 static void write_or_null(const char *s, struct ft_buf *out)
 {
     if (s == NULL || s[0] == '\0')
@@ -117,9 +124,7 @@ static void write_or_null(const char *s, struct ft_buf *out)
 
 void ft_oai_error_write(const struct ft_oai_error *e, struct ft_buf *out)
 {
-    const char *msg = e->err.msg;
-    if (ft_oai_error_status(e) == 500)
-        msg = "The server had an error while processing the request; its log says more.";
+    const char *msg = ft_oai_error_message(e);
     ft_buf_add_str(out, "{\"error\":{\"message\":");
     ft_oai_write_string(out, msg, strlen(msg));
     ft_buf_add_str(out, ",\"type\":");

@@ -34,8 +34,10 @@ int ft_oai_error_status(const struct ft_oai_error *e);
 const char *ft_oai_error_type(const struct ft_oai_error *e); /* "invalid_request_error", ... */
 const char *ft_oai_error_code(const struct ft_oai_error *e); /* NULL: null in the answer */
 
-/* Appends {"error":{...}}, all four members always there. Defects of ours (status 500) are told
- * without their message, which is for the log. */
+/* Defects of ours (status 500) are told without their message, which is for the log. */
+const char *ft_oai_error_message(const struct ft_oai_error *e);
+
+/* Appends {"error":{...}}, all four members always there. */
 void ft_oai_error_write(const struct ft_oai_error *e, struct ft_buf *out);
 
 /* Response headers that clients go by: retry-after (whole seconds, rounded up), retry-after-ms,
