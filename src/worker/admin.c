@@ -9,40 +9,72 @@
 #include "worker/impl.h"
 
 #define ADMIN_BODY_MAX ((size_t)64 << 10)
+#define RATE_NS        1000000000 /* shortest time that a rate is measured over */
 
 /* ---- health ---- */
 
-static json_t *models_state(struct ft_engine *e)
+/* What the engine knows of a model, beside its name, path and context. */
+static void add_stats(json_t *row, const struct ft_model_stats *m)
 {
-    static _Thread_local struct ft_model_stats s[FT_ENGINE_MODELS_MAX];
-    int n = ft_engine_model_stats(e, s, FT_ENGINE_MODELS_MAX);
-    json_t *list = json_array();
-    for (int i = 0; i < n; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:I, s:I}", "name",
-                            s[i].id, "state", ft_model_state_name(s[i].state), "weight_bytes",
-                            (json_int_t)s[i].weight_bytes, "load_done", (json_int_t)s[i].load_done,
-                            "load_all", (json_int_t)s[i].load_all, "running", s[i].running,
-                            "waiting", s[i].waiting, "adapters", s[i].adapters, "prompt_tokens",
-                            (json_int_t)s[i].prompt_tokens, "cached_tokens",
-                            (json_int_t)s[i].cached_tokens, "generated_tokens",
-                            (json_int_t)s[i].generated_tokens));
-    return list;
+    json_t *v = json_pack(
+        "{s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I}", "state", ft_model_state_name(m->state),
+        "weight_bytes", (json_int_t)m->weight_bytes, "load_done", (json_int_t)m->load_done,
+        "load_all", (json_int_t)m->load_all, "running", m->running, "waiting", m->waiting,
+        "prompt_tokens", (json_int_t)m->prompt_tokens, "cached_tokens",
+        (json_int_t)m->cached_tokens, "generated_tokens", (json_int_t)m->generated_tokens);
+    if (v != NULL)
+        json_object_update_new(row, v);
 }
 
-static json_t *engine_state(struct ft_engine *e)
+static void add_models(struct ft_worker *w, json_t *health)
+{
+    struct ft_model_stats *s = calloc(FT_ENGINE_MODELS_MAX, sizeof *s);
+    json_t *models = json_array(), *adapters = json_array(), *row;
+    size_t k;
+    int n = s != NULL ? ft_engine_model_stats(w->engine, s, FT_ENGINE_MODELS_MAX) : 0;
+    ft_lodgers_describe(&w->lodgers, models, adapters);
+    json_array_foreach(models, k, row)
+    {
+        const char *name = json_string_value(json_object_get(row, "name"));
+        for (int i = 0; i < n && name != NULL; i++)
+            if (strcmp(s[i].id, name) == 0)
+                add_stats(row, &s[i]);
+    }
+    json_object_set_new(health, "models", models);
+    json_object_set_new(health, "adapters", adapters);
+    free(s);
+}
+
+/* Tokens generated a second, over the last seconds before this question. */
+static double token_rate(struct ft_worker *w, uint64_t generated, int64_t now)
+{
+    pthread_mutex_lock(&w->rate.lock);
+    int64_t since = now - w->rate.at_ns;
+    if (since > RATE_NS) {
+        w->rate.value = (double)(generated - w->rate.generated) * 1e9 / (double)since;
+        w->rate.generated = generated;
+        w->rate.at_ns = now;
+    }
+    double value = w->rate.value;
+    pthread_mutex_unlock(&w->rate.lock);
+    return value;
+}
+
+static void add_engine(struct ft_worker *w, json_t *health, int64_t now)
 {
     struct ft_engine_stats s;
-    ft_engine_stats(e, &s);
-    return json_pack(
-        "{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running",
-        s.running, "waiting", s.waiting, "preempted", s.preempted, "paused", s.paused,
+    ft_engine_stats(w->engine, &s);
+    json_t *v = json_pack(
+        "{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+        "running", s.running, "waiting", s.waiting, "preempted", s.preempted, "paused", s.paused,
         "memory_bytes", (json_int_t)s.memory_bytes, "weight_bytes", (json_int_t)s.weight_bytes,
         "adapter_bytes", (json_int_t)s.adapter_bytes, "kv_bytes", (json_int_t)s.kv_bytes,
         "kv_cached_bytes", (json_int_t)s.kv_cached_bytes, "requests", (json_int_t)s.requests,
         "prompt_tokens", (json_int_t)s.prompt_tokens, "cached_tokens", (json_int_t)s.cached_tokens,
         "generated_tokens", (json_int_t)s.generated_tokens, "loads", (json_int_t)s.loads, "unloads",
-        (json_int_t)s.unloads);
+        (json_int_t)s.unloads, "tokens_per_second", token_rate(w, s.generated_tokens, now));
+    if (v != NULL)
+        json_object_update_new(health, v);
 }
 
 void ft_admin_health(struct ft_worker *w, struct ft_http_exchange *x)
@@ -50,14 +82,14 @@ void ft_admin_health(struct ft_worker *w, struct ft_http_exchange *x)
     int64_t now = ft_clock_now_ns();
     const char *status = atomic_load(&w->draining) ? "draining" : "ok";
     atomic_store(&w->renewed_ns, now);
-    json_t *v = json_pack("{s:s, s:i, s:I, s:I, s:I, s:s}", "status", status, "pid", (int)getpid(),
-                          "uptime_ms", (json_int_t)((now - w->started_ns) / 1000000), "calls",
-                          (json_int_t)atomic_load(&w->calls), "failed",
-                          (json_int_t)atomic_load(&w->failed), "sandbox", w->sandbox.text);
+    json_t *v =
+        json_pack("{s:s, s:i, s:I, s:I, s:I, s:i, s:s}", "status", status, "pid", (int)getpid(),
+                  "uptime_ms", (json_int_t)((now - w->started_ns) / 1000000), "calls",
+                  (json_int_t)atomic_load(&w->calls), "failed", (json_int_t)atomic_load(&w->failed),
+                  "preparing", (int)ft_crew_waiting(w->prep), "sandbox", w->sandbox.text);
     if (v != NULL) {
-        json_object_set_new(v, "preparing", json_integer((json_int_t)ft_crew_waiting(w->prep)));
-        json_object_set_new(v, "engine", engine_state(w->engine));
-        json_object_set_new(v, "models", models_state(w->engine));
+        add_engine(w, v, now);
+        add_models(w, v);
     }
     ft_reply_value(x, 200, v);
 }

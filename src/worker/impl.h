@@ -34,6 +34,12 @@ struct ft_worker {
     atomic_bool draining;
     atomic_llong renewed_ns; /* the last GET /health */
     atomic_llong calls, failed;
+    struct {
+        pthread_mutex_t lock;
+        uint64_t generated; /* at at_ns */
+        int64_t at_ns;
+        double value;
+    } rate; /* admin.c */
     int64_t started_ns;
 };
 

@@ -275,3 +275,18 @@ json_t *ft_lodgers_list(struct ft_lodgers *l)
     pthread_mutex_unlock(&l->lock);
     return list;
 }
+
+void ft_lodgers_describe(struct ft_lodgers *l, json_t *models, json_t *adapters)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < l->n; i++) {
+        const struct ft_lodger *x = l->all[i];
+        if (x->adapter[0] != '\0')
+            json_array_append_new(adapters, json_pack("{s:s, s:s, s:s}", "name", x->name, "path",
+                                                      x->path, "model", x->base));
+        else
+            json_array_append_new(models, json_pack("{s:s, s:s, s:i}", "name", x->name, "path",
+                                                    x->path, "n_ctx", x->m->source->n_ctx));
+    }
+    pthread_mutex_unlock(&l->lock);
+}

@@ -60,4 +60,7 @@ void ft_lodger_unref(struct ft_lodger *l);                                /* NUL
 /* As ft_oai_write_models() takes them: a new array. */
 json_t *ft_lodgers_list(struct ft_lodgers *l);
 
+/* Appends {"name","path","n_ctx"} of each model, {"name","path","model"} of each adapter. */
+void ft_lodgers_describe(struct ft_lodgers *l, json_t *models, json_t *adapters);
+
 #endif

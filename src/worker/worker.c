@@ -117,7 +117,8 @@ int ft_worker_run(const struct ft_worker_config *cfg, struct ft_err *err)
     static struct ft_worker w; /* one per process */
     sigset_t ends;
     w.cfg = cfg;
-    w.started_ns = ft_clock_now_ns();
+    w.started_ns = w.rate.at_ns = ft_clock_now_ns();
+    pthread_mutex_init(&w.rate.lock, NULL);
     atomic_store(&w.renewed_ns, w.started_ns);
     /* blocked in all threads, waited for in this one; a stream's reader may go any time */
     sigemptyset(&ends);
