@@ -94,6 +94,8 @@ static void close_all(struct gw *g)
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
         ft_ledger_drain(g->ledger, 1000);
+    if (g->serve != NULL && g->opt->on_serve != NULL)
+        g->opt->on_serve(g->opt->ctx, NULL);
     ft_serve_close(g->serve, g->opt->stop_workers);
     ft_ledger_close(g->ledger);
     ft_http_client_close(g->client);

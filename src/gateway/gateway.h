@@ -25,7 +25,8 @@ struct ft_gateway_options {
     bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
     /* Its client is filled in here; the exec's events must reach ft_serve_event(). */
     struct ft_serve_config serve;
-    /* Called once serving is open, so that the exec's events can reach it; may be NULL. */
+    /* Called once serving is open, so that the exec's events can reach it, and with NULL before it
+     * closes; may be NULL. */
     void (*on_serve)(void *ctx, struct ft_serve *s);
     void *ctx;
 };
