@@ -27,9 +27,10 @@ static struct ft_serve *serving;
 static void on_event(void *ctx, enum ft_exec_event event, const struct ft_exec_info *info)
 {
     (void)ctx;
+    (void)info;
     pthread_rwlock_rdlock(&serving_lock);
-    if (serving != NULL)
-        ft_serve_event(serving, event, info);
+    if (serving != NULL && event == FT_EXEC_EVENT_ENDED)
+        ft_serve_wake(serving);
     pthread_rwlock_unlock(&serving_lock);
 }
 
@@ -43,7 +44,7 @@ static void on_serve(void *ctx, struct ft_serve *s)
 
 static int run(const struct gateway_options *o, struct ft_err *err)
 {
-    char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], self[PATH_MAX];
+    char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], logs[PATH_MAX], self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0)
         return ft_err_sys(err, "read /proc/self/exe");
@@ -51,7 +52,9 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     snprintf(run_dir, sizeof run_dir, "%s/run", o->home);
     snprintf(tasks, sizeof tasks, "%s/tasks", run_dir);
     snprintf(models, sizeof models, "%s/models", o->home);
+    snprintf(logs, sizeof logs, "%s/logs", o->home);
     mkdir(run_dir, 0700);
+    mkdir(logs, 0700);
     mkdir(models, 0700);
     const char *worker[] = {self, "worker", NULL};
     struct ft_exec *exec = NULL;
@@ -67,6 +70,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                    .serve = {.exec = exec,
                                              .worker_argv = worker,
                                              .run_dir = run_dir,
+                                             .log_dir = logs,
                                              .read_dir = models,
                                              .kv = o->kv,
                                              .memory_bytes = o->memory,
