@@ -40,8 +40,8 @@ int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
 
 int ft_cmd_bench(int argc, char **argv);
 int ft_cmd_constrain(int argc, char **argv);
+int ft_cmd_control(int argc, char **argv);
 int ft_cmd_convert(int argc, char **argv);
-int ft_cmd_gateway(int argc, char **argv);
 int ft_cmd_inspect(int argc, char **argv);
 int ft_cmd_merge(int argc, char **argv);
 int ft_cmd_eval(int argc, char **argv);

@@ -136,8 +136,16 @@ static const char evaluate_text[] =
     "  --memory-mb N         for weights and KV cache [3/4 of the machine's]\n"
     "  --json                one JSON object\n";
 
+static const char control_text[] =
+    "Serves the gateway alone, on a unix socket. Ends on SIGTERM.\n"
+    "\n"
+    "  --home FOLDER    of the cloud: state/state.db, models/, credentials.json\n"
+    "  --socket PATH    [HOME/run/control.sock]\n"
+    "  --url URL        of the gateway, for credentials.json [http://127.0.0.1:7700]\n";
+
 static const char inspect_text[] = "  --json           one JSON object\n"
-                                   "  --tensors        every tensor, its format and shape too\n";
+                                   "  --tensors        every tensor, its format and shape too\n"
+                                   "  --confined       in a sandbox: for files of strangers\n";
 
 static const char merge_text[] =
     "BASE is a Hugging Face folder or a GGUF file, ADAPTER a folder of PEFT: adapter_config.json "
@@ -212,6 +220,7 @@ static const struct {
     {"convert", convert_text},
     {"eval", eval_text},
     {"evaluate", evaluate_text},
+    {"control", control_text},
     {"inspect", inspect_text},
     {"merge", merge_text},
     {"render", render_text},

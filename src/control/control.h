@@ -19,10 +19,13 @@ struct ft_control_options {
     const char *home;        /* folder of the cloud */
     const char *socket;      /* NULL: HOME/run/control.sock */
     const char *url;         /* of the gateway, for credentials.json: "http://127.0.0.1:7700" */
-    const char *program;     /* path of feitian itself: models are inspected in a process of it */
+    const char *program;     /* path of feitian itself: models are inspected by a process of it */
     struct ft_state *state;  /* owned by the caller, migrated here */
     const volatile int *end; /* not 0: leave; checked a few times a second */
 };
+
+/* True if HOME has had a store (HOME/state.id is there): then open it as a known one. */
+bool ft_control_known(const char *home);
 
 /* Serves until *end. On an empty store it makes the project "default", the first operator key (in
  * HOME/credentials.json, 0600, {"url","key"}, on the disk before the key is valid), prices, and for

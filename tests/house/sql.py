@@ -10,10 +10,12 @@ import os
 import re
 import sys
 
-LITERALS = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*(?:/\*.*?\*/)?\s*"(?:[^"\\\n]|\\.)*")*', re.S)
+TEXT = r'"(?:[^"\\\n]|\\.)*"'
+LITERALS = re.compile(TEXT + r"(?:\s*(?:/\*.*?\*/)?\s*" + TEXT + ")*", re.S)
 ONE = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 STATEMENT = re.compile(r"^\s*(SELECT\b.*|INSERT INTO\b.*|UPDATE \w+ SET\b.*|DELETE FROM\b.*|"
-                       r"CREATE (UNIQUE )?(TABLE|INDEX)\b.*|ALTER TABLE\b.*|WITH \w+ AS\b.*)$", re.S)
+                       r"CREATE (UNIQUE )?(TABLE|INDEX)\b.*|ALTER TABLE\b.*|WITH \w+ AS\b.*)$",
+                       re.S)
 WRONG = (
     (r"\?", "placeholders are $1, $2"),
     (r"\bAUTOINCREMENT\b|\bSERIAL\b|\bIDENTITY\b", "numbers are not drawn by the engine"),
@@ -55,7 +57,8 @@ def faults(source):
 
 def show():
     """It finds each kind, and passes what is common."""
-    good = ('"INSERT INTO t (a) VALUES ($1)"\n " ON CONFLICT (a) DO UPDATE SET a = excluded.a RETURNING a"',
+    good = ('"INSERT INTO t (a) VALUES ($1)"\n'
+            ' " ON CONFLICT (a) DO UPDATE SET a = excluded.a RETURNING a"',
             '"SELECT CAST(COALESCE(SUM(a), 0) AS BIGINT) FROM t WHERE b = \'what?\' LIMIT $1"',
             '"CREATE TABLE t (a BIGINT, b TEXT, c DOUBLE PRECISION, d BYTEA)"', '"is this one?"',
             '/* "SELECT ?" */')

@@ -1,0 +1,40 @@
+/* feitian control: the admin side of the cloud, a process of its own. `feitian up` starts it; by
+ * hand it is for those who look for a fault. */
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/interrupt.h"
+#include "control/control.h"
+
+int ft_cmd_control(int argc, char **argv)
+{
+    static const struct option options[] = {{"home", required_argument, NULL, 'h'},
+                                            {"socket", required_argument, NULL, 's'},
+                                            {"url", required_argument, NULL, 'u'},
+                                            {0}};
+    struct ft_control_options o = {.url = "http://127.0.0.1:7700"};
+    struct ft_err err = {0};
+    char self[PATH_MAX], path[PATH_MAX];
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c != 'h' && c != 's' && c != 'u')
+            return ft_cli_see_help("control");
+        *(c == 'h' ? &o.home : c == 's' ? &o.socket : &o.url) = optarg;
+    }
+    if (o.home == NULL || optind != argc)
+        return ft_cli_usage("control", "--home is needed, and nothing but options");
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    o.program = self;
+    o.end = ft_interrupt_catch();
+    if (snprintf(path, sizeof path, "%s/state/state.db", o.home) >= (int)sizeof path)
+        return ft_cli_usage("control", "--home is too long");
+    int rc = ft_state_sqlite_open(path, ft_control_known(o.home), &o.state, &err);
+    if (rc == 0)
+        rc = ft_control_run(&o, &err);
+    ft_state_close(o.state);
+    return rc == 0 ? 0 : ft_cli_fail(1, &err, "control");
+}

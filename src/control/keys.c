@@ -1,0 +1,267 @@
+/* Keys: made (and shown once), changed, revoked; and who the caller is.
+ *
+ * A key never gives more than its maker has: its role is at most the caller's. Developers see every
+ * key of their project, and change those of their own: of their member, made by the key they use,
+ * or that key itself. One operator's key that does not expire is always left. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/inner.h"
+
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+struct key_filter {
+    const char *member;
+};
+
+static bool of_member(void *ctx, const json_t *body)
+{
+    return same(ft_ctl_text(body, "member"), ((struct key_filter *)ctx)->member);
+}
+
+int ft_ctl_keys_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    const char *project;
+    struct key_filter f = {ft_ctl_text(c->params, "member")};
+    int rc = ft_ctl_project_filter(c, &project);
+    if (rc != 0)
+        return rc;
+    return ft_ctl_list(c, tx, "key", project, false, ft_ctl_view_key,
+                       f.member != NULL ? of_member : NULL, &f, err);
+}
+
+int ft_ctl_keys_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_fetch(c, tx, "key", &e, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_view_key(e.id, e.body));
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+/* The member of the caller's key, or "". */
+static int own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
+                      struct ft_err *err)
+{
+    struct ft_ctl_entity me = {0};
+    int rc = ft_ctl_get(tx, "key", c->key, &me, err);
+    const char *member = ft_ctl_text(me.body, "member");
+    snprintf(ret, CTL_ID_MAX + 1, "%s", member != NULL ? member : "");
+    ft_ctl_entity_fini(&me);
+    return rc < 0 ? rc : 0;
+}
+
+static int check_role(struct ft_ctl_call *c, const json_t *body)
+{
+    enum ft_ctl_role role = ft_ctl_role_of(ft_ctl_text(body, "role"));
+    if (role > c->role)
+        return ft_ctl_refuse(c, 403, "insufficient_permissions", "role",
+                             "role: %s is more than the caller's, %s", ft_ctl_role_name[role],
+                             ft_ctl_role_name[c->role]);
+    return 0;
+}
+
+static int check_expires(struct ft_ctl_call *c)
+{
+    if (ft_ctl_has(c->body, "expires") && ft_ctl_int(c->body, "expires", INT64_MAX) <= c->now_s)
+        return ft_ctl_refuse(c, 400, "invalid_value", "expires", "expires: lies in the past");
+    return 0;
+}
+
+/* The body's member must be one of the project; a developer's key is the developer's own. */
+static int settle_member(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body,
+                         struct ft_err *err)
+{
+    char own[CTL_ID_MAX + 1];
+    struct ft_ctl_entity e = {0};
+    const char *asked = ft_ctl_text(body, "member");
+    int rc = own_member(c, tx, own, err);
+    if (rc != 0)
+        return rc;
+    if (c->role == CTL_DEVELOPER) {
+        if (asked != NULL && strcmp(asked, own) != 0)
+            return ft_ctl_refuse(c, 403, "insufficient_permissions", "member",
+                                 "member: a developer makes keys of its own");
+        if (own[0] != '\0')
+            json_object_set_new(body, "member", json_string(own));
+        return 0;
+    }
+    if (asked == NULL)
+        return 0;
+    rc = ft_ctl_get(tx, "member", asked, &e, err);
+    if (rc == 0 ||
+        (rc > 0 && !same(ft_ctl_text(e.body, "project"), ft_ctl_text(body, "project")))) {
+        rc = ft_ctl_missing(c, "member", asked);
+        snprintf(c->error.param, sizeof c->error.param, "member");
+    }
+    ft_ctl_entity_fini(&e);
+    return rc < 0 ? rc : 0;
+}
+
+int ft_ctl_keys_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    char id[CTL_ID_MAX], secret[CTL_SECRET_BYTES];
+    const char *project, *role = ft_ctl_text(c->body, "role");
+    int rc = ft_ctl_project_for(c, tx, &project, err);
+    if (rc == 0)
+        rc = check_expires(c);
+    if (rc == 0)
+        rc = ft_ctl_id_new("key_", id, err);
+    if (rc == 0)
+        rc = ft_ctl_secret_new(secret, err);
+    if (rc != 0)
+        return rc;
+    json_t *made = ft_ctl_key_body(project, ft_ctl_text(c->body, "name"),
+                                   role != NULL ? role : "developer", secret, c->now_s);
+    json_t *body = ft_ctl_merge(made, c->body);
+    json_object_set_new(body, "project", json_string(project));
+    if (c->key[0] != '\0')
+        json_object_set_new(body, "created_by", json_string(c->key));
+    rc = check_role(c, body);
+    if (rc == 0)
+        rc = settle_member(c, tx, body, err);
+    if (rc == 0)
+        rc = ft_ctl_put(c, tx, "key", id, NULL, body, err);
+    if (rc == 0) {
+        json_t *shown = ft_ctl_view_key(id, body);
+        json_object_set_new(shown, "secret", json_string(secret));
+        ft_ctl_answer(c, 201, shown);
+    }
+    explicit_bzero(secret, sizeof secret);
+    json_decref(made);
+    json_decref(body);
+    return rc;
+}
+
+/* 403 unless the caller may change this key. */
+static int check_own(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct ft_ctl_entity *e,
+                     struct ft_err *err)
+{
+    char own[CTL_ID_MAX + 1];
+    int rc = own_member(c, tx, own, err);
+    if (rc != 0)
+        return rc;
+    bool mine = strcmp(e->id, c->key) == 0 || same(ft_ctl_text(e->body, "created_by"), c->key) ||
+                (own[0] != '\0' && same(ft_ctl_text(e->body, "member"), own));
+    if (c->role == CTL_DEVELOPER && !mine)
+        return ft_ctl_refuse(c, 403, "insufficient_permissions", NULL,
+                             "a developer changes keys of its own");
+    return check_role(c, e->body); /* an admin does not touch an operator's key */
+}
+
+static bool is_lasting_operator(const json_t *body)
+{
+    return ft_ctl_role_of(ft_ctl_text(body, "role")) == CTL_OPERATOR &&
+           json_integer_value(json_object_get(body, "expires")) == 0;
+}
+
+struct others {
+    const char *id;
+    bool found;
+};
+
+static int is_other(void *ctx, const char *id, json_t *body)
+{
+    struct others *o = ctx;
+    o->found = strcmp(id, o->id) != 0 && is_lasting_operator(body);
+    return o->found;
+}
+
+/* 409 if the key, which is about to go or to become less, is the last that everything hangs on. */
+static int check_not_last(struct ft_ctl_call *c, struct ft_state_tx *tx,
+                          const struct ft_ctl_entity *e, struct ft_err *err)
+{
+    struct others o = {.id = e->id};
+    struct ft_ctl_scan scan = {.kind = "key"};
+    if (!is_lasting_operator(e->body))
+        return 0;
+    int rc = ft_ctl_scan(tx, &scan, is_other, &o, err);
+    if (rc == 0 && !o.found)
+        rc =
+            ft_ctl_refuse(c, 409, "last_operator", NULL,
+                          "it is the last operator's key that does not expire; make another first");
+    return rc;
+}
+
+static bool is_all(const json_t *list)
+{
+    return json_array_size(list) == 1 &&
+           strcmp(json_string_value(json_array_get(list, 0)), "*") == 0;
+}
+
+int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_fetch(c, tx, "key", &e, err);
+    if (rc != 0)
+        return rc;
+    json_t *body = ft_ctl_merge(e.body, c->body);
+    rc = check_own(c, tx, &e, err);
+    if (rc == 0)
+        rc = check_role(c, body);
+    if (rc == 0)
+        rc = check_expires(c);
+    if (rc == 0 && (!is_lasting_operator(body) || !is_all(json_object_get(body, "actions"))))
+        rc = check_not_last(c, tx, &e, err);
+    if (rc == 0)
+        rc = ft_ctl_put(c, tx, "key", e.id, e.body, body, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_view_key(e.id, body));
+    json_decref(body);
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+int ft_ctl_keys_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_fetch(c, tx, "key", &e, err);
+    if (rc == 0)
+        rc = check_own(c, tx, &e, err);
+    if (rc == 0)
+        rc = check_not_last(c, tx, &e, err);
+    if (rc == 0)
+        rc = ft_ctl_drop(c, tx, "key", e.id, e.body, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_deleted("key", e.id));
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+/* ---- the caller ---- */
+
+static int view_of(struct ft_state_tx *tx, const char *kind, const char *id, ft_ctl_view_fn *view,
+                   json_t **ret, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = id != NULL && id[0] != '\0' ? ft_ctl_get(tx, kind, id, &e, err) : 0;
+    if (rc < 0)
+        return rc;
+    *ret = rc > 0 ? view(id, e.body) : json_null();
+    ft_ctl_entity_fini(&e);
+    return 0;
+}
+
+int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    json_t *key = NULL, *project = NULL, *member = NULL;
+    int rc = view_of(tx, "key", c->key, ft_ctl_view_key, &key, err);
+    if (rc == 0)
+        rc = view_of(tx, "project", c->project, ft_ctl_view_project, &project, err);
+    if (rc == 0)
+        rc = view_of(tx, "member", ft_ctl_text(key, "member"), ft_ctl_view_member, &member, err);
+    if (rc != 0) {
+        json_decref(key);
+        json_decref(project);
+        return rc;
+    }
+    return ft_ctl_answer(c, 200,
+                         json_pack("{s:s,s:s,s:o,s:o,s:o}", "object", "me", "role",
+                                   ft_ctl_role_name[c->role], "key", key, "project", project,
+                                   "member", member));
+}

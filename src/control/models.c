@@ -1,0 +1,398 @@
+/* Models and adapters: files of HOME/models and HOME/adapters that workers may open.
+ *
+ * What a file says about itself is read by `feitian inspect` in a process of its own, since files
+ * are hostile; control reads that process's JSON alone. Adapters are looked at when a worker loads
+ * them; here only that their two files are there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/inner.h"
+
+#define INSPECT_MS    60000
+#define INSPECT_BYTES ((size_t)8 << 20)
+#define SAYS_BYTES    400
+
+extern char **environ;
+
+/* ---- where it is ---- */
+
+/* The real path, which must lie in one of the two folders: no link leads out. */
+static int real_path(struct ft_ctl_call *c, char ret[PATH_MAX])
+{
+    static const char *const folders[] = {"models", "adapters"};
+    const char *path = ft_ctl_text(c->body, "path");
+    char full[PATH_MAX], folder[PATH_MAX], root[PATH_MAX];
+    int n = snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : c->ctl->home,
+                     path[0] == '/' ? "" : "/", path);
+    if (n >= (int)sizeof full || realpath(full, ret) == NULL)
+        return ft_ctl_refuse(c, 400, "invalid_value", "path", "path: %s: %s", path,
+                             strerror(errno));
+    for (size_t i = 0; i < FT_COUNT(folders); i++) {
+        if (snprintf(folder, sizeof folder, "%s/%s", c->ctl->home, folders[i]) >= PATH_MAX ||
+            realpath(folder, root) == NULL)
+            continue;
+        size_t len = strlen(root);
+        if (strncmp(ret, root, len) == 0 && ret[len] == '/')
+            return 0;
+    }
+    return ft_ctl_refuse(c, 400, "invalid_value", "path",
+                         "path: must lie in %s/models or %s/adapters (where links lead counts)",
+                         c->ctl->home, c->ctl->home);
+}
+
+static __thread int64_t total_bytes;
+
+static int add_size(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)path;
+    (void)ftw;
+    if (flag == FTW_F)
+        total_bytes += st->st_size;
+    return 0;
+}
+
+static int64_t bytes_on_disk(const char *path)
+{
+    total_bytes = 0;
+    nftw(path, add_size, 16, FTW_PHYS);
+    return total_bytes;
+}
+
+/* ---- the process that reads it ---- */
+
+static int start(const char *program, const char *path, pid_t *ret_pid, int *ret_out, int *ret_err)
+{
+    char *argv[] = {(char *)program, "inspect", "--json", "--confined", (char *)path, NULL};
+    posix_spawn_file_actions_t actions;
+    int out[2], says[2];
+    if (pipe2(out, O_CLOEXEC) != 0)
+        return -errno;
+    if (pipe2(says, O_CLOEXEC) != 0) {
+        close(out[0]);
+        close(out[1]);
+        return -ENFILE;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, says[1], 2);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    int rc = posix_spawn(ret_pid, program, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(says[1]);
+    *ret_out = out[0];
+    *ret_err = says[0];
+    if (rc != 0) {
+        close(out[0]);
+        close(says[0]);
+    }
+    return -rc;
+}
+
+/* Reads both until they end; false: too long, too much. */
+static bool drain(int out_fd, int says_fd, struct ft_buf *out, struct ft_buf *says)
+{
+    int64_t until = ft_clock_now_ns() + INSPECT_MS * INT64_C(1000000);
+    struct pollfd p[2] = {{out_fd, POLLIN, 0}, {says_fd, POLLIN, 0}};
+    char chunk[65536];
+    while (p[0].fd >= 0 || p[1].fd >= 0) {
+        int64_t left_ms = (until - ft_clock_now_ns()) / 1000000;
+        if (left_ms <= 0 || poll(p, 2, (int)left_ms) < 0)
+            return false;
+        for (int i = 0; i < 2; i++) {
+            if (p[i].fd < 0 || p[i].revents == 0)
+                continue;
+            ssize_t n = read(p[i].fd, chunk, sizeof chunk);
+            if (n <= 0)
+                p[i].fd = -1;
+            else if (i == 0 && ft_buf_add(out, chunk, (size_t)n) != 0)
+                return false;
+            else if (i == 1 && says->len < SAYS_BYTES)
+                ft_buf_add(says, chunk, FT_MIN((size_t)n, SAYS_BYTES - says->len));
+        }
+    }
+    return true;
+}
+
+/* What it says without its own name, on one line. */
+static const char *plain_words(struct ft_buf *says)
+{
+    char *text = says->data != NULL ? says->data : "";
+    char *colon = strncmp(text, "feitian inspect: ", 17) == 0 ? text + 17 : text;
+    for (char *p = colon; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ')
+            *p = p[1] == '\0' ? '\0' : ' ';
+    return colon;
+}
+
+static int inspect(struct ft_ctl_call *c, const char *path, json_t **ret)
+{
+    struct ft_buf out, says;
+    pid_t pid;
+    int out_fd = -1, says_fd = -1, status = 0;
+    int rc = start(c->ctl->opt->program, path, &pid, &out_fd, &says_fd);
+    if (rc != 0)
+        return ft_ctl_refuse(c, 503, "overloaded", NULL, "the file cannot be looked at now: %s",
+                             strerror(-rc));
+    ft_buf_init(&out, INSPECT_BYTES);
+    ft_buf_init(&says, SAYS_BYTES + 1);
+    bool whole = drain(out_fd, says_fd, &out, &says);
+    if (!whole)
+        kill(pid, SIGKILL);
+    close(out_fd);
+    close(says_fd);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    json_t *found =
+        whole && status == 0 && out.len > 0 ? json_loadb(out.data, out.len, 0, NULL) : NULL;
+    if (!whole)
+        rc = ft_ctl_refuse(c, 400, "invalid_value", "path", "path: takes too long to look at");
+    else if (WIFSIGNALED(status))
+        rc = ft_ctl_refuse(c, 400, "invalid_value", "path",
+                           "path: reading it ended the process that did (signal %d)",
+                           WTERMSIG(status));
+    else if (found == NULL)
+        rc = ft_ctl_refuse(c, 400, "invalid_value", "path", "path: is no model: %s",
+                           plain_words(&says));
+    ft_buf_fini(&out);
+    ft_buf_fini(&says);
+    *ret = found;
+    return rc;
+}
+
+/* ---- making one ---- */
+
+static void copy(json_t *to, const char *name, json_t *v)
+{
+    if (v != NULL && !json_is_null(v))
+        json_object_set(to, name, v);
+}
+
+/* The row's members from what inspect says; NULL in the answer where it does not say. */
+static json_t *describe(const json_t *said)
+{
+    json_t *o = json_object(), *tasks = json_array();
+    copy(o, "format", json_object_get(said, "source"));
+    copy(o, "arch", json_object_get(said, "architecture"));
+    copy(o, "params", json_object_get(said, "parameters"));
+    copy(o, "n_ctx", json_object_get(json_object_get(said, "shape"), "context_length"));
+    if (json_is_true(json_object_get(said, "chat_template")))
+        json_array_append_new(tasks, json_string("chat"));
+    json_array_append_new(tasks, json_string("completions"));
+    json_array_append_new(tasks, json_string("embeddings"));
+    json_array_append_new(tasks, json_string("rerank"));
+    json_object_set_new(o, "tasks", tasks);
+    return o;
+}
+
+static int describe_adapter(struct ft_ctl_call *c, const char *path, json_t **ret)
+{
+    static const char *const files[] = {"adapter_config.json", "adapter_model.safetensors"};
+    char file[PATH_MAX];
+    for (size_t i = 0; i < FT_COUNT(files); i++)
+        if (snprintf(file, sizeof file, "%s/%s", path, files[i]) >= PATH_MAX ||
+            access(file, R_OK) != 0)
+            return ft_ctl_refuse(c, 400, "invalid_value", "path",
+                                 "path: an adapter is a folder with %s in it", files[i]);
+    *ret = json_pack("{s:s,s:[]}", "format", "peft", "tasks");
+    return 0;
+}
+
+/* Outside of the store: what lies at the path. */
+void ft_ctl_models_inspect(struct ft_ctl_call *c)
+{
+    char path[PATH_MAX];
+    json_t *said = NULL;
+    if (real_path(c, path) != 0)
+        return;
+    if (ft_ctl_text(c->body, "adapter_of") != NULL) {
+        if (describe_adapter(c, path, &c->found) != 0)
+            return;
+    } else {
+        if (inspect(c, path, &said) != 0)
+            return;
+        c->found = describe(said);
+        json_decref(said);
+    }
+    json_object_set_new(c->found, "path", json_string(path));
+    json_object_set_new(c->found, "bytes", json_integer(bytes_on_disk(path)));
+}
+
+static void default_name(const char *path, char *ret, size_t n)
+{
+    const char *base = strrchr(path, '/') + 1;
+    snprintf(ret, n, "%s", base);
+    size_t len = strlen(ret);
+    if (len > 5 && strcmp(ret + len - 5, ".gguf") == 0)
+        ret[len - 5] = '\0';
+}
+
+static int check_base(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity base = {0};
+    const char *of = ft_ctl_text(c->body, "adapter_of");
+    if (of == NULL)
+        return 0;
+    int rc = ft_ctl_get(tx, "model", of, &base, err);
+    if (rc == 0 || (rc > 0 && ft_ctl_has(base.body, "adapter_of")))
+        rc = ft_ctl_refuse(c, 400, "not_found", "adapter_of", "adapter_of: there is no model '%s'",
+                           of);
+    ft_ctl_entity_fini(&base);
+    return rc < 0 ? rc : 0;
+}
+
+int ft_ctl_models_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    char name[128];
+    struct ft_ctl_entity old = {0};
+    json_t *as_name;
+    if (ft_ctl_text(c->body, "name") != NULL)
+        snprintf(name, sizeof name, "%s", ft_ctl_text(c->body, "name"));
+    else
+        default_name(ft_ctl_text(c->found, "path"), name, sizeof name);
+    as_name = json_string(name);
+    int rc = 0;
+    if (as_name == NULL ||
+        ft_ctl_schema_check(
+            c->ctl->doc,
+            json_object_get(
+                json_object_get(
+                    json_object_get(
+                        json_object_get(json_object_get(c->ctl->doc, "components"), "schemas"),
+                        "ModelCreate"),
+                    "properties"),
+                "name"),
+            as_name, "name", &c->error) != 0) {
+        c->refused = true;
+        rc = FT_EINVAL;
+    }
+    json_decref(as_name);
+    if (rc == 0)
+        rc = ft_ctl_check_name(c, name);
+    if (rc == 0)
+        rc = check_base(c, tx, err);
+    if (rc == 0)
+        rc = ft_ctl_get(tx, "model", name, &old, err);
+    ft_ctl_entity_fini(&old);
+    if (rc > 0)
+        return ft_ctl_refuse(c, 409, "already_exists", "name",
+                             "name: there is a model '%s' already", name);
+    if (rc < 0)
+        return rc;
+    json_t *body = ft_ctl_merge(c->found, c->body);
+    json_object_set(body, "path", json_object_get(c->found, "path"));
+    json_object_set_new(body, "name", json_string(name));
+    json_object_set_new(body, "created", json_integer(c->now_s));
+    rc = ft_ctl_put(c, tx, "model", name, NULL, body, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 201, ft_ctl_view_model(name, body));
+    json_decref(body);
+    return rc;
+}
+
+/* ---- the rest ---- */
+
+int ft_ctl_models_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    return ft_ctl_list(c, tx, "model", NULL, false, ft_ctl_view_model, NULL, NULL, err);
+}
+
+int ft_ctl_models_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_fetch(c, tx, "model", &e, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_view_model(e.id, e.body));
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+struct users {
+    const char *model, *path; /* path: that would go too, or NULL */
+    char by[300];
+};
+
+static bool is(const json_t *o, const char *member, const char *value)
+{
+    const char *v = ft_ctl_text(o, member);
+    return v != NULL && strcmp(v, value) == 0;
+}
+
+static int uses(void *ctx, const char *id, json_t *body)
+{
+    struct users *u = ctx;
+    size_t i;
+    json_t *target;
+    json_array_foreach(json_object_get(body, "targets"), i,
+                       target) if (!ft_ctl_has(target, "url") && (is(target, "model", u->model) ||
+                                                                  is(target, "adapter", u->model)))
+        snprintf(u->by, sizeof u->by, "endpoint '%.250s'", id);
+    return u->by[0] != '\0';
+}
+
+static int hangs_on(void *ctx, const char *id, json_t *body)
+{
+    struct users *u = ctx;
+    if (is(body, "adapter_of", u->model))
+        snprintf(u->by, sizeof u->by, "adapter '%.250s'", id);
+    else if (u->path != NULL && strcmp(id, u->model) != 0 && is(body, "path", u->path))
+        snprintf(u->by, sizeof u->by, "model '%.250s', which has the same file", id);
+    return u->by[0] != '\0';
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    if (remove(path) != 0)
+        ft_log(FT_LOG_WARN, "control", "remove %s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Once its row is gone for good. */
+static void remove_files(struct ft_ctl_call *c)
+{
+    nftw(ft_ctl_text(c->found, "path"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int ft_ctl_models_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    struct users u = {.model = c->id};
+    struct ft_ctl_scan endpoints = {.kind = "endpoint"}, models = {.kind = "model"};
+    bool file = json_is_true(json_object_get(c->params, "delete_file"));
+    int rc = ft_ctl_fetch(c, tx, "model", &e, err);
+    u.path = file ? ft_ctl_text(e.body, "path") : NULL;
+    if (rc == 0)
+        rc = ft_ctl_scan(tx, &endpoints, uses, &u, err);
+    if (rc == 0 && u.by[0] == '\0')
+        rc = ft_ctl_scan(tx, &models, hangs_on, &u, err);
+    if (rc == 0 && u.by[0] != '\0')
+        rc = ft_ctl_refuse(c, 409, "in_use", NULL, "the model is used by the %s", u.by);
+    if (rc == 0)
+        rc = ft_ctl_drop(c, tx, "model", e.id, e.body, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_deleted("model", e.id));
+    if (rc == 0 && file) {
+        json_decref(c->found);
+        c->found = json_incref(e.body);
+        c->after = remove_files;
+    }
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
