@@ -38,6 +38,10 @@ static const struct ft_cmd commands[] = {
      "MODEL DATA ... [--metric perplexity|exact|choice] [--adapter FOLDER] [--json] [OPTION ...]",
      "how well a model does on data: perplexity, exact match, multiple choice", ft_cmd_evaluate,
      .group = FT_CMD_MODEL},
+    {"gateway",
+     "--home DIR [--listen HOST:PORT] [--tls-cert FILE --tls-key FILE] [--memory BYTES]\n"
+     "       [--threads N] [--http-threads N] [--kv f16|q8|f32] [--no-workers] [--stop-workers]",
+     "the front of a running cloud", ft_cmd_gateway, .group = FT_CMD_INTERNAL},
     {"inspect", "MODEL [--json] [--tensors] [--confined]", "say what a model file holds",
      ft_cmd_inspect, .group = FT_CMD_MODEL},
     {"merge", "BASE ADAPTER -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_K_M|...] [--threads N]",

@@ -182,8 +182,8 @@ static bool find_room(struct ft_serve_call *c)
     struct ft_router_place place[FT_SERVE_WORKERS_MAX];
     int at[FT_SERVE_WORKERS_MAX], n = 0;
     for (int k = 0; k < FT_SERVE_WORKERS_MAX; k++) {
-        if (s->worker[k] == NULL || !ft_pool_serves(s, t, k) ||
-            !(c->begun || ft_pool_wants(s, t, k)))
+        if (s->worker[k] == NULL || !ft_workers_serves(s, t, k) ||
+            !(c->begun || ft_workers_wants(s, t, k)))
             continue;
         place[n] = (struct ft_router_place){
             .load = s->worker[k]->running,
@@ -622,7 +622,7 @@ static bool has_room(void *ctx, struct ft_queue_item *item)
 static struct ft_serve_call *next_suspect(struct ft_serve *s, struct room *room)
 {
     struct ft_serve_call *c = s->suspect;
-    if (c == NULL || s->suspect_runs || !ft_pool_serves(s, c->target, FT_SERVE_QUARANTINE))
+    if (c == NULL || s->suspect_runs || !ft_workers_serves(s, c->target, FT_SERVE_QUARANTINE))
         return NULL;
     if (c->not_before_ns > room->now) {
         room->next = FT_MIN(room->next, c->not_before_ns);

@@ -75,7 +75,7 @@ static int n_ctx_of(const struct ft_serve *s, int k, const struct ft_model_row *
     int n = 0;
     for (const struct ft_target *t = s->target; t != NULL; t = t->next) {
         const struct ft_model_row *base, *adapter;
-        if (t->kind == FT_TARGET_MODEL && ft_pool_wants(s, t, k) &&
+        if (t->kind == FT_TARGET_MODEL && ft_workers_wants(s, t, k) &&
             ft_target_rows(s, t, &base, &adapter) && base == row)
             n = FT_MAX(n, t->endpoint->n_ctx);
     }
@@ -88,7 +88,7 @@ static bool is_current(struct ft_worker *w, const struct ft_model_row *row, bool
     return h != NULL && h->state == FT_HELD_READY && (dropped || h->version == row->version);
 }
 
-bool ft_pool_serves(const struct ft_serve *s, const struct ft_target *t, int k)
+bool ft_workers_serves(const struct ft_serve *s, const struct ft_target *t, int k)
 {
     struct ft_worker *w = s->worker[k];
     const struct ft_model_row *base, *adapter;
@@ -202,7 +202,7 @@ static bool is_wanted(const struct ft_serve *s, int k, const char *name)
 {
     for (const struct ft_target *t = s->target; t != NULL; t = t->next) {
         const struct ft_model_row *base, *adapter;
-        if (t->kind == FT_TARGET_MODEL && ft_pool_wants(s, t, k) &&
+        if (t->kind == FT_TARGET_MODEL && ft_workers_wants(s, t, k) &&
             ft_target_rows(s, t, &base, &adapter) &&
             (strcmp(base->name, name) == 0 ||
              (adapter != NULL && strcmp(adapter->name, name) == 0)))
@@ -220,7 +220,7 @@ struct ft_ask *ft_held_next(struct ft_serve *s, int k, int64_t now)
     for (struct ft_target *t = s->target; t != NULL && a == NULL; t = t->next) {
         const struct ft_model_row *base, *adapter;
         bool there;
-        if (t->kind != FT_TARGET_MODEL || !ft_pool_wants(s, t, k))
+        if (t->kind != FT_TARGET_MODEL || !ft_workers_wants(s, t, k))
             continue;
         if (!ft_target_rows(s, t, &base, &adapter)) {
             if (t->calls == 0 || t->running < t->calls)
@@ -272,7 +272,7 @@ static void added_not(struct ft_serve *s, int k, const char *name, int status, c
             continue;
         bool elsewhere = false;
         for (int i = 0; i < FT_SERVE_PLACES; i++)
-            elsewhere |= ft_pool_serves(s, t, i);
+            elsewhere |= ft_workers_serves(s, t, i);
         if (!elsewhere)
             ft_call_end_all(s, NULL, t, code_of(status), text);
     }

@@ -74,7 +74,7 @@ static struct ft_worker *worker_at(struct ft_serve *s, int k)
     return w;
 }
 
-bool ft_pool_wants(const struct ft_serve *s, const struct ft_target *t, int k)
+bool ft_workers_wants(const struct ft_serve *s, const struct ft_target *t, int k)
 {
     if (t->kind != FT_TARGET_MODEL)
         return false;
@@ -90,7 +90,7 @@ bool ft_pool_wants(const struct ft_serve *s, const struct ft_target *t, int k)
 static bool place_wanted(const struct ft_serve *s, int k)
 {
     for (const struct ft_target *t = s->target; t != NULL; t = t->next)
-        if (ft_pool_wants(s, t, k))
+        if (ft_workers_wants(s, t, k))
             return true;
     return false;
 }
@@ -227,8 +227,8 @@ static void tell_failed_starts(struct ft_serve *s, int k)
     for (struct ft_target *t = s->target; t != NULL; t = t->next) {
         bool elsewhere = false;
         for (int i = 0; i < FT_SERVE_PLACES; i++)
-            elsewhere |= ft_pool_serves(s, t, i);
-        if (ft_pool_wants(s, t, k) && !elsewhere)
+            elsewhere |= ft_workers_serves(s, t, i);
+        if (ft_workers_wants(s, t, k) && !elsewhere)
             ft_call_end_all(s, NULL, t, FT_EIO, text);
     }
 }
@@ -364,7 +364,7 @@ static void plan_act(struct ft_serve *s, struct plan *p)
     }
 }
 
-void ft_pool_step(struct ft_serve *s, int64_t now, int64_t *next)
+void ft_workers_step(struct ft_serve *s, int64_t now, int64_t *next)
 {
     if (s->plant == NULL)
         return;
@@ -382,7 +382,7 @@ void ft_pool_step(struct ft_serve *s, int64_t now, int64_t *next)
     *next = FT_MIN(*next, plan.next);
 }
 
-void ft_pool_adopt(struct ft_serve *s)
+void ft_workers_adopt(struct ft_serve *s)
 {
     s->settled_ns = s->now(s->now_ctx) + SETTLE_MS * MS;
     for (int k = 0; s->plant != NULL && k < FT_SERVE_PLACES; k++) {
@@ -400,7 +400,7 @@ void ft_pool_adopt(struct ft_serve *s)
 }
 
 /* No calls run and the serving thread has ended. */
-void ft_pool_close(struct ft_serve *s, bool stop_workers)
+void ft_workers_close(struct ft_serve *s, bool stop_workers)
 {
     if (s->plant == NULL)
         return;

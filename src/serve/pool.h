@@ -85,13 +85,13 @@ struct ft_ask { /* a request to a worker's admin side */
     int timeout_ms;
 };
 struct ft_ask *ft_ask_new(struct ft_serve *s, int k, enum ft_ask_kind kind, const char *name);
-void ft_pool_adopt(struct ft_serve *s);
+void ft_workers_adopt(struct ft_serve *s);
 /* Looks after processes, health, and which models lie where. */
-void ft_pool_step(struct ft_serve *s, int64_t now, int64_t *next);
+void ft_workers_step(struct ft_serve *s, int64_t now, int64_t *next);
 /* Can the target's calls run at place k now? */
-bool ft_pool_serves(const struct ft_serve *s, const struct ft_target *t, int k);
+bool ft_workers_serves(const struct ft_serve *s, const struct ft_target *t, int k);
 /* Is the target wanted at place k? */
-bool ft_pool_wants(const struct ft_serve *s, const struct ft_target *t, int k);
-void ft_pool_close(struct ft_serve *s, bool stop_workers);
+bool ft_workers_wants(const struct ft_serve *s, const struct ft_target *t, int k);
+void ft_workers_close(struct ft_serve *s, bool stop_workers);
 
 #endif

@@ -67,7 +67,7 @@ int64_t ft_serve_step(struct ft_serve *s)
     ft_target_reap(s, &old);
     pthread_mutex_unlock(&s->mu);
     ft_target_free_all(old);
-    ft_pool_step(s, now, &next);
+    ft_workers_step(s, now, &next);
     ft_call_dispatch(s, now, &next);
     return next;
 }
@@ -136,7 +136,7 @@ int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plan
     s->wait_ms_max = or_default(config->wait_ms_max, WAIT_MS_DEFAULT);
     s->suspect_end = &s->suspect;
     s->call_ms = CALL_MS_DEFAULT;
-    ft_pool_adopt(s);
+    ft_workers_adopt(s);
     int rc = threaded ? pthread_create(&s->thread, NULL, serve_thread, s) : 0;
     if (rc != 0) {
         s->threaded = false;
@@ -195,7 +195,7 @@ void ft_serve_close(struct ft_serve *s, bool stop_workers)
     pthread_mutex_unlock(&s->mu);
     if (s->threaded)
         pthread_join(s->thread, NULL);
-    ft_pool_close(s, stop_workers);
+    ft_workers_close(s, stop_workers);
     ft_endpoint_free_all(s);
     ft_queue_fini(&s->queue);
     pthread_mutex_destroy(&s->mu);

@@ -7,8 +7,8 @@
 
 #include "serve/replica.h"
 
-struct ft_exec;   /* sched/exec.h: where workers' processes are started */
-struct ft_client; /* net/client.h: the HTTP client */
+struct ft_exec;        /* sched/exec.h: where workers' processes are started */
+struct ft_http_client; /* net/client.h */
 struct ft_serve;
 struct ft_serve_call; /* a running request; valid until the callback of its END returned */
 

@@ -45,7 +45,7 @@ static json_t *target_json(const struct ft_serve *s, const struct ft_target *t, 
     static const char *const kind[] = {"model", "url", "script"};
     int ready = 0;
     for (int k = 0; k < FT_SERVE_WORKERS_MAX && t->kind == FT_TARGET_MODEL; k++)
-        ready += ft_pool_serves(s, t, k) && ft_pool_wants(s, t, k);
+        ready += ft_workers_serves(s, t, k) && ft_workers_wants(s, t, k);
     if (t->kind != FT_TARGET_MODEL)
         ready = 1;
     *ret_ready = ready;

@@ -1,0 +1,98 @@
+/* Answers: headers that all have, errors in the caller's protocol. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "gateway/inner.h"
+
+#define ERROR_BYTES_MAX ((size_t)FT_OAI_ERROR_BYTES_MAX)
+
+static int add(struct ft_http_field *ret, int at, int n, const char *name, const char *value)
+{
+    if (at < n && value != NULL)
+        ret[at++] = (struct ft_http_field){name, value};
+    return at;
+}
+
+static const char *number(struct gw_request *r, int64_t v)
+{
+    char s[24];
+    int n = snprintf(s, sizeof s, "%lld", (long long)v);
+    return ft_arena_strndup(&r->x->arena, s, (size_t)n);
+}
+
+/* "17ms", "6s", "1m30s": as OpenAI writes the time until a limit is whole again. */
+static const char *span(struct gw_request *r, int64_t ms)
+{
+    char s[40];
+    int n;
+    if (ms < 1000)
+        n = snprintf(s, sizeof s, "%lldms", (long long)ms);
+    else if (ms < 60000)
+        n = snprintf(s, sizeof s, "%.3gs", (double)ms / 1000);
+    else
+        n = snprintf(s, sizeof s, "%lldm%llds", (long long)(ms / 60000),
+                     (long long)(ms / 1000 % 60));
+    return ft_arena_strndup(&r->x->arena, s, (size_t)n);
+}
+
+int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n)
+{
+    const struct ft_tenant_rate *q = &r->limits.requests, *t = &r->limits.tokens;
+    int at = add(ret, 0, n, "x-request-id", r->id);
+    if (!r->measured)
+        return at;
+    at = add(ret, at, n, "openai-processing-ms",
+             number(r, (ft_clock_now_ns() - r->x->begun_ns) / 1000000));
+    if (q->limit > 0) {
+        at = add(ret, at, n, "x-ratelimit-limit-requests", number(r, q->limit));
+        at = add(ret, at, n, "x-ratelimit-remaining-requests", number(r, q->remaining));
+        at = add(ret, at, n, "x-ratelimit-reset-requests", span(r, q->reset_ms));
+    }
+    if (t->limit > 0) {
+        at = add(ret, at, n, "x-ratelimit-limit-tokens", number(r, t->limit));
+        at = add(ret, at, n, "x-ratelimit-remaining-tokens", number(r, t->remaining));
+        at = add(ret, at, n, "x-ratelimit-reset-tokens", span(r, t->reset_ms));
+    }
+    return at;
+}
+
+void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n)
+{
+    struct ft_http_field f[GW_FIELDS_MAX];
+    int n_f = gw_fields(r, f, GW_FIELDS_MAX - 1);
+    if (type != NULL)
+        f[n_f++] = (struct ft_http_field){"content-type", type};
+    ft_http_respond(r->x, status, f, n_f, body, n); /* a client that is gone is not told */
+}
+
+void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
+{
+    struct ft_http_field f[GW_FIELDS_MAX];
+    struct ft_oai_header h[FT_OAI_ERROR_HEADERS_MAX];
+    struct ft_buf b;
+    int status = ft_oai_error_status(e);
+    int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 2);
+    int n_h = ft_oai_error_headers(e, h);
+    ft_buf_init(&b, ERROR_BYTES_MAX);
+    ft_oai_error_write(e, &b);
+    f[n_f++] = (struct ft_http_field){"content-type", "application/json"};
+    for (int i = 0; i < n_h; i++)
+        f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};
+    if (status == 401)
+        f[n_f++] = (struct ft_http_field){"www-authenticate", "Bearer"};
+    ft_http_respond(r->x, status, f, n_f, b.data, b.len);
+    ft_buf_fini(&b);
+}
+
+void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
+{
+    if (r->route != NULL && r->route->name != NULL) {
+        struct ft_ledger_begin b = {.id = r->id,
+                                    .project = r->ident != NULL ? r->ident->project : "",
+                                    .key = r->ident != NULL ? r->ident->key : "",
+                                    .model = model,
+                                    .route = r->route->name};
+        ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e));
+    }
+    gw_fail(r, e);
+}

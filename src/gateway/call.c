@@ -1,0 +1,343 @@
+/* See call.h. A call is held by two: the exchange, until it closes, and serving, until END.
+ *
+ *   admit, begin, submit --> pieces: written, counted --> END: settled, recorded, answered
+ *                      client gone: cancelled --^
+ *
+ * Pieces of a call never overlap; `lock` is between them and the end of the exchange. */
+#include "gateway/call.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* What an answer is expected to be where the client sets no max_tokens: of rates, which are settled
+ * later, a usual one; of budgets, a long one. */
+#define CALL_TOKENS_USUAL 256
+#define CALL_TOKENS_LONG  8192
+#define CALL_CHUNK_MAX    ((size_t)80 << 20)
+
+struct call {
+    struct gw_request *r;
+    struct gw *gw;
+    struct gw_writer_ops ops;
+    void *writer;
+    struct ft_tenant_lease lease;
+    struct ft_price price;
+    int slot;
+    bool stream, begun; /* begun: the head of a stream was sent */
+    bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
+    struct ft_err why;
+    int64_t prompt, cached, completion;
+    struct ft_buf out;
+    pthread_mutex_t lock; /* of what follows */
+    struct ft_serve_call *call;
+    int refs;
+    bool gone, ended, paused;
+};
+
+static void unref(struct call *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool last = --c->refs == 0;
+    pthread_mutex_unlock(&c->lock);
+    if (!last)
+        return;
+    c->ops.close(c->writer);
+    ft_buf_fini(&c->out);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* ---- towards serving ---- */
+
+static void cancel(struct call *c, bool gone)
+{
+    pthread_mutex_lock(&c->lock);
+    c->gone |= gone;
+    if (c->call != NULL && !c->ended)
+        ft_serve_cancel(c->gw->serve, c->call);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void pause_call(struct call *c, bool paused)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->call != NULL && !c->ended && c->paused != paused)
+        ft_serve_pause(c->gw->serve, c->call, paused);
+    c->paused = paused;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void on_drained(void *ctx, struct ft_http_exchange *x)
+{
+    (void)x;
+    pause_call(ctx, false);
+}
+
+static void on_close(void *ctx, bool clean)
+{
+    if (!clean)
+        cancel(ctx, true);
+    unref(ctx);
+}
+
+/* ---- towards the client ---- */
+
+static void send_stream(struct call *c)
+{
+    struct ft_http_exchange *x = c->r->x;
+    if (!c->begun) {
+        struct ft_http_field f[GW_FIELDS_MAX];
+        int n = gw_fields(c->r, f, GW_FIELDS_MAX - 2);
+        f[n++] = (struct ft_http_field){"cache-control", "no-cache"};
+        f[n++] = (struct ft_http_field){"x-accel-buffering", "no"};
+        ft_http_stream_begin(x, 200, "text/event-stream; charset=utf-8", f, n);
+        c->begun = true;
+    }
+    int rc = ft_http_stream_write(x, c->out.data, c->out.len);
+    if (rc == FT_EBUSY)
+        pause_call(c, true);
+    ft_buf_reset(&c->out);
+}
+
+/* The last bytes, or all of them. */
+static void send_end(struct call *c)
+{
+    if (c->stream && (c->begun || c->ops.error(c->writer) == NULL)) {
+        if (c->out.len > 0 || !c->begun)
+            send_stream(c);
+        ft_http_stream_end(c->r->x);
+    } else if (c->ops.error(c->writer) != NULL) {
+        gw_fail(c->r, c->ops.error(c->writer));
+    } else {
+        gw_respond(c->r, c->ops.status(c->writer), "application/json", c->out.data, c->out.len);
+    }
+}
+
+/* ---- the ledger ---- */
+
+static void count(struct call *c, const struct ft_piece *p)
+{
+    if (p->kind == FT_PIECE_STEP)
+        c->completion += p->n_token;
+    if (p->kind == FT_PIECE_END) {
+        c->prompt = FT_MAX(c->prompt, p->usage.prompt_tokens);
+        c->cached = FT_MAX(c->cached, p->usage.cached_tokens);
+        c->completion = FT_MAX(c->completion, p->usage.completion_tokens);
+    } else if (p->kind != FT_PIECE_STEP) {
+        return;
+    }
+    ft_ledger_count(c->gw->ledger, c->slot, c->prompt, c->cached, c->completion);
+}
+
+static enum ft_record_status how_ended(const struct call *c, const struct ft_err *err, bool gone)
+{
+    if (err == NULL)
+        return FT_RECORD_OK;
+    if (gone || err->code == FT_ECANCELED)
+        return c->failed ? FT_RECORD_ERROR : FT_RECORD_CANCELLED;
+    return err->code == FT_EINVAL || err->code == FT_ENOTFOUND || err->code == FT_EUNSUPPORTED
+               ? FT_RECORD_REFUSED
+               : FT_RECORD_ERROR;
+}
+
+static void settle(struct call *c, enum ft_record_status status, int http,
+                   const struct ft_answer_usage *u)
+{
+    struct ft_ledger_end e = {.status = status,
+                              .http = http,
+                              .reasoning_tokens = u->reasoning_tokens,
+                              .cpu_us = u->cpu_us,
+                              .energy_uj = u->energy_uj,
+                              .energy_estimated = u->energy_estimated};
+    struct ft_ledger_sum sum;
+    ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
+    ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
+                     sum.cost_nanos);
+    atomic_fetch_sub(&c->gw->running, 1);
+}
+
+/* ---- pieces ---- */
+
+static void on_piece(void *ctx, const struct ft_piece *p)
+{
+    struct call *c = ctx;
+    struct ft_piece end = *p;
+    bool last = p->kind == FT_PIECE_END;
+    count(c, p);
+    if (last && c->failed && p->err != NULL) {
+        end.err = &c->why;
+        p = &end;
+    }
+    if (c->ops.piece(c->writer, p, &c->out) != 0 && !last && !c->failed) {
+        c->failed = true;
+        ft_err_set(&c->why, FT_ELIMIT,
+                   "the answer is longer than an answer that is not streamed "
+                   "may be");
+        cancel(c, false);
+    }
+    if (!last) {
+        if (c->stream && c->out.len > 0)
+            send_stream(c);
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    bool gone = c->gone;
+    c->ended = true;
+    pthread_mutex_unlock(&c->lock);
+    int http = p->err != NULL && !c->begun && c->ops.error(c->writer) != NULL
+                   ? ft_oai_error_status(c->ops.error(c->writer))
+                   : 200;
+    settle(c, how_ended(c, p->err, gone), gone ? 0 : http, &p->usage);
+    send_end(c);
+    struct ft_http_exchange *x = c->r->x;
+    unref(c);
+    ft_http_unref(x);
+}
+
+/* ---- the beginning ---- */
+
+static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
+                 struct ft_oai_error *e)
+{
+    struct ft_err err = {0};
+    enum ft_tenant_why why = FT_WHY_OK;
+    bool generates = a->kind == FT_TASK_CHAT || a->kind == FT_TASK_TEXT;
+    int64_t n = generates ? FT_MAX(a->n, 1) : 0;
+    int64_t prompt = (int64_t)a->body_bytes / 4 + 1, prompt_most = (int64_t)a->body_bytes;
+    int64_t usual = a->max_tokens > 0 ? a->max_tokens : CALL_TOKENS_USUAL;
+    int64_t most = a->max_tokens > 0 ? a->max_tokens : CALL_TOKENS_LONG;
+    if (ft_tenant_may(r->ident, r->route->action, a->model, &why, &err) != 0) {
+        ft_oai_error_set(e, FT_EINVAL, ft_tenant_why_code(why), "model", "%s", err.msg);
+        e->status = ft_tenant_why_status(why);
+        return FT_EINVAL;
+    }
+    ft_ledger_price(r->gw->ledger, a->model, &c->price);
+    struct ft_tenant_ask ask = {
+        .now_ns = ft_clock_now_ns(),
+        .now_s = (int64_t)time(NULL),
+        .tokens_estimate = a->kind == FT_TASK_COUNT ? 0 : prompt + n * usual,
+        .cost_max_nanos =
+            a->kind == FT_TASK_COUNT ? 0 : ft_price_cost(&c->price, prompt_most, 0, n * most)};
+    int rc = ft_tenant_admit(r->gw->tenant, r->ident, &ask, &c->lease, &r->limits, &err);
+    r->measured = true;
+    if (rc == 0)
+        return 0;
+    why = r->limits.why;
+    ft_oai_error_set(e, rc, ft_tenant_why_code(why), NULL, "%s", err.msg);
+    e->status = ft_tenant_why_status(why);
+    e->retry_after_ms = (int)FT_MIN(r->limits.retry_after_ms, 86400000);
+    return rc;
+}
+
+static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
+                 struct ft_oai_error *e)
+{
+    struct ft_err err = {0};
+    struct ft_ledger_begin b = {.id = r->id,
+                                .project = r->ident->project,
+                                .key = r->ident->key,
+                                .model = a->model,
+                                .route = r->route->name,
+                                .stream = a->stream,
+                                .price = c->price};
+    int rc = ft_ledger_begin(r->gw->ledger, &b, &c->slot, &err);
+    if (rc == 0)
+        return 0;
+    ft_tenant_settle(&c->lease, (int64_t)time(NULL), 0, 0);
+    ft_log(FT_LOG_ERROR, "gateway", "the ledger takes no more: %s", err.msg);
+    ft_oai_error_set(e, FT_EBUSY, "ledger_unavailable", NULL,
+                     "usage cannot be recorded now, so nothing is served");
+    e->status = 503;
+    e->retry_after_ms = 1000;
+    return rc;
+}
+
+/* Serving would not take it: what there is to say is told, and recorded. */
+static void not_served(struct call *c, const struct ft_err *err, int retry_ms)
+{
+    struct gw_request *r = c->r;
+    struct ft_answer_usage none = {0};
+    struct ft_oai_error e;
+    ft_oai_error_from(&e, err);
+    if (err->code == FT_ENOTFOUND) {
+        e.code = "model_not_found";
+        snprintf(e.param, sizeof e.param, "model");
+    }
+    e.retry_after_ms = retry_ms;
+    c->ended = true;
+    settle(c, err->code == FT_EBUSY ? FT_RECORD_ERROR : FT_RECORD_REFUSED, ft_oai_error_status(&e),
+           &none);
+    gw_fail(r, &e);
+    struct ft_http_exchange *x = r->x;
+    unref(c);
+    ft_http_unref(x);
+}
+
+static void submit(struct call *c, const struct gw_ask *a)
+{
+    struct gw_request *r = c->r;
+    struct ft_serve_request q = {.kind = a->kind,
+                                 .id = r->id,
+                                 .endpoint = a->model,
+                                 .project = r->ident->project,
+                                 .weight = c->lease.weight,
+                                 .queue_max = c->lease.queue_max,
+                                 .body = a->body,
+                                 .on_piece = on_piece,
+                                 .ctx = c};
+    struct ft_err err = {0};
+    struct ft_serve_call *call = NULL;
+    int retry_ms = 0;
+    atomic_fetch_add(&c->gw->running, 1);
+    if (ft_serve_submit(c->gw->serve, &q, &call, &retry_ms, &err) != 0) {
+        not_served(c, &err, retry_ms);
+        call = NULL;
+    }
+    pthread_mutex_lock(&c->lock);
+    if (!c->ended) {
+        c->call = call;
+        if (c->paused) /* meanwhile, as the next */
+            ft_serve_pause(c->gw->serve, call, true);
+        if (c->gone || c->failed)
+            ft_serve_cancel(c->gw->serve, call);
+    }
+    pthread_mutex_unlock(&c->lock);
+    unref(c);
+}
+
+void gw_call(struct gw_request *r, const struct gw_ask *a)
+{
+    struct ft_oai_error e;
+    struct call *c = calloc(1, sizeof *c);
+    ft_oai_error_init(&e);
+    if (c == NULL)
+        ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
+    else if (strlen(a->model) > FT_RECORD_MODEL_MAX)
+        ft_oai_error_set(&e, FT_ENOTFOUND, "model_not_found", "model",
+                         "The model does not exist or you do not have access to it.");
+    if (e.err.code != 0 || admit(r, a, c, &e) != 0 || begin(r, a, c, &e) != 0) {
+        a->ops->close(a->writer);
+        free(c);
+        gw_refuse(r, strlen(a->model) <= FT_RECORD_MODEL_MAX ? a->model : "", &e);
+        return;
+    }
+    c->r = r;
+    c->gw = r->gw;
+    c->ops = *a->ops;
+    c->writer = a->writer;
+    c->stream = a->stream;
+    c->refs = 3; /* the exchange's, serving's, and one while submitting */
+    ft_buf_init(&c->out, CALL_CHUNK_MAX);
+    pthread_mutex_init(&c->lock, NULL);
+    ft_http_ref(r->x); /* until END */
+    r->ctx = c;
+    r->on_close = on_close;
+    if (c->stream)
+        ft_http_stream_on_drained(r->x, on_drained, c);
+    submit(c, a);
+}

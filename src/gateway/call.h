@@ -1,0 +1,31 @@
+/* One metered call of a model: admitted by tenant, opened in the ledger, served, counted piece by
+ * piece, and closed in both, whatever way it ends. */
+#ifndef FT_GATEWAY_CALL_H
+#define FT_GATEWAY_CALL_H
+
+#include "gateway/inner.h"
+
+/* What a protocol makes of the pieces of an answer; the writers of api/ behind one face. */
+struct gw_writer_ops {
+    /* Appends what can be written now; FT_ELIMIT, FT_ENOMEM: the answer outgrew its bound. */
+    int (*piece)(void *w, const struct ft_piece *p, struct ft_buf *out);
+    int (*status)(const void *w);                       /* HTTP, once anything was written */
+    const struct ft_oai_error *(*error)(const void *w); /* of END, or NULL */
+    void (*close)(void *w);
+};
+
+struct gw_ask {
+    enum ft_task_kind kind;
+    const char *model; /* as the client named it */
+    json_t *body;      /* OpenAI's JSON; a reference is taken */
+    size_t body_bytes; /* of the client's request: bounds the prompt's tokens */
+    int max_tokens, n; /* 0: not said; choices */
+    bool stream;
+    const struct gw_writer_ops *ops;
+    void *writer; /* given over, also on failure */
+};
+
+/* Answers r in every case. */
+void gw_call(struct gw_request *r, const struct gw_ask *ask);
+
+#endif

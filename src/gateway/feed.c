@@ -1,0 +1,455 @@
+/* Following control: rows of the feed go to whoever holds them in memory, and into HOME/snapshot,
+ * so that a gateway that starts while control is dead knows all that the one before knew.
+ *
+ * The snapshot is the feed's own text, one row a line, later rows standing for earlier ones of the
+ * same kind and id; its first line names the store it is of. It is appended to as rows come, and
+ * written anew from control's whole feed at the start and whenever the store is another one. What
+ * was spent is kept beside it in HOME/spend, every few seconds.
+ *
+ * One thread, which blocks in a long poll; those who wait for a sequence number are called by it.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "gateway/inner.h"
+
+#define FEED_BYTES_MAX    ((size_t)1 << 30)
+#define FEED_POLL_S       2 /* a long poll's length: also how late waiting ones are given up */
+#define FEED_RETRY_MS_MIN 20
+#define FEED_RETRY_MS_MAX 500
+#define SPEND_EVERY_NS    (5ll * 1000000000)
+#define SPEND_BYTES_MAX   ((size_t)256 << 20)
+#define STORE_ID_MAX      64
+
+struct waiter {
+    int64_t seq, give_up_ns;
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct waiter *next;
+};
+
+struct gw_feed {
+    struct gw *gw;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    struct waiter *waiting;
+    int64_t seq;
+    bool first, connected, stop;
+    /* the thread's own */
+    char snapshot[4096], spend[4096], store[STORE_ID_MAX + 1];
+    bool whole; /* control's whole feed was seen since the start */
+    bool spend_known;
+    int64_t spend_saved_ns;
+};
+
+/* ---- rows ---- */
+
+static void apply(struct gw *g, const char *kind, const char *id, const json_t *body)
+{
+    struct ft_err err = {0};
+    if (ft_tenant_apply(g->tenant, kind, id, body, &err) != 0 ||
+        ft_ledger_apply(g->ledger, kind, id, body, &err) != 0 ||
+        ft_serve_apply(g->serve, kind, id, body, &err) != 0)
+        ft_log(FT_LOG_WARN, "gateway", "%s %s as control tells it is not taken: %s", kind, id,
+               err.msg);
+}
+
+/* One line of the feed. Returns its sequence number, or FT_ECORRUPT. */
+static int64_t apply_line(struct gw *g, const char *line, size_t n)
+{
+    json_t *row = json_loadb(line, n, 0, NULL);
+    const char *kind = json_string_value(json_object_get(row, "kind"));
+    const char *id = json_string_value(json_object_get(row, "id"));
+    json_t *body = json_object_get(row, "body");
+    int64_t seq = json_integer_value(json_object_get(row, "seq"));
+    if (kind == NULL || id == NULL || seq <= 0)
+        seq = FT_ECORRUPT;
+    else
+        apply(g, kind, id, json_is_object(body) ? body : NULL);
+    json_decref(row);
+    return seq;
+}
+
+/* All lines; a torn last one is left out. Returns the highest sequence number. */
+static int64_t apply_lines(struct gw *g, const char *text, size_t n)
+{
+    int64_t last = 0;
+    for (const char *end; n > 0 && (end = memchr(text, '\n', n)) != NULL;) {
+        size_t len = (size_t)(end - text);
+        int64_t seq = len > 0 ? apply_line(g, text, len) : 0;
+        last = FT_MAX(last, seq);
+        text = end + 1;
+        n -= len + 1;
+    }
+    return last;
+}
+
+/* ---- the snapshot ---- */
+
+static void snapshot_load(struct gw_feed *f)
+{
+    struct ft_err err = {0};
+    char *text = NULL;
+    size_t n = 0;
+    if (ft_file_read(f->snapshot, FEED_BYTES_MAX, &text, &n, &err) != 0) {
+        if (err.code != FT_ENOTFOUND)
+            ft_log(FT_LOG_WARN, "gateway", "snapshot: %s", err.msg);
+        return;
+    }
+    char *end = memchr(text, '\n', n);
+    size_t len = end != NULL ? (size_t)(end - text) : n;
+    if (end != NULL && len <= STORE_ID_MAX) {
+        memcpy(f->store, text, len);
+        f->store[len] = '\0';
+        f->seq = apply_lines(f->gw, end + 1, n - len - 1);
+        f->first = f->seq > 0;
+    }
+    free(text);
+}
+
+static void snapshot_put(struct gw_feed *f, const char *text, size_t n)
+{
+    struct ft_err err = {0};
+    struct ft_buf b;
+    ft_buf_init(&b, FEED_BYTES_MAX + STORE_ID_MAX + 2);
+    ft_buf_add_str(&b, f->store);
+    ft_buf_add_byte(&b, '\n');
+    ft_buf_add(&b, text, n);
+    if (b.failed != 0 || ft_file_put(f->snapshot, b.data, b.len, &err) != 0)
+        ft_log(FT_LOG_ERROR, "gateway", "snapshot: %s", b.failed ? "too large" : err.msg);
+    ft_buf_fini(&b);
+}
+
+/* Losing these lines in a crash of the machine is harmless: control tells them again. */
+static void snapshot_append(struct gw_feed *f, const char *text, size_t n)
+{
+    struct ft_err err = {0};
+    int fd = open(f->snapshot, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        ft_err_sys(&err, "open %s", f->snapshot);
+    else
+        ft_file_write(fd, text, n, f->snapshot, NULL, &err);
+    if (fd >= 0)
+        close(fd);
+    if (err.code != 0)
+        ft_log(FT_LOG_ERROR, "gateway", "snapshot: %s", err.msg);
+}
+
+/* ---- what was spent ---- */
+
+static void raise_spend(struct gw *g, const json_t *list, enum ft_tenant_scope scope, int64_t now_s)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(list, i, row)
+    {
+        struct ft_err err = {0};
+        const char *id = json_string_value(json_object_get(row, "id"));
+        if (id != NULL &&
+            ft_tenant_spend_raise(
+                g->tenant, scope, id, now_s, json_integer_value(json_object_get(row, "day_nanos")),
+                json_integer_value(json_object_get(row, "month_nanos")), &err) != 0)
+            ft_log(FT_LOG_WARN, "gateway", "spend of %s: %s", id, err.msg);
+    }
+}
+
+static void raise_all(struct gw *g, const json_t *spend)
+{
+    int64_t now_s = (int64_t)time(NULL);
+    raise_spend(g, json_object_get(spend, "projects"), FT_SCOPE_PROJECT, now_s);
+    raise_spend(g, json_object_get(spend, "keys"), FT_SCOPE_KEY, now_s);
+}
+
+static bool same_day(int64_t a_s, int64_t b_s)
+{
+    return a_s / 86400 == b_s / 86400;
+}
+
+static void spend_load(struct gw_feed *f)
+{
+    char *text = NULL;
+    size_t n = 0;
+    if (ft_file_read(f->spend, SPEND_BYTES_MAX, &text, &n, NULL) != 0)
+        return;
+    json_t *spend = json_loadb(text, n, 0, NULL);
+    /* of another day, the sums of the day are not this one's; those of the month wait for control
+     */
+    if (same_day(json_integer_value(json_object_get(spend, "at_s")), (int64_t)time(NULL)))
+        raise_all(f->gw, spend);
+    json_decref(spend);
+    free(text);
+}
+
+static void spend_row(void *ctx, enum ft_tenant_scope scope, const char *id, int64_t day,
+                      int64_t month)
+{
+    json_t *list = json_object_get(ctx, scope == FT_SCOPE_PROJECT ? "projects" : "keys");
+    json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "id", id, "day_nanos", (json_int_t)day,
+                                          "month_nanos", (json_int_t)month));
+}
+
+static void spend_save(struct gw_feed *f, int64_t now_ns)
+{
+    if (now_ns - f->spend_saved_ns < SPEND_EVERY_NS)
+        return;
+    f->spend_saved_ns = now_ns;
+    int64_t now_s = (int64_t)time(NULL);
+    json_t *spend = json_pack("{s:I,s:[],s:[]}", "at_s", (json_int_t)now_s, "projects", "keys");
+    ft_tenant_spend_each(f->gw->tenant, now_s, spend_row, spend);
+    char *text = json_dumps(spend, JSON_COMPACT);
+    struct ft_err err = {0};
+    if (text != NULL && ft_file_put(f->spend, text, strlen(text), &err) != 0)
+        ft_log(FT_LOG_WARN, "gateway", "spend: %s", err.msg);
+    free(text);
+    json_decref(spend);
+}
+
+static void pending_spend(void *ctx, const struct ft_record *r)
+{
+    struct gw *g = ctx;
+    ft_tenant_spend_add(g->tenant, r->project, r->key, (int64_t)time(NULL), r->end_us / 1000000,
+                        r->cost_nanos, NULL);
+}
+
+/* ---- asking control ---- */
+
+static int ask(struct gw_feed *f, const char *path, struct ft_http_answer *ret, struct ft_err *err)
+{
+    char url[160];
+    snprintf(url, sizeof url, "http://control%s", path);
+    struct ft_http_call_config c = {.url = url,
+                                    .unix_socket = f->gw->control_socket,
+                                    .total_timeout_ms = (FEED_POLL_S + 5) * 1000};
+    int rc = ft_http_fetch(f->gw->client, &c, FEED_BYTES_MAX, ret, err);
+    if (rc == 0 && ret->status != 200)
+        rc = ft_err_set(err, FT_EIO, "control answered %d", ret->status);
+    return rc;
+}
+
+/* Once, when control first answers: its sums, and what lies in the journal still. Usage is
+ * delivered only then, or control's sums would hold some of it already. */
+static void learn_spend(struct gw_feed *f)
+{
+    struct ft_http_answer a = {0};
+    struct ft_err err = {0};
+    if (ask(f, "/internal/spend", &a, &err) == 0) {
+        json_t *spend = json_loadb(a.body.data != NULL ? a.body.data : "", a.body.len, 0, NULL);
+        raise_all(f->gw, spend);
+        json_decref(spend);
+        ft_ledger_pending(f->gw->ledger, pending_spend, f->gw, NULL);
+        ft_ledger_deliver_start(f->gw->ledger);
+        f->spend_known = true;
+    }
+    ft_http_answer_fini(&a);
+}
+
+static void notice(struct gw_feed *f, bool connected, int64_t seq);
+
+/* Asks for what is new and applies it. The answer's first line is {"store":ID}. */
+static int poll_once(struct gw_feed *f, struct ft_err *err)
+{
+    struct ft_http_answer a = {0};
+    char path[96];
+    snprintf(path, sizeof path, "/internal/feed?after=%lld&wait=%d",
+             f->whole ? (long long)f->seq : 0ll, f->whole ? FEED_POLL_S : 0);
+    int rc = ask(f, path, &a, err);
+    const char *text = a.body.data != NULL ? a.body.data : "";
+    const char *end = rc == 0 ? memchr(text, '\n', a.body.len) : NULL;
+    if (rc == 0 && end == NULL)
+        rc = ft_err_set(err, FT_ECORRUPT, "the feed names no store");
+    if (rc == 0) {
+        json_t *head = json_loadb(text, (size_t)(end - text), 0, NULL);
+        const char *store = json_string_value(json_object_get(head, "store"));
+        size_t n = a.body.len - (size_t)(end + 1 - text);
+        int64_t seq = f->seq;
+        if (store == NULL || strlen(store) > STORE_ID_MAX) {
+            rc = ft_err_set(err, FT_ECORRUPT, "the feed names no store");
+        } else if (f->whole && strcmp(store, f->store) != 0) {
+            f->whole = false; /* another store: from the start, at the next poll */
+        } else if (!f->whole) {
+            strcpy(f->store, store);
+            ft_tenant_snapshot_begin(f->gw->tenant);
+            ft_ledger_snapshot_begin(f->gw->ledger);
+            seq = apply_lines(f->gw, end + 1, n);
+            ft_ledger_snapshot_end(f->gw->ledger);
+            ft_tenant_snapshot_end(f->gw->tenant);
+            f->whole = true;
+            snapshot_put(f, end + 1, n);
+        } else if (n > 0) {
+            seq = FT_MAX(seq, apply_lines(f->gw, end + 1, n));
+            snapshot_append(f, end + 1, n);
+        }
+        json_decref(head);
+        if (rc == 0)
+            notice(f, true, seq);
+    }
+    ft_http_answer_fini(&a);
+    return rc;
+}
+
+/* ---- those who wait ---- */
+
+/* Notes how far the feed has come and calls those who waited for that, or for too long. */
+static void notice(struct gw_feed *f, bool connected, int64_t seq)
+{
+    int64_t now = ft_clock_now_ns();
+    struct waiter *due = NULL;
+    pthread_mutex_lock(&f->lock);
+    f->connected = connected;
+    f->seq = seq;
+    f->first |= connected;
+    for (struct waiter **at = &f->waiting; *at != NULL;) {
+        struct waiter *w = *at;
+        if (w->seq > seq && w->give_up_ns > now && !f->stop) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        w->next = due;
+        due = w;
+    }
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    while (due != NULL) {
+        struct waiter *w = due;
+        due = w->next;
+        w->fn(w->ctx);
+        free(w);
+    }
+}
+
+void gw_feed_after(struct gw_feed *f, int64_t seq, void (*fn)(void *ctx), void *ctx)
+{
+    struct waiter *w = malloc(sizeof *w);
+    pthread_mutex_lock(&f->lock);
+    bool wait = w != NULL && f->seq < seq && !f->stop;
+    if (wait) {
+        *w = (struct waiter){.seq = seq,
+                             .give_up_ns = ft_clock_now_ns() + GW_FEED_WAIT_MS * 1000000ll,
+                             .fn = fn,
+                             .ctx = ctx,
+                             .next = f->waiting};
+        f->waiting = w;
+    }
+    pthread_mutex_unlock(&f->lock);
+    if (!wait) {
+        free(w);
+        fn(ctx);
+    }
+}
+
+int64_t gw_feed_seq(struct gw_feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    int64_t seq = f->seq;
+    pthread_mutex_unlock(&f->lock);
+    return seq;
+}
+
+bool gw_feed_connected(struct gw_feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool connected = f->connected;
+    pthread_mutex_unlock(&f->lock);
+    return connected;
+}
+
+bool gw_feed_wait_first(struct gw_feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    while (!f->first && !*f->gw->opt->end) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_nsec += 100000000;
+        if (t.tv_nsec >= 1000000000) {
+            t.tv_nsec -= 1000000000;
+            t.tv_sec++;
+        }
+        pthread_cond_timedwait(&f->changed, &f->lock, &t);
+    }
+    bool first = f->first;
+    pthread_mutex_unlock(&f->lock);
+    return first;
+}
+
+/* ---- the thread ---- */
+
+static bool stopping(struct gw_feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool stop = f->stop;
+    pthread_mutex_unlock(&f->lock);
+    return stop;
+}
+
+static void *follow(void *ctx)
+{
+    struct gw_feed *f = ctx;
+    int pause_ms = FEED_RETRY_MS_MIN;
+    bool told = false;
+    while (!stopping(f)) {
+        struct ft_err err = {0};
+        if (poll_once(f, &err) == 0) {
+            if (!f->spend_known)
+                learn_spend(f);
+            if (told)
+                ft_log(FT_LOG_INFO, "gateway", "control answers again");
+            told = false;
+            pause_ms = FEED_RETRY_MS_MIN;
+        } else {
+            notice(f, false, gw_feed_seq(f));
+            if (!told && pause_ms >= FEED_RETRY_MS_MAX) {
+                ft_log(FT_LOG_WARN, "gateway", "control does not answer: %s; going on without",
+                       err.msg);
+                told = true;
+            }
+            usleep((useconds_t)pause_ms * 1000);
+            pause_ms = FT_MIN(2 * pause_ms, FEED_RETRY_MS_MAX);
+        }
+        spend_save(f, ft_clock_now_ns());
+    }
+    notice(f, false, gw_feed_seq(f));
+    return NULL;
+}
+
+int gw_feed_open(struct gw *g, struct gw_feed **ret, struct ft_err *err)
+{
+    struct gw_feed *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return ft_err_set(err, FT_ENOMEM, "feed");
+    f->gw = g;
+    snprintf(f->snapshot, sizeof f->snapshot, "%s/snapshot", g->opt->home);
+    snprintf(f->spend, sizeof f->spend, "%s/spend", g->opt->home);
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->changed, NULL);
+    snapshot_load(f);
+    spend_load(f);
+    if (pthread_create(&f->thread, NULL, follow, f) != 0) {
+        free(f);
+        return ft_err_sys(err, "start the feed's thread");
+    }
+    *ret = f;
+    return 0;
+}
+
+void gw_feed_close(struct gw_feed *f)
+{
+    if (f == NULL)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->stop = true;
+    pthread_mutex_unlock(&f->lock);
+    pthread_join(f->thread, NULL);
+    f->spend_saved_ns = INT64_MIN / 2;
+    spend_save(f, ft_clock_now_ns());
+    pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}

@@ -1,0 +1,134 @@
+/* Opens everything in order, waits for the end, closes it in the opposite one. */
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/inner.h"
+#include "sched/ready.h"
+
+#define GATEWAY_THREADS  2
+#define GATEWAY_DRAIN_MS 10000
+#define END_POLL_US      50000
+#define USAGE_TIMEOUT_MS 10000
+
+/* A batch of usage records, on the ledger's thread. */
+static int deliver(void *ctx, const char *ndjson, size_t n, int n_records, struct ft_err *err)
+{
+    struct gw *g = ctx;
+    struct ft_http_answer a = {0};
+    const char *fields[] = {"Content-Type: application/x-ndjson"};
+    struct ft_http_call_config c = {.url = "http://control/internal/usage",
+                                    .unix_socket = g->control_socket,
+                                    .headers = fields,
+                                    .n_headers = 1,
+                                    .body = ndjson,
+                                    .n_body = n,
+                                    .total_timeout_ms = USAGE_TIMEOUT_MS};
+    (void)n_records;
+    int rc = ft_http_fetch(g->client, &c, GW_ADMIN_BODY_MAX, &a, err);
+    if (rc == 0 && a.status != 200)
+        rc = ft_err_set(err, a.status == 400 ? FT_EINVAL : FT_EIO, "control answered %d: %.200s",
+                        a.status, a.body.data != NULL ? a.body.data : "");
+    ft_http_answer_fini(&a);
+    return rc;
+}
+
+static void on_warning(void *ctx, const struct ft_tenant_warning *w)
+{
+    (void)ctx;
+    ft_log(FT_LOG_WARN, "gateway", "budget: %s %s has spent %.0f %% of its %s: %.2f of %.2f",
+           w->scope == FT_SCOPE_PROJECT ? "project" : "key", w->id, 100 * w->fraction,
+           w->month ? "month" : "day", (double)w->spent_nanos / 1e9, (double)w->budget_nanos / 1e9);
+}
+
+static int open_ledger(struct gw *g, struct ft_err *err)
+{
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/journal", g->opt->home);
+    struct ft_ledger_options o = {.dir = dir, .deliver = deliver, .ctx = g, .held = true};
+    return ft_ledger_open(&o, &g->ledger, err);
+}
+
+static int open_serve(struct gw *g, struct ft_err *err)
+{
+    struct ft_serve_config c = g->opt->serve;
+    c.client = g->client;
+    int rc = ft_serve_open(&c, &g->serve, err);
+    if (rc == 0 && g->opt->on_serve != NULL)
+        g->opt->on_serve(g->opt->ctx, g->serve);
+    return rc;
+}
+
+static int open_server(struct gw *g, struct ft_err *err)
+{
+    struct ft_http_server_config c = {.listen = g->opt->listen,
+                                      .n_threads = g->opt->n_threads > 0 ? g->opt->n_threads
+                                                                         : GATEWAY_THREADS,
+                                      .tls_cert = g->opt->tls_cert,
+                                      .tls_key = g->opt->tls_key,
+                                      .handler = gw_handle,
+                                      .error = gw_server_error,
+                                      .ctx = g};
+    return ft_http_server_open(&c, &g->server, err);
+}
+
+static void drain(struct gw *g)
+{
+    int ms = g->opt->drain_ms > 0 ? g->opt->drain_ms : GATEWAY_DRAIN_MS;
+    int64_t begun = ft_clock_now_ns();
+    if (ft_http_server_drain(g->server, ms) != 0)
+        ft_log(FT_LOG_WARN, "gateway", "calls were still running after %d ms", ms);
+    int left = ms - (int)((ft_clock_now_ns() - begun) / 1000000);
+    ft_serve_drain(g->serve, FT_MAX(left, 0));
+}
+
+static void close_all(struct gw *g)
+{
+    if (g->serve != NULL)
+        ft_serve_drain(g->serve, 0); /* every call ends, so nothing of ours is held behind */
+    ft_http_server_close(g->server);
+    gw_feed_close(g->feed);
+    if (g->ledger != NULL)
+        ft_ledger_drain(g->ledger, 1000);
+    if (g->serve != NULL && g->opt->on_serve != NULL)
+        g->opt->on_serve(g->opt->ctx, NULL);
+    ft_serve_close(g->serve, g->opt->stop_workers);
+    ft_ledger_close(g->ledger);
+    ft_http_client_close(g->client);
+    ft_tenant_close(g->tenant);
+}
+
+int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
+{
+    struct gw g = {.opt = o, .begun_ns = ft_clock_now_ns()};
+    if (o->control_socket != NULL)
+        snprintf(g.control_socket, sizeof g.control_socket, "%s", o->control_socket);
+    else
+        snprintf(g.control_socket, sizeof g.control_socket, "%s/run/control.sock", o->home);
+    int rc = ft_tenant_open(&g.tenant, err);
+    if (rc == 0)
+        rc = ft_http_client_open(&g.client, err);
+    if (rc == 0)
+        rc = open_ledger(&g, err);
+    if (rc == 0)
+        rc = open_serve(&g, err);
+    if (rc == 0) {
+        ft_tenant_on_warning(g.tenant, on_warning, &g);
+        rc = gw_feed_open(&g, &g.feed, err);
+    }
+    if (rc == 0 && gw_feed_wait_first(g.feed))
+        rc = open_server(&g, err);
+    if (rc == 0 && g.server != NULL) {
+        ft_log(FT_LOG_INFO, "gateway", "listening on %s", ft_http_server_address(g.server));
+        rc = ft_ready_tell(err);
+        while (rc == 0 && !*o->end)
+            usleep(END_POLL_US);
+        drain(&g);
+    }
+    close_all(&g);
+    return rc;
+}

@@ -1,0 +1,37 @@
+/* The gateway: what everybody talks to. HTTP in front, keys, limits, prices and routes in memory,
+ * workers behind.
+ *
+ * It never waits for the admin side (control): what control knows comes as a feed, is applied in
+ * memory and kept in HOME/snapshot, and usage goes to it from a journal. With control dead or its
+ * store unreadable, calls with known keys go on. */
+#ifndef FT_GATEWAY_GATEWAY_H
+#define FT_GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "serve/serve.h"
+
+struct ft_gateway_options {
+    const char *home;           /* folder of the cloud */
+    const char *listen;         /* "127.0.0.1:7700" */
+    const char *tls_cert;       /* PEM files, both or none */
+    const char *tls_key;        /* */
+    const char *control_socket; /* NULL: HOME/run/control.sock */
+    int n_threads;              /* of the HTTP server; 0: 2 */
+    int drain_ms;               /* how long running calls may take at the end; 0: 10,000 */
+    const volatile int *end;    /* not 0: leave */
+    bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
+    /* Its client is filled in here; the exec's events must reach ft_serve_event(). */
+    struct ft_serve_config serve;
+    /* Called once serving is open, so that the exec's events can reach it, and with NULL before it
+     * closes; may be NULL. */
+    void (*on_serve)(void *ctx, struct ft_serve *s);
+    void *ctx;
+};
+
+/* Serves until *end, then drains. Tells whoever started it when it is ready (sched/ready.h). */
+int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err);
+
+#endif

@@ -1,0 +1,109 @@
+/* What the files of the gateway share. gateway.c opens and closes it all, routes.c is the way in.
+ */
+#ifndef FT_GATEWAY_INNER_H
+#define FT_GATEWAY_INNER_H
+
+#include <stdatomic.h>
+
+#include "api/openai/error.h"
+#include "gateway/gateway.h"
+#include "ledger/ledger.h"
+#include "net/client.h"
+#include "net/server.h"
+#include "tenant/tenant.h"
+
+#define GW_ID_BYTES         32 /* "req_" and 24 digits, with the NUL */
+#define GW_ADMIN_BODY_MAX   ((size_t)8 << 20)
+#define GW_ADMIN_ANSWER_MAX ((size_t)64 << 20)
+#define GW_FIELDS_MAX       16 /* headers of our answers */
+
+struct gw_feed;
+
+struct gw {
+    const struct ft_gateway_options *opt;
+    char control_socket[108];
+    struct ft_http_server *server;
+    struct ft_http_client *client;
+    struct ft_tenant *tenant;
+    struct ft_ledger *ledger;
+    struct ft_serve *serve;
+    struct gw_feed *feed;
+    int64_t begun_ns;
+    atomic_llong running; /* calls */
+};
+
+/* ---- one request (routes.c) ---- */
+
+enum gw_style { GW_OPENAI, GW_ANTHROPIC }; /* how errors are told */
+
+struct gw_route;
+
+/* In the exchange's arena; lives as long as the exchange. */
+struct gw_request {
+    struct gw *gw;
+    struct ft_http_exchange *x;
+    const struct gw_route *route;
+    struct ft_tenant_ident *ident; /* given back when the exchange closes */
+    char id[GW_ID_BYTES];
+    const char *rest; /* what the path has in the place of the route's '*'; "" */
+    /* once more is known (calls) */
+    bool measured;
+    struct ft_tenant_limits limits;
+    /* who wants to hear of the end of the exchange, besides giving back the ident */
+    void (*on_close)(void *ctx, bool clean);
+    void *ctx;
+};
+
+typedef void gw_handler_fn(struct gw_request *r);
+
+struct gw_route {
+    const char *method;
+    const char *path;   /* a '*' at the end stands for anything, not empty */
+    const char *action; /* what the key must be allowed; NULL: no key is asked for */
+    const char *name;   /* in the ledger; NULL: the route is not accounted */
+    enum gw_style style;
+    gw_handler_fn *handler; /* the head is in, the key was checked */
+    int task;               /* enum ft_task_kind of what calls models */
+};
+
+ft_http_handler_fn gw_handle;
+ft_http_error_fn gw_server_error;
+
+/* A new id: unpredictable, unique. */
+void gw_id_new(char ret[GW_ID_BYTES]);
+
+/* ---- answers (answer.c) ---- */
+
+/* Adds x-request-id, and the rate limits once they are known. Returns how many fields there are.
+ * The strings live in the exchange's arena. */
+int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
+void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
+void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
+/* Fails and records the request as refused in the ledger. */
+void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e);
+
+/* ---- handlers ---- */
+
+gw_handler_fn gw_call_model;  /* models.c: OpenAI's and Anthropic's calls */
+gw_handler_fn gw_list_models; /* models.c */
+gw_handler_fn gw_get_model;
+gw_handler_fn gw_proxy;  /* proxy.c: to control */
+gw_handler_fn gw_status; /* status.c */
+gw_handler_fn gw_health;
+gw_handler_fn gw_index;
+
+/* ---- the feed (feed.c) ---- */
+
+/* Reads the snapshot, then follows control on a thread of its own. */
+int gw_feed_open(struct gw *g, struct gw_feed **ret, struct ft_err *err);
+void gw_feed_close(struct gw_feed *f); /* NULL is accepted */
+/* Waits until there is something to go by: a snapshot or control's first answer. False: `end`. */
+bool gw_feed_wait_first(struct gw_feed *f);
+/* fn is called once the feed has come to seq, or after GW_FEED_WAIT_MS; perhaps at once, perhaps on
+ * the feed's thread. */
+#define GW_FEED_WAIT_MS 2000
+void gw_feed_after(struct gw_feed *f, int64_t seq, void (*fn)(void *ctx), void *ctx);
+int64_t gw_feed_seq(struct gw_feed *f);
+bool gw_feed_connected(struct gw_feed *f); /* control answered lately */
+
+#endif

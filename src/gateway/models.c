@@ -1,0 +1,108 @@
+/* Calls of models: a body becomes a checked request and a writer for its answer. */
+#include <string.h>
+#include <time.h>
+
+#include "api/openai/request.h"
+#include "api/openai/write.h"
+#include "gateway/call.h"
+
+#define LIST_BYTES_MAX ((size_t)8 << 20)
+
+/* ---- OpenAI's writers behind the face that calls know ---- */
+
+static int piece(void *w, const struct ft_piece *p, struct ft_buf *out)
+{
+    return ft_oai_writer_piece(w, p, out);
+}
+
+static int status(const void *w)
+{
+    return ft_oai_writer_status(w);
+}
+
+static const struct ft_oai_error *error(const void *w)
+{
+    return ft_oai_writer_error(w);
+}
+
+static void close_writer(void *w)
+{
+    ft_oai_writer_close(w);
+}
+
+static const struct gw_writer_ops openai_ops = {piece, status, error, close_writer};
+
+/* ---- calls ---- */
+
+static void call_openai(struct gw_request *r, struct ft_oai_request *q, size_t body_bytes)
+{
+    struct ft_err err = {0};
+    struct ft_oai_error e;
+    struct ft_oai_writer *w = NULL;
+    struct ft_oai_writer_config cfg = {
+        .id = r->id, .model = q->model, .created = (int64_t)time(NULL)};
+    if (ft_oai_writer_open(&cfg, q, &w, &err) != 0) {
+        ft_oai_error_from(&e, &err);
+        gw_refuse(r, "", &e);
+        return;
+    }
+    struct gw_ask ask = {.kind = q->kind,
+                         .model = q->model,
+                         .body = q->root,
+                         .body_bytes = body_bytes,
+                         .max_tokens = q->max_tokens,
+                         .n = FT_MAX(q->n, q->best_of),
+                         .stream = q->stream,
+                         .ops = &openai_ops,
+                         .writer = w};
+    gw_call(r, &ask);
+}
+
+static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    struct gw_request *r = ctx;
+    struct ft_oai_request q = {0};
+    struct ft_oai_error e;
+    ft_oai_error_init(&e);
+    int rc = ft_oai_parse((enum ft_task_kind)r->route->task, FT_OAI_GATEWAY, data, n, &q, &e);
+    ft_http_body_release(x);
+    if (rc != 0) {
+        gw_refuse(r, "", &e);
+        return;
+    }
+    call_openai(r, &q, n);
+    ft_oai_request_fini(&q);
+}
+
+void gw_call_model(struct gw_request *r)
+{
+    ft_http_body_collect(r->x, FT_OAI_BODY_BYTES_MAX, on_body, r);
+}
+
+/* ---- lists ---- */
+
+void gw_list_models(struct gw_request *r)
+{
+    struct ft_buf b;
+    json_t *models = ft_serve_models(r->gw->serve, r->ident->project);
+    ft_buf_init(&b, LIST_BYTES_MAX);
+    ft_oai_write_models(&b, models);
+    gw_respond(r, 200, "application/json", b.data, b.len);
+    ft_buf_fini(&b);
+    json_decref(models);
+}
+
+void gw_get_model(struct gw_request *r)
+{
+    struct ft_oai_error e;
+    struct ft_buf b;
+    json_t *models = ft_serve_models(r->gw->serve, r->ident->project);
+    ft_oai_error_init(&e);
+    ft_buf_init(&b, LIST_BYTES_MAX);
+    if (ft_oai_write_model(&b, models, r->rest, &e) == 0)
+        gw_respond(r, 200, "application/json", b.data, b.len);
+    else
+        gw_fail(r, &e);
+    ft_buf_fini(&b);
+    json_decref(models);
+}

@@ -1,0 +1,65 @@
+/* What lives here now: the health of the gateway, its state for operators, and a first page. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gateway/inner.h"
+
+static json_t *ledger_status(struct gw *g)
+{
+    struct ft_ledger_stats s;
+    ft_ledger_stats(g->ledger, &s);
+    return json_pack("{s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "slots_used", s.slots_used, "slots",
+                     s.slots_max, "records", (json_int_t)s.records, "delivered",
+                     (json_int_t)s.delivered, "pending_bytes", (json_int_t)s.pending_bytes,
+                     "recovered", (json_int_t)s.recovered, "lost", (json_int_t)s.lost, "uncounted",
+                     (json_int_t)s.uncounted, "trouble", s.trouble);
+}
+
+static json_t *gateway_status(struct gw *g)
+{
+    struct ft_http_stats s;
+    ft_http_server_stats(g->server, &s);
+    return json_pack("{s:s,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "version", FT_VERSION, "pid",
+                     (int)getpid(), "address", ft_http_server_address(g->server), "uptime_s",
+                     (json_int_t)((ft_clock_now_ns() - g->begun_ns) / 1000000000), "connections",
+                     (json_int_t)s.connections, "exchanges", (json_int_t)s.exchanges, "requests",
+                     (json_int_t)s.requests, "refused", (json_int_t)s.refused, "calls_running",
+                     (json_int_t)atomic_load(&g->running));
+}
+
+void gw_status(struct gw_request *r)
+{
+    struct gw *g = r->gw;
+    json_t *all = json_object();
+    json_object_set_new(all, "gateway", gateway_status(g));
+    json_object_set_new(all, "control",
+                        json_pack("{s:b,s:I}", "connected", gw_feed_connected(g->feed), "seq",
+                                  (json_int_t)gw_feed_seq(g->feed)));
+    json_object_set_new(all, "ledger", ledger_status(g));
+    json_object_set_new(all, "tenants", ft_tenant_status(g->tenant));
+    json_object_set_new(all, "serving", ft_serve_status(g->serve));
+    char *text = json_dumps(all, JSON_COMPACT);
+    gw_respond(r, text != NULL ? 200 : 500, "application/json", text,
+               text != NULL ? strlen(text) : 0);
+    free(text);
+    json_decref(all);
+}
+
+void gw_health(struct gw_request *r)
+{
+    static const char ok[] = "{\"status\":\"ok\"}\n";
+    gw_respond(r, 200, "application/json", ok, sizeof ok - 1);
+}
+
+void gw_index(struct gw_request *r)
+{
+    static const char text[] =
+        "feitian " FT_VERSION ": a private AI cloud.\n\n"
+        "OpenAI's API      /v1           chat/completions, completions, embeddings, rerank,\n"
+        "                                responses, models, usage\n"
+        "Anthropic's API   /v1/messages\n"
+        "Administration    /api/v1       described in /api/v1/openapi.json\n";
+    gw_respond(r, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
+}
