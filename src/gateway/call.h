@@ -23,7 +23,11 @@ struct gw_ask {
     bool stream;
     const struct gw_writer_ops *ops;
     void *writer; /* given over, also on failure */
+    /* Optional: what must happen between END and the last bytes; calls done(ctx) once. */
+    void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
 };
+
+extern const struct gw_writer_ops gw_openai_writer; /* models.c */
 
 /* Answers r in every case. */
 void gw_call(struct gw_request *r, const struct gw_ask *ask);
