@@ -29,6 +29,7 @@ struct call {
     struct ft_price price;
     void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
     int slot;
+    enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
     struct ft_err why;
@@ -123,6 +124,8 @@ static void send_end(struct call *c)
 
 static void count(struct call *c, const struct ft_piece *p)
 {
+    if (c->kind == FT_TASK_COUNT)
+        return; /* nothing is read or generated: free */
     if (p->kind == FT_PIECE_STEP)
         c->completion += p->n_token;
     if (p->kind == FT_PIECE_END) {
@@ -341,6 +344,7 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     c->gw = r->gw;
     c->ops = *a->ops;
     c->writer = a->writer;
+    c->kind = a->kind;
     c->stream = a->stream;
     c->before_end = a->before_end;
     c->refs = 3; /* the exchange's, serving's, and one while submitting */

@@ -104,6 +104,10 @@ static void create(struct turn *t, const json_t *previous)
         gw_refuse(r, "", &e);
         return;
     }
+    if (count) {
+        gw_count(r, &t->q.chat, t->body_bytes, ft_oai_responses_count);
+        return;
+    }
     struct ft_oai_writer_config cfg = {
         .id = r->id, .model = t->q.model, .created = (int64_t)time(NULL)};
     if (ft_oai_responses_writer_open(&cfg, &t->q, &w, &err) != 0) {
