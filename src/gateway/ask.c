@@ -1,3 +1,4 @@
+/* One question to control, its whole answer to a callback. */
 #include "gateway/ask.h"
 
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 
 struct counting {
     void (*write)(struct ft_buf *out, int prompt_tokens);
-    int tokens;
     bool failed;
     struct ft_oai_error error;
 };
@@ -14,8 +13,6 @@ struct counting {
 static int piece(void *w, const struct ft_piece *p, struct ft_buf *out)
 {
     struct counting *c = w;
-    if (p->kind == FT_PIECE_RESULT)
-        c->tokens = (int)json_integer_value(p->json);
     if (p->kind != FT_PIECE_END)
         return 0;
     c->failed = p->err != NULL;
@@ -23,7 +20,7 @@ static int piece(void *w, const struct ft_piece *p, struct ft_buf *out)
         ft_oai_error_from(&c->error, p->err);
         c->error.retry_after_ms = p->retry_after_ms;
     } else {
-        c->write(out, c->tokens);
+        c->write(out, p->usage.prompt_tokens);
     }
     return out->failed;
 }
