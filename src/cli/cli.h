@@ -58,4 +58,16 @@ const char *ft_cmd_train_help(void);               /* as ft_cli_help(), from the
 int ft_cmd_version(int argc, char **argv);
 int ft_cmd_worker(int argc, char **argv);
 
+/* a cloud: src/cli/cloud */
+int ft_cmd_chat(int argc, char **argv);
+int ft_cmd_doctor(int argc, char **argv);
+int ft_cmd_down(int argc, char **argv);
+int ft_cmd_status(int argc, char **argv);
+int ft_cmd_top(int argc, char **argv);
+int ft_cmd_up(int argc, char **argv);
+int ft_cmd_usage(int argc, char **argv);
+extern const struct ft_cmd ft_cmd_endpoint_subs[], ft_cmd_key_subs[], ft_cmd_member_subs[],
+    ft_cmd_model_subs[], ft_cmd_project_subs[];
+const char *ft_cloud_help(const char *cmd); /* as ft_cli_help(), NULL: not one of these */
+
 #endif

@@ -237,5 +237,6 @@ const char *ft_cli_help(const char *cmd)
     for (size_t i = 0; i < FT_COUNT(texts); i++)
         if (strcmp(texts[i].cmd, cmd) == 0)
             return texts[i].text;
-    return "";
+    const char *cloud = ft_cloud_help(cmd);
+    return cloud != NULL ? cloud : "";
 }

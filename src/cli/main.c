@@ -11,6 +11,29 @@
 #define SELF_BYTES 64 /* "feitian endpoint create" */
 
 static const struct ft_cmd commands[] = {
+    {"up",
+     "[--foreground | --daemon] [--home DIR] [--listen HOST:PORT] [--tls-self-signed]\n"
+     "       [--tls-cert FILE --tls-key FILE] [--memory 4G] [--threads N] [OPTION ...]",
+     "start a cloud on this machine", ft_cmd_up, .group = FT_CMD_CLOUD},
+    {"down", "[--home DIR] [--timeout S] [--force]", "stop it", ft_cmd_down, .group = FT_CMD_CLOUD},
+    {"status", "[--json]", "does it run, where, and what does it do", ft_cmd_status,
+     .group = FT_CMD_CLOUD},
+    {"top", "[--interval S] [--once] [--json]", "the same, live", ft_cmd_top,
+     .group = FT_CMD_CLOUD},
+    {"doctor", "[--home DIR] [--json]", "check this machine, and say what to mend", ft_cmd_doctor,
+     .group = FT_CMD_CLOUD},
+    {"chat", "[MODEL] [-p TEXT] [--system TEXT] [OPTION ...]",
+     "talk to a model of the cloud in the terminal", ft_cmd_chat, .group = FT_CMD_CLOUD},
+    {"model", "add|list|rm", "the models it has", NULL, FT_CMD_CLOUD, ft_cmd_model_subs},
+    {"endpoint", "create|list|scale|set|rm", "the names that clients call them by", NULL,
+     FT_CMD_CLOUD, ft_cmd_endpoint_subs},
+    {"key", "create|list|revoke", "keys to call it with", NULL, FT_CMD_CLOUD, ft_cmd_key_subs},
+    {"project", "create|list|set|rm", "who uses it: limits and budgets", NULL, FT_CMD_CLOUD,
+     ft_cmd_project_subs},
+    {"member", "add|list|set|rm", "people in projects, and their roles", NULL, FT_CMD_CLOUD,
+     ft_cmd_member_subs},
+    {"usage", "[--by model|project|key|route|status|hour|day ...] [--since 7d] [--json]",
+     "what was used and what it cost", ft_cmd_usage, .group = FT_CMD_CLOUD},
     {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",
      "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run,
      .group = FT_CMD_MODEL},
@@ -24,7 +47,7 @@ static const struct ft_cmd commands[] = {
      .group = FT_CMD_PART},
     {"control", "--home FOLDER [--socket PATH] [--url URL]",
      "the admin side of the cloud (started by the cloud itself)", ft_cmd_control,
-     .group = FT_CMD_PART},
+     .group = FT_CMD_INTERNAL},
     {"convert",
      "SOURCE -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
      "       feitian convert --shape NAME --type TYPE -o FILE",

@@ -118,3 +118,46 @@ int ft_opts_parse(const char *cmd, const struct ft_opt *opts, size_t n, int argc
     *ret_args = argv + optind;
     return 0;
 }
+
+/* "tls_cert" is the option tls-cert. */
+static const struct ft_opt *named(const struct ft_opt *opts, size_t n, const char *member)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *a = opts[i].name, *b = member;
+        for (; *a != '\0' && (*a == *b || (*a == '-' && *b == '_')); a++)
+            b++;
+        if (*a == '\0' && *b == '\0')
+            return &opts[i];
+    }
+    return NULL;
+}
+
+int ft_opts_json(const struct ft_opt *opts, size_t n, const json_t *object, struct ft_err *err)
+{
+    const char *member;
+    json_t *v;
+    json_object_foreach((json_t *)object, member, v)
+    {
+        const struct ft_opt *o = named(opts, n, member);
+        char number[48];
+        const char *text = json_string_value(v);
+        if (o == NULL)
+            return ft_err_set(err, FT_EINVAL, "there is no option '%.60s'", member);
+        if (json_is_integer(v))
+            snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        else
+            snprintf(number, sizeof number, "%.17g", json_number_value(v));
+        if (json_is_number(v) && o->kind != FT_OPT_TEXT)
+            text = number;
+        if (o->kind == FT_OPT_FLAG && json_is_boolean(v))
+            *(bool *)o->at = json_is_true(v);
+        else if (o->kind == FT_OPT_FLAG || text == NULL)
+            return ft_err_set(err, FT_EINVAL, "%.60s: must be %s", member,
+                              o->kind == FT_OPT_FLAG   ? "true or false"
+                              : o->kind == FT_OPT_TEXT ? "a text"
+                                                       : "a number");
+        else if (set(o, text, err) != 0)
+            return err->code;
+    }
+    return 0;
+}

@@ -3,6 +3,7 @@
 #ifndef FT_CLI_OPTIONS_H
 #define FT_CLI_OPTIONS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,10 @@ struct ft_opt {
  * to `max_args`; what they should be, `words` says ("NAME PATH"). */
 int ft_opts_parse(const char *cmd, const struct ft_opt *opts, size_t n, int argc, char **argv,
                   int min_args, int max_args, const char *words, char ***ret_args);
+
+/* The same from a JSON object ("tls_cert" for --tls-cert), whose texts are borrowed. FT_EINVAL
+ * names the member; an unknown one is refused. */
+int ft_opts_json(const struct ft_opt *opts, size_t n, const json_t *object, struct ft_err *err);
 
 /* "4G", "1.5M", "100": bytes, by powers of 1024. FT_EINVAL names `option`. */
 int ft_opts_bytes(const char *option, const char *text, double min, double max, int64_t *ret,

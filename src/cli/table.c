@@ -177,12 +177,11 @@ void ft_table_print(const struct ft_table *t, FILE *out, int terminal)
         put_row(t, out, width, (const char *const *)&t->cell[i]);
 }
 
-void ft_table_show(struct ft_table *t)
+void ft_table_print_here(const struct ft_table *t)
 {
     int columns, rows;
     ft_terminal_size(STDOUT_FILENO, &columns, &rows);
     ft_table_print(t, stdout, columns);
-    ft_table_close(t);
 }
 
 const char *ft_figure_bytes(char *out, uint64_t bytes)

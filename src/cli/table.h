@@ -20,8 +20,8 @@ void ft_table_add(struct ft_table *t, const char *text);
 void ft_table_addf(struct ft_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* width: columns of the terminal, 0: as wide as need be. */
 void ft_table_print(const struct ft_table *t, FILE *out, int width);
-/* The same as wide as standard output, then closes. */
-void ft_table_show(struct ft_table *t);
+/* On standard output, as wide as that is. */
+void ft_table_print_here(const struct ft_table *t);
 
 /* Columns that a text takes on a terminal: two for most Chinese characters. */
 int ft_text_width(const char *s);

@@ -48,12 +48,17 @@ const volatile int *ft_talk_interrupted(void)
     return &interrupted;
 }
 
-void ft_talk_clear(void)
+static void drain(void)
 {
     uint64_t count;
-    interrupted = 0;
     if (read(wake, &count, sizeof count) < 0)
         return; /* nothing was in it */
+}
+
+void ft_talk_clear(void)
+{
+    interrupted = 0;
+    drain();
 }
 
 /* ---- the answer ---- */
@@ -144,9 +149,11 @@ static bool command(const struct ft_talk_ops *ops, void *ctx, const char *line)
 static bool await_input(int fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
-    while (!interrupted)
+    while (!interrupted) {
         if (poll(p, 2, -1) > 0 && p[0].revents != 0)
             return !interrupted;
+        drain(); /* a handler on another thread may have written late */
+    }
     return false;
 }
 

@@ -1,0 +1,306 @@
+/* HTTP to a cloud, and what its refusals mean for whoever sits before the terminal. */
+#include "cli/cloud/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "net/sse.h"
+#include "net/url.h"
+
+#define CALL_MS   120000
+#define EVENT_MAX ((size_t)8 << 20)
+#define PAGES_MAX 100000
+#define URL_BYTES 8192
+
+static const char *env(const char *name)
+{
+    const char *v = getenv(name);
+    return v != NULL && v[0] != '\0' ? v : NULL;
+}
+
+int ft_cloud_open(const struct ft_cloud_options *o, struct ft_cloud *ret, struct ft_err *err)
+{
+    struct ft_cloud c = {0};
+    struct ft_home_credentials cred = {0};
+    const char *url = o->url != NULL ? o->url : env("FEITIAN_URL");
+    const char *key = o->key != NULL ? o->key : env("FEITIAN_API_KEY");
+    int rc = ft_home_find(o->home, &c.home, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_home_credentials(&c.home, &cred, err);
+    if (rc != 0 && rc != FT_ENOTFOUND && (url == NULL || key == NULL))
+        return rc;
+    bool ours = url == NULL; /* HOME's key is for HOME's cloud, not for another address */
+    if (url == NULL)
+        url = cred.url[0] != '\0' ? cred.url : FT_CLOUD_URL;
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return ft_err_set(err, FT_EINVAL, "%s: '%s' does not begin with http:// or https://",
+                          o->url != NULL ? "--cloud" : "FEITIAN_URL", url);
+    snprintf(c.url, sizeof c.url, "%s", url);
+    for (size_t n = strlen(c.url); n > 8 && c.url[n - 1] == '/'; n--)
+        c.url[n - 1] = '\0';
+    size_t n = strlen(c.url); /* as OpenAI's clients are given it */
+    if (n > 11 && strcmp(c.url + n - 3, "/v1") == 0)
+        c.url[n - 3] = '\0';
+    ours |= strcmp(c.url, cred.url) == 0;
+    c.key_from = o->key != NULL ? "--api-key" : key != NULL ? "FEITIAN_API_KEY" : NULL;
+    if (key == NULL && ours && cred.key[0] != '\0') {
+        key = cred.key;
+        c.key_from = "credentials.json";
+    }
+    snprintf(c.key, sizeof c.key, "%s", key != NULL ? key : "");
+    ft_home_at(&c.home, "tls/cert.pem", c.ca_file);
+    if (!ours || strncmp(c.url, "https", 5) != 0 || access(c.ca_file, R_OK) != 0)
+        c.ca_file[0] = '\0';
+    rc = ft_http_client_open(&c.client, err);
+    if (rc == 0)
+        *ret = c;
+    return rc;
+}
+
+void ft_cloud_close(struct ft_cloud *c)
+{
+    ft_http_client_close(c->client);
+    *c = (struct ft_cloud){0};
+}
+
+/* ---- errors ---- */
+
+/* Nobody answered: is there a cloud at all? */
+static int no_answer(const struct ft_cloud *c, struct ft_err *err)
+{
+    struct ft_home_up up;
+    struct ft_err ignored = {0};
+    bool here = strstr(c->url, "//127.") != NULL || strstr(c->url, "//localhost") != NULL ||
+                strstr(c->url, "//[::1]") != NULL;
+    if (here && ft_home_running(&c->home, &up, &ignored) == 0)
+        return ft_err_set(err, FT_EIO,
+                          "no cloud is running at %s: start it with 'feitian up' (or say where one "
+                          "is: --cloud, FEITIAN_URL)",
+                          c->url);
+    char why[FT_ERR_MSG_MAX];
+    snprintf(why, sizeof why, "%s", err->msg);
+    return ft_err_set(err, FT_EIO, "no answer from %s: %.300s", c->url, why);
+}
+
+static int unauthorized(const struct ft_cloud *c, const char *message, struct ft_err *err)
+{
+    if (c->key[0] == '\0')
+        return ft_err_set(
+            err, FT_EINVAL,
+            "%s wants a key: give it by FEITIAN_API_KEY or --api-key (the first one is "
+            "in credentials.json of the cloud's folder; 'feitian key create' makes "
+            "more)",
+            c->url);
+    return ft_err_set(err, FT_EINVAL, "%s does not accept the key from %s (%.12s...): %.200s",
+                      c->url, c->key_from, c->key, message);
+}
+
+static int refused(const struct ft_cloud *c, const struct ft_http_answer *a, struct ft_err *err)
+{
+    json_t *j = a->body.data != NULL ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
+    const char *message =
+        json_string_value(json_object_get(json_object_get(j, "error"), "message"));
+    char text[FT_ERR_MSG_MAX], retry[48] = "";
+    snprintf(text, sizeof text, "%.400s", message != NULL ? message : "");
+    json_decref(j);
+    if (a->status == 401)
+        return unauthorized(c, text, err);
+    if (message == NULL)
+        return ft_err_set(err, FT_EIO, "%s answered with status %d", c->url, a->status);
+    if (a->retry_after_s >= 0 && (a->status == 429 || a->status == 503))
+        snprintf(retry, sizeof retry, " (try again in %d s)", a->retry_after_s);
+    enum ft_code code = a->status == 404                       ? FT_ENOTFOUND
+                        : a->status == 409                     ? FT_EEXIST
+                        : a->status == 429 || a->status == 503 ? FT_EBUSY
+                        : a->status < 500                      ? FT_EINVAL
+                                                               : FT_EIO;
+    return ft_err_set(err, code, "%s%s", text, retry);
+}
+
+/* ---- calls ---- */
+
+struct request {
+    char url[URL_BYTES], auth[300];
+    const char *headers[3];
+    char *text;
+    struct ft_http_call_config config;
+};
+
+static int request_init(struct request *r, struct ft_cloud *c, const char *method, const char *path,
+                        json_t *body, struct ft_err *err)
+{
+    memset(r, 0, sizeof *r);
+    int n = 0;
+    snprintf(r->auth, sizeof r->auth, "Authorization: Bearer %s", c->key);
+    if (c->key[0] != '\0')
+        r->headers[n++] = r->auth;
+    r->headers[n++] = "User-Agent: feitian/" FT_VERSION;
+    if (body != NULL) {
+        r->headers[n++] = "Content-Type: application/json";
+        r->text = json_dumps(body, JSON_COMPACT);
+        json_decref(body);
+        if (r->text == NULL)
+            return ft_err_set(err, FT_ENOMEM, "request: no memory");
+    }
+    if (snprintf(r->url, sizeof r->url, "%s%s", c->url, path) >= (int)sizeof r->url)
+        return ft_err_set(err, FT_EINVAL, "request: its address is too long");
+    r->config = (struct ft_http_call_config){.method = method,
+                                             .url = r->url,
+                                             .headers = r->headers,
+                                             .n_headers = n,
+                                             .body = r->text,
+                                             .n_body = r->text != NULL ? strlen(r->text) : 0,
+                                             .ca_file = c->ca_file[0] != '\0' ? c->ca_file : NULL};
+    return 0;
+}
+
+int ft_cloud_call(struct ft_cloud *c, const char *method, const char *path, json_t *body,
+                  json_t **ret, struct ft_err *err)
+{
+    struct request r;
+    struct ft_http_answer a = {0};
+    int rc = request_init(&r, c, method, path, body, err);
+    r.config.total_timeout_ms = CALL_MS;
+    if (rc == 0 && (rc = ft_http_fetch(c->client, &r.config, FT_CLOUD_ANSWER_MAX, &a, err)) != 0)
+        rc = rc == FT_EINVAL ? rc : no_answer(c, err);
+    else if (rc == 0 && a.status / 100 != 2)
+        rc = refused(c, &a, err);
+    else if (rc == 0 && ret != NULL) {
+        *ret = a.body.data != NULL ? json_loadb(a.body.data, a.body.len, 0, NULL) : NULL;
+        if (*ret == NULL)
+            rc = ft_err_set(err, FT_ECORRUPT, "%s%s: the answer is no JSON", c->url, path);
+    }
+    free(r.text);
+    ft_http_answer_fini(&a);
+    return rc;
+}
+
+int ft_cloud_list(struct ft_cloud *c, const char *path, json_t **ret, struct ft_err *err)
+{
+    json_t *all = json_array();
+    struct ft_buf at;
+    int rc = 0;
+    ft_buf_init(&at, URL_BYTES);
+    for (int i = 0; rc == 0 && i < PAGES_MAX; i++) {
+        json_t *page = NULL;
+        if (i == 0)
+            ft_buf_add_str(&at, path);
+        rc = ft_cloud_call(c, "GET", at.data, NULL, &page, err);
+        if (rc == 0 && json_array_extend(all, json_object_get(page, "data")) != 0)
+            rc = ft_err_set(err, FT_ECORRUPT, "%s: the answer is no list", path);
+        const char *last = json_string_value(json_object_get(page, "last_id"));
+        bool more = rc == 0 && json_is_true(json_object_get(page, "has_more")) && last != NULL;
+        ft_buf_reset(&at);
+        ft_buf_addf(&at, "%s%cafter=", path, strchr(path, '?') != NULL ? '&' : '?');
+        ft_cloud_escape(&at, last != NULL ? last : "");
+        json_decref(page);
+        if (!more)
+            break;
+    }
+    ft_buf_fini(&at);
+    if (rc != 0)
+        json_decref(all);
+    else
+        *ret = all;
+    return rc;
+}
+
+/* ---- streams ---- */
+
+struct stream {
+    struct ft_sse_parser sse;
+    ft_cloud_event_fn *fn;
+    void *ctx;
+    const volatile int *stop;
+    struct ft_err err;
+    bool done;
+};
+
+static int on_event(void *ctx, const struct ft_sse_event *event)
+{
+    struct stream *s = ctx;
+    if (strcmp(event->data, "[DONE]") == 0) {
+        s->done = true;
+        return 0;
+    }
+    json_t *j = json_loadb(event->data, event->n, 0, NULL);
+    const json_t *error = json_object_get(j, "error");
+    int rc = 0;
+    if (json_is_object(error))
+        rc = ft_err_set(&s->err, FT_EIO, "%.400s", ft_cloud_text(error, "message", "failed"));
+    else if (j != NULL)
+        rc = s->fn(s->ctx, j, &s->err);
+    json_decref(j);
+    return rc;
+}
+
+static bool on_data(void *ctx, const char *data, size_t n)
+{
+    struct stream *s = ctx;
+    int rc = ft_sse_feed(&s->sse, data, n);
+    if (rc != 0 && s->err.code == 0)
+        ft_err_set(&s->err, rc, "the answer's events are too long");
+    return rc == 0;
+}
+
+static bool asked_to_stop(void *ctx)
+{
+    const struct stream *s = ctx;
+    return s->stop != NULL && *s->stop != 0;
+}
+
+int ft_cloud_stream(struct ft_cloud *c, const char *path, json_t *body, ft_cloud_event_fn *fn,
+                    void *ctx, const volatile int *stop, struct ft_err *err)
+{
+    struct request r;
+    struct ft_http_answer a = {0};
+    struct stream s = {.fn = fn, .ctx = ctx, .stop = stop};
+    int rc = request_init(&r, c, "POST", path, body, err);
+    ft_sse_init(&s.sse, EVENT_MAX, on_event, &s);
+    if (rc == 0) {
+        rc = ft_http_fetch_stream(c->client, &r.config, on_data, asked_to_stop, &s, &a, err);
+        if (s.err.code != 0)
+            *err = s.err, rc = s.err.code;
+        else if (rc != 0 && asked_to_stop(&s))
+            rc = 0;
+        else if (rc != 0)
+            rc = rc == FT_EINVAL ? rc : no_answer(c, err);
+        else if (a.status / 100 != 2)
+            rc = refused(c, &a, err);
+        else if (!s.done)
+            rc = ft_err_set(err, FT_EIO, "the answer broke off");
+    }
+    ft_sse_fini(&s.sse);
+    ft_http_answer_fini(&a);
+    free(r.text);
+    return rc;
+}
+
+/* ---- for commands ---- */
+
+void ft_cloud_escape(struct ft_buf *b, const char *text)
+{
+    ft_url_encode(b, text, strlen(text));
+}
+
+const char *ft_cloud_text(const json_t *o, const char *member, const char *absent)
+{
+    const char *s = json_string_value(json_object_get(o, member));
+    return s != NULL ? s : absent;
+}
+
+int ft_cloud_command(const char *cmd, const struct ft_cloud_options *o, ft_cloud_command_fn *fn,
+                     void *ctx)
+{
+    struct ft_cloud c = {0};
+    struct ft_err err = {0};
+    int rc = ft_cloud_open(o, &c, &err);
+    if (rc == 0)
+        rc = fn(&c, ctx, &err);
+    ft_cloud_close(&c);
+    return rc == 0 ? 0 : ft_cli_fail(rc == FT_EINVAL || rc == FT_EUNSUPPORTED ? 2 : 1, &err, cmd);
+}

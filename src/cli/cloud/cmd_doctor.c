@@ -1,0 +1,101 @@
+/* feitian doctor: looks at the machine and at a cloud's folder, and says what to mend. Changes
+ * nothing. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/cloud/doctor.h"
+#include "cli/cloud/show.h"
+#include "cli/cloud/up.h"
+
+#define CONFIG_MAX 65536
+
+static ft_doctor_check *const checks[] = {
+    ft_doctor_processor, ft_doctor_memory,  ft_doctor_home,    ft_doctor_disk,
+    ft_doctor_limits,    ft_doctor_sandbox, ft_doctor_clock,   ft_doctor_port,
+    ft_doctor_cloud,     ft_doctor_state,   ft_doctor_sockets, ft_doctor_models,
+};
+
+void ft_doctor_say(struct ft_doctor *d, enum ft_doctor_level level, const char *check,
+                   const char *mend, const char *fmt, ...)
+{
+    static const char *const word[] = {"ok", "warn", "bad"};
+    static const char *const color[] = {"\033[32m", "\033[33m", "\033[31m"};
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    d->n[level]++;
+    if (level == FT_DOCTOR_OK)
+        mend = "";
+    if (d->json) {
+        json_array_append_new(d->findings, json_pack("{s:s,s:s,s:s,s:s}", "check", check, "level",
+                                                     word[level], "message", text, "mend", mend));
+        return;
+    }
+    bool tty = isatty(STDOUT_FILENO) == 1;
+    printf("%s%-5s%s%-11s ", tty ? color[level] : "", word[level], tty ? "\033[0m" : "", check);
+    ft_cli_put_plain(stdout, text);
+    putchar('\n');
+    if (mend[0] != '\0')
+        printf("     %-11s %s\n", "", mend);
+    fflush(stdout);
+}
+
+/* Where it would listen: of config.json, else the default. */
+static void find_listen(struct ft_doctor *d)
+{
+    char path[FT_HOME_PATH], *text;
+    size_t n;
+    struct ft_err ignored;
+    snprintf(d->listen, sizeof d->listen, "%s", FT_UP_LISTEN);
+    if (ft_file_read(ft_home_at(&d->home, "config.json", path), CONFIG_MAX, &text, &n, &ignored) !=
+        0)
+        return;
+    json_error_t at;
+    json_t *j = json_loadb(text, n, 0, &at);
+    const char *listen = json_string_value(json_object_get(j, "listen"));
+    if (j == NULL)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "config", "mend the file, or take it away",
+                      "%s: line %d: %s", path, at.line, at.text);
+    else if (listen != NULL)
+        snprintf(d->listen, sizeof d->listen, "%s", listen);
+    json_decref(j);
+    free(text);
+}
+
+int ft_cmd_doctor(int argc, char **argv)
+{
+    struct ft_doctor d = {0};
+    const char *given = NULL;
+    const struct ft_opt opts[] = {{"home", 0, FT_OPT_TEXT, &given, 0, 0},
+                                  {"json", 0, FT_OPT_FLAG, &d.json, 0, 0}};
+    struct ft_err err = {0};
+    char **args;
+    int rc = ft_opts_parse("doctor", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &args);
+    if (rc != 0)
+        return rc;
+    if (ft_home_find(given, &d.home, &err) != 0)
+        return ft_cli_fail(2, &err, "doctor");
+    d.findings = json_array();
+    d.has_home = access(d.home.path, R_OK | X_OK) == 0;
+    d.running = ft_home_running(&d.home, &d.up, &err) == 1;
+    find_listen(&d);
+    for (size_t i = 0; i < FT_COUNT(checks); i++)
+        checks[i](&d);
+    if (d.json)
+        ft_show_json(json_pack("{s:s,s:O}", "state",
+                               d.n[FT_DOCTOR_BAD] > 0    ? "bad"
+                               : d.n[FT_DOCTOR_WARN] > 0 ? "warn"
+                                                         : "ok",
+                               "findings", d.findings));
+    else
+        printf("\n%d ok, %d to know of, %d to mend\n", d.n[FT_DOCTOR_OK], d.n[FT_DOCTOR_WARN],
+               d.n[FT_DOCTOR_BAD]);
+    json_decref(d.findings);
+    return d.n[FT_DOCTOR_BAD] > 0 ? 1 : 0;
+}

@@ -1,0 +1,330 @@
+/* feitian top: a cloud's live state. On a terminal it is drawn anew every few seconds, on the
+ * alternate screen with plain escape sequences; elsewhere it is printed once. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/cloud/show.h"
+
+#define ENTER      "\033[?1049h\033[?25l" /* the alternate screen, no cursor */
+#define LEAVE      "\033[?25h\033[?1049l"
+#define HOME_ALL   "\033[H"
+#define CLEAR_LINE "\033[K"
+#define CLEAR_REST "\033[J"
+#define BOLD       "\033[1m"
+#define DIM        "\033[2m"
+#define RED        "\033[31m"
+#define PLAIN      "\033[0m"
+#define TEXT_MAX   (1u << 20)
+#define WIDTH_ELSE 100 /* columns where there is no terminal */
+
+static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
+
+struct top {
+    struct ft_cloud_options cloud;
+    double interval_s;
+    bool once, live;
+    struct ft_cloud *c;
+    json_t *now, *before;
+    int64_t now_ns, before_ns;
+    struct ft_err trouble; /* code 0: the last look went well */
+    char **args;
+};
+
+static double number(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+/* The element of a list whose `key` is `value`; NULL. */
+static const json_t *find(const json_t *list, const char *key, const char *value)
+{
+    const json_t *o;
+    size_t i;
+    json_array_foreach(list, i, o) if (strcmp(ft_cloud_text(o, key, ""), value) == 0) return o;
+    return NULL;
+}
+
+/* How much a counter grew a second since the look before; 0 at first, and after a restart. */
+static double rate(const struct top *t, const json_t *now, const json_t *before, const char *name)
+{
+    double grown = number(now, name) - number(before, name);
+    double s = (double)(t->now_ns - t->before_ns) / 1e9;
+    return before != NULL && grown > 0 && s > 0 ? grown / s : 0;
+}
+
+static const json_t *serving(const json_t *all, const char *list)
+{
+    return json_object_get(json_object_get(all, "serving"), list);
+}
+
+/* ---- what is shown ---- */
+
+static void put_head(const struct top *t, FILE *f)
+{
+    const json_t *g = json_object_get(t->now, "gateway"), *w;
+    const json_t *before = json_object_get(t->before, "gateway");
+    const json_t *s = json_object_get(t->now, "serving");
+    const json_t *ledger = json_object_get(t->now, "ledger");
+    const char *trouble = ft_cloud_text(ledger, "trouble", "");
+    char age[FT_FIGURE_BYTES];
+    double tokens = 0;
+    size_t i;
+    json_array_foreach(serving(t->now, "workers"), i, w) tokens +=
+        rate(t, json_object_get(json_object_get(w, "health"), "engine"),
+             json_object_get(json_object_get(find(serving(t->before, "workers"), "id",
+                                                  ft_cloud_text(w, "id", "")),
+                                             "health"),
+                             "engine"),
+             "generated_tokens");
+    fprintf(f, "feitian %s  %s  up %s\n", ft_cloud_text(g, "version", "?"), t->c->url,
+            ft_figure_seconds(age, number(g, "uptime_s")));
+    fprintf(f, "%.1f requests/s  %.1f tokens/s  %.0f running  %.0f waiting  %.0f connections\n",
+            rate(t, g, before, "requests"), tokens, number(s, "in_flight"),
+            number(json_object_get(s, "queue"), "waiting"), number(g, "connections"));
+    fprintf(f, "ledger: %.0f records%s%s%s; control: %s\n", number(ledger, "records"),
+            number(ledger, "pending_bytes") > 0 ? ", some not delivered yet" : "",
+            trouble[0] != '\0' ? ", " : "", trouble,
+            json_is_true(json_object_get(json_object_get(t->now, "control"), "connected"))
+                ? "connected"
+                : "not connected");
+}
+
+static void put_workers(const struct top *t, FILE *f, int width)
+{
+    static const char *const heads[] = {"WORKER", ">PID",      "STATE",    ">RUNNING",
+                                        ">WAIT",  ">TOKENS/S", ">WEIGHTS", ">KV",
+                                        ">LIMIT", ">RESTARTS", "MODELS"};
+    const json_t *w;
+    size_t i, k;
+    struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);
+    json_array_foreach(serving(t->now, "workers"), i, w)
+    {
+        const char *id = ft_cloud_text(w, "id", "");
+        const json_t *m, *e = json_object_get(json_object_get(w, "health"), "engine");
+        const json_t *old = find(serving(t->before, "workers"), "id", id);
+        const json_t *e_old = json_object_get(json_object_get(old, "health"), "engine");
+        char text[FT_FIGURE_BYTES], names[512] = "";
+        size_t at = 0;
+        json_array_foreach(json_object_get(w, "models"), k, m)
+        {
+            snprintf(names + at, sizeof names - at, "%s%s", k > 0 ? " " : "",
+                     ft_cloud_text(m, "name", "?"));
+            at += strlen(names + at);
+        }
+        ft_table_add(table, id);
+        ft_table_addf(table, "%.0f", number(w, "pid"));
+        ft_table_add(table, ft_cloud_text(w, "state", ""));
+        ft_table_addf(table, "%.0f", number(w, "running"));
+        ft_table_addf(table, "%.0f", number(e, "waiting"));
+        ft_table_addf(table, "%.1f", rate(t, e, e_old, "generated_tokens"));
+        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(e, "weight_bytes")));
+        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(e, "kv_bytes")));
+        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(w, "memory_limit_bytes")));
+        ft_table_addf(table, "%.0f", number(w, "restarts"));
+        ft_table_add(table, names);
+    }
+    ft_table_print(table, f, width);
+    ft_table_close(table);
+}
+
+static void put_endpoints(const struct top *t, FILE *f, int width)
+{
+    static const char *const heads[] = {"ENDPOINT", ">READY",    ">WANTED",     ">RUNNING",
+                                        ">WAITING", ">REQUESTS", ">REQUESTS/S", "PROJECT"};
+    const json_t *e;
+    size_t i;
+    struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);
+    json_array_foreach(serving(t->now, "endpoints"), i, e)
+    {
+        const json_t *old = find(serving(t->before, "endpoints"), "id", ft_cloud_text(e, "id", ""));
+        const json_t *r = json_object_get(e, "replicas");
+        ft_table_add(table, ft_cloud_text(e, "name", ""));
+        ft_table_addf(table, "%.0f", number(r, "ready"));
+        ft_table_addf(table, "%.0f", number(r, "wanted"));
+        ft_table_addf(table, "%.0f", number(e, "in_flight"));
+        ft_table_addf(table, "%.0f", number(e, "queue"));
+        ft_table_addf(table, "%.0f", number(e, "requests"));
+        ft_table_addf(table, "%.1f", rate(t, e, old, "requests"));
+        ft_table_add(table, ft_cloud_text(e, "project", "all"));
+    }
+    ft_table_print(table, f, width);
+    ft_table_close(table);
+}
+
+static int look(struct top *t, struct ft_err *err)
+{
+    json_t *now = NULL;
+    int rc = ft_cloud_call(t->c, "GET", "/api/v1/status", NULL, &now, err);
+    if (rc != 0)
+        return rc;
+    json_decref(t->before);
+    t->before = t->now;
+    t->before_ns = t->now_ns;
+    t->now = now;
+    t->now_ns = ft_clock_now_ns();
+    return 0;
+}
+
+/* Everything as lines; malloc'ed. */
+static char *compose(const struct top *t, int width)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    if (f == NULL)
+        return NULL;
+    put_head(t, f);
+    fputc('\n', f);
+    put_workers(t, f, width);
+    fputc('\n', f);
+    put_endpoints(t, f, width);
+    fclose(f);
+    return text;
+}
+
+/* ---- the terminal ---- */
+
+static void draw(const struct top *t)
+{
+    int columns, rows, row = 0;
+    char *text, *save = NULL;
+    ft_terminal_size(STDOUT_FILENO, &columns, &rows);
+    text = t->now != NULL ? compose(t, columns) : NULL;
+    fputs(HOME_ALL, stdout);
+    char *line = text != NULL ? strtok_r(text, "\n", &save) : NULL;
+    for (; line != NULL && row + 2 < rows; line = strtok_r(NULL, "\n", &save)) {
+        bool head = strncmp(line, "WORKER", 6) == 0 || strncmp(line, "ENDPOINT", 8) == 0;
+        if (head && row + 3 < rows) {
+            fputs(CLEAR_LINE "\r\n", stdout);
+            row++;
+        }
+        fputs(head ? DIM : row == 0 ? BOLD : "", stdout);
+        ft_text_put(stdout, line, FT_MAX(columns, 1), 0);
+        fputs(PLAIN CLEAR_LINE "\r\n", stdout);
+        row++;
+    }
+    fputs(CLEAR_REST, stdout);
+    if (rows > 0) {
+        printf("\033[%d;1H", rows);
+        if (t->trouble.code != 0)
+            fputs(RED, stdout);
+        ft_text_put(stdout, t->trouble.code != 0 ? t->trouble.msg : "q leaves", FT_MAX(columns, 1),
+                    0);
+        fputs(PLAIN, stdout);
+    }
+    fflush(stdout);
+    free(text);
+}
+
+/* Until `end` or a key that leaves. True: go on. */
+static bool wait_key(int signals, int64_t end_ns, bool *ret_redraw)
+{
+    struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = signals, .events = POLLIN}};
+    int64_t left = (end_ns - ft_clock_now_ns()) / 1000000;
+    struct signalfd_siginfo si;
+    char key;
+    *ret_redraw = false;
+    if (left <= 0 || poll(p, 2, (int)left) <= 0)
+        return true;
+    if (p[1].revents != 0 && read(signals, &si, sizeof si) == (ssize_t)sizeof si) {
+        *ret_redraw = true;
+        return si.ssi_signo == SIGWINCH;
+    }
+    if (p[0].revents != 0)
+        return read(STDIN_FILENO, &key, 1) == 1 && key != 'q' && key != 'Q' && key != 3;
+    return true;
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < FT_COUNT(watched); i++)
+        sigaddset(&set, watched[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int live(struct top *t, struct ft_err *err)
+{
+    struct termios was, raw;
+    sigset_t set;
+    int rc = look(t, err);
+    if (rc != 0)
+        return rc;
+    if (tcgetattr(STDIN_FILENO, &was) != 0)
+        return ft_err_sys(err, "terminal");
+    raw = was;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    sigemptyset(&set);
+    for (size_t i = 0; i < FT_COUNT(watched); i++)
+        sigaddset(&set, watched[i]);
+    int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    fputs(ENTER, stdout);
+    for (bool on = true, redraw; on;) {
+        int64_t end = ft_clock_now_ns() + (int64_t)(t->interval_s * 1e9);
+        draw(t);
+        do {
+            on = wait_key(signals, end, &redraw);
+            if (on && redraw)
+                draw(t);
+        } while (on && ft_clock_now_ns() < end);
+        t->trouble.code = 0;
+        if (on)
+            look(t, &t->trouble);
+    }
+    fputs(LEAVE, stdout);
+    fflush(stdout);
+    tcsetattr(STDIN_FILENO, TCSANOW, &was);
+    close(signals);
+    return 0;
+}
+
+static int run(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    struct top *t = ctx;
+    t->c = c;
+    int rc;
+    if (t->live) {
+        rc = live(t, err);
+    } else if ((rc = look(t, err)) == 0 && t->cloud.json) {
+        ft_show_json(json_incref(t->now));
+    } else if (rc == 0) {
+        int columns, rows;
+        ft_terminal_size(STDOUT_FILENO, &columns, &rows);
+        char *text = compose(t, columns > 0 ? columns : WIDTH_ELSE);
+        fputs(text != NULL ? text : "", stdout);
+        free(text);
+    }
+    json_decref(t->now);
+    json_decref(t->before);
+    return rc;
+}
+
+int ft_cmd_top(int argc, char **argv)
+{
+    struct top t = {.interval_s = 2};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(t.cloud),
+                                  {"interval", 0, FT_OPT_REAL, &t.interval_s, 0.1, 3600},
+                                  {"once", 0, FT_OPT_FLAG, &t.once, 0, 0}};
+    int rc = ft_opts_parse("top", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &t.args);
+    if (rc != 0)
+        return rc;
+    t.live = !t.once && !t.cloud.json && isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1;
+    if (t.live)
+        block_signals(); /* before other threads begin */
+    return ft_cloud_command("top", &t.cloud, run, &t);
+}

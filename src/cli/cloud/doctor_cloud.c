@@ -1,0 +1,199 @@
+/* What a cloud's folder holds, and whether what runs there is well. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/slice.h"
+#include "cli/cloud/client.h"
+#include "cli/cloud/doctor.h"
+#include "cli/cloud/model_check.h"
+#include "cli/cloud/up.h"
+#include "state/state.h"
+
+#define MODELS_MAX 1000
+
+void ft_doctor_home(struct ft_doctor *d)
+{
+    struct stat st;
+    char path[FT_HOME_PATH], mend[FT_HOME_PATH + 64];
+    if (stat(d->home.path, &st) != 0) {
+        bool absent = errno == ENOENT;
+        ft_doctor_say(d, absent ? FT_DOCTOR_OK : FT_DOCTOR_BAD, "home",
+                      "see to it that the user who runs feitian can reach it", "%s %s",
+                      d->home.path,
+                      absent ? "is not there yet; 'feitian up' makes it" : strerror(errno));
+        return;
+    }
+    snprintf(mend, sizeof mend, "chmod 700 %s", d->home.path);
+    if (!S_ISDIR(st.st_mode))
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home", "take it away, or choose another by --home",
+                      "%s is no folder", d->home.path);
+    else if (access(d->home.path, W_OK | X_OK) != 0)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
+                      "run feitian as the user whom it belongs to, or choose another by --home",
+                      "%s cannot be written", d->home.path);
+    else if (st.st_uid != geteuid())
+        ft_doctor_say(d, FT_DOCTOR_WARN, "home", "run feitian as that user",
+                      "%s belongs to another user (%u)", d->home.path, (unsigned)st.st_uid);
+    else
+        ft_doctor_say(d, (st.st_mode & 077) != 0 ? FT_DOCTOR_WARN : FT_DOCTOR_OK, "home", mend,
+                      "%s%s", d->home.path,
+                      (st.st_mode & 077) != 0 ? " can be entered by others" : "");
+    if (stat(ft_home_at(&d->home, "credentials.json", path), &st) == 0 && (st.st_mode & 077) != 0) {
+        snprintf(mend, sizeof mend, "chmod 600 %s", path);
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home", mend, "others can read the key in %s", path);
+    }
+}
+
+void ft_doctor_port(struct ft_doctor *d)
+{
+    char host[256];
+    int port;
+    struct ft_err err = {0};
+    if (d->running)
+        return; /* it has the port itself; whether it answers comes next */
+    if (ft_up_listen_parse(d->listen, host, sizeof host, &port, &err) != 0 ||
+        ft_port_check(host, port, &err) != 0)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "port", "", "%s", err.msg);
+    else
+        ft_doctor_say(d, FT_DOCTOR_OK, "port", "", "%s is free", d->listen);
+}
+
+void ft_doctor_cloud(struct ft_doctor *d)
+{
+    struct ft_cloud_options o = {.home = d->home.path};
+    struct ft_cloud c = {0};
+    struct ft_err err = {0};
+    json_t *live = NULL;
+    if (!d->running) {
+        ft_doctor_say(d, FT_DOCTOR_OK, "cloud", "", "none runs here; 'feitian up' starts one");
+        return;
+    }
+    o.url = d->up.url[0] != '\0' ? d->up.url : NULL;
+    if (ft_cloud_open(&o, &c, &err) != 0 ||
+        ft_cloud_call(&c, "GET", "/api/v1/status", NULL, &live, &err) != 0) {
+        ft_doctor_say(d, FT_DOCTOR_BAD, "cloud",
+                      "look into logs/feitian.log there; 'feitian down' and 'feitian up' start it "
+                      "anew",
+                      "process %lld runs it, but: %s", (long long)d->up.pid, err.msg);
+    } else {
+        const char *trouble = ft_cloud_text(json_object_get(live, "ledger"), "trouble", "");
+        bool connected =
+            json_is_true(json_object_get(json_object_get(live, "control"), "connected"));
+        ft_doctor_say(d, FT_DOCTOR_OK, "cloud", "", "up at %s, process %lld", d->up.url,
+                      (long long)d->up.pid);
+        if (!connected)
+            ft_doctor_say(d, FT_DOCTOR_BAD, "cloud", "see logs/feitian.log for what control says",
+                          "the admin side does not answer; calls with known keys go on");
+        if (trouble[0] != '\0')
+            ft_doctor_say(d, FT_DOCTOR_BAD, "cloud", "see to the disk; usage is kept until then",
+                          "ledger: %s", trouble);
+    }
+    json_decref(live);
+    ft_cloud_close(&c);
+}
+
+static int read_seq(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    return ft_state_seq_last(tx, ctx, err);
+}
+
+void ft_doctor_state(struct ft_doctor *d)
+{
+    char path[FT_HOME_PATH];
+    struct ft_state *s = NULL;
+    struct ft_err err = {0};
+    int64_t seq = 0;
+    if (access(ft_home_at(&d->home, "state/state.db", path), F_OK) != 0)
+        return;
+    int rc = ft_state_sqlite_open(path, false, &s, &err);
+    if (rc == 0)
+        rc = ft_state_read(s, read_seq, &seq, &err);
+    ft_doctor_say(d, rc != 0 ? FT_DOCTOR_BAD : FT_DOCTOR_OK, "state",
+                  "see to its permissions and the disk, or put a copy of it back; until then calls "
+                  "with known keys go on",
+                  rc != 0 ? "%s: %s" : "%s can be read%s", path, rc != 0 ? err.msg : "");
+    ft_state_close(s);
+}
+
+/* Does somebody listen on the socket? */
+static bool alive(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path)
+        return true; /* nothing can be said */
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused =
+        fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) != 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return !refused;
+}
+
+void ft_doctor_sockets(struct ft_doctor *d)
+{
+    char run[FT_HOME_PATH], path[FT_HOME_PATH + 264];
+    int stale = 0, live = 0;
+    DIR *dir = opendir(ft_home_at(&d->home, "run", run));
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", run, e->d_name);
+        if (!ft_str_ends(e->d_name, ".sock"))
+            continue;
+        if (alive(path))
+            live++;
+        else
+            stale++;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    if (live > 0 && !d->running)
+        ft_doctor_say(d, FT_DOCTOR_WARN, "left over", "'feitian down' stops what was left over",
+                      "%d process%s of a cloud run%s whose supervisor is gone", live,
+                      live == 1 ? "" : "es", live == 1 ? "s" : "");
+    if (stale > 0 && !d->running)
+        ft_doctor_say(d, FT_DOCTOR_OK, "left over", "",
+                      "%d socket%s of a cloud that was killed; the next 'feitian up' takes %s away",
+                      stale, stale == 1 ? "" : "s", stale == 1 ? "it" : "them");
+}
+
+static void look_at_model(struct ft_doctor *d, const char *path, const char *name, int *good)
+{
+    struct ft_err err = {0};
+    if (ft_model_check(path, NULL, &err) == 0)
+        (*good)++;
+    else
+        ft_doctor_say(d, FT_DOCTOR_BAD, "models",
+                      "'feitian model rm' it, and add it again where it came from", "%s: %s", name,
+                      err.msg);
+}
+
+void ft_doctor_models(struct ft_doctor *d)
+{
+    char models[FT_HOME_PATH], path[FT_HOME_PATH + 264];
+    struct dirent **list;
+    int good = 0;
+    int n = scandir(ft_home_at(&d->home, "models", models), &list, NULL, alphasort);
+    if (n < 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        const char *name = list[i]->d_name;
+        snprintf(path, sizeof path, "%s/%s", models, name);
+        if (strcmp(name, ".pull") == 0)
+            ft_doctor_say(d, FT_DOCTOR_OK, "models", "",
+                          "downloads that were broken off wait in %s: 'feitian model add' goes on",
+                          path);
+        else if (name[0] != '.' && i < MODELS_MAX)
+            look_at_model(d, path, name, &good);
+        free(list[i]);
+    }
+    free(list);
+    ft_doctor_say(d, FT_DOCTOR_OK, "models", "", "%d can be opened", good);
+}

@@ -1,0 +1,207 @@
+/* What the options of the cloud's commands mean; see cli/help.c. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define HOME_TEXT "  --home DIR              the cloud's folder [FEITIAN_HOME, else ~/.feitian]\n"
+
+/* Of every command that calls a cloud. */
+#define CLOUD_TEXT                                                                                 \
+    "\n"                                                                                           \
+    "which cloud\n"                                                                                \
+    "  --cloud URL             its address [FEITIAN_URL, else what credentials.json says]\n"       \
+    "  --api-key KEY           [FEITIAN_API_KEY, else the key in credentials.json]\n" HOME_TEXT    \
+    "  --json                  JSON instead of a table\n"
+
+#define TERMS_TEXT                                                                                 \
+    "  --rpm N                 requests a minute at most; 'none' for no limit\n"                   \
+    "  --tpm N                 tokens a minute at most\n"                                          \
+    "  --concurrency N         calls at a time at most\n"                                          \
+    "  --budget-day AMOUNT     what may be spent in a day (UTC), such as 2.50; 'none'\n"           \
+    "  --budget-month AMOUNT   the same for a month\n"                                             \
+    "  --warn PARTS            of a budget, at which a warning is logged, such as 0.5,0.8\n"
+
+static const char up_text[] =
+    "Starts the processes of a cloud, and waits until it can be used. Without --foreground they "
+    "go\n"
+    "on in the background, and write into logs/ of its folder. Where one runs already, says so.\n"
+    "All but the last five can stand in config.json of its folder, as {\"listen\": \"...\"}.\n"
+    "\n"
+    "  --listen HOST:PORT      where clients reach it [127.0.0.1:7700]\n"
+    "  --tls-self-signed       HTTPS with a certificate that it makes itself, in tls/\n"
+    "  --tls-cert FILE, --tls-key FILE\n"
+    "                          HTTPS with these (PEM)\n"
+    "  --memory SIZE           for models and their caches, such as 4G [3/4 of the machine's]\n"
+    "  --threads N             that compute [one per core]\n"
+    "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
+    "  --http-threads N        of the gateway [2]\n"
+    "  --wait S                how long to wait until it is ready [30]\n"
+    "  --foreground            stay, and log to standard error: for systemd and containers\n"
+    "  --daemon                go into the background; this is what happens anyway\n" HOME_TEXT
+    "  --json                  say where it is as JSON\n";
+
+static const char down_text[] =
+    "Calls that run may end; then everything is stopped, and killed if it must be.\n"
+    "\n" HOME_TEXT "  --timeout S             how long to wait for that [30]\n"
+    "  --force                 do not wait for running calls\n";
+
+static const char status_text[] = "Exits with 0 if it runs and answers, else with 1.\n" CLOUD_TEXT;
+
+static const char top_text[] =
+    "On a terminal, drawn anew until q is pressed; elsewhere printed once.\n"
+    "\n"
+    "  --interval S            between two looks [2]\n"
+    "  --once                  print it once\n" CLOUD_TEXT;
+
+static const char doctor_text[] =
+    "Looks at processor, memory, disk, limits, isolation, the port, the cloud's folder, its state\n"
+    "store and its models, and changes nothing. Exits with 1 if something must be mended.\n"
+    "\n" HOME_TEXT "  --json                  the findings as JSON\n";
+
+static const char chat_text[] =
+    "MODEL is the name of an endpoint [the one that came last]. Without -p, and with a terminal, "
+    "a\n"
+    "conversation; otherwise the prompt is standard input.\n"
+    "\n"
+    "  -p, --prompt TEXT       the question; - reads it from standard input\n"
+    "  --system TEXT           the system message\n"
+    "  --thinking on|off       for models that can do both\n"
+    "  --temperature T         0: always the likeliest token\n"
+    "  --top-p P               the likeliest tokens that make up P\n"
+    "  --max-tokens N          where the answer is cut\n"
+    "  --seed N                the same seed gives the same answer\n"
+    "  --quiet                 no figures at the end\n" CLOUD_TEXT;
+
+static const char usage_text[] =
+    "  --by WHAT               one row for each model, project, key, route, status, hour or day;\n"
+    "                          may be given several times\n"
+    "  --since WHEN            24h, 7d, or a date [30d]\n"
+    "  --project ID, --key ID, --model NAME\n"
+    "                          of this one alone\n" CLOUD_TEXT;
+
+static const char model_add_text[] =
+    "Downloads go on where they were broken off, and are checked against the hub's hashes. A path "
+    "on\n"
+    "this machine is linked where the file system allows it, else copied. FILE is a file's name or "
+    "a\n"
+    "part of it, such as Q8_0; without it, of several GGUF files, Q4_K_M if it is there.\n"
+    "\n"
+    "  --name NAME             [as the file or the repository]\n"
+    "  --adapter-of MODEL      it is a LoRA adapter (a PEFT folder) for this model\n"
+    "  --project ID            which may call it [as of the key]\n"
+    "  --no-endpoint           give it no name for clients yet\n"
+    "\n"
+    "environment\n"
+    "  HF_ENDPOINT, HF_TOKEN   Hugging Face, or a server that speaks like it\n"
+    "  MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN\n"
+    "                          ModelScope\n"
+    "  HTTPS_PROXY, NO_PROXY   as of curl\n" CLOUD_TEXT;
+
+static const char model_rm_text[] =
+    "The endpoint that came with it goes too.\n"
+    "\n"
+    "  --keep-file             the files stay in models/ of the cloud's folder\n" CLOUD_TEXT;
+
+#define SCALE_TEXT                                                                                 \
+    "  --min N, --max N        replicas; with --min 0 none is kept without calls\n"                \
+    "  --load N                calls at a time per replica, before another is started\n"           \
+    "  --idle S                seconds without calls until the last replica goes (--min 0)\n"      \
+    "  --ctx N                 tokens of a call at most\n"
+
+#define TARGET_TEXT                                                                                \
+    "  --model M               the model [as the endpoint's name]\n"                               \
+    "  --adapter A             through this adapter of it\n"                                       \
+    "  --to M[+A][=WEIGHT]     one of several versions; calls go to them by their weights\n"       \
+    "  --url URL               another server with OpenAI's API, such as https://host/v1;\n"       \
+    "                          --model is what it calls the model\n"                               \
+    "  --key KEY, --key-file FILE\n"                                                               \
+    "                          the key for that server\n"                                          \
+    "  --at-once N             calls to that server at a time\n"
+
+static const char endpoint_create_text[] =
+    TARGET_TEXT SCALE_TEXT "  --project ID            which alone may call it; all: every project "
+                           "[as of the key]\n" CLOUD_TEXT;
+
+static const char endpoint_scale_text[] = SCALE_TEXT CLOUD_TEXT;
+
+static const char endpoint_set_text[] = TARGET_TEXT SCALE_TEXT CLOUD_TEXT;
+
+static const char endpoint_list_text[] =
+    "  --project ID            those that this one may call\n" CLOUD_TEXT;
+
+static const char key_create_text[] =
+    "The key is shown once, alone on standard output.\n"
+    "\n"
+    "  --project ID            [the one of the key that makes it]\n"
+    "  --member ID             whose it is [nobody's]\n"
+    "  --role ROLE             admin, developer, viewer; operator: the whole cloud [developer]\n"
+    "  --model GLOB            models it may call, such as 'qwen*'; may be given several times "
+    "[all]\n"
+    "  --action NAME           what it may do: chat, completions, embeddings, rerank, usage, "
+    "manage;\n"
+    "                          may be given several times [all]\n"
+    "  --expires WHEN          30d, 12h, or a date [never]\n" TERMS_TEXT CLOUD_TEXT;
+
+static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;
+
+static const char project_create_text[] =
+    "  --id ID                 what it is called in options and reports [drawn]\n"
+    "  --weight W              its share where calls wait: twice the weight, twice the share [1]\n"
+    "  --queue N               calls that may wait\n" TERMS_TEXT CLOUD_TEXT;
+
+static const char project_set_text[] =
+    "  --name NAME             another name\n"
+    "  --weight W              its share where calls wait\n"
+    "  --queue N               calls that may wait\n" TERMS_TEXT CLOUD_TEXT;
+
+static const char project_rm_text[] =
+    "  --cascade               with its members, keys and endpoints\n" CLOUD_TEXT;
+
+static const char member_add_text[] =
+    "  --project ID            [the one of the key]\n"
+    "  --role ROLE             admin, developer or viewer [developer]\n" CLOUD_TEXT;
+
+static const char member_set_text[] =
+    "  --name NAME             another name\n"
+    "  --role ROLE             admin, developer or viewer\n" CLOUD_TEXT;
+
+static const char plain_text[] = CLOUD_TEXT;
+
+static const struct {
+    const char *cmd, *text;
+} texts[] = {
+    {"up", up_text},
+    {"down", down_text},
+    {"status", status_text},
+    {"top", top_text},
+    {"doctor", doctor_text},
+    {"chat", chat_text},
+    {"usage", usage_text},
+    {"model add", model_add_text},
+    {"model list", plain_text},
+    {"model rm", model_rm_text},
+    {"endpoint create", endpoint_create_text},
+    {"endpoint list", endpoint_list_text},
+    {"endpoint scale", endpoint_scale_text},
+    {"endpoint set", endpoint_set_text},
+    {"endpoint rm", plain_text},
+    {"key create", key_create_text},
+    {"key list", key_list_text},
+    {"key revoke", plain_text},
+    {"project create", project_create_text},
+    {"project list", plain_text},
+    {"project set", project_set_text},
+    {"project rm", project_rm_text},
+    {"member add", member_add_text},
+    {"member list", key_list_text},
+    {"member set", member_set_text},
+    {"member rm", plain_text},
+};
+
+const char *ft_cloud_help(const char *cmd)
+{
+    for (size_t i = 0; i < FT_COUNT(texts); i++)
+        if (strcmp(texts[i].cmd, cmd) == 0)
+            return texts[i].text;
+    return NULL;
+}

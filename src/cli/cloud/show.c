@@ -1,0 +1,94 @@
+/* Answers of a cloud on the terminal: as JSON where asked for, else as tables and short lines. */
+#include "cli/cloud/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define URL_BYTES 8192
+
+void ft_show_json(json_t *j)
+{
+    json_dumpf(j, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(j);
+}
+
+int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, struct ft_err *err)
+{
+    struct ft_buf path;
+    json_t *all, *entity;
+    size_t i;
+    ft_buf_init(&path, URL_BYTES);
+    ft_buf_add_str(&path, l->path);
+    if (l->filter != NULL && l->value != NULL) {
+        ft_buf_addf(&path, "?%s=", l->filter);
+        ft_cloud_escape(&path, l->value);
+    }
+    int rc = path.failed == 0 ? ft_cloud_list(c, path.data, &all, err)
+                              : ft_err_set(err, FT_EINVAL, "--%s: too long", l->filter);
+    ft_buf_fini(&path);
+    if (rc != 0)
+        return rc;
+    if (json) {
+        ft_show_json(all);
+        return 0;
+    }
+    struct ft_table *t = ft_table_open(l->n_heads, l->heads);
+    json_array_foreach(all, i, entity) l->row(t, entity);
+    if (json_array_size(all) == 0 && l->none != NULL)
+        fprintf(stderr, "%s\n", l->none);
+    else
+        ft_table_print_here(t);
+    ft_table_close(t);
+    json_decref(all);
+    return 0;
+}
+
+int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,
+                   const char *done, bool json, struct ft_err *err)
+{
+    for (int i = 0; i < n; i++) {
+        struct ft_buf b;
+        json_t *answer = NULL;
+        ft_buf_init(&b, URL_BYTES);
+        ft_buf_add_str(&b, path);
+        ft_cloud_escape(&b, ids[i]);
+        ft_buf_add_str(&b, query);
+        int rc = b.failed == 0 ? ft_cloud_call(c, "DELETE", b.data, NULL, &answer, err)
+                               : ft_err_set(err, FT_EINVAL, "%.60s...: too long", ids[i]);
+        ft_buf_fini(&b);
+        if (rc != 0)
+            return rc;
+        if (json) {
+            ft_show_json(answer);
+            continue;
+        }
+        printf("%s %s\n", ids[i], done);
+        json_decref(answer);
+    }
+    return 0;
+}
+
+const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES])
+{
+    time_t at = (time_t)json_integer_value(seconds);
+    struct tm t;
+    if (!json_is_integer(seconds) || localtime_r(&at, &t) == NULL)
+        return "-";
+    strftime(ret, FT_SHOW_TIME_BYTES, "%Y-%m-%d %H:%M", &t);
+    return ret;
+}
+
+const char *ft_show_words(const json_t *list, char *ret, size_t n)
+{
+    size_t at = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < json_array_size(list) && at + 1 < n; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        snprintf(ret + at, n - at, "%s%s", i > 0 ? ", " : "", word != NULL ? word : "?");
+        at += strlen(ret + at);
+    }
+    return ret;
+}

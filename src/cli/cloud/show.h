@@ -1,0 +1,33 @@
+/* What commands print of a cloud's answers. */
+#ifndef FT_CLI_CLOUD_SHOW_H
+#define FT_CLI_CLOUD_SHOW_H
+
+#include "cli/cloud/client.h"
+#include "cli/table.h"
+
+#define FT_SHOW_TIME_BYTES 32
+
+/* Prints it, and takes the reference. */
+void ft_show_json(json_t *j);
+
+struct ft_show_list {
+    const char *path;           /* "/api/v1/keys" */
+    const char *filter, *value; /* a parameter and what it is; value NULL: without */
+    const char *none;           /* said when there is nothing; NULL: an empty table */
+    const char *const *heads;
+    int n_heads;
+    void (*row)(struct ft_table *t, const json_t *entity); /* adds a cell for every head */
+};
+int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, struct ft_err *err);
+
+/* DELETEs path + id + query for each id, and says "ID done" or, as JSON, what the cloud answered.
+ */
+int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,
+                   const char *done, bool json, struct ft_err *err);
+
+/* "2026-11-22 06:12" here, of seconds since the epoch; "-" for null. */
+const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES]);
+/* The texts of a list, with commas; in ret, n bytes. */
+const char *ft_show_words(const json_t *list, char *ret, size_t n);
+
+#endif

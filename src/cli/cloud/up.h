@@ -1,0 +1,39 @@
+/* What `feitian up` was asked for, on the command line and in HOME/config.json. */
+#ifndef FT_CLI_CLOUD_UP_H
+#define FT_CLI_CLOUD_UP_H
+
+#include <jansson.h>
+
+#include "cli/cloud/home.h"
+
+#define FT_UP_LISTEN "127.0.0.1:7700"
+
+struct ft_up_options {
+    struct ft_home home;
+    char host[256]; /* of listen */
+    int port;
+    char url[512]; /* where clients on this machine reach it */
+    const char *listen, *tls_cert, *tls_key, *kv;
+    bool tls_self_signed, foreground, daemon, json;
+    int64_t memory, threads, http_threads; /* 0: not given */
+    int64_t wait_s;                        /* for it to be ready */
+    const char *home_given;
+    json_t *config; /* texts above may lie in it */
+};
+
+/* Returns 0, or an exit status after a message. */
+int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret);
+void ft_up_options_fini(struct ft_up_options *o);
+/* "HOST:PORT", "[::1]:PORT". FT_EINVAL names --listen. */
+int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,
+                       struct ft_err *err);
+
+/* ---- port.c ---- */
+
+/* Can the address be bound? FT_EBUSY names the program that has it, if that can be seen. */
+int ft_port_check(const char *host, int port, struct ft_err *err);
+
+/* ---- the last lines of a log, for people; nothing where there is none ---- */
+void ft_up_show_log(const struct ft_home *h, int lines);
+
+#endif

@@ -1,0 +1,119 @@
+/* Options of `feitian up`: the command line over HOME/config.json over the defaults. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/cloud/up.h"
+#include "cli/options.h"
+
+#define CONFIG_MAX 65536
+
+int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,
+                       struct ft_err *err)
+{
+    const char *colon = strrchr(text, ':');
+    char *end;
+    long port = colon != NULL ? strtol(colon + 1, &end, 10) : 0;
+    size_t len = colon != NULL ? (size_t)(colon - text) : 0;
+    bool bracket = len > 2 && text[0] == '[' && text[len - 1] == ']';
+    if (colon == NULL || len == 0 || colon[1] == '\0' || *end != '\0' || port < 1 || port > 65535 ||
+        len >= n || (!bracket && memchr(text, ':', len) != NULL))
+        return ft_err_set(err, FT_EINVAL,
+                          "--listen: '%s' is not HOST:PORT, such as 127.0.0.1:7700 or [::1]:7700",
+                          text);
+    snprintf(ret_host, n, "%.*s", (int)(bracket ? len - 2 : len), text + bracket);
+    *ret_port = (int)port;
+    return 0;
+}
+
+static int read_config(struct ft_up_options *o, const struct ft_opt *opts, size_t n,
+                       struct ft_err *err)
+{
+    char path[FT_HOME_PATH], *text;
+    size_t len;
+    json_error_t at;
+    int rc = ft_file_read(ft_home_at(&o->home, "config.json", path), CONFIG_MAX, &text, &len, err);
+    if (rc != 0)
+        return rc == FT_ENOTFOUND ? 0 : rc;
+    o->config = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
+    free(text);
+    if (!json_is_object(o->config))
+        return ft_err_set(err, FT_EINVAL, "%s: line %d: %s", path, o->config == NULL ? at.line : 1,
+                          o->config == NULL ? at.text : "not an object");
+    return ft_opts_json(opts, n, o->config, err) != 0 ? ft_err_wrap(err, "%s", path) : 0;
+}
+
+/* Where a client on this machine finds it: any address is ours, so take the loopback. */
+static void set_url(struct ft_up_options *o)
+{
+    bool tls = o->tls_cert != NULL || o->tls_self_signed, v6 = strchr(o->host, ':') != NULL;
+    const char *host =
+        strcmp(o->host, "0.0.0.0") == 0 || strcmp(o->host, "::") == 0 ? "127.0.0.1" : o->host;
+    v6 &= strchr(host, ':') != NULL;
+    snprintf(o->url, sizeof o->url, "http%s://%s%s%s:%d", tls ? "s" : "", v6 ? "[" : "", host,
+             v6 ? "]" : "", o->port);
+}
+
+static int check(struct ft_up_options *o, struct ft_err *err)
+{
+    if (o->foreground && o->daemon)
+        return ft_err_set(err, FT_EINVAL, "--foreground and --daemon: only one of the two");
+    if ((o->tls_cert == NULL) != (o->tls_key == NULL))
+        return ft_err_set(err, FT_EINVAL, "--tls-cert and --tls-key: both or none");
+    if (o->tls_cert != NULL && o->tls_self_signed)
+        return ft_err_set(err, FT_EINVAL,
+                          "--tls-self-signed: there is a certificate already "
+                          "(--tls-cert)");
+    int rc = ft_up_listen_parse(o->listen, o->host, sizeof o->host, &o->port, err);
+    if (rc == 0)
+        set_url(o);
+    return rc;
+}
+
+int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
+{
+    struct ft_up_options o = {.listen = FT_UP_LISTEN, .wait_s = 30};
+    const struct ft_opt opts[] = {
+        /* what may stand in config.json, first */
+        {"listen", 0, FT_OPT_TEXT, &o.listen, 0, 0},
+        {"tls-cert", 0, FT_OPT_TEXT, &o.tls_cert, 0, 0},
+        {"tls-key", 0, FT_OPT_TEXT, &o.tls_key, 0, 0},
+        {"tls-self-signed", 0, FT_OPT_FLAG, &o.tls_self_signed, 0, 0},
+        {"memory", 0, FT_OPT_BYTES, &o.memory, 1 << 20, 1e15},
+        {"threads", 0, FT_OPT_WHOLE, &o.threads, 1, 1024},
+        {"http-threads", 0, FT_OPT_WHOLE, &o.http_threads, 1, 64},
+        {"kv", 0, FT_OPT_TEXT, &o.kv, 0, 0},
+        {"wait", 0, FT_OPT_WHOLE, &o.wait_s, 1, 3600},
+        {"foreground", 0, FT_OPT_FLAG, &o.foreground, 0, 0},
+        {"daemon", 0, FT_OPT_FLAG, &o.daemon, 0, 0},
+        {"home", 0, FT_OPT_TEXT, &o.home_given, 0, 0},
+        {"json", 0, FT_OPT_FLAG, &o.json, 0, 0},
+    };
+    const size_t n = FT_COUNT(opts), n_config = n - 4;
+    struct ft_err err = {0};
+    char **args;
+    int status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
+    if (status != 0)
+        return status;
+    if (ft_home_find(o.home_given, &o.home, &err) != 0 ||
+        read_config(&o, opts, n_config, &err) != 0)
+        status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
+    else /* once more, over what the file says */
+        status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
+    if (status == 0 && check(&o, &err) != 0)
+        status = ft_cli_usage("up", "%s", err.msg);
+    if (status != 0)
+        ft_up_options_fini(&o);
+    else
+        *ret = o;
+    return status;
+}
+
+void ft_up_options_fini(struct ft_up_options *o)
+{
+    json_decref(o->config);
+    o->config = NULL;
+}
