@@ -29,7 +29,6 @@ static void held_remove(struct ft_worker *w, struct ft_held *h)
 {
     free(h->name);
     free(h->of);
-    free(h->path);
     *h = w->held[--w->n_held];
 }
 
@@ -85,7 +84,8 @@ static int n_ctx_of(const struct ft_serve *s, int k, const struct ft_model_row *
 static bool is_current(struct ft_worker *w, const struct ft_model_row *row, bool dropped)
 {
     struct ft_held *h = held_find(w, row->name);
-    return h != NULL && h->state == FT_HELD_READY && (dropped || h->version == row->version);
+    return h != NULL && h->state == FT_HELD_READY && !h->adopted &&
+           (dropped || h->version == row->version);
 }
 
 bool ft_workers_serves(const struct ft_serve *s, const struct ft_target *t, int k)
@@ -136,7 +136,9 @@ static struct ft_ask *ask_add(struct ft_serve *s, int k, const struct ft_model_r
 {
     struct ft_worker *w = s->worker[k];
     struct ft_ask *a = ft_ask_new(s, k, FT_ASK_ADD, row->name);
-    struct ft_held *h = a != NULL ? held_add(w, row->name, row->adapter_of) : NULL;
+    struct ft_held *h = held_find(w, row->name);
+    if (a != NULL && h == NULL)
+        h = held_add(w, row->name, row->adapter_of);
     if (a == NULL || h == NULL)
         return a; /* with a path of NULL it is dropped by the pool, and tried again later */
     a->method = "POST";
@@ -148,6 +150,7 @@ static struct ft_ask *ask_add(struct ft_serve *s, int k, const struct ft_model_r
     else if (n_ctx > 0)
         json_object_set_new(a->body, "n_ctx", json_integer(n_ctx));
     h->state = FT_HELD_ADDING;
+    h->adopted = false;
     h->version = row->version;
     h->n_ctx = n_ctx;
     h->since_ns = s->now(s->now_ctx);
@@ -171,13 +174,9 @@ static struct ft_ask *ask_for(struct ft_serve *s, int k, const struct ft_model_r
     }
     if (h->state != FT_HELD_READY)
         return NULL;
-    if (h->path != NULL && strcmp(h->path, row->path) == 0) { /* adopted: the same file */
-        h->version = row->version;
-        free(h->path);
-        h->path = NULL;
-    }
-    if (h->version != row->version ||
-        (row->adapter_of == NULL && h->n_ctx != n_ctx && h->n_ctx >= 0))
+    if (h->adopted) /* is it the same file? to add that once more changes nothing */
+        return ask_add(s, k, row, n_ctx);
+    if (h->version != row->version || (row->adapter_of == NULL && h->n_ctx != n_ctx))
         return ask_remove(s, k, h);
     *ret_there = true;
     return NULL;
@@ -290,6 +289,9 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
     case FT_ASK_ADD:
         if (good) {
             h->state = FT_HELD_READY;
+        } else if (status == 409) {
+            h->state = FT_HELD_READY; /* another file of this name: it is removed first */
+            h->version = 0;
         } else if (status == 0) {
             held_remove(w, h); /* no answer: the worker's health decides what comes next */
         } else {
@@ -311,28 +313,19 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
     }
 }
 
-static void adopt_list(struct ft_worker *w, const json_t *list)
+void ft_held_adopt(struct ft_worker *w, const json_t *stats)
 {
     size_t i;
     json_t *m;
-    json_array_foreach(list, i, m)
+    json_array_foreach(json_object_get(stats, "models"), i, m)
     {
         const char *name = json_string_value(json_object_get(m, "name"));
-        const char *path = json_string_value(json_object_get(m, "path"));
-        const char *of = json_string_value(json_object_get(m, "model"));
         struct ft_held *h =
-            name != NULL && held_find(w, name) == NULL ? held_add(w, name, of) : NULL;
+            name != NULL && held_find(w, name) == NULL ? held_add(w, name, NULL) : NULL;
         if (h == NULL)
             continue;
         h->state = FT_HELD_READY;
-        h->n_ctx = -1; /* not known */
-        h->path = path != NULL ? strdup(path) : NULL;
+        h->adopted = true;
         h->warm = true;
     }
-}
-
-void ft_held_adopt(struct ft_worker *w, const json_t *stats)
-{
-    adopt_list(w, json_object_get(stats, "models"));
-    adopt_list(w, json_object_get(stats, "adapters"));
 }

@@ -48,6 +48,8 @@ static void worker_forget(struct ft_worker *w)
     json_decref(w->stats);
     w->stats = NULL;
     w->pid = 0;
+    w->tokens_per_s = 0;
+    w->tokens_ns = 0;
     w->run++;
     w->asking = w->checking = false;
     w->misses = 0;
@@ -126,6 +128,17 @@ static void ask_free(struct ft_ask *a)
     free(a);
 }
 
+/* From the worker's counter: what it generates a second. */
+static void note_rate(struct ft_worker *w, const json_t *stats, int64_t now)
+{
+    int64_t tokens =
+        json_integer_value(json_object_get(json_object_get(stats, "engine"), "generated_tokens"));
+    if (w->tokens_ns != 0 && now > w->tokens_ns && tokens >= w->tokens)
+        w->tokens_per_s = (double)(tokens - w->tokens) * 1e9 / (double)(now - w->tokens_ns);
+    w->tokens = tokens;
+    w->tokens_ns = now;
+}
+
 static void health_answer(struct ft_serve *s, struct ft_worker *w, int k, int status,
                           const json_t *answer)
 {
@@ -139,6 +152,7 @@ static void health_answer(struct ft_serve *s, struct ft_worker *w, int k, int st
     w->misses = 0;
     json_decref(w->stats);
     w->stats = json_incref((json_t *)answer);
+    note_rate(w, answer, now);
     if (w->state != FT_WORKER_STARTING)
         return;
     ft_held_clear(w);

@@ -31,10 +31,10 @@ enum ft_held_state { FT_HELD_ADDING, FT_HELD_READY, FT_HELD_REMOVING, FT_HELD_FA
 struct ft_held { /* a model or adapter that a worker knows */
     char *name;
     char *of;         /* an adapter's model */
-    char *path;       /* of one that was adopted, until its row is known */
     uint64_t version; /* of its row */
     int n_ctx;
-    bool warm; /* asked to load it already */
+    bool adopted; /* found there; which file it is, is not known yet */
+    bool warm;    /* asked to load it already */
     enum ft_held_state state;
     int64_t since_ns;
 };
@@ -58,6 +58,8 @@ struct ft_worker {
     int failed_starts;     /* in a row, before it was ready once */
     int restarts;
     char last_end[96];
+    double tokens_per_s; /* between its last two answers */
+    int64_t tokens, tokens_ns;
     json_t *stats; /* its last answer to GET /health */
     struct ft_router_seen *seen;
 };

@@ -1,9 +1,10 @@
 /* What serving is doing now, as JSON. */
 #include "serve/core.h"
 
-static double member(const json_t *stats, const char *name)
+/* A figure of the worker's engine. */
+static json_int_t member(const struct ft_worker *w, const char *name)
 {
-    return json_number_value(json_object_get(stats, name));
+    return json_integer_value(json_object_get(json_object_get(w->stats, "engine"), name));
 }
 
 static json_t *held_json(const struct ft_worker *w)
@@ -25,12 +26,12 @@ static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
     const struct ft_worker *w = s->worker[k];
     char id[32];
     snprintf(id, sizeof id, k == FT_SERVE_QUARANTINE ? "quarantine" : "worker-%d", k);
-    json_t *o = json_pack("{s:s,s:s,s:f,s:i,s:f,s:i,s:I,s:f,s:o}", "id", id, "state",
-                          ft_worker_state_name[w->state], "since_s",
-                          (double)(now - w->since_ns) / 1e9, "running", w->running, "waiting",
-                          member(w->stats, "waiting"), "restarts", w->restarts,
-                          "memory_limit_bytes", (json_int_t)w->memory_bytes, "tokens_per_second",
-                          member(w->stats, "tokens_per_second"), "models", held_json(w));
+    json_t *o = json_pack(
+        "{s:s,s:s,s:f,s:i,s:f,s:i,s:I,s:f,s:o}", "id", id, "state", ft_worker_state_name[w->state],
+        "since_s", (double)(now - w->since_ns) / 1e9, "running", w->running, "waiting",
+        member(w, "waiting"), "restarts", w->restarts, "memory_bytes", member(w, "memory_bytes"),
+        "memory_limit_bytes", (json_int_t)w->memory_bytes, "tokens_per_second",
+        member(w, "tokens_per_second"), "models", held_json(w));
     if (w->pid > 0)
         json_object_set_new(o, "pid", json_integer(w->pid));
     if (w->last_end[0] != '\0')

@@ -65,9 +65,13 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
     if (!d->place[a->k].running || (d->mute && strcmp(a->path, "/health") == 0)) {
         status = 0;
     } else if (strcmp(a->path, "/health") == 0) {
-        answer = json_pack("{s:[],s:[],s:i}", "models", "adapters", "waiting", 0);
+        answer = json_pack("{s:{s:i}}", "engine", "waiting", 0);
+        if (d->knows != NULL) {
+            json_object_set_new(answer, "models", json_pack("[{s:s}]", "name", d->knows));
+        }
     } else if (strcmp(a->method, "DELETE") == 0) {
         double_note(d, '-', a->k, strrchr(a->path, '/') + 1);
+        d->knows = NULL;
     } else if (a->body != NULL) {
         const char *name = json_string_value(json_object_get(a->body, "name"));
         if (d->refused != NULL && strcmp(name, d->refused) == 0) {
@@ -75,6 +79,9 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
             answer = json_pack("{s:{s:s}}", "error", "message", "it is no model");
         } else {
             double_note(d, '+', a->k, name);
+            const char *path = json_string_value(json_object_get(a->body, "path"));
+            if (d->knows != NULL && strcmp(name, d->knows) == 0 && strcmp(path, d->knows_path) != 0)
+                status = 409;
         }
     } else {
         d->loads++;

@@ -314,29 +314,55 @@ static void a_worker_that_is_silent_is_killed(void **state)
     rig_close(&r);
 }
 
+/* A gateway that finds worker 0 running, with a model nano from the file path. */
+static void open_over(struct rig *r, const char *path)
+{
+    struct ft_err err;
+    memset(r, 0, sizeof *r);
+    r->plant.plant.ops = &double_plant_ops;
+    r->plant.place[0].known = r->plant.place[0].running = true;
+    r->plant.knows = "nano";
+    r->plant.knows_path = path;
+    r->plant.now_ns = INT64_C(1000000000000);
+    struct ft_serve_config config = {.memory_bytes = 1 << 20};
+    assert_int_equal(
+        ft_serve_open_on(&config, &r->plant.plant, false, double_now, &r->plant, &r->s, &err), 0);
+    rig_pass(r, 1000); /* the feed is not there yet: nothing is stopped */
+    assert_true(r->plant.place[0].running);
+    rig_apply(r, "model", "nano", NANO);
+    rig_apply(r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(r, 200);
+}
+
 static void a_gateway_takes_over_running_workers(void **state)
 {
     (void)state;
     struct rig r;
-    struct ft_err err;
-    memset(&r, 0, sizeof r);
-    r.plant.plant.ops = &double_plant_ops;
-    r.plant.place[0].known = r.plant.place[0].running = true;
-    r.plant.now_ns = INT64_C(1000000000000);
-    struct ft_serve_config config = {.memory_bytes = 1 << 20};
-    assert_int_equal(
-        ft_serve_open_on(&config, &r.plant.plant, false, double_now, &r.plant, &r.s, &err), 0);
-    rig_pass(&r, 1000); /* the feed is not there yet: it is not stopped */
-    assert_true(r.plant.place[0].running);
-    rig_apply(&r, "model", "nano", NANO);
-    rig_apply(&r, "endpoint", "e1",
-              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
-              "\"replicas\":{\"min\":1,\"max\":1}}");
-    rig_pass(&r, 200);
+    open_over(&r, "/m/nano");
     struct client c;
     rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
     assert_int_equal(r.plant.place[0].n_job, 1);
     assert_int_equal(r.plant.place[0].starts, 0);
+    assert_string_equal(r.plant.log, "+0 nano;"); /* to be sure */
+    rig_close(&r);
+    open_over(&r, "/m/another");
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    assert_string_equal(r.plant.log, "+0 nano;-0 nano;+0 nano;");
+    rig_close(&r);
+}
+
+static void what_was_found_and_nobody_wants_goes(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_over(&r, "/m/nano");
+    rig_apply(&r, "endpoint", "e1", NULL);
+    rig_pass(&r, 12000);
+    assert_string_equal(r.plant.log, "+0 nano;-0 nano;");
+    assert_false(r.plant.place[0].running);
     rig_close(&r);
 }
 
@@ -401,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_does_not_start_is_told_after_some_tries),
         cmocka_unit_test(a_worker_that_is_silent_is_killed),
         cmocka_unit_test(a_gateway_takes_over_running_workers),
+        cmocka_unit_test(what_was_found_and_nobody_wants_goes),
         cmocka_unit_test(status_tells_workers_endpoints_and_queue),
         cmocka_unit_test(a_drain_waits_and_then_cancels),
     };
