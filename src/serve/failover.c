@@ -2,9 +2,10 @@
  *
  * A worker that dies takes all its calls along, and only one of them may be the reason. A call that
  * got further since its last death is probably not (an operator's kill, memory); one that died
- * twice at the same place may be, and one that died many times may be, too. Those go to the
- * quarantine, a worker of their own where they run one at a time: there a death has one reason.
- * Twice, because a machine can kill it by chance once. */
+ * three times at the same place may be, and one that died many times may be, too. (Twice is too
+ * few: all workers of a machine may be killed within moments.) Those go to the quarantine, a worker
+ * of their own where they run one at a time: there a death has one reason. Twice, because a machine
+ * can kill it by chance once. */
 #include "serve/failover.h"
 
 static enum ft_failover_verdict judge_death(struct ft_failover *f,

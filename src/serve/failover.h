@@ -5,7 +5,7 @@
 
 #include "serve/piece.h"
 
-#define FT_FAILOVER_FRUITLESS_MAX 2   /* deaths without a token in between: suspect */
+#define FT_FAILOVER_FRUITLESS_MAX 3   /* deaths without a token in between: suspect */
 #define FT_FAILOVER_DEATHS_MAX    5   /* deaths in all: suspect */
 #define FT_FAILOVER_ALONE_MAX     2   /* deaths alone in quarantine: guilty */
 #define FT_FAILOVER_BROKEN_MAX    2   /* internal errors of replicas that live on */

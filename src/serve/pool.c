@@ -217,8 +217,8 @@ static void worker_died(struct ft_serve *s, int k, const struct ft_plant_info *i
     bool quick = now - w->since_ns < QUICK_MS * MS;
     snprintf(w->last_end, sizeof w->last_end, "%s%s", info->how,
              info->out_of_memory ? " (out of memory)" : "");
-    ft_log(FT_LOG_WARN, "serve", "worker %d, process %lld, died: %s; %d calls were running", k,
-           (long long)w->pid, w->last_end, w->running);
+    ft_log(FT_LOG_WARN, "serve", "worker %d, process %lld, died: %s", k, (long long)w->pid,
+           w->last_end);
     worker_forget(w);
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths = quick ? w->quick_deaths + 1 : 0;

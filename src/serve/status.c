@@ -27,11 +27,13 @@ static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
     char id[32];
     snprintf(id, sizeof id, k == FT_SERVE_QUARANTINE ? "quarantine" : "worker-%d", k);
     json_t *o = json_pack(
-        "{s:s,s:s,s:f,s:i,s:f,s:i,s:I,s:f,s:o}", "id", id, "state", ft_worker_state_name[w->state],
-        "since_s", (double)(now - w->since_ns) / 1e9, "running", w->running, "waiting",
-        member(w, "waiting"), "restarts", w->restarts, "memory_bytes", member(w, "memory_bytes"),
-        "memory_limit_bytes", (json_int_t)w->memory_bytes, "tokens_per_second",
-        member(w, "tokens_per_second"), "models", held_json(w));
+        "{s:s,s:s,s:f,s:i,s:i}", "id", id, "state", ft_worker_state_name[w->state], "since_s",
+        (double)(now - w->since_ns) / 1e9, "running", w->running, "restarts", w->restarts);
+    json_object_set_new(o, "waiting", json_integer(member(w, "waiting")));
+    json_object_set_new(o, "memory_bytes", json_integer(member(w, "memory_bytes")));
+    json_object_set_new(o, "memory_limit_bytes", json_integer(w->memory_bytes));
+    json_object_set_new(o, "tokens_per_second", json_real(w->tokens_per_s));
+    json_object_set_new(o, "models", held_json(w));
     if (w->pid > 0)
         json_object_set_new(o, "pid", json_integer(w->pid));
     if (w->last_end[0] != '\0')

@@ -255,6 +255,7 @@ static void the_rules(void **state)
     struct ft_failover_end e = {
         .err = &lost, .fault = FT_FAULT_REPLICA, .ours = true, .resumable = true};
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_AGAIN);
+    assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_AGAIN);
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_SUSPECT);
     e.alone = true;
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_SUSPECT);
