@@ -246,6 +246,22 @@ int ft_oai_metadata(const json_t *v, const struct ft_oai_at *at, struct ft_oai_e
     return 0;
 }
 
+static void cut(char *s, const char *part)
+{
+    char *p = strstr(s, part);
+    size_t n = strlen(part);
+    if (p != NULL)
+        memmove(p, p + n, strlen(p + n) + 1);
+}
+
+void ft_oai_error_cut(struct ft_oai_error *e, const char *head, const char *part)
+{
+    if (strncmp(e->param, head, strlen(head)) != 0)
+        return;
+    cut(e->param, part);
+    cut(e->err.msg, part);
+}
+
 json_t *ft_oai_get(const json_t *object, const char *name)
 {
     json_t *v = json_object_get(object, name);

@@ -35,10 +35,35 @@ int ft_oai_error_set(struct ft_oai_error *e, enum ft_code code, const char *err_
     return code;
 }
 
+/* Messages of the layers below begin with the place that they speak of: "messages: ...". */
+static size_t place_len(const char *msg)
+{
+    static const char *const heads[] = {"model",      "messages",
+                                        "prompt",     "input",
+                                        "documents",  "query",
+                                        "tools",      "tool_choice",
+                                        "logit_bias", "response_format",
+                                        "stop",       "max_tokens",
+                                        "dimensions", "chat_template_kwargs"};
+    size_t n = strcspn(msg, ": ");
+    if (n >= FT_OAI_PARAM_MAX || strncmp(msg + n, ": ", 2) != 0)
+        return 0;
+    size_t head = strcspn(msg, ".[:");
+    for (size_t i = 0; i < FT_COUNT(heads); i++)
+        if (strlen(heads[i]) == head && strncmp(msg, heads[i], head) == 0)
+            return n;
+    return 0;
+}
+
 void ft_oai_error_from(struct ft_oai_error *e, const struct ft_err *err)
 {
     ft_oai_error_init(e);
     e->err = *err;
+    size_t n = place_len(err->msg);
+    memcpy(e->param, err->msg, n);
+    e->param[n] = '\0';
+    if (err->code == FT_ELIMIT && n > 0)
+        e->code = "context_length_exceeded"; /* what is too long there is so for the model */
 }
 
 /* Limits are the request's own (context, sizes) unless who sets the error says otherwise: tenants'

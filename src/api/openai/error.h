@@ -27,7 +27,8 @@ void ft_oai_error_init(struct ft_oai_error *e); /* empty: no error */
  * static. */
 int ft_oai_error_set(struct ft_oai_error *e, enum ft_code code, const char *err_code,
                      const char *param, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* A struct ft_err of another module. */
+/* A struct ft_err of another module. A message that begins with a member's name ("messages: ") says
+ * param. */
 void ft_oai_error_from(struct ft_oai_error *e, const struct ft_err *err);
 
 int ft_oai_error_status(const struct ft_oai_error *e);

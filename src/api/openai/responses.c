@@ -351,19 +351,10 @@ static int make_chat(const struct ft_oai_responses *r, json_t *chat, bool count,
     return rc;
 }
 
-/* "tools[0].function.name" is "tools[0].name" here. */
-static void drop_function(char *place)
-{
-    char *f = strncmp(place, "tool", 4) == 0 ? strstr(place, ".function") : NULL;
-    if (f != NULL)
-        memmove(f, f + strlen(".function"), strlen(f) - strlen(".function") + 1);
-}
-
 /* Places in the chat request, told as places in this one. */
 static void rename_place(struct ft_oai_error *e)
 {
-    drop_function(e->param);
-    drop_function(e->err.msg);
+    ft_oai_error_cut(e, "tool", ".function");
     static const struct {
         const char *chat, *here;
     } names[] = {{"response_format.json_schema", "text.format"},

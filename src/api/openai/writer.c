@@ -64,7 +64,9 @@ int ft_oai_writer_status(const struct ft_oai_writer *w)
 {
     if (!w->failed || w->events)
         return 200;
-    return w->error != NULL ? ft_oai_error_status(w->error) : 503;
+    if (w->error == NULL)
+        return 503; /* there was no memory to keep it */
+    return w->ops->status != NULL ? w->ops->status(w->error) : ft_oai_error_status(w->error);
 }
 
 bool ft_oai_writer_streams(const struct ft_oai_writer *w)
