@@ -27,7 +27,9 @@ struct call {
     void *writer;
     struct ft_tenant_lease lease;
     struct ft_price price;
+    void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
     int slot;
+    enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
     struct ft_err why;
@@ -122,6 +124,8 @@ static void send_end(struct call *c)
 
 static void count(struct call *c, const struct ft_piece *p)
 {
+    if (c->kind == FT_TASK_COUNT)
+        return; /* nothing is read or generated: free */
     if (p->kind == FT_PIECE_STEP)
         c->completion += p->n_token;
     if (p->kind == FT_PIECE_END) {
@@ -163,6 +167,16 @@ static void settle(struct call *c, enum ft_record_status status, int http,
 
 /* ---- pieces ---- */
 
+/* After END: the last bytes, and serving's hold. */
+static void finish(void *ctx)
+{
+    struct call *c = ctx;
+    struct ft_http_exchange *x = c->r->x;
+    send_end(c);
+    unref(c);
+    ft_http_unref(x);
+}
+
 static void on_piece(void *ctx, const struct ft_piece *p)
 {
     struct call *c = ctx;
@@ -193,10 +207,10 @@ static void on_piece(void *ctx, const struct ft_piece *p)
                    ? ft_oai_error_status(c->ops.error(c->writer))
                    : 200;
     settle(c, how_ended(c, p->err, gone), gone ? 0 : http, &p->usage);
-    send_end(c);
-    struct ft_http_exchange *x = c->r->x;
-    unref(c);
-    ft_http_unref(x);
+    if (c->before_end != NULL && p->err == NULL)
+        c->before_end(c->r, c->writer, finish, c);
+    else
+        finish(c);
 }
 
 /* ---- the beginning ---- */
@@ -330,7 +344,9 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     c->gw = r->gw;
     c->ops = *a->ops;
     c->writer = a->writer;
+    c->kind = a->kind;
     c->stream = a->stream;
+    c->before_end = a->before_end;
     c->refs = 3; /* the exchange's, serving's, and one while submitting */
     ft_buf_init(&c->out, CALL_CHUNK_MAX);
     pthread_mutex_init(&c->lock, NULL);

@@ -23,9 +23,19 @@ struct gw_ask {
     bool stream;
     const struct gw_writer_ops *ops;
     void *writer; /* given over, also on failure */
+    /* Optional: what must happen between END and the last bytes; calls done(ctx) once. */
+    void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
 };
+
+extern const struct gw_writer_ops gw_openai_writer; /* models.c */
 
 /* Answers r in every case. */
 void gw_call(struct gw_request *r, const struct gw_ask *ask);
+
+/* How many tokens q is (count.c); `write` puts the number into the protocol's answer. Not billed.
+ */
+struct ft_oai_request;
+void gw_count(struct gw_request *r, const struct ft_oai_request *q, size_t body_bytes,
+              void (*write)(struct ft_buf *out, int prompt_tokens));
 
 #endif

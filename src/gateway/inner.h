@@ -44,6 +44,7 @@ struct gw_request {
     struct ft_http_exchange *x;
     const struct gw_route *route;
     struct ft_tenant_ident *ident; /* given back when the exchange closes */
+    const char *project;           /* its project, in the arena; "" */
     char id[GW_ID_BYTES];
     const char *rest; /* what the path has in the place of the route's '*'; "" */
     /* once more is known (calls) */
@@ -87,8 +88,10 @@ void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_erro
 gw_handler_fn gw_call_model;  /* models.c: OpenAI's and Anthropic's calls */
 gw_handler_fn gw_list_models; /* models.c */
 gw_handler_fn gw_get_model;
-gw_handler_fn gw_proxy;  /* proxy.c: to control */
-gw_handler_fn gw_status; /* status.c */
+gw_handler_fn gw_responses;       /* responses.c */
+gw_handler_fn gw_response_stored; /* one that was stored */
+gw_handler_fn gw_proxy;           /* proxy.c: to control */
+gw_handler_fn gw_status;          /* status.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
 

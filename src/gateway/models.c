@@ -30,7 +30,7 @@ static void close_writer(void *w)
     ft_oai_writer_close(w);
 }
 
-static const struct gw_writer_ops openai_ops = {piece, status, error, close_writer};
+const struct gw_writer_ops gw_openai_writer = {piece, status, error, close_writer};
 
 /* ---- calls ---- */
 
@@ -53,7 +53,7 @@ static void call_openai(struct gw_request *r, struct ft_oai_request *q, size_t b
                          .max_tokens = q->max_tokens,
                          .n = FT_MAX(q->n, q->best_of),
                          .stream = q->stream,
-                         .ops = &openai_ops,
+                         .ops = &gw_openai_writer,
                          .writer = w};
     gw_call(r, &ask);
 }

@@ -1,7 +1,7 @@
 /* The way in: the table of routes, who may use them, and ids of requests. */
 #include <string.h>
-#include <time.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "gateway/inner.h"
@@ -13,6 +13,12 @@ static const struct gw_route routes[] = {
      FT_TASK_TEXT},
     {"POST", "/v1/embeddings", "embeddings", "embeddings", GW_OPENAI, gw_call_model, FT_TASK_EMBED},
     {"POST", "/v1/rerank", "rerank", "rerank", GW_OPENAI, gw_call_model, FT_TASK_RERANK},
+    {"POST", "/v1/responses", "chat", "responses", GW_OPENAI, gw_responses, FT_TASK_CHAT},
+    {"POST", "/v1/responses/input_tokens", "chat", "responses.count", GW_OPENAI, gw_responses,
+     FT_TASK_COUNT},
+    {"GET", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
+    {"POST", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
+    {"DELETE", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
     {"GET", "/v1/models", "models", NULL, GW_OPENAI, gw_list_models, 0},
     {"GET", "/v1/models/*", "models", NULL, GW_OPENAI, gw_get_model, 0},
     {"GET", "/v1/usage", "usage", NULL, GW_OPENAI, gw_proxy, 0},
@@ -101,6 +107,10 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
     int rc = ft_tenant_authenticate(r->gw->tenant, secret, strlen(secret), (int64_t)time(NULL),
                                     &r->ident, &why, &err);
     if (rc == 0)
+        r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
+    if (rc == 0 && r->project == NULL)
+        rc = ft_err_set(&err, FT_ENOMEM, "out of memory");
+    if (rc == 0)
         rc = ft_tenant_may(r->ident, r->route->action, NULL, &why, &err);
     if (rc == 0)
         return 0;
@@ -130,6 +140,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->gw = g;
     r->x = x;
     r->rest = "";
+    r->project = "";
     gw_id_new(r->id);
     ft_http_on_close(x, closed, r);
     r->route = find(r, &e);

@@ -35,6 +35,8 @@
 #define LOG_BYTES_DEFAULT (16LL << 20)
 #define ENTRIES_MAX       (4 * FT_EXEC_TASKS_MAX) /* of the folder, looked at when opening */
 #define KILL_WAIT_MS      2000
+#define LOCK_TRIES        50
+#define LOCK_PAUSE_NS     (10 * 1000000)
 
 struct task {
     struct ft_task_file file;
@@ -640,6 +642,20 @@ static int adopt_all(struct local *x, struct ft_err *err)
     return 0;
 }
 
+/* The child of an owner that was killed holds the lock too, until it has seen its owner go. */
+static int lock(int fd, const char *dir, struct ft_err *err)
+{
+    const struct timespec pause = {0, LOCK_PAUSE_NS};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return ft_err_sys(err, "lock %s", dir);
+        nanosleep(&pause, NULL);
+    }
+    return ft_err_set(err, FT_EBUSY, "another process holds %s", dir);
+}
+
 static int take_folder(struct local *x, const char *dir, struct ft_err *err)
 {
     char path[FT_TASK_PATH_MAX];
@@ -652,9 +668,9 @@ static int take_folder(struct local *x, const char *dir, struct ft_err *err)
     x->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (x->lock_fd < 0 || stat(dir, &st) != 0)
         return ft_err_sys(err, "%s", path);
-    if (flock(x->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? ft_err_set(err, FT_EBUSY, "another process holds %s", dir)
-                                    : ft_err_sys(err, "lock %s", path);
+    int e = lock(x->lock_fd, dir, err);
+    if (e != 0)
+        return e;
     snprintf(x->group_prefix, sizeof x->group_prefix, "feitian.%llx.%llx.",
              (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
     return 0;

@@ -19,7 +19,8 @@
 #include "sched/task_file.h"
 #include "testing.h"
 
-#define WAIT_NS (20LL * 1000000000)
+#define WAIT_NS       (20LL * 1000000000)
+#define KILLED_OWNERS 30
 
 static struct ft_err err;
 static char dir[64];
@@ -269,6 +270,59 @@ static void a_killed_owner_takes_along_what_does_not_outlive_it(void **state)
     ft_exec_close(x);
 }
 
+/* How many processes carry this variable in their environment. */
+static int count_marked(const char *mark)
+{
+    static char env[65536];
+    int n = 0;
+    DIR *d = opendir("/proc");
+    struct dirent *entry;
+    while ((entry = readdir(d)) != NULL) {
+        char name[300];
+        snprintf(name, sizeof name, "/proc/%s/environ", entry->d_name);
+        int fd = atoi(entry->d_name) > 0 ? open(name, O_RDONLY) : -1;
+        ssize_t got = fd < 0 ? -1 : read(fd, env, sizeof env);
+        n += got > 0 && memmem(env, (size_t)got, mark, strlen(mark)) != NULL;
+        if (fd >= 0)
+            close(fd);
+    }
+    closedir(d);
+    return n;
+}
+
+static void an_owner_killed_at_any_moment_leaves_no_task_unknown(void **state)
+{
+    (void)state;
+    char mark[64];
+    snprintf(mark, sizeof mark, "FT_MARK=%d.%lld", (int)getpid(), (long long)ft_clock_now_ns());
+    for (int round = 0; round < KILLED_OWNERS; round++) {
+        pid_t owner = fork();
+        if (owner == 0) {
+            struct ft_exec *x;
+            const char *argv[] = {"/bin/sleep", "1000", NULL}, *env[] = {mark, NULL};
+            if (ft_exec_local_open(path("tasks"), NULL, NULL, &x, &err) != 0)
+                _exit(1);
+            for (int i = 0;; i++) {
+                char id[16];
+                snprintf(id, sizeof id, "t%d", i);
+                struct ft_exec_spec spec = {
+                    .id = id, .argv = argv, .env = env, .outlives = i % 2 == 0};
+                ft_exec_start(x, &spec, &err);
+            }
+        }
+        const struct timespec pause = {0, (2 + round * 7 % 20) * 1000000 + round * 137 % 1000000};
+        nanosleep(&pause, NULL);
+        kill(owner, SIGKILL);
+        waitpid(owner, NULL, 0);
+        struct ft_exec *x = open_exec();
+        ft_exec_sweep(x, 0);
+        ft_exec_close(x);
+        int64_t until = ft_clock_now_ns() + WAIT_NS; /* for one that is just ending by itself */
+        while (count_marked(mark) > 0)
+            assert_true(ft_clock_now_ns() < until);
+    }
+}
+
 static void adopted_tasks_that_die_are_noticed(void **state)
 {
     (void)state;
@@ -500,6 +554,7 @@ int main(void)
         T(memory_is_limited),
         T(a_long_log_is_turned_over),
         T(a_killed_owner_takes_along_what_does_not_outlive_it),
+        T(an_owner_killed_at_any_moment_leaves_no_task_unknown),
         T(adopted_tasks_that_die_are_noticed),
         T(a_pid_given_to_another_is_not_the_task),
         T(a_zombie_counts_as_ended),
