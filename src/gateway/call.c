@@ -101,8 +101,11 @@ static void send_stream(struct call *c)
         c->begun = true;
     }
     int rc = ft_http_stream_write(x, c->out.data, c->out.len);
-    if (rc == FT_EBUSY)
+    if (rc == FT_EBUSY) {
         pause_call(c, true);
+        if (!ft_http_stream_is_full(x)) /* drained before the pause */
+            pause_call(c, false);
+    }
     ft_buf_reset(&c->out);
 }
 

@@ -262,8 +262,11 @@ static void send(struct ft_call *c)
         ft_oai_writer_status(g->writer) != 200)
         return;
     begin_stream(c);
-    if (ft_http_stream_write(c->x, g->out.data, g->out.len) == FT_EBUSY)
+    if (ft_http_stream_write(c->x, g->out.data, g->out.len) == FT_EBUSY) {
         ft_call_pause(c, true);
+        if (!ft_http_stream_is_full(c->x)) /* drained before the pause */
+            ft_call_pause(c, false);
+    }
     ft_buf_reset(&g->out);
 }
 
