@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""`feitian control`: the admin API by its document, roles, the feed, stored responses, a store in trouble, kills.
+"""`feitian control`: the admin API by its document, roles, the feed, stored responses, a store in
+trouble, kills.
 
 usage: control.py FEITIAN PROJECT_ROOT
 """
@@ -43,9 +44,11 @@ def first_steps(c, home):
            all(os.stat(f"{home}/{p}").st_mode & 0o77 == 0
                for p in ("credentials.json", "state/state.db", "run/control.sock", "state.id")))
     expect("a project, a currency, a price", ("project", "default") in rows and
-           rows["setting", "currency"] == {"currency": "USD"} and rows["price", "default"]["model"] == "*")
+           rows["setting", "currency"] == {"currency": "USD"} and
+           rows["price", "default"]["model"] == "*")
     nano = rows.get(("model", "nano"), {})
-    expect("the shipped model and its endpoint", nano.get("arch") == "qwen3" and "chat" in nano["tasks"] and
+    expect("the shipped model and its endpoint", nano.get("arch") == "qwen3" and "chat" in
+           nano["tasks"] and
            nano["path"] == os.path.realpath(f"{home}/models/nano.gguf") and
            rows["endpoint", "nano"]["targets"] == [{"model": "nano", "weight": 1}], nano)
     me = c.ask("GET", "/api/v1/me", key=next(i for k, i in rows if k == "key"))
@@ -56,9 +59,11 @@ def first_steps(c, home):
 def crud(c):
     p = c.ask("POST", "/api/v1/projects", {"name": "team-a", "limits": {"rpm": 60, "tpm": None},
                                            "budget": {"day": "12.50", "warn": [0.5, 0.8]}})
-    expect("a project by its name", p.status == 201 and p["id"] == "team-a" and p["limits"] == {"rpm": 60}, p)
+    expect("a project by its name", p.status == 201 and p["id"] == "team-a" and p["limits"] ==
+           {"rpm": 60}, p)
     seq = int(p.headers["x-feitian-seq"])
-    expect("its number is the feed's", [(r["seq"], r["id"]) for r in c.feed(seq - 1)[1]] == [(seq, "team-a")])
+    expect("its number is the feed's", [(r["seq"], r["id"]) for r in c.feed(seq - 1)[1]] ==
+           [(seq, "team-a")])
     expect("twice is a conflict", c.ask("POST", "/api/v1/projects", {"name": "team-a"}).error() ==
            (409, "id", "already_exists"))
     drawn = c.ask("POST", "/api/v1/projects", {"name": "Größe & Co"})
@@ -67,10 +72,12 @@ def crud(c):
     expect("a merge patch", p["limits"] == {"rpm": 60, "tpm": 1000} and p["budget"] is None and
            p["name"] == "team-a", p)
     same = c.ask("PATCH", "/api/v1/projects/team-a", {"limits": {"tpm": 1000}})
-    expect("what changes nothing has no number", same.status == 200 and "x-feitian-seq" not in same.headers, same)
+    expect("what changes nothing has no number", same.status == 200 and "x-feitian-seq" not in
+           same.headers, same)
     m = c.ask("POST", "/api/v1/members", {"project": "team-a", "name": "ada", "role": "developer"})
     expect("a member, whose name is then taken", m.status == 201 and c.ask(
-        "POST", "/api/v1/members", {"project": "team-a", "name": "ada", "role": "viewer"}).status == 409, m)
+        "POST", "/api/v1/members", {"project": "team-a", "name": "ada", "role": "viewer"}).status ==
+           409, m)
     m2 = c.ask("PATCH", f"/api/v1/members/{m['id']}", {"role": "admin"})
     expect("a member's role changes", m2["role"] == "admin" and m2["name"] == "ada" and
            c.ask("GET", f"/api/v1/members/{m['id']}").json == m2.json, m2)
@@ -79,8 +86,10 @@ def crud(c):
     expect("a revoked key is gone", c.ask("DELETE", f"/api/v1/keys/{gone}").json == {
         "id": gone, "object": "key", "deleted": True} and c.rows()["key", gone] is None and
         c.ask("DELETE", f"/api/v1/keys/{gone}").status == 404)
-    k = c.ask("POST", "/api/v1/keys", {"project": "team-a", "name": "k", "member": m["id"], "models": ["nano*"],
-                                       "actions": ["chat"], "limits": {"rpm": 5}, "budget": {"month": "1"},
+    k = c.ask("POST", "/api/v1/keys",
+              {"project": "team-a", "name": "k", "member": m["id"], "models": ["nano*"],
+                                       "actions": ["chat"], "limits": {"rpm": 5},
+               "budget": {"month": "1"},
                                        "expires": int(time.time()) + 999})
     row = c.rows()["key", k["id"]]
     expect("a key, shown once", k["secret"].startswith(k["prefix"]) and "hash" not in k.json and
@@ -88,7 +97,8 @@ def crud(c):
            "secret" not in c.ask("GET", f"/api/v1/keys/{k['id']}").json and
            k["secret"] not in json.dumps(row), k)
     k2 = c.ask("PATCH", f"/api/v1/keys/{k['id']}", {"expires": None, "models": ["*"]})
-    expect("a key that lasts", k2["expires"] is None and k2["models"] == ["*"] and k2["member"] == m["id"], k2)
+    expect("a key that lasts", k2["expires"] is None and k2["models"] == ["*"] and k2["member"] ==
+           m["id"], k2)
     listed = c.ask("GET", f"/api/v1/keys?project=team-a&member={m['id']}")
     expect("keys of a member", [x["id"] for x in listed["data"]] == [k["id"]], listed)
     expect("the key is in no list with its hash", b"hash" not in c.ask("GET", "/api/v1/keys").body)
@@ -105,10 +115,12 @@ def crud(c):
     refused = c.ask("DELETE", "/api/v1/projects/team-a")
     expect("a project with keys stays", refused.error()[::2] == (409, "not_empty"), refused)
     gone = c.ask("DELETE", f"/api/v1/members/{m['id']}")
-    expect("a member's keys go along", gone["deleted"] and c.ask("GET", f"/api/v1/keys/{k['id']}").status == 404)
+    expect("a member's keys go along", gone["deleted"] and
+           c.ask("GET", f"/api/v1/keys/{k['id']}").status == 404)
     seq = int(c.ask("DELETE", "/api/v1/projects/team-a?cascade=true").headers["x-feitian-seq"])
     bodies = {(r["kind"], r["body"]) for r in c.feed(seq - 1)[1]}
-    expect("all of it goes in one step, told by the feed", bodies == {("key", None), ("project", None)}, bodies)
+    expect("all of it goes in one step, told by the feed", bodies ==
+           {("key", None), ("project", None)}, bodies)
     c.ask("DELETE", f"/api/v1/projects/{drawn['id']}")
 
 
@@ -119,9 +131,11 @@ def catalog(c):
                         ({"model": "x", "input": "1", "output": "1000001"}, "output"),
                         ({"model": "x", "input": 1, "output": "1"}, "input"),
                         ({"model": "x", "input": "-1", "output": "1"}, "input")):
-        expect(f"a price with a wrong {param} is refused", c.ask("POST", "/api/v1/prices", body).error()[:2] ==
+        expect(f"a price with a wrong {param} is refused",
+               c.ask("POST", "/api/v1/prices", body).error()[:2] ==
                (400, param), body)
-    expect("one price a pattern", c.ask("POST", "/api/v1/prices", {"model": "*", "input": "1", "output": "1"})
+    expect("one price a pattern",
+           c.ask("POST", "/api/v1/prices", {"model": "*", "input": "1", "output": "1"})
            .error() == (409, "model", "already_exists"))
     p2 = c.ask("PATCH", f"/api/v1/prices/{p['id']}", {"cached_input": "0.5"})
     expect("a price changes", p2["cached_input"] == "0.5" and p2["input"] == "1.5", p2)
@@ -130,9 +144,11 @@ def catalog(c):
            c.ask("GET", f"/api/v1/prices/{p['id']}").json == p2.json)
     expect("a price goes", c.ask("DELETE", f"/api/v1/prices/{p['id']}").status == 200)
     s = c.ask("PATCH", "/api/v1/settings", {"currency": "EUR"})
-    expect("settings change", s["currency"] == "EUR" and c.ask("GET", "/api/v1/settings")["currency"] == "EUR" and
+    expect("settings change", s["currency"] == "EUR" and
+           c.ask("GET", "/api/v1/settings")["currency"] == "EUR" and
            c.rows()["setting", "currency"] == {"currency": "EUR"}, s)
-    expect("a currency has three letters", c.ask("PATCH", "/api/v1/settings", {"currency": "euro"}).error()[:2] ==
+    expect("a currency has three letters",
+           c.ask("PATCH", "/api/v1/settings", {"currency": "euro"}).error()[:2] ==
            (400, "currency"))
 
 
@@ -141,13 +157,15 @@ def models(c, home):
         return c.ask("POST", "/api/v1/models", body)
     shutil.copy(f"{home}/models/nano.gguf", f"{home}/models/two.gguf")
     m = add(path="models/two.gguf", sha256="0" * 64)
-    expect("a model, by what its file says", m.status == 201 and m["name"] == "two" and m["format"] == "gguf" and
+    expect("a model, by what its file says", m.status == 201 and m["name"] == "two" and
+           m["format"] == "gguf" and
            m["n_ctx"] == 1024 and m["bytes"] == os.path.getsize(f"{home}/models/two.gguf"), m)
     with open(f"{home}/models/bad.gguf", "wb") as f:
         f.write(b"GGUF" + b"\xff" * 60)
     os.symlink("/etc/hostname", f"{home}/models/link.gguf")
     for body, param in ((dict(path="models/bad.gguf"), "path"), (dict(path="models/none"), "path"),
-                        (dict(path="/etc/passwd"), "path"), (dict(path="models/../state.id"), "path"),
+                        (dict(path="/etc/passwd"), "path"),
+                        (dict(path="models/../state.id"), "path"),
                         (dict(path="models/link.gguf"), "path"), (dict(path="models"), "path"),
                         (dict(path="models/two.gguf", name="a/../b"), "name"),
                         (dict(path="models/two.gguf", name="two"), "name"),
@@ -166,13 +184,16 @@ def models(c, home):
            c.ask("GET", "/api/v1/models/org%2Fstyle").json == a.json)
     e = c.ask("POST", "/api/v1/endpoints", {"name": "two", "targets": [
         {"model": "nano", "weight": 9}, {"model": "two", "adapter": "org/style"}]})
-    expect("an endpoint with a canary", e.status == 201 and [t["weight"] for t in e["targets"]] == [9, 1] and
+    expect("an endpoint with a canary", e.status == 201 and [t["weight"] for t in e["targets"]] ==
+           [9, 1] and
            e["replicas"] == {"min": 0, "max": 1} and e["project"] is None, e)
-    expect("a model in use stays", c.ask("DELETE", "/api/v1/models/two").error()[::2] == (409, "in_use"))
+    expect("a model in use stays", c.ask("DELETE", "/api/v1/models/two").error()[::2] ==
+           (409, "in_use"))
     endpoints(c)
     expect("a base of an adapter stays", c.ask("DELETE", "/api/v1/endpoints/two").status == 200 and
            c.ask("DELETE", "/api/v1/models/two").error()[::2] == (409, "in_use"))
-    expect("an adapter goes with its files", c.ask("DELETE", "/api/v1/models/org/style?delete_file=true")
+    expect("an adapter goes with its files",
+           c.ask("DELETE", "/api/v1/models/org/style?delete_file=true")
            .status == 200 and not os.path.exists(f"{home}/adapters/style"))
     expect("a model goes, its file stays", c.ask("DELETE", "/api/v1/models/two").status == 200 and
            os.path.exists(f"{home}/models/two.gguf"))
@@ -180,13 +201,16 @@ def models(c, home):
 
 def endpoints(c):
     def put(**body):
-        return c.ask("POST", "/api/v1/endpoints", {"name": "e", "targets": [{"model": "nano"}], **body})
+        return c.ask("POST", "/api/v1/endpoints",
+                     {"name": "e", "targets": [{"model": "nano"}], **body})
     for body, param in ((dict(targets=[]), "targets"), (dict(targets=[{}]), "targets[0]"),
                         (dict(targets=[{"model": "none"}]), "targets[0].model"),
-                        (dict(targets=[{"model": "nano", "adapter": "none"}]), "targets[0].adapter"),
+                        (dict(targets=[{"model": "nano", "adapter": "none"}]),
+                         "targets[0].adapter"),
                         (dict(targets=[{"model": "nano", "adapter": "two"}]), "targets[0].adapter"),
                         (dict(targets=[{"model": "nano", "weight": 0}]), "targets"),
-                        (dict(targets=[{"model": "nano"}, {"model": "nano", "weight": -1}]), "targets[1].weight"),
+                        (dict(targets=[{"model": "nano"}, {"model": "nano", "weight": -1}]),
+                         "targets[1].weight"),
                         (dict(targets=[{"model": "nano", "key": "x"}]), "targets[0].key"),
                         (dict(targets=[{"url": "ftp://x"}]), "targets[0].url"),
                         (dict(targets=[{"url": "http://x", "script": {}}]), "targets[0]"),
@@ -195,17 +219,23 @@ def endpoints(c):
                         (dict(replicas={"min": 0, "max": 0}), "replicas.max"),
                         (dict(target_load=0), "target_load"), (dict(idle_s=-1), "idle_s"),
                         (dict(n_ctx=0), "n_ctx"), (dict(project="nowhere"), "project"),
-                        (dict(name="a@b"), "name"), (dict(name="a//b"), "name"), (dict(extra=1), "extra")):
+                        (dict(name="a@b"), "name"), (dict(name="a//b"), "name"),
+                        (dict(extra=1), "extra")):
         a = put(**body)
-        expect(f"endpoint {body}"[:90] + " is refused", a.status in (400, 404) and a.error()[1] == param, a)
+        expect(f"endpoint {body}"[:90] + " is refused", a.status in (400, 404) and a.error()[1] ==
+               param, a)
     url = "http://127.0.0.1:1/v1"
-    e = put(targets=[{"url": url, "key": "sk-theirs", "model": "gpt"}], replicas={"min": 0, "max": 1})
-    expect("a server elsewhere, whose key is not shown", e.status == 201 and b"sk-theirs" not in e.body and
-           e["targets"][0]["has_key"] and c.rows()["endpoint", "e"]["targets"][0]["key"] == "sk-theirs", e)
+    e = put(targets=[{"url": url, "key": "sk-theirs", "model": "gpt"}],
+            replicas={"min": 0, "max": 1})
+    expect("a server elsewhere, whose key is not shown", e.status == 201 and b"sk-theirs" not in
+           e.body and
+           e["targets"][0]["has_key"] and c.rows()["endpoint", "e"]["targets"][0]["key"] ==
+           "sk-theirs", e)
     e = c.ask("PATCH", "/api/v1/endpoints/e", {"targets": [{"url": url, "model": "gpt-2"}]})
     expect("its key stays when it is not said", c.rows()["endpoint", "e"]["targets"] ==
            [{"url": url, "model": "gpt-2", "key": "sk-theirs", "weight": 1.0}], e)
-    c.ask("PATCH", "/api/v1/endpoints/e", {"targets": [{"url": url, "model": "gpt-2", "key": None}]})
+    c.ask("PATCH", "/api/v1/endpoints/e",
+          {"targets": [{"url": url, "model": "gpt-2", "key": None}]})
     expect("and goes when it is null", "key" not in c.rows()["endpoint", "e"]["targets"][0])
     e = c.ask("PATCH", "/api/v1/endpoints/e", {"replicas": {"max": 4}})
     expect("scaling is a patch", e["replicas"] == {"min": 0, "max": 4}, e)
@@ -220,7 +250,8 @@ def endpoints(c):
 def roles(c):
     for name in ("left", "right"):
         c.ask("POST", "/api/v1/projects", {"name": name})
-    member = c.ask("POST", "/api/v1/members", {"project": "left", "name": "dev", "role": "developer"})
+    member = c.ask("POST", "/api/v1/members",
+                   {"project": "left", "name": "dev", "role": "developer"})
     own = c.ask("POST", "/api/v1/keys", {"project": "left", "name": "own", "member": member["id"],
                                          "role": "developer"})
     other = c.ask("POST", "/api/v1/keys", {"project": "left", "name": "other", "role": "admin"})
@@ -237,7 +268,8 @@ def roles(c):
         ("PATCH", "projects/right", {"name": "R"}, {"admin": 404, "developer": 403}),
         ("GET", "members", None, {"admin": 200, "developer": 200, "viewer": 200}),
         ("GET", "members?project=right", None, {"admin": 404, "developer": 404, "viewer": 404}),
-        ("POST", "members", {"name": "n", "role": "viewer"}, {"developer": 403, "viewer": 403, "admin": 201}),
+        ("POST", "members", {"name": "n", "role": "viewer"},
+         {"developer": 403, "viewer": 403, "admin": 201}),
         ("POST", "members", {"name": "n", "role": "viewer", "project": "right"}, {"admin": 404}),
         ("POST", "keys", {"name": "k"}, {"viewer": 403, "developer": 201, "admin": 201}),
         ("POST", "keys", {"name": "k", "project": "right"}, {"developer": 404, "admin": 404}),
@@ -252,9 +284,12 @@ def roles(c):
         ("PATCH", "settings", {"currency": "CHF"}, {"admin": 403}),
         ("POST", "models", {"path": "models/nano.gguf"}, {"admin": 403}),
         ("DELETE", "models/nano", None, {"admin": 403}),
-        ("POST", "endpoints", {"name": "mine", "targets": [{"model": "nano"}]}, {"developer": 403, "admin": 201}),
-        ("POST", "endpoints", {"name": "all", "project": None, "targets": [{"model": "nano"}]}, {"admin": 403}),
-        ("POST", "endpoints", {"name": "out", "targets": [{"url": "http://10.0.0.1"}]}, {"admin": 403}),
+        ("POST", "endpoints", {"name": "mine", "targets": [{"model": "nano"}]},
+         {"developer": 403, "admin": 201}),
+        ("POST", "endpoints", {"name": "all", "project": None, "targets": [{"model": "nano"}]},
+         {"admin": 403}),
+        ("POST", "endpoints", {"name": "out", "targets": [{"url": "http://10.0.0.1"}]},
+         {"admin": 403}),
         ("PATCH", "endpoints/nano", {"idle_s": 1}, {"admin": 403}),
         ("DELETE", "endpoints/nano", None, {"admin": 403}),
         ("GET", "audit", None, {"admin": 200, "developer": 403, "viewer": 403}),
@@ -268,22 +303,27 @@ def roles(c):
             a = c.ask(method, f"/api/v1/{path}", body, **callers[who])
             expect(f"{who} {method} {path} {body or ''}: {status}", a.status == status, a)
     for method, path in (("GET", "me"), ("POST", "keys"), ("GET", "audit")):
-        expect(f"nobody {method} {path}: 401", c.ask(method, f"/api/v1/{path}", role=None).status == 401)
+        expect(f"nobody {method} {path}: 401", c.ask(method, f"/api/v1/{path}", role=None).status ==
+               401)
     made = c.ask("POST", "/api/v1/keys", {"name": "mine"}, **developer)
     expect("a developer's key is the developer's", made["member"] == member["id"] and
            made["created_by"] == own["id"] and made["role"] == "developer", made)
-    expect("a project's own endpoint", c.ask("GET", "/api/v1/endpoints/mine@left", **admin)["project"] == "left" and
+    expect("a project's own endpoint",
+           c.ask("GET", "/api/v1/endpoints/mine@left", **admin)["project"] == "left" and
            c.ask("GET", "/api/v1/endpoints/mine", **viewer)["id"] == "mine@left" and
-           c.ask("GET", "/api/v1/endpoints/mine@left", role="viewer", project="right").status == 404)
+           c.ask("GET", "/api/v1/endpoints/mine@left", role="viewer", project="right").status ==
+           404)
     listed = {k: {x["id"] for x in c.ask("GET", f"/api/v1/{k}", **viewer)["data"]}
               for k in ("projects", "keys", "endpoints")}
-    expect("lists show the own project", listed["projects"] == {"left"} and theirs["id"] not in listed["keys"] and
+    expect("lists show the own project", listed["projects"] == {"left"} and theirs["id"] not in
+           listed["keys"] and
            {"nano", "mine@left"} <= listed["endpoints"], listed)
     texts = [c.ask("GET", f"/api/v1/{p}", role="admin", project="left").body for p in
              (f"keys/{theirs['id']}", "keys/key_nowhere0000000000")]
     expect("another's and none read the same", texts[0].replace(theirs["id"].encode(), b"X") ==
            texts[1].replace(b"key_nowhere0000000000", b"X"), texts)
-    last = next(k["id"] for k in c.ask("GET", "/api/v1/keys?project=default")["data"] if k["role"] == "operator")
+    last = next(k["id"] for k in
+                c.ask("GET", "/api/v1/keys?project=default")["data"] if k["role"] == "operator")
     expect("the last operator's key stays", c.ask("DELETE", f"/api/v1/keys/{last}").error()[::2] ==
            (409, "last_operator") and c.ask("PATCH", f"/api/v1/keys/{last}", {
                "expires": int(time.time()) + 60}).status == 409 and c.ask(
@@ -293,12 +333,15 @@ def roles(c):
 
 
 def audit(c, admin, key):
-    c.ask("PATCH", "/api/v1/projects/left", {"name": "Left"}, headers={"X-Request-Id": "req_7"}, **admin)
+    c.ask("PATCH", "/api/v1/projects/left", {"name": "Left"}, headers={"X-Request-Id": "req_7"},
+          **admin)
     e = c.ask("GET", "/api/v1/audit?limit=1", **admin)["data"][0]
     expect("an event says who, what, from what to what, when, by which request",
            e["actor"] == {"key": key["id"], "project": "left", "role": "admin", "member": None} and
-           e["action"] == "project.update" and e["before"]["name"] == "L" and e["after"]["name"] == "Left" and
-           abs(e["at"] / 1000 - time.time()) < 60 and e["request_id"] == "req_7" and e["project"] == "left", e)
+           e["action"] == "project.update" and e["before"]["name"] == "L" and e["after"]["name"] ==
+           "Left" and
+           abs(e["at"] / 1000 - time.time()) < 60 and e["request_id"] == "req_7" and e["project"] ==
+           "left", e)
     every, after = [], ""
     while True:
         page = c.ask("GET", f"/api/v1/audit?limit=7{after}")
@@ -314,8 +357,10 @@ def audit(c, admin, key):
     hashes = [b["hash"] for (kind, _), b in c.rows().items() if kind == "key" and b]
     expect("no event holds a hash", not any(h in text for h in hashes) and "sk-ft-" in text)
     kinds = c.ask("GET", "/api/v1/audit?kind=key&limit=1000", **admin)["data"]
-    expect("filters", {x["kind"] for x in kinds} == {"key"} and {x["project"] for x in kinds} == {"left"} and
-           {x["actor"]["key"] for x in c.ask("GET", f"/api/v1/audit?actor={key['id']}")["data"]} == {key["id"]} and
+    expect("filters", {x["kind"] for x in kinds} == {"key"} and {x["project"] for x in kinds} ==
+           {"left"} and
+           {x["actor"]["key"] for x in c.ask("GET", f"/api/v1/audit?actor={key['id']}")["data"]} ==
+           {key["id"]} and
            c.ask("GET", "/api/v1/audit?end_time=1000")["data"] == [])
 
 
@@ -326,8 +371,8 @@ WRONG = {"string": 5, "integer": 1.5, "number": "1", "boolean": "yes", "array": 
 
 def resolve(doc, schema):
     while "$ref" in schema or "anyOf" in schema:
-        schema = doc["components"]["schemas"][schema["$ref"].split("/")[-1]] if "$ref" in schema else \
-            schema["anyOf"][0]
+        name = schema.get("$ref", "").split("/")[-1]
+        schema = doc["components"]["schemas"][name] if name else schema["anyOf"][0]
     return schema
 
 
@@ -367,26 +412,30 @@ def every_field(c):
                         n += 1
                         if a.status != 400 or a.error()[1] != name:
                             wrong.append((method, path, field, value, name, a))
-                for body in (b"", b"{", b"[]", b"null", b'"x"', b'{"a":1,"a":2}', b'{"name":"\xff"}',
+                for body in (b"", b"{", b"[]", b"null", b'"x"', b'{"a":1,"a":2}',
+                             b'{"name":"\xff"}',
                              b'{"name":"\\u0000"}', b"[" * 100000, b'{"name":1e999}'):
                     a = c.ask(method.upper(), url, body)
                     n += 1
                     if a.status != 400:
                         wrong.append((method, path, body[:30], a))
             for p in op.get("parameters", []) if isinstance(op, dict) else []:
-                bad = {"integer": "x", "boolean": "maybe", "array": "zzz", "string": ""}[p["schema"]["type"]]
+                bad = {"integer": "x", "boolean": "maybe", "array": "zzz",
+                       "string": ""}[p["schema"]["type"]]
                 if p["schema"]["type"] == "string" and "minLength" not in p["schema"]:
                     continue
                 a = c.ask(method.upper(), f"{path.replace('{id}', 'default')}?{p['name']}={bad}")
                 n += 1
                 if a.status != 400 or not a.error()[1].startswith(p["name"]):
                     wrong.append((method, path, p["name"], a))
-            if isinstance(op, dict) and op.get("operationId") not in (None, "get_openapi", "get_status"):
+            if isinstance(op, dict) and op.get("operationId") not in (None, "get_openapi",
+                                                                      "get_status"):
                 a = c.ask(method.upper(), f"{path.replace('{id}', 'default')}?zzz=1")
                 n += 1
                 if a.error()[:2] != (400, "zzz"):
                     wrong.append((method, path, "zzz", a))
-    expect(f"{n} wrong values of every field and parameter are refused by name", n > 300 and not wrong, wrong[:5])
+    expect(f"{n} wrong values of every field and parameter are refused by name", n > 300 and
+           not wrong, wrong[:5])
     for method, path, status in (("GET", "/api/v1/nothing", 404), ("GET", "/nothing", 404),
                                  ("PUT", "/api/v1/keys", 405), ("DELETE", "/api/v1/settings", 405),
                                  ("POST", "/api/v1/me", 405)):
@@ -399,38 +448,48 @@ def every_field(c):
 def feed(c):
     store, rows = c.feed()
     last = max(r["seq"] for r in rows)
-    expect("the feed is ordered and names its store", [r["seq"] for r in rows] == sorted(r["seq"] for r in rows) and
+    expect("the feed is ordered and names its store", [r["seq"] for r in rows] ==
+           sorted(r["seq"] for r in rows) and
            store == open(f"{c.home}/state.id").read().strip(), store)
     begun = time.monotonic()
-    expect("nothing new after a while", c.feed(last, 1) == (store, []) and time.monotonic() - begun > 0.9)
+    expect("nothing new after a while", c.feed(last, 1) == (store, []) and
+           time.monotonic() - begun > 0.9)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         polls = [pool.submit(c.feed, last, 20) for _ in range(4)]
         time.sleep(0.2)
         changed = c.ask("PATCH", "/api/v1/settings", {"currency": "USD"})
         got = [p.result(10) for p in polls]
-    expect("who waits hears at once", all(g == (store, [{"seq": int(changed.headers["x-feitian-seq"]), "kind":
+    expect("who waits hears at once",
+           all(g == (store, [{"seq": int(changed.headers["x-feitian-seq"]), "kind":
            "setting", "id": "currency", "body": {"currency": "USD"}}]) for g in got), got)
     expect("who is ahead of the store is told of another", c.feed(last + 1000)[0] != store)
-    expect("wrong numbers are refused", c.ask("GET", "/internal/feed?after=x").error()[:2] == (400, "after"))
+    expect("wrong numbers are refused", c.ask("GET", "/internal/feed?after=x").error()[:2] ==
+           (400, "after"))
 
 
 def responses(c):
     def ask(method, path, body=None, project="default"):
         return c.ask(method, f"/internal/responses/{path}", body, project=project, role=None)
-    items = [{"id": f"msg_{i}", "type": "message", "role": "user", "content": f"ü{i}"} for i in range(30)]
+    items = [{"id": f"msg_{i}", "type": "message", "role": "user", "content": f"ü{i}"} for i in
+             range(30)]
     stored = {"response": {"id": "resp_1", "object": "response", "output": []}, "input": items}
-    expect("a response is kept", ask("PUT", "resp_1", stored).status == 200 and ask("GET", "resp_1").json == stored)
+    expect("a response is kept", ask("PUT", "resp_1", stored).status == 200 and
+           ask("GET", "resp_1").json == stored)
     expect("and is another project's not", ask("GET", "resp_1", project="left").status == 404 and
-           ask("DELETE", "resp_1", project="left").status == 404 and ask("GET", "resp_2").status == 404)
+           ask("DELETE", "resp_1", project="left").status == 404 and ask("GET", "resp_2").status ==
+           404)
     page = ask("GET", "resp_1/input_items")
     expect("its items, the newest first", [x["id"] for x in page["data"]] == [f"msg_{i}" for i in
            range(29, 9, -1)] and page["has_more"] and page["last_id"] == "msg_10", page)
     page = ask("GET", "resp_1/input_items?order=asc&limit=5&after=msg_26")
-    expect("by order, limit and after", [x["id"] for x in page["data"]] == ["msg_27", "msg_28", "msg_29"] and
+    expect("by order, limit and after", [x["id"] for x in page["data"]] ==
+           ["msg_27", "msg_28", "msg_29"] and
            not page["has_more"], page)
-    for query, param in (("limit=0", "limit"), ("limit=101", "limit"), ("order=up", "order"), ("after=x", "after"),
+    for query, param in (("limit=0", "limit"), ("limit=101", "limit"), ("order=up", "order"),
+                         ("after=x", "after"),
                          ("x=1", "x")):
-        expect(f"input_items?{query} is refused", ask("GET", f"resp_1/input_items?{query}").error()[:2] ==
+        expect(f"input_items?{query} is refused",
+               ask("GET", f"resp_1/input_items?{query}").error()[:2] ==
                (400, param))
     for path, body in (("resp/1", stored), ("resp_2", {"response": {}}), ("resp_2", {"input": []}),
                        ("resp_2", [])):
@@ -438,7 +497,8 @@ def responses(c):
     stored["response"]["status"] = "completed"
     expect("put again, it is the new one", ask("PUT", "resp_1", stored).status == 200 and
            ask("GET", "resp_1")["response"]["status"] == "completed")
-    expect("deleted, it is gone", ask("DELETE", "resp_1").json == {"id": "resp_1", "object": "response",
+    expect("deleted, it is gone", ask("DELETE", "resp_1").json ==
+           {"id": "resp_1", "object": "response",
            "deleted": True} and ask("GET", "resp_1").status == 404)
     big = ask("PUT", "resp_big", {"response": {"t": "x" * (9 << 20)}, "input": []})
     expect("one that is too large is refused", big.status == 413, big)
@@ -478,7 +538,8 @@ def trouble(c, home):
     lock = sqlite3.connect(db, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     done = []
-    t = threading.Thread(target=lambda: done.append(c.ask("POST", "/api/v1/keys", name, timeout=60)))
+    t = threading.Thread(target=lambda: done.append(c.ask("POST", "/api/v1/keys", name,
+                                                          timeout=60)))
     t.start()
     time.sleep(0.3)
     lock.execute("ROLLBACK")
@@ -493,7 +554,8 @@ def no_room(home):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
     c = Control(FEITIAN, home, preexec_fn=limit).start()
-    status = [c.ask("PUT", f"/internal/responses/r{i}", {"response": {"t": "x" * 30000}, "input": []}).status
+    status = [c.ask("PUT", f"/internal/responses/r{i}",
+                    {"response": {"t": "x" * 30000}, "input": []}).status
               for i in range(30)]
     expect("no room left: 503 after some 200s", status[0] == 200 and status[-1] == 503 and
            set(status) == {200, 503}, status)
@@ -501,7 +563,8 @@ def no_room(home):
     kept = sum(c.ask("GET", f"/internal/responses/r{i}").status == 200 for i in range(30))
     expect("what was acknowledged is there, and nothing else", kept == status.count(200), kept)
     resource.prlimit(c.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    expect("room again: works again", c.ask("PUT", "/internal/responses/z", {"response": {}, "input": []})
+    expect("room again: works again",
+           c.ask("PUT", "/internal/responses/z", {"response": {}, "input": []})
            .status == 200)
     c.stop()
 
@@ -515,7 +578,7 @@ def newer_store(home):
 
 
 def kills(home):
-    """Killed at random while four write: what was acknowledged is there, in the store and the log."""
+    """Killed at random while four write: what was acknowledged is in the store and the log."""
     c = Control(FEITIAN, home)
     known, n = set(), [0]
 
@@ -550,9 +613,11 @@ def kills(home):
         if not page["has_more"]:
             break
         after = f"&after={page['last_id']}"
-    expect(f"{len(known)} acknowledged keys survive 5 kills", len(known) > 20 and known <= there, known - there)
+    expect(f"{len(known)} acknowledged keys survive 5 kills", len(known) > 20 and known <= there,
+           known - there)
     expect("every key has its event, every event its key", events == there, events ^ there)
-    expect("the feed's numbers have no gap", sorted(set(seqs)) == list(range(1, max(seqs) + 1)), len(seqs))
+    expect("the feed's numbers have no gap", sorted(set(seqs)) == list(range(1, max(seqs) + 1)),
+           len(seqs))
     c.stop()
 
 
@@ -563,7 +628,8 @@ def ends(c):
         time.sleep(0.2)
         begun = time.monotonic()
         status = c.stop()
-        expect("SIGTERM ends it at once, with what waits", status == 0 and poll.result()[1] == [] and
+        expect("SIGTERM ends it at once, with what waits", status == 0 and poll.result()[1] ==
+               [] and
                time.monotonic() - begun < 10 and not os.path.exists(c.socket), status)
 
 
@@ -582,9 +648,11 @@ def main():
         feed(c)
         responses(c)
         trouble(c, homes[0])
-        operations = {op["operationId"] for item in c.document["paths"].values() for op in item.values()
+        operations = {op["operationId"] for item in c.document["paths"].values() for op in
+                      item.values()
                       if isinstance(op, dict)}
-        expect("every documented operation was answered", operations - c.seen == {"get_status"}, operations - c.seen)
+        expect("every documented operation was answered", operations - c.seen == {"get_status"},
+               operations - c.seen)
         expect("every answer is what the document says", not c.broken, c.broken[:5])
         ends(c)
         no_room(homes[1])

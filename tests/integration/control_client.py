@@ -1,5 +1,5 @@
-"""`feitian control` as its gateway sees it: started in a folder of its own, asked over its socket, every answer held to
-its OpenAPI document."""
+"""`feitian control` as its gateway sees it: started in a folder of its own, asked over its socket,
+every answer held to its OpenAPI document."""
 import http.client
 import json
 import os
