@@ -1,6 +1,7 @@
 /* Answers: headers that all have, errors in the caller's protocol. */
 #include <string.h>
 
+#include "api/anthropic/messages.h"
 #include "base/clock.h"
 #include "gateway/inner.h"
 
@@ -39,6 +40,8 @@ int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n)
 {
     const struct ft_tenant_rate *q = &r->limits.requests, *t = &r->limits.tokens;
     int at = add(ret, 0, n, "x-request-id", r->id);
+    if (r->route != NULL && r->route->style == GW_ANTHROPIC)
+        at = add(ret, at, n, "request-id", r->id);
     if (!r->measured)
         return at;
     at = add(ret, at, n, "openai-processing-ms",
@@ -70,11 +73,15 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
     struct ft_http_field f[GW_FIELDS_MAX];
     struct ft_oai_header h[FT_OAI_ERROR_HEADERS_MAX];
     struct ft_buf b;
-    int status = ft_oai_error_status(e);
+    bool anthropic = r->route != NULL && r->route->style == GW_ANTHROPIC;
+    int status = anthropic ? ft_anthropic_error_status(e) : ft_oai_error_status(e);
     int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 2);
     int n_h = ft_oai_error_headers(e, h);
     ft_buf_init(&b, ERROR_BYTES_MAX);
-    ft_oai_error_write(e, &b);
+    if (anthropic)
+        ft_anthropic_error_write(e, r->id, &b);
+    else
+        ft_oai_error_write(e, &b);
     f[n_f++] = (struct ft_http_field){"content-type", "application/json"};
     for (int i = 0; i < n_h; i++)
         f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};

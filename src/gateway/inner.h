@@ -85,8 +85,9 @@ void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_erro
 
 /* ---- handlers ---- */
 
-gw_handler_fn gw_call_model;  /* models.c: OpenAI's and Anthropic's calls */
-gw_handler_fn gw_list_models; /* models.c */
+gw_handler_fn gw_call_model;   /* models.c */
+gw_handler_fn gw_call_message; /* Anthropic's */
+gw_handler_fn gw_list_models;  /* models.c */
 gw_handler_fn gw_get_model;
 gw_handler_fn gw_responses;       /* responses.c */
 gw_handler_fn gw_response_stored; /* one that was stored */

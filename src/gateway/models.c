@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/anthropic/messages.h"
 #include "api/openai/request.h"
 #include "api/openai/write.h"
 #include "gateway/call.h"
@@ -34,15 +35,13 @@ const struct gw_writer_ops gw_openai_writer = {piece, status, error, close_write
 
 /* ---- calls ---- */
 
-static void call_openai(struct gw_request *r, struct ft_oai_request *q, size_t body_bytes)
+/* rc, w, err: what opening the writer gave. */
+static void call_with(struct gw_request *r, const struct ft_oai_request *q, bool stream,
+                      size_t body_bytes, struct ft_oai_writer *w, int rc, const struct ft_err *err)
 {
-    struct ft_err err = {0};
     struct ft_oai_error e;
-    struct ft_oai_writer *w = NULL;
-    struct ft_oai_writer_config cfg = {
-        .id = r->id, .model = q->model, .created = (int64_t)time(NULL)};
-    if (ft_oai_writer_open(&cfg, q, &w, &err) != 0) {
-        ft_oai_error_from(&e, &err);
+    if (rc != 0) {
+        ft_oai_error_from(&e, err);
         gw_refuse(r, "", &e);
         return;
     }
@@ -52,7 +51,7 @@ static void call_openai(struct gw_request *r, struct ft_oai_request *q, size_t b
                          .body_bytes = body_bytes,
                          .max_tokens = q->max_tokens,
                          .n = FT_MAX(q->n, q->best_of),
-                         .stream = q->stream,
+                         .stream = stream,
                          .ops = &gw_openai_writer,
                          .writer = w};
     gw_call(r, &ask);
@@ -70,13 +69,44 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
         gw_refuse(r, "", &e);
         return;
     }
-    call_openai(r, &q, n);
+    struct ft_err err = {0};
+    struct ft_oai_writer *w = NULL;
+    struct ft_oai_writer_config cfg = {
+        .id = r->id, .model = q.model, .created = (int64_t)time(NULL)};
+    rc = ft_oai_writer_open(&cfg, &q, &w, &err);
+    call_with(r, &q, q.stream, n, w, rc, &err);
     ft_oai_request_fini(&q);
 }
 
 void gw_call_model(struct gw_request *r)
 {
     ft_http_body_collect(r->x, FT_OAI_BODY_BYTES_MAX, on_body, r);
+}
+
+static void on_message(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    struct gw_request *r = ctx;
+    struct ft_anthropic_request q = {0};
+    struct ft_oai_error e;
+    ft_oai_error_init(&e);
+    int rc = ft_anthropic_parse(r->route->task == FT_TASK_COUNT, data, n, &q, &e);
+    ft_http_body_release(x);
+    if (rc != 0) {
+        gw_refuse(r, "", &e);
+        return;
+    }
+    struct ft_err err = {0};
+    struct ft_oai_writer *w = NULL;
+    struct ft_oai_writer_config cfg = {
+        .id = r->id, .model = q.chat.model, .created = (int64_t)time(NULL)};
+    rc = ft_anthropic_writer_open(&cfg, &q, &w, &err);
+    call_with(r, &q.chat, q.stream, n, w, rc, &err);
+    ft_anthropic_request_fini(&q);
+}
+
+void gw_call_message(struct gw_request *r)
+{
+    ft_http_body_collect(r->x, FT_OAI_BODY_BYTES_MAX, on_message, r);
 }
 
 /* ---- lists ---- */
