@@ -230,6 +230,7 @@ static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
     int64_t most = a->max_tokens > 0 ? a->max_tokens : CALL_TOKENS_LONG;
     if (ft_tenant_may(r->ident, r->route->action, a->model, &why, &err) != 0) {
         ft_oai_error_set(e, FT_EINVAL, ft_tenant_why_code(why), "model", "%s", err.msg);
+        e->type = ft_tenant_why_type(why);
         e->status = ft_tenant_why_status(why);
         return FT_EINVAL;
     }
@@ -246,7 +247,9 @@ static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
         return 0;
     why = r->limits.why;
     ft_oai_error_set(e, rc, ft_tenant_why_code(why), NULL, "%s", err.msg);
+    e->type = ft_tenant_why_type(why);
     e->status = ft_tenant_why_status(why);
+    e->final = why == FT_WHY_TOO_LARGE || rc == FT_ELIMIT;
     e->retry_after_ms = (int)FT_MIN(r->limits.retry_after_ms, 86400000);
     return rc;
 }

@@ -115,6 +115,7 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
     if (rc == 0)
         return 0;
     ft_oai_error_set(e, FT_EINVAL, ft_tenant_why_code(why), NULL, "%s", err.msg);
+    e->type = ft_tenant_why_type(why);
     e->status = ft_tenant_why_status(why);
     return rc;
 }

@@ -98,6 +98,8 @@ int ft_oai_error_status(const struct ft_oai_error *e)
 const char *ft_oai_error_type(const struct ft_oai_error *e)
 {
     int status = ft_oai_error_status(e);
+    if (e->type != NULL)
+        return e->type;
     if (status == 401)
         return "authentication_error";
     if (status == 403)
@@ -174,7 +176,7 @@ int ft_oai_error_headers(const struct ft_oai_error *e, struct ft_oai_header *ret
         snprintf(ret[n++].value, sizeof ret->value, "%d", e->retry_after_ms);
     }
     bool spent = e->code != NULL && strcmp(e->code, "insufficient_quota") == 0;
-    bool again = (status == 429 && !spent) || status == 503;
+    bool again = !e->final && ((status == 429 && !spent) || status == 503);
     if (status >= 400) {
         ret[n].name = "x-should-retry";
         snprintf(ret[n++].value, sizeof ret->value, "%s", again ? "true" : "false");

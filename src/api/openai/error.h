@@ -18,7 +18,9 @@ struct ft_oai_error {
     struct ft_err err;
     char param[FT_OAI_PARAM_MAX]; /* "messages[2].content"; empty: null in the answer */
     const char *code;             /* static; NULL: by err.code and status */
+    const char *type;             /* static; NULL: by status */
     int status;                   /* HTTP; 0: by err.code. 401, 403, 413, 429 need saying */
+    bool final;                   /* another try is of no use, whatever the status */
     int retry_after_ms;           /* when another try may go better; 0: nothing is said */
 };
 
