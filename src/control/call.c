@@ -15,6 +15,8 @@
 
 static const struct ft_ctl_route routes[] = {
     {"GET", "/internal/feed", CTL_NOBODY, false, ft_ctl_feed, NULL},
+    {"POST", "/internal/usage", CTL_NOBODY, true, ft_ctl_usage_take, NULL},
+    {"GET", "/internal/spend", CTL_NOBODY, false, ft_ctl_spend, NULL},
     {"PUT", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_put, NULL},
     {"GET", "/internal/responses/{id}", CTL_NOBODY, false, ft_ctl_responses_get, NULL},
     {"DELETE", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_delete, NULL},
@@ -52,6 +54,14 @@ static const struct ft_ctl_route routes[] = {
     {"PATCH", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_patch, NULL},
     {"DELETE", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_delete, NULL},
     {"GET", API "audit", CTL_ADMIN, false, ft_ctl_audit_list, NULL},
+    {"GET", API "usage", CTL_VIEWER, false, ft_ctl_usage_get, NULL},
+    {"GET", "/v1/organization/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
+    {"GET", "/v1/organization/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
+    {"GET", "/v1/organization/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},
+    {"GET", "/v1/usage", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
+    {"GET", "/v1/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
+    {"GET", "/v1/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
+    {"GET", "/v1/usage/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},
 };
 
 const struct ft_ctl_route *ft_ctl_routes(int *ret_n)

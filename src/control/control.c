@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "control/inner.h"
+#include "ledger/store.h"
 #include "net/server.h"
 #include "sched/ready.h"
 
@@ -269,6 +270,12 @@ static int prepare(struct process *p, struct ft_err *err)
     if (p->ctl.doc == NULL)
         return ft_err_set(err, FT_EINTERNAL, "openapi.json: line %d: %s", why.line, why.text);
     int rc = ft_ctl_store_migrate(p->ctl.state, err);
+    struct ft_err more = {0}; /* both must be known, also when the first fails for now */
+    int rc_usage = ft_usage_migrate(p->ctl.state, &more);
+    if (rc == 0 && rc_usage != 0) {
+        rc = rc_usage;
+        *err = more;
+    }
     if (rc != 0 && (rc == FT_EUNSUPPORTED || !ft_control_known(p->ctl.home)))
         return rc;
     if (rc != 0) /* it was here before and may come back */

@@ -16,7 +16,8 @@
 #define SUMS                                                                                       \
     "requests BIGINT NOT NULL, prompt_tokens BIGINT NOT NULL, cached_tokens BIGINT NOT NULL, "     \
     "completion_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL, "                        \
-    "cost_nanos BIGINT NOT NULL, cpu_us BIGINT NOT NULL, energy_uj BIGINT NOT NULL"
+    "cost_nanos BIGINT NOT NULL, cpu_us BIGINT NOT NULL, energy_uj BIGINT NOT NULL, "               \
+    "estimated_uj BIGINT NOT NULL"
 
 static const struct ft_migration migrations[] = {
     {1, "records, sums by hour, spend by day",
@@ -49,6 +50,7 @@ struct sum {
     const struct ft_record *first; /* whose names it has */
     int64_t at;                    /* hour in seconds; day */
     struct ft_record of;           /* its numbers, added up */
+    int64_t estimated_uj;
 };
 
 struct sums {
@@ -61,6 +63,11 @@ struct sums {
 static int64_t plus(int64_t a, int64_t b)
 {
     return __builtin_add_overflow(a, b, &a) ? INT64_MAX : a;
+}
+
+static int64_t estimated_uj(const struct ft_record *r)
+{
+    return r->energy_estimated ? r->energy_uj : 0;
 }
 
 /* by_hour: by hour and all names; else by day, project and key. */
@@ -89,6 +96,7 @@ static int sum_add(struct sums *s, const struct ft_record *r, bool by_hour, stru
     of->cost_nanos = plus(of->cost_nanos, r->cost_nanos);
     of->cpu_us = plus(of->cpu_us, r->cpu_us);
     of->energy_uj = plus(of->energy_uj, r->energy_uj);
+    s->list[i].estimated_uj = plus(s->list[i].estimated_uj, estimated_uj(r));
     return 0;
 }
 
@@ -99,8 +107,9 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
         tx,
         "INSERT INTO usage_records (id, at_s, project, api_key, model, route, status, http, stream,"
         " start_us, end_us, first_us, energy_estimated, requests, prompt_tokens, cached_tokens,"
-        " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj) VALUES ($1, $2, $3,"
-        " $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+        " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj, estimated_uj) VALUES "
+        "($1, $2, $3,"
+        " $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
         " ON CONFLICT (id) DO NOTHING",
         FT_ARGS(ft_sql_text(r->id), ft_sql_int(r->end_us / 1000000), ft_sql_text(r->project),
                 ft_sql_text(r->key), ft_sql_text(r->model), ft_sql_text(r->route),
@@ -109,7 +118,8 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
                 ft_sql_int(r->first_us), ft_sql_int(r->energy_estimated), ft_sql_int(r->requests),
                 ft_sql_int(r->prompt_tokens), ft_sql_int(r->cached_tokens),
                 ft_sql_int(r->completion_tokens), ft_sql_int(r->reasoning_tokens),
-                ft_sql_int(r->cost_nanos), ft_sql_int(r->cpu_us), ft_sql_int(r->energy_uj)),
+                ft_sql_int(r->cost_nanos), ft_sql_int(r->cpu_us), ft_sql_int(r->energy_uj),
+                ft_sql_int(estimated_uj(r))),
         ret_new, err);
 }
 
@@ -120,7 +130,8 @@ static int add_hour(struct ft_state_tx *tx, const struct sum *s, struct ft_err *
         tx,
         "INSERT INTO usage_hours (at_s, project, api_key, model, route, status, requests,"
         " prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, cost_nanos, cpu_us,"
-        " energy_uj) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        " energy_uj, estimated_uj)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
         " ON CONFLICT (at_s, project, api_key, model, route, status) DO UPDATE SET"
         " requests = usage_hours.requests + excluded.requests,"
         " prompt_tokens = usage_hours.prompt_tokens + excluded.prompt_tokens,"
@@ -129,13 +140,15 @@ static int add_hour(struct ft_state_tx *tx, const struct sum *s, struct ft_err *
         " reasoning_tokens = usage_hours.reasoning_tokens + excluded.reasoning_tokens,"
         " cost_nanos = usage_hours.cost_nanos + excluded.cost_nanos,"
         " cpu_us = usage_hours.cpu_us + excluded.cpu_us,"
-        " energy_uj = usage_hours.energy_uj + excluded.energy_uj",
+        " energy_uj = usage_hours.energy_uj + excluded.energy_uj,"
+        " estimated_uj = usage_hours.estimated_uj + excluded.estimated_uj",
         FT_ARGS(ft_sql_int(s->at), ft_sql_text(r->project), ft_sql_text(r->key),
                 ft_sql_text(r->model), ft_sql_text(r->route),
                 ft_sql_text(ft_record_status_name(r->status)), ft_sql_int(of->requests),
                 ft_sql_int(of->prompt_tokens), ft_sql_int(of->cached_tokens),
                 ft_sql_int(of->completion_tokens), ft_sql_int(of->reasoning_tokens),
-                ft_sql_int(of->cost_nanos), ft_sql_int(of->cpu_us), ft_sql_int(of->energy_uj)),
+                ft_sql_int(of->cost_nanos), ft_sql_int(of->cpu_us), ft_sql_int(of->energy_uj),
+                ft_sql_int(s->estimated_uj)),
         NULL, err);
 }
 

@@ -117,6 +117,7 @@ static void count_row(void *ctx, const struct ft_usage_row *row)
         want.cost_nanos += r->cost_nanos;
         want.cpu_us += r->cpu_us;
         want.energy_uj += r->energy_uj;
+        want.estimated_uj += r->energy_estimated ? r->energy_uj : 0;
     }
     assert_memory_equal(&want.requests, &row->requests,
                         sizeof want - offsetof(struct ft_usage_row, requests));
