@@ -68,7 +68,7 @@ static int bind_filter(const struct ft_usage_filter *f, struct ft_sql_value *arg
     " CASE WHEN $26 / 16 % 2 = 1 THEN status ELSE '' END,"                                         \
     " " SUM("requests") ", " SUM("prompt_tokens") ", " SUM("cached_tokens")                        \
     ", " SUM("completion_tokens") ", " SUM("reasoning_tokens") ", " SUM("cost_nanos")              \
-    ", " SUM("cpu_us") ", " SUM("energy_uj") ", " SUM("estimated_uj")                                                       \
+    ", " SUM("cpu_us") ", " SUM("energy_uj") ", " SUM("estimated_uj")                              \
     " FROM " table " WHERE at_s >= $1 AND at_s < $2" FILTER                                        \
     " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT $27 OFFSET $28"
 /* clang-format on */

@@ -16,7 +16,7 @@
 #define SUMS                                                                                       \
     "requests BIGINT NOT NULL, prompt_tokens BIGINT NOT NULL, cached_tokens BIGINT NOT NULL, "     \
     "completion_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL, "                        \
-    "cost_nanos BIGINT NOT NULL, cpu_us BIGINT NOT NULL, energy_uj BIGINT NOT NULL, "               \
+    "cost_nanos BIGINT NOT NULL, cpu_us BIGINT NOT NULL, energy_uj BIGINT NOT NULL, "        \
     "estimated_uj BIGINT NOT NULL"
 
 static const struct ft_migration migrations[] = {
