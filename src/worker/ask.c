@@ -10,12 +10,14 @@
 #include "worker/forced.h"
 
 #define PROMPT_BYTES_MAX (64u << 20)
-#define CALL_BEGIN       "<tool_call>\n"
+#define CALL_MARK_MAX    1024
 #define THINK_BEGIN      "<think>\n"
 
 void ft_ask_fini(struct ft_ask *a)
 {
     ft_buf_fini(&a->text);
+    ft_buf_fini(&a->call_begin);
+    ft_buf_fini(&a->call_end);
     free(a->ids);
     if (a->grammar != NULL)
         ft_grammar_unref(a->grammar);
@@ -62,17 +64,16 @@ int ft_ask_format(const struct ft_oai_request *q, struct ft_grammar **ret, struc
     return rc == 0 ? 0 : field_error(e, "response_format", &err);
 }
 
-static int forced_grammar(const struct ft_oai_request *q, struct ft_grammar **ret,
-                          struct ft_oai_error *e)
+static int forced_grammar(const struct ft_oai_request *q, struct ft_ask *a, struct ft_oai_error *e)
 {
     struct ft_err err = {0};
     json_t *schema = NULL;
     const char *name = q->choose == FT_OAI_CHOOSE_NAMED ? q->tool_name : NULL;
-    int rc = ft_forced_schema(q->tools, name, &schema, &err);
+    int rc = ft_forced_call(q->tools, name, &a->call_begin, &a->call_end, &schema, &err);
     char *text = rc == 0 ? json_dumps(schema, JSON_COMPACT) : NULL;
     json_decref(schema);
     if (rc == 0)
-        rc = text != NULL ? ft_grammar_from_schema(text, strlen(text), ret, &err)
+        rc = text != NULL ? ft_grammar_from_schema(text, strlen(text), &a->grammar, &err)
                           : ft_err_set(&err, FT_ENOMEM, "no memory");
     free(text);
     return rc == 0 ? 0 : field_error(e, "tools", &err);
@@ -142,8 +143,8 @@ static int finish_prompt(const struct ft_lodger *l, const struct ft_oai_request 
         ft_buf_add_str(&a->text, THINK_BEGIN); /* such models write it themselves */
         a->reasons = true;
     }
-    if (a->forced && !a->reasons && a->dialect == FT_DIALECT_HERMES)
-        ft_buf_add_str(&a->text, CALL_BEGIN);
+    if (a->call_begin.len > 0 && !a->reasons && a->dialect == FT_DIALECT_HERMES)
+        ft_buf_add(&a->text, a->call_begin.data, a->call_begin.len);
     if (a->text.failed != 0)
         return ft_oai_error_set(e, FT_ELIMIT, "context_length_exceeded", "messages",
                                 "The messages are longer than %u bytes.", PROMPT_BYTES_MAX);
@@ -163,19 +164,21 @@ int ft_ask_chat(const struct ft_lodger *l, const struct ft_oai_request *q, bool 
                                 l->name);
     struct ft_ask a = {0};
     bool tools = q->choose != FT_OAI_CHOOSE_NONE && json_array_size(q->tools) > 0;
-    a.forced = tools && q->choose != FT_OAI_CHOOSE_AUTO;
+    bool forced = tools && q->choose != FT_OAI_CHOOSE_AUTO;
     a.dialect = tools ? l->m->dialect_tools : l->m->dialect;
     ft_buf_init(&a.text, PROMPT_BYTES_MAX);
+    ft_buf_init(&a.call_begin, CALL_MARK_MAX);
+    ft_buf_init(&a.call_end, CALL_MARK_MAX);
     if (q->format != FT_OAI_FORMAT_TEXT && tools)
         return ft_oai_error_set(e, FT_EINVAL, "unsupported_value", "response_format",
                                 "response_format: beside tools it needs tool_choice \"none\"");
     int rc = 0;
-    if (grammar && a.forced)
-        rc = forced_grammar(q, &a.grammar, e);
+    if (grammar && forced)
+        rc = forced_grammar(q, &a, e);
     else if (grammar)
         rc = ft_ask_format(q, &a.grammar, e);
     enum ft_oai_think think = q->think;
-    if (think == FT_OAI_THINK_DEFAULT && (a.forced || q->format != FT_OAI_FORMAT_TEXT))
+    if (think == FT_OAI_THINK_DEFAULT && (forced || q->format != FT_OAI_FORMAT_TEXT))
         think = FT_OAI_THINK_OFF;
     if (rc == 0)
         rc = render(l, q, tools, think, &a.text, e);

@@ -11,9 +11,9 @@ struct ft_ask {
     struct ft_buf text; /* the rendered prompt */
     int32_t *ids;
     size_t n_ids;
-    struct ft_grammar *grammar; /* NULL: none */
-    bool reasons;               /* the prompt opens reasoning; a grammar holds after it */
-    bool forced;                /* the grammar is a call's */
+    struct ft_grammar *grammar;         /* NULL: none */
+    bool reasons;                       /* the prompt opens reasoning; a grammar holds after it */
+    struct ft_buf call_begin, call_end; /* a call that must be made (forced.h); empty: none */
     enum ft_dialect dialect;
 };
 void ft_ask_fini(struct ft_ask *a); /* a zeroed one is accepted */

@@ -6,9 +6,7 @@
 
 #include "base/rand.h"
 
-#define THINK_END  "</think>"
-#define CALL_BEGIN "<tool_call>\n"
-#define CALL_END   "\n</tool_call>"
+#define THINK_END "</think>"
 
 void ft_choice_call_id(const char *request, int choice, int call, char ret[FT_CALL_ID_BYTES])
 {
@@ -21,6 +19,11 @@ void ft_choice_call_id(const char *request, int choice, int call, char ret[FT_CA
         ret[5 + i] = digits[ft_rand_u64(h, (uint64_t)choice, (uint64_t)call * 64 + (uint64_t)i) %
                             (sizeof digits - 1)];
     ret[FT_CALL_ID_BYTES - 1] = '\0';
+}
+
+static bool forced(const struct ft_choice *c)
+{
+    return c->cfg.call_begin.n > 0;
 }
 
 static void give(struct ft_choice *c, struct ft_piece *p)
@@ -66,7 +69,7 @@ static void give_call_args(struct ft_choice *c, const char *text, size_t n)
 
 static void call_begin(struct ft_choice *c, const struct ft_part *part)
 {
-    c->streaming = c->cfg.forced;
+    c->streaming = forced(c);
     if (c->streaming) {
         give_call_begin(c, part->text, part->n);
         return;
@@ -101,7 +104,7 @@ static void on_part(void *ctx, const struct ft_part *part)
         give_text(c, FT_PIECE_REASONING, part->text, part->n);
         break;
     case FT_PART_CONTENT: /* forced: white space, or the rest of a call that was cut off */
-        if (!c->cfg.forced)
+        if (!forced(c))
             give_text(c, FT_PIECE_CONTENT, part->text, part->n);
         break;
     case FT_PART_CALL_BEGIN:
@@ -128,7 +131,7 @@ static void on_part(void *ctx, const struct ft_part *part)
 static int prime(struct ft_choice *c, struct ft_err *err)
 {
     c->primed = true;
-    return ft_chat_parser_push(c->parser, CALL_BEGIN, sizeof CALL_BEGIN - 1, err);
+    return ft_chat_parser_push(c->parser, c->cfg.call_begin.p, c->cfg.call_begin.n, err);
 }
 
 /* Text after reasoning is not the parser's, or it is told that a call begins there. */
@@ -142,9 +145,9 @@ static int push_after_think(struct ft_choice *c, const char *text, size_t n, str
     int rc = i > 0 ? ft_chat_parser_push(c->parser, text, i, err) : 0;
     if (rc != 0 || c->n_mark < sizeof THINK_END - 1)
         return rc;
-    if (c->cfg.forced && !c->primed)
+    if (forced(c) && !c->primed)
         rc = prime(c, err);
-    if (rc == 0 && c->cfg.forced)
+    if (rc == 0 && forced(c))
         return ft_chat_parser_push(c->parser, text + i, n - i, err);
     c->in_reasoning = false;
     while (i < n && !c->primed && strchr("\r\n", text[i]) != NULL && text[i] != '\0')
@@ -162,7 +165,7 @@ static int push(struct ft_choice *c, const char *text, size_t n, struct ft_err *
         give_text(c, FT_PIECE_CONTENT, text, n);
         return 0;
     }
-    if (c->cfg.forced || c->cfg.plain_after)
+    if (forced(c) || c->cfg.plain_after)
         return push_after_think(c, text, n, err);
     return ft_chat_parser_push(c->parser, text, n, err);
 }
@@ -178,10 +181,10 @@ int ft_choice_open(struct ft_choice *c, const struct ft_choice_config *cfg, ft_p
     if (cfg->plain || (cfg->plain_after && !c->in_reasoning))
         return 0;
     /* a forced call is read as Hermes writes them, whatever the model's own way */
-    int rc = ft_chat_parser_open(cfg->forced ? FT_DIALECT_HERMES : cfg->dialect,
+    int rc = ft_chat_parser_open(cfg->call_begin.n > 0 ? FT_DIALECT_HERMES : cfg->dialect,
                                  cfg->plain_after ? NULL : cfg->tools, cfg->tail.p, cfg->tail.n,
                                  on_part, c, &c->parser, err);
-    if (rc == 0 && cfg->forced && !c->in_reasoning) {
+    if (rc == 0 && cfg->call_begin.n > 0 && !c->in_reasoning) {
         c->n_mark = sizeof THINK_END - 1;
         rc = prime(c, err);
     }
@@ -222,8 +225,8 @@ int ft_choice_finish(struct ft_choice *c, const char *text, size_t n, int n_toke
         return 0;
     c->n_token += n_token;
     int rc = push(c, text, n, err);
-    if (rc == 0 && c->cfg.forced && c->primed && how == FT_ANSWER_STOP && !c->done)
-        rc = ft_chat_parser_push(c->parser, CALL_END, sizeof CALL_END - 1, err);
+    if (rc == 0 && forced(c) && c->primed && how == FT_ANSWER_STOP && !c->done)
+        rc = ft_chat_parser_push(c->parser, c->cfg.call_end.p, c->cfg.call_end.n, err);
     if (rc == 0 && c->parser != NULL && !c->done)
         rc = ft_chat_parser_finish(c->parser, err);
     if (rc == 0 && !c->done)

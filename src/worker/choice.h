@@ -20,10 +20,12 @@ struct ft_choice_config {
     int index;
     bool plain; /* text goes out as it is; the rest is not looked at */
     enum ft_dialect dialect;
-    json_t *tools;         /* NULL: nothing is taken for a call */
-    struct ft_slice tail;  /* of the prompt */
-    bool plain_after;      /* what follows the reasoning is no markup, whatever it looks like */
-    bool forced;           /* what follows the reasoning is {"name":..,"arguments":..}: a call */
+    json_t *tools;        /* NULL: nothing is taken for a call */
+    struct ft_slice tail; /* of the prompt */
+    bool plain_after;     /* what follows the reasoning is no markup, whatever it looks like */
+    /* What follows the reasoning is a call, or the rest of one that began so ("<tool_call>\n"), as
+     * Hermes writes them, and ends so. Empty: calls come if the model makes them. */
+    struct ft_slice call_begin, call_end;
     bool single_call;      /* is over with its first call */
     size_t call_bytes_max; /* of the arguments of a call that is held */
 };
@@ -38,7 +40,7 @@ struct ft_choice {
 
     bool in_reasoning, reasoned; /* now; in the text just pushed */
     bool streaming;              /* a forced call whose arguments are passed on as they come */
-    bool primed;                 /* forced: the parser was told that a call begins */
+    bool primed;                 /* forced: the parser was told how the call begins */
     size_t n_mark;               /* bytes of "</think>" that the text ends with */
     struct ft_buf name, args;    /* of the call that is held */
     int failed;

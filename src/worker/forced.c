@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX  256
+#define CALL_BEGIN "<tool_call>\n"
+#define CALL_END   "\n</tool_call>"
 
 /* "#/$defs/x" meant the parameters' own root. */
 static int move_refs(json_t *v, const char *to, int depth, struct ft_err *err)
@@ -38,20 +40,10 @@ static int move_refs(json_t *v, const char *to, int depth, struct ft_err *err)
     return 0;
 }
 
-static int one_call(const json_t *tool, const char *place, json_t **ret, struct ft_err *err)
+static json_t *arguments_of(const json_t *tool)
 {
-    const json_t *f = json_object_get(tool, "function");
-    const json_t *p = json_object_get(f, "parameters");
-    json_t *args = json_is_object(p) ? json_deep_copy(p) : json_pack("{s:s}", "type", "object");
-    int rc = args != NULL ? move_refs(args, place, 0, err) : 0;
-    if (rc != 0) {
-        json_decref(args);
-        return rc;
-    }
-    *ret = json_pack("{s:s, s:{s:{s:O?}, s:o?}, s:[s,s], s:b}", "type", "object", "properties",
-                     "name", "const", json_object_get(f, "name"), "arguments", args, "required",
-                     "name", "arguments", "additionalProperties", 0);
-    return *ret != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
+    const json_t *p = json_object_get(json_object_get(tool, "function"), "parameters");
+    return json_is_object(p) ? json_deep_copy(p) : json_pack("{s:s}", "type", "object");
 }
 
 static const char *name_of(const json_t *tool)
@@ -60,29 +52,66 @@ static const char *name_of(const json_t *tool)
     return s != NULL ? s : "";
 }
 
-int ft_forced_schema(const json_t *tools, const char *name, json_t **ret, struct ft_err *err)
+static int add_call(json_t *any, const json_t *tool, struct ft_err *err)
 {
-    size_t i, n = 0;
-    json_t *tool, *any = json_array(), *call = NULL;
+    char place[64];
+    json_t *args = arguments_of(tool);
+    snprintf(place, sizeof place, "/anyOf/%zu/properties/arguments", json_array_size(any));
+    int rc = args != NULL ? move_refs(args, place, 0, err)
+                          : ft_err_set(err, FT_ENOMEM, "tools: no memory");
+    if (rc != 0) {
+        json_decref(args);
+        return rc;
+    }
+    json_t *call = json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s,s], s:b}", "type", "object",
+                             "properties", "name", "const", name_of(tool), "arguments", args,
+                             "required", "name", "arguments", "additionalProperties", 0);
+    return json_array_append_new(any, call) == 0 ? 0
+                                                 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
+}
+
+static int any_call(const json_t *tools, json_t **ret, struct ft_err *err)
+{
+    size_t i;
+    json_t *tool, *any = json_array();
     int rc = any != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
-    bool alone = name != NULL || json_array_size(tools) == 1;
     json_array_foreach(tools, i, tool)
     {
-        char place[64];
-        if (rc != 0 || (name != NULL && strcmp(name_of(tool), name) != 0))
-            continue;
-        snprintf(place, sizeof place, "/anyOf/%zu/properties/arguments", n++);
-        rc = one_call(tool, alone ? "/properties/arguments" : place, &call, err);
-        if (rc == 0 && json_array_append_new(any, call) != 0)
-            rc = ft_err_set(err, FT_ENOMEM, "tools: no memory");
+        if (rc == 0)
+            rc = add_call(any, tool, err);
     }
-    if (rc == 0 && n == 0)
-        rc = ft_err_set(err, FT_EINVAL, "tool_choice: no tool is called %s",
-                        name != NULL ? name : "so");
-    if (rc == 0) {
-        *ret = alone ? json_incref(json_array_get(any, 0)) : json_pack("{s:O}", "anyOf", any);
-        rc = *ret != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
-    }
-    json_decref(any);
+    if (rc == 0)
+        *ret = json_pack("{s:o}", "anyOf", any);
+    else
+        json_decref(any);
     return rc;
+}
+
+int ft_forced_call(const json_t *tools, const char *name, struct ft_buf *begin, struct ft_buf *end,
+                   json_t **ret, struct ft_err *err)
+{
+    const json_t *only = json_array_size(tools) == 1 ? json_array_get(tools, 0) : NULL;
+    size_t i;
+    json_t *tool;
+    json_array_foreach(tools, i, tool)
+    {
+        if (name != NULL && strcmp(name_of(tool), name) == 0)
+            only = tool;
+    }
+    bool missing = name != NULL && (only == NULL || strcmp(name_of(only), name) != 0);
+    if (json_array_size(tools) == 0 || missing)
+        return ft_err_set(err, FT_EINVAL, "tool_choice: no tool is called %s",
+                          name != NULL ? name : "so");
+    ft_buf_add_str(begin, CALL_BEGIN);
+    if (only != NULL) { /* names are letters, digits, '-' and '_' */
+        ft_buf_addf(begin, "{\"name\": \"%s\", \"arguments\": ", name_of(only));
+        ft_buf_add_str(end, "}");
+    }
+    ft_buf_add_str(end, CALL_END);
+    if (begin->failed != 0 || end->failed != 0)
+        return ft_err_set(err, FT_ENOMEM, "tools: no memory");
+    if (only == NULL)
+        return any_call(tools, ret, err);
+    *ret = arguments_of(only);
+    return *ret != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
 }

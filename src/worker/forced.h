@@ -1,14 +1,17 @@
-/* Calls that must be made: the schema of {"name":..,"arguments":..} over the tools that may be
- * called. Pure. */
+/* Calls that must be made: how the call begins, and the schema of the rest. One tool: its name is
+ * given, the rest are its arguments; several: {"name":..,"arguments":..} over all of them. Pure. */
 #ifndef FT_WORKER_FORCED_H
 #define FT_WORKER_FORCED_H
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* tools: OpenAI's array. name: the one that must be called; NULL: any. Arguments keep their
- * schemas, with references inside of them pointing to where they are now. *ret: a new object. */
-int ft_forced_schema(const json_t *tools, const char *name, json_t **ret, struct ft_err *err);
+ * schemas, with references inside of them pointing to where they are now. begin, end: appended to;
+ * around what the schema allows they make a call in Hermes' form. *ret: a new object. */
+int ft_forced_call(const json_t *tools, const char *name, struct ft_buf *begin, struct ft_buf *end,
+                   json_t **ret, struct ft_err *err);
 
 #endif

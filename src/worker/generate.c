@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/best_of.h"
 #include "worker/call.h"
 #include "worker/choice.h"
 #include "worker/logprobs.h"
@@ -28,9 +27,9 @@ struct ft_generation {
         int32_t pending; /* a token whose step waits for the end that comes with it; -1: none */
         bool echoed;
     } * choice;               /* [n_choices] */
-    struct ft_best_of *best;  /* NULL: every sample is a choice */
     struct ft_resume *resume; /* [n_choices]; NULL: a fresh request */
-    struct ft_buf *echo;      /* [n_runs] the prompts' texts; NULL: not asked for */
+    struct ft_buf *echo;      /* [n_echo] the prompts' texts; NULL: not asked for */
+    int n_echo;
     int n_done;
 };
 
@@ -50,13 +49,12 @@ void ft_generation_free(struct ft_generation *g)
         json_decref(g->choice[i].lp);
         if (g->resume != NULL)
             free((void *)g->resume[i].token);
-        if (g->echo != NULL)
-            ft_buf_fini(&g->echo[i]);
     }
+    for (int i = 0; i < g->n_echo; i++)
+        ft_buf_fini(&g->echo[i]);
     free(g->choice);
     free(g->resume);
     free(g->echo);
-    ft_best_of_free(g->best);
     ft_oai_writer_close(g->writer);
     ft_buf_fini(&g->out);
     free(g);
@@ -116,8 +114,10 @@ static int open_choices(struct ft_call *c, struct ft_oai_error *e)
     struct ft_choice_config cfg = {.request = c->id,
                                    .plain = !chat,
                                    .dialect = c->ask.dialect,
-                                   .plain_after = c->ask.grammar != NULL && !c->ask.forced,
-                                   .forced = c->ask.forced,
+                                   .plain_after =
+                                       c->ask.grammar != NULL && c->ask.call_begin.len == 0,
+                                   .call_begin = {c->ask.call_begin.data, c->ask.call_begin.len},
+                                   .call_end = {c->ask.call_end.data, c->ask.call_end.len},
                                    .single_call = !c->q.parallel_calls,
                                    .call_bytes_max = CALL_BYTES_MAX};
     if (chat && c->q.choose != FT_OAI_CHOOSE_NONE)
@@ -180,6 +180,7 @@ static int read_echo(struct ft_call *c, int i, struct ft_oai_error *e)
     struct ft_buf *b = &c->gen->echo[i];
     const struct ft_oai_input *in = &c->q.input[i];
     ft_buf_init(b, FT_OAI_BODY_BYTES_MAX);
+    c->gen->n_echo = i + 1;
     int rc = in->ids == NULL ? ft_buf_add(b, in->text.p, in->text.n)
                              : ft_tokenizer_decode(tokenizer_of(c), c->run[i].ids, c->run[i].n_ids,
                                                    false, b, &err);
@@ -224,13 +225,6 @@ static int prepare(struct ft_call *c, struct ft_oai_error *e)
         rc = open_choices(c, e);
     if (rc == 0)
         rc = read_resume(c, e);
-    if (rc == 0 && c->q.best_of > c->q.n) {
-        g->best = ft_best_of_new(c->n_runs, c->q.best_of, tokenizer_of(c), c->q.logprobs);
-        c->base.n = c->q.best_of;
-        c->base.logprobs = true;
-        if (g->best == NULL)
-            rc = no_memory(e);
-    }
     return rc;
 }
 
@@ -240,18 +234,27 @@ static void request(struct ft_call *c, struct ft_run *run, struct ft_request *r)
         r->kind = FT_REQUEST_PROMPT;
         r->n_top = FT_MAX(r->n_top, 1); /* without, there are no events for tokens */
         r->grammar = NULL;
-    } else if (c->gen->resume != NULL && c->gen->best == NULL) {
+    } else if (c->gen->resume != NULL) {
         r->resume = &c->gen->resume[run->index * c->q.n];
     }
 }
 
 /* ---- sending ---- */
 
+/* Server's thread. */
+static void on_drained(void *ctx, struct ft_http_exchange *x)
+{
+    (void)x;
+    ft_call_pause(ctx, false);
+}
+
 static void begin_stream(struct ft_call *c)
 {
     struct ft_http_field field = {"x-request-id", c->id};
-    if (!c->gen->begun)
-        ft_http_stream_begin(c->x, 200, FT_OAI_CONTENT_STREAM, &field, 1);
+    if (c->gen->begun)
+        return;
+    ft_http_stream_on_drained(c->x, on_drained, c);
+    ft_http_stream_begin(c->x, 200, FT_OAI_CONTENT_STREAM, &field, 1);
     c->gen->begun = true;
 }
 
@@ -398,8 +401,6 @@ static int event(struct ft_call *c, struct ft_run *run, const struct ft_event *e
             on_prompt_token(c, run, ev);
         return 0;
     }
-    if (g->best != NULL)
-        return ft_best_of_event(g->best, run->index, ev, err);
     struct gen_choice *one = &g->choice[run->index * c->q.n + ev->index];
     return ev->kind == FT_EVENT_TOKEN  ? on_token(c, run, one, ev, err)
            : ev->kind == FT_EVENT_DONE ? on_done(c, run, one, ev, err)
@@ -407,31 +408,6 @@ static int event(struct ft_call *c, struct ft_run *run, const struct ft_event *e
 }
 
 /* ---- ends ---- */
-
-/* The best of a prompt's candidates become its choices. */
-static void give_best(struct ft_call *c, struct ft_run *run)
-{
-    struct ft_generation *g = c->gen;
-    for (int k = 0; k < c->q.n; k++) {
-        int i = run->index * c->q.n + k;
-        struct gen_choice *one = &g->choice[i];
-        struct ft_candidate *best = ft_best_of_pick(g->best, run->index, k);
-        if (g->resume != NULL && g->resume[i].n > 0)
-            one->c.muted = true; /* a step is whole: it was given out */
-        echo(c, run, one);
-        if (one->lp != NULL && best->lp != NULL)
-            ft_logprobs_text_join(one->lp, best->lp, one->chars);
-        else if (c->q.logprobs && !one->c.muted)
-            one->lp = json_incref(best->lp);
-        struct ft_err err;
-        ft_choice_finish(&one->c, best->text.data, best->text.len, best->n_token,
-                         best->length ? FT_ANSWER_LENGTH : FT_ANSWER_STOP,
-                         best->stop_index >= 0 ? c->q.stop[best->stop_index] : (struct ft_slice){0},
-                         &err);
-        step(c, one, best->token, best->n_token);
-        choice_done(c);
-    }
-}
 
 /* Nothing is generated: the prompts are given back. */
 static void give_echo(struct ft_call *c, struct ft_run *run)
@@ -455,8 +431,6 @@ static bool again(struct ft_call *c, struct ft_run *run)
     } else if (run->scoring) {
         run->scoring = false;
         return true;
-    } else if (c->gen->best != NULL) {
-        give_best(c, run);
     }
     return false;
 }

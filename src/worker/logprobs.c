@@ -88,17 +88,3 @@ void ft_logprobs_text_add(json_t *lp, const struct ft_tokenizer *t, const struct
     json_array_append_new(json_object_get(lp, "top_logprobs"), top);
     json_array_append_new(json_object_get(lp, "text_offset"), json_integer((json_int_t)offset));
 }
-
-void ft_logprobs_text_join(json_t *lp, const json_t *more, size_t offset)
-{
-    static const char *const lists[] = {"tokens", "token_logprobs", "top_logprobs"};
-    size_t k;
-    json_t *at;
-    for (size_t i = 0; i < FT_COUNT(lists); i++)
-        json_array_extend(json_object_get(lp, lists[i]), json_object_get(more, lists[i]));
-    json_array_foreach(json_object_get(more, "text_offset"), k, at)
-    {
-        json_array_append_new(json_object_get(lp, "text_offset"),
-                              json_integer(json_integer_value(at) + (json_int_t)offset));
-    }
-}

@@ -14,8 +14,6 @@ json_t *ft_logprobs_chat(const struct ft_tokenizer *t, const struct ft_event *ev
  * first: of a prompt, which nothing predicts: its log-probability is null. offset: characters of
  * the text before it. */
 json_t *ft_logprobs_text(void);
-/* Appends more, whose offsets count from `offset` on. */
-void ft_logprobs_text_join(json_t *lp, const json_t *more, size_t offset);
 /* Characters of UTF-8 text. */
 size_t ft_text_chars(const char *s, size_t n);
 void ft_logprobs_text_add(json_t *lp, const struct ft_tokenizer *t, const struct ft_event *ev,
