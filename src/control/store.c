@@ -22,7 +22,7 @@ static const struct ft_migration migrations[] = {
      " body_before TEXT, body_after TEXT, request_id TEXT, PRIMARY KEY (seq, n));"
      "CREATE INDEX event_project ON event (project, seq);"
      "CREATE TABLE response (project TEXT NOT NULL, id TEXT NOT NULL, created BIGINT NOT NULL,"
-     " body TEXT NOT NULL, input TEXT NOT NULL, PRIMARY KEY (project, id));"
+     " document TEXT NOT NULL, PRIMARY KEY (project, id));"
      "CREATE INDEX response_created ON response (project, created);"},
 };
 

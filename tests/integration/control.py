@@ -652,29 +652,13 @@ def organization(c, rows):
 def responses(c):
     def ask(method, path, body=None, project="default"):
         return c.ask(method, f"/internal/responses/{path}", body, project=project, role=None)
-    items = [{"id": f"msg_{i}", "type": "message", "role": "user", "content": f"ü{i}"} for i in
-             range(30)]
-    stored = {"response": {"id": "resp_1", "object": "response", "output": []}, "input": items}
-    expect("a response is kept", ask("PUT", "resp_1", stored).status == 200 and
+    stored = {"response": {"id": "resp_1", "output": []}, "input": [{"id": "msg_1"}], "more": "ü"}
+    expect("a response is kept as it came", ask("PUT", "resp_1", stored).status == 200 and
            ask("GET", "resp_1").json == stored)
     expect("and is another project's not", ask("GET", "resp_1", project="left").status == 404 and
-           ask("DELETE", "resp_1", project="left").status == 404 and ask("GET", "resp_2").status ==
-           404)
-    page = ask("GET", "resp_1/input_items")
-    expect("its items, the newest first", [x["id"] for x in page["data"]] == [f"msg_{i}" for i in
-           range(29, 9, -1)] and page["has_more"] and page["last_id"] == "msg_10", page)
-    page = ask("GET", "resp_1/input_items?order=asc&limit=5&after=msg_26")
-    expect("by order, limit and after", [x["id"] for x in page["data"]] ==
-           ["msg_27", "msg_28", "msg_29"] and
-           not page["has_more"], page)
-    for query, param in (("limit=0", "limit"), ("limit=101", "limit"), ("order=up", "order"),
-                         ("after=x", "after"),
-                         ("x=1", "x")):
-        expect(f"input_items?{query} is refused",
-               ask("GET", f"resp_1/input_items?{query}").error()[:2] ==
-               (400, param))
-    for path, body in (("resp/1", stored), ("resp_2", {"response": {}}), ("resp_2", {"input": []}),
-                       ("resp_2", [])):
+           ask("DELETE", "resp_1", project="left").status == 404 and
+           ask("GET", "resp_2").status == 404)
+    for path, body in (("resp/1", stored), ("resp_2", []), ("resp_2", b"{"), ("resp_2", b"")):
         expect(f"PUT {path} {str(body)[:30]} is refused", ask("PUT", path, body).status == 400)
     stored["response"]["status"] = "completed"
     expect("put again, it is the new one", ask("PUT", "resp_1", stored).status == 200 and
