@@ -4,7 +4,7 @@
  * The snapshot is the feed's own text, one row a line, later rows standing for earlier ones of the
  * same kind and id; its first line names the store it is of. It is appended to as rows come, and
  * written anew from control's whole feed at the start and whenever the store is another one. What
- * was spent is kept beside it in HOME/spend, every few seconds.
+ * was spent is beside it (spend.c).
  *
  * One thread, which blocks in a long poll; those who wait for a sequence number are called by it.
  */
@@ -23,8 +23,6 @@
 #define FEED_POLL_S       2 /* a long poll's length: also how late waiting ones are given up */
 #define FEED_RETRY_MS_MIN 20
 #define FEED_RETRY_MS_MAX 500
-#define SPEND_EVERY_NS    (5ll * 1000000000)
-#define SPEND_BYTES_MAX   ((size_t)256 << 20)
 #define STORE_ID_MAX      64
 
 struct waiter {
@@ -43,10 +41,10 @@ struct gw_feed {
     int64_t seq;
     bool first, connected, stop;
     /* the thread's own */
-    char snapshot[4096], spend[4096], store[STORE_ID_MAX + 1];
+    char snapshot[4096], store[STORE_ID_MAX + 1];
+    struct gw_spend *spend;
     bool whole; /* control's whole feed was seen since the start */
     bool spend_known;
-    int64_t spend_saved_ns;
 };
 
 /* ---- rows ---- */
@@ -142,82 +140,6 @@ static void snapshot_append(struct gw_feed *f, const char *text, size_t n)
         ft_log(FT_LOG_ERROR, "gateway", "snapshot: %s", err.msg);
 }
 
-/* ---- what was spent ---- */
-
-static void raise_spend(struct gw *g, const json_t *list, enum ft_tenant_scope scope, int64_t now_s)
-{
-    size_t i;
-    json_t *row;
-    json_array_foreach(list, i, row)
-    {
-        struct ft_err err = {0};
-        const char *id = json_string_value(json_object_get(row, "id"));
-        if (id != NULL &&
-            ft_tenant_spend_raise(
-                g->tenant, scope, id, now_s, json_integer_value(json_object_get(row, "day_nanos")),
-                json_integer_value(json_object_get(row, "month_nanos")), &err) != 0)
-            ft_log(FT_LOG_WARN, "gateway", "spend of %s: %s", id, err.msg);
-    }
-}
-
-static void raise_all(struct gw *g, const json_t *spend)
-{
-    int64_t now_s = (int64_t)time(NULL);
-    raise_spend(g, json_object_get(spend, "projects"), FT_SCOPE_PROJECT, now_s);
-    raise_spend(g, json_object_get(spend, "keys"), FT_SCOPE_KEY, now_s);
-}
-
-static bool same_day(int64_t a_s, int64_t b_s)
-{
-    return a_s / 86400 == b_s / 86400;
-}
-
-static void spend_load(struct gw_feed *f)
-{
-    char *text = NULL;
-    size_t n = 0;
-    if (ft_file_read(f->spend, SPEND_BYTES_MAX, &text, &n, NULL) != 0)
-        return;
-    json_t *spend = json_loadb(text, n, 0, NULL);
-    /* of another day, the sums of the day are not this one's; those of the month wait for control
-     */
-    if (same_day(json_integer_value(json_object_get(spend, "at_s")), (int64_t)time(NULL)))
-        raise_all(f->gw, spend);
-    json_decref(spend);
-    free(text);
-}
-
-static void spend_row(void *ctx, enum ft_tenant_scope scope, const char *id, int64_t day,
-                      int64_t month)
-{
-    json_t *list = json_object_get(ctx, scope == FT_SCOPE_PROJECT ? "projects" : "keys");
-    json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "id", id, "day_nanos", (json_int_t)day,
-                                          "month_nanos", (json_int_t)month));
-}
-
-static void spend_save(struct gw_feed *f, int64_t now_ns)
-{
-    if (now_ns - f->spend_saved_ns < SPEND_EVERY_NS)
-        return;
-    f->spend_saved_ns = now_ns;
-    int64_t now_s = (int64_t)time(NULL);
-    json_t *spend = json_pack("{s:I,s:[],s:[]}", "at_s", (json_int_t)now_s, "projects", "keys");
-    ft_tenant_spend_each(f->gw->tenant, now_s, spend_row, spend);
-    char *text = json_dumps(spend, JSON_COMPACT);
-    struct ft_err err = {0};
-    if (text != NULL && ft_file_put(f->spend, text, strlen(text), &err) != 0)
-        ft_log(FT_LOG_WARN, "gateway", "spend: %s", err.msg);
-    free(text);
-    json_decref(spend);
-}
-
-static void pending_spend(void *ctx, const struct ft_record *r)
-{
-    struct gw *g = ctx;
-    ft_tenant_spend_add(g->tenant, r->project, r->key, (int64_t)time(NULL), r->end_us / 1000000,
-                        r->cost_nanos, NULL);
-}
-
 /* ---- asking control ---- */
 
 static int ask(struct gw_feed *f, const char *path, struct ft_http_answer *ret, struct ft_err *err)
@@ -233,17 +155,14 @@ static int ask(struct gw_feed *f, const char *path, struct ft_http_answer *ret, 
     return rc;
 }
 
-/* Once, when control first answers: its sums, and what lies in the journal still. Usage is
- * delivered only then, or control's sums would hold some of it already. */
+/* Once, when control first answers. Usage is delivered only then, or control's sums would hold
+ * some of it already. */
 static void learn_spend(struct gw_feed *f)
 {
     struct ft_http_answer a = {0};
     struct ft_err err = {0};
     if (ask(f, "/internal/spend", &a, &err) == 0) {
-        json_t *spend = json_loadb(a.body.data != NULL ? a.body.data : "", a.body.len, 0, NULL);
-        raise_all(f->gw, spend);
-        json_decref(spend);
-        ft_ledger_pending(f->gw->ledger, pending_spend, f->gw, NULL);
+        gw_spend_learn(f->spend, a.body.data != NULL ? a.body.data : "", a.body.len);
         ft_ledger_deliver_start(f->gw->ledger);
         f->spend_known = true;
     }
@@ -413,7 +332,7 @@ static void *follow(void *ctx)
             usleep((useconds_t)pause_ms * 1000);
             pause_ms = FT_MIN(2 * pause_ms, FEED_RETRY_MS_MAX);
         }
-        spend_save(f, ft_clock_now_ns());
+        gw_spend_save(f->spend, false);
     }
     notice(f, false, gw_feed_seq(f));
     return NULL;
@@ -426,12 +345,16 @@ int gw_feed_open(struct gw *g, struct gw_feed **ret, struct ft_err *err)
         return ft_err_set(err, FT_ENOMEM, "feed");
     f->gw = g;
     snprintf(f->snapshot, sizeof f->snapshot, "%s/snapshot", g->opt->home);
-    snprintf(f->spend, sizeof f->spend, "%s/spend", g->opt->home);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->changed, NULL);
     snapshot_load(f);
-    spend_load(f);
+    int rc = gw_spend_open(g, &f->spend, err);
+    if (rc != 0) {
+        free(f);
+        return rc;
+    }
     if (pthread_create(&f->thread, NULL, follow, f) != 0) {
+        gw_spend_close(f->spend);
         free(f);
         return ft_err_sys(err, "start the feed's thread");
     }
@@ -447,8 +370,8 @@ void gw_feed_close(struct gw_feed *f)
     f->stop = true;
     pthread_mutex_unlock(&f->lock);
     pthread_join(f->thread, NULL);
-    f->spend_saved_ns = INT64_MIN / 2;
-    spend_save(f, ft_clock_now_ns());
+    gw_spend_save(f->spend, true);
+    gw_spend_close(f->spend);
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
     free(f);

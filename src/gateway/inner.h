@@ -18,6 +18,7 @@
 #define GW_FIELDS_MAX       16 /* headers of our answers */
 
 struct gw_feed;
+struct gw_spend;
 
 struct gw {
     const struct ft_gateway_options *opt;
@@ -95,6 +96,17 @@ gw_handler_fn gw_proxy;           /* proxy.c: to control */
 gw_handler_fn gw_status;          /* status.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
+
+/* ---- what was spent (spend.c) ---- */
+
+/* Tells the tenants what was spent before this process, as far as HOME/spend and the journal know.
+ */
+int gw_spend_open(struct gw *g, struct gw_spend **ret, struct ft_err *err);
+/* What control says, once: its sums, without what was never delivered. */
+void gw_spend_learn(struct gw_spend *s, const char *text, size_t n);
+/* Into HOME/spend, every few seconds, or `now`. */
+void gw_spend_save(struct gw_spend *s, bool now);
+void gw_spend_close(struct gw_spend *s); /* NULL is accepted */
 
 /* ---- the feed (feed.c) ---- */
 

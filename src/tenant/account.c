@@ -99,6 +99,16 @@ void ft_account_terms_set(struct ft_account *a, const struct ft_account_terms *t
 
 /* ---- admission ---- */
 
+static int64_t plus(int64_t a, int64_t b)
+{
+    return __builtin_add_overflow(a, b, &a) ? INT64_MAX : a;
+}
+
+int64_t ft_account_spent(const struct ft_account *a, bool month)
+{
+    return month ? plus(a->known_month, a->since_month) : plus(a->known_day, a->since_day);
+}
+
 /* A new day begins with nothing spent; a clock that goes back begins none. */
 static void roll(struct ft_account *a, int64_t now_s)
 {
@@ -107,11 +117,11 @@ static void roll(struct ft_account *a, int64_t now_s)
         return;
     int64_t month = ft_account_month(day);
     a->day = day;
-    a->spent_day = 0;
+    a->known_day = a->since_day = 0;
     a->warned_day = 0;
     if (month != a->month) {
         a->month = month;
-        a->spent_month = 0;
+        a->known_month = a->since_month = 0;
         a->warned_month = 0;
     }
 }
@@ -137,11 +147,11 @@ enum ft_tenant_why ft_account_check(struct ft_account *a, const struct ft_tenant
     roll(a, ask->now_s);
     bucket_fill(&a->requests, t->rpm, ask->now_ns);
     bucket_fill(&a->tokens, t->tpm, ask->now_ns);
-    if (used_up(t->budget_month, a->spent_month, a->reserved)) {
+    if (used_up(t->budget_month, ft_account_spent(a, true), a->reserved)) {
         *ret_wait_ms = (month_end_s(ask->now_s) - ask->now_s) * 1000;
         return FT_WHY_BUDGET_MONTH;
     }
-    if (used_up(t->budget_day, a->spent_day, a->reserved)) {
+    if (used_up(t->budget_day, ft_account_spent(a, false), a->reserved)) {
         *ret_wait_ms = (DAY_S - ask->now_s % DAY_S) * 1000;
         return FT_WHY_BUDGET_DAY;
     }
@@ -201,7 +211,7 @@ static void warn(const struct ft_account *a, bool month, uint32_t *warned,
                  struct ft_account_warnings *w)
 {
     int64_t budget = month ? a->terms.budget_month : a->terms.budget_day;
-    int64_t spent = month ? a->spent_month : a->spent_day;
+    int64_t spent = ft_account_spent(a, month);
     if (budget == FT_ACCOUNT_NONE)
         return;
     for (int i = 0; i <= a->terms.n_warn; i++) { /* the last: used up */
@@ -218,29 +228,23 @@ static void warn(const struct ft_account *a, bool month, uint32_t *warned,
     }
 }
 
-static void add(int64_t *sum, int64_t nanos)
-{
-    if (__builtin_add_overflow(*sum, nanos, sum))
-        *sum = INT64_MAX;
-}
-
 void ft_account_spend(struct ft_account *a, int64_t now_s, int64_t end_s, int64_t nanos,
                       struct ft_account_warnings *w)
 {
     roll(a, now_s);
     if (end_s / DAY_S >= a->day)
-        add(&a->spent_day, nanos);
+        a->since_day = plus(a->since_day, nanos);
     if (ft_account_month(end_s / DAY_S) >= a->month)
-        add(&a->spent_month, nanos);
+        a->since_month = plus(a->since_month, nanos);
     warn(a, false, &a->warned_day, w);
     warn(a, true, &a->warned_month, w);
 }
 
-void ft_account_spend_raise(struct ft_account *a, int64_t now_s, int64_t day, int64_t month)
+void ft_account_spend_set(struct ft_account *a, int64_t now_s, int64_t day, int64_t month)
 {
     roll(a, now_s);
-    a->spent_day = FT_MAX(a->spent_day, day);
-    a->spent_month = FT_MAX(a->spent_month, month);
+    a->known_day = FT_MAX(day, 0);
+    a->known_month = FT_MAX(month, 0);
     warn(a, false, &a->warned_day, NULL);
     warn(a, true, &a->warned_month, NULL);
 }

@@ -27,8 +27,9 @@ struct ft_account {
     struct ft_account_terms terms;
     struct ft_account_bucket requests, tokens;
     int64_t running, reserved; /* admitted and not settled; their nanos */
-    int64_t day, month;        /* to which the next four belong: days since 1970, months since 0 */
-    int64_t spent_day, spent_month;
+    int64_t day, month;        /* to which the next ones belong: days since 1970, months since 0 */
+    int64_t known_day, known_month;    /* spent before this process, as far as is known */
+    int64_t since_day, since_month;    /* settled and added since */
     uint32_t warned_day, warned_month; /* bit per threshold; FT_TENANT_WARN_MAX: 1 */
 };
 
@@ -58,6 +59,7 @@ struct ft_account_warnings {
 /* Spent at end_s, seen at now_s >= end_s. */
 void ft_account_spend(struct ft_account *a, int64_t now_s, int64_t end_s, int64_t nanos,
                       struct ft_account_warnings *w);
-void ft_account_spend_raise(struct ft_account *a, int64_t now_s, int64_t day, int64_t month);
+void ft_account_spend_set(struct ft_account *a, int64_t now_s, int64_t day, int64_t month);
+int64_t ft_account_spent(const struct ft_account *a, bool month);
 
 #endif

@@ -197,8 +197,8 @@ static int check_id(const char *id, struct ft_err *err)
                : ft_err_set(err, FT_EINVAL, "spend: an id of more than %d bytes", FT_TENANT_ID_MAX);
 }
 
-int ft_tenant_spend_raise(struct ft_tenant *t, enum ft_tenant_scope scope, const char *id,
-                          int64_t now_s, int64_t day_nanos, int64_t month_nanos, struct ft_err *err)
+int ft_tenant_spend_set(struct ft_tenant *t, enum ft_tenant_scope scope, const char *id,
+                        int64_t now_s, int64_t day_nanos, int64_t month_nanos, struct ft_err *err)
 {
     struct ft_tenant_node *node = NULL;
     int rc = check_id(id, err);
@@ -208,7 +208,7 @@ int ft_tenant_spend_raise(struct ft_tenant *t, enum ft_tenant_scope scope, const
     if (a == NULL)
         return ft_err_set(err, FT_ENOMEM, "spend of %s: no memory", id);
     pthread_mutex_lock(&a->lock);
-    ft_account_spend_raise(a, now_s, day_nanos, month_nanos);
+    ft_account_spend_set(a, now_s, day_nanos, month_nanos);
     pthread_mutex_unlock(&a->lock);
     let_go(scope, node);
     return 0;
@@ -253,8 +253,8 @@ void ft_tenant_spend_each(struct ft_tenant *t, int64_t now_s, ft_tenant_spend_fn
                                        ? &((struct ft_tenant_project *)n)->account
                                        : &((struct ft_tenant_key *)n)->account;
             pthread_mutex_lock(&a->lock);
-            int64_t of_day = a->day == day ? a->spent_day : 0;
-            int64_t of_month = a->month == month ? a->spent_month : 0;
+            int64_t of_day = a->day == day ? ft_account_spent(a, false) : 0;
+            int64_t of_month = a->month == month ? ft_account_spent(a, true) : 0;
             pthread_mutex_unlock(&a->lock);
             if (of_month > 0)
                 fn(ctx, scope, n->id, of_day, of_month);

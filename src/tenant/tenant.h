@@ -149,12 +149,11 @@ void ft_tenant_settle(struct ft_tenant_lease *lease, int64_t now_s, int64_t toke
 
 enum ft_tenant_scope { FT_SCOPE_PROJECT, FT_SCOPE_KEY };
 
-/* Spent so far in the UTC day and month of now_s is at least this much (what control's /internal/
- * spend says, or a snapshot). Never lowers; warns of nothing. Kept for rows that come later. */
-int ft_tenant_spend_raise(struct ft_tenant *t, enum ft_tenant_scope scope, const char *id,
-                          int64_t now_s, int64_t day_nanos, int64_t month_nanos,
-                          struct ft_err *err);
-/* A record that was found in the journal at start, which ended at end_s. */
+/* What was spent in the UTC day and month of now_s before this process, as control's
+ * /internal/spend says, or a snapshot: takes the place of what was set before. What is settled, or
+ * added, is beside it. Warns of nothing. Kept for rows that come later. */
+int ft_tenant_spend_set(struct ft_tenant *t, enum ft_tenant_scope scope, const char *id,
+                        int64_t now_s, int64_t day_nanos, int64_t month_nanos, struct ft_err *err);
 int ft_tenant_spend_add(struct ft_tenant *t, const char *project, const char *key, int64_t now_s,
                         int64_t end_s, int64_t nanos, struct ft_err *err);
 /* Every project and key that spent something in the month of now_s, for a snapshot: id is valid

@@ -235,16 +235,16 @@ static void test_spend_known_from_before_counts(void **state)
     ft_tenant_on_warning(t, on_warning, &s);
     int64_t now = NOW_S + 5 * 86400;
     /* before the rows have come */
-    assert_int_equal(ft_tenant_spend_raise(t, FT_SCOPE_PROJECT, "p", now, 900, 5000, &err), 0);
+    assert_int_equal(ft_tenant_spend_set(t, FT_SCOPE_PROJECT, "p", now, 900, 5000, &err), 0);
     row(t, "project", "p", "{\"budget\":{\"day\":\"0.000001\",\"warn\":[0.8]}}");
     key(t, "k", "p", "s", "");
-    assert_int_equal(ft_tenant_spend_raise(t, FT_SCOPE_PROJECT, "p", now, 200, 5100, &err), 0);
+    assert_int_equal(ft_tenant_spend_set(t, FT_SCOPE_PROJECT, "p", now, 850, 5100, &err), 0);
     assert_int_equal(ft_tenant_spend_add(t, "p", "k", now, now - 86400, 70, &err), 0);
     assert_int_equal(s.n, 0); /* 0.8 was passed before: whoever knew of it has warned */
     char all[512] = "";
     ft_tenant_spend_each(t, now, on_spend, all);
-    assert_string_equal(all, "0 p 900 5170;1 k 0 70;");
-    assert_int_equal(ft_tenant_spend_add(t, "p", "k", now, now, 99, &err), 0);
+    assert_string_equal(all, "0 p 850 5170;1 k 0 70;");
+    assert_int_equal(ft_tenant_spend_add(t, "p", "k", now, now, 149, &err), 0);
     assert_int_equal(ask(t, 1, now, 1, 5, &lease), FT_WHY_OK);
     ft_tenant_settle(&lease, now, 1, 1);
     assert_int_equal(s.n, 1);

@@ -3,6 +3,7 @@
 #include "unit/tenant/rows.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { THREADS = 4, ROUNDS = 4000, COST = 7 };
@@ -23,8 +24,8 @@ static void *client(void *arg)
         struct ft_tenant_lease lease;
         struct ft_tenant_limits limits;
         enum ft_tenant_why why;
-        if (ft_tenant_authenticate(s->t, "s", 1, NOW_S, &ident, &why, &err) != 0)
-            continue; /* revoked for a moment */
+        while (ft_tenant_authenticate(s->t, "s", 1, NOW_S, &ident, &why, &err) != 0)
+            sched_yield(); /* revoked for a moment */
         struct ft_tenant_ask ask = {i + 1, NOW_S, 10, COST};
         if (ft_tenant_admit(s->t, ident, &ask, &lease, &limits, &err) == 0) {
             long long inside = atomic_fetch_add(&s->inside, 1) + 1, most = atomic_load(&s->most);
