@@ -13,8 +13,9 @@ void ft_oai_error_init(struct ft_oai_error *e)
     e->err.sys_errno = 0;
     e->err.msg[0] = '\0';
     e->param[0] = '\0';
-    e->code = NULL;
+    e->code = e->type = NULL;
     e->status = 0;
+    e->final = false;
     e->retry_after_ms = 0;
 }
 
