@@ -135,7 +135,7 @@ class Source(unittest.TestCase):
         for lang, what, how in (("en", "demonstration model", "real model"),
                                 ("zh", "演示模型", "真正的大模型")):
             answer = self.source.answer("greet", lang)
-            for word in (what, how, self.source.facts["run"]):
+            for word in (what, how, self.source.facts["model_add"]):
                 self.assertIn(word, answer)
 
     def test_answers_are_one_to_three_sentences(self):
