@@ -82,10 +82,10 @@ bool ft_http_suspend(struct exchange *x)
         return false;
     MHD_suspend_connection(x->conn->mhd);
     x->suspended = true;
-    if (ft_http_watch(x->conn))
-        return true;
-    x->gone = true; /* it hung up before: back to libmicrohttpd, which closes it */
-    ft_http_wake(x);
+    if (atomic_load(&x->conn->hup)) { /* before: back to libmicrohttpd, which closes it */
+        x->gone = true;
+        ft_http_wake(x);
+    }
     return true;
 }
 

@@ -52,7 +52,6 @@ struct conn {
     int64_t mark_ns;             /* since when `progress` is measured */
     uint64_t progress, in_bytes; /* at mark_ns; body bytes so far */
     bool cut;                    /* the server closes it: no more requests */
-    bool peeked;                 /* while idle: an end was looked for */
     /* libmicrohttpd's thread alone */
     bool watched;     /* in the watcher's epoll */
     bool linger;      /* read on for a moment when it is closed */
@@ -151,8 +150,6 @@ void ft_http_notify_connection(void *cls, struct MHD_Connection *mhd, void **ctx
                                enum MHD_ConnectionNotificationCode code);
 int ft_http_watch_start(struct ft_http_server *s, struct ft_err *err);
 void ft_http_watch_stop(struct ft_http_server *s);
-/* Has hang-ups of c noticed from now on; false if it has hung up already. */
-bool ft_http_watch(struct conn *c);
 /* Cuts every exchange there is. */
 void ft_http_wake_all(struct ft_http_server *s);
 void ft_http_conn_enter(struct conn *c, enum conn_state state);

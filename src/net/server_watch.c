@@ -1,8 +1,8 @@
 /* The server's watcher: one thread that knows every connection, and does what libmicrohttpd does
  * not.
  *
- * - Hang-ups of suspended connections. A connection joins the watcher's epoll when it is suspended
- *   for the first time, and stays in it, edge-triggered, until it is closed.
+ * - Hang-ups of suspended connections, and those that libmicrohttpd overlooks. Every connection is
+ *   in the watcher's epoll, edge-triggered, until it is closed.
  * - Deadlines that count from the beginning of something and not from the last byte, so that
  *   trickling does not move them: heads, bodies and answers at less than FT_HTTP_RATE_MIN.
  * - Lingering: where a connection is closed with some of the request unread, the system would send
@@ -30,7 +30,7 @@
 #define READ_BYTES    8192
 #define DRAIN_IDLE_MS 50 /* a kept connection is closed when nothing came for so long */
 #define DRAIN_STEP_MS 20
-#define IDLE_PEEK_MS  500
+#define UNSEEN_END_MS 200
 #define WAKE_EVENT    UINT64_MAX
 #define LINGER_EVENT  (1ull << 63)
 
@@ -49,7 +49,6 @@ void ft_http_conn_enter(struct conn *c, enum conn_state state)
     c->since_ns = c->mark_ns = now;
     c->progress = UINT64_MAX; /* not measured yet */
     c->in_bytes = 0;
-    c->peeked = false;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -150,19 +149,12 @@ void ft_http_notify_connection(void *cls, struct MHD_Connection *mhd, void **ctx
         return;
     }
     *ctx = c;
+    struct epoll_event e = {.events = EPOLLRDHUP | EPOLLET,
+                            .data.u64 = (uint64_t)c->generation << 32 | c->slot};
+    c->watched = epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, c->fd, &e) == 0;
 }
 
 /* ---- hang-ups ---- */
-
-bool ft_http_watch(struct conn *c)
-{
-    if (!c->watched) {
-        struct epoll_event e = {.events = EPOLLRDHUP | EPOLLET,
-                                .data.u64 = (uint64_t)c->generation << 32 | c->slot};
-        c->watched = epoll_ctl(c->server->watch_fd, EPOLL_CTL_ADD, c->fd, &e) == 0;
-    }
-    return !atomic_load(&c->hup);
-}
 
 /* x is gone, and whoever waits for it is woken. Under its connection's lock. */
 static void exchange_gone(struct exchange *x)
@@ -257,20 +249,24 @@ static bool is_stalled(struct conn *c, int64_t now)
     return stalled;
 }
 
+/* Has the client's end been overlooked? libmicrohttpd takes a short read for the last there is, but
+ * an end that came with those bytes is no new edge to its epoll. */
+static bool is_unseen_end(const struct conn *c, int64_t ms)
+{
+    char byte;
+    return atomic_load(&c->hup) && ms >= UNSEEN_END_MS &&
+           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* 0, or what to say before the connection is cut; 1: nothing. */
 static int is_late(struct conn *c, int64_t now, const char **ret_why)
 {
     const struct ft_http_server_config *config = &c->server->config;
     int64_t ms = (now - c->since_ns) / 1000000;
+    if (c->state <= CONN_BODY && is_unseen_end(c, ms))
+        return 1;
     switch (c->state) {
     case CONN_IDLE:
-        if (ms >= IDLE_PEEK_MS && !c->peeked) {
-            /* an end that came with the last request's bytes is no new edge to libmicrohttpd */
-            char byte;
-            c->peeked = true;
-            if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-                return 1;
-        }
         if (atomic_load(&c->server->draining) && ms >= DRAIN_IDLE_MS)
             return 1;
         return ms >= (c->first ? config->head_timeout_ms : config->idle_timeout_ms) ? 1 : 0;
