@@ -46,7 +46,7 @@ static void call_free(struct ft_serve_call *c)
         free(c->choice[i].token);
     free(c->choice);
     free(c->chain);
-    json_decref(c->body);
+    ft_json_unref(c->body);
     free(c);
 }
 
@@ -223,7 +223,7 @@ static int call_new(struct ft_serve *s, const struct ft_serve_request *q,
     strcpy(c->id, q->id);
     c->key = ft_hash_bytes(q->id, strlen(q->id));
     c->kind = q->kind;
-    c->body = json_incref(q->body);
+    c->body = ft_json_ref(q->body);
     c->on_piece = q->on_piece;
     c->ctx = q->ctx;
     c->item.priority = q->priority;
@@ -337,7 +337,7 @@ static void call_start(struct ft_serve_call *c)
     else {
         job.body = body;
         rc = r->ops->submit(r, &job, &running, &err);
-        json_decref(body);
+        ft_json_unref(body);
     }
     if (rc != 0) {
         start_failed(c, &err);

@@ -16,6 +16,19 @@
 
 #define FT_PIECE_CHOICES_MAX 128 /* n */
 
+/* References to JSON that several threads hold. jansson's own count atomically too, but look at the
+ * count before without; the thread sanitizer minds. Not for true, false and null. */
+static inline json_t *ft_json_ref(json_t *v)
+{
+    __atomic_add_fetch(&v->refcount, 1, __ATOMIC_RELAXED);
+    return v;
+}
+static inline void ft_json_unref(json_t *v)
+{
+    if (v != NULL && __atomic_sub_fetch(&v->refcount, 1, __ATOMIC_ACQ_REL) == 0)
+        json_delete(v);
+}
+
 enum ft_piece_kind {
     FT_PIECE_CONTENT,    /* text of the answer */
     FT_PIECE_REASONING,  /* text of the thinking before it */

@@ -58,7 +58,7 @@ static void job_unref(struct job *j)
     ft_chunk_fini(&j->reader);
     ft_sse_fini(&j->sse);
     ft_buf_fini(&j->body);
-    json_decref(j->request);
+    ft_json_unref(j->request);
     free(j);
 }
 
@@ -219,7 +219,7 @@ static struct job *job_new(const struct ft_job *job)
                   job->on_piece, job->ctx);
     ft_sse_init(&j->sse, FT_REPLICA_EVENT_MAX, on_event, j);
     ft_buf_init(&j->body, FT_REPLICA_ANSWER_MAX);
-    j->request = json_incref((json_t *)job->body);
+    j->request = ft_json_ref((json_t *)job->body);
     return j;
 }
 
