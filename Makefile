@@ -2,11 +2,13 @@
 JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
+UP           ?=
 BENCH_MODEL  ?= --shape qwen3-0.6b --type Q4_0
 NANO          = build/nano
 
-# configure PRESET FOLDER: quiet unless it fails
-configure = mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; }
+# configure PRESET FOLDER: quiet unless it fails; once, since ninja does it again when the build's files change
+fresh = [ $(1)/build.ninja -nt CMakePresets.json ] && [ $(1)/build.ninja -nt scripts/packages.txt ]
+configure = $(call fresh,$(2)) || { mkdir -p $(2) && { cmake --preset $(1) > $(2)/configure.log 2>&1 && touch $(2)/build.ninja || { cat $(2)/configure.log; exit 1; }; }; }
 # suite PRESET FOLDER: its tests, then the closing line of each
 suite = ctest --preset $(1) -j $(JOBS) && scripts/closing $(2)/Testing/Temporary/LastTest.log
 # gcc's thread sanitizer wants the classic memory layout; where setarch is not allowed, try without
@@ -14,11 +16,17 @@ no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
-.PHONY: all test test-release test-sanitizers check format-check bench fuzz nano install format clean help setup setup-all
+.PHONY: all up down test test-release test-sanitizers check format-check bench fuzz nano install format clean help setup setup-all
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
 	@cmake --build build -j $(JOBS) --target feitian
+
+up: all ## the cloud on this machine: started, asked a question, and how to go on (UP="--listen ...")
+	@scripts/up build/feitian $(UP)
+
+down: ## the cloud stopped
+	@build/feitian down
 
 setup:
 	@scripts/setup

@@ -294,12 +294,22 @@ static void print_json(const struct summary *s, bool tensors)
 }
 
 /* From here on this process reads that path and writes what it says, and can do nothing else: for
- * files of strangers. */
+ * files of strangers. Of a split file, the other parts lie in the same folder. */
 static int confine(const char *path, struct ft_err *err)
 {
-    const struct ft_sandbox_cfg cfg = {.read_paths = &path, .n_read_paths = 1, .best_effort = true};
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return ft_err_set(err, FT_ENOMEM, "%s: no memory", path);
+    char *slash = strrchr(copy, '/');
+    bool split = strstr(slash != NULL ? slash : copy, "-of-") != NULL;
+    if (split && slash != NULL)
+        slash[slash == copy] = '\0';
+    const char *read = split && slash == NULL ? "." : copy;
+    const struct ft_sandbox_cfg cfg = {.read_paths = &read, .n_read_paths = 1, .best_effort = true};
     struct ft_sandbox_report report;
-    return ft_sandbox_enter(&cfg, &report, err);
+    int rc = ft_sandbox_enter(&cfg, &report, err);
+    free(copy);
+    return rc;
 }
 
 int ft_cmd_inspect(int argc, char **argv)

@@ -7,13 +7,12 @@ import json
 import os
 import pty
 import re
-import select
 import subprocess
 import sys
 import tempfile
-import time
 
 import gguf_file
+from screen import Screen
 
 REF = os.environ.get("FT_REF", "../shared/ref")
 STORY = f"{REF}/stories/stories260K-F32.gguf"
@@ -105,26 +104,6 @@ def refused(chat_model, folder):
     r = run(chat_model, "-p", "word " * 4000)
     expect("a prompt that is too long is refused, not cut", r.returncode != 0 and not r.stdout and
            b"prompt" in r.stderr, r)
-
-
-class Screen:
-    """A terminal's output, read up to one text after the other."""
-
-    def __init__(self, fd):
-        self.fd, self.rest = fd, b""
-
-    def until(self, text, seconds=60):
-        end = time.time() + seconds
-        while text not in self.rest and time.time() < end:
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.rest += os.read(self.fd, 65536)
-                except OSError:
-                    break
-        at = self.rest.find(text)
-        at = len(self.rest) if at < 0 else at + len(text)
-        got, self.rest = self.rest[:at], self.rest[at:]
-        return got
 
 
 def terminal(chat_model, folder):

@@ -164,10 +164,27 @@ void ft_doctor_sockets(struct ft_doctor *d)
                       stale, stale == 1 ? "" : "s", stale == 1 ? "it" : "them");
 }
 
+/* A folder that holds a split GGUF is opened by the first part. */
+static void first_part(char *path, size_t size)
+{
+    size_t n = strlen(path);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        if (strstr(e->d_name, "-00001-of-") != NULL && ft_str_ends(e->d_name, ".gguf")) {
+            snprintf(path + n, size - n, "/%s", e->d_name);
+            break;
+        }
+    if (dir != NULL)
+        closedir(dir);
+}
+
 static void look_at_model(struct ft_doctor *d, const char *path, const char *name, int *good)
 {
     struct ft_err err = {0};
-    if (ft_model_check(path, NULL, &err) == 0)
+    char model[FT_HOME_PATH + 600];
+    snprintf(model, sizeof model, "%s", path);
+    first_part(model, sizeof model);
+    if (ft_model_check(model, NULL, &err) == 0)
         (*good)++;
     else
         ft_doctor_say(d, FT_DOCTOR_BAD, "models",

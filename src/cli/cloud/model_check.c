@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -54,11 +55,14 @@ int ft_model_check(const char *path, const volatile int *interrupt, struct ft_er
     text[strcspn(text, "\n")] = '\0';
     if (failed != 0)
         return ft_err_set(err, FT_EIO, "start %s: %s", self, strerror(failed));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    const char *why = strstr(text, ": ");
+    bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (ok && why != NULL) /* a well-formed file of something that cannot be run */
+        return ft_err_set(err, FT_EUNSUPPORTED, "no model that feitian can run: %.300s", why + 2);
+    if (ok)
         return 0;
     if (interrupt != NULL && *interrupt != 0)
         return ft_err_set(err, FT_ECANCELED, "interrupted");
-    const char *why = strstr(text, ": ");
     return ft_err_set(err, FT_ECORRUPT, "no model that feitian reads: %.300s",
                       WIFEXITED(status) && why != NULL ? why + 2
                                                        : "reading it ends in a crash or never");

@@ -77,10 +77,31 @@ static void owner_of(int port, char *ret, size_t n)
         closedir(d);
 }
 
+/* Why it cannot be bound, by errno. */
+static int refused(const char *host, int port, struct ft_err *err)
+{
+    char who[128];
+    bool v6 = strchr(host, ':') != NULL;
+    switch (errno) {
+    case EADDRINUSE:
+        owner_of(port, who, sizeof who);
+        return ft_err_set(err, FT_EBUSY,
+                          "port %d is in use%s: choose another one, as in --listen %s%s%s:%d", port,
+                          who, v6 ? "[" : "", host, v6 ? "]" : "", port < 65535 ? port + 1 : 7700);
+    case EADDRNOTAVAIL:
+        return ft_err_set(err, FT_EINVAL, "--listen: %s is no address of this machine", host);
+    case EACCES:
+        return ft_err_set(err, FT_EINVAL,
+                          "--listen: port %d is for root alone; take one above 1023", port);
+    default:
+        return ft_err_sys(err, "listen on %s:%d", host, port);
+    }
+}
+
 int ft_port_check(const char *host, int port, struct ft_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
-    char service[16], who[128];
+    char service[16];
     int rc = 0, one = 1;
     snprintf(service, sizeof service, "%d", port);
     int failed = getaddrinfo(host, service, &hints, &list);
@@ -92,21 +113,8 @@ int ft_port_check(const char *host, int port, struct ft_err *err)
         rc = ft_err_sys(err, "socket");
     else
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (rc == 0 && (bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 1) != 0)) {
-        owner_of(port, who, sizeof who);
-        rc = errno == EADDRINUSE ? ft_err_set(err, FT_EBUSY,
-                                              "port %d is in use%s: choose another one, as in "
-                                              "--listen %s%s%s:%d",
-                                              port, who, strchr(host, ':') != NULL ? "[" : "", host,
-                                              strchr(host, ':') != NULL ? "]" : "",
-                                              port < 65535 ? port + 1 : port - 1)
-             : errno == EADDRNOTAVAIL
-                 ? ft_err_set(err, FT_EINVAL, "--listen: %s is no address of this machine", host)
-             : errno == EACCES
-                 ? ft_err_set(err, FT_EINVAL,
-                              "--listen: port %d is for root alone; take one above 1023", port)
-                 : ft_err_sys(err, "listen on %s:%d", host, port);
-    }
+    if (rc == 0 && (bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 1) != 0))
+        rc = refused(host, port, err);
     if (fd >= 0)
         close(fd);
     freeaddrinfo(list);

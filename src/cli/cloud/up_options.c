@@ -1,5 +1,5 @@
 /* Options of `feitian up`: the command line over HOME/config.json over the defaults. */
-#include <limits.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +36,8 @@ static int read_config(struct ft_up_options *o, const struct ft_opt *opts, size_
     size_t len;
     json_error_t at;
     int rc = ft_file_read(ft_home_at(&o->home, "config.json", path), CONFIG_MAX, &text, &len, err);
-    if (rc != 0)
-        return rc == FT_ENOTFOUND ? 0 : rc;
+    if (rc != 0) /* no folder either: that is said when it is made */
+        return rc == FT_ENOTFOUND || err->sys_errno == ENOTDIR ? 0 : rc;
     o->config = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
     free(text);
     if (!json_is_object(o->config))

@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""The commands that call a cloud: each, in words and as JSON, against a real one; and their errors.
+
+usage: cli_cloud.py FEITIAN
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import sys
+import termios
+import time
+
+import cloud
+from screen import Screen
+
+results = []
+NANO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../models/nano.gguf")
+
+
+def expect(what, ok, detail=""):
+    results.append(bool(ok))
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {detail if not ok else ''}")
+
+
+def json_of(c, *args):
+    r = c.run(*args, "--json")
+    try:
+        value = json.loads(r.stdout)
+    except ValueError:
+        value = None
+    expect(f"{' '.join(args)} --json", r.returncode == 0 and value is not None, r)
+    return value if value is not None else {}
+
+
+def says(c, what, text, *args, status=0, **env):
+    r = c.run(*args, **env)
+    out = r.stdout if status == 0 else r.stderr
+    expect(what, r.returncode == status and text in out, r)
+    return r
+
+
+def models(c):
+    says(c, "model list", "nano", "model", "list")
+    expect("as JSON with all fields", json_of(c, "model", "list")[0]["arch"] == "qwen3")
+    says(c, "model add of a path", "feitian chat second", "model", "add", NANO, "--name", "second")
+    expect("is there", {m["name"] for m in json_of(c, "model", "list")} == {"nano", "second"})
+    expect("with an endpoint", {e["name"] for e in json_of(c, "endpoint", "list")} ==
+           {"nano", "second"})
+    r = c.run("chat", "second", "-p", "Hello", "--quiet")
+    expect("and answers", r.returncode == 0 and r.stdout.strip(), (r, c.log()))
+    says(c, "model rm", "second removed", "model", "rm", "second")
+    expect("its file and endpoint are gone", not os.path.exists(f"{c.home}/models/second.gguf") and
+           [e["name"] for e in json_of(c, "endpoint", "list")] == ["nano"])
+    says(c, "rm of what is not there", "third", "model", "rm", "third", status=1)
+
+
+def endpoints(c):
+    says(c, "endpoint create", "demo created", "endpoint", "create", "demo", "--model", "nano",
+         "--min", "0", "--max", "2", "--load", "4", "--idle", "60")
+    shown = next(e for e in json_of(c, "endpoint", "list") if e["name"] == "demo")
+    expect("as asked", shown["replicas"] == {"min": 0, "max": 2} and shown["target_load"] == 4 and
+           shown["idle_s"] == 60, shown)
+    says(c, "endpoint scale", "demo changed", "endpoint", "scale", "demo", "--max", "1")
+    says(c, "a canary by weights", "nano=9", "endpoint", "set", "demo", "--to", "nano=9", "--to",
+         "nano=1")
+    says(c, "another server", "at http://127.0.0.1:9/v1", "endpoint", "create", "far", "--url",
+         "http://127.0.0.1:9/v1", "--key", "sk-secret", "--model", "gpt")
+    far = next(e for e in json_of(c, "endpoint", "list") if e["name"] == "far")
+    expect("its key is not shown again", far["targets"][0]["has_key"] and "sk-secret" not in
+           json.dumps(far), far)
+    says(c, "endpoint list", "BEHIND IT", "endpoint", "list")
+    says(c, "a model that is not there", "no-such", "endpoint", "create", "x", "--model", "no-such",
+         status=2)
+    says(c, "a wrong weight", "no weight", "endpoint", "set", "demo", "--to", "nano=much", status=2)
+    says(c, "nothing to change", "nothing to change", "endpoint", "scale", "demo", status=2)
+    says(c, "endpoint rm", "far removed", "endpoint", "rm", "demo", "far")
+
+
+def keys(c):
+    r = c.run("key", "create", "ci", "--role", "developer", "--model", "na*", "--expires", "30d",
+              "--rpm", "60", "--budget-month", "5.00")
+    secret = r.stdout.strip()
+    expect("key create prints the key alone", r.returncode == 0 and
+           re.fullmatch(r"sk-ft-[0-9A-Za-z]{43}", secret) and "only now" in r.stderr, r)
+    row = next(k for k in json_of(c, "key", "list") if k["name"] == "ci")
+    expect("as asked", row["models"] == ["na*"] and row["limits"]["rpm"] == 60 and
+           row["budget"]["month"].startswith("5") and row["expires"] > time.time() + 29 * 86400 and
+           "secret" not in row, row)
+    says(c, "key list", "60 requests/min", "key", "list")
+    says(c, "the key works at once", "", "chat", "nano", "-p", "Hello", FEITIAN_API_KEY=secret)
+    says(c, "it may not make projects", "", "project", "create", "more", status=2,
+         FEITIAN_API_KEY=secret)
+    says(c, "key revoke", "revoked", "key", "revoke", row["id"])
+    says(c, "and is dead at once", "FEITIAN_API_KEY", "chat", "nano", "-p", "Hello", status=2,
+         FEITIAN_API_KEY=secret)
+    expect("key create --json", json_of(c, "key", "create", "two")["secret"].startswith("sk-ft-"))
+    for option, value in (("--expires", "soon"), ("--rpm", "many"), ("--budget-day", "-1"),
+                          ("--warn", "2")):
+        says(c, f"{option} {value} is refused", option, "key", "create", "x", option, value,
+             status=2)
+    says(c, "a role that is none", "role", "key", "create", "x", "--role", "king", status=2)
+
+
+def projects(c):
+    says(c, "project create", "team created", "project", "create", "Team", "--id", "team", "--rpm",
+         "100", "--queue", "5", "--budget-day", "2", "--warn", "0.5,0.8", "--weight", "2")
+    row = next(p for p in json_of(c, "project", "list") if p["id"] == "team")
+    expect("as asked", row["limits"]["rpm"] == 100 and row["limits"]["queue"] == 5 and
+           row["budget"]["warn"] == [0.5, 0.8] and row["weight"] == 2, row)
+    says(c, "project set", "team changed", "project", "set", "team", "--rpm", "none", "--name", "T")
+    row = next(p for p in json_of(c, "project", "list") if p["id"] == "team")
+    expect("one limit went, another stayed", row["limits"].get("rpm") is None and
+           row["limits"]["queue"] == 5 and row["name"] == "T", row)
+    says(c, "project list", "2 a day", "project", "list")
+    says(c, "member add", "added", "member", "add", "Ada", "--project", "team", "--role", "admin")
+    ada = json_of(c, "member", "list")[0]
+    expect("as asked", ada["role"] == "admin" and ada["project"] == "team", ada)
+    says(c, "member set", "changed", "member", "set", ada["id"], "--role", "viewer")
+    says(c, "member list", "viewer", "member", "list", "--project", "team")
+    says(c, "member rm", "removed", "member", "rm", ada["id"])
+    c.run("key", "create", "k", "--project", "team")
+    says(c, "a project with keys is kept", "", "project", "rm", "team", status=1)
+    says(c, "unless all of it is to go", "removed", "project", "rm", "team", "--cascade")
+    says(c, "no such project", "team", "project", "set", "team", "--rpm", "1", status=1)
+
+
+def usage(c):
+    end = time.time() + 30
+    while time.time() < end:  # it comes with a delay, from the journal
+        u = c.run("usage", "--json")
+        if u.returncode == 0 and json.loads(u.stdout)["total"]["requests"] > 0:
+            break
+        time.sleep(0.2)
+    u = json_of(c, "usage", "--by", "model", "--by", "key")
+    expect("usage counts", u["total"]["requests"] >= 3 and u["total"]["completion_tokens"] > 0 and
+           any(r["model"] == "nano" and r["key"] for r in u["data"]), u)
+    r = says(c, "in words", "MODEL", "usage", "--by", "model", "--since", "1h")
+    expect("with a sum", "all" in r.stdout and "COMPLETION" in r.stdout, r)
+    says(c, "an unknown grouping", "--by", "usage", "--by", "mood", status=2)
+    says(c, "an unclear time", "--since", "usage", "--since", "then", status=2)
+
+
+def live(c):
+    says(c, "top prints once where no terminal is", "ENDPOINT", "top")
+    expect("top --json", "serving" in json_of(c, "top"))
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(c.feitian, [c.feitian, "top", "--interval", "0.2"], c.env(TERM="xterm"))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    screen = Screen(fd)
+    text = screen.until(b"q leaves")
+    expect("on a terminal it is drawn", b"\033[?1049h" in text and b"nano" in text, text)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+    text = screen.until(b"\033[10;1H")
+    expect("a smaller window is drawn anew", b"\033[10;1H" in text, text)
+    os.write(fd, b"q")
+    text = screen.until(b"\033[?1049l")
+    expect("q leaves, and the screen is as before", b"\033[?1049l" in text and
+           os.waitpid(pid, 0)[1] == 0, text)
+
+
+def chat(c):
+    r = c.run("chat", "-p", "What is feitian?", "--temperature", "0", "--system", "Be short.")
+    expect("chat answers, figures go to standard error", r.returncode == 0 and r.stdout.strip() and
+           "tokens/s" in r.stderr and "tokens/s" not in r.stdout, r)
+    r = c.run("chat", "nano", stdin="Hello\n")
+    expect("a question by standard input", r.returncode == 0 and r.stdout.strip(), r)
+    answer = json_of(c, "chat", "-p", "Hello", "--max-tokens", "3")
+    expect("its JSON has usage and how it ended", answer["finish_reason"] == "length" and
+           answer["usage"]["completion_tokens"] == 3, answer)
+    says(c, "a model that is not there", "no-such", "chat", "no-such", "-p", "x", status=1)
+    says(c, "--thinking wants on or off", "--thinking", "chat", "--thinking", "much", status=2)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(c.feitian, [c.feitian, "chat", "nano"], c.env(TERM="dumb"))
+    screen = Screen(fd)
+    first = screen.until(b">>> ")
+    os.write(fd, b"Hello\n")
+    answered = screen.until(b"tokens/s") + screen.until(b">>> ")
+    os.write(fd, b"/models\n")
+    listed = screen.until(b"* nano") + screen.until(b">>> ")
+    os.write(fd, b"/model none\n")
+    refused = screen.until(b"no model none") + screen.until(b">>> ")
+    os.write(fd, b"/exit\n")
+    screen.until(b"never", 0.5)
+    status = os.waitpid(pid, 0)[1]
+    expect("a conversation in the terminal", b"nano at" in first and b"tokens/s" in answered and
+           b"* nano" in listed and b"no model none" in refused and status == 0,
+           (first, answered, listed, refused, status))
+
+
+def errors(c):
+    for command in (("model", "list"), ("key", "list"), ("usage",), ("top",), ("status",)):
+        says(c, f"{command[0]}: a wrong key", "FEITIAN_API_KEY", *command, status=2,
+             FEITIAN_API_KEY="sk-ft-wrong")
+    says(c, "no key for another address", "wants a key", "model", "list", "--cloud",
+         f"http://localhost:{c.port}", status=2)
+    says(c, "an address that is none", "http://", "model", "list", "--cloud", "cloud", status=2)
+    says(c, "nobody there", "no answer", "model", "list", "--cloud", "http://127.0.0.1:9",
+         "--api-key", "x", status=1)
+    for command in ("model", "endpoint", "key", "project", "member"):
+        says(c, f"{command} without a word lists its commands", "list", command, status=2)
+        r = c.run(command, "--help")
+        expect(f"{command} --help", r.returncode == 0 and
+               f"usage: feitian {command}" in r.stdout, r)
+        for line in re.findall(r"^  (\w+) ", r.stdout, re.M):
+            r = c.run(command, line, "--help")
+            expect(f"{command} {line} --help", r.returncode == 0 and
+                   f"usage: feitian {command} {line}" in r.stdout and "--api-key" in r.stdout, r)
+            r = c.run(command, line, "--no-such-option")
+            expect(f"{command} {line} names an unknown option", r.returncode == 2 and
+                   "no-such-option" in r.stderr and
+                   f"feitian {command} {line} --help" in r.stderr, r)
+
+
+def main():
+    signal.alarm(600)
+    with cloud.Cloud(sys.argv[1]) as c:
+        r = c.up()
+        expect("a cloud is up", r.returncode == 0, (r, c.log()))
+        for part in (models, endpoints, keys, projects, chat, usage, live, errors):
+            part(c)
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+"""`feitian up`, `down`, `status`, `doctor`: a real cloud in a temporary home.
+
+usage: up.py FEITIAN
+"""
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+
+import cloud
+
+results = []
+
+
+def expect(what, ok, detail=""):
+    results.append(bool(ok))
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {detail if not ok else ''}")
+
+
+def wait_for(what, seconds=60):
+    end = time.time() + seconds
+    while not what() and time.time() < end:
+        time.sleep(0.02)
+    return what()
+
+
+def pid_of(c, word):
+    return next((pid for pid, line in c.processes().items() if line.startswith(word)), None)
+
+
+def first_time(c):
+    r = c.run("status")
+    expect("before, it is down", r.returncode == 1 and "feitian up" in r.stdout, r)
+    r = c.run("chat", "-p", "x")
+    expect("a command says how to start one", r.returncode == 1 and "feitian up" in r.stderr, r)
+    r = c.up()
+    expect("it comes up and says where", r.returncode == 0 and c.url in r.stdout and
+           "feitian chat" in r.stdout, (r, c.log()))
+    mode = stat.S_IMODE(os.stat(f"{c.home}/credentials.json").st_mode)
+    expect("the first key lies in a file for its owner alone", mode == 0o600 and
+           c.credentials()["key"].startswith("sk-ft-") and c.credentials()["url"] == c.url, mode)
+    expect("and so does the home", stat.S_IMODE(os.stat(c.home).st_mode) == 0o700)
+    r = c.run("chat", "nano", "-p", "What is feitian?", "--quiet")
+    expect("the model that ships answers", r.returncode == 0 and "private AI cloud" in r.stdout,
+           (r, c.log()))
+    r = c.run("status", "--json")
+    live = json.loads(r.stdout) if r.returncode == 0 else {}
+    expect("status tells", live.get("state") == "up" and live.get("url") == c.url and
+           live["supervisor"]["pid"] == pid_of(c, "up"), r)
+    r = c.run("status")
+    expect("in words too", r.returncode == 0 and "worker-0" in r.stdout and "nano" in r.stdout, r)
+
+
+def second_time(c):
+    before = c.processes()
+    r = c.up()
+    expect("a second up finds it running", r.returncode == 0 and "already" in r.stdout and
+           c.processes() == before, (r, before, c.processes()))
+    r = c.run("up", "--listen", "127.0.0.1:9", "--json")
+    expect("for another address it says what to do", r.returncode == 0 and "feitian down" in
+           r.stderr and json.loads(r.stdout)["url"] == c.url, r)
+
+
+def killed(c):
+    for word in ("control", "gateway"):
+        pid = pid_of(c, word)
+        os.kill(pid, signal.SIGKILL)
+        expect(f"a killed {word} comes back", wait_for(lambda: pid_of(c, word) not in (None, pid)))
+    expect("and all works", wait_for(lambda: c.run("status").returncode == 0), c.log())
+    os.kill(pid_of(c, "up"), signal.SIGKILL)
+    expect("with the supervisor killed, status says down",
+           wait_for(lambda: c.run("status").returncode == 1))
+    r = c.up()
+    expect("up starts anew", r.returncode == 0 and "already" not in r.stdout, (r, c.log()))
+    r = c.run("chat", "nano", "-p", "Hello", "--quiet")
+    expect("with the same state", r.returncode == 0 and r.stdout.strip(), (r, c.log()))
+    os.kill(pid_of(c, "up"), signal.SIGKILL)
+    wait_for(lambda: c.run("status").returncode == 1)
+    r = c.run("down")
+    expect("down after that leaves nothing", r.returncode == 0 and not c.processes(),
+           (r, c.processes()))
+
+
+def ended(c):
+    c.up()
+    r = c.run("down")
+    expect("down stops all", r.returncode == 0 and "is down" in r.stdout and not c.processes(),
+           (r, c.processes()))
+    r = c.run("down")
+    expect("a second down has nothing to do", r.returncode == 0 and "no cloud" in r.stdout, r)
+    c.up()
+    supervisor = pid_of(c, "up")
+    os.kill(supervisor, signal.SIGSTOP)
+    r = c.run("down", "--timeout", "1")
+    expect("one that hangs is killed, with a word", r.returncode == 0 and "killed" in r.stderr and
+           not c.processes(), (r, c.processes()))
+
+
+def zombie(c):
+    """A supervisor whose parent does not reap it."""
+    with subprocess.Popen([c.feitian, "up", "--foreground", "--listen", c.listen],
+                          env=c.env(), stderr=subprocess.DEVNULL) as p:
+        expect("in the foreground it runs", wait_for(lambda: c.run("status").returncode == 0))
+        r = c.run("down")  # p is a zombie from here on
+        expect("down does not wait for a zombie", r.returncode == 0 and "killed" not in r.stderr, r)
+        expect("status neither", c.run("status").returncode == 1)
+        p.wait(timeout=30)
+        expect("it ends with 0", p.returncode == 0, p.returncode)
+
+
+def in_the_way(c):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", c.port))
+        s.listen(1)
+        r = c.up()
+        expect("a port in use: by whom, and what to do", r.returncode == 1 and "in use" in r.stderr
+               and str(os.getpid()) in r.stderr and "--listen" in r.stderr, r)
+    for args, text in ((["--listen", "here"], "HOST:PORT"),
+                       (["--listen", "192.0.2.1:80"], "192.0.2.1"),
+                       (["--tls-cert", "x"], "both or none"), (["--memory", "lots"], "--memory"),
+                       (["--threads", "0"], "--threads"),
+                       (["--daemon", "--foreground"], "only one")):
+        r = c.run("up", *args)
+        expect(f"{' '.join(args)} is refused", r.returncode == 2 and text in r.stderr, r)
+    file = f"{c.folder}/file"
+    with open(file, "w"):
+        pass
+    for home in (f"{file}/below", "/proc/nowhere"):
+        r = c.run("up", "--home", home)
+        expect(f"a home that cannot be: {home}", r.returncode == 1 and "--home" in r.stderr, r)
+    config = f"{c.home}/config.json"
+    os.makedirs(c.home, exist_ok=True)
+    for text, words in (('{"listen": 5}', "listen"), ("{", "line 1"), ('{"no_such": 1}', "no_such"),
+                        ('{"home": "/x"}', "home")):
+        with open(config, "w") as f:
+            f.write(text)
+        r = c.run("up")
+        expect(f"config.json with {text} is refused", r.returncode == 2 and words in r.stderr and
+               "config.json" in r.stderr, r)
+    os.unlink(config)
+
+
+def configured(c):
+    with open(f"{c.home}/config.json", "w") as f:
+        json.dump({"listen": c.listen, "tls_self_signed": True, "threads": 1, "memory": "512M"}, f)
+    r = c.run("up", "--json")
+    said = json.loads(r.stdout) if r.returncode == 0 else {}
+    expect("config.json is followed", said.get("url") == f"https://{c.listen}", (r, c.log()))
+    line = next((v for v in c.processes().values() if v.startswith("gateway")), "")
+    expect("its memory and threads too", "--memory 536870912 " in line + " " and "--threads 1" in
+           line, line)
+    r = c.run("chat", "nano", "-p", "Hello", "--quiet")
+    expect("commands trust the certificate that it made", r.returncode == 0, (r, c.log()))
+    context = ssl.create_default_context(cafile=f"{c.home}/tls/cert.pem")
+    with urllib.request.urlopen(f"https://{c.listen}/health", context=context, timeout=30) as a:
+        expect("and so does another client", a.status == 200)
+    key = stat.S_IMODE(os.stat(f"{c.home}/tls/key.pem").st_mode)
+    expect("its key is for the owner alone", key & 0o077 == 0, oct(key))
+    c.run("down")
+
+
+def doctor(c):
+    def findings():
+        r = c.run("doctor", "--json")
+        return r.returncode, {(f["check"], f["level"]): f for f in json.loads(r.stdout)["findings"]}
+
+    c.up()
+    code, found = findings()
+    expect("a healthy cloud has nothing to mend", code == 0 and ("cloud", "ok") in found and
+           ("state", "ok") in found and ("models", "ok") in found, found)
+    c.run("down")
+    for what in ("state/state.db", "models/bad.gguf"):
+        with open(f"{c.home}/{what}", "wb") as f:
+            f.write(b"this is something else" * 100)
+    os.chmod(f"{c.home}/credentials.json", 0o644)
+    code, found = findings()
+    expect("a damaged store, a bad model and a key for all are told", code == 1 and
+           ("state", "bad") in found and "bad.gguf" in found["models", "bad"]["message"] and
+           "chmod 600" in found["home", "bad"]["mend"], found)
+    r = c.run("doctor")
+    expect("in words too", r.returncode == 1 and "to mend" in r.stdout, r)
+
+
+def main():
+    feitian = sys.argv[1]
+    with cloud.Cloud(feitian) as c:
+        for part in (first_time, second_time, killed, ended, zombie):
+            part(c)
+    with cloud.Cloud(feitian) as c:
+        for part in (in_the_way, configured, doctor):
+            part(c)
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
