@@ -187,33 +187,35 @@ static int complete_item(json_t *item, enum item type, const char *id, size_t nu
     return rc;
 }
 
+static int check_item(const json_t *item, const struct ft_oai_at *at, enum item *ret,
+                      struct ft_oai_error *e)
+{
+    const json_t *id;
+    const char *s;
+    int rc = ft_oai_object(item, at, e);
+    if (rc != 0 || (rc = item_type(item, at, ret, e)) != 0)
+        return rc;
+    if ((id = ft_oai_get(item, "id")) != NULL &&
+        (rc = ft_oai_str(id, FT_OAI_AT(at, "id"), 1, 128, &s, e)) != 0)
+        return rc;
+    switch (*ret) {
+    case MESSAGE:
+        return check_message(item, at, e);
+    case FUNCTION_CALL:
+        return check_call(item, at, e);
+    case FUNCTION_OUTPUT:
+        return check_output(item, at, e);
+    case REASONING:
+        return check_reasoning(item, at, e);
+    }
+    return FT_EINTERNAL;
+}
+
 static int parse_item(struct ft_oai_responses *r, json_t *item, size_t number, const char *id,
                       struct ft_oai_error *e)
 {
-    const struct ft_oai_at *at = FT_OAI_ELEM(FT_OAI_AT(NULL, "input"), number);
     enum item type;
-    const json_t *given;
-    const char *s;
-    int rc = ft_oai_object(item, at, e);
-    if (rc != 0 || (rc = item_type(item, at, &type, e)) != 0)
-        return rc;
-    if ((given = ft_oai_get(item, "id")) != NULL &&
-        (rc = ft_oai_str(given, FT_OAI_AT(at, "id"), 1, 128, &s, e)) != 0)
-        return rc;
-    switch (type) {
-    case MESSAGE:
-        rc = check_message(item, at, e);
-        break;
-    case FUNCTION_CALL:
-        rc = check_call(item, at, e);
-        break;
-    case FUNCTION_OUTPUT:
-        rc = check_output(item, at, e);
-        break;
-    case REASONING:
-        rc = check_reasoning(item, at, e);
-        break;
-    }
+    int rc = check_item(item, FT_OAI_ELEM(FT_OAI_AT(NULL, "input"), number), &type, e);
     if (rc == 0 &&
         (complete_item(item, type, id, number) != 0 || json_array_append(r->input, item) != 0))
         rc = no_memory(e);
@@ -349,13 +351,14 @@ static int add_output(struct turn *t, const json_t *item, struct ft_oai_error *e
     return json_array_append_new(t->messages, m) == 0 ? 0 : no_memory(e);
 }
 
-static int add_items(struct turn *t, const json_t *items, struct ft_oai_error *e)
+/* What was stored is checked again: a file may have been damaged. */
+static int add_items(struct turn *t, const json_t *items, const char *name, struct ft_oai_error *e)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < json_array_size(items); i++) {
         const json_t *item = json_array_get(items, i);
         enum item type;
-        rc = item_type(item, FT_OAI_AT(NULL, "input"), &type, e);
+        rc = check_item(item, FT_OAI_ELEM(FT_OAI_AT(NULL, name), i), &type, e);
         if (rc != 0)
             break;
         switch (type) {
@@ -388,9 +391,9 @@ int ft_oai_turn_messages(const struct ft_oai_responses *r, json_t **ret, struct 
             t.messages, json_pack("{s:s,s:O}", "role", "system", "content", instructions)) != 0)
         rc = no_memory(e);
     if (rc == 0)
-        rc = add_items(&t, r->context, e);
+        rc = add_items(&t, r->context, "previous_response_id", e);
     if (rc == 0)
-        rc = add_items(&t, r->input, e);
+        rc = add_items(&t, r->input, "input", e);
     if (rc == 0)
         rc = all_answered(&t, e);
     json_decref(t.reasoning);
