@@ -135,8 +135,8 @@ static void count(struct call *c, const struct ft_piece *p)
         c->prompt = FT_MAX(c->prompt, p->usage.prompt_tokens);
         c->cached = FT_MAX(c->cached, p->usage.cached_tokens);
         c->completion = FT_MAX(c->completion, p->usage.completion_tokens);
-    } else if (p->kind != FT_PIECE_STEP) {
-        return;
+    } else if (p->kind != FT_PIECE_STEP || !c->stream) {
+        return; /* what is not streamed is delivered at its end, or not at all */
     }
     ft_ledger_count(c->gw->ledger, c->slot, c->prompt, c->cached, c->completion);
 }
