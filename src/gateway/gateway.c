@@ -1,6 +1,7 @@
 /* Opens everything in order, waits for the end, closes it in the opposite one. */
 #include "gateway/gateway.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #define GATEWAY_DRAIN_MS 10000
 #define END_POLL_US      50000
 #define USAGE_TIMEOUT_MS 10000
+#define TRIM_EVERY       40 /* polls: 2 s */
+#define TRIM_EXCHANGES   64 /* after so many at once, and most of them over, memory is given back */
 
 /* A batch of usage records, on the ledger's thread. */
 static int deliver(void *ctx, const char *ndjson, size_t n, int n_records, struct ft_err *err)
@@ -102,6 +105,24 @@ static void close_all(struct gw *g)
     ft_tenant_close(g->tenant);
 }
 
+/* What a burst took is free, but malloc keeps it for good unless it is asked. */
+static void wait_end(struct gw *g)
+{
+    int64_t most = 0;
+    for (int i = 1; !*g->opt->end; i++) {
+        usleep(END_POLL_US);
+        struct ft_http_stats s;
+        if (i % TRIM_EVERY != 0)
+            continue;
+        ft_http_server_stats(g->server, &s);
+        most = FT_MAX(most, s.exchanges);
+        if (most >= TRIM_EXCHANGES && s.exchanges <= most / 4) {
+            malloc_trim(0);
+            most = 0;
+        }
+    }
+}
+
 int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
 {
     struct gw g = {.opt = o, .begun_ns = ft_clock_now_ns()};
@@ -125,8 +146,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     if (rc == 0 && g.server != NULL) {
         ft_log(FT_LOG_INFO, "gateway", "listening on %s", ft_http_server_address(g.server));
         rc = ft_ready_tell(err);
-        while (rc == 0 && !*o->end)
-            usleep(END_POLL_US);
+        if (rc == 0)
+            wait_end(&g);
         drain(&g);
     }
     close_all(&g);

@@ -139,7 +139,7 @@ def main():
         if "streams" in parts:
             streams(cloud)
         if "idle" in parts:
-            time.sleep(1)
+            time.sleep(3)
             print(f"afterwards: {cloud.memory_kb()} KB resident")
 
 

@@ -82,7 +82,7 @@ def malformed(cloud):
         "a chunk longer than it says": f"POST {CHAT} HTTP/1.1\r\nHost: h\r\n{key}"
                                        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}{}\r\n0\r\n\r\n",
         "a space before the colon": f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{key}X : y\r\n\r\n",
-        "a control byte in a header": f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{key}X: \x02\r\n\r\n",
+        "a control byte": f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{key}X: \x02\r\n\r\n",
         "a bare CR": f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{key}X: a\rY: b\r\n\r\n",
         "a header of 100 KB": f"GET /v1/models HTTP/1.1\r\nHost: h\r\nX: {'a' * 100000}\r\n\r\n",
         "5,000 headers": "GET /v1/models HTTP/1.1\r\nHost: h\r\n" + "A: b\r\n" * 5000 + "\r\n",
@@ -96,10 +96,10 @@ def malformed(cloud):
 
 
 def paths(cloud):
-    for path in ("/../etc/passwd", "/v1/../v1/models", "/v1/%2e%2e/models", "/v1/models/..%2f..%2fx",
-                 "/v1/models/%00", "/v1/models/a%0d%0aX-Evil:1", "//..//", "/v1/models/%c0%ae",
-                 "/v1/models/%", "/v1/models/%ff", "/v1\\models", "http://h/v1/models",
-                 "/v1/responses/%2e%2e"):
+    for path in ("/../etc/passwd", "/v1/../v1/models", "/v1/%2e%2e/models",
+                 "/v1/models/..%2f..%2fx", "/v1/models/%00", "/v1/models/a%0d%0aX-Evil:1",
+                 "//..//", "/v1/models/%c0%ae", "/v1/models/%", "/v1/models/%ff", "/v1\\models",
+                 "http://h/v1/models", "/v1/responses/%2e%2e"):
         text = f"GET {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {cloud.key}\r\n\r\n"
         status = Raw(cloud).send(text).status()
         expect(f"path: {path}", status is not None and 400 <= status < 500, status)
@@ -143,8 +143,8 @@ def bodies(cloud):
             expect(f"body: {name}: {path}", ok, a)
 
 
-WRONG = (None, True, -1, 0, 1e300, 1.5, "", "x", "\u0000", [], [1], [[]], {}, {"a": 1}, "x" * 100000,
-         2 ** 63, -2 ** 63)
+WRONG = (None, True, -1, 0, 1e300, 1.5, "", "x", "\u0000", [], [1], [[]], {}, {"a": 1},
+         "x" * 100000, 2 ** 63, -2 ** 63)
 FIELDS = {
     CHAT: (dict(GOOD), ("model", "messages", "stream", "stream_options", "temperature", "top_p",
                         "n", "stop", "max_tokens", "max_completion_tokens", "presence_penalty",

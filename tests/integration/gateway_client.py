@@ -36,7 +36,8 @@ class Cloud:
         """The log tells which port was free."""
         begun = time.monotonic()
         at = self.log_size()
-        self.gateway = self._spawn("gateway", "--listen", f"127.0.0.1:{port}", "--no-workers", *words)
+        self.gateway = self._spawn("gateway", "--listen", f"127.0.0.1:{port}", "--no-workers",
+                                   *words)
         for _ in range(20000):
             m = re.search(r"listening on \S+:(\d+)", self.log(at))
             if m:
