@@ -116,7 +116,8 @@ class Cloud:
     def call(self, method, path, body=None, key=None, timeout=30):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         c.request(method, path, None if body is None else json.dumps(body),
-                  {"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"})
+                  {"Authorization": f"Bearer {key or self.key}",
+                   "Content-Type": "application/json"})
         r = c.getresponse()
         text = r.read()
         c.close()
