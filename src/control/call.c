@@ -10,8 +10,9 @@
 #include "base/log.h"
 #include "control/inner.h"
 
-#define API   "/api/v1/"
-#define RETRY 1000 /* ms, when the store is in trouble */
+#define API            "/api/v1/"
+#define RETRY          1000 /* ms, when the store is in trouble */
+#define TROUBLE_SAID_S 60
 
 static const struct ft_ctl_route routes[] = {
     {"GET", "/internal/feed", CTL_NOBODY, false, ft_ctl_feed, NULL},
@@ -289,6 +290,20 @@ static int in_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     return rc;
 }
 
+/* The log has the store's trouble once when it begins, now and then while it lasts, and its end. */
+static void say_trouble(struct ft_ctl *ctl, int64_t now_s, const char *msg)
+{
+    bool same = strcmp(ctl->trouble, msg) == 0;
+    if (same && (msg[0] == '\0' || now_s < ctl->trouble_said_s + TROUBLE_SAID_S))
+        return;
+    if (msg[0] != '\0')
+        ft_log(FT_LOG_WARN, "control", "the state store cannot be used now: %s", msg);
+    else
+        ft_log(FT_LOG_INFO, "control", "the state store can be used again");
+    snprintf(ctl->trouble, sizeof ctl->trouble, "%s", msg);
+    ctl->trouble_said_s = now_s;
+}
+
 static void failed(struct ft_ctl_call *c, int rc, const struct ft_err *err)
 {
     c->refused = true;
@@ -301,7 +316,7 @@ static void failed(struct ft_ctl_call *c, int rc, const struct ft_err *err)
                      "the state store cannot be used now, nothing was changed: %s", err->msg);
     c->error.status = 503;
     c->error.retry_after_ms = RETRY;
-    ft_log(FT_LOG_WARN, "control", "%s %s: %s", c->method, c->path, err->msg);
+    say_trouble(c->ctl, c->now_s, err->msg);
 }
 
 void ft_ctl_call_run(struct ft_ctl_call *c)
@@ -317,7 +332,9 @@ void ft_ctl_call_run(struct ft_ctl_call *c)
                               : ft_state_read(c->ctl->state, in_tx, c, &err);
     if (rc == 0 && c->raw.failed != 0)
         rc = ft_err_set(&err, FT_ELIMIT, "the answer is too long; ask for less");
-    if (rc != 0 && !c->refused)
+    if (rc == 0 || c->refused)
+        say_trouble(c->ctl, c->now_s, "");
+    else
         failed(c, rc, &err);
     if (rc == 0 && c->after != NULL)
         c->after(c);

@@ -28,6 +28,9 @@ struct ft_ctl {
     struct ft_state *state;
     json_t *doc;     /* openapi.json */
     char home[3072]; /* real path */
+    /* the store's trouble as it was last said in the log, and when; "" while there is none */
+    char trouble[FT_ERR_MSG_MAX];
+    int64_t trouble_said_s;
 };
 
 struct ft_ctl_call;

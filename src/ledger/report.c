@@ -11,8 +11,9 @@
 
 /* "name IN (...)" of six: NULL in the first stands for any; lists are filled with their first. */
 #define IN6(name, a, b, c, d, e, f)                                                                \
-    "(" a " IS NULL OR " name " IN (" a ", " b ", " c ", " d ", " e ", " f "))"
-#define IN4(name, a, b, c, d) "(" a " IS NULL OR " name " IN (" a ", " b ", " c ", " d "))"
+    "(CAST(" a " AS TEXT) IS NULL OR " name " IN (" a ", " b ", " c ", " d ", " e ", " f "))"
+#define IN4(name, a, b, c, d)                                                                      \
+    "(CAST(" a " AS TEXT) IS NULL OR " name " IN (" a ", " b ", " c ", " d "))"
 
 /* clang-format off */
 /* $1 .. $24: the interval and the values of a filter */

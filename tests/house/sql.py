@@ -28,6 +28,7 @@ WRONG = (
     (r"::\w", "CAST(x AS type)"),
     (r"`|\[\w+\]", "quotes of one engine"),
     (r"==", "="),
+    (r"\$\d+ IS (NOT )?NULL", "CAST($1 AS TEXT): PostgreSQL asks for its type"),
     (r"\bTRUE\b|\bFALSE\b", "there are no booleans"),
     (r"\bLIMIT \S+ *, *\S+", "LIMIT n OFFSET m"),
     (r"\bSUM\((?![^;]*AS BIGINT)", "a sum may be wider than its terms: CAST(... AS BIGINT)"),
@@ -67,7 +68,7 @@ def show():
            '"CREATE TABLE t (a BLOB)"', '"SELECT a::text FROM t"', '"SELECT a FROM t WHERE b == 1"',
            '"SELECT SUM(a) FROM t"', '"SELECT a FROM t LIMIT 1, 2"',
            '"SELECT COUNT(*) FROM (SELECT a FROM t)"', '"SELECT a FROM t WHERE b = TRUE"',
-           '"SELECT `a` FROM t"')
+           '"SELECT `a` FROM t"', '"SELECT a FROM t WHERE $1 IS NULL"')
     for text in good:
         assert not list(faults(text)), (text, list(faults(text)))
     for text in bad:
