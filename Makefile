@@ -85,8 +85,13 @@ nano: all ## the demonstration model, trained anew: models/nano.gguf (about twen
 	@mv $(NANO)/finish/model $(NANO)/nano && cp nano/generation_config.json $(NANO)/nano/
 	@build/feitian convert $(NANO)/nano --type Q8_0 -o models/nano.gguf
 
-install: all ## into $(DESTDIR)$(PREFIX)
+install: all ## into $(DESTDIR)$(PREFIX): the program, nano, the units of systemd
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
+	@install -D -m 644 models/nano.gguf $(DESTDIR)$(PREFIX)/share/feitian/nano.gguf
+	@install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/feitian/README.md
+	@install -D -m 644 deploy/feitian.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/feitian.conf
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@sed 's|/usr/local/|$(PREFIX)/|' deploy/feitian.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/feitian.service
 
 clean: ## remove everything built
 	rm -rf build build-dev build-tsan build-fuzz

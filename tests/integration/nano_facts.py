@@ -3,8 +3,10 @@
 
 usage: nano_facts.py FEITIAN
 """
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,8 +14,9 @@ FACTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../nano/cor
 
 
 def help_of(feitian, words):
-    """The help that a command line's words belong to; None where there is no such command."""
-    command = words[:1] if words and words[0].islower() else []
+    """The help that a command line's words belong to; None where there is no such command. A word
+    in small letters is a command, or one below it ("key create")."""
+    command = list(itertools.takewhile(lambda word: re.fullmatch("[a-z]+", word), words[:2]))
     run = subprocess.run([feitian, *command, "--help"], capture_output=True, text=True, timeout=60)
     return run.stdout if run.returncode == 0 else None
 
@@ -37,7 +40,7 @@ def main():
     with open(FACTS, encoding="utf-8") as file:
         commands = json.load(file)["commands"]
     faults = {name: what for name, text in commands.items() if (what := fault(feitian, text))}
-    for wrong in ("feitian fly MODEL", "feitian run MODEL --fly"):  # so that this test can fail
+    for wrong in ("feitian fly MODEL", "feitian run MODEL --fly", "feitian key fly"):  # so that this test can fail
         if fault(feitian, wrong) is None:
             faults[wrong] = "passes"
     for name, what in faults.items():

@@ -115,6 +115,28 @@ def zombie(c):
         expect("it ends with 0", p.returncode == 0, p.returncode)
 
 
+def as_a_service(c):
+    """As systemd starts it (Type=notify)."""
+    path = f"{c.folder}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(60)
+        with subprocess.Popen([c.feitian, "up", "--foreground", "--listen", c.listen],
+                              env=c.env(NOTIFY_SOCKET=path), stderr=subprocess.DEVNULL) as p:
+            said = s.recv(100)
+            expect("systemd is told when it can be used", said == b"READY=1" and
+                   c.run("chat", "nano", "-p", "Hello", "--quiet").returncode == 0, said)
+            p.send_signal(signal.SIGTERM)
+            expect("it ends by SIGTERM, with 0, and leaves nothing", p.wait(timeout=60) == 0 and
+                   not c.processes(), (p.returncode, c.processes()))
+        s.settimeout(0.1)
+        try:
+            more = s.recv(100)
+        except TimeoutError:
+            more = b""
+        expect("once, by the supervisor alone", more == b"", more)
+
+
 def in_the_way(c):
     with socket.socket() as s:
         s.bind(("127.0.0.1", c.port))
@@ -191,7 +213,7 @@ def doctor(c):
 def main():
     feitian = sys.argv[1]
     with cloud.Cloud(feitian) as c:
-        for part in (first_time, second_time, killed, ended, zombie):
+        for part in (first_time, second_time, killed, ended, zombie, as_a_service):
             part(c)
     with cloud.Cloud(feitian) as c:
         for part in (in_the_way, configured, doctor):

@@ -41,6 +41,7 @@ struct up {
     char cert[FT_HOME_PATH], key[FT_HOME_PATH];
     char memory[32], threads[32], http_threads[32], log[FT_HOME_PATH], tasks[FT_HOME_PATH];
     const char *gateway[ARGS_MAX], *control[ARGS_MAX];
+    const char *env[FT_EXEC_ARGS_MAX]; /* of the children */
     struct ft_home_up record;
     int lock, tell; /* tell: whoever waits for us to be ready; -1: nobody */
 };
@@ -130,6 +131,15 @@ static void arguments(struct up *u)
         u->control[i] = control[i];
 }
 
+/* Ours, but for systemd's socket: that the cloud is ready, the supervisor alone says. */
+static void environment(struct up *u)
+{
+    size_t n = 0;
+    for (char **e = environ; *e != NULL && n + 1 < FT_COUNT(u->env); e++)
+        if (strncmp(*e, "NOTIFY_SOCKET=", strlen("NOTIFY_SOCKET=")) != 0)
+            u->env[n++] = *e;
+}
+
 /* Everything that can be wrong is said here, to whoever asked for the cloud. */
 static int prepare(struct up *u, struct ft_err *err)
 {
@@ -147,6 +157,7 @@ static int prepare(struct up *u, struct ft_err *err)
         return rc;
     bring_nano(u);
     arguments(u);
+    environment(u);
     ft_home_at(&u->o.home, "logs/feitian.log", u->log);
     ft_home_at(&u->o.home, "run/tasks", u->tasks);
     u->record = (struct ft_home_up){.pid = getpid(), .started_s = (int64_t)time(NULL)};
@@ -180,10 +191,12 @@ static int supervise(struct up *u, struct ft_err *err)
     char dir[FT_HOME_PATH];
     const char *log = u->o.foreground ? NULL : u->log;
     struct ft_supervise_child children[] = {
-        {.task = {.id = "control", .argv = u->control, .log = log, .tells_ready = true},
+        {.task = {.id = "control", .argv = u->control, .env = u->env, .log = log,
+                  .tells_ready = true},
          .stop_order = 1,
          .stop_ms = CONTROL_STOP_MS},
-        {.task = {.id = "gateway", .argv = u->gateway, .log = log, .tells_ready = true},
+        {.task = {.id = "gateway", .argv = u->gateway, .env = u->env, .log = log,
+                  .tells_ready = true},
          .stop_order = 0,
          .stop_ms = GATEWAY_STOP_MS,
          .sweep_dir = u->tasks},
