@@ -134,6 +134,31 @@ static struct ft_target *target_for(struct ft_serve_call *c)
     return t;
 }
 
+/* Its prompt is read now at place k; until it has said something, others with the same beginning
+ * wait for it. */
+static void lead(struct ft_serve_call *c, struct ft_worker *w)
+{
+    if (c->chain == NULL || c->chain->n < FT_ROUTER_HOLD || w->n_leader == FT_ROUTER_LEADERS_MAX)
+        return;
+    w->leader[w->n_leader++] = c;
+    c->leads = true;
+}
+
+/* It has been read, or will not be. */
+static void lead_no_more(struct ft_serve_call *c, bool read)
+{
+    struct ft_serve *s = c->s;
+    struct ft_worker *w = s->worker[c->place];
+    for (int i = 0; i < w->n_leader; i++)
+        if (w->leader[i] == c)
+            w->leader[i--] = w->leader[--w->n_leader];
+    c->leads = false;
+    if (read)
+        ft_router_note(w->seen, c->chain);
+    if (s->queue.waiting > 0)
+        ft_serve_kick(s);
+}
+
 static void reserve(struct ft_serve_call *c, struct ft_target *t, int k)
 {
     struct ft_serve *s = c->s;
@@ -150,8 +175,7 @@ static void reserve(struct ft_serve_call *c, struct ft_target *t, int k)
     if (k >= 0) {
         t->at[k]++;
         s->worker[k]->running++;
-        if (c->chain != NULL)
-            ft_router_note(s->worker[k]->seen, c->chain);
+        lead(c, s->worker[k]);
     }
 }
 
@@ -163,7 +187,23 @@ static void release(struct ft_serve_call *c)
     if (c->place >= 0) {
         c->target->at[c->place]--;
         c->s->worker[c->place]->running--;
+        if (c->leads)
+            lead_no_more(c, false);
     }
+}
+
+/* What place k would be for the call. */
+static struct ft_router_place place_at(const struct ft_serve_call *c, const struct ft_target *t,
+                                       int k)
+{
+    const struct ft_worker *w = c->s->worker[k];
+    struct ft_router_place p = {.load = w->running, .room = t->at[k] < t->cap};
+    if (c->chain == NULL)
+        return p;
+    p.match = p.soon = ft_router_match(w->seen, c->chain);
+    for (int i = 0; i < w->n_leader; i++)
+        p.soon = FT_MAX(p.soon, ft_router_common(w->leader[i]->chain, c->chain));
+    return p;
 }
 
 /* Chooses a replica with room and reserves it. False: there is none now. */
@@ -185,16 +225,12 @@ static bool find_room(struct ft_serve_call *c)
         if (s->worker[k] == NULL || !ft_workers_serves(s, t, k) ||
             !(c->begun || ft_workers_wants(s, t, k)))
             continue;
-        place[n] = (struct ft_router_place){
-            .load = s->worker[k]->running,
-            .match = c->chain != NULL ? ft_router_match(s->worker[k]->seen, c->chain) : 0,
-            .room = t->at[k] < t->cap,
-        };
+        place[n] = place_at(c, t, k);
         at[n++] = k;
     }
     int i = n > 0 ? ft_router_choose(place, n, s->turn++) : -1;
-    if (i < 0)
-        return false;
+    if (i < 0 || place[i].soon - place[i].match >= FT_ROUTER_HOLD)
+        return false; /* full, or it pays to wait until another's beginning is read */
     reserve(c, t, at[i]);
     return true;
 }
@@ -517,6 +553,11 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
 static void on_piece(void *ctx, const struct ft_piece *piece)
 {
     struct ft_serve_call *c = ctx;
+    if (c->leads && piece->kind != FT_PIECE_END) {
+        pthread_mutex_lock(&c->s->mu);
+        lead_no_more(c, true);
+        pthread_mutex_unlock(&c->s->mu);
+    }
     if (piece->kind == FT_PIECE_END)
         on_end(c, piece);
     else if (piece_note(c, piece))

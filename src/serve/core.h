@@ -102,6 +102,7 @@ struct ft_serve_call {
     struct ft_replica_job *job;
     bool paused, canceled, suspect, ending;
     struct ft_router_chain *chain;
+    _Atomic bool leads; /* its prompt is being read: its worker's leader */
     int64_t begun_ns, until_ns, not_before_ns;
     struct ft_failover failover;
     /* Of the thread that delivers its pieces; under the lock only between two tries. */
@@ -145,7 +146,7 @@ struct ft_serve {
     bool suspect_runs;
     struct ft_serve_call *ended; /* to be told so by the serving thread */
     unsigned turn;
-    _Atomic bool choice; /* some endpoint may have more than one worker: prompts are hashed */
+    _Atomic bool choice; /* there are workers' endpoints: prompts are hashed */
     double call_ms;      /* how long calls take, a moving mean: for when to come back */
 };
 

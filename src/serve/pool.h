@@ -12,6 +12,7 @@
 #define FT_SERVE_QUARANTINE FT_SERVE_WORKERS_MAX /* the place of the quarantine */
 #define FT_SERVE_HELD_MAX   512                  /* models and adapters registered with a worker */
 
+struct ft_serve_call;
 struct ft_target;
 
 /*   NONE --start--> STARTING --health--> READY --stop--> STOPPING --(ended)--> NONE
@@ -62,6 +63,8 @@ struct ft_worker {
     int64_t tokens, tokens_ns;
     json_t *stats; /* its last answer to GET /health */
     struct ft_router_seen *seen;
+    struct ft_serve_call *leader[FT_ROUTER_LEADERS_MAX]; /* calls whose prompts it is reading */
+    int n_leader;
 };
 
 /* held.c: which models a worker holds */

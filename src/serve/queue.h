@@ -18,7 +18,7 @@
 #include "base/map.h"
 
 #define FT_QUEUE_PROJECTS_MAX 65536 /* further ones share one counter */
-#define FT_QUEUE_SCAN_MAX     16    /* calls of a flow that are asked whether they find room */
+#define FT_QUEUE_SCAN_MAX     256   /* calls of a flow that are asked whether they find room */
 
 struct ft_queue_flow;
 

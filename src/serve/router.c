@@ -66,6 +66,20 @@ void ft_router_note(struct ft_router_seen *seen, const struct ft_router_chain *c
         seen->hash[chain->hash[i] % FT_ROUTER_SEEN] = chain->hash[i];
 }
 
+int ft_router_common(const struct ft_router_chain *a, const struct ft_router_chain *b)
+{
+    int n = 0;
+    while (n < a->n && n < b->n && a->hash[n] == b->hash[n])
+        n++;
+    return n;
+}
+
+/* What is read counts a little more than the same that is being read. */
+static int worth(const struct ft_router_place *p)
+{
+    return FT_MAX(2 * p->match, 2 * p->soon - 1);
+}
+
 int ft_router_choose(const struct ft_router_place *place, int n, unsigned turn)
 {
     int least = -1;
@@ -79,7 +93,7 @@ int ft_router_choose(const struct ft_router_place *place, int n, unsigned turn)
     double slack = FT_MAX((double)FT_ROUTER_SLACK, FT_ROUTER_SLACK_PART * place[least].load);
     int best = least;
     for (int i = 0; i < n; i++)
-        if (place[i].room && place[i].match > place[best].match &&
+        if (place[i].room && worth(&place[i]) > worth(&place[best]) &&
             place[i].load <= place[least].load + slack)
             best = i;
     return best;

@@ -1,6 +1,9 @@
 /* Which replica a request goes to: the one that has read the longest part of its prompt already,
  * unless that one has much more to do than another. Pure; not thread-safe.
  *
+ * Calls that come together with the same long beginning go one first: while a replica reads it for
+ * one, the others wait, and find it read.
+ *
  * A prompt is a chain: its bytes in blocks, each hashed together with all before it, from a salt
  * (project, model) on. What a replica has read lately is a small table of such hashes; a wrong hit
  * costs a worse choice and nothing else. */
@@ -19,6 +22,9 @@
 #define FT_ROUTER_SLACK       4    /* calls more than the least loaded that affinity may cost ... */
 #define FT_ROUTER_SLACK_PART  0.5  /* ... or this part of its load, if that is more */
 
+#define FT_ROUTER_HOLD        4  /* blocks that another is just reading: worth waiting for them */
+#define FT_ROUTER_LEADERS_MAX 32 /* prompts being read at a replica that are looked at */
+
 struct ft_router_chain {
     int n;
     uint64_t hash[FT_ROUTER_CHAIN_MAX];
@@ -33,10 +39,13 @@ void ft_router_chain_of(const json_t *body, const char *project, const char *mod
 /* Blocks from the beginning that the replica has read. */
 int ft_router_match(const struct ft_router_seen *seen, const struct ft_router_chain *chain);
 void ft_router_note(struct ft_router_seen *seen, const struct ft_router_chain *chain);
+/* Blocks from the beginning that both have. */
+int ft_router_common(const struct ft_router_chain *a, const struct ft_router_chain *b);
 
 struct ft_router_place {
     int load;  /* running there */
-    int match; /* blocks */
+    int match; /* blocks it has read */
+    int soon;  /* blocks it is just reading for another call, if more than match; else match */
     bool room;
 };
 /* An index, or -1 if there is no room anywhere. turn decides between equals. */

@@ -52,7 +52,7 @@ static void scale_all(struct ft_serve *s, int64_t now)
         int load = e->running + ft_queue_waiting(&s->queue, e);
         if (ft_scale_step(&scale, &e->state, load, now) != was)
             e->since_ns = now;
-        choice |= scale.max > 1;
+        choice = true;
     }
     atomic_store_explicit(&s->choice, choice, memory_order_relaxed);
 }

@@ -304,7 +304,7 @@ static void prefix(struct cloud *c)
         int64_t begin = ft_clock_now_ns();
         for (int i = 0; i < N; i++) {
             size_t n = 0;
-            for (int k = 0; k < 120; k++)
+            for (int k = 0; k < 72; k++)
                 n += (size_t)snprintf(prompt + n, sizeof prompt - n, "Rule %d of %d is kept. ", k,
                                       round);
             snprintf(prompt + n, sizeof prompt - n, "Now tell me about %d.", i);

@@ -59,7 +59,7 @@ static void long_prompts_are_looked_at_in_part(void **state)
 static void affinity_yields_to_load(void **state)
 {
     (void)state;
-    struct ft_router_place p[3] = {{0, 0, true}, {3, 5, true}, {0, 0, true}};
+    struct ft_router_place p[3] = {{0, 0, 0, true}, {3, 5, 5, true}, {0, 0, 0, true}};
     assert_int_equal(ft_router_choose(p, 3, 0), 1);
     p[1].load = 5;
     assert_int_equal(ft_router_choose(p, 3, 0), 0);
@@ -73,6 +73,15 @@ static void affinity_yields_to_load(void **state)
     assert_int_equal(ft_router_choose(p, 3, 0), 2);
     p[1].room = p[2].room = false;
     assert_int_equal(ft_router_choose(p, 3, 0), -1);
+}
+
+static void what_is_read_counts_more_than_what_is_being_read(void **state)
+{
+    (void)state;
+    struct ft_router_place p[2] = {{1, 0, 9, true}, {3, 9, 9, true}};
+    assert_int_equal(ft_router_choose(p, 2, 0), 1);
+    p[0].soon = 10;
+    assert_int_equal(ft_router_choose(p, 2, 0), 0);
 }
 
 static void draws_follow_weights(void **state)
@@ -241,6 +250,7 @@ int main(void)
         cmocka_unit_test(projects_do_not_share),
         cmocka_unit_test(long_prompts_are_looked_at_in_part),
         cmocka_unit_test(affinity_yields_to_load),
+        cmocka_unit_test(what_is_read_counts_more_than_what_is_being_read),
         cmocka_unit_test(draws_follow_weights),
         cmocka_unit_test(projects_take_turns_by_tokens),
         cmocka_unit_test(rest_is_not_saved_up),

@@ -366,6 +366,50 @@ static void what_was_found_and_nobody_wants_goes(void **state)
     rig_close(&r);
 }
 
+static void the_same_long_beginning_is_read_once(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    char body[4096], text[3000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    struct client c[6];
+    for (int i = 0; i < 4; i++) {
+        snprintf(body, sizeof body, "{\"max_tokens\":3,\"prompt\":\"%s %d\"}", text, i);
+        rig_ask(&r, &c[i], "chat", i < 3 ? "p" : "q", body);
+    }
+    rig_ask(&r, &c[4], "chat", "p", "{\"max_tokens\":3,\"prompt\":\"another\"}");
+    rig_settle(&r);
+    assert_int_equal(r.plant.place[0].n_job, 3); /* one of p, one of q, and the other prompt */
+    double_token(&r.plant, 0);
+    rig_settle(&r);
+    assert_int_equal(r.plant.place[0].n_job, 5);
+    for (int i = 0; i < 5; i++)
+        double_token(&r.plant, 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(c[i].code, FT_OK);
+    /* one that never says anything holds nobody up for ever */
+    text[0] = 'y';
+    for (int i = 0; i < 2; i++) {
+        snprintf(body, sizeof body, "{\"max_tokens\":3,\"prompt\":\"%s %d\"}", text, i);
+        rig_ask(&r, &c[i], "chat", "p", body);
+    }
+    rig_settle(&r);
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    ft_serve_cancel(r.s, c[0].call);
+    double_token(&r.plant, 0);
+    rig_settle(&r);
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    assert_int_equal(c[0].code, FT_ECANCELED);
+    rig_close(&r);
+}
+
 static void status_tells_workers_endpoints_and_queue(void **state)
 {
     (void)state;
@@ -428,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_is_silent_is_killed),
         cmocka_unit_test(a_gateway_takes_over_running_workers),
         cmocka_unit_test(what_was_found_and_nobody_wants_goes),
+        cmocka_unit_test(the_same_long_beginning_is_read_once),
         cmocka_unit_test(status_tells_workers_endpoints_and_queue),
         cmocka_unit_test(a_drain_waits_and_then_cancels),
     };
