@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
+#include "base/glob.h"
 #include "control/inner.h"
 
 static bool same(const char *a, const char *b)
@@ -73,6 +75,97 @@ static int check_expires(struct ft_ctl_call *c)
     return 0;
 }
 
+/* ---- within the caller's own key ---- */
+
+static int too_much(struct ft_ctl_call *c, const char *field, const char *name)
+{
+    char param[FT_OAI_PARAM_MAX];
+    snprintf(param, sizeof param, "%s%s%s", field, name[0] != '\0' ? "." : "", name);
+    return ft_ctl_refuse(c, 403, "insufficient_permissions", param,
+                         "%s: is more than the key has that this is asked with", param);
+}
+
+static bool list_within(const json_t *mine, const json_t *wanted)
+{
+    size_t i, k;
+    json_t *want, *have;
+    json_array_foreach(wanted, i, want)
+    {
+        bool found = false;
+        json_array_foreach(mine, k, have) found |=
+            ft_glob_match(json_string_value(have), json_string_value(want));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* Limits are numbers, budgets decimals. */
+static bool at_most(const json_t *a, const json_t *b)
+{
+    int64_t x = json_integer_value(a), y = json_integer_value(b);
+    if (json_is_string(a) && json_is_string(b))
+        return ft_decimal_parse(json_string_value(a), 9, &x) &&
+               ft_decimal_parse(json_string_value(b), 9, &y) && x <= y;
+    return json_is_integer(a) && json_is_integer(b) && x <= y;
+}
+
+/* The members of `field` that the caller's key has: the wanted one's are at most these. */
+static int group_within(struct ft_ctl_call *c, const json_t *mine, json_t *body, const char *field,
+                        bool inherit)
+{
+    const char *name;
+    json_t *have, *wanted = json_object_get(body, field);
+    json_object_foreach(json_object_get(mine, field), name, have)
+    {
+        if (json_is_array(have))
+            continue; /* warnings bind nobody */
+        if (inherit && json_object_get(wanted, name) == NULL) {
+            if (wanted == NULL) {
+                wanted = json_object();
+                json_object_set_new(body, field, wanted);
+            }
+            json_object_set(wanted, name, have);
+        }
+        if (!at_most(json_object_get(wanted, name), have))
+            return too_much(c, field, name);
+    }
+    return 0;
+}
+
+static int within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
+                      struct ft_err *err)
+{
+    static const char *const lists[] = {"models", "actions"};
+    struct ft_ctl_entity me = {0};
+    if (c->role == CTL_OPERATOR)
+        return 0;
+    int rc = ft_ctl_get(tx, "key", c->key, &me, err);
+    if (rc <= 0)
+        return rc; /* revoked meanwhile: the gateway will not know it any more */
+    rc = 0;
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(lists); i++) {
+        json_t *mine = json_object_get(me.body, lists[i]);
+        if (inherit && !ft_ctl_has(c->body, lists[i]))
+            json_object_set(body, lists[i], mine);
+        if (!list_within(mine, json_object_get(body, lists[i])))
+            rc = too_much(c, lists[i], "");
+    }
+    if (rc == 0)
+        rc = group_within(c, me.body, body, "limits", inherit);
+    if (rc == 0)
+        rc = group_within(c, me.body, body, "budget", inherit);
+    int64_t expires = ft_ctl_int(me.body, "expires", 0);
+    if (rc == 0 && expires != 0) {
+        if (inherit && !ft_ctl_has(body, "expires"))
+            json_object_set_new(body, "expires", json_integer(expires));
+        if (ft_ctl_int(body, "expires", INT64_MAX) > expires)
+            rc = too_much(c, "expires", "");
+    }
+    ft_ctl_entity_fini(&me);
+    return rc;
+}
+
 /* The body's member must be one of the project; a developer's key is the developer's own. */
 static int settle_member(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body,
                          struct ft_err *err)
@@ -123,6 +216,8 @@ int ft_ctl_keys_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
     if (c->key[0] != '\0')
         json_object_set_new(body, "created_by", json_string(c->key));
     rc = check_role(c, body);
+    if (rc == 0)
+        rc = within_own(c, tx, body, true, err);
     if (rc == 0)
         rc = settle_member(c, tx, body, err);
     if (rc == 0)
@@ -206,6 +301,8 @@ int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
         rc = check_role(c, body);
     if (rc == 0)
         rc = check_expires(c);
+    if (rc == 0)
+        rc = within_own(c, tx, body, false, err);
     if (rc == 0 && (!is_lasting_operator(body) || !is_all(json_object_get(body, "actions"))))
         rc = check_not_last(c, tx, &e, err);
     if (rc == 0)

@@ -305,6 +305,7 @@ def roles(c):
     for method, path in (("GET", "me"), ("POST", "keys"), ("GET", "audit")):
         expect(f"nobody {method} {path}: 401", c.ask(method, f"/api/v1/{path}", role=None).status ==
                401)
+    narrow_keys(c)
     made = c.ask("POST", "/api/v1/keys", {"name": "mine"}, **developer)
     expect("a developer's key is the developer's", made["member"] == member["id"] and
            made["created_by"] == own["id"] and made["role"] == "developer", made)
@@ -330,6 +331,37 @@ def roles(c):
                "PATCH", f"/api/v1/keys/{last}", {"role": "viewer"}).status == 409 and c.ask(
                "DELETE", "/api/v1/projects/default?cascade=true").status == 409)
     audit(c, admin, other)
+
+
+def narrow_keys(c):
+    """What a key makes, or makes of others, has at most what it has itself."""
+    until = int(time.time()) + 1000
+    mine = c.ask("POST", "/api/v1/keys", {
+        "project": "left", "name": "narrow", "role": "admin", "models": ["nano*", "small"],
+        "actions": ["chat", "admin"], "limits": {"rpm": 10}, "budget": {"day": "1.50"},
+        "expires": until})
+    me = dict(role="admin", project="left", key=mine["id"])
+    made = c.ask("POST", "/api/v1/keys", {"name": "heir"}, **me)
+    keys = ("models", "actions", "limits", "budget", "expires")
+    expect("what is not said is inherited", made.status == 201 and
+           all(made[k] == mine[k] for k in keys), made)
+    less = {"models": ["nano-2"], "actions": ["chat"], "limits": {"rpm": 9, "tpm": 5},
+            "budget": {"day": "1.5", "month": "9"}, "expires": until - 1}
+    made = c.ask("POST", "/api/v1/keys", {"name": "less", **less}, **me)
+    expect("less is given", made.status == 201 and all(made[k] == less[k] for k in keys), made)
+    for body, param in (({"models": ["*"]}, "models"), ({"models": ["small", "smaller"]}, "models"),
+                        ({"actions": ["*"]}, "actions"), ({"limits": {"rpm": 11}}, "limits.rpm"),
+                        ({"budget": {"day": "1.500000001"}}, "budget.day"),
+                        ({"expires": until + 1}, "expires")):
+        a = c.ask("POST", "/api/v1/keys", {"name": "more", **body}, **me)
+        b = c.ask("PATCH", f"/api/v1/keys/{made['id']}", body, **me)
+        expect(f"{body} is more", a.error()[:2] == b.error()[:2] == (403, param), (a, b))
+    for body, param in (({"limits": None}, "limits.rpm"), ({"budget": {"day": None}}, "budget.day"),
+                        ({"expires": None}, "expires")):
+        a = c.ask("PATCH", f"/api/v1/keys/{mine['id']}", body, **me)
+        expect(f"no key frees itself of {body}", a.error()[:2] == (403, param), a)
+    expect("an operator does", c.ask("PATCH", f"/api/v1/keys/{mine['id']}", {"limits": None})
+           .status == 200)
 
 
 def audit(c, admin, key):
