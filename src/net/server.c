@@ -2,6 +2,7 @@
  * server_answer.c), one more watches (server_watch.c). */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,24 @@ static int check_config(struct ft_http_server_config *c, struct ft_err *err)
     c->idle_timeout_ms = c->idle_timeout_ms > 0 ? c->idle_timeout_ms : IDLE_TIMEOUT_MS;
     c->stall_timeout_ms = c->stall_timeout_ms > 0 ? c->stall_timeout_ms : STALL_TIMEOUT_MS;
     return 0;
+}
+
+/* Half of the files that the process may open are for connections, the other half for what answers
+ * them; the limit is raised as far as that is allowed and needed. */
+static void fit_files(struct ft_http_server_config *c)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+        return;
+    rlim_t want = 2 * (rlim_t)c->max_connections;
+    if (l.rlim_cur < want) {
+        rlim_t before = l.rlim_cur;
+        l.rlim_cur = FT_MIN(want, l.rlim_max);
+        if (setrlimit(RLIMIT_NOFILE, &l) != 0)
+            l.rlim_cur = before;
+    }
+    if (l.rlim_cur < want)
+        c->max_connections = FT_MAX((int)(l.rlim_cur / 2), c->n_threads);
 }
 
 static int make_slots(struct ft_http_server *s, struct ft_err *err)
@@ -112,6 +131,8 @@ int ft_http_server_bind(const struct ft_http_server_config *config, struct ft_ht
     s->listen_fd = s->watch_fd = s->wake_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     int rc = check_config(&s->config, err);
+    if (rc == 0)
+        fit_files(&s->config);
     if (rc == 0)
         rc = make_slots(s, err);
     if (rc == 0)

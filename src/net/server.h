@@ -54,7 +54,8 @@ struct ft_http_server_config {
     void *ctx;
 };
 
-/* Binds, starts the threads, and is ready to be asked when it returns. */
+/* Binds, starts the threads, and is ready to be asked when it returns. Raises the process's limit
+ * of open files to twice max_connections; where it may not, max_connections is what fits. */
 int ft_http_server_open(const struct ft_http_server_config *config, struct ft_http_server **ret,
                         struct ft_err *err);
 /* The two halves of open, for who confines the process in between: bind listens, without a thread;

@@ -346,6 +346,39 @@ static void test_trickling_clients_are_cut(void **state)
     ft_http_server_close(s);
 }
 
+/* Is fd answered within ms? */
+static bool is_answered(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, ms) > 0 && strstr(raw_read(fd, "GET|"), "200 OK") != NULL;
+}
+
+static void test_connections_are_counted(void **state)
+{
+    (void)state;
+    static const char ask[] = "GET /head HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (int per_ip = 0; per_ip < 2; per_ip++) {
+        struct ft_http_server *s =
+            open_server(per_ip ? (struct ft_http_server_config){.max_per_ip = 2}
+                               : (struct ft_http_server_config){.max_connections = 2},
+                        handler);
+        int fd[3];
+        for (int i = 0; i < 3; i++) {
+            fd[i] = raw_connect(s);
+            raw_send(fd[i], ask);
+        }
+        assert_true(is_answered(fd[0], FAR_MS) && is_answered(fd[1], FAR_MS));
+        if (per_ip)
+            assert_true(raw_closed(fd[2]));
+        else
+            assert_false(is_answered(fd[2], 200)); /* it waits */
+        close(fd[0]);
+        assert_true(per_ip || is_answered(fd[2], FAR_MS));
+        close(fd[1]), close(fd[2]);
+        ft_http_server_close(s);
+    }
+}
+
 static void test_bad_configurations_are_refused(void **state)
 {
     (void)state;
@@ -385,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_many_parameters_are_not_too_many),
         cmocka_unit_test(test_every_exchange_is_closed_once),
         cmocka_unit_test(test_trickling_clients_are_cut),
+        cmocka_unit_test(test_connections_are_counted),
         cmocka_unit_test(test_bad_configurations_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
