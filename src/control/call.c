@@ -54,6 +54,7 @@ static const struct ft_ctl_route routes[] = {
     {"GET", API "endpoints/{id}", CTL_VIEWER, false, ft_ctl_endpoints_get, NULL},
     {"PATCH", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_patch, NULL},
     {"DELETE", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_delete, NULL},
+    {"GET", API "usage/records", CTL_VIEWER, false, ft_ctl_usage_records, NULL},
     {"GET", API "audit", CTL_ADMIN, false, ft_ctl_audit_list, NULL},
     {"GET", API "usage", CTL_VIEWER, false, ft_ctl_usage_get, NULL},
     {"GET", "/v1/organization/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},

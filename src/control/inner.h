@@ -201,7 +201,8 @@ ft_ctl_handler ft_ctl_endpoints_list, ft_ctl_endpoints_create, ft_ctl_endpoints_
 /* A name's parts between '/' are none that paths treat in their own way. */
 int ft_ctl_check_name(struct ft_ctl_call *c, const char *name);
 ft_ctl_handler ft_ctl_audit_list, ft_ctl_feed, ft_ctl_openapi_get; /* events.c */
-ft_ctl_handler ft_ctl_usage_get, ft_ctl_usage_take, ft_ctl_spend;  /* usage.c */
+ft_ctl_handler ft_ctl_usage_get, ft_ctl_usage_records, ft_ctl_usage_take,
+    ft_ctl_spend; /* usage.c */
 ft_ctl_handler ft_ctl_org_completions, ft_ctl_org_embeddings, ft_ctl_org_costs;
 ft_ctl_handler ft_ctl_responses_put, ft_ctl_responses_get,
     ft_ctl_responses_delete; /* responses.c */

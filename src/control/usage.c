@@ -210,3 +210,85 @@ int ft_ctl_usage_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_er
                   by != NULL ? json_incref(by) : json_array(), "data", p.data, "has_more",
                   p.has_more, "next_page", p.has_more ? next : NULL, "total", total));
 }
+
+/* ---- single requests ---- */
+
+struct records {
+    int64_t limit;
+    json_t *data;
+    bool has_more;
+    int64_t last_us;
+    char last_id[FT_RECORD_ID_MAX + 1];
+};
+
+static void record_row(void *ctx, const struct ft_record *r)
+{
+    struct records *p = ctx;
+    if ((int64_t)json_array_size(p->data) == p->limit) {
+        p->has_more = true;
+        return;
+    }
+    const struct ft_usage_row figures = {.requests = r->requests,
+                                         .prompt_tokens = r->prompt_tokens,
+                                         .cached_tokens = r->cached_tokens,
+                                         .completion_tokens = r->completion_tokens,
+                                         .reasoning_tokens = r->reasoning_tokens,
+                                         .cost_nanos = r->cost_nanos,
+                                         .cpu_us = r->cpu_us,
+                                         .energy_uj = r->energy_uj};
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:b,s:f,s:f}", "id", r->id, "object",
+                          "usage_record", "project", r->project, "key", r->key, "model", r->model,
+                          "route", r->route, "status", ft_record_status_name(r->status), "http",
+                          r->http, "stream", (int)r->stream, "start", (double)r->start_us / 1e6,
+                          "end", (double)r->end_us / 1e6);
+    add_figures(o, &figures);
+    json_object_set_new(o, "energy_estimated", json_boolean(r->energy_estimated));
+    json_object_set_new(o, "first_token_s",
+                        r->first_us > 0 ? json_real((double)r->first_us / 1e6) : json_null());
+    json_array_append_new(p->data, o);
+    p->last_us = r->end_us;
+    memcpy(p->last_id, r->id, sizeof p->last_id);
+}
+
+static int read_record_page(struct ft_ctl_call *c, int64_t *ret_us, char ret_id[129])
+{
+    const char *page = ft_ctl_text(c->params, "page");
+    *ret_us = 0;
+    ret_id[0] = '\0';
+    if (page != NULL &&
+        (sscanf(page, "page_%" SCNd64 "_%128s", ret_us, ret_id) != 2 || *ret_us <= 0))
+        return ft_ctl_refuse(c, 400, "invalid_value", "page", "page: is none of ours");
+    return 0;
+}
+
+int ft_ctl_usage_records(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct records p = {.limit = ft_ctl_int(c->params, "limit", CTL_LIST_DEFAULT)};
+    const char *project, *key = ft_ctl_text(c->params, "key"),
+                         *model = ft_ctl_text(c->params, "model");
+    char before[129], next[200];
+    int64_t before_us;
+    int rc = ft_ctl_project_filter(c, &project);
+    if (rc == 0)
+        rc = read_record_page(c, &before_us, before);
+    if (rc != 0)
+        return rc;
+    struct ft_usage_filter f = {.from_s = ft_ctl_int(c->params, "start_time", 0),
+                                .to_s = ft_ctl_int(c->params, "end_time", 0),
+                                .projects = &project,
+                                .n_projects = project != NULL,
+                                .keys = &key,
+                                .n_keys = key != NULL,
+                                .models = &model,
+                                .n_models = model != NULL};
+    p.data = json_array();
+    rc = ft_usage_records(tx, &f, before_us, before, p.limit + 1, record_row, &p, err);
+    if (rc != 0) {
+        json_decref(p.data);
+        return rc;
+    }
+    snprintf(next, sizeof next, "page_%" PRId64 "_%s", p.last_us, p.last_id);
+    return ft_ctl_answer(c, 200,
+                         json_pack("{s:s,s:o,s:b,s:s?}", "object", "list", "data", p.data,
+                                   "has_more", p.has_more, "next_page", p.has_more ? next : NULL));
+}

@@ -604,6 +604,22 @@ def reports(c, rows):
            .error()[:2] == (404, "project"))
     expect("nothing is zero", of(c.ask("GET", "/api/v1/usage?model=none")["total"]) ==
            (0, 0, 0, 0, 0, False))
+    single, page = [], ""
+    while True:
+        a = c.ask("GET", f"/api/v1/usage/records?limit=100{page}")
+        single += a["data"]
+        if not a["has_more"]:
+            break
+        page = f"&page={a['next_page']}"
+    expect("single requests, the newest first", [x["id"] for x in single] == [r["id"] for r in
+           sorted(rows, key=lambda r: (r["end_us"], r["id"]), reverse=True)], len(single))
+    by_id = {r["id"]: r for r in rows}
+    expect("as they were delivered", all(of(x) == figures([by_id[x["id"]]]) and
+           abs(x["end"] * 10**6 - by_id[x["id"]]["end_us"]) < 1 and
+           x["status"] == by_id[x["id"]]["status"] for x in single))
+    a = c.ask("GET", "/api/v1/usage/records?key=k1&limit=1000", role="viewer", project="left")
+    expect("of a key of the own project", len(a["data"]) == len([r for r in left if r["key"] ==
+           "k1"]) and {x["project"] for x in a["data"]} == {"left"}, a)
     expect("hour and day do not go together", c.ask("GET", "/api/v1/usage?group_by=hour,day")
            .error()[:2] == (400, "group_by"))
     expect("a page of ours", c.ask("GET", "/api/v1/usage?page=x").error()[:2] == (400, "page"))
