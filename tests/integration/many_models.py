@@ -11,6 +11,7 @@ import random
 import shutil
 import statistics
 import sys
+import tempfile
 import threading
 import time
 
@@ -82,12 +83,10 @@ def test():
     if not os.path.exists(STORY):
         print("skipped: no reference data")
         return 77
-    w = Worker(sys.argv[1], "--kv", "f32", memory="1M")
-    paths = make_models(w.folder)
-    w.stop()
+    folder = tempfile.mkdtemp(prefix="ft-models-")
+    paths = make_models(folder)
     total = sum(os.path.getsize(p) for p in paths)
-    w = Worker(sys.argv[1], "--kv", "f32", read=[os.path.dirname(paths[0])],
-               memory=str(total // 3))
+    w = Worker(sys.argv[1], "--kv", "f32", read=[folder], memory=str(total // 3))
     try:
         for i, path in enumerate(paths):
             w.add(f"m{i}", path)
@@ -95,7 +94,7 @@ def test():
         long_runner(w)
     finally:
         status, err = w.stop()
-        shutil.rmtree(os.path.dirname(paths[0]))
+        shutil.rmtree(folder)
     expect("the worker ended well", status == 0 and "error" not in err, err)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
@@ -194,7 +193,6 @@ def measure(source, n):
         print(f"{'cold' if cold else 'warm'} pages, {size / 1e6:.0f} MB: first token {a:.0f} ms out of memory, "
               f"{b:.0f} ms in memory, reading the file {c:.0f} ms: ratio {a / c:.2f}")
     w.stop()
-    shutil.rmtree(w.folder)
     return 0
 
 

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Worker:
-    """feitian worker; its folder of models is `folder`, which is made if not given."""
+    """feitian worker, with a folder of its own for models, which goes when it is stopped."""
 
     def __init__(self, program, *options, read=(), memory="1G"):
         self.folder = tempfile.mkdtemp(prefix="ft-worker-")
@@ -81,4 +82,5 @@ class Worker:
         if self.process.poll() is None:
             self.process.send_signal(sig)
         err = self.process.communicate(timeout=timeout)[1].decode(errors="replace")
+        shutil.rmtree(self.folder, ignore_errors=True)
         return self.process.returncode, err
