@@ -577,6 +577,28 @@ static void test_any_bytes_become_a_json_string(void **state)
     ft_buf_fini(&b);
 }
 
+/* Errors are set in structs that hold whatever the stack held. */
+static void test_setting_an_error_leaves_nothing_of_what_was_there(void **state)
+{
+    (void)state;
+    struct ft_oai_error e, from;
+    struct ft_err err = {.code = FT_EIO, .msg = "x"};
+    struct ft_oai_header h[FT_OAI_ERROR_HEADERS_MAX];
+    memset(&e, 0x5a, sizeof e);
+    memset(&from, 0x5a, sizeof from);
+    ft_oai_error_set(&e, FT_EBUSY, NULL, NULL, "later");
+    ft_oai_error_from(&from, &err);
+    assert_int_equal(ft_oai_error_status(&e), 503);
+    assert_int_equal(ft_oai_error_status(&from), 500);
+    assert_string_equal(ft_oai_error_type(&e), "server_error");
+    assert_string_equal(ft_oai_error_type(&from), "server_error");
+    assert_string_equal(ft_oai_error_code(&e), "overloaded");
+    assert_int_equal(e.retry_after_ms, 0);
+    assert_false(e.final);
+    assert_int_equal(ft_oai_error_headers(&e, h), 1); /* x-should-retry */
+    assert_string_equal(h[0].value, "true");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +618,7 @@ int main(void)
         cmocka_unit_test(test_ranks_come_best_first),
         cmocka_unit_test(test_models_are_listed_in_openais_form),
         cmocka_unit_test(test_streams_and_whole_answers_say_the_same),
+        cmocka_unit_test(test_setting_an_error_leaves_nothing_of_what_was_there),
         cmocka_unit_test(test_any_bytes_become_a_json_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
