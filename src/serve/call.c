@@ -167,6 +167,7 @@ static void reserve(struct ft_serve_call *c, struct ft_target *t, int k)
     c->refs++; /* of call_start */
     c->progress = false;
     c->job = NULL;
+    c->tried_ns = s->now(s->now_ctx);
     target_set(c, t);
     c->place = k;
     t->running++;
@@ -469,9 +470,11 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
     struct ft_serve *s = c->s;
     struct ft_target *t = c->target;
     int delay_ms = 0;
+    int64_t now = s->now(s->now_ctx);
     struct ft_failover_end end = {
         .err = p->err,
         .fault = p->fault,
+        .ran_ms = (int)FT_MIN((now - c->tried_ns) / MS, (int64_t)INT32_MAX),
         .retry_after_ms = p->retry_after_ms,
         .ours = t->kind == FT_TARGET_MODEL,
         .alone = c->place == FT_SERVE_QUARANTINE,
@@ -480,16 +483,21 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
         .progress = c->progress,
         .choice = c->endpoint->n_target > 1 && !c->begun,
     };
+    if (end.ours && p->err->code == FT_ENOTFOUND) {
+        /* a process that does not have the model (yet): another than the one it was meant for */
+        end.fault = FT_FAULT_UNHEARD;
+        ft_held_doubt(s, t, c->place);
+    }
     *ret_verdict =
         c->canceled ? FT_FAILOVER_TELL : ft_failover_judge(&c->failover, &end, &delay_ms);
-    int64_t now = s->now(s->now_ctx);
     if (*ret_verdict == FT_FAILOVER_TELL || *ret_verdict == FT_FAILOVER_GUILTY)
         return false;
-    if (now + delay_ms * MS >= c->until_ns && !c->begun) {
+    if (c->progress)
+        c->until_ns = FT_MAX(c->until_ns, now + s->wait_ms_max * MS);
+    if (now + delay_ms * MS >= c->until_ns) {
         *ret_verdict = FT_FAILOVER_TELL;
         return false;
     }
-    c->until_ns = FT_MAX(c->until_ns, now + s->wait_ms_max * MS);
     c->not_before_ns = now + delay_ms * MS;
     if (!end.ours)
         for (int i = 0; i < c->endpoint->n_target; i++)

@@ -103,7 +103,7 @@ struct ft_serve_call {
     bool paused, canceled, suspect, ending;
     struct ft_router_chain *chain;
     _Atomic bool leads; /* its prompt is being read: its worker's leader */
-    int64_t begun_ns, until_ns, not_before_ns;
+    int64_t begun_ns, tried_ns, until_ns, not_before_ns;
     struct ft_failover failover;
     /* Of the thread that delivers its pieces; under the lock only between two tries. */
     struct ft_call_choice *choice;

@@ -9,12 +9,17 @@
 #include "serve/failover.h"
 
 static enum ft_failover_verdict judge_death(struct ft_failover *f,
-                                            const struct ft_failover_end *end)
+                                            const struct ft_failover_end *end, int *ret_delay_ms)
 {
     if (end->begun && !end->resumable)
         return FT_FAILOVER_TELL;
     if (end->alone)
         return ++f->alone >= FT_FAILOVER_ALONE_MAX ? FT_FAILOVER_GUILTY : FT_FAILOVER_SUSPECT;
+    if (!end->progress && end->ran_ms < FT_FAILOVER_SUDDEN_MS &&
+        ++f->sudden < FT_FAILOVER_SUDDEN_MAX) {
+        *ret_delay_ms = FT_FAILOVER_UNHEARD_MS;
+        return FT_FAILOVER_AGAIN;
+    }
     f->deaths++;
     f->fruitless = end->progress ? 1 : f->fruitless + 1;
     if (f->fruitless >= FT_FAILOVER_FRUITLESS_MAX || f->deaths >= FT_FAILOVER_DEATHS_MAX)
@@ -54,7 +59,7 @@ enum ft_failover_verdict ft_failover_judge(struct ft_failover *f, const struct f
         break;
     }
     if (end->err->code == FT_EIO)
-        return judge_death(f, end);
+        return judge_death(f, end, ret_delay_ms);
     if (++f->broken > FT_FAILOVER_BROKEN_MAX || (end->begun && !end->resumable))
         return FT_FAILOVER_TELL;
     *ret_delay_ms = FT_FAILOVER_UNHEARD_MS;

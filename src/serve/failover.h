@@ -7,6 +7,8 @@
 
 #define FT_FAILOVER_FRUITLESS_MAX 3   /* deaths without a token in between: suspect */
 #define FT_FAILOVER_DEATHS_MAX    5   /* deaths in all: suspect */
+#define FT_FAILOVER_SUDDEN_MS     50  /* died so soon after the call was sent: it was dying */
+#define FT_FAILOVER_SUDDEN_MAX    5   /* but not so often */
 #define FT_FAILOVER_ALONE_MAX     2   /* deaths alone in quarantine: guilty */
 #define FT_FAILOVER_BROKEN_MAX    2   /* internal errors of replicas that live on */
 #define FT_FAILOVER_REMOTE_MAX    2   /* further tries elsewhere, of servers that are not ours */
@@ -15,13 +17,14 @@
 
 /* What happened to one call so far. Zeroed at first. */
 struct ft_failover {
-    int deaths, fruitless, alone, broken, remote;
+    int deaths, fruitless, sudden, alone, broken, remote;
 };
 
 struct ft_failover_end {
     const struct ft_err *err;
     enum ft_piece_fault fault;
     int retry_after_ms;
+    int ran_ms;     /* this try */
     bool ours;      /* a worker of ours: it is restarted, and goes on behind given tokens */
     bool alone;     /* ran in quarantine */
     bool begun;     /* pieces have been passed on */

@@ -277,6 +277,19 @@ static void added_not(struct ft_serve *s, int k, const char *name, int status, c
     }
 }
 
+void ft_held_doubt(struct ft_serve *s, const struct ft_target *t, int k)
+{
+    const struct ft_model_row *base, *adapter;
+    if (k < 0 || !ft_target_rows(s, t, &base, &adapter))
+        return;
+    const struct ft_model_row *rows[] = {base, adapter};
+    for (int i = 0; i < 2 && rows[i] != NULL; i++) {
+        struct ft_held *h = held_find(s->worker[k], rows[i]->name);
+        if (h != NULL && h->state == FT_HELD_READY)
+            h->adopted = true;
+    }
+}
+
 void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask *a, int status,
                     const json_t *answer)
 {

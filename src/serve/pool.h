@@ -74,6 +74,8 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
                     const json_t *answer);
 /* A worker that was found running: what it says it holds. */
 void ft_held_adopt(struct ft_worker *w, const json_t *stats);
+/* The worker said that it does not have the target's model: it is asked again. */
+void ft_held_doubt(struct ft_serve *s, const struct ft_target *t, int k);
 void ft_held_clear(struct ft_worker *w);
 
 /* pool.c */

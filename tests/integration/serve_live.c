@@ -119,9 +119,11 @@ static int ready_pids(struct cloud *c, int64_t *pid)
     {
         const char *state = json_string_value(json_object_get(w, "state"));
         const json_t *models = json_object_get(w, "models");
-        if (i >= REPLICAS || strcmp(state, "ready") != 0 || json_array_size(models) == 0)
+        int k;
+        if (sscanf(json_string_value(json_object_get(w, "id")), "worker-%d", &k) != 1 ||
+            strcmp(state, "ready") != 0 || json_array_size(models) == 0)
             continue;
-        pid[i] = json_integer_value(json_object_get(w, "pid"));
+        pid[k] = json_integer_value(json_object_get(w, "pid"));
         n++;
     }
     json_decref(st);

@@ -37,7 +37,9 @@ static void an_answer_is_whole_wherever_its_worker_dies(void **state)
         for (int i = 0; i < at; i++)
             double_token(&r.plant, k);
         double_die(&r.plant, k);
-        rig_settle(&r); /* without time passing: the other one takes it at once */
+        if (at == 0) /* it may have been dying before: a moment is waited */
+            rig_pass(&r, 60);
+        rig_settle(&r); /* else without time passing: the other one takes it at once */
         assert_int_equal(place_of(&r), 1 - k);
         for (int i = 0; i < 8; i++)
             double_token(&r.plant, 1 - k);
@@ -121,6 +123,25 @@ static void kills_of_a_call_that_goes_on_are_forgiven(void **state)
     }
     assert_int_equal(r.plant.place[Q].starts, 0);
     for (int i = 0; i < 3; i++)
+        double_token(&r.plant, 0);
+    assert_string_equal(c.text, double_text(6));
+    rig_close(&r);
+}
+
+static void a_worker_without_the_model_is_asked_again(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_with(&r, ONE);
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":6}");
+    /* the request reached the process after this one, which has no model yet */
+    double_end(r.plant.place[0].job, FT_ENOTFOUND, FT_FAULT_CALL);
+    assert_int_equal(c.ends, 0);
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano;+0 nano;");
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    for (int i = 0; i < 7; i++)
         double_token(&r.plant, 0);
     assert_string_equal(c.text, double_text(6));
     rig_close(&r);
@@ -253,13 +274,21 @@ static void the_rules(void **state)
     struct ft_failover f = {0};
     int delay;
     struct ft_failover_end e = {
-        .err = &lost, .fault = FT_FAULT_REPLICA, .ours = true, .resumable = true};
+        .err = &lost, .fault = FT_FAULT_REPLICA, .ours = true, .ran_ms = 100, .resumable = true};
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_AGAIN);
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_AGAIN);
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_SUSPECT);
     e.alone = true;
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_SUSPECT);
     assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_GUILTY);
+    /* workers that were dying when it was sent: some are forgiven */
+    f = (struct ft_failover){0};
+    e.alone = false;
+    e.ran_ms = 1;
+    for (int i = 1; i < FT_FAILOVER_SUDDEN_MAX + FT_FAILOVER_FRUITLESS_MAX - 1; i++)
+        assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_AGAIN);
+    assert_int_equal(ft_failover_judge(&f, &e, &delay), FT_FAILOVER_SUSPECT);
+    e.ran_ms = 100;
     /* always some progress: a suspect after many */
     f = (struct ft_failover){0};
     e.alone = false;
@@ -297,6 +326,7 @@ int main(void)
         cmocka_unit_test(the_only_worker_is_restarted_and_goes_on),
         cmocka_unit_test(a_poison_fails_alone_and_innocents_get_through),
         cmocka_unit_test(kills_of_a_call_that_goes_on_are_forgiven),
+        cmocka_unit_test(a_worker_without_the_model_is_asked_again),
         cmocka_unit_test(canceled_while_it_waits_for_another_worker),
         cmocka_unit_test(canceled_while_it_runs),
         cmocka_unit_test(a_pause_lasts_over_a_death),
