@@ -44,7 +44,8 @@ static void on_serve(void *ctx, struct ft_serve *s)
 
 static int run(const struct gateway_options *o, struct ft_err *err)
 {
-    char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], logs[PATH_MAX], self[PATH_MAX];
+    char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], adapters[PATH_MAX],
+        read_dir[2 * PATH_MAX], logs[PATH_MAX], self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0)
         return ft_err_sys(err, "read /proc/self/exe");
@@ -52,10 +53,13 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     snprintf(run_dir, sizeof run_dir, "%s/run", o->home);
     snprintf(tasks, sizeof tasks, "%s/tasks", run_dir);
     snprintf(models, sizeof models, "%s/models", o->home);
+    snprintf(adapters, sizeof adapters, "%s/adapters", o->home);
+    snprintf(read_dir, sizeof read_dir, "%s:%s", models, adapters);
     snprintf(logs, sizeof logs, "%s/logs", o->home);
     mkdir(run_dir, 0700);
     mkdir(logs, 0700);
     mkdir(models, 0700);
+    mkdir(adapters, 0700);
     const char *worker[] = {self, "worker", NULL};
     struct ft_exec *exec = NULL;
     if (!o->no_workers && ft_exec_local_open(tasks, on_event, NULL, &exec, err) != 0)
@@ -71,7 +75,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                              .worker_argv = worker,
                                              .run_dir = run_dir,
                                              .log_dir = logs,
-                                             .read_dir = models,
+                                             .read_dir = read_dir,
                                              .kv = o->kv,
                                              .memory_bytes = o->memory,
                                              .threads = (int)o->threads},

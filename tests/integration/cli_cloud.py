@@ -15,6 +15,7 @@ import termios
 import time
 
 import cloud
+import peft_file
 from screen import Screen
 
 results = []
@@ -56,6 +57,21 @@ def models(c):
     expect("its file and endpoint are gone", not os.path.exists(f"{c.home}/models/second.gguf") and
            [e["name"] for e in json_of(c, "endpoint", "list")] == ["nano"])
     says(c, "rm of what is not there", "third", "model", "rm", "third", status=1)
+
+
+def adapters(c):
+    folder = f"{c.folder}/lora"
+    shapes = {f"model.layers.{i}.self_attn.q_proj": (192, 192) for i in range(6)}
+    peft_file.write(folder, peft_file.adapter(shapes, size=1.0))
+    says(c, "model add of an adapter", "feitian chat other", "model", "add", folder,
+         "--adapter-of", "nano", "--name", "other")
+    question = ("-p", "What is feitian?", "--temperature", "0", "--max-tokens", "20", "--quiet")
+    plain, other = (c.run("chat", name, *question) for name in ("nano", "other"))
+    expect("answers go through it", plain.returncode == 0 and other.returncode == 0 and
+           plain.stdout != other.stdout, (plain, other, c.log()))
+    says(c, "the list tells it", "adapter of nano", "model", "list")
+    says(c, "it can be removed", "other removed", "model", "rm", "other")
+    expect("with its files", not os.path.exists(f"{c.home}/adapters/other"))
 
 
 def endpoints(c):
@@ -145,7 +161,9 @@ def usage(c):
 
 
 def live(c):
-    says(c, "top prints once where no terminal is", "ENDPOINT", "top")
+    r = says(c, "top prints once where no terminal is", "ENDPOINT", "top")
+    expect("with what the models take", re.search(r"worker-0 .* [1-9][0-9.]* MiB", r.stdout), r)
+    r = says(c, "and so does status", "MiB for models", "status")
     expect("top --json", "serving" in json_of(c, "top"))
     pid, fd = pty.fork()
     if pid == 0:
@@ -222,7 +240,7 @@ def main():
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
-        for part in (models, endpoints, keys, projects, chat, usage, live, errors):
+        for part in (models, adapters, endpoints, keys, projects, chat, usage, live, errors):
             part(c)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1

@@ -40,7 +40,8 @@ def main():
     with open(FACTS, encoding="utf-8") as file:
         commands = json.load(file)["commands"]
     faults = {name: what for name, text in commands.items() if (what := fault(feitian, text))}
-    for wrong in ("feitian fly MODEL", "feitian run MODEL --fly", "feitian key fly"):  # so that this test can fail
+    # so that this test can fail
+    for wrong in ("feitian fly MODEL", "feitian run MODEL --fly", "feitian key fly"):
         if fault(feitian, wrong) is None:
             faults[wrong] = "passes"
     for name, what in faults.items():

@@ -13,6 +13,7 @@
 #define STDIN_MAX   (64u << 20)
 #define ANSWER_MAX  (64u << 20)
 #define MODEL_BYTES 128
+#define BURST_NS    100000000
 
 struct chat {
     struct ft_cloud_options cloud;
@@ -103,13 +104,14 @@ static void print_usage(const struct chat *t)
     const json_t *details = json_object_get(u, "prompt_tokens_details");
     int64_t end = ft_clock_now_ns(), first = t->first_ns > 0 ? t->first_ns : end;
     int n = (int)json_integer_value(json_object_get(u, "completion_tokens"));
-    double s = (double)(end - first) / 1e9;
+    bool burst = end - first < BURST_NS; /* then the time between tokens says nothing */
+    double s = (double)(end - (burst ? t->begun_ns : first)) / 1e9;
     if (u == NULL)
         return;
     fprintf(stderr,
             "[%d tokens, %.1f tokens/s, first after %.0f ms; prompt %d tokens (%d cached); ended: "
             "%s]\n",
-            n, s > 0 ? (n - 1) / s : 0, (double)(first - t->begun_ns) / 1e6,
+            n, s > 0 ? (n - !burst) / s : 0, (double)(first - t->begun_ns) / 1e6,
             (int)json_integer_value(json_object_get(u, "prompt_tokens")),
             (int)json_integer_value(json_object_get(details, "cached_tokens")), t->finish);
 }

@@ -42,11 +42,11 @@ static void put_workers(const json_t *workers)
                      ft_cloud_text(m, "name", "?"));
             at += strlen(names + at);
         }
-        ft_figure_bytes(memory, (uint64_t)whole(health, "resident_bytes"));
-        printf("  %-11s %s, pid %lld%s%s: %s\n", ft_cloud_text(w, "id", "worker"),
+        int64_t used = whole(health, "weight_bytes") + whole(health, "adapter_bytes") +
+                       whole(health, "kv_bytes");
+        printf("  %-11s %s, pid %lld, %s for models: %s\n", ft_cloud_text(w, "id", "worker"),
                ft_cloud_text(w, "state", "?"), (long long)whole(w, "pid"),
-               whole(health, "resident_bytes") > 0 ? ", " : "",
-               whole(health, "resident_bytes") > 0 ? memory : "", names[0] != '\0' ? names : "-");
+               ft_figure_bytes(memory, (uint64_t)used), names[0] != '\0' ? names : "-");
     }
 }
 

@@ -69,6 +69,16 @@ static const json_t *serving(const json_t *all, const char *list)
 
 /* ---- what is shown ---- */
 
+/* Tokens a second of a worker, by its own clock: what it said may be a second old. */
+static double token_rate(const struct top *t, const json_t *worker)
+{
+    const json_t *old = find(serving(t->before, "workers"), "id", ft_cloud_text(worker, "id", ""));
+    const json_t *h = json_object_get(worker, "health"), *h_old = json_object_get(old, "health");
+    double ms = number(h, "uptime_ms") - number(h_old, "uptime_ms");
+    double tokens = number(h, "generated_tokens") - number(h_old, "generated_tokens");
+    return h_old != NULL && ms > 0 && tokens > 0 ? tokens * 1000 / ms : 0;
+}
+
 static void put_head(const struct top *t, FILE *f)
 {
     const json_t *g = json_object_get(t->now, "gateway"), *w;
@@ -79,13 +89,7 @@ static void put_head(const struct top *t, FILE *f)
     char age[FT_FIGURE_BYTES];
     double tokens = 0;
     size_t i;
-    json_array_foreach(serving(t->now, "workers"), i, w) tokens +=
-        rate(t, json_object_get(json_object_get(w, "health"), "engine"),
-             json_object_get(json_object_get(find(serving(t->before, "workers"), "id",
-                                                  ft_cloud_text(w, "id", "")),
-                                             "health"),
-                             "engine"),
-             "generated_tokens");
+    json_array_foreach(serving(t->now, "workers"), i, w) tokens += token_rate(t, w);
     fprintf(f, "feitian %s  %s  up %s\n", ft_cloud_text(g, "version", "?"), t->c->url,
             ft_figure_seconds(age, number(g, "uptime_s")));
     fprintf(f, "%.1f requests/s  %.1f tokens/s  %.0f running  %.0f waiting  %.0f connections\n",
@@ -101,18 +105,14 @@ static void put_head(const struct top *t, FILE *f)
 
 static void put_workers(const struct top *t, FILE *f, int width)
 {
-    static const char *const heads[] = {"WORKER", ">PID",      "STATE",    ">RUNNING",
-                                        ">WAIT",  ">TOKENS/S", ">WEIGHTS", ">KV",
-                                        ">LIMIT", ">RESTARTS", "MODELS"};
+    static const char *const heads[] = {"WORKER",    ">PID",     "STATE", ">RUN", ">WAIT",
+                                        ">TOKENS/S", ">WEIGHTS", ">KV",   ">OF",  "MODELS"};
     const json_t *w;
     size_t i, k;
     struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);
     json_array_foreach(serving(t->now, "workers"), i, w)
     {
-        const char *id = ft_cloud_text(w, "id", "");
-        const json_t *m, *e = json_object_get(json_object_get(w, "health"), "engine");
-        const json_t *old = find(serving(t->before, "workers"), "id", id);
-        const json_t *e_old = json_object_get(json_object_get(old, "health"), "engine");
+        const json_t *m, *h = json_object_get(w, "health");
         char text[FT_FIGURE_BYTES], names[512] = "";
         size_t at = 0;
         json_array_foreach(json_object_get(w, "models"), k, m)
@@ -121,16 +121,15 @@ static void put_workers(const struct top *t, FILE *f, int width)
                      ft_cloud_text(m, "name", "?"));
             at += strlen(names + at);
         }
-        ft_table_add(table, id);
+        ft_table_add(table, ft_cloud_text(w, "id", ""));
         ft_table_addf(table, "%.0f", number(w, "pid"));
         ft_table_add(table, ft_cloud_text(w, "state", ""));
         ft_table_addf(table, "%.0f", number(w, "running"));
-        ft_table_addf(table, "%.0f", number(e, "waiting"));
-        ft_table_addf(table, "%.1f", rate(t, e, e_old, "generated_tokens"));
-        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(e, "weight_bytes")));
-        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(e, "kv_bytes")));
+        ft_table_addf(table, "%.0f", number(h, "waiting"));
+        ft_table_addf(table, "%.1f", token_rate(t, w));
+        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(h, "weight_bytes")));
+        ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(h, "kv_bytes")));
         ft_table_add(table, ft_figure_bytes(text, (uint64_t)number(w, "memory_limit_bytes")));
-        ft_table_addf(table, "%.0f", number(w, "restarts"));
         ft_table_add(table, names);
     }
     ft_table_print(table, f, width);
@@ -139,8 +138,8 @@ static void put_workers(const struct top *t, FILE *f, int width)
 
 static void put_endpoints(const struct top *t, FILE *f, int width)
 {
-    static const char *const heads[] = {"ENDPOINT", ">READY",    ">WANTED",     ">RUNNING",
-                                        ">WAITING", ">REQUESTS", ">REQUESTS/S", "PROJECT"};
+    static const char *const heads[] = {"ENDPOINT", ">READY",    ">WANTED",   ">RUN",
+                                        ">WAIT",    ">REQUESTS", ">A SECOND", "PROJECT"};
     const json_t *e;
     size_t i;
     struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);

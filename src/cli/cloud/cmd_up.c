@@ -191,12 +191,12 @@ static int supervise(struct up *u, struct ft_err *err)
     char dir[FT_HOME_PATH];
     const char *log = u->o.foreground ? NULL : u->log;
     struct ft_supervise_child children[] = {
-        {.task = {.id = "control", .argv = u->control, .env = u->env, .log = log,
-                  .tells_ready = true},
+        {.task =
+             {.id = "control", .argv = u->control, .env = u->env, .log = log, .tells_ready = true},
          .stop_order = 1,
          .stop_ms = CONTROL_STOP_MS},
-        {.task = {.id = "gateway", .argv = u->gateway, .env = u->env, .log = log,
-                  .tells_ready = true},
+        {.task =
+             {.id = "gateway", .argv = u->gateway, .env = u->env, .log = log, .tells_ready = true},
          .stop_order = 0,
          .stop_ms = GATEWAY_STOP_MS,
          .sweep_dir = u->tasks},

@@ -14,7 +14,7 @@
 
 #define SMALL_FILE_MAX 65536
 
-static const char *const folders[] = {"", "run", "logs", "models", "state", "journal"};
+static const char *const folders[] = {"", "run", "logs", "models", "adapters", "state", "journal"};
 
 int ft_home_find(const char *given, struct ft_home *ret, struct ft_err *err)
 {
@@ -36,6 +36,9 @@ int ft_home_find(const char *given, struct ft_home *ret, struct ft_err *err)
     } else {
         n = snprintf(ret->path, sizeof ret->path, "%s/%s", cwd, from);
     }
+    if (strchr(ret->path, ':') != NULL) /* it stands in lists of folders */
+        return ft_err_set(err, FT_EINVAL, "%.400s: the path of the cloud's folder has a ':'",
+                          ret->path);
     if (n >= (int)sizeof ret->path)
         return ft_err_set(err, FT_EINVAL, "the path of the cloud's folder is too long");
     for (size_t len = (size_t)n; len > 1 && ret->path[len - 1] == '/'; len--)
