@@ -211,6 +211,22 @@ static const char train_tokenizer_text[] =
     "                           three digits together; gpt2, whole numbers [qwen2]\n"
     "  --min-count N            rarer pairs do not become tokens [2]\n";
 
+static const char worker_text[] =
+    "OpenAI's API over HTTP on a unix socket; src/worker/README.md lists the routes. A gateway "
+    "starts\n"
+    "it, but it needs none: POST /feitian/models {\"name\",\"path\"}, then /v1/chat/completions.\n"
+    "\n"
+    "  --socket PATH      where it listens; a socket that was left over is replaced\n"
+    "  --read DIR[:DIR]   files and folders that models may be read from; it sees no others\n"
+    "  --memory BYTES     for weights and KV cache of all models, such as 8G [3/4 of the "
+    "machine's]\n"
+    "  --kv f16|f32|q8    precision of the KV cache [f16]\n"
+    "  --threads N        [one per core]\n"
+    "  --lease SECONDS    ends itself when nobody asked GET /health for so long; 0: never [0]\n"
+    "  --isa NAME         plain, avx2 or avx512 [the best there is]\n"
+    "  --device cpu|ref   [cpu]\n"
+    "  --unconfined       starts even where the kernel cannot filter its system calls\n";
+
 static const struct {
     const char *cmd, *text;
 } texts[] = {
@@ -228,6 +244,7 @@ static const struct {
     {"tokenize", tokenize_text},
     {"detokenize", detokenize_text},
     {"train tokenizer", train_tokenizer_text},
+    {"worker", worker_text},
 };
 
 const char *ft_cli_help(const char *cmd)

@@ -16,6 +16,7 @@ import sys
 import time
 
 import gguf_file
+import peft_file
 from worker_client import Worker
 
 REF = os.environ.get("FT_REF", "../shared/ref")
@@ -357,6 +358,37 @@ def models(w):
     expect("a broken file is refused", status >= 400 and a["error"]["message"], (status, a))
 
 
+def adapters(w):
+    path = "/feitian/adapters"
+    shapes = {f"model.layers.{i}.self_attn.{m}_proj": (64, 64) for i in range(5) for m in "qo"}
+    peft_file.write(f"{w.folder}/lora", peft_file.adapter(shapes, size=0.4))
+    body = {"name": "story-lora", "model": "story", "path": f"{w.folder}/lora"}
+    status, a, _ = w.post(path, **body)
+    expect("an adapter is added, also twice", status == 200 and w.post(path, **body)[0] == 200, a)
+    ask = {"prompt": "One day", "max_tokens": 12, "temperature": 0}
+    one, other = (text_of(w.post(TEXT, model=m, **ask)[1]) for m in ("story", "story-lora"))
+    expect("it answers by its own name, and otherwise than its model", one != other, (one, other))
+    expect("it is told with its model", {"name": "story-lora", "model": "story",
+                                         "path": body["path"]} in w.health()["adapters"])
+    expect("an adapter of nobody is refused", w.post(path, **{**body, "name": "x", "model": "y"})[0]
+           == 404)
+    expect("it goes", w.ask("DELETE", f"{path}/story-lora")[0] == 200 and
+           w.post(TEXT, model="story-lora", **ask)[0] == 404 and
+           text_of(w.post(TEXT, model="story", **ask)[1]) == one)
+
+
+def salts(w):
+    """What one project has asked is in nobody else's cache."""
+    ask = {"model": "story", "prompt": "Once upon a time there was a fish. " * 12, "max_tokens": 1}
+
+    def cached(salt):
+        events = w.stream(TEXT, feitian={**INNER, "salt": salt}, **ask)
+        return events[-1]["usage"]["prompt_tokens_details"]["cached_tokens"]
+    expect("a prompt is cached for its own project alone", [
+        cached(s) > 0 for s in ("salt-a", "salt-a", "salt-b", "salt-b", "")] == [
+            False, True, False, True, False])
+
+
 # ---- clients ----
 
 def open_stream(w, **ask):
@@ -378,8 +410,7 @@ def clients(w):
             "min_tokens": 1500, "logprobs": True, "top_logprobs": 5}
     c, r = open_stream(w, **long)
     r.read(1000)
-    h = w.health()
-    expect("it runs", h["running"] + h["paused"] + h["waiting"] > 0, h)
+    expect("it runs", wait_until(lambda: w.health()["running"] + w.health()["paused"] > 0))
     c.sock.shutdown(socket.SHUT_RDWR)
     c.close()
     expect("a client that leaves is cancelled", wait_until(
@@ -433,7 +464,7 @@ def main():
         w.add("story", f"{w.folder}/story.gguf")
         w.add("nano", sys.argv[2])
         for part in (chat, constrained, auto_call, resume, completions, vectors, refused, models,
-                     clients):
+                     adapters, salts, clients):
             part(w)
     finally:
         status, err = w.stop()
