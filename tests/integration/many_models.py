@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Twenty models in one worker whose memory holds a third of them: nobody is refused, nobody is thrown out.
+"""Twenty models in one worker whose memory holds a third of them: nobody is refused, nobody is
+thrown out.
 
 usage: many_models.py FEITIAN                      the test, on generated models
-       many_models.py FEITIAN --measure FILE [N]   first token of a model that is not in memory, beside reading its
-                                                   file: N copies of FILE in turns, the page cache warm and cold
+       many_models.py FEITIAN --measure FILE [N]   first token of a model that is not in memory,
+                                                   beside reading its file: N copies of FILE in
+                                                   turns, the page cache warm and cold
 """
 import json
 import os
@@ -111,8 +113,8 @@ def run_clients(w):
     expect(f"{len(answers)} requests, none failed", len(answers) == REQUESTS and not failed,
            failed[:3])
     expect("each has all of its tokens", all(
-        a[4]["usage"]["completion_tokens"] == a[2] and a[4]["choices"][0]["finish_reason"] == "length"
-        for a in answers if a[3] == 200))
+        a[4]["usage"]["completion_tokens"] == a[2] and
+        a[4]["choices"][0]["finish_reason"] == "length" for a in answers if a[3] == 200))
     said = {}
     for model, prompt, _, _, answer in answers:
         said.setdefault((model, prompt), set()).add(answer["choices"][0]["text"])
@@ -190,8 +192,9 @@ def measure(source, n):
                 out.append(first_token_ms(w, f"m{i}"))
                 there.append(first_token_ms(w, f"m{i}"))
         a, b, c = (statistics.median(x[1:]) for x in (out, there, read))
-        print(f"{'cold' if cold else 'warm'} pages, {size / 1e6:.0f} MB: first token {a:.0f} ms out of memory, "
-              f"{b:.0f} ms in memory, reading the file {c:.0f} ms: ratio {a / c:.2f}")
+        print(f"{'cold' if cold else 'warm'} pages, {size / 1e6:.0f} MB: first token {a:.0f} ms "
+              f"out of memory, {b:.0f} ms in memory, reading the file {c:.0f} ms: "
+              f"ratio {a / c:.2f}")
     w.stop()
     return 0
 
