@@ -95,8 +95,19 @@ static int dump(const char *data, size_t n, void *out)
     return ft_buf_add(out, data, n) == 0 ? 0 : -1;
 }
 
+static void dump_value(const json_t *v, size_t flags, struct ft_buf *out)
+{
+    flags |= JSON_COMPACT | JSON_ENCODE_ANY;
+    if (json_dump_callback(v, dump, out, flags) != 0 && out->failed == 0)
+        out->failed = FT_ENOMEM;
+}
+
 void ft_oai_json_dump(const json_t *v, struct ft_buf *out)
 {
-    if (json_dump_callback(v, dump, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->failed == 0)
-        out->failed = FT_ENOMEM;
+    dump_value(v, 0, out);
+}
+
+void ft_oai_json_dump_f32(const json_t *v, struct ft_buf *out)
+{
+    dump_value(v, JSON_REAL_PRECISION(9), out);
 }

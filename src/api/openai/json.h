@@ -17,5 +17,7 @@ int ft_oai_json_object(const char *text, size_t n, json_t **ret, struct ft_oai_e
 
 /* Appends v's compact text, which may be any value. Depth as above, else the buffer is failed. */
 void ft_oai_json_dump(const json_t *v, struct ft_buf *out);
+/* The same for figures that were f32: decimals to nine digits, which is all they have. */
+void ft_oai_json_dump_f32(const json_t *v, struct ft_buf *out);
 
 #endif

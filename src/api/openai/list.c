@@ -228,7 +228,7 @@ void ft_oai_list_write(struct ft_buf *out, const struct ft_oai_writer_config *cf
     case FT_TASK_RERANK:
         rank_head(out, cfg->id, cfg->model);
         if (json_is_array(results))
-            ft_oai_json_dump(results, out);
+            ft_oai_json_dump_f32(results, out);
         else
             FT_OAI_LIT(out, "[]");
         rank_tail(out, usage);

@@ -29,7 +29,7 @@ void ft_oai_logprobs_chat(struct ft_buf *out, const json_t *logprobs, int *n, do
     for (size_t i = 0; i < json_array_size(content); i++) {
         if (*n > 0)
             ft_buf_add_byte(out, ',');
-        ft_oai_json_dump(json_array_get(content, i), out);
+        ft_oai_json_dump_f32(json_array_get(content, i), out);
         add_sum(json_object_get(json_array_get(content, i), "logprob"), n, sum);
     }
 }
@@ -75,7 +75,7 @@ static void dump_or_null(const json_t *v, struct ft_buf *out)
     if (v == NULL)
         FT_OAI_LIT(out, "null");
     else
-        ft_oai_json_dump(v, out);
+        ft_oai_json_dump_f32(v, out);
 }
 
 /* [{"token":T,"logprob":L},..] as {T:L,..}; of two tokens with one text the likelier is told. */
@@ -88,7 +88,7 @@ static void add_top(const json_t *top, struct ft_buf *out)
         if (json_is_string(token) && json_object_get(map, json_string_value(token)) == NULL)
             json_object_set(map, json_string_value(token), json_object_get(t, "logprob"));
     }
-    ft_oai_json_dump(map, out);
+    ft_oai_json_dump_f32(map, out);
     json_decref(map);
 }
 

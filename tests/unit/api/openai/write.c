@@ -265,6 +265,32 @@ static void test_errors_are_told_within_a_stream_and_by_status_before(void **sta
     close_writer(&t);
 }
 
+/* Layers below say which member they mean at the beginning of what they say. */
+static void test_errors_of_layers_below_keep_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ft_code code;
+        const char *msg, *param, *err_code;
+    } rows[] = {
+        {FT_ELIMIT, "messages: too long", "messages", "context_length_exceeded"},
+        {FT_EINVAL, "response_format: no", "response_format", "invalid_value"},
+        {FT_EINVAL, "tools[0].function.parameters: no", "tools[0].function.parameters",
+         "invalid_value"},
+        {FT_EINVAL, "chat: no", "", "invalid_value"},
+        {FT_EINVAL, "messages are bad", "", "invalid_value"},
+        {FT_ELIMIT, "full", "", "limit_exceeded"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ft_err err;
+        struct ft_oai_error e;
+        ft_err_set(&err, rows[i].code, "%s", rows[i].msg);
+        ft_oai_error_from(&e, &err);
+        assert_string_equal(e.param, rows[i].param);
+        assert_string_equal(ft_oai_error_code(&e), rows[i].err_code);
+    }
+}
+
 static void test_logprobs_go_with_the_text_of_their_step(void **state)
 {
     (void)state;
@@ -608,6 +634,7 @@ int main(void)
         cmocka_unit_test(test_a_workers_step_is_one_event_with_its_tokens),
         cmocka_unit_test(test_a_failing_worker_leaves_its_open_step_out),
         cmocka_unit_test(test_errors_are_told_within_a_stream_and_by_status_before),
+        cmocka_unit_test(test_errors_of_layers_below_keep_their_place),
         cmocka_unit_test(test_logprobs_go_with_the_text_of_their_step),
         cmocka_unit_test(test_completions_have_texts_and_lists_of_logprobs),
         cmocka_unit_test(test_a_whole_answer_is_one_object),
