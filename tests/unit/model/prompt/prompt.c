@@ -104,6 +104,9 @@ static void test_calls_as_the_template_takes_them(void **state)
     check_calls(text, CALL("\"x\"", "{\"a\": 0.1}"), CALL("\"x\"", "\"{\\\"a\\\": 0.1}\""));
     check_calls(text, CALL("\"x\"", "\"{ }\""), CALL("\"x\"", "\"{ }\""));
     check_calls(no_null, CALL("null", "\"{}\""), CALL("\"\"", "{}"));
+    /* one that knows no calls */
+    const char *plain = "{% for m in messages %}{{ 'x' + m.content }}{% endfor %}";
+    check_calls(plain, CALL("null", "\"{}\""), CALL("\"\"", "{}"));
     check_calls(object, "{\"content\": null}", "{\"content\": null}");
     check_calls(object, CALL("\"x\"", "\"[1]\""),
                 "tool_calls[0].function.arguments is not a JSON object");
