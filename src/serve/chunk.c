@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MESSAGE_MAX     400 /* bytes of a server's own words that are passed on */
+#define PARAM_MAX       96  /* and of the member that they are about */
 #define BYTES_PER_TOKEN 4   /* where nothing better is known */
 
 void ft_chunk_init(struct ft_chunk_reader *r, enum ft_task_kind kind, uint64_t salt,
@@ -155,6 +156,23 @@ static int status_of_error(const json_t *e)
     return 500;
 }
 
+/* That a prompt is too long is the one refusal that APIs tell apart from others. */
+static bool too_long(const json_t *root)
+{
+    const char *code = json_string_value(json_object_get(json_object_get(root, "error"), "code"));
+    return code != NULL && strcmp(code, "context_length_exceeded") == 0;
+}
+
+/* A refusal in the server's words, behind the member that they are about: "messages: ...". */
+static int set_words(struct ft_err *err, enum ft_code code, const json_t *root, const char *text)
+{
+    const char *param = json_string_value(json_object_get(json_object_get(root, "error"), "param"));
+    size_t n = param != NULL ? strlen(param) : 0;
+    bool said = n == 0 || n > PARAM_MAX || (strncmp(text, param, n) == 0 && text[n] == ':');
+    return ft_err_set(err, code, "%s%s%.*s", said ? "" : param, said ? "" : ": ", MESSAGE_MAX,
+                      text);
+}
+
 /* What a server says in its error; NULL if nothing. */
 static const char *message_of(const json_t *root)
 {
@@ -174,11 +192,13 @@ void ft_chunk_error(int status, const char *body, size_t n, enum ft_piece_fault 
     enum ft_code code = code_of_status(status, ret_fault);
     json_t *root = json_loadb(body, n, 0, NULL);
     const char *text = message_of(root);
+    if (code == FT_EINVAL && too_long(root))
+        code = FT_ELIMIT;
     code_of_worker(root, &code, ret_fault);
     if (status == 401 || status == 403)
         ft_err_set(err, code, "the server refused its key (status %d)", status);
     else if (text != NULL)
-        ft_err_set(err, code, "%.*s", MESSAGE_MAX, text);
+        set_words(err, code, root, text);
     else
         ft_err_set(err, code, "the server answered with status %d", status);
     json_decref(root);
@@ -194,9 +214,11 @@ static int read_error(const json_t *root, enum ft_piece_fault *ret_fault, struct
         return 0;
     const char *text = message_of(root);
     enum ft_code code = code_of_status(status_of_error(json_is_object(e) ? e : root), ret_fault);
+    if (code == FT_EINVAL && too_long(root))
+        code = FT_ELIMIT;
     code_of_worker(root, &code, ret_fault);
-    return ft_err_set(err, code, "%.*s", MESSAGE_MAX,
-                      text != NULL ? text : "the server reports an error without words");
+    return set_words(err, code, root,
+                     text != NULL ? text : "the server reports an error without words");
 }
 
 /* ---- choices ---- */

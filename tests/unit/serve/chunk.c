@@ -250,6 +250,14 @@ static void error_statuses(void **state)
         enum ft_piece_fault fault;
     } c[] = {
         {400, "{\"error\":{\"message\":\"bad\"}}", "bad", FT_EINVAL, FT_FAULT_CALL},
+        {400, "{\"error\":{\"message\":\"bad\",\"param\":\"tools[0]\"}}", "tools[0]: bad",
+         FT_EINVAL, FT_FAULT_CALL},
+        {400, "{\"error\":{\"message\":\"n: bad\",\"param\":\"n\"}}", "n: bad", FT_EINVAL,
+         FT_FAULT_CALL},
+        {400,
+         "{\"error\":{\"message\":\"long\",\"param\":\"messages\",\"code\":"
+         "\"context_length_exceeded\"}}",
+         "messages: long", FT_ELIMIT, FT_FAULT_CALL},
         {422, "{\"detail\":\"bad\"}", "bad", FT_EINVAL, FT_FAULT_CALL},
         {404, "{\"error\":\"no model\"}", "no model", FT_ENOTFOUND, FT_FAULT_CALL},
         {401, "{\"error\":{\"message\":\"key sk-x\"}}", "the server refused its key (status 401)",
