@@ -156,7 +156,8 @@ def in_the_way(c):
         pass
     for home in (f"{file}/below", "/proc/nowhere"):
         r = c.run("up", "--home", home)
-        expect(f"a home that cannot be: {home}", r.returncode == 1 and "--home" in r.stderr, r)
+        expect(f"a home that cannot be: {home}", r.returncode == 1 and "--home" in r.stderr and
+               f"make the folder {home}: " in r.stderr, r)
     config = f"{c.home}/config.json"
     os.makedirs(c.home, exist_ok=True)
     for text, words in (('{"listen": 5}', "listen"), ("{", "line 1"), ('{"no_such": 1}', "no_such"),

@@ -33,7 +33,7 @@
 #define ARGS_MAX        32
 #define LOG_LINES       12
 #define NANO_BYTES_MAX  ((size_t)64 << 20)
-#define PATIENCE_S      10 /* without an answer, before the log is shown */
+#define PATIENCE_S      4 /* without an answer, before the log is shown */
 
 struct up {
     struct ft_up_options o;

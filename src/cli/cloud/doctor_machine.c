@@ -132,6 +132,9 @@ static void find_groups(char *ret, size_t n)
         static struct ft_cgroup_base base;
         char text[128];
         ft_cgroup_find("", &base);
+        for (int k = 0; k < FT_CGROUP_KINDS; k++) /* another user's can be seen, no more */
+            if (access(base.path[k], W_OK) != 0)
+                base.version[k] = 0;
         int len = snprintf(text, sizeof text, "%d %d %d", base.version[FT_CGROUP_MEMORY],
                            base.version[FT_CGROUP_CPU], base.version[FT_CGROUP_PIDS]);
         _exit(write(pipes[1], text, (size_t)len) == len ? 0 : 1);

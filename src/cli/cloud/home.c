@@ -52,24 +52,29 @@ const char *ft_home_at(const struct ft_home *h, const char *rest, char *ret)
     return ret;
 }
 
+/* Adds to what is wrong what may be done. */
+static int cannot(const char *mend, struct ft_err *err)
+{
+    const struct ft_err why = *err;
+    ft_err_set(err, why.code, "%.350s; %s", why.msg, mend);
+    err->sys_errno = why.sys_errno;
+    return err->code;
+}
+
 int ft_home_make(const struct ft_home *h, struct ft_err *err)
 {
     char path[FT_HOME_PATH];
     for (size_t i = 0; i < FT_COUNT(folders); i++) {
         ft_home_at(h, folders[i], path);
-        if (mkdir(path, 0700) == 0)
-            continue;
-        if (errno != EEXIST) {
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
             ft_err_sys(err, "make the folder %s", path);
-            return ft_err_set(err, err->code, "%.300s; give another one by --home or FEITIAN_HOME",
-                              err->msg);
+            return cannot("give another one by --home or FEITIAN_HOME", err);
         }
         if (access(path, R_OK | W_OK | X_OK) != 0) {
             ft_err_sys(err, "%s cannot be written", path);
-            return ft_err_set(err, err->code,
-                              "%.300s; it must belong to the user who runs feitian, or give "
-                              "another one by --home or FEITIAN_HOME",
-                              err->msg);
+            return cannot("it must belong to the user who runs feitian, or give another one by "
+                          "--home or FEITIAN_HOME",
+                          err);
         }
     }
     return 0;

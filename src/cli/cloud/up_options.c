@@ -1,8 +1,8 @@
 /* Options of `feitian up`: the command line over HOME/config.json over the defaults. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
@@ -37,7 +37,7 @@ static int read_config(struct ft_up_options *o, const struct ft_opt *opts, size_
     json_error_t at;
     int rc = ft_file_read(ft_home_at(&o->home, "config.json", path), CONFIG_MAX, &text, &len, err);
     if (rc != 0) /* no folder either: that is said when it is made */
-        return rc == FT_ENOTFOUND || err->sys_errno == ENOTDIR ? 0 : rc;
+        return rc == FT_ENOTFOUND || access(o->home.path, X_OK) != 0 ? 0 : rc;
     o->config = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
     free(text);
     if (!json_is_object(o->config))
