@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *query = strchr(path, '?');
     if (query != NULL)
         *query++ = '\0';
-    char *body = strndup(newline != NULL ? (const char *)newline + 1 : "", size - n);
+    char *body = newline != NULL ? strndup((const char *)newline + 1, size - n - 1) : strdup("");
     struct ft_ctl_call c = {.ctl = &ctl,
                             .method = method,
                             .path = path,
