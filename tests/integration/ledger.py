@@ -93,6 +93,9 @@ class Cloud:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
+        self.control = self.gateway = None
+
+    def start(self):
         url = f"http://127.0.0.1:{self.port}"
         self.control = Process("control", ["--url", url], self.home)
         self.wait("a first key", lambda: os.path.exists(f"{self.home}/credentials.json"))
@@ -142,8 +145,9 @@ class Cloud:
         return found
 
     def close(self):
-        self.gateway.stop()
-        self.control.stop()
+        for process in (self.gateway, self.control):
+            if process is not None:
+                process.stop()
         for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
 
@@ -427,6 +431,7 @@ def main():
     cloud = Cloud()
     begun = time.monotonic()
     try:
+        cloud.start()
         cloud.make("endpoints", {"name": "echo",
                                  "targets": [{"script": {"text": WORDS, "tokens": 20,
                                                          "interval_ms": 3}}]})
@@ -454,8 +459,9 @@ def main():
     except BaseException:
         cloud.close()
         for name in ("control", "gateway"):
-            with open(f"{cloud.home}/{name}.log", encoding="utf-8", errors="replace") as f:
-                print(f"---- {name}\n" + "".join(f.readlines()[-30:]))
+            if os.path.exists(f"{cloud.home}/{name}.log"):
+                with open(f"{cloud.home}/{name}.log", encoding="utf-8", errors="replace") as f:
+                    print(f"---- {name}\n" + "".join(f.readlines()[-30:]))
         raise
     finally:
         if failed == 0 or os.environ.get("FT_KEEP") is None:
