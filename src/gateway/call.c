@@ -147,7 +147,9 @@ static enum ft_record_status how_ended(const struct call *c, const struct ft_err
         return FT_RECORD_OK;
     if (gone || err->code == FT_ECANCELED)
         return c->failed ? FT_RECORD_ERROR : FT_RECORD_CANCELLED;
-    return err->code == FT_EINVAL || err->code == FT_ENOTFOUND || err->code == FT_EUNSUPPORTED
+    bool too_long = err->code == FT_ELIMIT && !c->failed; /* the prompt, for its model */
+    return too_long || err->code == FT_EINVAL || err->code == FT_ENOTFOUND ||
+                   err->code == FT_EUNSUPPORTED
                ? FT_RECORD_REFUSED
                : FT_RECORD_ERROR;
 }

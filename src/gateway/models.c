@@ -50,7 +50,7 @@ static void call_with(struct gw_request *r, const struct ft_oai_request *q, bool
                          .body = q->root,
                          .body_bytes = body_bytes,
                          .max_tokens = q->max_tokens,
-                         .n = FT_MAX(q->n, q->best_of),
+                         .n = FT_MAX(q->n, q->best_of) * (int)FT_MAX(q->n_input, 1),
                          .stream = stream,
                          .ops = &gw_openai_writer,
                          .writer = w};
