@@ -23,6 +23,7 @@
 struct call {
     struct gw_request *r;
     struct gw *gw;
+    struct gw_closing closing;
     struct gw_writer_ops ops;
     void *writer;
     struct ft_tenant_lease lease;
@@ -359,9 +360,9 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     ft_buf_init(&c->out, CALL_CHUNK_MAX);
     pthread_mutex_init(&c->lock, NULL);
     ft_http_ref(r->x); /* until END */
-    r->ctx = c;
-    r->on_close = on_close;
     if (c->stream)
         ft_http_stream_on_drained(r->x, on_drained, c);
+    c->closing = (struct gw_closing){on_close, c};
+    gw_on_close(r, &c->closing);
     submit(c, a);
 }

@@ -39,22 +39,32 @@ enum gw_style { GW_OPENAI, GW_ANTHROPIC }; /* how errors are told */
 
 struct gw_route;
 
+/* Who wants to hear of the end of an exchange. */
+struct gw_closing {
+    void (*fn)(void *ctx, bool clean);
+    void *ctx;
+};
+
 /* In the exchange's arena; lives as long as the exchange. */
 struct gw_request {
     struct gw *gw;
     struct ft_http_exchange *x;
     const struct gw_route *route;
-    struct ft_tenant_ident *ident; /* given back when the exchange closes */
-    const char *project;           /* its project, in the arena; "" */
+    /* Given back when the exchange closes: who goes on later, on another thread, needs a reference
+     * of its own. */
+    struct ft_tenant_ident *ident;
+    const char *project; /* its project, in the arena; "" */
     char id[GW_ID_BYTES];
     const char *rest; /* what the path has in the place of the route's '*'; "" */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
-    /* who wants to hear of the end of the exchange, besides giving back the ident */
-    void (*on_close)(void *ctx, bool clean);
-    void *ctx;
+    _Atomic(const struct gw_closing *) closing; /* gw_on_close */
 };
+
+/* Any thread, once: c->fn is called when the exchange closes, or now if it is closed already. c
+ * lives until then. */
+void gw_on_close(struct gw_request *r, const struct gw_closing *c);
 
 typedef void gw_handler_fn(struct gw_request *r);
 

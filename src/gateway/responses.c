@@ -19,6 +19,7 @@
 /* A request between its steps: the look-up of the turn before. */
 struct turn {
     struct gw_request *r;
+    struct ft_tenant_ident *ident; /* the request's, which may close meanwhile */
     struct ft_oai_responses q;
     size_t body_bytes;
 };
@@ -26,6 +27,7 @@ struct turn {
 static void turn_free(struct turn *t)
 {
     struct ft_http_exchange *x = t->r->x;
+    ft_tenant_ident_unref(t->ident);
     ft_oai_responses_fini(&t->q);
     free(t);
     ft_http_unref(x);
@@ -50,7 +52,7 @@ static void unavailable(struct gw_request *r)
                      "stored responses cannot be read or changed now");
     e.status = 503;
     e.retry_after_ms = 1000;
-    gw_fail(r, &e);
+    gw_refuse(r, "", &e); /* recorded where the route is accounted */
 }
 
 /* ---- storing, before the end of an answer is sent ---- */
@@ -136,6 +138,7 @@ static void found(void *ctx, int status, const char *body, size_t n)
     ft_oai_error_init(&e);
     if (status == 200) {
         json_t *previous = json_loadb(body, n, 0, NULL);
+        t->body_bytes += n; /* the turns before are read again */
         create(t, previous);
         json_decref(previous);
     } else if (status == 404) {
@@ -162,6 +165,7 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
         return;
     }
     t->r = r;
+    t->ident = ft_tenant_ident_ref(r->ident);
     t->body_bytes = n;
     ft_http_ref(x);
     ft_http_body_release(x);

@@ -123,14 +123,23 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
     return rc;
 }
 
+static const struct gw_closing is_closed;
+
 static void closed(void *ctx, struct ft_http_exchange *x, bool clean)
 {
     struct gw_request *r = ctx;
     (void)x;
-    if (r->on_close != NULL)
-        r->on_close(r->ctx, clean);
+    const struct gw_closing *c = atomic_exchange(&r->closing, &is_closed);
+    if (c != NULL)
+        c->fn(c->ctx, clean);
     ft_tenant_ident_unref(r->ident);
-    r->ident = NULL;
+}
+
+void gw_on_close(struct gw_request *r, const struct gw_closing *c)
+{
+    const struct gw_closing *none = NULL;
+    if (!atomic_compare_exchange_strong(&r->closing, &none, c))
+        c->fn(c->ctx, false);
 }
 
 void gw_handle(void *ctx, struct ft_http_exchange *x)

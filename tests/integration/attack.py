@@ -7,6 +7,7 @@ usage: attack.py FEITIAN
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import tempfile
@@ -344,6 +345,33 @@ def many_connections(cloud):
            g["exchanges"] == 1 and g["calls_running"] == 0, g)
 
 
+def leaves_during_look_up(cloud):
+    """A client that is gone when control tells of the turn before its own."""
+    first = cloud.ask("POST", "/v1/responses", {"model": "echo", "input": "hi"})
+    body = json.dumps({"model": "slow", "input": "more", "stream": True,
+                       "previous_response_id": first["id"]}).encode()
+    os.kill(cloud.control.pid, signal.SIGSTOP)
+    left = [Raw(cloud).send(f"POST /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "
+                            f"{cloud.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            for _ in range(8)]
+    time.sleep(0.5)
+    for r in left:
+        r.s.close()
+    time.sleep(2)  # a client that is gone is noticed within a second
+    os.kill(cloud.control.pid, signal.SIGCONT)
+    time.sleep(0.5)
+    g = None
+    for _ in range(500):
+        a = cloud.ask("GET", "/api/v1/status")
+        g = a["gateway"] if a.status == 200 else a
+        if cloud.gateway.poll() is not None or (a.status == 200 and g["exchanges"] == 1 and
+                                                g["calls_running"] == 0):
+            break
+        time.sleep(0.02)
+    expect("a client that leaves during a look-up leaves nothing", cloud.gateway.poll() is None and
+           a.status == 200 and g["exchanges"] == 1 and g["calls_running"] == 0, g)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder, Cloud(sys.argv[1], f"{folder}/home") as cloud:
         cloud.start()
@@ -352,7 +380,7 @@ def main():
         cloud.endpoint("long", tokens=60000, interval_ms=0, text="word " * 10000)
         parts = sys.argv[2:]
         for part in (malformed, paths, bodies, wrong_types, admin_bodies, oversized, injection,
-                     unknown_keys, many_connections, slow_clients):
+                     unknown_keys, many_connections, leaves_during_look_up, slow_clients):
             if not parts or part.__name__ in parts:
                 part(cloud)
         a = cloud.ask("POST", CHAT, GOOD)
