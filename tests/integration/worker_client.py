@@ -31,10 +31,14 @@ class Worker:
             [program, "worker", "--socket", self.socket, "--read",
              ":".join([self.folder, *map(os.path.abspath, read)]), "--memory", memory, *options],
             stderr=subprocess.PIPE)
-        for _ in range(2000):
-            if os.path.exists(self.socket) or self.process.poll() is not None:
+        for _ in range(2000):  # the file is there a moment before anybody listens
+            try:
+                self.health()
                 break
-            time.sleep(0.005)
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.005)
 
     def connection(self, timeout=120):
         return UnixConnection(self.socket, timeout)
