@@ -178,6 +178,9 @@ void ft_ctl_secret_hash(const char *secret, char ret_hex[65]);
 json_t *ft_ctl_key_body(const char *project, const char *name, const char *role, const char *secret,
                         int64_t now_s);
 
+/* An operator's key that may do everything and does not expire: one is always left (keys.c). */
+bool ft_ctl_key_is_lasting_operator(const json_t *body);
+
 /* ---- bootstrap.c ---- */
 
 /* What an empty store begins with; nothing on another. Writes HOME/credentials.json and

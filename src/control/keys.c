@@ -2,7 +2,8 @@
  *
  * A key never gives more than its maker has: its role is at most the caller's. Developers see every
  * key of their project, and change those of their own: of their member, made by the key they use,
- * or that key itself. One operator's key that does not expire is always left. */
+ * or that key itself. One operator's key that may do everything and does not expire is always
+ * left. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,9 +250,17 @@ static int check_own(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct
     return check_role(c, e->body); /* an admin does not touch an operator's key */
 }
 
-static bool is_lasting_operator(const json_t *body)
+static bool is_all(const json_t *list)
+{
+    return json_array_size(list) == 1 &&
+           strcmp(json_string_value(json_array_get(list, 0)), "*") == 0;
+}
+
+/* Members are admins at most, and so is a key of one. */
+bool ft_ctl_key_is_lasting_operator(const json_t *body)
 {
     return ft_ctl_role_of(ft_ctl_text(body, "role")) == CTL_OPERATOR &&
+           ft_ctl_text(body, "member") == NULL && is_all(json_object_get(body, "actions")) &&
            json_integer_value(json_object_get(body, "expires")) == 0;
 }
 
@@ -263,7 +272,7 @@ struct others {
 static int is_other(void *ctx, const char *id, json_t *body)
 {
     struct others *o = ctx;
-    o->found = strcmp(id, o->id) != 0 && is_lasting_operator(body);
+    o->found = strcmp(id, o->id) != 0 && ft_ctl_key_is_lasting_operator(body);
     return o->found;
 }
 
@@ -273,20 +282,14 @@ static int check_not_last(struct ft_ctl_call *c, struct ft_state_tx *tx,
 {
     struct others o = {.id = e->id};
     struct ft_ctl_scan scan = {.kind = "key"};
-    if (!is_lasting_operator(e->body))
+    if (!ft_ctl_key_is_lasting_operator(e->body))
         return 0;
     int rc = ft_ctl_scan(tx, &scan, is_other, &o, err);
     if (rc == 0 && !o.found)
-        rc =
-            ft_ctl_refuse(c, 409, "last_operator", NULL,
-                          "it is the last operator's key that does not expire; make another first");
+        rc = ft_ctl_refuse(c, 409, "last_operator", NULL,
+                           "it is the last operator's key that may do everything and does not "
+                           "expire; make another first");
     return rc;
-}
-
-static bool is_all(const json_t *list)
-{
-    return json_array_size(list) == 1 &&
-           strcmp(json_string_value(json_array_get(list, 0)), "*") == 0;
 }
 
 int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
@@ -303,7 +306,7 @@ int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
         rc = check_expires(c);
     if (rc == 0)
         rc = within_own(c, tx, body, false, err);
-    if (rc == 0 && (!is_lasting_operator(body) || !is_all(json_object_get(body, "actions"))))
+    if (rc == 0 && !ft_ctl_key_is_lasting_operator(body))
         rc = check_not_last(c, tx, &e, err);
     if (rc == 0)
         rc = ft_ctl_put(c, tx, "key", e.id, e.body, body, err);

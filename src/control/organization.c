@@ -226,8 +226,8 @@ static int answer(struct ft_ctl_call *c, struct ft_state_tx *tx, enum form form,
                                                     : 0},
         .bucket_s = a.width,
         .by = a.by | FT_USAGE_BY_STATUS};
-    if (q.filter.to_s / 3600 == c->now_s / 3600) /* nothing lies in the future: whole hours */
-        q.filter.to_s = (c->now_s / 3600 + 1) * 3600;
+    if (q.filter.to_s > c->now_s) /* nothing lies in the future: whole hours */
+        q.filter.to_s = (q.filter.to_s + 3599) / 3600 * 3600;
     a.data = json_array();
     a.results = json_array();
     a.at = a.from;

@@ -111,7 +111,7 @@ int ft_ctl_projects_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct 
 struct owned {
     json_t *rows; /* [[kind, id, body], ...] */
     const char *kind;
-    bool operator_left; /* a key with that role in another project */
+    bool operator_left; /* a lasting operator's key in another project */
     const char *project;
 };
 
@@ -120,9 +120,7 @@ static int collect(void *ctx, const char *id, json_t *body)
     struct owned *o = ctx;
     const char *project = ft_ctl_text(body, "project");
     if (project == NULL || strcmp(project, o->project) != 0) {
-        const char *role = ft_ctl_text(body, "role");
-        o->operator_left |= strcmp(o->kind, "key") == 0 && role != NULL &&
-                            ft_ctl_role_of(role) == CTL_OPERATOR && !ft_ctl_has(body, "expires");
+        o->operator_left |= strcmp(o->kind, "key") == 0 && ft_ctl_key_is_lasting_operator(body);
         return 0;
     }
     json_array_append_new(o->rows, json_pack("[s,s,O]", o->kind, id, body));

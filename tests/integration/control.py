@@ -330,6 +330,14 @@ def roles(c):
                "expires": int(time.time()) + 60}).status == 409 and c.ask(
                "PATCH", f"/api/v1/keys/{last}", {"role": "viewer"}).status == 409 and c.ask(
                "DELETE", "/api/v1/projects/default?cascade=true").status == 409)
+    boss = c.ask("POST", "/api/v1/members", {"project": "left", "name": "boss", "role": "admin"})
+    for what, more in (("whose member is less", {"project": "left", "member": boss["id"]}),
+                       ("that may not administer", {"project": "left", "actions": ["chat"]})):
+        less = c.ask("POST", "/api/v1/keys", {"name": "less", "role": "operator", **more})
+        expect(f"... also beside an operator's key {what}", less.status == 201 and
+               c.ask("DELETE", f"/api/v1/keys/{last}").error()[::2] == (409, "last_operator") and
+               c.ask("DELETE", "/api/v1/projects/default?cascade=true").status == 409 and
+               c.ask("DELETE", f"/api/v1/keys/{less['id']}").status == 200, less)
     audit(c, admin, other)
 
 
@@ -670,6 +678,24 @@ def organization(c, rows):
                for x in b for r in x["results"]}
         expect(f"by {width}, project and model, page by page", got == want and len(b) ==
                3 * 3600 // seconds, (got, want))
+    now = int(time.time())
+    hour = now // 3600 * 3600
+    late = sum(r["completion_tokens"] for r in text if r["end_us"] // 10**6 >= hour - 7200)
+    for query, n in ((f"start_time={hour - 7200}&bucket_width=1h&limit=2", 3),
+                     (f"start_time={hour - 7200}&bucket_width=1m&limit=125",
+                      (now - hour) // 60 + 121)):
+        b = get(f"organization/usage/completions?{query}")
+        starts = [x["start_time"] for x in b]
+        expect(f"a page that ends in this hour has nothing of the next one: {query}",
+               starts == sorted(set(starts)) and len(b) in (n, n + 1) and
+               sum(r["output_tokens"] for x in b for r in x["results"]) == late,
+               (late, [x for x in b if x["results"]]))
+    b = get(f"organization/usage/completions?start_time={hour - 3600}&end_time={now - 1800}"
+            "&bucket_width=1h")
+    expect("what ended behind end_time is not in it",
+           sum(r["output_tokens"] for x in b for r in x["results"]) ==
+           sum(r["completion_tokens"] for r in text
+               if hour - 3600 <= r["end_us"] // 10**6 < now - 1800), b)
     b = get(f"organization/costs?start_time={day}&group_by=line_item&group_by=project_id")
     want = {}
     for r in served:
