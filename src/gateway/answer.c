@@ -65,6 +65,7 @@ void gw_respond(struct gw_request *r, int status, const char *type, const void *
     int n_f = gw_fields(r, f, GW_FIELDS_MAX - 1);
     if (type != NULL)
         f[n_f++] = (struct ft_http_field){"content-type", type};
+    atomic_store(&r->status, status);
     ft_http_respond(r->x, status, f, n_f, body, n); /* a client that is gone is not told */
 }
 
@@ -87,18 +88,41 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
         f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};
     if (status == 401)
         f[n_f++] = (struct ft_http_field){"www-authenticate", "Bearer"};
+    atomic_store(&r->status, status);
     ft_http_respond(r->x, status, f, n_f, b.data, b.len);
     ft_buf_fini(&b);
 }
 
-void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
+static struct ft_ledger_begin record_of(const struct gw_request *r, const char *model)
 {
-    if (r->route != NULL && r->route->name != NULL) {
-        struct ft_ledger_begin b = {.id = r->id,
+    return (struct ft_ledger_begin){.id = r->id,
                                     .project = r->ident != NULL ? r->ident->project : "",
                                     .key = r->ident != NULL ? r->ident->key : "",
                                     .model = model,
                                     .route = r->route->name};
+}
+
+void gw_record(struct gw_request *r)
+{
+    int slot, status = atomic_load(&r->status);
+    if (r->route == NULL || r->route->name == NULL || r->ident == NULL ||
+        atomic_exchange(&r->accounted, true))
+        return;
+    struct ft_ledger_begin b = record_of(r, "");
+    struct ft_ledger_end e = {.status = status == 0    ? FT_RECORD_CANCELLED
+                                        : status < 400 ? FT_RECORD_OK
+                                        : status < 500 ? FT_RECORD_REFUSED
+                                                       : FT_RECORD_ERROR,
+                              .http = status};
+    struct ft_ledger_sum sum;
+    if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
+        ft_ledger_end(r->gw->ledger, slot, &e, &sum);
+}
+
+void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
+{
+    if (r->route != NULL && r->route->name != NULL && !atomic_exchange(&r->accounted, true)) {
+        struct ft_ledger_begin b = record_of(r, model);
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e));
     }
     gw_fail(r, e);

@@ -269,8 +269,10 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
                                 .stream = a->stream,
                                 .price = c->price};
     int rc = ft_ledger_begin(r->gw->ledger, &b, &c->slot, &err);
-    if (rc == 0)
+    if (rc == 0) {
+        atomic_store(&r->accounted, true);
         return 0;
+    }
     ft_tenant_settle(&c->lease, (int64_t)time(NULL), 0, 0);
     ft_log(FT_LOG_ERROR, "gateway", "the ledger takes no more: %s", err.msg);
     ft_oai_error_set(e, FT_EBUSY, "ledger_unavailable", NULL,

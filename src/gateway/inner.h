@@ -55,7 +55,9 @@ struct gw_request {
     struct ft_tenant_ident *ident;
     const char *project; /* its project, in the arena; "" */
     char id[GW_ID_BYTES];
-    const char *rest; /* what the path has in the place of the route's '*'; "" */
+    const char *rest;      /* what the path has in the place of the route's '*'; "" */
+    atomic_int status;     /* of the answer; 0: none yet */
+    atomic_bool accounted; /* it has, or will have, a record of its own */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
@@ -72,7 +74,7 @@ struct gw_route {
     const char *method;
     const char *path;   /* a '*' at the end stands for anything, not empty */
     const char *action; /* what the key must be allowed; NULL: no key is asked for */
-    const char *name;   /* in the ledger; NULL: the route is not accounted */
+    const char *name;   /* in the ledger; NULL: no key, no record */
     enum gw_style style;
     gw_handler_fn *handler; /* the head is in, the key was checked */
     int task;               /* enum ft_task_kind of what calls models */
@@ -91,6 +93,8 @@ void gw_id_new(char ret[GW_ID_BYTES]);
 int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
 void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
+/* One record of a request that calls no model, when it is over; none if it has one. */
+void gw_record(struct gw_request *r);
 /* Fails and records the request as refused in the ledger. */
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e);
 

@@ -16,24 +16,24 @@ static const struct gw_route routes[] = {
     {"POST", "/v1/responses", "chat", "responses", GW_OPENAI, gw_responses, FT_TASK_CHAT},
     {"POST", "/v1/responses/input_tokens", "chat", "responses.count", GW_OPENAI, gw_responses,
      FT_TASK_COUNT},
-    {"GET", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
-    {"POST", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
-    {"DELETE", "/v1/responses/*", "chat", NULL, GW_OPENAI, gw_response_stored, 0},
+    {"GET", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
+    {"POST", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
+    {"DELETE", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
     {"POST", "/v1/messages", "chat", "messages", GW_ANTHROPIC, gw_call_message, FT_TASK_CHAT},
     {"POST", "/v1/messages/count_tokens", "chat", "messages.count", GW_ANTHROPIC, gw_call_message,
      FT_TASK_COUNT},
-    {"GET", "/v1/models", "models", NULL, GW_OPENAI, gw_list_models, 0},
-    {"GET", "/v1/models/*", "models", NULL, GW_OPENAI, gw_get_model, 0},
-    {"GET", "/v1/usage", "usage", NULL, GW_OPENAI, gw_proxy, 0},
-    {"GET", "/v1/usage/*", "usage", NULL, GW_OPENAI, gw_proxy, 0},
-    {"GET", "/v1/organization/*", "usage", NULL, GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/status", "models", NULL, GW_OPENAI, gw_status, 0},
+    {"GET", "/v1/models", "models", "models", GW_OPENAI, gw_list_models, 0},
+    {"GET", "/v1/models/*", "models", "models", GW_OPENAI, gw_get_model, 0},
+    {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0},
+    {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
+    {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
+    {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0},
     {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/*", "models", NULL, GW_OPENAI, gw_proxy, 0},
-    {"POST", "/api/v1/*", "admin", NULL, GW_OPENAI, gw_proxy, 0},
-    {"PUT", "/api/v1/*", "admin", NULL, GW_OPENAI, gw_proxy, 0},
-    {"PATCH", "/api/v1/*", "admin", NULL, GW_OPENAI, gw_proxy, 0},
-    {"DELETE", "/api/v1/*", "admin", NULL, GW_OPENAI, gw_proxy, 0},
+    {"GET", "/api/v1/*", "models", "admin", GW_OPENAI, gw_proxy, 0},
+    {"POST", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
+    {"PUT", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
+    {"PATCH", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
+    {"DELETE", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
     {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0},
     {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0},
 };
@@ -132,6 +132,7 @@ static void closed(void *ctx, struct ft_http_exchange *x, bool clean)
     const struct gw_closing *c = atomic_exchange(&r->closing, &is_closed);
     if (c != NULL)
         c->fn(c->ctx, clean);
+    gw_record(r);
     ft_tenant_ident_unref(r->ident);
 }
 

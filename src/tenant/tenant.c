@@ -319,16 +319,7 @@ static bool globs_match(const struct ft_tenant_globs *g, const char *text)
 
 static bool role_may(enum ft_tenant_role role, const char *action)
 {
-    switch (role) {
-    case FT_ROLE_VIEWER:
-        return strcmp(action, "models") == 0 || strcmp(action, "usage") == 0;
-    case FT_ROLE_DEVELOPER:
-        return strcmp(action, "manage") != 0;
-    case FT_ROLE_ADMIN:
-    case FT_ROLE_OPERATOR:
-        break;
-    }
-    return true;
+    return role != FT_ROLE_VIEWER || strcmp(action, "models") == 0 || strcmp(action, "usage") == 0;
 }
 
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,

@@ -94,8 +94,9 @@ enum ft_tenant_role ft_tenant_ident_role(const struct ft_tenant_ident *i);
 const char *ft_tenant_role_name(enum ft_tenant_role role); /* "viewer", ... */
 
 /* action: "chat", "completions", "embeddings", "rerank", "models", "usage", "manage", ...; model:
- * NULL where there is none. Roles: a viewer may "models" and "usage"; a developer all but "manage".
- * 0, or FT_EINVAL with *ret_why (ACTION, MODEL) and a message for the client. */
+ * NULL where there is none. Roles: a viewer may "models" and "usage"; of "manage", control knows
+ * what each role may change. 0, or FT_EINVAL with *ret_why (ACTION, MODEL) and a message for the
+ * client. */
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
                   enum ft_tenant_why *ret_why, struct ft_err *err);
 
