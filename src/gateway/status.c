@@ -1,4 +1,5 @@
-/* What lives here now: the health of the gateway, its state for operators, and a first page. */
+/* What lives here now: the health of the gateway, its state (all of it for operators alone), and a
+ * first page. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +30,29 @@ static json_t *gateway_status(struct gw *g)
                      (json_int_t)atomic_load(&g->running));
 }
 
+/* What a project may see of a cloud that it shares: its own and the common endpoints, its own
+ * queue; of the others not even how busy they are. */
+static void keep_own(json_t *all, const char *project)
+{
+    json_t *serving = json_object_get(all, "serving"), *queue = json_object_get(serving, "queue");
+    json_t *endpoints = json_object_get(serving, "endpoints");
+    json_t *projects = json_object_get(queue, "projects");
+    json_t *own = json_incref(json_object_get(projects, project));
+    for (size_t i = json_array_size(endpoints); i-- > 0;) {
+        const char *of =
+            json_string_value(json_object_get(json_array_get(endpoints, i), "project"));
+        if (of != NULL && strcmp(of, project) != 0)
+            json_array_remove(endpoints, i);
+    }
+    json_object_clear(queue);
+    json_object_set_new(queue, "projects", json_object());
+    if (own != NULL)
+        json_object_set_new(json_object_get(queue, "projects"), project, own);
+    json_object_del(serving, "workers");
+    json_object_del(all, "ledger");
+    json_object_del(all, "tenants");
+}
+
 void gw_status(struct gw_request *r)
 {
     struct gw *g = r->gw;
@@ -40,6 +64,8 @@ void gw_status(struct gw_request *r)
     json_object_set_new(all, "ledger", ledger_status(g));
     json_object_set_new(all, "tenants", ft_tenant_status(g->tenant));
     json_object_set_new(all, "serving", ft_serve_status(g->serve));
+    if (ft_tenant_ident_role(r->ident) < FT_ROLE_OPERATOR)
+        keep_own(all, r->ident->project);
     char *text = json_dumps(all, JSON_COMPACT);
     gw_respond(r, text != NULL ? 200 : 500, "application/json", text,
                text != NULL ? strlen(text) : 0);

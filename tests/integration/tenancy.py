@@ -167,6 +167,14 @@ def apart(c, left, right):
            (status, answer))
     names = [m["id"] for m in call(c, left, None, "/v1/models", "GET")[2]["data"]]
     expect("... also in their lists", "theirs" not in names and "nano" in names, names)
+    whole = c.get("/api/v1/status")[1]
+    status, _, seen = call(c, left, None, "/api/v1/status", "GET")
+    ids = [e["id"] for e in seen["serving"]["endpoints"]]
+    expect("... and in the live state", status == 200 and "nano" in ids and "right" not in
+           json.dumps(seen) and "right" in json.dumps(whole), seen)
+    expect("... whose rest is for operators", {"ledger", "tenants"} <= set(whole) and
+           whole["serving"]["workers"] and not {"ledger", "tenants"} & set(seen) and
+           "workers" not in seen["serving"], seen)
 
 
 # ---- limits ----
