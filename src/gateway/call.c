@@ -126,18 +126,30 @@ static void send_end(struct call *c)
 
 /* ---- the ledger ---- */
 
+/* What is not streamed is delivered at its end, or not at all; who leaves before has it generated
+ * all the same. */
+static bool undelivered(struct call *c, const struct ft_piece *end)
+{
+    pthread_mutex_lock(&c->lock);
+    bool left = c->gone;
+    pthread_mutex_unlock(&c->lock);
+    return end->err != NULL && !c->stream && !left;
+}
+
 static void count(struct call *c, const struct ft_piece *p)
 {
     if (c->kind == FT_TASK_COUNT)
         return; /* nothing is read or generated: free */
+    if (p->kind == FT_PIECE_END && undelivered(c, p))
+        return;
     if (p->kind == FT_PIECE_STEP)
         c->completion += p->n_token;
+    c->prompt = FT_MAX(c->prompt, p->usage.prompt_tokens);
+    c->cached = FT_MAX(c->cached, p->usage.cached_tokens);
     if (p->kind == FT_PIECE_END) {
-        c->prompt = FT_MAX(c->prompt, p->usage.prompt_tokens);
-        c->cached = FT_MAX(c->cached, p->usage.cached_tokens);
         c->completion = FT_MAX(c->completion, p->usage.completion_tokens);
     } else if (p->kind != FT_PIECE_STEP || !c->stream) {
-        return; /* what is not streamed is delivered at its end, or not at all */
+        return;
     }
     ft_ledger_count(c->gw->ledger, c->slot, c->prompt, c->cached, c->completion);
 }

@@ -524,14 +524,15 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
     enum ft_failover_verdict verdict = FT_FAILOVER_TELL;
     pthread_mutex_lock(&s->mu);
     int place = c->place;
-    ft_queue_charge(c->project, FT_MAX(p->usage.prompt_tokens, 0) +
-                                    FT_MAX(p->usage.completion_tokens - c->charged, 0));
     if (place == FT_SERVE_QUARANTINE)
         s->suspect_runs = false;
     release(c);
     bool on = p->err != NULL && try_again(c, p, &verdict);
-    if (!on)
+    if (!on) {
         call_move(c, FT_CALL_DONE);
+        ft_queue_charge(c->project, FT_MAX(p->usage.prompt_tokens, 0) +
+                                        FT_MAX(p->usage.completion_tokens - c->charged, 0));
+    }
     if (s->queue.waiting > 0 || s->suspect != NULL || p->fault != FT_FAULT_CALL)
         ft_serve_kick(s);
     if (p->err != NULL && p->err->code != FT_ECANCELED)

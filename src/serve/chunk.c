@@ -362,8 +362,16 @@ static int read_step(struct ft_chunk_reader *r, const json_t *f, const json_t *c
     }
     json_t *id, *entry;
     json_array_foreach(ids, k, id) r->token[k] = count_of(id);
-    struct ft_piece p = {
-        .kind = FT_PIECE_STEP, .choice = (int)i, .token = r->token, .n_token = (int)n};
+    if (json_object_get(f, "p") != NULL) {
+        r->usage.prompt_tokens = count_of(json_object_get(f, "p"));
+        r->usage.cached_tokens = count_of(json_object_get(f, "c"));
+    }
+    struct ft_piece p = {.kind = FT_PIECE_STEP,
+                         .choice = (int)i,
+                         .token = r->token,
+                         .n_token = (int)n,
+                         .usage = {.prompt_tokens = r->usage.prompt_tokens,
+                                   .cached_tokens = r->usage.cached_tokens}};
     json_array_foreach(choices, k, entry) if (p.logprobs == NULL &&
                                               json_integer_value(json_object_get(entry, "index")) ==
                                                   i) p.logprobs = logprobs_of(entry);
@@ -448,6 +456,21 @@ static int bytes_in(const char *data, size_t n, void *ctx)
     return 0;
 }
 
+/* Where the server does not tell: counted here, and said so. */
+static void count_roughly(struct ft_chunk_reader *r, const json_t *body)
+{
+    static const char *const members[] = {"messages", "prompt", "input"};
+    const json_t *said = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; i < FT_COUNT(members) && said == NULL; i++)
+        said = json_object_get(body, members[i]);
+    if (said != NULL)
+        json_dump_callback(said, bytes_in, &bytes, JSON_COMPACT | JSON_ENCODE_ANY);
+    r->usage.prompt_tokens = (int)FT_MIN(bytes / BYTES_PER_TOKEN, (size_t)INT32_MAX);
+    r->usage.completion_tokens = r->steps;
+    r->usage.counted = true;
+}
+
 int ft_chunk_end(struct ft_chunk_reader *r, const json_t *body, struct ft_answer_usage *ret_usage,
                  struct ft_err *err)
 {
@@ -467,19 +490,15 @@ int ft_chunk_end(struct ft_chunk_reader *r, const json_t *body, struct ft_answer
     }
     if (!r->done && !begun)
         return ft_err_set(err, FT_EIO, "the server's answer ended before it began");
-    if (!r->has_usage && r->kind != FT_TASK_COUNT) { /* counted here, roughly, and said so */
-        size_t bytes = 0;
-        const json_t *said = json_object_get(body, "messages");
-        if (said == NULL)
-            said = json_object_get(body, "prompt");
-        if (said == NULL)
-            said = json_object_get(body, "input");
-        if (said != NULL)
-            json_dump_callback(said, bytes_in, &bytes, JSON_COMPACT | JSON_ENCODE_ANY);
-        r->usage.prompt_tokens = (int)FT_MIN(bytes / BYTES_PER_TOKEN, (size_t)INT32_MAX);
-        r->usage.completion_tokens = r->steps;
-        r->usage.counted = true;
-    }
+    if (!r->has_usage && r->kind != FT_TASK_COUNT)
+        count_roughly(r, body);
     *ret_usage = r->usage;
     return 0;
+}
+
+void ft_chunk_cut(struct ft_chunk_reader *r, const json_t *body, struct ft_answer_usage *ret_usage)
+{
+    if (!r->has_usage && r->steps > 0 && r->usage.prompt_tokens == 0)
+        count_roughly(r, body);
+    *ret_usage = r->usage;
 }

@@ -42,6 +42,9 @@ int ft_chunk_read(struct ft_chunk_reader *r, const char *data, size_t n,
 int ft_chunk_end(struct ft_chunk_reader *r, const json_t *body, struct ft_answer_usage *ret_usage,
                  struct ft_err *err);
 
+/* The answer was cut, by whomever: what is known of the tokens that went into it, or were given. */
+void ft_chunk_cut(struct ft_chunk_reader *r, const json_t *body, struct ft_answer_usage *ret_usage);
+
 /* An answer with an error status as an error: its code by the status, its message by the body. */
 void ft_chunk_error(int status, const char *body, size_t n, enum ft_piece_fault *ret_fault,
                     struct ft_err *err);

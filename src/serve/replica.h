@@ -18,7 +18,8 @@ enum ft_task_kind {
 
 /* A worker's form of OpenAI's API: the request carries "feitian":{"id","salt","caller","weight",
  * "priority","resume":[[ids of choice 0 so far],..]}; every event of a stream carries
- * "feitian":{"i":choice,"t":[ids]} and is atomic: it holds exactly what these tokens caused. With
+ * "feitian":{"i":choice,"t":[ids]} and is atomic: it holds exactly what these tokens caused; the
+ * first also "p" and "c", the prompt's tokens and how many of them were cached. With
  * resume the ids count as generated already: what they cause is not said again. The last event
  * carries usage and "feitian":{"cpu_us","uj","uj_estimated"}. FT_TASK_COUNT is POST /feitian/count
  * with a chat request; its answer {"prompt_tokens":N}. */

@@ -80,7 +80,7 @@ static void job_end(struct job *j)
     if (!j->failed && ft_chunk_end(&j->reader, j->request, &p.usage, &j->err) != 0)
         job_fail(j, FT_FAULT_REPLICA);
     if (j->failed) {
-        p.usage = j->reader.usage;
+        ft_chunk_cut(&j->reader, j->request, &p.usage);
         p.err = &j->err;
         p.fault = j->fault;
         if (j->err.code == FT_EBUSY)

@@ -181,13 +181,20 @@ static void let_go(struct ft_call *c)
     unref(c);
 }
 
+/* Once for each run, as soon as it is known: who cancels hears of it too. */
+static void count_prompt(struct ft_call *c, struct ft_run *run, const struct ft_usage *u)
+{
+    if (run->counted || u->prompt_tokens == 0)
+        return;
+    run->counted = true;
+    c->usage.prompt_tokens += u->prompt_tokens;
+    c->usage.cached_tokens += u->cached_tokens;
+}
+
 static void run_ended(struct ft_call *c, struct ft_run *run, const struct ft_event *ev)
 {
     const struct ft_usage *u = &ev->usage;
-    if (run->n_requests == 1) {
-        c->usage.prompt_tokens += u->prompt_tokens;
-        c->usage.cached_tokens += u->cached_tokens;
-    }
+    count_prompt(c, run, u);
     c->cpu_ns += u->cpu_ns;
     pthread_mutex_lock(&c->lock);
     run->engine_id = 0;
@@ -211,6 +218,8 @@ static void on_event(void *ctx, const struct ft_event *ev)
     struct ft_run *run = ctx;
     struct ft_call *c = run->call;
     struct ft_err err = {0};
+    if (ev->kind == FT_EVENT_TOKEN)
+        count_prompt(c, run, &ev->usage);
     if (ev->kind == FT_EVENT_END)
         run_ended(c, run, ev);
     else if (!ft_call_is_gone(c) && c->ops->event(c, run, ev, &err) != 0)

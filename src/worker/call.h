@@ -33,6 +33,7 @@ struct ft_run {
     uint64_t engine_id; /* under the call's lock; 0: not in the engine */
     bool ended;         /* under the call's lock: its request has */
     int n_requests;     /* submitted so far */
+    bool counted;       /* its prompt is in the call's usage */
 };
 
 struct ft_generation; /* generate.c */

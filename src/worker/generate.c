@@ -279,7 +279,9 @@ static void step(struct ft_call *c, struct gen_choice *g, const int32_t *token, 
                          .choice = g->c.cfg.index,
                          .token = token,
                          .n_token = n,
-                         .logprobs = g->lp};
+                         .logprobs = g->lp,
+                         .usage = {.prompt_tokens = c->usage.prompt_tokens,
+                                   .cached_tokens = c->usage.cached_tokens}};
     if (!g->c.muted) {
         on_piece(c, &p);
         send(c);

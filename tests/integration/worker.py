@@ -195,14 +195,22 @@ def strip(event):
 def steps(events):
     """{choice: [events]} of those that have tokens, and the last event."""
     by_choice = {}
+    told = [e["feitian"] for e in events if "p" in e.get("feitian", {})]
+    if told and told[-1]["p"] != events[-1]["usage"]["prompt_tokens"]:
+        expect("the prompt is told of early", False, (told, events[-1]))
     for e in events:
         if "i" in e.get("feitian", {}):
+            e["feitian"].pop("p", None)
+            e["feitian"].pop("c", None)
             by_choice.setdefault(e["feitian"]["i"], []).append(strip(e))
     return by_choice, events[-1]
 
 
 def goes_on(w, what, path, **ask):
-    whole, last = steps(w.stream(path, feitian=INNER, **ask))
+    events = w.stream(path, feitian=INNER, **ask)
+    expect(f"{what}: the first step tells of the prompt", events[0]["feitian"].get("p", 0) > 0 and
+           events[0]["feitian"]["c"] >= 0, events[0])
+    whole, last = steps(events)
     count = sum(len(e["feitian"]["t"]) for es in whole.values() for e in es)
     expect(f"{what}: every token is told once", count == last["usage"]["completion_tokens"] and
            last["feitian"]["cpu_us"] > 0 and last["feitian"]["uj"] > 0, last)

@@ -27,7 +27,8 @@ struct choice {
 struct stream {
     struct ft_oai_writer base;
     bool chat, worker, include_usage, logprobs;
-    int n; /* of choice */
+    int n;           /* of choice */
+    int prompt_told; /* worker: prompt tokens that steps have told of */
     struct choice *choice;
     char *head; /* {"id":..,"object":..,"created":..,"model":.. */
     size_t head_n;
@@ -177,6 +178,13 @@ static void flush_event(struct stream *s, const struct ft_piece *step, const jso
     ft_buf_add(out, s->entry.data, s->entry.len);
     FT_OAI_LIT(out, "],\"feitian\":{\"i\":");
     ft_oai_write_int(out, s->at);
+    if (step != NULL && step->usage.prompt_tokens != s->prompt_told) {
+        s->prompt_told = step->usage.prompt_tokens;
+        FT_OAI_LIT(out, ",\"p\":");
+        ft_oai_write_int(out, step->usage.prompt_tokens);
+        FT_OAI_LIT(out, ",\"c\":");
+        ft_oai_write_int(out, step->usage.cached_tokens);
+    }
     FT_OAI_LIT(out, ",\"t\":[");
     for (int i = 0; step != NULL && i < step->n_token; i++) {
         if (i > 0)

@@ -95,7 +95,9 @@ static void tell(struct ft_engine *e, struct ft_seq *s, const struct ft_sample_o
                           .text_n = e->text.len,
                           .logprob = out->logprob,
                           .top = out->top,
-                          .n_top = out->n_top};
+                          .n_top = out->n_top,
+                          .usage = {.prompt_tokens = s->req->usage.prompt_tokens,
+                                    .cached_tokens = s->req->usage.cached_tokens}};
     ft_req_emit(s->req, &ev);
 }
 

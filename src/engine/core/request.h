@@ -189,7 +189,8 @@ struct ft_event {
     int stop_index;        /* DONE by STOP_STRING: which one */
     const float *value;    /* RESULT */
     int n_value;
-    struct ft_usage usage;    /* END */
+    /* END; TOKEN, unless resumed: prompt_tokens and cached_tokens alone, which are known by then */
+    struct ft_usage usage;
     const struct ft_err *err; /* DONE, END: NULL unless finish is FT_FINISH_ERROR */
 };
 

@@ -113,6 +113,36 @@ static void others_without_usage_are_counted(void **state)
     assert_in_range(r.usage.prompt_tokens, 4, 10);
 }
 
+/* Bytes that end before the answer does. */
+static void cut(struct ft_answer_usage *ret, const char *event)
+{
+    struct ft_chunk_reader reader;
+    struct heard h = {""};
+    struct ft_err err;
+    enum ft_piece_fault fault;
+    ft_chunk_init(&reader, FT_TASK_CHAT, 7, on_piece, &h);
+    if (event != NULL)
+        assert_int_equal(ft_chunk_read(&reader, event, strlen(event), &fault, &err), 0);
+    json_t *body = json_pack("{s:[{s:s}]}", "messages", "content", "0123456789012345");
+    ft_chunk_cut(&reader, body, ret);
+    json_decref(body);
+    ft_chunk_fini(&reader);
+}
+
+static void answers_that_were_cut_are_counted(void **state)
+{
+    (void)state;
+    struct ft_answer_usage u;
+    cut(&u, NULL);
+    assert_true(u.prompt_tokens == 0 && u.completion_tokens == 0);
+    cut(&u, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}");
+    assert_true(u.counted && u.completion_tokens == 1);
+    assert_in_range(u.prompt_tokens, 4, 10);
+    cut(&u, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],"
+            "\"feitian\":{\"i\":0,\"p\":7,\"c\":3,\"t\":[5]}}");
+    assert_true(!u.counted && u.prompt_tokens == 7 && u.cached_tokens == 3);
+}
+
 static void reasoning_by_both_names_and_no_index(void **state)
 {
     (void)state;
@@ -284,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workers_events),
         cmocka_unit_test(others_without_usage_are_counted),
+        cmocka_unit_test(answers_that_were_cut_are_counted),
         cmocka_unit_test(reasoning_by_both_names_and_no_index),
         cmocka_unit_test(tool_calls_as_servers_send_them),
         cmocka_unit_test(an_answer_in_one_piece),

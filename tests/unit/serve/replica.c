@@ -175,6 +175,7 @@ static void a_canceled_job_ends_soon(void **state)
         heard_wait(&h, 0);
         assert_int_equal(h.err.code, FT_ECANCELED);
         assert_int_equal(h.fault, FT_FAULT_CALL);
+        assert_true(h.usage.prompt_tokens > 0 && h.usage.completion_tokens > 0);
         r[i]->ops->close(r[i]);
     }
 }

@@ -216,6 +216,21 @@ static void test_a_workers_step_is_one_event_with_its_tokens(void **state)
     close_writer(&t);
 }
 
+static void test_a_workers_first_step_tells_of_the_prompt(void **state)
+{
+    (void)state;
+    struct w t = open_writer(FT_TASK_CHAT, ",\"stream\":true", true);
+    struct ft_piece p = {.kind = FT_PIECE_STEP,
+                         .token = (const int32_t[]){5},
+                         .n_token = 1,
+                         .usage = {.prompt_tokens = 9, .cached_tokens = 4}};
+    assert_int_equal(give(&t, &p), 0);
+    assert_int_equal(give(&t, &p), 0);
+    same(&t, CHUNK "],'feitian':{'i':0,'p':9,'c':4,'t':[5]}}\n\n" CHUNK
+                   "],'feitian':{'i':0,'t':[5]}}\n\n");
+    close_writer(&t);
+}
+
 static void test_a_failing_worker_leaves_its_open_step_out(void **state)
 {
     (void)state;
@@ -632,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_usage_comes_last_where_it_was_asked_for),
         cmocka_unit_test(test_a_delta_takes_reasoning_content_and_calls_in_order),
         cmocka_unit_test(test_a_workers_step_is_one_event_with_its_tokens),
+        cmocka_unit_test(test_a_workers_first_step_tells_of_the_prompt),
         cmocka_unit_test(test_a_failing_worker_leaves_its_open_step_out),
         cmocka_unit_test(test_errors_are_told_within_a_stream_and_by_status_before),
         cmocka_unit_test(test_errors_of_layers_below_keep_their_place),
