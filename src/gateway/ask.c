@@ -65,6 +65,6 @@ void gw_control_ask(struct gw *g, const char *method, const char *path, const ch
                                     .on_data = on_data,
                                     .on_done = on_done,
                                     .ctx = a};
-    if (ft_http_call_start(g->client, &c, NULL, &err) != 0)
+    if (ft_http_call_start(g->asking, &c, NULL, &err) != 0)
         on_done(a, &err);
 }

@@ -94,6 +94,7 @@ static void close_all(struct gw *g)
     if (g->serve != NULL)
         ft_serve_drain(g->serve, 0); /* every call ends, so nothing of ours is held behind */
     ft_http_server_close(g->server);
+    ft_http_client_close(g->asking);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
         ft_ledger_drain(g->ledger, 1000);
@@ -133,6 +134,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     int rc = ft_tenant_open(&g.tenant, err);
     if (rc == 0)
         rc = ft_http_client_open(&g.client, err);
+    if (rc == 0)
+        rc = ft_http_client_open(&g.asking, err);
     if (rc == 0)
         rc = open_ledger(&g, err);
     if (rc == 0)

@@ -23,7 +23,7 @@ struct ft_gateway_options {
     int drain_ms;               /* how long running calls may take at the end; 0: 10,000 */
     const volatile int *end;    /* not 0: leave */
     bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
-    /* Its client is filled in here; the exec's events must reach ft_serve_event(). */
+    /* Its client is filled in here; the exec's events must reach ft_serve_wake(). */
     struct ft_serve_config serve;
     /* Called once serving is open, so that the exec's events can reach it, and with NULL before it
      * closes; may be NULL. */

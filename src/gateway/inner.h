@@ -24,7 +24,9 @@ struct gw {
     const struct ft_gateway_options *opt;
     char control_socket[108];
     struct ft_http_server *server;
-    struct ft_http_client *client;
+    struct ft_http_client *client; /* of serving, the feed and the ledger */
+    struct ft_http_client
+        *asking; /* of requests that control answers; closed before what those use */
     struct ft_tenant *tenant;
     struct ft_ledger *ledger;
     struct ft_serve *serve;

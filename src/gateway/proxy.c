@@ -125,7 +125,7 @@ static void forward(void *ctx, struct ft_http_exchange *x, const char *data, siz
                                     .on_data = on_data,
                                     .on_done = on_done,
                                     .ctx = p};
-    if (ft_http_call_start(g->client, &c, NULL, &err) != 0)
+    if (ft_http_call_start(g->asking, &c, NULL, &err) != 0)
         on_done(p, &err);
 }
 

@@ -68,15 +68,19 @@ static int users_of(const struct ft_serve *s, int k, const char *name)
     return n;
 }
 
-/* The largest context that is asked for at place k; 0: the model's own. */
-static int n_ctx_of(const struct ft_serve *s, int k, const struct ft_model_row *row)
+/* The largest context that any endpoint of the model asks for, wanted now or not, so that it is not
+ * opened anew as they come and go. 0, the model's own, is the largest there is. */
+static int n_ctx_of(const struct ft_serve *s, const struct ft_model_row *row)
 {
     int n = 0;
     for (const struct ft_target *t = s->target; t != NULL; t = t->next) {
         const struct ft_model_row *base, *adapter;
-        if (t->kind == FT_TARGET_MODEL && ft_workers_wants(s, t, k) &&
-            ft_target_rows(s, t, &base, &adapter) && base == row)
-            n = FT_MAX(n, t->endpoint->n_ctx);
+        if (t->kind != FT_TARGET_MODEL || t->dropped || !ft_target_rows(s, t, &base, &adapter) ||
+            base != row)
+            continue;
+        if (t->endpoint->n_ctx == 0)
+            return 0;
+        n = FT_MAX(n, t->endpoint->n_ctx);
     }
     return n;
 }
@@ -117,9 +121,12 @@ static char *path_of(const char *what, const char *name, const char *tail)
 static struct ft_ask *ask_remove(struct ft_serve *s, int k, struct ft_held *h)
 {
     struct ft_worker *w = s->worker[k];
-    for (int i = 0; i < w->n_held; i++) /* its adapters first */
-        if (w->held[i].of != NULL && strcmp(w->held[i].of, h->name) == 0)
-            h = &w->held[i];
+    struct ft_held *adapter = NULL; /* its adapters first; those that were refused are not there */
+    for (int i = 0; i < w->n_held; i++)
+        if (w->held[i].of != NULL && strcmp(w->held[i].of, h->name) == 0 &&
+            w->held[i].state != FT_HELD_FAILED)
+            adapter = &w->held[i];
+    h = adapter != NULL ? adapter : h;
     if (h->state != FT_HELD_READY || users_of(s, k, h->name) > 0)
         return NULL;
     struct ft_ask *a = ft_ask_new(s, k, FT_ASK_REMOVE, h->name);
@@ -226,7 +233,7 @@ struct ft_ask *ft_held_next(struct ft_serve *s, int k, int64_t now)
                 ft_call_end_all(s, NULL, t, FT_ENOTFOUND, "its model is not in the hub");
             continue;
         }
-        a = ask_for(s, k, base, n_ctx_of(s, k, base), now, &there);
+        a = ask_for(s, k, base, n_ctx_of(s, base), now, &there);
         if (a == NULL && there && adapter != NULL)
             a = ask_for(s, k, adapter, 0, now, &there);
         if (a == NULL && there && !t->dropped && t->endpoint->scale.min > k)
@@ -326,19 +333,27 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
     }
 }
 
-void ft_held_adopt(struct ft_worker *w, const json_t *stats)
+/* list: of models, or of adapters, which name theirs. */
+static void adopt(struct ft_worker *w, const json_t *list)
 {
     size_t i;
     json_t *m;
-    json_array_foreach(json_object_get(stats, "models"), i, m)
+    json_array_foreach(list, i, m)
     {
         const char *name = json_string_value(json_object_get(m, "name"));
+        const char *of = json_string_value(json_object_get(m, "model"));
         struct ft_held *h =
-            name != NULL && held_find(w, name) == NULL ? held_add(w, name, NULL) : NULL;
+            name != NULL && held_find(w, name) == NULL ? held_add(w, name, of) : NULL;
         if (h == NULL)
             continue;
         h->state = FT_HELD_READY;
         h->adopted = true;
         h->warm = true;
     }
+}
+
+void ft_held_adopt(struct ft_worker *w, const json_t *stats)
+{
+    adopt(w, json_object_get(stats, "models"));
+    adopt(w, json_object_get(stats, "adapters"));
 }

@@ -63,11 +63,7 @@ struct ft_queue_project *ft_queue_project(struct ft_queue *q, const char *name, 
         ft_strmap_get(&q->by_name, name, strlen(name), &i) ? q->project[i] : project_new(q, name);
     if (p == NULL)
         return &q->other;
-    weight = weight > 0 ? FT_MIN(FT_MAX(weight, WEIGHT_MIN), WEIGHT_MAX) : 1;
-    if (p->weight != weight && p->waiting + p->running == 0) /* charges read it from any thread */
-        p->weight = weight;
-    else if (p->weight == 0)
-        p->weight = weight;
+    p->weight = weight > 0 ? FT_MIN(FT_MAX(weight, WEIGHT_MIN), WEIGHT_MAX) : 1;
     return p;
 }
 

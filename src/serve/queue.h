@@ -30,7 +30,7 @@ struct ft_queue_item { /* part of a call */
 
 struct ft_queue_project {
     char *name;
-    double weight;
+    _Atomic double weight;
     _Atomic int64_t served; /* tokens / weight, in thousandths */
     int waiting, running;
 };
@@ -55,7 +55,7 @@ struct ft_queue {
 
 int ft_queue_init(struct ft_queue *q);
 void ft_queue_fini(struct ft_queue *q);
-/* Makes it if it is new; never NULL. Stays until fini. */
+/* Makes it if it is new; never NULL. Stays until fini. Its weight is the one told last. */
 struct ft_queue_project *ft_queue_project(struct ft_queue *q, const char *name, double weight);
 /* A call of the project begins (waiting or running) where it had none: see above. */
 void ft_queue_enter(struct ft_queue *q, struct ft_queue_project *p);

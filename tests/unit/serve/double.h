@@ -44,12 +44,13 @@ struct double_plant {
     int n_ask;
     int64_t now_ns;
     int loads;
-    bool mute;                      /* health is not answered */
-    bool refuse_start;              /* processes die at once */
-    const char *refused;            /* this model is refused */
-    const char *knows, *knows_path; /* a model that a worker has from an earlier gateway */
-    int64_t memory;                 /* of the last start */
-    char log[8192];                 /* "+0 nano;" added to worker 0, "-0 nano;" removed */
+    bool mute;           /* health is not answered */
+    bool refuse_start;   /* processes die at once */
+    const char *refused; /* this model is refused */
+    const char *knows,
+        *knows_path; /* a model that a worker has from an earlier gateway, with an adapter "law" */
+    int64_t memory;  /* of the last start */
+    char log[8192];  /* "+0 nano;" added to worker 0, "-0 nano;" removed */
 };
 
 static const struct ft_replica_ops double_replica_ops;

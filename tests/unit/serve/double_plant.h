@@ -68,6 +68,8 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
         answer = json_pack("{s:{s:i}}", "engine", "waiting", 0);
         if (d->knows != NULL) {
             json_object_set_new(answer, "models", json_pack("[{s:s}]", "name", d->knows));
+            json_object_set_new(answer, "adapters",
+                                json_pack("[{s:s,s:s}]", "name", "law", "model", d->knows));
         }
     } else if (strcmp(a->method, "DELETE") == 0) {
         double_note(d, '-', a->k, strrchr(a->path, '/') + 1);
@@ -78,7 +80,10 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
             status = 400;
             answer = json_pack("{s:{s:s}}", "error", "message", "it is no model");
         } else {
-            double_note(d, '+', a->k, name);
+            char text[64];
+            json_int_t n_ctx = json_integer_value(json_object_get(a->body, "n_ctx"));
+            snprintf(text, sizeof text, n_ctx > 0 ? "%s@%d" : "%s", name, (int)n_ctx);
+            double_note(d, '+', a->k, text);
             const char *path = json_string_value(json_object_get(a->body, "path"));
             if (d->knows != NULL && strcmp(name, d->knows) == 0 && strcmp(path, d->knows_path) != 0)
                 status = 409;

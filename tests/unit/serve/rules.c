@@ -165,6 +165,21 @@ static void rest_is_not_saved_up(void **state)
     ft_queue_fini(&q);
 }
 
+static void a_weight_changes_while_calls_wait(void **state)
+{
+    (void)state;
+    struct ft_queue q;
+    struct ft_queue_item item = {0};
+    char e;
+    ft_queue_init(&q);
+    struct ft_queue_project *p = ft_queue_project(&q, "a", 1);
+    ft_queue_add(&q, p, &e, &item, 0, false);
+    assert_ptr_equal(ft_queue_project(&q, "a", 4), p);
+    ft_queue_charge(p, 100);
+    assert_int_equal(p->served, 25 * 1000);
+    ft_queue_fini(&q);
+}
+
 static void priority_and_those_that_were_served(void **state)
 {
     (void)state;
@@ -254,6 +269,7 @@ int main(void)
         cmocka_unit_test(draws_follow_weights),
         cmocka_unit_test(projects_take_turns_by_tokens),
         cmocka_unit_test(rest_is_not_saved_up),
+        cmocka_unit_test(a_weight_changes_while_calls_wait),
         cmocka_unit_test(priority_and_those_that_were_served),
         cmocka_unit_test(a_full_endpoint_holds_up_no_other),
         cmocka_unit_test(replicas_follow_the_load),

@@ -75,6 +75,44 @@ static void an_adapter_comes_after_its_model(void **state)
     assert_int_equal(c.ends, 1);
 }
 
+static void an_adapter_that_is_refused_does_not_hold_its_model(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    r.plant.refused = "lora";
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "model", "lora", "{\"name\":\"lora\",\"path\":\"/m/l\",\"adapter_of\":\"nano\"}");
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"lora\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano;");
+    rig_apply(&r, "model", "nano", "{\"name\":\"nano\",\"path\":\"/m/other\"}");
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano;-0 nano;+0 nano;");
+    rig_close(&r);
+}
+
+static void a_model_has_the_largest_context_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"small\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1},\"n_ctx\":512}");
+    rig_pass(&r, 200);
+    rig_apply(&r, "endpoint", "e2",
+              "{\"name\":\"large\",\"targets\":[{\"model\":\"nano\"}],\"n_ctx\":2048}");
+    rig_pass(&r, 200); /* though nobody calls it yet */
+    rig_apply(&r, "endpoint", "e3", "{\"name\":\"own\",\"targets\":[{\"model\":\"nano\"}]}");
+    rig_pass(&r, 200);
+    assert_string_equal(r.plant.log, "+0 nano@512;-0 nano;+0 nano@2048;-0 nano;+0 nano;");
+    rig_close(&r);
+}
+
 static void load_brings_replicas_and_calm_takes_them_away(void **state)
 {
     (void)state;
@@ -350,7 +388,7 @@ static void a_gateway_takes_over_running_workers(void **state)
     open_over(&r, "/m/another");
     rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
     assert_int_equal(r.plant.place[0].n_job, 1);
-    assert_string_equal(r.plant.log, "+0 nano;-0 nano;+0 nano;");
+    assert_string_equal(r.plant.log, "+0 nano;-0 law;-0 nano;+0 nano;");
     rig_close(&r);
 }
 
@@ -361,7 +399,7 @@ static void what_was_found_and_nobody_wants_goes(void **state)
     open_over(&r, "/m/nano");
     rig_apply(&r, "endpoint", "e1", NULL);
     rig_pass(&r, 12000);
-    assert_string_equal(r.plant.log, "+0 nano;-0 nano;");
+    assert_string_equal(r.plant.log, "+0 nano;-0 law;-0 nano;");
     assert_false(r.plant.place[0].running);
     rig_close(&r);
 }
@@ -461,6 +499,8 @@ int main(void)
         cmocka_unit_test(one_worker_starts_on_demand_serves_and_goes_when_idle),
         cmocka_unit_test(min_replicas_start_at_once_and_are_loaded),
         cmocka_unit_test(an_adapter_comes_after_its_model),
+        cmocka_unit_test(an_adapter_that_is_refused_does_not_hold_its_model),
+        cmocka_unit_test(a_model_has_the_largest_context_that_is_asked_for),
         cmocka_unit_test(load_brings_replicas_and_calm_takes_them_away),
         cmocka_unit_test(a_changed_model_is_replaced_once_its_calls_are_done),
         cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
