@@ -7,6 +7,7 @@
 #include "ledger/ledger.h"
 #include "ledger/prices.h"
 #include "ledger/slots.h"
+#include "ledger/syncer.h"
 
 #define FT_LEDGER_TROUBLE_MAX 256
 
@@ -41,7 +42,9 @@ struct ft_ledger {
     int hurry;              /* (lock) callers of drain */
     bool look;              /* (lock) there are sums, of which the writer does not know */
     bool stop, delivering;  /* (lock) */
-    char disk_trouble[FT_LEDGER_TROUBLE_MAX], delivery_trouble[FT_LEDGER_TROUBLE_MAX]; /* (lock) */
+    char disk_trouble[FT_LEDGER_TROUBLE_MAX], sync_trouble[FT_LEDGER_TROUBLE_MAX],
+        delivery_trouble[FT_LEDGER_TROUBLE_MAX]; /* (lock) */
+    struct ft_syncer syncer;
     bool writer_runs, deliverer_runs;
     pthread_t writer, deliverer;
 

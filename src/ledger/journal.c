@@ -230,11 +230,6 @@ int ft_journal_append(struct ft_journal *j, const void *lines, size_t n, struct 
     return 0;
 }
 
-int ft_journal_sync(struct ft_journal *j, struct ft_err *err)
-{
-    return j->fd < 0 || fdatasync(j->fd) == 0 ? 0 : ft_err_sys(err, "sync the journal");
-}
-
 /* ---- reading ---- */
 
 struct ft_journal_pos ft_journal_end(struct ft_journal *j)

@@ -49,7 +49,6 @@ void ft_journal_close(struct ft_journal *j); /* a zeroed one is accepted */
 
 /* All of it or nothing; in one segment, a new one if the last is full. */
 int ft_journal_append(struct ft_journal *j, const void *lines, size_t n, struct ft_err *err);
-int ft_journal_sync(struct ft_journal *j, struct ft_err *err);
 
 struct ft_journal_pos ft_journal_end(struct ft_journal *j);
 int64_t ft_journal_bytes_from(struct ft_journal *j, struct ft_journal_pos from);

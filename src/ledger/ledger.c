@@ -1,9 +1,10 @@
 /* The ledger of the gateway: recovery, requests, and the thread that writes what has ended.
  *
  * What a request needs of the ledger is stores into its slot and two short locks. The writer takes
- * what ended within FT_LEDGER_FLUSH_MS (or a quarter of the slots), appends it in one write, frees
- * the slots, and syncs. If the disk does not take it the slots stay as they are, and it tries again
- * until it does: as long as slots are free, nobody notices. */
+ * what ended within FT_LEDGER_FLUSH_MS (or a quarter of the slots), appends it in one write and
+ * frees the slots; a slow disk is waited for by the syncer alone. If the disk does not take it the
+ * slots stay as they are, and it tries again until it does: as long as slots are free, nobody
+ * notices. */
 #include "ledger/impl.h"
 
 #include <errno.h>
@@ -235,13 +236,19 @@ static int append_taken(struct ft_ledger *l, struct ft_err *err)
     return 0;
 }
 
+static void on_synced(void *ctx, const struct ft_err *err)
+{
+    struct ft_ledger *l = ctx;
+    ft_ledger_trouble(l, l->sync_trouble, err == NULL ? NULL : err->msg);
+}
+
 static int write_taken(struct ft_ledger *l)
 {
     struct ft_err err;
     int n = l->n_taken;
     int rc = append_taken(l, &err);
     if (rc == 0)
-        rc = ft_journal_sync(&l->journal, &err);
+        ft_syncer_ask(&l->syncer, l->journal.fd);
     ft_ledger_trouble(l, l->disk_trouble, rc == 0 ? NULL : err.msg);
     pthread_mutex_lock(&l->lock);
     l->n_out += n - l->n_taken;
@@ -400,7 +407,10 @@ static int open_files(struct ft_ledger *l, struct ft_err *err)
 
 static int start_threads(struct ft_ledger *l, struct ft_err *err)
 {
-    int rc = pthread_create(&l->writer, NULL, writer_main, l);
+    int rc = ft_syncer_start(&l->syncer, err);
+    if (rc != 0)
+        return rc;
+    rc = pthread_create(&l->writer, NULL, writer_main, l);
     l->writer_runs = rc == 0;
     if (rc == 0 && l->o.deliver != NULL) {
         rc = pthread_create(&l->deliverer, NULL, ft_ledger_deliver_main, l);
@@ -436,6 +446,7 @@ int ft_ledger_open(const struct ft_ledger_options *o, struct ft_ledger **ret, st
     pthread_cond_init(&l->progress, &attr);
     pthread_condattr_destroy(&attr);
     ft_prices_init(&l->prices);
+    ft_syncer_init(&l->syncer, on_synced, l);
     int rc = open_files(l, err);
     if (rc == 0)
         rc = start_threads(l, err);
@@ -460,6 +471,7 @@ void ft_ledger_close(struct ft_ledger *l)
         pthread_join(l->writer, NULL);
     if (l->deliverer_runs)
         pthread_join(l->deliverer, NULL);
+    ft_syncer_fini(&l->syncer);
     ft_slots_close(&l->slots);
     ft_journal_close(&l->journal);
     ft_prices_fini(&l->prices);
@@ -520,7 +532,9 @@ void ft_ledger_stats(struct ft_ledger *l, struct ft_ledger_stats *ret)
         .uncounted = atomic_load(&l->uncounted),
     };
     pthread_mutex_lock(&l->lock);
-    const char *trouble = l->disk_trouble[0] != '\0' ? l->disk_trouble : l->delivery_trouble;
+    const char *trouble = l->disk_trouble[0] != '\0'   ? l->disk_trouble
+                          : l->sync_trouble[0] != '\0' ? l->sync_trouble
+                                                       : l->delivery_trouble;
     snprintf(ret->trouble, sizeof ret->trouble, "%s", trouble);
     pthread_mutex_unlock(&l->lock);
 }
