@@ -43,12 +43,14 @@ class LiveCloud(cloud.Cloud):
         return self
 
     def __exit__(self, kind=None, *_):
-        if kind is not None:
-            self.show_logs()
-        super().__exit__()
-        if self.supervisor is not None:
-            self.supervisor.wait(timeout=START_S)
-        self.output.close()
+        try:
+            if kind is not None:
+                self.show_logs()
+        finally:  # whoever reads may be gone, and yet everything must stop
+            super().__exit__()
+            if self.supervisor is not None:
+                self.supervisor.wait(timeout=START_S)
+            self.output.close()
 
     def start(self):
         self.supervisor = subprocess.Popen(
