@@ -69,6 +69,29 @@ static int check_role(struct ft_ctl_call *c, const json_t *body)
     return 0;
 }
 
+/* A word that no route asks for would make a key that can do nothing. */
+static int check_actions(struct ft_ctl_call *c)
+{
+    static const char *const known[] = {"chat",   "completions", "embeddings", "rerank",
+                                        "models", "usage",       "manage"};
+    size_t i;
+    json_t *glob;
+    json_array_foreach(json_object_get(c->body, "actions"), i, glob)
+    {
+        char param[32];
+        bool any = false;
+        for (size_t k = 0; k < FT_COUNT(known); k++)
+            any |= ft_glob_match(json_string_value(glob), known[k]);
+        snprintf(param, sizeof param, "actions[%zu]", i);
+        if (!any)
+            return ft_ctl_refuse(c, 400, "invalid_value", param,
+                                 "%s: '%s' is none of chat, completions, embeddings, rerank, "
+                                 "models, usage, manage",
+                                 param, json_string_value(glob));
+    }
+    return 0;
+}
+
 static int check_expires(struct ft_ctl_call *c)
 {
     if (ft_ctl_has(c->body, "expires") && ft_ctl_int(c->body, "expires", INT64_MAX) <= c->now_s)
@@ -205,6 +228,8 @@ int ft_ctl_keys_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
     if (rc == 0)
         rc = check_expires(c);
     if (rc == 0)
+        rc = check_actions(c);
+    if (rc == 0)
         rc = ft_ctl_id_new("key_", id, err);
     if (rc == 0)
         rc = ft_ctl_secret_new(secret, err);
@@ -304,6 +329,8 @@ int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
         rc = check_role(c, body);
     if (rc == 0)
         rc = check_expires(c);
+    if (rc == 0)
+        rc = check_actions(c);
     if (rc == 0)
         rc = within_own(c, tx, body, false, err);
     if (rc == 0 && !ft_ctl_key_is_lasting_operator(body))

@@ -29,6 +29,8 @@ static const struct gw_route routes[] = {
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
     {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0},
     {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0},
+    {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0},
+    {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0},
     {"GET", "/api/v1/*", "models", "admin", GW_OPENAI, gw_proxy, 0},
     {"POST", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
     {"PUT", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},

@@ -70,6 +70,8 @@ def adapters(c):
     expect("answers go through it", plain.returncode == 0 and other.returncode == 0 and
            plain.stdout != other.stdout, (plain, other, c.log()))
     says(c, "the list tells it", "adapter of nano", "model", "list")
+    says(c, "a name that is another's", "called nano already", "model", "add", folder,
+         "--adapter-of", "nano", "--name", "nano", status=1)
     says(c, "it can be removed", "other removed", "model", "rm", "other")
     expect("with its files", not os.path.exists(f"{c.home}/adapters/other"))
 
@@ -93,7 +95,16 @@ def endpoints(c):
          status=2)
     says(c, "a wrong weight", "no weight", "endpoint", "set", "demo", "--to", "nano=much", status=2)
     says(c, "nothing to change", "nothing to change", "endpoint", "scale", "demo", status=2)
-    says(c, "endpoint rm", "far removed", "endpoint", "rm", "demo", "far")
+    for options in (("--adapter", "a", "--to", "nano"), ("--key", "k"), ("--key-file", "f"),
+                    ("--at-once", "3"), ("--adapter", "a", "--url", "http://127.0.0.1:9")):
+        says(c, f"{options} would do nothing", f"{options[0]}: is for", "endpoint", "create", "x",
+             *options, status=2)
+    says(c, "endpoint of a project", "own created", "endpoint", "create", "own", "--model", "nano",
+         "--project", "default")
+    says(c, "is listed by what it is removed by", "own@default", "endpoint", "list")
+    expect("endpoint rm --json is a list", [x["deleted"] for x in json_of(c, "endpoint", "rm",
+           "own@default", "demo")] == [True, True])
+    says(c, "endpoint rm", "far removed", "endpoint", "rm", "far")
 
 
 def keys(c):
@@ -111,6 +122,9 @@ def keys(c):
     says(c, "it may not make projects", "", "project", "create", "more", status=2,
          FEITIAN_API_KEY=secret)
     says(c, "key revoke", "revoked", "key", "revoke", row["id"])
+    other = c.run("key", "create", "narrow", "--role", "admin").stdout.strip()
+    says(c, "models are for operators, which is said first", "role admin", "model", "add",
+         "/nowhere.gguf", status=2, FEITIAN_API_KEY=other)
     says(c, "and is dead at once", "FEITIAN_API_KEY", "chat", "nano", "-p", "Hello", status=2,
          FEITIAN_API_KEY=secret)
     expect("key create --json", json_of(c, "key", "create", "two")["secret"].startswith("sk-ft-"))
@@ -242,6 +256,9 @@ def main():
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
         for part in (models, adapters, endpoints, keys, projects, chat, usage, live, errors):
             part(c)
+        ended = [json_of(c, "down") for _ in range(2)]
+        expect("down --json says what was there", [x.get("was_up") for x in ended] == [True, False],
+               ended)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 

@@ -346,7 +346,7 @@ def narrow_keys(c):
     until = int(time.time()) + 1000
     mine = c.ask("POST", "/api/v1/keys", {
         "project": "left", "name": "narrow", "role": "admin", "models": ["nano*", "small"],
-        "actions": ["chat", "admin"], "limits": {"rpm": 10}, "budget": {"day": "1.50"},
+        "actions": ["chat", "manage"], "limits": {"rpm": 10}, "budget": {"day": "1.50"},
         "expires": until})
     me = dict(role="admin", project="left", key=mine["id"])
     made = c.ask("POST", "/api/v1/keys", {"name": "heir"}, **me)
@@ -368,6 +368,10 @@ def narrow_keys(c):
                         ({"expires": None}, "expires")):
         a = c.ask("PATCH", f"/api/v1/keys/{mine['id']}", body, **me)
         expect(f"no key frees itself of {body}", a.error()[:2] == (403, param), a)
+    for method, path in (("POST", "keys"), ("PATCH", f"keys/{mine['id']}")):
+        a = c.ask(method, f"/api/v1/{path}", {"name": "x", "actions": ["ch*", "admin"]})
+        expect(f"{method} {path}: an action that there is not", a.error()[:2] ==
+               (400, "actions[1]"), a)
     expect("an operator does", c.ask("PATCH", f"/api/v1/keys/{mine['id']}", {"limits": None})
            .status == 200)
 

@@ -68,6 +68,12 @@ def keys(c):
     expect("actions refuse", call(c, k["secret"], CHAT)[0] == 403)
     expect("... and allow", call(c, k["secret"], {"model": "nano", "input": "x"},
            "/v1/embeddings")[0] == 200)
+    k = key_of(c, "default", actions=["usage"])
+    expect("... usage in both its forms", {call(c, k["secret"], None, path, "GET")[0] for path in
+           ("/api/v1/usage", "/api/v1/usage/records", "/v1/usage?start_time=0")} == {200}
+           and call(c, k["secret"], None, "/api/v1/keys", "GET")[0] == 403)
+    k = key_of(c, "default", actions=["models"])
+    expect("... and it alone", call(c, k["secret"], None, "/api/v1/usage", "GET")[0] == 403)
     k = key_of(c, "default", expires=int(time.time()) + 2)
     expect("a key before its end", call(c, k["secret"], CHAT)[0] == 200)
     time.sleep(2.2)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/cloud/show.h"
 #include "cli/cloud/up.h"
 #include "cli/options.h"
 #include "sched/exec_local.h"
@@ -109,11 +110,12 @@ int ft_cmd_down(int argc, char **argv)
 {
     const char *given = NULL;
     int64_t timeout_s = 30;
-    bool force = false;
+    bool force = false, json = false;
     const struct ft_opt opts[] = {
         {"home", 0, FT_OPT_TEXT, &given, 0, 0},
         {"timeout", 0, FT_OPT_WHOLE, &timeout_s, 1, TIMEOUT_S_MAX},
         {"force", 0, FT_OPT_FLAG, &force, 0, 0},
+        {"json", 0, FT_OPT_FLAG, &json, 0, 0},
     };
     struct ft_home h;
     struct ft_home_up up;
@@ -128,6 +130,11 @@ int ft_cmd_down(int argc, char **argv)
     if (running < 0 || stop(&h, timeout_s, force, &err) != 0)
         return ft_cli_fail(1, &err, "down");
     int left = sweep(&h, "run/up") + sweep(&h, "run/tasks");
+    if (json) {
+        ft_show_json(json_pack("{s:s,s:s,s:b,s:i}", "state", "down", "home", h.path, "was_up",
+                               running == 1, "left_over", left));
+        return 0;
+    }
     if (running == 1)
         printf("feitian is down\n");
     else

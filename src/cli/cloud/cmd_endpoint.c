@@ -92,10 +92,21 @@ static int put_targets(const struct endpoint_options *o, const char *name, bool 
                        struct ft_err *err)
 {
     json_t *targets = json_array();
+    bool one = o->model != NULL || (must && o->to.n == 0);
     int rc = 0;
-    if (o->url != NULL)
+    if (o->adapter != NULL && (o->url != NULL || !one))
+        rc = ft_err_set(err, FT_EINVAL,
+                        "--adapter: is for --model; one of several versions is --to MODEL+ADAPTER");
+    else if (o->url == NULL && (o->key != NULL || o->key_file != NULL || o->in_flight > 0))
+        rc = ft_err_set(err, FT_EINVAL, "--%s: is for --url",
+                        o->key != NULL        ? "key"
+                        : o->key_file != NULL ? "key-file"
+                                              : "at-once");
+    else if (o->key != NULL && o->key_file != NULL)
+        rc = ft_err_set(err, FT_EINVAL, "--key and --key-file: only one of the two");
+    else if (o->url != NULL)
         rc = add_remote(o, name, targets, err);
-    else if (o->model != NULL || (must && o->to.n == 0)) {
+    else if (one) {
         json_t *t = json_pack("{s:s}", "model", o->model != NULL ? o->model : name);
         if (o->adapter != NULL)
             json_object_set_new(t, "adapter", json_string(o->adapter));
@@ -208,7 +219,7 @@ static void row(struct ft_table *t, const json_t *e)
 {
     char text[512], when[FT_SHOW_TIME_BYTES];
     const json_t *r = json_object_get(e, "replicas");
-    ft_table_add(t, ft_cloud_text(e, "name", ""));
+    ft_table_add(t, ft_cloud_text(e, "id", "")); /* NAME@PROJECT for one of a project alone */
     ft_table_add(t, targets_text(e, text, sizeof text));
     ft_table_add(t, ft_cloud_text(e, "project", "all"));
     ft_table_addf(t, "%d-%d", (int)json_integer_value(json_object_get(r, "min")),

@@ -1,4 +1,5 @@
 /* feitian model: brings models into a cloud on this machine, lists and removes them. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,9 +125,16 @@ static int enter(struct model_options *o, struct ft_cloud *c, json_t **ret, stru
     int rc = ft_cloud_call(c, "POST", "/api/v1/models", body, ret, err);
     if (rc != FT_EEXIST)
         return rc;
-    char path[FT_PULL_NAME_MAX + 32];
+    char path[FT_PULL_NAME_MAX + 32], real[PATH_MAX];
     snprintf(path, sizeof path, "/api/v1/models/%s", p->name);
-    return ft_cloud_call(c, "GET", path, NULL, ret, err);
+    rc = ft_cloud_call(c, "GET", path, NULL, ret, err);
+    const char *known = rc == 0 ? ft_cloud_text(*ret, "path", "") : "";
+    if (rc == 0 && (realpath(p->path, real) == NULL || strcmp(real, known) != 0))
+        rc = ft_err_set(err, FT_EEXIST,
+                        "another model is called %s already (%.200s): give this one another name "
+                        "by --name, or remove that one",
+                        p->name, known);
+    return rc;
 }
 
 static int make_endpoint(struct model_options *o, struct ft_cloud *c, struct ft_err *err)
@@ -170,6 +178,9 @@ static int add(struct ft_cloud *c, void *ctx, struct ft_err *err)
     json_t *me = NULL, *model = NULL;
     /* Before gigabytes are fetched: is there a cloud, and may this key change it? */
     int rc = ft_cloud_call(c, "GET", "/api/v1/me", NULL, &me, err);
+    if (rc == 0 && strcmp(ft_cloud_text(me, "role", ""), "operator") != 0)
+        rc = ft_err_set(err, FT_EINVAL, "models are added by operators; this key has the role %s",
+                        ft_cloud_text(me, "role", "?"));
     json_decref(me);
     o->interrupt = ft_interrupt_catch_first();
     o->tty = isatty(STDERR_FILENO) == 1;

@@ -43,7 +43,8 @@ static const char up_text[] =
 static const char down_text[] =
     "Calls that run may end; then everything is stopped, and killed if it must be.\n"
     "\n" HOME_TEXT "  --timeout S             how long to wait for that [30]\n"
-    "  --force                 do not wait for running calls\n";
+    "  --force                 do not wait for running calls\n"
+    "  --json                  say as JSON what was stopped\n";
 
 static const char status_text[] = "Exits with 0 if it runs and answers, else with 1.\n" CLOUD_TEXT;
 
@@ -137,9 +138,9 @@ static const char key_create_text[] =
     "  --role ROLE             admin, developer, viewer; operator: the whole cloud [developer]\n"
     "  --model GLOB            models it may call, such as 'qwen*'; may be given several times "
     "[all]\n"
-    "  --action NAME           what it may do: chat, completions, embeddings, rerank, usage, "
-    "manage;\n"
-    "                          may be given several times [all]\n"
+    "  --action NAME           what it may do: chat, completions, embeddings, rerank, models, "
+    "usage,\n"
+    "                          manage; may be given several times [all]\n"
     "  --expires WHEN          30d, 12h, or a date [never]\n" TERMS_TEXT CLOUD_TEXT;
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;

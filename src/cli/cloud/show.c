@@ -49,26 +49,27 @@ int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, st
 int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,
                    const char *done, bool json, struct ft_err *err)
 {
-    for (int i = 0; i < n; i++) {
+    json_t *all = json_array();
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < n; i++) {
         struct ft_buf b;
         json_t *answer = NULL;
         ft_buf_init(&b, URL_BYTES);
         ft_buf_add_str(&b, path);
         ft_cloud_escape(&b, ids[i]);
         ft_buf_add_str(&b, query);
-        int rc = b.failed == 0 ? ft_cloud_call(c, "DELETE", b.data, NULL, &answer, err)
-                               : ft_err_set(err, FT_EINVAL, "%.60s...: too long", ids[i]);
+        rc = b.failed == 0 ? ft_cloud_call(c, "DELETE", b.data, NULL, &answer, err)
+                           : ft_err_set(err, FT_EINVAL, "%.60s...: too long", ids[i]);
         ft_buf_fini(&b);
-        if (rc != 0)
-            return rc;
-        if (json) {
-            ft_show_json(answer);
-            continue;
-        }
-        printf("%s %s\n", ids[i], done);
-        json_decref(answer);
+        if (rc == 0 && !json)
+            printf("%s %s\n", ids[i], done);
+        if (rc == 0)
+            json_array_append_new(all, answer);
     }
-    return 0;
+    if (json && (rc == 0 || json_array_size(all) > 0)) /* also what went before one failed */
+        ft_show_json(json_incref(all));
+    json_decref(all);
+    return rc;
 }
 
 const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES])
