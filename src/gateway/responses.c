@@ -250,6 +250,30 @@ static void looked_up(void *ctx, int status, const char *body, size_t n)
     ft_http_unref(x);
 }
 
+/* What a query asks for is done, or refused by its name. */
+static int check_query(struct gw_request *r, bool items, struct ft_oai_error *e)
+{
+    static const char *const of_items[] = {"limit", "order", "after"};
+    struct ft_err err = {0};
+    const char *name, *value;
+    size_t at = 0;
+    int rc;
+    while ((rc = ft_url_param_next(r->x->query, &at, &r->x->arena, &name, &value, &err)) > 0) {
+        bool known = !items && strcmp(name, "stream") == 0;
+        if (known && strcmp(value, "false") != 0)
+            return ft_oai_error_set(e, FT_EUNSUPPORTED, "unsupported_parameter", name,
+                                    "stream: not supported: a stored response is given whole");
+        for (size_t i = 0; items && i < FT_COUNT(of_items); i++)
+            known |= strcmp(name, of_items[i]) == 0;
+        if (!known)
+            return ft_oai_error_set(e, FT_EINVAL, "unknown_parameter", name,
+                                    "%.100s: unknown parameter", name);
+    }
+    if (rc < 0)
+        ft_oai_error_from(e, &err);
+    return rc;
+}
+
 void gw_response_stored(struct gw_request *r)
 {
     struct ft_oai_error e;
@@ -257,7 +281,8 @@ void gw_response_stored(struct gw_request *r)
     const char *slash = strchr(r->rest, '/');
     size_t n = slash != NULL ? (size_t)(slash - r->rest) : strlen(r->rest);
     const char *tail = slash != NULL ? slash : "";
-    bool get = strcmp(r->x->method, "GET") == 0, post = strcmp(r->x->method, "POST") == 0;
+    bool gone = strcmp(r->x->method, "DELETE") == 0, post = strcmp(r->x->method, "POST") == 0;
+    bool get = !gone && !post; /* HEAD too */
     struct lookup *l = n <= ID_MAX ? calloc(1, sizeof *l) : NULL;
     ft_oai_error_init(&e);
     if (l != NULL)
@@ -268,7 +293,7 @@ void gw_response_stored(struct gw_request *r)
         ft_oai_responses_none(l != NULL ? l->id : "", &e);
     } else if (cancels) {
         ft_oai_responses_cancel(&e);
-    } else {
+    } else if (check_query(r, items, &e) == 0) {
         l->r = r;
         l->items = items;
         ft_http_ref(r->x);
