@@ -12,8 +12,9 @@ struct ft_plant;
 struct ft_plant_info {
     bool running, adopted;
     int64_t pid;
-    bool out_of_memory; /* ended: killed at its memory limit */
-    char how[64];       /* ended: "killed by signal 9", "exited with 1" */
+    int64_t memory_bytes; /* that it was started with; 0: not known */
+    bool out_of_memory;   /* ended: killed at its memory limit */
+    char how[64];         /* ended: "killed by signal 9", "exited with 1" */
 };
 
 /* status: of HTTP, 0 if there was no answer. answer: borrowed; NULL if it is no JSON. Any thread,

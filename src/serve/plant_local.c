@@ -15,6 +15,7 @@
 #define OVERHEAD_PART  16 /* of a worker's memory is not the engine's: the program itself */
 #define OVERHEAD_LEAST (96LL << 20)
 #define KV_DEFAULT     "f16"
+#define NOTE           "a worker with %lld bytes" /* for the next gateway */
 
 struct local {
     struct ft_plant base;
@@ -49,12 +50,13 @@ static char *path_in(const char *dir, int k, const char *tail)
 static int local_start(struct ft_plant *p, int k, int64_t memory_bytes, struct ft_err *err)
 {
     struct local *l = local_of(p);
-    char name[32], memory[32], threads[16], lease[16];
+    char name[32], memory[32], threads[16], lease[16], note[64];
     name_of(k, name, sizeof name);
     int64_t overhead = FT_MAX(OVERHEAD_LEAST, memory_bytes / OVERHEAD_PART);
     snprintf(memory, sizeof memory, "%lld", (long long)FT_MAX(memory_bytes - overhead, 1 << 20));
     snprintf(threads, sizeof threads, "%d", l->threads);
     snprintf(lease, sizeof lease, "%d", LEASE_S);
+    snprintf(note, sizeof note, NOTE, (long long)memory_bytes);
     char *socket = path_in(l->run_dir, k, ".sock");
     char *log = l->log_dir != NULL ? path_in(l->log_dir, k, ".log") : NULL;
     const char *argv[ARGS_MAX + 16];
@@ -73,7 +75,7 @@ static int local_start(struct ft_plant *p, int k, int64_t memory_bytes, struct f
         .limits = {.memory_bytes = memory_bytes},
         .log = log,
         .outlives = true,
-        .note = "a worker",
+        .note = note,
     };
     ft_exec_remove(l->exec, name, NULL); /* one that ended; nothing if there is none */
     int rc = socket == NULL || (l->log_dir != NULL && log == NULL)
@@ -102,6 +104,9 @@ static bool local_look(struct ft_plant *p, int k, struct ft_plant_info *ret)
     ret->running = info.state == FT_EXEC_RUNNING;
     ret->adopted = info.adopted;
     ret->pid = info.pid;
+    long long memory;
+    if (sscanf(info.note, NOTE, &memory) == 1)
+        ret->memory_bytes = memory;
     ret->out_of_memory = info.out_of_memory;
     if (!ret->running)
         ft_exec_how_ended(&info, ret->how, sizeof ret->how);

@@ -23,6 +23,7 @@
 #define QUICK_MS          10000 /* died so soon after the start: the next pause is longer */
 #define PAUSE_MS          100
 #define PAUSE_MS_MAX      5000
+#define SLACK_PART        8 /* a worker may have this part of its memory more than is due to it */
 #define FAILED_STARTS_MAX 5 /* in a row: calls that wait for it are told */
 
 const char *const ft_worker_state_name[] = {"none", "starting", "ready", "stopping", "resting"};
@@ -247,9 +248,23 @@ static void tell_failed_starts(struct ft_serve *s, int k)
     }
 }
 
+/* Started when fewer were to share the memory? Once it is idle it has to begin anew with its part.
+ */
+static bool has_too_much(const struct ft_serve *s, int k, const struct plan *p)
+{
+    const struct ft_worker *w = s->worker[k];
+    return k != FT_SERVE_QUARANTINE && w->running == 0 && !w->asking &&
+           w->memory_bytes > p->memory_bytes + p->memory_bytes / SLACK_PART;
+}
+
 static void step_ready(struct ft_serve *s, int k, bool wanted, int64_t now, struct plan *p)
 {
     struct ft_worker *w = s->worker[k];
+    if (has_too_much(s, k, p)) {
+        worker_move(s, w, FT_WORKER_STOPPING);
+        p->act[k] = ACT_STOP;
+        return;
+    }
     if (w->misses >= MISSES_MAX) {
         ft_log(FT_LOG_WARN, "serve", "worker %d does not answer: it is killed", k);
         p->act[k] = ACT_KILL;
@@ -396,8 +411,9 @@ void ft_workers_step(struct ft_serve *s, int64_t now, int64_t *next)
     *next = FT_MIN(*next, plan.next);
 }
 
-void ft_workers_adopt(struct ft_serve *s)
+void ft_workers_adopt(struct ft_serve *s, int64_t *ret_memory)
 {
+    *ret_memory = 0;
     s->settled_ns = s->now(s->now_ctx) + SETTLE_MS * MS;
     for (int k = 0; s->plant != NULL && k < FT_SERVE_PLACES; k++) {
         struct ft_plant_info info;
@@ -407,6 +423,8 @@ void ft_workers_adopt(struct ft_serve *s)
         if (w == NULL)
             continue;
         w->pid = info.pid;
+        w->memory_bytes = info.memory_bytes;
+        *ret_memory += info.memory_bytes;
         worker_move(s, w, FT_WORKER_STARTING); /* until it has told what it holds */
         ft_log(FT_LOG_INFO, "serve", "worker %d, process %lld, is taken over", k,
                (long long)info.pid);

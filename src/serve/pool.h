@@ -92,7 +92,8 @@ struct ft_ask { /* a request to a worker's admin side */
     int timeout_ms;
 };
 struct ft_ask *ft_ask_new(struct ft_serve *s, int k, enum ft_ask_kind kind, const char *name);
-void ft_workers_adopt(struct ft_serve *s);
+/* Takes over what runs; *ret_memory: what an earlier gateway gave all of it. */
+void ft_workers_adopt(struct ft_serve *s, int64_t *ret_memory);
 /* Looks after processes, health, and which models lie where. */
 void ft_workers_step(struct ft_serve *s, int64_t now, int64_t *next);
 /* Can the target's calls run at place k now? */

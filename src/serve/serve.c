@@ -136,7 +136,10 @@ int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plan
     s->wait_ms_max = or_default(config->wait_ms_max, WAIT_MS_DEFAULT);
     s->suspect_end = &s->suspect;
     s->call_ms = CALL_MS_DEFAULT;
-    ft_workers_adopt(s);
+    int64_t given;
+    ft_workers_adopt(s, &given);
+    if (config->memory_bytes <= 0) /* what those found hold is not available, but theirs */
+        s->memory_bytes = FT_MAX(s->memory_bytes, given);
     int rc = threaded ? pthread_create(&s->thread, NULL, serve_thread, s) : 0;
     if (rc != 0) {
         s->threaded = false;

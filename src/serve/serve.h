@@ -25,8 +25,9 @@ struct ft_serve_config {
     const char *run_dir;  /* sockets worker-N.sock; must exist */
     const char *read_dir; /* DIR[:DIR]: what workers may read, the models' folders */
     const char *kv;       /* "f16" */
-    int64_t
-        memory_bytes;  /* of all workers together, divided evenly; all of the machine's, less 1/4 */
+    /* Of all workers together, divided evenly; 3/4 of what the machine has left, and at least what
+     * workers hold that run already. */
+    int64_t memory_bytes;
     int threads;       /* of each worker; the machine's processors */
     int workers_max;   /* FT_SERVE_WORKERS_MAX */
     int queue_max;     /* requests waiting in all: 4096; of one project: 256 */

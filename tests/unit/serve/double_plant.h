@@ -24,7 +24,8 @@ static inline void double_stop(struct ft_plant *p, int k, bool now)
 static inline bool double_look(struct ft_plant *p, int k, struct ft_plant_info *ret)
 {
     struct double_plant *d = (struct double_plant *)p;
-    *ret = (struct ft_plant_info){.running = d->place[k].running, .pid = 1000 + k};
+    *ret = (struct ft_plant_info){
+        .running = d->place[k].running, .pid = 1000 + k, .memory_bytes = d->memory};
     strcpy(ret->how, "killed by signal 9");
     return d->place[k].known;
 }

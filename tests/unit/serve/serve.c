@@ -113,6 +113,60 @@ static void a_model_has_the_largest_context_that_is_asked_for(void **state)
     rig_close(&r);
 }
 
+static void a_worker_with_more_than_its_part_begins_anew_when_it_is_idle(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    assert_int_equal(r.plant.memory, 8 << 20);
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_apply(&r, "endpoint", "e2",
+              "{\"name\":\"more\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":0,\"max\":2}}");
+    rig_pass(&r, 1000);
+    assert_int_equal(r.plant.place[0].starts, 1); /* there is a call on it */
+    for (int i = 0; i < 2; i++)
+        double_token(&r.plant, 0);
+    assert_int_equal(c.code, FT_OK);
+    rig_pass(&r, 1000);
+    assert_int_equal(r.plant.place[0].starts, 2);
+    assert_int_equal(r.plant.memory, 4 << 20);
+    rig_close(&r);
+}
+
+static void what_is_found_keeps_the_memory_it_was_given(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct ft_err err;
+    const int64_t all = INT64_C(1) << 50; /* more than any machine has left */
+    memset(&r, 0, sizeof r);
+    r.plant.plant.ops = &double_plant_ops;
+    r.plant.place[0].known = r.plant.place[0].running = true;
+    r.plant.memory = all;
+    r.plant.now_ns = INT64_C(1000000000000);
+    assert_int_equal(ft_serve_open_on(&(struct ft_serve_config){0}, &r.plant.plant, false,
+                                      double_now, &r.plant, &r.s, &err),
+                     0);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 1000);
+    assert_int_equal(r.plant.place[0].starts, 0);
+    double_die(&r.plant, 0);
+    rig_pass(&r, 1000);
+    assert_int_equal(r.plant.place[0].starts, 1);
+    assert_true(r.plant.memory == all);
+    rig_close(&r);
+}
+
 static void load_brings_replicas_and_calm_takes_them_away(void **state)
 {
     (void)state;
@@ -501,6 +555,8 @@ int main(void)
         cmocka_unit_test(an_adapter_comes_after_its_model),
         cmocka_unit_test(an_adapter_that_is_refused_does_not_hold_its_model),
         cmocka_unit_test(a_model_has_the_largest_context_that_is_asked_for),
+        cmocka_unit_test(a_worker_with_more_than_its_part_begins_anew_when_it_is_idle),
+        cmocka_unit_test(what_is_found_keeps_the_memory_it_was_given),
         cmocka_unit_test(load_brings_replicas_and_calm_takes_them_away),
         cmocka_unit_test(a_changed_model_is_replaced_once_its_calls_are_done),
         cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
