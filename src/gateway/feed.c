@@ -196,7 +196,9 @@ static int poll_once(struct gw_feed *f, struct ft_err *err)
             strcpy(f->store, store);
             ft_tenant_snapshot_begin(f->gw->tenant);
             ft_ledger_snapshot_begin(f->gw->ledger);
+            ft_serve_snapshot_begin(f->gw->serve);
             seq = apply_lines(f->gw, end + 1, n);
+            ft_serve_snapshot_end(f->gw->serve);
             ft_ledger_snapshot_end(f->gw->ledger);
             ft_tenant_snapshot_end(f->gw->tenant);
             f->whole = true;

@@ -31,6 +31,7 @@ struct ft_model_row {
     char *name, *path, *adapter_of; /* adapter_of: of adapters only */
     char *digest;                   /* what it is made of; another: it is another model */
     uint64_t version;
+    uint64_t seen; /* the snapshot that it was told in last */
 };
 
 enum ft_target_kind { FT_TARGET_MODEL, FT_TARGET_URL, FT_TARGET_SCRIPT };
@@ -62,6 +63,7 @@ struct ft_endpoint {
     int64_t since_ns; /* the last change of what is wanted */
     int64_t created;  /* wall clock, s */
     int n_ctx;        /* 0: the model's own */
+    uint64_t seen;    /* the snapshot that it was told in last */
     bool gone;
     int calls, running;
     int64_t served; /* calls since the start */
@@ -131,7 +133,7 @@ struct ft_serve {
 
     struct ft_model_row *model;
     int n_model;
-    uint64_t versions;
+    uint64_t versions, snapshot; /* counters */
     struct ft_endpoint *endpoint;
     int n_endpoint;
     struct ft_target *target;
@@ -161,6 +163,8 @@ void ft_serve_kick(struct ft_serve *s); /* under the lock */
 /* endpoint.c */
 int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);
 int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);
+/* Rows that were not told since the snapshot began are gone. */
+void ft_rows_sweep(struct ft_serve *s);
 const struct ft_model_row *ft_model_find(const struct ft_serve *s, const char *name);
 struct ft_endpoint *ft_endpoint_find(const struct ft_serve *s, const char *name,
                                      const char *project);

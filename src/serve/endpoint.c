@@ -110,6 +110,9 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
         model_remove(s, id);
         return 0;
     }
+    for (int i = 0; i < s->n_model; i++) /* also when the new row is refused */
+        if (strcmp(s->model[i].name, id) == 0)
+            s->model[i].seen = s->snapshot;
     const char *name, *path, *of;
     int rc = name_of(body, "model", "name", false, &name, err);
     if (rc == 0)
@@ -123,7 +126,7 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
     const struct ft_model_row *old = ft_model_find(s, id);
     if (old == NULL && s->n_model == FT_SERVE_MODELS_MAX)
         return ft_err_set(err, FT_ELIMIT, "model: more than %d", FT_SERVE_MODELS_MAX);
-    struct ft_model_row m = {strdup(id), strdup(path), copy_of(of), digest_of(body), 0};
+    struct ft_model_row m = {strdup(id), strdup(path), copy_of(of), digest_of(body), 0, 0};
     struct ft_model_row *more =
         realloc(s->model, (size_t)(s->n_model + 1) * sizeof(struct ft_model_row));
     if (more != NULL)
@@ -135,6 +138,7 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
     }
     old = ft_model_find(s, id); /* the array may have moved */
     bool same = old != NULL && strcmp(old->digest, m.digest) == 0;
+    m.seen = s->snapshot;
     m.version = same ? old->version : ++s->versions;
     model_remove(s, id);
     s->model[s->n_model++] = m;
@@ -419,7 +423,9 @@ int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, st
     if (body == NULL)
         return endpoint_gone(s, id);
     const char *name, *project;
-    struct ft_endpoint numbers;
+    struct ft_endpoint numbers, *e = endpoint_by_id(s, id);
+    if (e != NULL)
+        e->seen = s->snapshot; /* also when the new row is refused */
     int rc = name_of(body, "endpoint", "name", true, &name, err);
     if (rc == 0)
         rc = name_of(body, "endpoint", "project", false, &project, err);
@@ -432,7 +438,6 @@ int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, st
     if (rc != 0)
         return rc;
 
-    struct ft_endpoint *e = endpoint_by_id(s, id);
     if (e != NULL && (strcmp(e->name, name) != 0 || !same_text(e->project, project))) {
         endpoint_gone(s, id); /* another name or owner: another endpoint */
         e = NULL;
@@ -445,6 +450,7 @@ int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, st
             return ft_err_set(err, FT_ENOMEM, "endpoint: no room for another");
         }
         e->next = s->endpoint;
+        e->seen = s->snapshot;
         s->endpoint = e;
         s->n_endpoint++;
     }
@@ -453,6 +459,18 @@ int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, st
     e->created = numbers.created;
     targets_replace(s, e, target, n);
     return 0;
+}
+
+void ft_rows_sweep(struct ft_serve *s)
+{
+    for (struct ft_endpoint *e = s->endpoint; e != NULL; e = e->next)
+        if (!e->gone && e->seen != s->snapshot)
+            endpoint_gone(s, e->id);
+    for (int i = s->n_model - 1; i >= 0; i--)
+        if (s->model[i].seen != s->snapshot) {
+            model_free(&s->model[i]);
+            s->model[i] = s->model[--s->n_model];
+        }
 }
 
 /* ---- the end ---- */

@@ -224,6 +224,21 @@ int ft_serve_apply(struct ft_serve *s, const char *kind, const char *id, const j
     return rc != 0 ? ft_err_wrap(err, "%s %s", kind, id) : 0;
 }
 
+void ft_serve_snapshot_begin(struct ft_serve *s)
+{
+    pthread_mutex_lock(&s->mu);
+    s->snapshot++;
+    pthread_mutex_unlock(&s->mu);
+}
+
+void ft_serve_snapshot_end(struct ft_serve *s)
+{
+    pthread_mutex_lock(&s->mu);
+    ft_rows_sweep(s);
+    ft_serve_kick(s);
+    pthread_mutex_unlock(&s->mu);
+}
+
 json_t *ft_serve_models(struct ft_serve *s, const char *project)
 {
     json_t *all = json_array();

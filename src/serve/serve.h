@@ -75,6 +75,9 @@ void ft_serve_wake(struct ft_serve *s);
 /* A row of the feed: kinds "model", "endpoint"; others are ignored. body NULL: gone. */
 int ft_serve_apply(struct ft_serve *s, const char *kind, const char *id, const json_t *body,
                    struct ft_err *err);
+/* A snapshot begins: rows not seen again until ft_serve_snapshot_end are gone then. */
+void ft_serve_snapshot_begin(struct ft_serve *s);
+void ft_serve_snapshot_end(struct ft_serve *s);
 /* Live state for /api/v1/status: a new object {workers:[...], endpoints:[...], ...}. */
 json_t *ft_serve_status(struct ft_serve *s);
 /* Endpoints that a project may call: a new array of {id, created, owned_by, ...}. */

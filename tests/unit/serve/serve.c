@@ -284,6 +284,27 @@ static void projects_see_their_own_endpoints_and_everyones(void **state)
     rig_close(&r);
 }
 
+static void what_a_snapshot_does_not_tell_is_gone(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "model", "other", "{\"path\":\"/m/other\"}");
+    rig_apply(&r, "endpoint", "e1", "{\"name\":\"a\",\"targets\":[{\"script\":{}}]}");
+    rig_apply(&r, "endpoint", "e2", "{\"name\":\"b\",\"targets\":[{\"script\":{}}]}");
+    ft_serve_snapshot_begin(r.s);
+    rig_apply(&r, "model", "nano", NANO);
+    assert_int_not_equal(rig_apply(&r, "endpoint", "e1", "{\"name\":\"a\",\"targets\":[]}"), 0);
+    ft_serve_snapshot_end(r.s);
+    struct client c;
+    assert_int_equal(rig_ask(&r, &c, "a", "p", "{}"), 0); /* as it was: the new row is none */
+    assert_int_equal(rig_ask(&r, &c, "b", "p", "{}"), FT_ENOTFOUND);
+    assert_int_equal(r.s->n_model, 1);
+    assert_string_equal(r.s->model[0].name, "nano");
+    rig_close(&r);
+}
+
 static void a_canary_gets_its_part_and_an_id_always_the_same(void **state)
 {
     (void)state;
@@ -561,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_changed_model_is_replaced_once_its_calls_are_done),
         cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
         cmocka_unit_test(projects_see_their_own_endpoints_and_everyones),
+        cmocka_unit_test(what_a_snapshot_does_not_tell_is_gone),
         cmocka_unit_test(a_canary_gets_its_part_and_an_id_always_the_same),
         cmocka_unit_test(bad_rows_name_what_is_wrong_and_change_nothing),
         cmocka_unit_test(a_model_that_is_refused_is_told_to_who_waits),
