@@ -233,6 +233,17 @@ static void on_piece(void *ctx, const struct ft_piece *p)
 
 /* ---- the beginning ---- */
 
+/* A project names its endpoints itself: none makes what is behind it cheaper. */
+static void raise_price(void *ctx, const char *model)
+{
+    struct call *c = ctx;
+    struct ft_price p;
+    ft_ledger_price(c->gw->ledger, model, &p);
+    c->price.input = FT_MAX(c->price.input, p.input);
+    c->price.cached_input = FT_MAX(c->price.cached_input, p.cached_input);
+    c->price.output = FT_MAX(c->price.output, p.output);
+}
+
 static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
                  struct ft_oai_error *e)
 {
@@ -249,7 +260,9 @@ static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
         e->status = ft_tenant_why_status(why);
         return FT_EINVAL;
     }
-    ft_ledger_price(r->gw->ledger, a->model, &c->price);
+    c->gw = r->gw;
+    ft_ledger_price(c->gw->ledger, a->model, &c->price);
+    ft_serve_own_models(c->gw->serve, a->model, r->ident->project, raise_price, c);
     struct ft_tenant_ask ask = {
         .now_ns = ft_clock_now_ns(),
         .now_s = (int64_t)time(NULL),

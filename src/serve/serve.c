@@ -253,3 +253,18 @@ json_t *ft_serve_models(struct ft_serve *s, const char *project)
     pthread_mutex_unlock(&s->mu);
     return all;
 }
+
+void ft_serve_own_models(struct ft_serve *s, const char *endpoint, const char *project,
+                         void (*fn)(void *ctx, const char *model), void *ctx)
+{
+    pthread_mutex_lock(&s->mu);
+    const struct ft_endpoint *e = ft_endpoint_find(s, endpoint, project);
+    for (int i = 0; e != NULL && e->project != NULL && i < e->n_target; i++) {
+        const struct ft_target *t = e->target[i];
+        if (t->kind == FT_TARGET_MODEL)
+            fn(ctx, t->model);
+        if (t->kind == FT_TARGET_MODEL && t->adapter != NULL)
+            fn(ctx, t->adapter);
+    }
+    pthread_mutex_unlock(&s->mu);
+}

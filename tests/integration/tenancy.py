@@ -237,6 +237,17 @@ def budgets(c):
     status, h, answer = codes[-1]
     expect("... and says that it is the budget", answer["error"]["code"] == "insufficient_quota"
            and h["x-should-retry"] == "false", (h, answer))
+    price = made(c, "prices", {"model": "nano", "input": "1000", "output": "1000000"})
+    admin = key_of(c, "left", role="admin")
+    status = call(c, admin["secret"], {"name": "bargain", "targets": [{"model": "nano"}]},
+                  "/api/v1/endpoints")[0]
+    call(c, admin["secret"], dict(CHAT, model="bargain", max_tokens=4))
+    cost = live_cloud.wait_until(lambda: c.get("/api/v1/usage/records?model=bargain")[1]["data"],
+                                 10, "a record")[0]
+    expect("another name for a model costs what the model does", status == 201
+           and cost["cost_nanos"] == 10**6 * cost["prompt_tokens"]
+           + 10**9 * cost["completion_tokens"], cost)
+    c.request("DELETE", f"/api/v1/prices/{price['id']}")
     expect("what is free is not stopped by it", call(c, k["secret"], None, "/v1/models",
            "GET")[0] == 200)
     c.kill("gateway")

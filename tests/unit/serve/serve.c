@@ -305,6 +305,30 @@ static void what_a_snapshot_does_not_tell_is_gone(void **state)
     rig_close(&r);
 }
 
+static void name_behind(void *ctx, const char *model)
+{
+    strcat(strcat(ctx, model), " ");
+}
+
+static void what_is_behind_a_projects_own_name_is_told(void **state)
+{
+    (void)state;
+    struct rig r;
+    char names[64] = "";
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1", "{\"name\":\"all\",\"targets\":[{\"model\":\"big\"}]}");
+    rig_apply(&r, "endpoint", "e2",
+              "{\"name\":\"own\",\"project\":\"a\",\"targets\":[{\"model\":\"big\"},"
+              "{\"model\":\"small\",\"adapter\":\"lora\"},{\"script\":{\"text\":\"x\"}}]}");
+    ft_serve_own_models(r.s, "all", "a", name_behind, names);
+    ft_serve_own_models(r.s, "own", "b", name_behind, names);
+    ft_serve_own_models(r.s, "nowhere", "a", name_behind, names);
+    assert_string_equal(names, "");
+    ft_serve_own_models(r.s, "own", "a", name_behind, names);
+    assert_string_equal(names, "big small lora ");
+    rig_close(&r);
+}
+
 static void a_canary_gets_its_part_and_an_id_always_the_same(void **state)
 {
     (void)state;
@@ -583,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
         cmocka_unit_test(projects_see_their_own_endpoints_and_everyones),
         cmocka_unit_test(what_a_snapshot_does_not_tell_is_gone),
+        cmocka_unit_test(what_is_behind_a_projects_own_name_is_told),
         cmocka_unit_test(a_canary_gets_its_part_and_an_id_always_the_same),
         cmocka_unit_test(bad_rows_name_what_is_wrong_and_change_nothing),
         cmocka_unit_test(a_model_that_is_refused_is_told_to_who_waits),
