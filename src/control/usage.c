@@ -14,6 +14,7 @@
 #define PRUNE_RECORDS 200 /* with every batch that comes */
 #define REPORT_DAYS   30  /* of a report that names no start */
 #define ROWS_DEFAULT  1000
+#define OFFSET_MAX    INT64_C(1000000000000)
 
 /* ---- gateways ---- */
 
@@ -137,7 +138,8 @@ static int read_page(struct ft_ctl_call *c, int64_t *ret_offset)
     char rest;
     *ret_offset = 0;
     if (page != NULL &&
-        (sscanf(page, "page_%" SCNd64 "%c", ret_offset, &rest) != 1 || *ret_offset < 0))
+        (sscanf(page, "page_%" SCNd64 "%c", ret_offset, &rest) != 1 || *ret_offset < 0 ||
+         *ret_offset > OFFSET_MAX))
         return ft_ctl_refuse(c, 400, "invalid_value", "page", "page: is none of ours");
     return 0;
 }

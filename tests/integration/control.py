@@ -594,6 +594,9 @@ def reports(c, rows):
                for x in u["data"]}
         expect(f"usage by {groups}", got == {k: figures(v) for k, v in want.items()} and
                u["group_by"] == groups, u)
+    for page in ("page_-1", "page_9223372036854775807", "page_7x", "7"):
+        a = c.ask("GET", f"/api/v1/usage?page={page}")
+        expect(f"{page} is refused", a.error()[:2] == (400, "page"), a)
     pages, page = [], ""
     while True:
         u = c.ask("GET", f"/api/v1/usage?group_by=key,route&limit=2{page}")
