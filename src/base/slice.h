@@ -19,4 +19,13 @@ static inline bool ft_str_ends(const char *s, const char *tail)
     return n >= m && memcmp(s + n - m, tail, m) == 0;
 }
 
+/* Has s a control byte (of ASCII) that is not among `but`? */
+static inline bool ft_str_has_control(const char *s, const char *but)
+{
+    for (; *s != '\0'; s++)
+        if (((unsigned char)*s < 0x20 || *s == 0x7f) && strchr(but, *s) == NULL)
+            return true;
+    return false;
+}
+
 #endif

@@ -131,5 +131,6 @@ static void forward(void *ctx, struct ft_http_exchange *x, const char *data, siz
 
 void gw_proxy(struct gw_request *r)
 {
-    ft_http_body_collect(r->x, GW_ADMIN_BODY_MAX, forward, r);
+    /* nothing is held for who shows no key */
+    ft_http_body_collect(r->x, r->ident != NULL ? GW_ADMIN_BODY_MAX : 0, forward, r);
 }

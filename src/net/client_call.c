@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "net/client_impl.h"
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -29,14 +30,6 @@ static size_t take_read(char *data, size_t size, size_t n, void *arg)
     return k == FT_HTTP_READ_ABORT || k > size * n ? CURL_READFUNC_ABORT : k;
 }
 
-static bool has_control(const char *s)
-{
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    return false;
-}
-
 static int add_header(struct ft_http_call *call, const char *line)
 {
     struct curl_slist *list = curl_slist_append(call->headers, line);
@@ -55,7 +48,8 @@ static int set_headers(struct ft_http_call *call, const struct ft_http_call_conf
     int rc = add_header(call, "Expect:");
     for (int i = 0; i < config->n_headers && rc == 0; i++) {
         const char *line = config->headers[i], *colon = strchr(line, ':');
-        if (colon == NULL || colon == line || colon - line > FIELD_NAME_MAX || has_control(line))
+        if (colon == NULL || colon == line || colon - line > FIELD_NAME_MAX ||
+            ft_str_has_control(line, ""))
             return ft_err_set(err, FT_EINVAL, "headers: number %d is not \"Name: value\"", i + 1);
         char empty[FIELD_NAME_MAX + 2];
         if (colon[1 + strspn(colon + 1, " ")] == '\0') { /* curl's way to send one without value */
@@ -82,7 +76,7 @@ static int set_url(struct ft_http_call *call, const struct ft_http_call_config *
     CURLU *u = curl_url();
     char *host = NULL, *scheme = NULL;
     int rc = 0;
-    if (config->url == NULL || has_control(config->url) || u == NULL ||
+    if (config->url == NULL || ft_str_has_control(config->url, "") || u == NULL ||
         curl_url_set(u, CURLUPART_URL, config->url, 0) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)

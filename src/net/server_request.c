@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "net/server_impl.h"
 #include "net/url.h"
 
@@ -78,17 +79,9 @@ static bool is_token(const char *s)
     return true;
 }
 
-static bool has_control(const char *s)
-{
-    for (; *s != '\0'; s++)
-        if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
-            return true;
-    return false;
-}
-
 bool ft_http_field_ok(const char *name, const char *value)
 {
-    return is_token(name) && !has_control(value);
+    return is_token(name) && !ft_str_has_control(value, "\t");
 }
 
 struct head {

@@ -331,23 +331,15 @@ static char *base_url(const char *url)
     return asprintf(&base, "%.*s%s", (int)n, url, path ? "" : "/v1") < 0 ? NULL : base;
 }
 
-static bool has_control(const char *s)
-{
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return true;
-    return false;
-}
-
 int ft_replica_http_open(const struct ft_replica_http_config *config, struct ft_replica **ret,
                          struct ft_err *err)
 {
     const char *url = config->socket != NULL ? "http://worker/v1" : config->url;
     bool known = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    if (!known || strlen(strstr(url, "://")) < 4 || has_control(url) || strchr(url, ' ') != NULL ||
-        strpbrk(url, "?#") != NULL)
+    if (!known || strlen(strstr(url, "://")) < 4 || ft_str_has_control(url, "") ||
+        strchr(url, ' ') != NULL || strpbrk(url, "?#") != NULL)
         return ft_err_set(err, FT_EINVAL, "url: must be http://HOST[/PATH] or https://...");
-    if (config->key != NULL && has_control(config->key))
+    if (config->key != NULL && ft_str_has_control(config->key, ""))
         return ft_err_set(err, FT_EINVAL, "key: has control characters");
     struct http *h = calloc(1, sizeof *h);
     if (h == NULL)

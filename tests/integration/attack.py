@@ -207,6 +207,9 @@ def oversized(cloud):
     expect("one in chunks without an end is refused", r.status() == 413)
     status = Raw(cloud).send(head + f"Content-Length: {10 << 30}\r\nExpect: 100-continue\r\n\r\n")
     expect("one that asks first is refused at once", status.status() == 413)
+    r = Raw(cloud).send("GET /api/v1/openapi.json HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
+    expect("one without a key where none is asked for is refused", r.send(b"012345678").status()
+           == 413)
 
 
 def injection(cloud):
