@@ -54,18 +54,20 @@ static int query_int(struct ft_ctl_call *c, struct ft_arena *arena, const char *
     return 0;
 }
 
-/* {"store":ID} and then the rows after the number, whole transactions, the deleted ones too:
- * after=0 is all there is. A gateway that is ahead of the store (which was restored from a copy) is
- * told of no store by the name that it knows, and so asks for everything anew. */
+/* {"store":ID} and then the rows after the number, whole transactions, the deleted ones too;
+ * after=0 is all that there is now: who asks for that knows nothing that could have gone. A gateway
+ * that is ahead of the store (which was restored from a copy) is told of no store by the name that
+ * it knows, and so asks for everything anew. */
 static int write_feed(struct ft_ctl_call *c, struct ft_state_tx *tx, int64_t after, int64_t last,
                       struct ft_err *err)
 {
     struct ft_state_rows *r;
     ft_buf_addf(&c->raw, "{\"store\":\"%s\"}\n",
                 after <= last ? ft_state_id(c->ctl->state) : "restored");
-    int rc = ft_state_query(
-        tx, "SELECT seq, kind, id, body FROM entity WHERE seq > $1 ORDER BY seq, kind, id",
-        FT_ARGS(ft_sql_int(after)), &r, err);
+    int rc = ft_state_query(tx,
+                            "SELECT seq, kind, id, body FROM entity WHERE seq > $1"
+                            " AND (body IS NOT NULL OR $1 > 0) ORDER BY seq, kind, id",
+                            FT_ARGS(ft_sql_int(after)), &r, err);
     if (rc != 0)
         return rc;
     while ((rc = ft_rows_step(r, err)) > 0) {

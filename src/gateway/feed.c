@@ -20,7 +20,8 @@
 #include "gateway/inner.h"
 
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
-#define FEED_POLL_S       2 /* a long poll's length: also how late waiting ones are given up */
+#define FEED_POLL_S       2   /* a long poll's length: also how late waiting ones are given up */
+#define FEED_FIRST_MS     250 /* for control's first answer, where a snapshot is there */
 #define FEED_RETRY_MS_MIN 20
 #define FEED_RETRY_MS_MAX 500
 #define STORE_ID_MAX      64
@@ -40,6 +41,7 @@ struct gw_feed {
     struct waiter *waiting;
     int64_t seq;
     bool first, connected, stop;
+    bool asked; /* control was, once: what was spent and what is revoked is known if it lives */
     /* the thread's own */
     char snapshot[4096], store[STORE_ID_MAX + 1];
     struct gw_spend *spend;
@@ -284,11 +286,12 @@ bool gw_feed_connected(struct gw_feed *f)
 
 bool gw_feed_wait_first(struct gw_feed *f)
 {
+    int64_t until = ft_clock_now_ns() + FEED_FIRST_MS * 1000000ll;
     pthread_mutex_lock(&f->lock);
-    while (!f->first && !*f->gw->opt->end) {
+    while ((!f->first || (!f->asked && ft_clock_now_ns() < until)) && !*f->gw->opt->end) {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_nsec += 100000000;
+        t.tv_nsec += 50000000;
         if (t.tv_nsec >= 1000000000) {
             t.tv_nsec -= 1000000000;
             t.tv_sec++;
@@ -301,6 +304,14 @@ bool gw_feed_wait_first(struct gw_feed *f)
 }
 
 /* ---- the thread ---- */
+
+static void note_asked(struct gw_feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->asked = true;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
 
 static bool stopping(struct gw_feed *f)
 {
@@ -320,12 +331,14 @@ static void *follow(void *ctx)
         if (poll_once(f, &err) == 0) {
             if (!f->spend_known)
                 learn_spend(f);
+            note_asked(f);
             if (told)
                 ft_log(FT_LOG_INFO, "gateway", "control answers again");
             told = false;
             pause_ms = FEED_RETRY_MS_MIN;
         } else {
             notice(f, false, gw_feed_seq(f));
+            note_asked(f);
             if (!told && pause_ms >= FEED_RETRY_MS_MAX) {
                 ft_log(FT_LOG_WARN, "gateway", "control does not answer: %s; going on without",
                        err.msg);

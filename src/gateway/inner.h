@@ -129,7 +129,8 @@ void gw_spend_close(struct gw_spend *s); /* NULL is accepted */
 /* Reads the snapshot, then follows control on a thread of its own. */
 int gw_feed_open(struct gw *g, struct gw_feed **ret, struct ft_err *err);
 void gw_feed_close(struct gw_feed *f); /* NULL is accepted */
-/* Waits until there is something to go by: a snapshot or control's first answer. False: `end`. */
+/* Waits until there is something to go by: control's first answer, or, where it does not give one
+ * soon, a snapshot. False: `end`. */
 bool gw_feed_wait_first(struct gw_feed *f);
 /* fn is called once the feed has come to seq, or after GW_FEED_WAIT_MS; perhaps at once, perhaps on
  * the feed's thread. */

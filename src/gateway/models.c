@@ -111,10 +111,22 @@ void gw_call_message(struct gw_request *r)
 
 /* ---- lists ---- */
 
+/* Those that the key may call. */
+static json_t *models_of(const struct gw_request *r)
+{
+    json_t *models = ft_serve_models(r->gw->serve, r->ident->project);
+    for (size_t i = json_array_size(models); i-- > 0;) {
+        const json_t *id = json_object_get(json_array_get(models, i), "id");
+        if (!ft_tenant_ident_has_model(r->ident, json_string_value(id)))
+            json_array_remove(models, i);
+    }
+    return models;
+}
+
 void gw_list_models(struct gw_request *r)
 {
     struct ft_buf b;
-    json_t *models = ft_serve_models(r->gw->serve, r->ident->project);
+    json_t *models = models_of(r);
     ft_buf_init(&b, LIST_BYTES_MAX);
     ft_oai_write_models(&b, models);
     gw_respond(r, 200, "application/json", b.data, b.len);
@@ -126,7 +138,7 @@ void gw_get_model(struct gw_request *r)
 {
     struct ft_oai_error e;
     struct ft_buf b;
-    json_t *models = ft_serve_models(r->gw->serve, r->ident->project);
+    json_t *models = models_of(r);
     ft_oai_error_init(&e);
     ft_buf_init(&b, LIST_BYTES_MAX);
     if (ft_oai_write_model(&b, models, r->rest, &e) == 0)

@@ -352,6 +352,11 @@ int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const cha
     return rc;
 }
 
+bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model)
+{
+    return globs_match(&((const struct ft_tenant_record *)i)->models, model);
+}
+
 const char *ft_tenant_role_name(enum ft_tenant_role role)
 {
     static const char *const names[] = {"viewer", "developer", "admin", "operator"};

@@ -100,6 +100,9 @@ const char *ft_tenant_role_name(enum ft_tenant_role role); /* "viewer", ... */
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
                   enum ft_tenant_why *ret_why, struct ft_err *err);
 
+/* Is the model among the key's? Unlike ft_tenant_may, nothing is refused or counted. */
+bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model);
+
 /* ---- admission ---- */
 
 struct ft_tenant_ask {
