@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/openai/json.h"
@@ -249,10 +250,13 @@ static int open_server(struct process *p, struct ft_err *err)
 {
     char listen[PATH_MAX];
     const struct ft_control_options *o = p->ctl.opt;
-    if (o->socket != NULL)
+    if (o->socket != NULL) {
         snprintf(listen, sizeof listen, "unix:%s", o->socket);
-    else
+    } else {
+        snprintf(listen, sizeof listen, "%s/run", p->ctl.home);
+        mkdir(listen, 0700); /* there already, as a rule */
         snprintf(listen, sizeof listen, "unix:%s/run/control.sock", p->ctl.home);
+    }
     struct ft_http_server_config config = {
         .listen = listen, .handler = handle, .error = server_error, .ctx = p};
     return ft_http_server_open(&config, &p->server, err);

@@ -127,6 +127,7 @@ def keys(c):
          "/nowhere.gguf", status=2, FEITIAN_API_KEY=other)
     says(c, "and is dead at once", "FEITIAN_API_KEY", "chat", "nano", "-p", "Hello", status=2,
          FEITIAN_API_KEY=secret)
+    expect("a key needs no name", json_of(c, "key", "create")["name"] == "key")
     expect("key create --json", json_of(c, "key", "create", "two")["secret"].startswith("sk-ft-"))
     for option, value in (("--expires", "soon"), ("--rpm", "many"), ("--budget-day", "-1"),
                           ("--warn", "2")):

@@ -165,12 +165,13 @@ def apart(c, left, right):
     status, _, answer = call(c, right, body, "/v1/responses")
     expect("... and for nobody else", status in (400, 404), (status, answer))
     expect("... and still there when it was asked for by HEAD",
-           call(c, left, None, path, "HEAD")[0] == 200 and call(c, left, None, path, "GET")[0] == 200)
+           call(c, left, None, path, "HEAD")[0] == 200
+           and call(c, left, None, path, "GET")[0] == 200)
     for query, param in (("?stream=true", "stream"), ("?include[]=x", "include[]"),
                          ("/input_items?before=x", "before")):
         status, _, answer = call(c, left, None, path + query, "GET")
-        expect(f"{query} is refused by its name", status == 400 and answer["error"]["param"] == param,
-               answer)
+        expect(f"{query} is refused by its name",
+               status == 400 and answer["error"]["param"] == param, answer)
     expect("?stream=false is not", call(c, left, None, f"{path}?stream=false", "GET")[0] == 200)
     expect("... nor to delete", call(c, right, None, path, "DELETE")[0] == 404
            and call(c, left, None, path, "DELETE")[0] == 200)

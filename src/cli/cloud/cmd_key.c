@@ -29,7 +29,7 @@ static json_t *strings(const struct ft_opt_many *m)
 static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct key_options *o = ctx;
-    json_t *body = json_pack("{s:s}", "name", o->args[0]), *key = NULL;
+    json_t *body = json_pack("{s:s}", "name", o->args[0] != NULL ? o->args[0] : "key"), *key = NULL;
     int64_t expires;
     int rc = ft_terms_put(&o->terms, body, err);
     if (o->project != NULL)
@@ -81,8 +81,8 @@ static int key_create(int argc, char **argv)
         {"action", 0, FT_OPT_MANY, &o.actions, 0, 0},
         {"expires", 0, FT_OPT_TEXT, &o.expires, 0, 0},
     };
-    int rc = ft_opts_parse("key create", opts, FT_COUNT(opts), argc, argv, 1, 1,
-                           "a name: feitian key create NAME", &o.args);
+    int rc = ft_opts_parse("key create", opts, FT_COUNT(opts), argc, argv, 0, 1,
+                           "at most a name: feitian key create NAME", &o.args);
     return rc != 0 ? rc : ft_cloud_command("key create", &o.cloud, create, &o);
 }
 
@@ -143,7 +143,7 @@ static int key_revoke(int argc, char **argv)
 }
 
 const struct ft_cmd ft_cmd_key_subs[] = {
-    {"create", "NAME [--project ID] [--role R] [--model GLOB] [--expires 30d] [OPTION ...]",
+    {"create", "[NAME] [--project ID] [--role R] [--model GLOB] [--expires 30d] [OPTION ...]",
      "make a key and show it, once", key_create, 0, NULL},
     {"list", "[--project ID] [--json]", "the keys there are", key_list, 0, NULL},
     {"revoke", "ID ...", "end keys; calls with them are refused at once", key_revoke, 0, NULL},
