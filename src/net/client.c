@@ -89,6 +89,8 @@ int ft_http_call_start(struct ft_http_client *c, const struct ft_http_call_confi
     if (look_at(call))
         return 0;
     ft_http_call_free(call);
+    if (ret_call != NULL)
+        *ret_call = NULL;
     return ft_err_set(err, FT_ECANCELED, "the client is being closed");
 }
 

@@ -73,8 +73,9 @@ int ft_http_client_open(struct ft_http_client **ret, struct ft_err *err);
 /* Cancels what runs (their on_done comes first) and ends the thread. NULL is accepted. */
 void ft_http_client_close(struct ft_http_client *c);
 
-/* 0: on_done will come once, from the client's thread, perhaps before this returns. *ret_call may
- * be NULL if it is not wanted. FT_EINVAL: names the field; on_done is not called. */
+/* 0: on_done will come once, from the client's thread, perhaps before this returns. *ret_call is
+ * there for callbacks already; ret_call may be NULL if it is not wanted. FT_EINVAL: names the
+ * field; on_done is not called. */
 int ft_http_call_start(struct ft_http_client *c, const struct ft_http_call_config *config,
                        struct ft_http_call **ret_call, struct ft_err *err);
 /* Soon on_done with FT_ECANCELED, unless it was on its way already. */

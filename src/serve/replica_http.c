@@ -28,7 +28,7 @@ struct http {
 
 struct job {
     _Atomic int refs;
-    _Atomic(struct ft_http_call *) call;
+    struct ft_http_call *call; /* there before the first callback */
     struct ft_chunk_reader reader;
     struct ft_sse_parser sse;
     struct ft_buf body; /* of an answer that is no stream of events */
@@ -54,7 +54,7 @@ static void job_unref(struct job *j)
 {
     if (atomic_fetch_sub(&j->refs, 1) != 1)
         return;
-    ft_http_call_unref(atomic_load(&j->call));
+    ft_http_call_unref(j->call);
     ft_chunk_fini(&j->reader);
     ft_sse_fini(&j->sse);
     ft_buf_fini(&j->body);
@@ -143,9 +143,7 @@ static bool on_data(void *ctx, const char *data, size_t n)
         job_fail(j, FT_FAULT_REPLICA);
         job_end(j);
     }
-    struct ft_http_call *call = atomic_load(&j->call);
-    if (call != NULL) /* else submit does it */
-        ft_http_call_cancel(call);
+    ft_http_call_cancel(j->call);
     return true;
 }
 
@@ -214,7 +212,6 @@ static struct job *job_new(const struct ft_job *job)
     if (j == NULL)
         return NULL;
     atomic_init(&j->refs, 2);
-    atomic_init(&j->call, NULL);
     ft_chunk_init(&j->reader, job->kind, (uintptr_t)j + (atomic_fetch_add(&salts, 1) << 48),
                   job->on_piece, job->ctx);
     ft_sse_init(&j->sse, FT_REPLICA_EVENT_MAX, on_event, j);
@@ -245,13 +242,10 @@ static int job_start(struct http *h, struct job *j, const char *url, struct ft_e
         .on_done = on_done,
         .ctx = j,
     };
-    struct ft_http_call *call = NULL;
     int rc = config.n_body <= BODY_MAX
-                 ? ft_http_call_start(h->client, &config, &call, err)
+                 ? ft_http_call_start(h->client, &config, &j->call, err)
                  : ft_err_set(err, FT_ELIMIT, "the request is too large for a replica");
     free(body);
-    if (rc == 0)
-        atomic_store(&j->call, call);
     return rc;
 }
 
@@ -284,13 +278,13 @@ static int http_submit(struct ft_replica *r, const struct ft_job *job, struct ft
 static void http_cancel(struct ft_replica *r, struct ft_replica_job *job)
 {
     (void)r;
-    ft_http_call_cancel(atomic_load(&((struct job *)job)->call));
+    ft_http_call_cancel(((struct job *)job)->call);
 }
 
 static void http_pause(struct ft_replica *r, struct ft_replica_job *job, bool paused)
 {
     (void)r;
-    ft_http_call_pause(atomic_load(&((struct job *)job)->call), paused);
+    ft_http_call_pause(((struct job *)job)->call, paused);
 }
 
 static void http_close(struct ft_replica *r)
