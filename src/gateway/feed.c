@@ -20,8 +20,8 @@
 #include "gateway/inner.h"
 
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
-#define FEED_POLL_S       2   /* a long poll's length: also how late waiting ones are given up */
-#define FEED_FIRST_MS     250 /* for control's first answer, where a snapshot is there */
+#define FEED_POLL_S       2    /* a long poll's length: also how late waiting ones are given up */
+#define FEED_FIRST_MS     1000 /* for control's first answer, where a snapshot is there */
 #define FEED_RETRY_MS_MIN 20
 #define FEED_RETRY_MS_MAX 500
 #define STORE_ID_MAX      64
