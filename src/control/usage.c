@@ -137,9 +137,8 @@ static int read_page(struct ft_ctl_call *c, int64_t *ret_offset)
     const char *page = ft_ctl_text(c->params, "page");
     char rest;
     *ret_offset = 0;
-    if (page != NULL &&
-        (sscanf(page, "page_%" SCNd64 "%c", ret_offset, &rest) != 1 || *ret_offset < 0 ||
-         *ret_offset > OFFSET_MAX))
+    if (page != NULL && (sscanf(page, "page_%" SCNd64 "%c", ret_offset, &rest) != 1 ||
+                         *ret_offset < 0 || *ret_offset > OFFSET_MAX))
         return ft_ctl_refuse(c, 400, "invalid_value", "page", "page: is none of ours");
     return 0;
 }

@@ -64,9 +64,10 @@ def keys(c):
     status, _, answer = call(c, k["secret"], CHAT)
     expect("... and refuse one", status == 403 and answer["error"]["param"] == "model", (status,
            answer))
-    expect("... which is not in its list", call(c, k["secret"], None, "/v1/models", "GET")[2]["data"]
-           == [] and call(c, k["secret"], None, "/v1/models/nano", "GET")[0] == 404
-           and call(c, c.key, None, "/v1/models/nano", "GET")[0] == 200)
+    listed = call(c, k["secret"], None, "/v1/models", "GET")[2]["data"]
+    expect("... which is not in its list", listed == []
+           and call(c, k["secret"], None, "/v1/models/nano", "GET")[0] == 404
+           and call(c, c.key, None, "/v1/models/nano", "GET")[0] == 200, listed)
     k = key_of(c, "default", actions=["embeddings"])
     expect("actions refuse", call(c, k["secret"], CHAT)[0] == 403)
     expect("... and allow", call(c, k["secret"], {"model": "nano", "input": "x"},
