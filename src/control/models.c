@@ -24,6 +24,8 @@
 #define INSPECT_MS    60000
 #define INSPECT_BYTES ((size_t)8 << 20)
 #define SAYS_BYTES    400
+#define USERS_SHOWN   4 /* of what uses a model, by name in a refusal */
+#define USERS_BYTES   ((size_t)1024)
 
 extern char **environ;
 
@@ -323,8 +325,17 @@ int ft_ctl_models_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
 
 struct users {
     const char *model, *path; /* path: that would go too, or NULL */
-    char by[300];
+    json_t *own;              /* endpoints that go along: [[id, body]]; NULL: none may */
+    struct ft_buf by;         /* the others, for people */
+    int n;
 };
+
+/* A name to those that use the model; past some it is counted alone. */
+static void name_user(struct users *u, const char *what, const char *id)
+{
+    if (u->n++ < USERS_SHOWN)
+        ft_buf_addf(&u->by, "%s%s '%.60s'", u->n > 1 ? ", " : "", what, id);
+}
 
 static bool is(const json_t *o, const char *member, const char *value)
 {
@@ -332,26 +343,34 @@ static bool is(const json_t *o, const char *member, const char *value)
     return v != NULL && strcmp(v, value) == 0;
 }
 
+static bool sends_to(const json_t *target, const char *model)
+{
+    return !ft_ctl_has(target, "url") &&
+           (is(target, "model", model) || is(target, "adapter", model));
+}
+
 static int uses(void *ctx, const char *id, json_t *body)
 {
     struct users *u = ctx;
     size_t i;
-    json_t *target;
-    json_array_foreach(json_object_get(body, "targets"), i,
-                       target) if (!ft_ctl_has(target, "url") && (is(target, "model", u->model) ||
-                                                                  is(target, "adapter", u->model)))
-        snprintf(u->by, sizeof u->by, "endpoint '%.250s'", id);
-    return u->by[0] != '\0';
+    bool any = false;
+    json_t *target, *targets = json_object_get(body, "targets");
+    json_array_foreach(targets, i, target) any |= sends_to(target, u->model);
+    if (any && u->own != NULL && is(body, "name", u->model) && json_array_size(targets) == 1)
+        json_array_append_new(u->own, json_pack("[s,O]", id, body));
+    else if (any)
+        name_user(u, "endpoint", id);
+    return 0;
 }
 
 static int hangs_on(void *ctx, const char *id, json_t *body)
 {
     struct users *u = ctx;
     if (is(body, "adapter_of", u->model))
-        snprintf(u->by, sizeof u->by, "adapter '%.250s'", id);
+        name_user(u, "adapter", id);
     else if (u->path != NULL && strcmp(id, u->model) != 0 && is(body, "path", u->path))
-        snprintf(u->by, sizeof u->by, "model '%.250s', which has the same file", id);
-    return u->by[0] != '\0';
+        name_user(u, "model of the same file,", id);
+    return 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -370,20 +389,39 @@ static void remove_files(struct ft_ctl_call *c)
     nftw(ft_ctl_text(c->found, "path"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* All that still needs the model: refused, with their names. */
+static int check_users(struct ft_ctl_call *c, struct ft_state_tx *tx, struct users *u,
+                       struct ft_err *err)
+{
+    struct ft_ctl_scan endpoints = {.kind = "endpoint"}, models = {.kind = "model"};
+    char more[32] = "";
+    int rc = ft_ctl_scan(tx, &endpoints, uses, u, err);
+    if (rc == 0)
+        rc = ft_ctl_scan(tx, &models, hangs_on, u, err);
+    if (rc != 0 || u->n == 0)
+        return rc;
+    if (u->n > USERS_SHOWN)
+        snprintf(more, sizeof more, " and %d more", u->n - USERS_SHOWN);
+    return ft_ctl_refuse(c, 409, "in_use", NULL, "the model is used by %s%s",
+                         u->by.data != NULL ? u->by.data : "others", more);
+}
+
 int ft_ctl_models_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     struct ft_ctl_entity e = {0};
     struct users u = {.model = c->id};
-    struct ft_ctl_scan endpoints = {.kind = "endpoint"}, models = {.kind = "model"};
     bool file = json_is_true(json_object_get(c->params, "delete_file"));
+    size_t i;
+    json_t *own;
     int rc = ft_ctl_fetch(c, tx, "model", &e, err);
     u.path = file ? ft_ctl_text(e.body, "path") : NULL;
+    if (json_is_true(json_object_get(c->params, "cascade")))
+        u.own = json_array();
+    ft_buf_init(&u.by, USERS_BYTES);
     if (rc == 0)
-        rc = ft_ctl_scan(tx, &endpoints, uses, &u, err);
-    if (rc == 0 && u.by[0] == '\0')
-        rc = ft_ctl_scan(tx, &models, hangs_on, &u, err);
-    if (rc == 0 && u.by[0] != '\0')
-        rc = ft_ctl_refuse(c, 409, "in_use", NULL, "the model is used by the %s", u.by);
+        rc = check_users(c, tx, &u, err);
+    json_array_foreach(u.own, i, own) if (rc == 0) rc = ft_ctl_drop(
+        c, tx, "endpoint", json_string_value(json_array_get(own, 0)), json_array_get(own, 1), err);
     if (rc == 0)
         rc = ft_ctl_drop(c, tx, "model", e.id, e.body, err);
     if (rc == 0)
@@ -393,6 +431,8 @@ int ft_ctl_models_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
         c->found = json_incref(e.body);
         c->after = remove_files;
     }
+    json_decref(u.own);
+    ft_buf_fini(&u.by);
     ft_ctl_entity_fini(&e);
     return rc;
 }

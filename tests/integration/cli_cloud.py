@@ -53,6 +53,12 @@ def models(c):
            {"nano", "second"})
     r = c.run("chat", "second", "-p", "Hello", "--quiet")
     expect("and answers", r.returncode == 0 and r.stdout.strip(), (r, c.log()))
+    c.run("endpoint", "create", "another", "--model", "second")
+    says(c, "model rm of one that another endpoint uses", "endpoint 'another'", "model", "rm",
+         "second", status=1)
+    expect("keeps its own endpoint too", {e["name"] for e in json_of(c, "endpoint", "list")} ==
+           {"nano", "second", "another"})
+    c.run("endpoint", "rm", "another")
     says(c, "model rm", "second removed", "model", "rm", "second")
     expect("its file and endpoint are gone", not os.path.exists(f"{c.home}/models/second.gguf") and
            [e["name"] for e in json_of(c, "endpoint", "list")] == ["nano"])
@@ -154,7 +160,7 @@ def projects(c):
     says(c, "member list", "viewer", "member", "list", "--project", "team")
     says(c, "member rm", "removed", "member", "rm", ada["id"])
     c.run("key", "create", "k", "--project", "team")
-    says(c, "a project with keys is kept", "", "project", "rm", "team", status=1)
+    says(c, "a project with keys is kept", "--cascade", "project", "rm", "team", status=1)
     says(c, "unless all of it is to go", "removed", "project", "rm", "team", "--cascade")
     says(c, "no such project", "team", "project", "set", "team", "--rpm", "1", status=1)
 

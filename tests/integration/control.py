@@ -189,6 +189,7 @@ def models(c, home):
            e["replicas"] == {"min": 0, "max": 1} and e["project"] is None, e)
     expect("a model in use stays", c.ask("DELETE", "/api/v1/models/two").error()[::2] ==
            (409, "in_use"))
+    removed_with_its_own(c, home)
     endpoints(c)
     expect("a base of an adapter stays", c.ask("DELETE", "/api/v1/endpoints/two").status == 200 and
            c.ask("DELETE", "/api/v1/models/two").error()[::2] == (409, "in_use"))
@@ -197,6 +198,29 @@ def models(c, home):
            .status == 200 and not os.path.exists(f"{home}/adapters/style"))
     expect("a model goes, its file stays", c.ask("DELETE", "/api/v1/models/two").status == 200 and
            os.path.exists(f"{home}/models/two.gguf"))
+
+
+def removed_with_its_own(c, home):
+    """A model takes the endpoint of its name along, or nothing goes."""
+    os.link(f"{home}/models/nano.gguf", f"{home}/models/q.gguf")
+    c.ask("POST", "/api/v1/models", {"path": "models/q.gguf"})
+    for name in ("q", "also", "third"):
+        c.ask("POST", "/api/v1/endpoints", {"name": name, "targets": [{"model": "q"}]})
+    before = c.rows()
+    a = c.ask("DELETE", "/api/v1/models/q?cascade=true&delete_file=true")
+    expect("while others use it too all stays, and they are named", a.error()[::2] ==
+           (409, "in_use") and "'also'" in a["error"]["message"] and "'third'" in
+           a["error"]["message"] and "'q'" not in a["error"]["message"] and c.rows() == before and
+           os.path.exists(f"{home}/models/q.gguf"), a)
+    a = c.ask("DELETE", "/api/v1/models/q")
+    expect("without cascade its own counts too", "'q'" in a["error"]["message"], a)
+    for name in ("also", "third"):
+        c.ask("DELETE", f"/api/v1/endpoints/{name}")
+    seq = int(c.ask("DELETE", "/api/v1/models/q?cascade=true&delete_file=true")
+              .headers["x-feitian-seq"])
+    expect("then both go in one step", [(r["kind"], r["id"], r["body"]) for r in
+           c.feed(seq - 1)[1]] == [("endpoint", "q", None), ("model", "q", None)] and
+           not os.path.exists(f"{home}/models/q.gguf"), c.feed(seq - 1))
 
 
 def endpoints(c):

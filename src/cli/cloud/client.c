@@ -105,7 +105,12 @@ static int refused(const struct ft_cloud *c, const struct ft_http_answer *a, str
     const char *message =
         json_string_value(json_object_get(json_object_get(j, "error"), "message"));
     char text[FT_ERR_MSG_MAX], retry[48] = "";
-    snprintf(text, sizeof text, "%.400s", message != NULL ? message : "");
+    const char *param = message != NULL ? strstr(message, "cascade=true") : NULL;
+    if (param != NULL) /* commands have an option for it */
+        snprintf(text, sizeof text, "%.*s--cascade%.400s", (int)FT_MIN(param - message, 400),
+                 message, param + strlen("cascade=true"));
+    else
+        snprintf(text, sizeof text, "%.400s", message != NULL ? message : "");
     json_decref(j);
     if (a->status == 401)
         return unauthorized(c, text, err);

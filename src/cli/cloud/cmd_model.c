@@ -260,36 +260,13 @@ static int model_list(int argc, char **argv)
 }
 
 /* The endpoint that `model add` made along with a model goes with it, if it is still that. */
-static int drop_endpoint(struct ft_cloud *c, const char *name, struct ft_err *err)
-{
-    struct ft_buf path;
-    json_t *e = NULL;
-    ft_buf_init(&path, 4096);
-    ft_buf_add_str(&path, "/api/v1/endpoints/");
-    ft_cloud_escape(&path, name);
-    int rc = ft_cloud_call(c, "GET", path.data, NULL, &e, err);
-    const json_t *targets = json_object_get(e, "targets"), *t = json_array_get(targets, 0);
-    bool its_own = rc == 0 && json_array_size(targets) == 1 &&
-                   (strcmp(ft_cloud_text(t, "model", ""), name) == 0 ||
-                    strcmp(ft_cloud_text(t, "adapter", ""), name) == 0);
-    if (its_own)
-        rc = ft_cloud_call(c, "DELETE", path.data, NULL, NULL, err);
-    json_decref(e);
-    ft_buf_fini(&path);
-    return rc == FT_ENOTFOUND ? 0 : rc;
-}
-
 static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct model_options *o = ctx;
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < o->n_args; i++)
-        rc = drop_endpoint(c, o->args[i], err);
-    return rc != 0 ? rc
-                   : ft_show_delete(c, "/api/v1/models/", o->args, o->n_args,
-                                    o->delete_file ? "?delete_file=true" : "",
-                                    o->delete_file ? "removed" : "removed; its file stays",
-                                    o->cloud.json, err);
+    return ft_show_delete(c, "/api/v1/models/", o->args, o->n_args,
+                          o->delete_file ? "?cascade=true&delete_file=true" : "?cascade=true",
+                          o->delete_file ? "removed" : "removed; its file stays", o->cloud.json,
+                          err);
 }
 
 static int model_rm(int argc, char **argv)
