@@ -244,7 +244,8 @@ static void raise_price(void *ctx, const char *model)
     c->price.output = FT_MAX(c->price.output, p.output);
 }
 
-static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
+/* context: most tokens that the model takes; 0: not known. */
+static int admit(struct gw_request *r, const struct gw_ask *a, int context, struct call *c,
                  struct ft_oai_error *e)
 {
     struct ft_err err = {0};
@@ -253,7 +254,7 @@ static int admit(struct gw_request *r, const struct gw_ask *a, struct call *c,
     int64_t n = generates ? FT_MAX(a->n, 1) : 0;
     int64_t prompt = (int64_t)a->body_bytes / 4 + 1, prompt_most = (int64_t)a->body_bytes;
     int64_t usual = a->max_tokens > 0 ? a->max_tokens : CALL_TOKENS_USUAL;
-    int64_t most = a->max_tokens > 0 ? a->max_tokens : CALL_TOKENS_LONG;
+    int64_t most = a->max_tokens > 0 ? a->max_tokens : context > 0 ? context : CALL_TOKENS_LONG;
     if (ft_tenant_may(r->ident, r->route->action, a->model, &why, &err) != 0) {
         ft_oai_error_set(e, FT_EINVAL, ft_tenant_why_code(why), "model", "%s", err.msg);
         e->type = ft_tenant_why_type(why);
@@ -364,16 +365,19 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
 {
     struct ft_oai_error e;
     struct call *c = calloc(1, sizeof *c);
+    int context = ft_serve_context(r->gw->serve, a->model, r->ident->project);
     ft_oai_error_init(&e);
     if (c == NULL)
         ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
-    else if (strlen(a->model) > FT_RECORD_MODEL_MAX)
+    else if (context < 0 || strlen(a->model) > FT_RECORD_MODEL_MAX)
         ft_oai_error_set(&e, FT_ENOTFOUND, "model_not_found", "model",
-                         "The model does not exist or you do not have access to it.");
-    if (e.err.code != 0 || admit(r, a, c, &e) != 0 || begin(r, a, c, &e) != 0) {
+                         "The model '%s' does not exist or you do not have access to it.",
+                         a->model);
+    if (e.err.code != 0 || admit(r, a, context, c, &e) != 0 || begin(r, a, c, &e) != 0) {
         a->ops->close(a->writer);
         free(c);
-        gw_refuse(r, strlen(a->model) <= FT_RECORD_MODEL_MAX ? a->model : "", &e);
+        /* names that are none are not recorded: they would have no end */
+        gw_refuse(r, e.err.code == FT_ENOTFOUND ? "" : a->model, &e);
         return;
     }
     c->r = r;

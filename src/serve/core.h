@@ -32,6 +32,7 @@ struct ft_model_row {
     char *digest;                   /* what it is made of; another: it is another model */
     uint64_t version;
     uint64_t seen; /* the snapshot that it was told in last */
+    int n_ctx;     /* as control tells; 0: it does not */
 };
 
 enum ft_target_kind { FT_TARGET_MODEL, FT_TARGET_URL, FT_TARGET_SCRIPT };

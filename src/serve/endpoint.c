@@ -2,6 +2,7 @@
  *
  * A changed row changes what is there in place: targets that stay the same go on with their calls
  * and replicas, others are dropped and finish what they run. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -126,7 +127,12 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
     const struct ft_model_row *old = ft_model_find(s, id);
     if (old == NULL && s->n_model == FT_SERVE_MODELS_MAX)
         return ft_err_set(err, FT_ELIMIT, "model: more than %d", FT_SERVE_MODELS_MAX);
-    struct ft_model_row m = {strdup(id), strdup(path), copy_of(of), digest_of(body), 0, 0};
+    json_int_t n_ctx = json_integer_value(json_object_get(body, "n_ctx"));
+    struct ft_model_row m = {.name = strdup(id),
+                             .path = strdup(path),
+                             .adapter_of = copy_of(of),
+                             .digest = digest_of(body),
+                             .n_ctx = n_ctx > 0 && n_ctx <= INT_MAX ? (int)n_ctx : 0};
     struct ft_model_row *more =
         realloc(s->model, (size_t)(s->n_model + 1) * sizeof(struct ft_model_row));
     if (more != NULL)

@@ -254,6 +254,23 @@ json_t *ft_serve_models(struct ft_serve *s, const char *project)
     return all;
 }
 
+int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project)
+{
+    int most = 0;
+    pthread_mutex_lock(&s->mu);
+    const struct ft_endpoint *e = ft_endpoint_find(s, endpoint, project);
+    for (int i = 0; e != NULL && i < e->n_target; i++) {
+        const struct ft_model_row *base, *adapter;
+        if (e->target[i]->kind == FT_TARGET_MODEL &&
+            ft_target_rows(s, e->target[i], &base, &adapter))
+            most = FT_MAX(most, base->n_ctx);
+    }
+    if (e != NULL && e->n_ctx > 0)
+        most = e->n_ctx;
+    pthread_mutex_unlock(&s->mu);
+    return e != NULL ? most : -1;
+}
+
 void ft_serve_own_models(struct ft_serve *s, const char *endpoint, const char *project,
                          void (*fn)(void *ctx, const char *model), void *ctx)
 {
