@@ -17,7 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FD_FREE_MIN 3 /* 0, 1 and 2 are the child's own */
+#define FD_FREE_MIN    3 /* 0, 1 and 2 are the child's own */
+#define KERNEL_SIGNALS 64
 
 enum step { STEP_OWNER, STEP_CWD, STEP_FILES, STEP_LIMITS, STEP_EXEC };
 static const char *const STEP_NAME[] = {"tie to the owner", "cwd", "standard files", "limits",
@@ -57,16 +58,14 @@ static bool set_limit(int which, uint64_t value)
     return setrlimit(which, &r) == 0;
 }
 
+/* By the kernel's calls: the library's leave alone the two signals that it keeps for itself, which
+ * an ancestor with another library may have ignored or blocked. */
 static void reset_signals(void)
 {
-    struct sigaction act;
-    memset(&act, 0, sizeof act);
-    act.sa_handler = SIG_DFL;
-    for (int sig = 1; sig <= SIGRTMAX; sig++)
-        sigaction(sig, &act, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    static const unsigned long none[8]; /* larger than the kernel's sigaction: SIG_DFL, no flags */
+    for (int sig = 1; sig <= KERNEL_SIGNALS; sig++)
+        syscall(SYS_rt_sigaction, sig, none, NULL, KERNEL_SIGNALS / 8);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, KERNEL_SIGNALS / 8);
 }
 
 __attribute__((noreturn)) static void child(const struct plan *p)
