@@ -50,8 +50,11 @@ static struct ft_slice text_of(const json_t *o, const char *name)
     return (struct ft_slice){json_string_value(v), json_string_length(v)};
 }
 
-static void give(struct ft_chunk_reader *r, const struct ft_piece *p)
+/* With what is known by now of the prompt. */
+static void give(struct ft_chunk_reader *r, struct ft_piece *p)
 {
+    p->usage.prompt_tokens = r->usage.prompt_tokens;
+    p->usage.cached_tokens = r->usage.cached_tokens;
     r->any = true;
     r->on_piece(r->ctx, p);
 }
@@ -362,16 +365,8 @@ static int read_step(struct ft_chunk_reader *r, const json_t *f, const json_t *c
     }
     json_t *id, *entry;
     json_array_foreach(ids, k, id) r->token[k] = count_of(id);
-    if (json_object_get(f, "p") != NULL) {
-        r->usage.prompt_tokens = count_of(json_object_get(f, "p"));
-        r->usage.cached_tokens = count_of(json_object_get(f, "c"));
-    }
-    struct ft_piece p = {.kind = FT_PIECE_STEP,
-                         .choice = (int)i,
-                         .token = r->token,
-                         .n_token = (int)n,
-                         .usage = {.prompt_tokens = r->usage.prompt_tokens,
-                                   .cached_tokens = r->usage.cached_tokens}};
+    struct ft_piece p = {
+        .kind = FT_PIECE_STEP, .choice = (int)i, .token = r->token, .n_token = (int)n};
     json_array_foreach(choices, k, entry) if (p.logprobs == NULL &&
                                               json_integer_value(json_object_get(entry, "index")) ==
                                                   i) p.logprobs = logprobs_of(entry);
@@ -388,6 +383,10 @@ static int read_completion(struct ft_chunk_reader *r, const json_t *root, struct
         return ft_err_set(err, FT_ECORRUPT, "the server's answer is no completion");
     read_usage(r, json_object_get(root, "usage"));
     read_cost(r, f);
+    if (json_object_get(f, "p") != NULL) { /* before its pieces, so that they tell */
+        r->usage.prompt_tokens = count_of(json_object_get(f, "p"));
+        r->usage.cached_tokens = count_of(json_object_get(f, "c"));
+    }
     size_t k;
     json_t *entry;
     json_array_foreach(choices, k, entry)

@@ -84,7 +84,7 @@ struct ft_piece {
     json_t *logprobs; /* STEP: OpenAI's "logprobs" object of these tokens, or NULL */
     json_t
         *json; /* RESULT: the answer's object, as OpenAI's: "data" or "results"; "prompt_tokens" */
-    /* END; STEP: prompt_tokens and cached_tokens as far as they are known by then */
+    /* END; before: prompt_tokens and cached_tokens, as far as they are known by then */
     struct ft_answer_usage usage;
     const struct ft_err *err;  /* END: NULL: all went well; FT_ECANCELED: as asked */
     enum ft_piece_fault fault; /* END with err */

@@ -1,8 +1,9 @@
 /* Events and messages of Anthropic's form, and its errors.
  *
  * An answer is a list of content blocks: thinking, text, tool_use; one is open at a time. A stream
- * tells what a step added to the open block when the step ends. How many tokens the prompt had is
- * known at the end: message_start says 0, message_delta has the numbers, which clients take. */
+ * tells what a step added to the open block when the step ends. A worker tells with its first step
+ * how many tokens the prompt had: message_start, written then, says so. Of servers that tell it at
+ * the end message_start says 0; message_delta has the numbers in any case. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,9 +133,8 @@ static void write_head(const struct message *m, struct ft_buf *out)
     FT_OAI_LIT(out, ",\"content\":[");
 }
 
-static void begin(struct message *m, struct ft_buf *out)
+static void begin(struct message *m, const struct ft_answer_usage *u, struct ft_buf *out)
 {
-    const struct ft_answer_usage none = {.prompt_tokens = 0};
     if (m->begun || !m->base.stream)
         return;
     m->begun = true;
@@ -142,7 +142,7 @@ static void begin(struct message *m, struct ft_buf *out)
     FT_OAI_LIT(out, ",\"message\":");
     write_head(m, out);
     FT_OAI_LIT(out, "],\"stop_reason\":null,\"stop_sequence\":null,");
-    write_usage(&none, out);
+    write_usage(u, out);
     ft_buf_add_byte(out, '}');
     end_event(out);
     begin_event("ping", out);
@@ -315,7 +315,10 @@ static int message_piece(struct ft_oai_writer *w, const struct ft_piece *p, stru
         return 0; /* a count: END says it too */
     if (p->choice != 0)
         return FT_EINTERNAL;
-    begin(m, out);
+    begin(m,
+          &(struct ft_answer_usage){.prompt_tokens = p->usage.prompt_tokens,
+                                    .cached_tokens = p->usage.cached_tokens},
+          out);
     switch (p->kind) {
     case FT_PIECE_CONTENT:
         return add_text(m, TEXT, p->text, out);

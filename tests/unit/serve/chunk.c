@@ -95,6 +95,27 @@ static void a_workers_events(void **state)
     assert_true(r.usage.energy_estimated && !r.usage.counted);
 }
 
+static void on_known(void *ctx, const struct ft_piece *p)
+{
+    if (p->kind == FT_PIECE_CONTENT)
+        *(struct ft_answer_usage *)ctx = p->usage;
+}
+
+static void the_first_piece_tells_of_the_prompt(void **state)
+{
+    (void)state;
+    static const char event[] = "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],"
+                                "\"feitian\":{\"i\":0,\"t\":[5],\"p\":7,\"c\":2}}";
+    struct ft_answer_usage known = {0};
+    struct ft_chunk_reader reader;
+    enum ft_piece_fault fault;
+    struct ft_err err;
+    ft_chunk_init(&reader, FT_TASK_CHAT, 7, on_known, &known);
+    assert_int_equal(ft_chunk_read(&reader, event, sizeof event - 1, &fault, &err), 0);
+    assert_true(known.prompt_tokens == 7 && known.cached_tokens == 2);
+    ft_chunk_fini(&reader);
+}
+
 static void others_without_usage_are_counted(void **state)
 {
     (void)state;
@@ -313,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workers_events),
+        cmocka_unit_test(the_first_piece_tells_of_the_prompt),
         cmocka_unit_test(others_without_usage_are_counted),
         cmocka_unit_test(answers_that_were_cut_are_counted),
         cmocka_unit_test(reasoning_by_both_names_and_no_index),

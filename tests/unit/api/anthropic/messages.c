@@ -317,6 +317,21 @@ static void test_events_come_in_order(void **state)
                                          EVENT("message_stop", ""));
 }
 
+static void test_a_stream_begins_with_what_is_known_of_the_prompt(void **state)
+{
+    (void)state;
+    struct w t = open_writer(false, ",'stream':true");
+    const struct ft_piece p = {.kind = FT_PIECE_CONTENT,
+                               .text = {"a", 1},
+                               .usage = {.prompt_tokens = 7, .cached_tokens = 2}};
+    assert_int_equal(ft_oai_writer_piece(t.w, &p, &t.out), 0);
+    assert_non_null(strstr(t.out.data, "\"stop_sequence\":null,\"usage\":{\"input_tokens\":5,"
+                                       "\"cache_creation_input_tokens\":0,"
+                                       "\"cache_read_input_tokens\":2,\"output_tokens\":0}}"));
+    ft_oai_writer_close(t.w);
+    ft_buf_fini(&t.out);
+}
+
 static void test_a_message_is_one_object(void **state)
 {
     (void)state;
@@ -406,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_blocks_become_messages),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_events_come_in_order),
+        cmocka_unit_test(test_a_stream_begins_with_what_is_known_of_the_prompt),
         cmocka_unit_test(test_a_message_is_one_object),
         cmocka_unit_test(test_a_count_is_a_number),
         cmocka_unit_test(test_errors_have_anthropics_form),
