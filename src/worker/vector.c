@@ -140,8 +140,9 @@ static void finish_count(struct ft_call *c)
     struct ft_buf out;
     if (!may_answer(c))
         return;
+    ft_call_measure(c);
     ft_buf_init(&out, FT_OAI_ERROR_BYTES_MAX);
-    ft_oai_write_count(&out, (int)c->ask.n_ids);
+    ft_oai_write_count(&out, (int)c->ask.n_ids, &c->usage);
     ft_reply_json(c->x, 200, &out);
     ft_buf_fini(&out);
 }

@@ -144,8 +144,9 @@ def constrained(w):
     expect("tool_choice auto may answer in words", text_of(a)[0] and
            a["choices"][0]["finish_reason"] in ("length", "stop"), a)
     expect("tool_choice none hides the tools", w.post(
-        "/feitian/count", model="story", messages=ASK, tools=TOOLS, tool_choice="none")[1] ==
-        w.post("/feitian/count", model="story", messages=ASK)[1])
+        "/feitian/count", model="story", messages=ASK, tools=TOOLS, tool_choice="none")[1]
+        ["prompt_tokens"] == w.post("/feitian/count", model="story", messages=ASK)[1]
+        ["prompt_tokens"])
     status, a, _ = w.post(CHAT, tools=TOOLS, response_format=fmt, **ask)
     expect("a format beside tools is refused", status == 400 and
            a["error"]["param"] == "response_format", a)
@@ -287,6 +288,7 @@ def vectors(w):
     expect("a vector of length 1 per text", len(v) == 3 and all(
         abs(math.sqrt(sum(x * x for x in e)) - 1) < 1e-3 for e in v) and
         a["usage"]["prompt_tokens"] > 3, a)
+    costs = {"embeddings": a, "a count": w.post("/feitian/count", model="story", messages=ASK)[1]}
     b = w.post(path, model="story", input=texts[1], encoding_format="base64")[1]
     raw = base64.b64decode(b["data"][0]["embedding"])
     got = struct.unpack(f"<{len(raw) // 4}f", raw)
@@ -300,6 +302,11 @@ def vectors(w):
     expect("documents are ranked", status == 200 and len(a["results"]) == 2 and all(
         0 <= r["relevance_score"] <= 1 for r in a["results"]) and
         a["results"][0]["relevance_score"] >= a["results"][1]["relevance_score"], a)
+    costs["ranks"] = a
+    for what, answer in costs.items():
+        cost = answer.get("feitian", {})
+        expect(f"{what}: what it cost is told", cost.get("cpu_us", 0) > 0 and cost.get("uj", 0) > 0,
+               answer)
 
 
 def refused(w):

@@ -86,7 +86,7 @@ static void write_vector(struct ft_buf *out, size_t index, const float *v, size_
 }
 
 static void write_embedding_tail(struct ft_buf *out, const char *model,
-                                 const struct ft_answer_usage *usage)
+                                 const struct ft_answer_usage *usage, bool worker)
 {
     FT_OAI_LIT(out, "],\"model\":");
     ft_oai_write_string(out, model, strlen(model));
@@ -94,7 +94,10 @@ static void write_embedding_tail(struct ft_buf *out, const char *model,
     ft_oai_write_int(out, usage->prompt_tokens);
     FT_OAI_LIT(out, ",\"total_tokens\":");
     ft_oai_write_int(out, usage->prompt_tokens);
-    FT_OAI_LIT(out, "}}");
+    ft_buf_add_byte(out, '}');
+    if (worker)
+        ft_oai_write_cost(out, usage);
+    ft_buf_add_byte(out, '}');
 }
 
 void ft_oai_write_embeddings(struct ft_buf *out, const char *model, const float *vector, size_t n,
@@ -103,7 +106,7 @@ void ft_oai_write_embeddings(struct ft_buf *out, const char *model, const float 
     FT_OAI_LIT(out, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < n; i++)
         write_vector(out, i, vector + i * dim, dim, base64);
-    write_embedding_tail(out, model, usage);
+    write_embedding_tail(out, model, usage, true);
 }
 
 /* The vector of one entry in either form; its length, or -1. */
@@ -137,7 +140,7 @@ static void list_embeddings(struct ft_buf *out, const char *model, bool base64,
         int64_t dim = read_vector(json_array_get(data, i), v);
         write_vector(out, i, v, (size_t)FT_MAX(dim, 0), base64);
     }
-    write_embedding_tail(out, model, usage);
+    write_embedding_tail(out, model, usage, false);
     free(v);
 }
 
@@ -153,13 +156,16 @@ static void rank_head(struct ft_buf *out, const char *id, const char *model)
     FT_OAI_LIT(out, ",\"results\":");
 }
 
-static void rank_tail(struct ft_buf *out, const struct ft_answer_usage *usage)
+static void rank_tail(struct ft_buf *out, const struct ft_answer_usage *usage, bool worker)
 {
     FT_OAI_LIT(out, ",\"usage\":{\"prompt_tokens\":");
     ft_oai_write_int(out, usage->prompt_tokens);
     FT_OAI_LIT(out, ",\"total_tokens\":");
     ft_oai_write_int(out, (int64_t)usage->prompt_tokens + usage->completion_tokens);
-    FT_OAI_LIT(out, "}}");
+    ft_buf_add_byte(out, '}');
+    if (worker)
+        ft_oai_write_cost(out, usage);
+    ft_buf_add_byte(out, '}');
 }
 
 struct rank {
@@ -203,16 +209,18 @@ void ft_oai_write_rerank(struct ft_buf *out, const char *id, const char *model,
         ft_buf_add_byte(out, '}');
     }
     ft_buf_add_byte(out, ']');
-    rank_tail(out, usage);
+    rank_tail(out, usage, true);
     free(rank);
 }
 
 /* ---- counts ---- */
 
-void ft_oai_write_count(struct ft_buf *out, int prompt_tokens)
+void ft_oai_write_count(struct ft_buf *out, int prompt_tokens, const struct ft_answer_usage *cost)
 {
     FT_OAI_LIT(out, "{\"object\":\"token_count\",\"prompt_tokens\":");
     ft_oai_write_int(out, prompt_tokens);
+    if (cost != NULL)
+        ft_oai_write_cost(out, cost);
     ft_buf_add_byte(out, '}');
 }
 
@@ -231,10 +239,10 @@ void ft_oai_list_write(struct ft_buf *out, const struct ft_oai_writer_config *cf
             ft_oai_json_dump_f32(results, out);
         else
             FT_OAI_LIT(out, "[]");
-        rank_tail(out, usage);
+        rank_tail(out, usage, false);
         break;
     case FT_TASK_COUNT:
-        ft_oai_write_count(out, usage->prompt_tokens);
+        ft_oai_write_count(out, usage->prompt_tokens, NULL);
         break;
     case FT_TASK_CHAT:
     case FT_TASK_TEXT:

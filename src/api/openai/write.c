@@ -288,6 +288,16 @@ static int take_finish(struct stream *s, const struct ft_piece *p)
     return 0;
 }
 
+void ft_oai_write_cost(struct ft_buf *out, const struct ft_answer_usage *u)
+{
+    FT_OAI_LIT(out, ",\"feitian\":{\"cpu_us\":");
+    ft_oai_write_int(out, u->cpu_us);
+    FT_OAI_LIT(out, ",\"uj\":");
+    ft_oai_write_int(out, u->energy_uj);
+    ft_buf_add_str(out,
+                   u->energy_estimated ? ",\"uj_estimated\":true}" : ",\"uj_estimated\":false}");
+}
+
 static int take_end(struct stream *s, const struct ft_piece *p, struct ft_buf *out)
 {
     int rc = flush(s, NULL, out);
@@ -295,14 +305,8 @@ static int take_end(struct stream *s, const struct ft_piece *p, struct ft_buf *o
         begin_event(s, out);
         FT_OAI_LIT(out, "],");
         ft_oai_write_usage(out, &p->usage);
-        if (s->worker) {
-            FT_OAI_LIT(out, ",\"feitian\":{\"cpu_us\":");
-            ft_oai_write_int(out, p->usage.cpu_us);
-            FT_OAI_LIT(out, ",\"uj\":");
-            ft_oai_write_int(out, p->usage.energy_uj);
-            ft_buf_add_str(out, p->usage.energy_estimated ? ",\"uj_estimated\":true}"
-                                                          : ",\"uj_estimated\":false}");
-        }
+        if (s->worker)
+            ft_oai_write_cost(out, &p->usage);
         FT_OAI_LIT(out, "}\n\n");
     }
     FT_OAI_LIT(out, "data: [DONE]\n\n");

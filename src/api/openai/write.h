@@ -57,7 +57,7 @@ bool ft_oai_writer_streams(const struct ft_oai_writer *w);
 /* An event that says no more than that the stream lives: a comment line. */
 void ft_oai_write_ping(struct ft_buf *out);
 
-/* ---- whole answers that are not generated ---- */
+/* ---- whole answers that are not generated; a worker's tell beside "usage" what they cost ---- */
 
 /* The worker's RESULT of embeddings: OpenAI's list. vector: [n][dim] f32; base64: little-endian f32
  * in base64 (the gateway always asks workers for that: the tree stays small). */
@@ -68,8 +68,9 @@ void ft_oai_write_embeddings(struct ft_buf *out, const char *model, const float 
 void ft_oai_write_rerank(struct ft_buf *out, const char *id, const char *model,
                          const struct ft_oai_request *q, const float *score,
                          const struct ft_answer_usage *usage);
-/* {"object":"token_count","prompt_tokens":N}: FT_TASK_COUNT's answer. */
-void ft_oai_write_count(struct ft_buf *out, int prompt_tokens);
+/* {"object":"token_count","prompt_tokens":N}: FT_TASK_COUNT's answer. cost: of a worker's; or NULL
+ */
+void ft_oai_write_count(struct ft_buf *out, int prompt_tokens, const struct ft_answer_usage *cost);
 
 /* GET /v1/models and /v1/models/ID from ft_serve_models(): FT_ENOTFOUND if id is not among them. */
 void ft_oai_write_models(struct ft_buf *out, const json_t *models);

@@ -424,14 +424,17 @@ static void test_best_of_gives_the_likeliest(void **state)
 
 /* ---- lists ---- */
 
+#define COST "\"feitian\":{\"cpu_us\":50,\"uj\":60,\"uj_estimated\":false}"
+
 static void test_embeddings_come_as_numbers_or_base64(void **state)
 {
     (void)state;
     static const float v[] = {1, -0.5f, 0.1f, 2};
-    const struct ft_answer_usage usage = {.prompt_tokens = 3};
+    const struct ft_answer_usage usage = {.prompt_tokens = 3, .cpu_us = 50, .energy_uj = 60};
     struct ft_buf worker;
     ft_buf_init(&worker, OUT_MAX);
     ft_oai_write_embeddings(&worker, "m", v, 2, 2, true, &usage);
+    assert_non_null(strstr(worker.data, COST "}"));
     assert_non_null(strstr(worker.data, "\"embedding\":\"AACAPwAAAL8=\""));
     for (int base64 = 0; base64 < 2; base64++) {
         struct w t =
@@ -457,11 +460,12 @@ static void test_ranks_come_best_first(void **state)
 {
     (void)state;
     static const float score[] = {0.25f, 0.75f, 0.5f};
-    const struct ft_answer_usage usage = {.prompt_tokens = 3};
+    const struct ft_answer_usage usage = {.prompt_tokens = 3, .cpu_us = 50, .energy_uj = 60};
     struct ft_oai_request q = request(FT_TASK_RERANK, ",\"top_n\":2,\"return_documents\":true");
     struct ft_buf worker;
     ft_buf_init(&worker, OUT_MAX);
     ft_oai_write_rerank(&worker, "req_1", "m", &q, score, &usage);
+    assert_non_null(strstr(worker.data, COST "}"));
     ft_oai_request_fini(&q);
     struct w t = open_writer(FT_TASK_RERANK, "", false);
     json_t *result = json_loads(worker.data, 0, NULL);
