@@ -83,6 +83,8 @@ const char *ft_code_name(enum ft_code code)
         return "io";
     case FT_EINTERNAL:
         return "internal";
+    case FT_EUNAVAIL:
+        return "unavailable";
     }
     return "unknown";
 }

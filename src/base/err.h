@@ -21,7 +21,8 @@ enum ft_code {
     FT_EBUSY = -8,        /* try again later */
     FT_ECANCELED = -9,    /* the caller asked to stop */
     FT_EIO = -10,         /* the operating system failed; `sys_errno` says how */
-    FT_EINTERNAL = -11    /* a defect of ours */
+    FT_EINTERNAL = -11,   /* a defect of ours */
+    FT_EUNAVAIL = -12     /* what is needed for it is not there, or broke; perhaps it is later */
 };
 
 #define FT_ERR_MSG_MAX 512

@@ -463,6 +463,15 @@ static bool piece_note(struct ft_serve_call *c, const struct ft_piece *p)
     return true;
 }
 
+/* Whether a server that is not ours answered last: its refusals are answers too. */
+static void note_answer(struct ft_target *t, const struct ft_piece *p)
+{
+    if (p->err != NULL && p->err->code == FT_ECANCELED)
+        return;
+    t->asked = true;
+    t->silent = p->err != NULL && p->err->code == FT_EIO;
+}
+
 /* The replica has ended the call with an error: what now? Under the lock; true: it goes on. */
 static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
                       enum ft_failover_verdict *ret_verdict)
@@ -518,14 +527,67 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
     return true;
 }
 
+/* What the client is told where it is not the call's own fault; the log has the replica's words,
+ * which may name what is none of its business. Under the lock. False: as it is. */
+static bool end_in_our_words(const struct ft_serve_call *c, const struct ft_piece *p, bool guilty,
+                             int place, struct ft_err *ret)
+{
+    const char *name = c->endpoint->name;
+    bool lost = p->err->code == FT_EIO;
+    if (guilty && place >= 0 && c->s->worker[place]->out_of_memory)
+        return ft_workers_no_memory(c->s, place, name, ret);
+    if (guilty)
+        ft_err_set(ret, FT_EINTERNAL,
+                   "this request ended the process that worked on it %d times, at last alone in "
+                   "one of its own; it is not tried again",
+                   c->failover.deaths + c->failover.alone);
+    else if (c->canceled || (p->fault != FT_FAULT_UNHEARD && p->fault != FT_FAULT_REPLICA))
+        return false;
+    else if (place >= 0 && lost)
+        ft_err_set(ret, FT_EUNAVAIL, "the worker behind '%s' ended in the middle of the answer",
+                   name);
+    else if (place < 0 && p->err->code != FT_ENOMEM) /* that is ours */
+        ft_err_set(ret, FT_EUNAVAIL,
+                   !lost      ? "the server behind '%s' failed"
+                   : c->begun ? "the server behind '%s' broke off in the middle of the answer"
+                              : "the server behind '%s' does not answer",
+                   name);
+    else
+        return false;
+    return true;
+}
+
+/* Under the lock. */
+static void log_end(const struct ft_serve_call *c, const struct ft_piece *p, bool on, int place,
+                    enum ft_failover_verdict verdict)
+{
+    bool ours = p->fault == FT_FAULT_UNHEARD || p->fault == FT_FAULT_REPLICA;
+    if (p->err == NULL || p->err->code == FT_ECANCELED)
+        return;
+    char where[24] = "its server";
+    if (place >= 0)
+        snprintf(where, sizeof where, "worker %d", place);
+    ft_log(on     ? FT_LOG_INFO
+           : ours ? FT_LOG_WARN
+                  : FT_LOG_DEBUG,
+           "serve", "%s on %s, %s: %s%s", c->id, c->endpoint->name, where, p->err->msg,
+           verdict == FT_FAILOVER_AGAIN     ? "; it is tried again"
+           : verdict == FT_FAILOVER_SUSPECT ? "; goes to the quarantine"
+           : ours                           ? "; the client is told"
+                                            : "");
+}
+
 static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
 {
+    struct ft_err err;
     struct ft_serve *s = c->s;
     enum ft_failover_verdict verdict = FT_FAILOVER_TELL;
     pthread_mutex_lock(&s->mu);
     int place = c->place;
     if (place == FT_SERVE_QUARANTINE)
         s->suspect_runs = false;
+    if (place < 0)
+        note_answer(c->target, p);
     release(c);
     bool on = p->err != NULL && try_again(c, p, &verdict);
     if (!on) {
@@ -535,28 +597,16 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
     }
     if (s->queue.waiting > 0 || s->suspect != NULL || p->fault != FT_FAULT_CALL)
         ft_serve_kick(s);
-    if (p->err != NULL && p->err->code != FT_ECANCELED)
-        ft_log(on ? FT_LOG_INFO : FT_LOG_DEBUG, "serve", "%s on %s %d: %s%s", c->id,
-               c->endpoint->name, place, p->err->msg,
-               verdict == FT_FAILOVER_AGAIN     ? "; goes on elsewhere"
-               : verdict == FT_FAILOVER_SUSPECT ? "; goes to the quarantine"
-                                                : "");
-    pthread_mutex_unlock(&s->mu);
-    if (on)
-        return;
-    if (verdict != FT_FAILOVER_GUILTY) {
-        tell_end(c, p);
-        return;
-    }
-    struct ft_err err;
-    ft_err_set(&err, FT_EINTERNAL,
-               "this request ended the process that worked on it %d times, at last alone in one of "
-               "its own; it is not tried again",
-               c->failover.deaths + c->failover.alone);
+    log_end(c, p, on, place, verdict);
     struct ft_piece end = *p;
-    end.err = &err;
-    end.fault = FT_FAULT_CALL;
-    tell_end(c, &end);
+    if (!on && p->err != NULL &&
+        end_in_our_words(c, p, verdict == FT_FAILOVER_GUILTY, place, &err)) {
+        end.err = &err;
+        end.fault = FT_FAULT_CALL;
+    }
+    pthread_mutex_unlock(&s->mu);
+    if (!on)
+        tell_end(c, &end);
 }
 
 static void on_piece(void *ctx, const struct ft_piece *piece)

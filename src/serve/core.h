@@ -48,6 +48,7 @@ struct ft_target {
     char *model, *adapter;      /* MODEL: names of rows; URL: the server's name of it */
     struct ft_replica *replica; /* URL, SCRIPT */
     int cap;                    /* calls at one replica */
+    bool asked, silent;         /* URL: it had a call; the last one got no (whole) answer */
     int calls;                  /* that point here */
     int running;                /* of these */
     int at[FT_SERVE_PLACES];    /* running per place */

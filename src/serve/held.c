@@ -252,9 +252,13 @@ struct ft_ask *ft_held_next(struct ft_serve *s, int k, int64_t now)
 
 /* ---- what came of it ---- */
 
-static enum ft_code code_of(int status)
+/* words: the worker's code of the error, or NULL. What does not fit its memory is nothing that a
+ * client could ask for differently: that is for who runs the cloud. */
+static enum ft_code code_of(int status, const char *words)
 {
-    return status == 404   ? FT_ENOTFOUND
+    bool limit = words != NULL && strcmp(words, "limit_exceeded") == 0;
+    return limit           ? FT_EUNAVAIL
+           : status == 404 ? FT_ENOTFOUND
            : status == 507 ? FT_ENOMEM
            : status >= 500 ? FT_EINTERNAL
                            : FT_EUNSUPPORTED;
@@ -263,13 +267,15 @@ static enum ft_code code_of(int status)
 /* A model was refused: calls that wait for it, and that no other worker can take, are told. */
 static void added_not(struct ft_serve *s, int k, const char *name, int status, const json_t *answer)
 {
-    const char *why =
-        json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
+    const json_t *error = json_object_get(answer, "error");
+    const char *why = json_string_value(json_object_get(error, "message"));
+    enum ft_code code = code_of(status, json_string_value(json_object_get(error, "code")));
     ft_log(FT_LOG_WARN, "serve", "worker %d refused %s: %d %s", k, name, status,
            why != NULL ? why : "");
     char text[FT_ERR_MSG_MAX];
-    snprintf(text, sizeof text, "%s cannot be served: %s", name,
-             why != NULL ? why : "the worker refused it");
+    snprintf(text, sizeof text, "%s cannot be served: %s%s", name,
+             why != NULL ? why : "the worker refused it",
+             code == FT_EUNAVAIL ? "; give the cloud more (--memory), or fewer replicas" : "");
     for (struct ft_target *t = s->target; t != NULL; t = t->next) {
         const struct ft_model_row *base, *adapter;
         if (t->kind != FT_TARGET_MODEL || !ft_target_rows(s, t, &base, &adapter) ||
@@ -280,7 +286,7 @@ static void added_not(struct ft_serve *s, int k, const char *name, int status, c
         for (int i = 0; i < FT_SERVE_PLACES; i++)
             elsewhere |= ft_workers_serves(s, t, i);
         if (!elsewhere)
-            ft_call_end_all(s, NULL, t, code_of(status), text);
+            ft_call_end_all(s, NULL, t, code, text);
     }
 }
 
@@ -303,6 +309,7 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
     bool good = status >= 200 && status < 300;
     struct ft_held *h = held_find(w, a->name);
     w->asking = false;
+    w->unanswered = status == 0;
     if (h == NULL)
         return;
     switch (a->kind) {

@@ -52,7 +52,7 @@ static void worker_forget(struct ft_worker *w)
     w->tokens_per_s = 0;
     w->tokens_ns = 0;
     w->run++;
-    w->asking = w->checking = false;
+    w->asking = w->unanswered = w->checking = false;
     w->misses = 0;
     w->next_check_ns = 0;
     w->useless_ns = 0;
@@ -159,7 +159,6 @@ static void health_answer(struct ft_serve *s, struct ft_worker *w, int k, int st
     ft_held_clear(w);
     ft_held_adopt(w, answer);
     worker_move(s, w, FT_WORKER_READY);
-    w->failed_starts = 0;
     w->next_check_ns = now + CHECK_MS * MS;
     ft_log(FT_LOG_INFO, "serve", "worker %d is ready, process %lld", k, (long long)w->pid);
 }
@@ -216,16 +215,26 @@ static void worker_died(struct ft_serve *s, int k, const struct ft_plant_info *i
     struct ft_worker *w = s->worker[k];
     bool was_ready = w->state == FT_WORKER_READY;
     bool quick = now - w->since_ns < QUICK_MS * MS;
-    snprintf(w->last_end, sizeof w->last_end, "%s%s", info->how,
-             info->out_of_memory ? " (out of memory)" : "");
+    bool counts = !was_ready || w->asking || w->unanswered;
+    w->out_of_memory = info->out_of_memory;
+    snprintf(w->last_end, sizeof w->last_end, "%s", info->how);
     ft_log(FT_LOG_WARN, "serve", "worker %d, process %lld, died: %s", k, (long long)w->pid,
            w->last_end);
     worker_forget(w);
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths = quick ? w->quick_deaths + 1 : 0;
     w->restarts++;
-    if (!was_ready)
-        w->failed_starts++;
+    w->failed_starts = counts ? w->failed_starts + 1 : 0;
+}
+
+bool ft_workers_no_memory(const struct ft_serve *s, int k, const char *name, struct ft_err *ret)
+{
+    ft_err_set(ret, FT_EUNAVAIL,
+               "the worker of '%s' was killed for lack of memory, again and again: it may have "
+               "%lld MiB; give the cloud more (--memory), or serve a smaller model, a smaller "
+               "context or fewer replicas",
+               name, (long long)(s->worker[k]->memory_bytes >> 20));
+    return true;
 }
 
 static int64_t pause_ns(const struct ft_worker *w)
@@ -237,14 +246,19 @@ static int64_t pause_ns(const struct ft_worker *w)
 /* Calls that only this worker could take are told that it does not start. */
 static void tell_failed_starts(struct ft_serve *s, int k)
 {
-    char text[FT_ERR_MSG_MAX];
-    snprintf(text, sizeof text, "the model's worker does not start: %s", s->worker[k]->last_end);
+    struct ft_err err;
+    const struct ft_worker *w = s->worker[k];
     for (struct ft_target *t = s->target; t != NULL; t = t->next) {
         bool elsewhere = false;
         for (int i = 0; i < FT_SERVE_PLACES; i++)
             elsewhere |= ft_workers_serves(s, t, i);
-        if (ft_workers_wants(s, t, k) && !elsewhere)
-            ft_call_end_all(s, NULL, t, FT_EIO, text);
+        if (!ft_workers_wants(s, t, k) || elsewhere)
+            continue;
+        if (w->out_of_memory)
+            ft_workers_no_memory(s, k, t->model, &err);
+        else
+            ft_err_set(&err, FT_EUNAVAIL, "the model's worker does not start: %s", w->last_end);
+        ft_call_end_all(s, NULL, t, err.code, err.msg);
     }
 }
 
@@ -271,8 +285,8 @@ static void step_ready(struct ft_serve *s, int k, bool wanted, int64_t now, stru
         w->misses = 0;
         return;
     }
-    if (w->quick_deaths > 0 && now - w->since_ns > QUICK_MS * MS)
-        w->quick_deaths = 0;
+    if (now - w->since_ns > QUICK_MS * MS)
+        w->quick_deaths = w->failed_starts = 0;
     struct ft_ask *a = ft_held_next(s, k, now);
     if (a != NULL) {
         a->next = p->ask;
@@ -358,6 +372,7 @@ static void started(struct ft_serve *s, int k, int rc, const struct ft_err *err,
     }
     ft_log(FT_LOG_WARN, "serve", "worker %d: %s", k, err->msg);
     snprintf(w->last_end, sizeof w->last_end, "%.*s", (int)sizeof w->last_end - 1, err->msg);
+    w->out_of_memory = false;
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths++;
     if (++w->failed_starts >= FAILED_STARTS_MAX)

@@ -51,14 +51,16 @@ struct ft_worker {
     struct ft_held held[FT_SERVE_HELD_MAX];
     int n_held;
     bool asking;           /* an admin request is under way */
+    bool unanswered;       /* the last one got no answer: perhaps the worker died of it */
     bool checking;         /* a health request is under way */
     int misses;            /* health requests in a row without an answer */
     int64_t next_check_ns; /* when to ask next */
     int64_t useless_ns;    /* since when nothing wants it; 0: something does */
     int quick_deaths;      /* in a row, soon after the start */
-    int failed_starts;     /* in a row, before it was ready once */
+    int failed_starts;     /* in a row, before it was ready or had opened what it was asked to */
     int restarts;
     char last_end[96];
+    bool out_of_memory;  /* so it ended last */
     double tokens_per_s; /* between its last two answers */
     int64_t tokens, tokens_ns;
     json_t *stats; /* its last answer to GET /health */
@@ -100,6 +102,9 @@ void ft_workers_step(struct ft_serve *s, int64_t now, int64_t *next);
 bool ft_workers_serves(const struct ft_serve *s, const struct ft_target *t, int k);
 /* Is the target wanted at place k? */
 bool ft_workers_wants(const struct ft_serve *s, const struct ft_target *t, int k);
+/* What calls of the endpoint or model `name` are told: place k's worker ended for lack of memory.
+ * Returns true. */
+bool ft_workers_no_memory(const struct ft_serve *s, int k, const char *name, struct ft_err *ret);
 void ft_workers_close(struct ft_serve *s, bool stop_workers);
 
 #endif

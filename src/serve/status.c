@@ -43,17 +43,20 @@ static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
     return o;
 }
 
+static const char *const kind_name[] = {"model", "url", "script"};
+
 static json_t *target_json(const struct ft_serve *s, const struct ft_target *t, int *ret_ready)
 {
-    static const char *const kind[] = {"model", "url", "script"};
     int ready = 0;
     for (int k = 0; k < FT_SERVE_WORKERS_MAX && t->kind == FT_TARGET_MODEL; k++)
         ready += ft_workers_serves(s, t, k) && ft_workers_wants(s, t, k);
     if (t->kind != FT_TARGET_MODEL)
-        ready = 1;
+        ready = !t->silent;
     *ret_ready = ready;
-    json_t *o = json_pack("{s:s,s:f,s:i,s:i}", "kind", kind[t->kind], "weight", t->weight, "ready",
-                          ready, "in_flight", t->running);
+    json_t *o = json_pack("{s:s,s:f,s:i,s:i}", "kind", kind_name[t->kind], "weight", t->weight,
+                          "ready", ready, "in_flight", t->running);
+    if (t->kind == FT_TARGET_URL) /* null: it was not asked yet */
+        json_object_set_new(o, "answered", t->asked ? json_boolean(!t->silent) : json_null());
     if (t->model != NULL)
         json_object_set_new(o, "model", json_string(t->model));
     if (t->adapter != NULL)
@@ -65,15 +68,18 @@ static json_t *endpoint_json(const struct ft_serve *s, const struct ft_endpoint 
 {
     json_t *targets = json_array();
     int ready = 0;
+    const char *kind = "url"; /* unless there are workers for it, of which there may be replicas */
     for (int i = 0; i < e->n_target; i++) {
         int n;
         json_array_append_new(targets, target_json(s, e->target[i], &n));
         ready = i == 0 ? n : FT_MIN(ready, n);
+        if (e->target[i]->kind != FT_TARGET_URL)
+            kind = kind_name[e->target[i]->kind];
     }
-    return json_pack("{s:s,s:s,s:s?,s:{s:i,s:i,s:i,s:i},s:i,s:i,s:I,s:f,s:o}", "id", e->id, "name",
-                     e->name, "project", e->project, "replicas", "min", e->scale.min, "max",
-                     e->scale.max, "wanted", e->state.wanted, "ready", ready, "in_flight",
-                     e->running, "queue", ft_queue_waiting(&s->queue, e), "requests",
+    return json_pack("{s:s,s:s,s:s,s:s?,s:{s:i,s:i,s:i,s:i},s:i,s:i,s:I,s:f,s:o}", "id", e->id,
+                     "kind", kind, "name", e->name, "project", e->project, "replicas", "min",
+                     e->scale.min, "max", e->scale.max, "wanted", e->state.wanted, "ready", ready,
+                     "in_flight", e->running, "queue", ft_queue_waiting(&s->queue, e), "requests",
                      (json_int_t)e->served, "since_s", (double)(now - e->since_ns) / 1e9, "targets",
                      targets);
 }

@@ -86,6 +86,7 @@ int ft_oai_error_status(const struct ft_oai_error *e)
         return 409;
     case FT_ENOMEM:
     case FT_EBUSY:
+    case FT_EUNAVAIL:
     case FT_ECANCELED: /* not by the client, who would not read this: we are closing */
         return 503;
     case FT_ECORRUPT:
@@ -130,6 +131,8 @@ const char *ft_oai_error_code(const struct ft_oai_error *e)
     case FT_EBUSY:
     case FT_ECANCELED:
         return "overloaded";
+    case FT_EUNAVAIL:
+        return "upstream_unavailable";
     default:
         return NULL;
     }

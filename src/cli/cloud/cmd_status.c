@@ -44,10 +44,34 @@ static void put_workers(const json_t *workers)
         }
         int64_t used = whole(health, "weight_bytes") + whole(health, "adapter_bytes") +
                        whole(health, "kv_bytes");
-        printf("  %-11s %s, pid %lld, %s for models: %s\n", ft_cloud_text(w, "id", "worker"),
+        const char *end = ft_cloud_text(w, "last_end", "");
+        printf("  %-11s %s, pid %lld, %s for models: %s%s%s\n", ft_cloud_text(w, "id", "worker"),
                ft_cloud_text(w, "state", "?"), (long long)whole(w, "pid"),
-               ft_figure_bytes(memory, (uint64_t)used), names[0] != '\0' ? names : "-");
+               ft_figure_bytes(memory, (uint64_t)used), names[0] != '\0' ? names : "-",
+               end[0] != '\0' ? "; the one before: " : "", end);
     }
+}
+
+/* An endpoint of servers by URL. */
+static void put_server(const json_t *e, bool first)
+{
+    const json_t *t;
+    size_t i;
+    int asked = 0, silent = 0, n = (int)json_array_size(json_object_get(e, "targets"));
+    json_array_foreach(json_object_get(e, "targets"), i, t)
+    {
+        const json_t *answered = json_object_get(t, "answered");
+        asked += json_is_boolean(answered);
+        silent += json_is_false(answered);
+    }
+    char how[64] = "not asked yet";
+    if (silent > 0 && n > 1)
+        snprintf(how, sizeof how, "%d of %d did not answer last", silent, n);
+    else if (asked > 0)
+        snprintf(how, sizeof how, "%s", silent > 0 ? "did not answer last" : "answered last");
+    printf("  %-11s %s: by url, %s, %lld running, %lld waiting\n", first ? "endpoints" : "",
+           ft_cloud_text(e, "name", "?"), how, (long long)whole(e, "in_flight"),
+           (long long)whole(e, "queue"));
 }
 
 static void put_endpoints(const json_t *endpoints)
@@ -57,6 +81,10 @@ static void put_endpoints(const json_t *endpoints)
     json_array_foreach(endpoints, i, e)
     {
         const json_t *r = json_object_get(e, "replicas");
+        if (strcmp(ft_cloud_text(e, "kind", "model"), "url") == 0) {
+            put_server(e, i == 0);
+            continue;
+        }
         printf("  %-11s %s: %lld of %lld replicas ready, %lld running, %lld waiting\n",
                i == 0 ? "endpoints" : "", ft_cloud_text(e, "name", "?"),
                (long long)whole(r, "ready"), (long long)whole(r, "wanted"),

@@ -59,8 +59,10 @@ int ft_hosted_open(struct ft_engine *e, struct ft_hosted *h, struct ft_err *err)
         n_blocks = count_blocks(e, h, block_bytes);
         if (n_blocks == 0)
             rc = ft_err_set(err, FT_ELIMIT,
-                            "%llu bytes of weights, %llu of adapters and one KV block of %zu do "
-                            "not fit the memory budget of %llu bytes",
+                            "%llu bytes are needed (%llu of weights, %llu of adapters and one "
+                            "KV block of %zu), the memory budget has %llu",
+                            (unsigned long long)(ft_weights_bytes(h->src->weights) +
+                                                 e->budget.adapter_bytes + block_bytes),
                             (unsigned long long)ft_weights_bytes(h->src->weights),
                             (unsigned long long)e->budget.adapter_bytes, block_bytes,
                             (unsigned long long)e->budget.max_bytes);

@@ -46,6 +46,9 @@ struct double_plant {
     int loads;
     bool mute;           /* health is not answered */
     bool refuse_start;   /* processes die at once */
+    bool dies_adding;    /* and when they are to open a model */
+    bool out_of_memory;  /* that is why */
+    const char *code;    /* of the error of a refusal; NULL: none */
     const char *refused; /* this model is refused */
     const char *knows,
         *knows_path; /* a model that a worker has from an earlier gateway, with an adapter "law" */

@@ -26,7 +26,9 @@ static inline bool double_look(struct ft_plant *p, int k, struct ft_plant_info *
     struct double_plant *d = (struct double_plant *)p;
     *ret = (struct ft_plant_info){
         .running = d->place[k].running, .pid = 1000 + k, .memory_bytes = d->memory};
-    strcpy(ret->how, "killed by signal 9");
+    ret->out_of_memory = !ret->running && d->out_of_memory;
+    strcpy(ret->how,
+           ret->out_of_memory ? "killed by signal 9 (at its memory limit)" : "killed by signal 9");
     return d->place[k].known;
 }
 
@@ -79,7 +81,11 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
         const char *name = json_string_value(json_object_get(a->body, "name"));
         if (d->refused != NULL && strcmp(name, d->refused) == 0) {
             status = 400;
-            answer = json_pack("{s:{s:s}}", "error", "message", "it is no model");
+            answer =
+                json_pack("{s:{s:s,s:s?}}", "error", "message", "it is no model", "code", d->code);
+        } else if (d->dies_adding) {
+            status = 0;
+            double_die(d, a->k);
         } else {
             char text[64];
             json_int_t n_ctx = json_integer_value(json_object_get(a->body, "n_ctx"));

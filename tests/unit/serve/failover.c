@@ -231,7 +231,58 @@ static void a_server_that_fails_later_is_told(void **state)
     rig_pass(&r, 200);
     assert_int_equal(c.ends, 1);
     assert_string_equal(c.text, "one");
-    assert_int_equal(c.code, FT_EIO);
+    assert_int_equal(c.code, FT_EUNAVAIL);
+    assert_string_equal(c.message, "the server behind 'x' broke off in the middle of the answer");
+    rig_close(&r);
+}
+
+static void a_server_that_does_not_answer_is_told(void **state)
+{
+    (void)state;
+    static const char *const how[][2] = {{"lost", "the server behind 'x' does not answer"},
+                                         {"internal", "the server behind 'x' failed"}};
+    for (int i = 0; i < 2; i++) {
+        struct rig r;
+        char row[128];
+        rig_open(&r);
+        snprintf(row, sizeof row, "{\"name\":\"x\",\"targets\":[{\"script\":{\"error\":\"%s\"}}]}",
+                 how[i][0]);
+        rig_apply(&r, "endpoint", "e1", row);
+        struct client c;
+        rig_ask(&r, &c, "x", "p", "{}");
+        rig_pass(&r, 500);
+        assert_int_equal(c.ends, 1);
+        assert_int_equal(c.code, FT_EUNAVAIL);
+        assert_string_equal(c.message, how[i][1]);
+        json_t *st = ft_serve_status(r.s);
+        const char *kind;
+        int ready;
+        assert_int_equal(json_unpack(st, "{s:[{s:s,s:[{s:i}]}]}", "endpoints", "kind", &kind,
+                                     "targets", "ready", &ready),
+                         0);
+        assert_string_equal(kind, "script");
+        assert_int_equal(ready, i); /* one that says that it failed is there */
+        json_decref(st);
+        rig_close(&r);
+    }
+}
+
+static void a_poison_that_is_memory_is_told_so(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_with(&r, ONE);
+    r.plant.out_of_memory = true;
+    struct client bad;
+    rig_ask(&r, &bad, "chat", "p", "{\"max_tokens\":6,\"poison\":2}");
+    for (int t = 0; t < 400; t++) {
+        for (int k = 0; k < FT_SERVE_PLACES; k++)
+            double_token(&r.plant, k);
+        rig_pass(&r, 250);
+    }
+    assert_int_equal(bad.ends, 1);
+    assert_int_equal(bad.code, FT_EUNAVAIL);
+    assert_non_null(strstr(bad.message, "killed for lack of memory"));
     rig_close(&r);
 }
 
@@ -332,6 +383,8 @@ int main(void)
         cmocka_unit_test(a_pause_lasts_over_a_death),
         cmocka_unit_test(a_server_that_fails_before_the_first_piece_is_replaced),
         cmocka_unit_test(a_server_that_fails_later_is_told),
+        cmocka_unit_test(a_server_that_does_not_answer_is_told),
+        cmocka_unit_test(a_poison_that_is_memory_is_told_so),
         cmocka_unit_test(what_a_model_refuses_is_never_tried_again),
         cmocka_unit_test(a_full_server_says_when_to_return),
         cmocka_unit_test(the_rules),

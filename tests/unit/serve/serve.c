@@ -420,8 +420,65 @@ static void a_worker_that_does_not_start_is_told_after_some_tries(void **state)
     assert_int_equal(c.ends, 0);
     assert_in_range(r.plant.place[0].starts, 2, 4);
     rig_pass(&r, 3000);
-    assert_int_equal(c.code, FT_EIO);
+    assert_int_equal(c.code, FT_EUNAVAIL);
     assert_non_null(strstr(c.message, "does not start"));
+    rig_close(&r);
+}
+
+static const char *last_end_of(struct rig *r)
+{
+    static char text[96];
+    json_t *st = ft_serve_status(r->s);
+    const json_t *w = json_array_get(json_object_get(st, "workers"), 0);
+    const char *end = json_string_value(json_object_get(w, "last_end"));
+    snprintf(text, sizeof text, "%s", end != NULL ? end : "");
+    json_decref(st);
+    return text;
+}
+
+static void workers_that_die_for_lack_of_memory_are_told_of(void **state)
+{
+    (void)state;
+    for (int adding = 0; adding < 2; adding++) { /* at their start, or when they open the model */
+        struct rig r;
+        rig_open(&r);
+        r.plant.refuse_start = !adding;
+        r.plant.dies_adding = adding;
+        r.plant.out_of_memory = true;
+        rig_apply(&r, "model", "nano", NANO);
+        rig_apply(&r, "endpoint", "e1", "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}]}");
+        struct client c;
+        rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+        rig_pass(&r, 5000);
+        assert_int_equal(c.ends, 1);
+        assert_int_equal(c.code, FT_EUNAVAIL);
+        assert_non_null(strstr(c.message, "killed for lack of memory"));
+        assert_non_null(strstr(c.message, "8 MiB"));
+        assert_string_equal(last_end_of(&r), "killed by signal 9 (at its memory limit)");
+        /* with enough of it all is well, and one death later is one death */
+        r.plant.refuse_start = r.plant.dies_adding = false;
+        rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+        rig_pass(&r, 11000);
+        assert_int_equal(c.ends, 0);
+        assert_int_equal(r.plant.place[0].n_job, 1);
+        rig_close(&r);
+    }
+}
+
+static void a_model_that_does_not_fit_is_for_who_runs_the_cloud(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    r.plant.refused = "nano";
+    r.plant.code = "limit_exceeded";
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1", "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}]}");
+    struct client c;
+    rig_ask(&r, &c, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 200);
+    assert_int_equal(c.code, FT_EUNAVAIL);
+    assert_non_null(strstr(c.message, "it is no model; give the cloud more (--memory)"));
     rig_close(&r);
 }
 
@@ -612,6 +669,8 @@ int main(void)
         cmocka_unit_test(bad_rows_name_what_is_wrong_and_change_nothing),
         cmocka_unit_test(a_model_that_is_refused_is_told_to_who_waits),
         cmocka_unit_test(a_worker_that_does_not_start_is_told_after_some_tries),
+        cmocka_unit_test(workers_that_die_for_lack_of_memory_are_told_of),
+        cmocka_unit_test(a_model_that_does_not_fit_is_for_who_runs_the_cloud),
         cmocka_unit_test(a_worker_that_is_silent_is_killed),
         cmocka_unit_test(a_gateway_takes_over_running_workers),
         cmocka_unit_test(what_was_found_and_nobody_wants_goes),
