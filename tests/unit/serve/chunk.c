@@ -116,6 +116,29 @@ static void the_first_piece_tells_of_the_prompt(void **state)
     ft_chunk_fini(&reader);
 }
 
+static void results_tell_what_they_cost(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ft_task_kind kind;
+        const char *member;
+    } form[] = {{FT_TASK_EMBED, "\"data\":[]"},
+                {FT_TASK_RERANK, "\"results\":[]"},
+                {FT_TASK_COUNT, "\"prompt_tokens\":3"}};
+    for (size_t i = 0; i < FT_COUNT(form); i++) {
+        struct run r;
+        char text[160];
+        snprintf(text, sizeof text,
+                 "{%s,\"usage\":{\"prompt_tokens\":3},\"feitian\":{\"cpu_us\":12,\"uj\":34,"
+                 "\"uj_estimated\":true}}",
+                 form[i].member);
+        RUN(&r, form[i].kind, text);
+        assert_int_equal(r.rc, 0);
+        assert_true(r.usage.prompt_tokens == 3 && r.usage.cpu_us == 12 && r.usage.energy_uj == 34 &&
+                    r.usage.energy_estimated);
+    }
+}
+
 static void others_without_usage_are_counted(void **state)
 {
     (void)state;
@@ -335,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workers_events),
         cmocka_unit_test(the_first_piece_tells_of_the_prompt),
+        cmocka_unit_test(results_tell_what_they_cost),
         cmocka_unit_test(others_without_usage_are_counted),
         cmocka_unit_test(answers_that_were_cut_are_counted),
         cmocka_unit_test(reasoning_by_both_names_and_no_index),
