@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 
+#define MIB   1048576.0
 #define FIRST 256 /* the value that getopt gives back for the first row */
 
 int ft_opts_bytes(const char *option, const char *text, double min, double max, int64_t *ret,
@@ -28,8 +29,12 @@ int ft_opts_bytes(const char *option, const char *text, double min, double max, 
         end += *end == 'B';
     }
     if (wrong || *end != '\0' || !(v >= min && v <= max))
-        return ft_err_set(err, FT_EINVAL, "--%s: '%s' is no size from %.0f bytes on, such as 4G",
-                          option, text, min);
+        return min >= MIB
+                   ? ft_err_set(err, FT_EINVAL, "--%s: '%s' is no size from %.0fM on, such as 4G",
+                                option, text, min / MIB)
+                   : ft_err_set(err, FT_EINVAL,
+                                "--%s: '%s' is no size from %.0f bytes on, such as 4G", option,
+                                text, min);
     *ret = (int64_t)v;
     return 0;
 }

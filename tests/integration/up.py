@@ -65,7 +65,18 @@ def second_time(c):
            c.processes() == before, (r, before, c.processes()))
     r = c.run("up", "--listen", "127.0.0.1:9", "--json")
     expect("for another address it says what to do", r.returncode == 0 and "feitian down" in
-           r.stderr and json.loads(r.stdout)["url"] == c.url, r)
+           r.stderr and "--listen 127.0.0.1:9 (it has" in r.stderr and
+           json.loads(r.stdout)["url"] == c.url, r)
+    r = c.up("--memory", "1G", "--kv", "q8", "--threads", "1")
+    expect("other options are named as not in force", r.returncode == 0 and "already" in r.stdout
+           and "--memory 1073741824, --threads 1, --kv q8." in r.stderr.replace("\n", " ") and
+           "--listen" not in r.stderr, r)
+    expect("a plain up says no more", c.run("up").stderr == "")
+    for args, text in ((("--memory", "lots"), "--memory"), (("--kv", "f64"), "--kv"),
+                       (("--tls-cert", "/none", "--tls-key", "/none"), "--tls-cert")):
+        r = c.up(*args)
+        expect(f"and wrong ones are refused as ever: {args}", r.returncode in (1, 2) and
+               text in r.stderr and "already" not in r.stdout, r)
 
 
 def killed(c):
@@ -137,6 +148,38 @@ def as_a_service(c):
         expect("once, by the supervisor alone", more == b"", more)
 
 
+def moved(c):
+    """Commands find their own cloud wherever it went, with and without TLS."""
+    listens = [(c.listen, "https", ("--tls-self-signed",)),
+               (f"127.0.0.1:{cloud.free_port()}", "http", ())]
+    cert = f"{c.home}/tls/"
+    listens.append((f"127.0.0.1:{cloud.free_port()}", "https",
+                    ("--tls-cert", "cert.pem", "--tls-key", "key.pem")))
+    key = c.credentials()["key"]
+    for listen, scheme, options in listens:
+        folder = cert if "--tls-cert" in options else None
+        r = subprocess.run([c.feitian, "up", "--listen", listen, *options], env=c.env(),
+                           capture_output=True, text=True, cwd=folder, timeout=120)
+        expect(f"up at {scheme}://{listen}", r.returncode == 0, (r, c.log()))
+        r = c.run("chat", "nano", "-p", "Hello", "--quiet")
+        expect("commands find it, with the same key", r.returncode == 0 and r.stdout.strip() and
+               c.credentials()["key"] == key and
+               c.credentials()["url"] == f"{scheme}://{listen}", (r, c.credentials()))
+        if scheme == "https":
+            far = ("key", "list", "--cloud", f"https://localhost:{listen.split(':')[1]}")
+            r = c.run(*far, FEITIAN_API_KEY=key)
+            expect("another address is not trusted by itself", r.returncode == 1, r)
+            r = c.run(*far, "--ca", f"{cert}cert.pem", FEITIAN_API_KEY=key)
+            expect("but with --ca", r.returncode == 0, r)
+            r = c.run(*far, FEITIAN_API_KEY=key, FEITIAN_CA=f"{cert}cert.pem")
+            expect("or FEITIAN_CA", r.returncode == 0, r)
+        expect("the file is still its owner's alone",
+               stat.S_IMODE(os.stat(f"{c.home}/credentials.json").st_mode) == 0o600)
+        c.run("down")
+    r = c.run("key", "list", "--ca", "/no/such.pem")
+    expect("a --ca that is not there", r.returncode == 2 and "--ca: /no/such.pem" in r.stderr, r)
+
+
 def in_the_way(c):
     with socket.socket() as s:
         s.bind(("127.0.0.1", c.port))
@@ -147,6 +190,7 @@ def in_the_way(c):
     for args, text in ((["--listen", "here"], "HOST:PORT"),
                        (["--listen", "192.0.2.1:80"], "192.0.2.1"),
                        (["--tls-cert", "x"], "both or none"), (["--memory", "lots"], "--memory"),
+                       (["--memory", "1M"], "from 64M on"), (["--kv", "f64"], "--kv"),
                        (["--threads", "0"], "--threads"),
                        (["--daemon", "--foreground"], "only one")):
         r = c.run("up", *args)
@@ -214,7 +258,7 @@ def doctor(c):
 def main():
     feitian = sys.argv[1]
     with cloud.Cloud(feitian) as c:
-        for part in (first_time, second_time, killed, ended, zombie, as_a_service):
+        for part in (first_time, second_time, killed, ended, zombie, as_a_service, moved):
             part(c)
     with cloud.Cloud(feitian) as c:
         for part in (in_the_way, configured, doctor):

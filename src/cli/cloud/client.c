@@ -52,9 +52,15 @@ int ft_cloud_open(const struct ft_cloud_options *o, struct ft_cloud *ret, struct
         c.key_from = "credentials.json";
     }
     snprintf(c.key, sizeof c.key, "%s", key != NULL ? key : "");
-    ft_home_at(&c.home, "tls/cert.pem", c.ca_file);
-    if (!ours || strncmp(c.url, "https", 5) != 0 || access(c.ca_file, R_OK) != 0)
-        c.ca_file[0] = '\0';
+    const char *ca = o->ca != NULL ? o->ca : env("FEITIAN_CA");
+    if (ca != NULL && access(ca, R_OK) != 0) {
+        ft_err_sys(err, "%s: %s", o->ca != NULL ? "--ca" : "FEITIAN_CA", ca);
+        return FT_EINVAL;
+    }
+    if (ca == NULL && ours)
+        ca = cred.ca;
+    snprintf(c.ca_file, sizeof c.ca_file, "%s",
+             ca != NULL && strncmp(c.url, "https", 5) == 0 ? ca : "");
     rc = ft_http_client_open(&c.client, err);
     if (rc == 0)
         *ret = c;
@@ -169,10 +175,11 @@ int ft_cloud_call(struct ft_cloud *c, const char *method, const char *path, json
     struct request r;
     struct ft_http_answer a = {0};
     int rc = request_init(&r, c, method, path, body, err);
-    r.config.total_timeout_ms = CALL_MS;
+    r.config.total_timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : CALL_MS;
+    c->status = 0;
     if (rc == 0 && (rc = ft_http_fetch(c->client, &r.config, FT_CLOUD_ANSWER_MAX, &a, err)) != 0)
         rc = rc == FT_EINVAL ? rc : no_answer(c, err);
-    else if (rc == 0 && a.status / 100 != 2)
+    else if (rc == 0 && (c->status = a.status) / 100 != 2)
         rc = refused(c, &a, err);
     else if (rc == 0 && ret != NULL) {
         *ret = a.body.data != NULL ? json_loadb(a.body.data, a.body.len, 0, NULL) : NULL;
@@ -263,6 +270,7 @@ int ft_cloud_stream(struct ft_cloud *c, const char *path, json_t *body, ft_cloud
 {
     struct request r;
     struct ft_http_answer a = {0};
+    c->status = 0;
     struct stream s = {.fn = fn, .ctx = ctx, .stop = stop};
     int rc = request_init(&r, c, "POST", path, body, err);
     ft_sse_init(&s.sse, EVENT_MAX, on_event, &s);
@@ -274,7 +282,7 @@ int ft_cloud_stream(struct ft_cloud *c, const char *path, json_t *body, ft_cloud
             rc = 0;
         else if (rc != 0)
             rc = rc == FT_EINVAL ? rc : no_answer(c, err);
-        else if (a.status / 100 != 2)
+        else if ((c->status = a.status) / 100 != 2)
             rc = refused(c, &a, err);
         else if (!s.done)
             rc = ft_err_set(err, FT_EIO, "the answer broke off");

@@ -14,13 +14,13 @@
 
 /* What every such command's options say; NULL: not given. */
 struct ft_cloud_options {
-    const char *url, *key, *home;
+    const char *url, *key, *home, *ca;
     bool json;
 };
 /* Rows for a table of options (options.h). */
 #define FT_CLOUD_OPTIONS(o)                                                                        \
     {"cloud", 0, FT_OPT_TEXT, &(o).url, 0, 0}, {"api-key", 0, FT_OPT_TEXT, &(o).key, 0, 0},        \
-        {"home", 0, FT_OPT_TEXT, &(o).home, 0, 0},                                                 \
+        {"home", 0, FT_OPT_TEXT, &(o).home, 0, 0}, {"ca", 0, FT_OPT_TEXT, &(o).ca, 0, 0},          \
     {                                                                                              \
         "json", 0, FT_OPT_FLAG, &(o).json, 0, 0                                                    \
     }
@@ -30,12 +30,14 @@ struct ft_cloud {
     char url[512];              /* without a slash at the end */
     char key[256];              /* "": none */
     const char *key_from;       /* "--api-key", "FEITIAN_API_KEY", "credentials.json" or NULL */
-    char ca_file[FT_HOME_PATH]; /* of a certificate that HOME made itself; "": the system's */
+    char ca_file[FT_HOME_PATH]; /* --ca, FEITIAN_CA, of the own cloud its own; "": the system's */
+    int64_t timeout_ms;         /* of one call; 0: two minutes */
+    int status;                 /* of the last answer; 0: none came */
     struct ft_http_client *client;
 };
 
-/* url and key: the option, FEITIAN_URL and FEITIAN_API_KEY, HOME/credentials.json, in this order.
- */
+/* url, key, certificates that are trusted: the option, FEITIAN_URL, FEITIAN_API_KEY and FEITIAN_CA,
+ * HOME/credentials.json, in this order. */
 int ft_cloud_open(const struct ft_cloud_options *o, struct ft_cloud *ret, struct ft_err *err);
 void ft_cloud_close(struct ft_cloud *c); /* a zeroed one is accepted */
 

@@ -48,6 +48,23 @@ struct up {
 
 /* ---- before anything runs ---- */
 
+/* Files that were given, by paths that hold in every folder. */
+static int find_certificate(struct up *u, struct ft_err *err)
+{
+    if (u->o.tls_cert == NULL)
+        return 0;
+    if (realpath(u->o.tls_cert, u->cert) == NULL || access(u->cert, R_OK) != 0)
+        ft_err_sys(err, "--tls-cert: %s", u->o.tls_cert);
+    else if (realpath(u->o.tls_key, u->key) == NULL || access(u->key, R_OK) != 0)
+        ft_err_sys(err, "--tls-key: %s", u->o.tls_key);
+    else {
+        u->o.tls_cert = u->cert;
+        u->o.tls_key = u->key;
+        return 0;
+    }
+    return err->code;
+}
+
 static int make_certificate(struct up *u, struct ft_err *err)
 {
     char folder[FT_HOME_PATH], host[256] = "localhost";
@@ -147,9 +164,6 @@ static int prepare(struct up *u, struct ft_err *err)
     if (n < 0)
         return ft_err_sys(err, "read /proc/self/exe");
     u->self[n] = '\0';
-    if (u->o.tls_cert != NULL &&
-        (access(u->o.tls_cert, R_OK) != 0 || access(u->o.tls_key, R_OK) != 0))
-        return ft_err_sys(err, "%s or %s cannot be read", u->o.tls_cert, u->o.tls_key);
     int rc = ft_port_check(u->o.host, u->o.port, err);
     if (rc == 0 && u->o.tls_self_signed)
         rc = make_certificate(u, err);
@@ -173,6 +187,8 @@ static void on_up(void *ctx)
     struct up *u = ctx;
     struct ft_err err = {0};
     u->record.ready = true;
+    if (ft_home_credentials_move(&u->o.home, u->o.url, u->o.tls_cert, &err) != 0)
+        ft_log(FT_LOG_WARN, "up", "commands may not find the cloud: %s", err.msg);
     if (ft_home_up_write(&u->o.home, &u->record, &err) != 0)
         ft_log(FT_LOG_WARN, "up", "%s", err.msg);
     if (ft_ready_tell(&err) != 0)
@@ -205,7 +221,9 @@ static int supervise(struct up *u, struct ft_err *err)
     struct ft_exec *x = NULL;
     u->record.pid = getpid();
     ft_supervise_block_signals();
-    int rc = ft_home_up_write(&u->o.home, &u->record, err);
+    int rc = ft_home_options_write(&u->o.home, ft_up_options_given(&u->o), err);
+    if (rc == 0)
+        rc = ft_home_up_write(&u->o.home, &u->record, err);
     if (rc == 0)
         rc = ft_supervise_open(children, FT_COUNT(children), &s, err);
     if (rc == 0)
@@ -221,6 +239,7 @@ static int supervise(struct up *u, struct ft_err *err)
     ft_supervise_close(s);
     char path[FT_HOME_PATH];
     unlink(ft_home_at(&u->o.home, "run/up.json", path));
+    unlink(ft_home_at(&u->o.home, "run/options.json", path));
     return rc;
 }
 
@@ -274,6 +293,36 @@ void ft_up_show_log(const struct ft_home *h, int lines)
         fprintf(stderr, "the end of %s:\n%s", path, from);
 }
 
+/* What is asked for now and is not so with the cloud that runs. */
+static void say_not_in_force(const struct ft_up_options *o, const char *running_url)
+{
+    const char *name, *how = "\nNot in force, for it runs already:";
+    json_t *wanted, *given = ft_up_options_given(o), *in_force = ft_home_options(&o->home);
+    bool any = false;
+    const char *at = strstr(running_url, "://"), *asked = strstr(o->url, "://");
+    if (at != NULL && asked != NULL && strcmp(at, asked) == 0)
+        json_object_del(given, "--listen");
+    else if (at != NULL && json_object_get(in_force, "--listen") == NULL)
+        json_object_set_new(in_force, "--listen", json_string(at + 3));
+    json_object_foreach(given, name, wanted)
+    {
+        const json_t *is = json_object_get(in_force, name);
+        if (json_equal(wanted, is))
+            continue;
+        bool flag = strcmp(name, "--tls-self-signed") == 0;
+        fprintf(stderr, "%s %s%s%s", how, name, flag ? "" : " ",
+                flag ? "" : json_string_value(wanted));
+        if (is != NULL)
+            fprintf(stderr, " (it has %s)", json_string_value(is));
+        how = ",";
+        any = true;
+    }
+    if (any)
+        fprintf(stderr, ".\n'feitian down' and another 'feitian up' make it so.\n");
+    json_decref(given);
+    json_decref(in_force);
+}
+
 /* Another one has HOME. */
 static int already(struct ft_up_options *o)
 {
@@ -291,12 +340,11 @@ static int already(struct ft_up_options *o)
         ft_up_show_log(&o->home, LOG_LINES);
         return 1;
     }
-    bool other = o->url[0] != '\0' && strcmp(up.url, o->url) != 0;
-    snprintf(o->url, sizeof o->url, "%s", up.url);
-    say_up(o, "up already", o->json);
-    if (other)
-        fprintf(stderr, "\nWhat was asked for now is another address; it takes 'feitian down' "
-                        "first.\n");
+    struct ft_up_options now = *o; /* as it runs */
+    snprintf(now.url, sizeof now.url, "%s", up.url);
+    say_up(&now, "up already", o->json);
+    fflush(stdout);
+    say_not_in_force(o, up.url);
     return 0;
 }
 
@@ -383,6 +431,8 @@ static int run(struct up *u)
 {
     struct ft_err err = {0};
     umask(077);
+    if (find_certificate(u, &err) != 0) /* also where one runs already */
+        return ft_cli_fail(1, &err, "up");
     if (ft_home_make(&u->o.home, &err) != 0 || ft_home_lock(&u->o.home, &u->lock, &err) != 0)
         return ft_cli_fail(1, &err, "up");
     if (u->lock < 0)

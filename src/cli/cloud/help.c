@@ -10,7 +10,9 @@
     "\n"                                                                                           \
     "which cloud\n"                                                                                \
     "  --cloud URL             its address [FEITIAN_URL, else what credentials.json says]\n"       \
-    "  --api-key KEY           [FEITIAN_API_KEY, else the key in credentials.json]\n" HOME_TEXT    \
+    "  --api-key KEY           [FEITIAN_API_KEY, else the key in credentials.json]\n"              \
+    "  --ca FILE               the certificates that it is trusted by, as PEM [FEITIAN_CA, else\n" \
+    "                          the system's, for the own cloud its own]\n" HOME_TEXT               \
     "  --json                  JSON instead of a table\n"
 
 #define TERMS_TEXT                                                                                 \
@@ -31,7 +33,8 @@ static const char up_text[] =
     "  --tls-self-signed       HTTPS with a certificate that it makes itself, in tls/\n"
     "  --tls-cert FILE, --tls-key FILE\n"
     "                          HTTPS with these (PEM)\n"
-    "  --memory SIZE           for models and their caches, such as 4G [3/4 of the machine's]\n"
+    "  --memory SIZE           for models and their caches, such as 4G; 64M at least [3/4 of the\n"
+    "                          machine's]\n"
     "  --threads N             that compute [one per core]\n"
     "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
     "  --http-threads N        of the gateway [2]\n"
@@ -60,7 +63,7 @@ static const char doctor_text[] =
     "\n" HOME_TEXT "  --json                  the findings as JSON\n";
 
 static const char chat_text[] =
-    "MODEL is the name of an endpoint [the one that came last]. Without -p, and with a terminal, "
+    "MODEL is the name of an endpoint [the newest that can chat]. Without -p, and with a terminal, "
     "a\n"
     "conversation; otherwise the prompt is standard input.\n"
     "\n"

@@ -137,6 +137,24 @@ static void copy_text(const json_t *from, const char *name, char *ret, size_t n)
     snprintf(ret, n, "%s", s != NULL ? s : "");
 }
 
+int ft_home_options_write(const struct ft_home *h, json_t *given, struct ft_err *err)
+{
+    char path[FT_HOME_PATH], *text = json_dumps(given, JSON_INDENT(1));
+    json_decref(given);
+    if (text == NULL)
+        return ft_err_set(err, FT_ENOMEM, "run/options.json: no memory");
+    int rc = ft_file_put(ft_home_at(h, "run/options.json", path), text, strlen(text), err);
+    free(text);
+    return rc;
+}
+
+json_t *ft_home_options(const struct ft_home *h)
+{
+    struct ft_err ignored = {0};
+    json_t *j = NULL;
+    return read_json(h, "run/options.json", &j, &ignored) == 0 ? j : json_object();
+}
+
 int ft_home_running(const struct ft_home *h, struct ft_home_up *ret, struct ft_err *err)
 {
     char path[FT_HOME_PATH];
@@ -170,6 +188,33 @@ int ft_home_credentials(const struct ft_home *h, struct ft_home_credentials *ret
         return rc;
     copy_text(j, "url", ret->url, sizeof ret->url);
     copy_text(j, "key", ret->key, sizeof ret->key);
+    copy_text(j, "ca", ret->ca, sizeof ret->ca);
     json_decref(j);
     return 0;
+}
+
+int ft_home_credentials_move(const struct ft_home *h, const char *url, const char *ca,
+                             struct ft_err *err)
+{
+    char path[FT_HOME_PATH];
+    json_t *j;
+    int rc = read_json(h, "credentials.json", &j, err);
+    if (rc != 0)
+        return rc == FT_ENOTFOUND ? 0 : rc;
+    json_t *before = json_copy(j);
+    json_object_set_new(j, "url", json_string(url));
+    if (ca != NULL)
+        json_object_set_new(j, "ca", json_string(ca));
+    else
+        json_object_del(j, "ca");
+    char *text = json_equal(j, before) ? NULL : json_dumps(j, JSON_COMPACT);
+    if (text != NULL) {
+        mode_t mask = umask(077);
+        rc = ft_file_put(ft_home_at(h, "credentials.json", path), text, strlen(text), err);
+        umask(mask);
+    }
+    free(text);
+    json_decref(before);
+    json_decref(j);
+    return rc;
 }

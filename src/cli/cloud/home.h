@@ -3,6 +3,7 @@
 #ifndef FT_CLI_CLOUD_HOME_H
 #define FT_CLI_CLOUD_HOME_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,12 @@ const char *ft_home_at(const struct ft_home *h, const char *rest, char *ret);
  */
 int ft_home_lock(const struct ft_home *h, int *ret_fd, struct ft_err *err);
 
+/* run/options.json: what the cloud that runs was asked for (ft_up_options_given); written by the
+ * supervisor. Takes the reference. */
+int ft_home_options_write(const struct ft_home *h, json_t *given, struct ft_err *err);
+/* A new object; {} where nothing is known. */
+json_t *ft_home_options(const struct ft_home *h);
+
 /* run/up.json: written by the supervisor. */
 struct ft_home_up {
     int64_t pid;
@@ -44,9 +51,14 @@ int ft_home_running(const struct ft_home *h, struct ft_home_up *ret, struct ft_e
 
 struct ft_home_credentials {
     char url[512], key[256];
+    char ca[FT_HOME_PATH]; /* the certificate that it shows; "": the system's authorities know it */
 };
 /* credentials.json. FT_ENOTFOUND: there is none. */
 int ft_home_credentials(const struct ft_home *h, struct ft_home_credentials *ret,
                         struct ft_err *err);
+/* The cloud is at this address now, with this certificate (NULL: none); the key stays. Nothing
+ * where there is no credentials.json: then its owner keeps the key elsewhere. */
+int ft_home_credentials_move(const struct ft_home *h, const char *url, const char *ca,
+                             struct ft_err *err);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "cli/cloud/home.h"
 
-#define FT_UP_LISTEN "127.0.0.1:7700"
+#define FT_UP_LISTEN     "127.0.0.1:7700"
+#define FT_UP_MEMORY_MIN (64 << 20) /* nano with its caches */
 
 struct ft_up_options {
     struct ft_home home;
@@ -14,6 +15,7 @@ struct ft_up_options {
     int port;
     char url[512]; /* where clients on this machine reach it */
     const char *listen, *tls_cert, *tls_key, *kv;
+    bool listens; /* listen was given */
     bool tls_self_signed, foreground, daemon, json;
     int64_t memory, threads, http_threads; /* 0: not given */
     int64_t wait_s;                        /* for it to be ready */
@@ -24,6 +26,8 @@ struct ft_up_options {
 /* Returns 0, or an exit status after a message. */
 int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret);
 void ft_up_options_fini(struct ft_up_options *o);
+/* What was given of that which config.json can say, as {"--memory": "536870912", ...}. */
+json_t *ft_up_options_given(const struct ft_up_options *o);
 /* "HOST:PORT", "[::1]:PORT". FT_EINVAL names --listen. */
 int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,
                        struct ft_err *err);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/cloud/up.h"
+#include "cli/local.h"
 #include "cli/options.h"
 
 #define CONFIG_MAX 65536
@@ -67,6 +68,12 @@ static int check(struct ft_up_options *o, struct ft_err *err)
         return ft_err_set(err, FT_EINVAL,
                           "--tls-self-signed: there is a certificate already "
                           "(--tls-cert)");
+    enum ft_kv_type kv;
+    if (o->kv != NULL && ft_local_kv_type(o->kv, &kv, err) != 0)
+        return err->code;
+    o->listens = o->listen != NULL;
+    if (!o->listens)
+        o->listen = FT_UP_LISTEN;
     int rc = ft_up_listen_parse(o->listen, o->host, sizeof o->host, &o->port, err);
     if (rc == 0)
         set_url(o);
@@ -75,14 +82,14 @@ static int check(struct ft_up_options *o, struct ft_err *err)
 
 int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
 {
-    struct ft_up_options o = {.listen = FT_UP_LISTEN, .wait_s = 30};
+    struct ft_up_options o = {.wait_s = 30};
     const struct ft_opt opts[] = {
         /* what may stand in config.json, first */
         {"listen", 0, FT_OPT_TEXT, &o.listen, 0, 0},
         {"tls-cert", 0, FT_OPT_TEXT, &o.tls_cert, 0, 0},
         {"tls-key", 0, FT_OPT_TEXT, &o.tls_key, 0, 0},
         {"tls-self-signed", 0, FT_OPT_FLAG, &o.tls_self_signed, 0, 0},
-        {"memory", 0, FT_OPT_BYTES, &o.memory, 1 << 20, 1e15},
+        {"memory", 0, FT_OPT_BYTES, &o.memory, FT_UP_MEMORY_MIN, 1e15},
         {"threads", 0, FT_OPT_WHOLE, &o.threads, 1, 1024},
         {"http-threads", 0, FT_OPT_WHOLE, &o.http_threads, 1, 64},
         {"kv", 0, FT_OPT_TEXT, &o.kv, 0, 0},
@@ -116,4 +123,26 @@ void ft_up_options_fini(struct ft_up_options *o)
 {
     json_decref(o->config);
     o->config = NULL;
+}
+
+json_t *ft_up_options_given(const struct ft_up_options *o)
+{
+    const struct {
+        const char *name, *text;
+        int64_t number;
+    } all[] = {{"--listen", o->listens ? o->listen : NULL, 0},
+               {"--tls-cert", o->tls_self_signed ? NULL : o->tls_cert, 0},
+               {"--tls-key", o->tls_self_signed ? NULL : o->tls_key, 0},
+               {"--tls-self-signed", o->tls_self_signed ? "yes" : NULL, 0},
+               {"--memory", NULL, o->memory},
+               {"--threads", NULL, o->threads},
+               {"--http-threads", NULL, o->http_threads},
+               {"--kv", o->kv, 0}};
+    json_t *given = json_object();
+    for (size_t i = 0; i < FT_COUNT(all); i++)
+        if (all[i].text != NULL)
+            json_object_set_new(given, all[i].name, json_string(all[i].text));
+        else if (all[i].number > 0)
+            json_object_set_new(given, all[i].name, json_sprintf("%lld", (long long)all[i].number));
+    return given;
 }
