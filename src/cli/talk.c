@@ -137,8 +137,10 @@ static bool command(const struct ft_talk_ops *ops, void *ctx, const char *line)
     } else if (ops->command != NULL) {
         rc = ops->command(ctx, line, &err);
     }
-    if (rc == FT_ENOTFOUND && err.msg[0] == '\0')
+    if (strcmp(line, "/help") == 0 || strcmp(line, "/?") == 0)
         printf("%s%s", ops->help, help_text);
+    else if (rc == FT_ENOTFOUND && err.msg[0] == '\0')
+        fprintf(stderr, "there is no command %s; /help lists them\n", line);
     else if (rc != 0)
         fprintf(stderr, "%s\n", err.msg);
     return true;

@@ -65,6 +65,34 @@ def models(c):
     says(c, "rm of what is not there", "third", "model", "rm", "third", status=1)
 
 
+def plain_model(c):
+    """nano without its chat template."""
+    folder = f"{c.folder}/plain"
+    os.makedirs(folder)
+    with open(NANO, "rb") as f:
+        whole = f.read()
+    for name in ("plain.gguf", "plain-Q8_0.gguf"):
+        with open(f"{folder}/{name}", "wb") as f:
+            f.write(whole.replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX"))
+    r = says(c, "of a folder with two models none is taken", "name a file of it", "model", "add",
+             folder, status=2)
+    expect("both are named", "plain.gguf" in r.stderr and "plain-Q8_0.gguf" in r.stderr, r)
+    os.rename(f"{folder}/plain-Q8_0.gguf", f"{folder}/notes.txt")
+    says(c, "nor one beside something else", "name a file of it: plain.gguf", "model", "add",
+         folder, status=2)
+    os.unlink(f"{folder}/notes.txt")
+    r = says(c, "alone it is, and is named", "It is the file plain.gguf", "model", "add", folder)
+    expect("what it can do is said", "no chat template" in r.stdout and "completions, embeddings"
+           in r.stdout and "feitian chat" not in r.stdout, r)
+    time.sleep(1)  # the dates of endpoints are whole seconds
+    c.run("endpoint", "create", "later", "--model", "plain")
+    r = c.run("chat", "-p", "Hello", "--json")
+    expect("a bare chat takes the newest that can chat", r.returncode == 0 and
+           json.loads(r.stdout)["model"] == "nano", (r, c.log()))
+    c.run("endpoint", "rm", "later")
+    says(c, "it goes", "plain removed", "model", "rm", "plain")
+
+
 def adapters(c):
     folder = f"{c.folder}/lora"
     shapes = {f"model.layers.{i}.self_attn.q_proj": (192, 192) for i in range(6)}
@@ -127,6 +155,12 @@ def keys(c):
     says(c, "the key works at once", "", "chat", "nano", "-p", "Hello", FEITIAN_API_KEY=secret)
     says(c, "it may not make projects", "", "project", "create", "more", status=2,
          FEITIAN_API_KEY=secret)
+    blind = c.run("key", "create", "blind", "--action", "chat").stdout.strip()
+    says(c, "a key that may not list models chats with the usual one", "", "chat", "-p", "Hello",
+         FEITIAN_API_KEY=blind)
+    other = c.run("key", "create", "blinder", "--action", "chat", "--model", "x*").stdout.strip()
+    says(c, "or is told to name one", "feitian chat NAME", "chat", "-p", "Hello", status=2,
+         FEITIAN_API_KEY=other)
     says(c, "key revoke", "revoked", "key", "revoke", row["id"])
     other = c.run("key", "create", "narrow", "--role", "admin").stdout.strip()
     says(c, "models are for operators, which is said first", "role admin", "model", "add",
@@ -177,6 +211,8 @@ def usage(c):
            any(r["model"] == "nano" and r["key"] for r in u["data"]), u)
     r = says(c, "in words", "MODEL", "usage", "--by", "model", "--since", "1h")
     expect("with a sum", "all" in r.stdout and "COMPLETION" in r.stdout, r)
+    first = next(k for k in json_of(c, "key", "list") if k["name"] == "first key")
+    says(c, "keys have their names", f"{first['id']} (first key)", "usage", "--by", "key")
     says(c, "an unknown grouping", "--by", "usage", "--by", "mood", status=2)
     says(c, "an unclear time", "--since", "usage", "--since", "then", status=2)
 
@@ -224,6 +260,9 @@ def chat(c):
     listed = screen.until(b"* nano") + screen.until(b">>> ")
     os.write(fd, b"/model none\n")
     refused = screen.until(b"no model none") + screen.until(b">>> ")
+    os.write(fd, b"/hlp\n")
+    unknown = screen.until(b"no command /hlp") + screen.until(b">>> ")
+    expect("an unknown command is called so", b"no command /hlp; /help" in unknown, unknown)
     os.write(fd, b"/exit\n")
     screen.until(b"never", 0.5)
     status = os.waitpid(pid, 0)[1]
@@ -261,7 +300,7 @@ def main():
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
-        for part in (models, adapters, endpoints, keys, projects, chat, usage, live, errors):
+        for part in (models, plain_model, adapters, endpoints, keys, projects, chat, usage, live, errors):
             part(c)
         ended = [json_of(c, "down") for _ in range(2)]
         expect("down --json says what was there", [x.get("was_up") for x in ended] == [True, False],

@@ -6,21 +6,23 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
 #include "cli/talk.h"
 
-#define STDIN_MAX   (64u << 20)
-#define ANSWER_MAX  (64u << 20)
-#define MODEL_BYTES 128
-#define BURST_NS    100000000
+#define STDIN_MAX      (64u << 20)
+#define ANSWER_MAX     (64u << 20)
+#define MODEL_BYTES    128
+#define BURST_NS       100000000
+#define HTTP_FORBIDDEN 403
 
 struct chat {
     struct ft_cloud_options cloud;
     const char *prompt, *system, *thinking;
     double temperature, top_p;
     int64_t max_tokens, seed; /* -1: not given */
-    bool quiet;
+    bool quiet, guessed;      /* guessed: the model */
     char **args;
     /* the conversation */
     struct ft_cloud *c;
@@ -227,28 +229,89 @@ static const struct ft_talk_ops talk_ops = {
     .command = command,
     .help = "/models       the models there are; /model NAME goes on with that one\n"};
 
-/* Nobody said which: the one that came last. */
-static int choose_model(struct chat *t, struct ft_err *err)
+static json_t *find(const json_t *list, const char *member, const char *value)
 {
-    json_t *list, *m;
+    size_t i;
+    json_t *o;
+    json_array_foreach(list, i, o) if (strcmp(ft_cloud_text(o, member, ""), value) == 0) return o;
+    return NULL;
+}
+
+/* Whether the endpoint's model has a chat template; of what is not known: yes. */
+static bool can_chat(const json_t *endpoints, const json_t *all, const char *name)
+{
+    size_t i;
+    json_t *task;
+    const json_t *target =
+        json_array_get(json_object_get(find(endpoints, "name", name), "targets"), 0);
+    const json_t *model = json_is_string(json_object_get(target, "url"))
+                              ? NULL
+                              : find(all, "name", ft_cloud_text(target, "model", ""));
+    json_array_foreach(json_object_get(model, "tasks"), i, task)
+    {
+        const char *word = json_string_value(task);
+        if (word != NULL && strcmp(word, "chat") == 0)
+            return true;
+    }
+    return model == NULL;
+}
+
+/* The newest that can chat. */
+static void choose_from(struct chat *t, const json_t *list)
+{
+    json_t *m, *endpoints = NULL, *all = NULL;
     size_t i;
     json_int_t newest = -1;
-    int rc = models(t, &list, err);
-    if (rc != 0)
-        return rc;
+    struct ft_err ignored = {0}; /* a key may call models without seeing what they are */
+    if (ft_cloud_list(t->c, "/api/v1/endpoints", &endpoints, &ignored) != 0 ||
+        ft_cloud_list(t->c, "/api/v1/models", &all, &ignored) != 0)
+        ft_log(FT_LOG_DEBUG, "chat", "%s", ignored.msg);
     json_array_foreach(list, i, m)
     {
         json_int_t created = json_integer_value(json_object_get(m, "created"));
-        if (created > newest) {
+        const char *id = ft_cloud_text(m, "id", "");
+        if (created >= newest && can_chat(endpoints, all, id)) {
             newest = created;
-            snprintf(t->model, sizeof t->model, "%s", ft_cloud_text(m, "id", ""));
+            snprintf(t->model, sizeof t->model, "%s", id);
         }
     }
+    json_decref(endpoints);
+    json_decref(all);
+}
+
+/* Nobody said which. */
+static int choose_model(struct chat *t, struct ft_err *err)
+{
+    json_t *list;
+    int rc = models(t, &list, err);
+    if (rc != 0 && t->c->status == HTTP_FORBIDDEN) { /* the key may not list them: the usual one */
+        *err = (struct ft_err){0};
+        snprintf(t->model, sizeof t->model, "nano");
+        t->guessed = true;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    choose_from(t, list);
     if (json_array_size(list) == 0)
         rc = ft_err_set(err, FT_ENOTFOUND,
                         "the cloud has no model for this key: 'feitian model add' brings one");
+    else if (t->model[0] == '\0')
+        rc = ft_err_set(err, FT_ENOTFOUND,
+                        "no model here has a chat template; 'feitian chat NAME' tries one anyway");
     json_decref(list);
     return rc;
+}
+
+/* A guess that did not do is no answer to whoever named nothing. */
+static int explain_guess(const struct chat *t, int rc, struct ft_err *err)
+{
+    char why[FT_ERR_MSG_MAX];
+    if (rc == 0 || !t->guessed || t->c->status / 100 != 4)
+        return rc;
+    snprintf(why, sizeof why, "%s", err->msg);
+    return ft_err_set(err, err->code,
+                      "this key may not list models: name one, 'feitian chat NAME' (%.350s)", why);
 }
 
 static int run(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -267,13 +330,13 @@ static int run(struct ft_cloud *c, void *ctx, struct ft_err *err)
         printf("%s at %s\n", t->model, c->url);
         ft_talk("chat", &talk_ops, t);
     } else if (rc == 0 && t->prompt != NULL && strcmp(t->prompt, "-") != 0) {
-        rc = ask(t, t->prompt, strlen(t->prompt), err);
+        rc = explain_guess(t, ask(t, t->prompt, strlen(t->prompt), err), err);
     } else if (rc == 0) {
         rc = ft_file_read("-", STDIN_MAX, &text, &n, err);
         if (rc == 0 && n > 0 && text[n - 1] == '\n')
             n--; /* what `echo` adds */
         if (rc == 0)
-            rc = ask(t, text, n, err);
+            rc = explain_guess(t, ask(t, text, n, err), err);
         free(text);
     }
     json_decref(t->messages);

@@ -113,6 +113,18 @@ static int pull(struct model_options *o, const struct ft_cloud *c, struct ft_err
     return rc;
 }
 
+static int get_model(struct ft_cloud *c, const char *name, json_t **ret, struct ft_err *err)
+{
+    struct ft_buf path;
+    ft_buf_init(&path, PATH_MAX);
+    ft_buf_add_str(&path, "/api/v1/models/");
+    ft_cloud_escape(&path, name);
+    int rc = path.failed == 0 ? ft_cloud_call(c, "GET", path.data, NULL, ret, err)
+                              : ft_err_set(err, FT_EINVAL, "%.60s...: too long", name);
+    ft_buf_fini(&path);
+    return rc;
+}
+
 /* Registers what lies in HOME with the cloud. FT_EEXIST is none: then it is known already. */
 static int enter(struct model_options *o, struct ft_cloud *c, json_t **ret, struct ft_err *err)
 {
@@ -125,9 +137,8 @@ static int enter(struct model_options *o, struct ft_cloud *c, json_t **ret, stru
     int rc = ft_cloud_call(c, "POST", "/api/v1/models", body, ret, err);
     if (rc != FT_EEXIST)
         return rc;
-    char path[FT_PULL_NAME_MAX + 32], real[PATH_MAX];
-    snprintf(path, sizeof path, "/api/v1/models/%s", p->name);
-    rc = ft_cloud_call(c, "GET", path, NULL, ret, err);
+    char real[PATH_MAX];
+    rc = get_model(c, p->name, ret, err);
     const char *known = rc == 0 ? ft_cloud_text(*ret, "path", "") : "";
     if (rc == 0 && (realpath(p->path, real) == NULL || strcmp(real, known) != 0))
         rc = ft_err_set(err, FT_EEXIST,
@@ -150,6 +161,29 @@ static int make_endpoint(struct model_options *o, struct ft_cloud *c, struct ft_
     return rc == FT_EEXIST ? 0 : rc;
 }
 
+static bool can_chat(const json_t *model)
+{
+    size_t i;
+    json_t *task;
+    json_array_foreach(json_object_get(model, "tasks"), i,
+                       task) if (strcmp(json_string_value(task), "chat") == 0) return true;
+    return false;
+}
+
+/* How it is used. of: the model whose tasks count, for an adapter its base. */
+static void say_use(const struct model_options *o, const json_t *of)
+{
+    char words[128];
+    const char *name = o->pulled.name;
+    if (o->no_endpoint)
+        printf("It has no name for clients yet: feitian endpoint create NAME --model %s\n", name);
+    else if (can_chat(of))
+        printf("Talk to it: feitian chat %s\n", name);
+    else
+        printf("It has no chat template, so it does not converse. As model %s of /v1 it does: %s\n",
+               name, ft_show_words(json_object_get(of, "tasks"), words, sizeof words));
+}
+
 static void say_added(const struct model_options *o, const json_t *model)
 {
     const struct ft_pull_result *p = &o->pulled;
@@ -165,17 +199,15 @@ static void say_added(const struct model_options *o, const json_t *model)
                        : "checked");
     if (!p->present && !p->linked && o->begun_ns > 0 && s > 1)
         printf("%.1f MB/s on average\n", (double)(p->bytes - o->begun) / s / 1e6);
-    if (!o->no_endpoint)
-        printf("Talk to it: feitian chat %s\n", p->name);
-    else
-        printf("It has no name for clients yet: feitian endpoint create NAME --model %s\n",
-               p->name);
+    size_t n_file = strlen(p->file), len = strlen(o->args[0]);
+    if (n_file > 0 && (len < n_file || strcmp(o->args[0] + len - n_file, p->file) != 0))
+        printf("It is the file %s\n", p->file); /* nobody named it */
 }
 
 static int add(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     struct model_options *o = ctx;
-    json_t *me = NULL, *model = NULL;
+    json_t *me = NULL, *model = NULL, *base = NULL;
     /* Before gigabytes are fetched: is there a cloud, and may this key change it? */
     int rc = ft_cloud_call(c, "GET", "/api/v1/me", NULL, &me, err);
     if (rc == 0 && strcmp(ft_cloud_text(me, "role", ""), "operator") != 0)
@@ -194,7 +226,12 @@ static int add(struct ft_cloud *c, void *ctx, struct ft_err *err)
         ft_show_json(json_incref(model));
     } else if (rc == 0) {
         say_added(o, model);
+        if (o->adapter_of != NULL)
+            rc = get_model(c, o->adapter_of, &base, err);
+        if (rc == 0)
+            say_use(o, base != NULL ? base : model);
     }
+    json_decref(base);
     json_decref(model);
     return rc;
 }

@@ -99,13 +99,31 @@ static void add_figures(struct ft_table *t, const json_t *r, const char *currenc
                   json_number_value(json_object_get(r, "energy_j")));
 }
 
-static void add_group(struct ft_table *t, const json_t *r, const char *group)
+/* {id: name} of the keys that are there; of those that may not be listed, nothing. */
+static json_t *names_of_keys(struct ft_cloud *c)
+{
+    json_t *keys, *k, *names = json_object();
+    size_t i;
+    struct ft_err ignored = {0};
+    if (ft_cloud_list(c, "/api/v1/keys", &keys, &ignored) != 0)
+        return names;
+    json_array_foreach(keys, i, k)
+        json_object_set(names, ft_cloud_text(k, "id", ""), json_object_get(k, "name"));
+    json_decref(keys);
+    return names;
+}
+
+static void add_group(struct ft_table *t, const json_t *r, const char *group, const json_t *keys)
 {
     char when[FT_SHOW_TIME_BYTES];
-    if (strcmp(group, "hour") == 0 || strcmp(group, "day") == 0)
+    const char *id = ft_cloud_text(r, group, "");
+    const char *name = strcmp(group, "key") == 0 ? ft_cloud_text(keys, id, "") : "";
+    if (name[0] != '\0')
+        ft_table_addf(t, "%s (%s)", id, name);
+    else if (strcmp(group, "hour") == 0 || strcmp(group, "day") == 0)
         ft_table_add(t, ft_show_time(json_object_get(r, "start"), when));
     else
-        ft_table_add(t, ft_cloud_text(r, group, ""));
+        ft_table_add(t, id);
 }
 
 static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -116,7 +134,7 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
     static const char *const figures[] = {">REQUESTS", ">PROMPT", ">CACHED", ">COMPLETION",
                                           ">COST",     ">CPU S",  ">JOULES"};
     struct ft_buf path;
-    json_t *u, *r;
+    json_t *u, *r, *keys = NULL;
     size_t i;
     int n = 0;
     ft_buf_init(&path, URL_BYTES);
@@ -131,6 +149,8 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
         return 0;
     }
     for (; n < o->by.n; n++) {
+        if (keys == NULL && strcmp(o->by.value[n], "key") == 0)
+            keys = names_of_keys(c);
         for (i = 0; i < sizeof upper[n] - 1 && o->by.value[n][i] != '\0'; i++)
             upper[n][i] = (char)(o->by.value[n][i] - 'a' + 'A');
         upper[n][i] = '\0';
@@ -145,7 +165,7 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
     struct ft_table *t = ft_table_open(n, heads);
     for (i = 0; o->by.n > 0 && (r = json_array_get(data, i)) != NULL; i++) {
         for (int g = 0; g < o->by.n; g++)
-            add_group(t, r, o->by.value[g]);
+            add_group(t, r, o->by.value[g], keys);
         add_figures(t, r, currency);
     }
     ft_table_add(t, "all");
@@ -156,6 +176,7 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
            ft_show_time(json_object_get(u, "end_time"), to));
     ft_table_print_here(t);
     ft_table_close(t);
+    json_decref(keys);
     json_decref(u);
     return 0;
 }

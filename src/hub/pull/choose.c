@@ -105,8 +105,9 @@ static int keep_gguf(struct ft_pull_list *l, int first, enum ft_pull_form *ret, 
     return 0;
 }
 
-/* "needs a choice: a.gguf, b.gguf, ..." */
-static int ask_to_choose(const struct ft_pull_list *l, const char *hint, struct ft_err *err)
+/* "WHY: a.gguf, b.gguf, ..." */
+static int ask_to_choose(const struct ft_pull_list *l, const char *hint, const char *why,
+                         struct ft_err *err)
 {
     char text[400] = "";
     int shown = 0, all = 0;
@@ -121,8 +122,7 @@ static int ask_to_choose(const struct ft_pull_list *l, const char *hint, struct 
             shown++;
         }
     }
-    return ft_err_set(err, FT_EINVAL, "there are several models; name one behind a colon: %s%s",
-                      text, all > shown ? ", ..." : "");
+    return ft_err_set(err, FT_EINVAL, "%s: %s%s", why, text, all > shown ? ", ..." : "");
 }
 
 /* The model that hint speaks of: its path, its file's name, or a part of it. -1: none; -2: several.
@@ -157,6 +157,7 @@ static int find_gguf(const struct ft_pull_list *l, const char *hint)
 static int choose_gguf(struct ft_pull_list *l, const char *hint, enum ft_pull_form *ret,
                        struct ft_err *err)
 {
+    static const char several[] = "there are several models; name one behind a colon";
     int n = 0, only = -1;
     for (int i = 0; i < l->n; i++)
         if (begins_model(l->file[i].path)) {
@@ -167,14 +168,14 @@ static int choose_gguf(struct ft_pull_list *l, const char *hint, enum ft_pull_fo
         int at = find_gguf(l, hint);
         if (at == -1)
             return ft_err_set(err, FT_ENOTFOUND, "no file here is called %.200s", hint);
-        return at == -2 ? ask_to_choose(l, hint, err) : keep_gguf(l, at, ret, err);
+        return at == -2 ? ask_to_choose(l, hint, several, err) : keep_gguf(l, at, ret, err);
     }
     for (size_t i = 0; n > 1 && i < FT_COUNT(preferred); i++) {
         int at = find_gguf(l, preferred[i]);
         if (at >= 0)
             return keep_gguf(l, at, ret, err);
     }
-    return n == 1 ? keep_gguf(l, only, ret, err) : ask_to_choose(l, "", err);
+    return n == 1 ? keep_gguf(l, only, ret, err) : ask_to_choose(l, "", several, err);
 }
 
 static bool is_companion(const char *path)
@@ -244,6 +245,23 @@ int ft_pull_choose(struct ft_pull_list *l, const char *hint, enum ft_pull_form *
     if (rc == 0)
         qsort(l->file, (size_t)l->n, sizeof l->file[0], by_path);
     return rc;
+}
+
+int ft_pull_choose_in_folder(struct ft_pull_list *l, enum ft_pull_form *ret_form,
+                             struct ft_err *err)
+{
+    int first = -1, n = 0, parts = 0;
+    for (int i = 0; i < l->n; i++)
+        if (begins_model(l->file[i].path)) {
+            first = i;
+            n++;
+        }
+    for (int i = 0; i < l->n && first >= 0; i++)
+        parts += same_model(l->file[i].path, l->file[first].path);
+    /* A folder of anything may hold a GGUF file by chance: that is not taken unasked. */
+    if (n > 0 && !(has(l, "config.json") && has(l, "*.safetensors")) && (n > 1 || parts < l->n))
+        return ask_to_choose(l, "", "the folder is no model by itself; name a file of it", err);
+    return ft_pull_choose(l, "", ret_form, err);
 }
 
 void ft_pull_name(const struct ft_pull_list *l, enum ft_pull_form form, const char *whole,

@@ -58,6 +58,10 @@ int ft_pull_choose_adapter(struct ft_pull_list *l, struct ft_err *err);
 /* Keeps those files of *l that make the model that `hint` ("": none) speaks of. */
 int ft_pull_choose(struct ft_pull_list *l, const char *hint, enum ft_pull_form *ret_form,
                    struct ft_err *err);
+/* The same of a folder on this machine: it is a model itself, or holds the files of one and nothing
+ * else. FT_EINVAL names those to choose from. */
+int ft_pull_choose_in_folder(struct ft_pull_list *l, enum ft_pull_form *ret_form,
+                             struct ft_err *err);
 /* The name that the model has if nobody gives it one; `whole`: of the repository or folder. */
 void ft_pull_name(const struct ft_pull_list *l, enum ft_pull_form form, const char *whole,
                   char ret[FT_PULL_NAME_MAX]);

@@ -195,14 +195,15 @@ static int plan(const struct ft_pull_source *s, const struct ft_pull_options *o,
     if (rc == 0)
         rc = local ? ft_pull_local_list(s->file, l, err) : list_remote(s, o, l, err);
     bool is_folder = local && rc == 0 && stat(s->file, &st) == 0 && S_ISDIR(st.st_mode);
-    const char *hint = is_folder ? "" : local ? ft_pull_base(s->file) : s->file;
+    const char *hint = local ? ft_pull_base(s->file) : s->file;
     if (rc == 0 && o->adapter) {
         *form = FT_PULL_FOLDER;
         rc = ft_pull_choose_adapter(l, err);
     } else if (rc == 0 && local && !is_folder && l->n == 1) {
         *form = FT_PULL_GGUF; /* whatever it is called: the check will tell */
     } else if (rc == 0) {
-        rc = ft_pull_choose(l, hint, form, err);
+        rc =
+            is_folder ? ft_pull_choose_in_folder(l, form, err) : ft_pull_choose(l, hint, form, err);
     }
     if (rc != 0 && l->n > 0)
         ft_err_wrap(err, "%s", local ? s->file : s->repo);
@@ -216,6 +217,8 @@ static int plan(const struct ft_pull_source *s, const struct ft_pull_options *o,
         ft_pull_name(l, *form, local ? folder : s->repo, ret->name);
     for (int i = 0; !local && i < l->n; i++)
         ft_pull_tag(&l->file[i], l->file[i].hash == FT_PULL_UNHASHED ? l->commit : "");
+    if (*form != FT_PULL_FOLDER && (is_folder || !local))
+        snprintf(ret->file, sizeof ret->file, "%s", l->file[0].path);
     ret->n_files = l->n;
     for (int i = 0; i < l->n; i++)
         ret->bytes += l->file[i].bytes;

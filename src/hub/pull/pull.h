@@ -63,7 +63,9 @@ struct ft_pull_result {
     char name[FT_PULL_NAME_MAX];
     char path[4096]; /* what to open: the GGUF file, the first of several, or the folder */
     uint64_t bytes;
-    char sha256[65]; /* of a model in one file, where the hub told it; "": not known */
+    char sha256[65];             /* of a model in one file, where the hub told it; "": not known */
+    char file[FT_PULL_PATH_MAX]; /* in the folder or repository, the first of several; "": all of it
+                                  * is the model, or there is no folder */
     int n_files;
     bool present; /* it was there already */
     bool linked;  /* LOCAL: no copy, the same files by another name */
