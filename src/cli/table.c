@@ -211,7 +211,7 @@ const char *ft_figure_count(char *out, double n)
 const char *ft_figure_seconds(char *out, double seconds)
 {
     long s = (long)seconds;
-    if (seconds < 10)
+    if (seconds < 10 && seconds != (double)s)
         snprintf(out, FT_FIGURE_BYTES, "%.1f s", seconds);
     else if (s < 60)
         snprintf(out, FT_FIGURE_BYTES, "%ld s", s);

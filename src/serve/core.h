@@ -46,6 +46,7 @@ struct ft_target {
     char *key;                    /* its definition without the weight: equal ones are the same */
     double weight;
     char *model, *adapter;      /* MODEL: names of rows; URL: the server's name of it */
+    char *url;                  /* URL: for people */
     struct ft_replica *replica; /* URL, SCRIPT */
     int cap;                    /* calls at one replica */
     bool asked, silent;         /* URL: it had a call; the last one got no (whole) answer */

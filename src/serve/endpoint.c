@@ -179,6 +179,7 @@ static void target_free(struct ft_target *t)
     free(t->key);
     free(t->model);
     free(t->adapter);
+    free(t->url);
     free(t);
 }
 
@@ -210,6 +211,7 @@ static int target_read_url(struct ft_serve *s, struct ft_target *t, const json_t
     t->kind = FT_TARGET_URL;
     t->cap = (int)cap;
     t->model = copy_of(model);
+    t->url = strdup(url);
     struct ft_replica_http_config config = {.client = s->client, .url = url, .key = key};
     return ft_replica_http_open(&config, &t->replica, err);
 }

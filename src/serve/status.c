@@ -1,4 +1,7 @@
 /* What serving is doing now, as JSON. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "serve/core.h"
 
 /* A figure of the worker's engine. */
@@ -59,6 +62,8 @@ static json_t *target_json(const struct ft_serve *s, const struct ft_target *t, 
         json_object_set_new(o, "answered", t->asked ? json_boolean(!t->silent) : json_null());
     if (t->model != NULL)
         json_object_set_new(o, "model", json_string(t->model));
+    if (t->url != NULL)
+        json_object_set_new(o, "url", json_string(t->url));
     if (t->adapter != NULL)
         json_object_set_new(o, "adapter", json_string(t->adapter));
     return o;
@@ -101,6 +106,36 @@ static json_t *queue_json(const struct ft_serve *s)
                      "quarantined", suspects + s->suspect_runs, "projects", projects);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    int order = strcmp(json_string_value(json_object_get(x, "name")),
+                       json_string_value(json_object_get(y, "name")));
+    return order != 0 ? order
+                      : strcmp(json_string_value(json_object_get(x, "id")),
+                               json_string_value(json_object_get(y, "id")));
+}
+
+/* Takes the reference, gives another: the same order each time. As it came without memory. */
+static json_t *sorted(json_t *list)
+{
+    size_t n = json_array_size(list);
+    json_t **all = calloc(n > 0 ? n : 1, sizeof *all), *ret = json_array();
+    if (all == NULL || ret == NULL) {
+        free(all);
+        json_decref(ret);
+        return list;
+    }
+    for (size_t i = 0; i < n; i++)
+        all[i] = json_array_get(list, i);
+    qsort(all, n, sizeof *all, by_name);
+    for (size_t i = 0; i < n; i++)
+        json_array_append(ret, all[i]);
+    free(all);
+    json_decref(list);
+    return ret;
+}
+
 json_t *ft_serve_status(struct ft_serve *s)
 {
     json_t *workers = json_array(), *endpoints = json_array();
@@ -112,9 +147,9 @@ json_t *ft_serve_status(struct ft_serve *s)
     for (const struct ft_endpoint *e = s->endpoint; e != NULL; e = e->next)
         if (!e->gone)
             json_array_append_new(endpoints, endpoint_json(s, e, now));
-    json_t *all = json_pack("{s:o,s:o,s:o,s:i,s:b}", "workers", workers, "endpoints", endpoints,
-                            "queue", queue_json(s), "in_flight", s->n_calls - s->queue.waiting,
-                            "draining", s->draining);
+    json_t *all = json_pack("{s:o,s:o,s:i,s:b}", "workers", workers, "queue", queue_json(s),
+                            "in_flight", s->n_calls - s->queue.waiting, "draining", s->draining);
     pthread_mutex_unlock(&s->mu);
+    json_object_set_new(all, "endpoints", sorted(endpoints));
     return all;
 }

@@ -125,6 +125,12 @@ def endpoints(c):
     expect("its key is not shown again", far["targets"][0]["has_key"] and "sk-secret" not in
            json.dumps(far), far)
     says(c, "endpoint list", "BEHIND IT", "endpoint", "list")
+    says(c, "status calls it a server", "far: server http://127.0.0.1:9/v1 not asked yet, 0 running", "status")
+    names = [e["name"] for e in json_of(c, "status")["serving"]["endpoints"]]
+    expect("endpoints stand in the order of their names", names == sorted(names) and
+           set(names) >= {"demo", "far", "nano"}, names)
+    expect("their servers' keys do not stand there", "sk-secret" not in
+           c.run("status", "--json").stdout)
     says(c, "a model that is not there", "no-such", "endpoint", "create", "x", "--model", "no-such",
          status=2)
     says(c, "a wrong weight", "no weight", "endpoint", "set", "demo", "--to", "nano=much", status=2)
@@ -300,7 +306,8 @@ def main():
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
-        for part in (models, plain_model, adapters, endpoints, keys, projects, chat, usage, live, errors):
+        for part in (models, plain_model, adapters, endpoints, keys, projects, chat, usage, live,
+                     errors):
             part(c)
         ended = [json_of(c, "down") for _ in range(2)]
         expect("down --json says what was there", [x.get("was_up") for x in ended] == [True, False],

@@ -101,6 +101,22 @@ def killed(c):
 
 def ended(c):
     c.up()
+    with socket.socket() as far:  # a server that takes calls and never answers
+        far.bind(("127.0.0.1", 0))
+        far.listen()
+        c.run("endpoint", "create", "far", "--model", "m", "--url",
+              f"http://127.0.0.1:{far.getsockname()[1]}/v1")
+        with subprocess.Popen([c.feitian, "chat", "far", "-p", "x"], env=c.env(),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+            runs = wait_for(lambda: json.loads(c.run("status", "--json").stdout)["gateway"]
+                            ["calls_running"] == 1)
+            r = c.run("down", "--timeout", "1")
+            p.wait(timeout=60)
+    expect("down says what it waits for", runs and r.returncode == 0 and
+           "waiting for 1 running call, 1 s at most" in r.stderr, r)
+    c.up()
+    r = c.run("status")
+    expect("times are whole seconds", "up for" in r.stdout and ".0 s" not in r.stdout, r)
     r = c.run("down")
     expect("down stops all", r.returncode == 0 and "is down" in r.stdout and not c.processes(),
            (r, c.processes()))
@@ -238,6 +254,20 @@ def doctor(c):
         r = c.run("doctor", "--json")
         return r.returncode, {(f["check"], f["level"]): f for f in json.loads(r.stdout)["findings"]}
 
+    def elsewhere(home):
+        r = c.run("doctor", "--json", "--home", home)
+        all_of = [(f["check"], f["level"], f["message"]) for f in json.loads(r.stdout)["findings"]]
+        return {f[:2]: f[2] for f in all_of}, " ".join(f[2] for f in all_of)
+
+    found, words = elsewhere(f"{c.folder}/new")
+    expect("a home to be: one word of it, and the disk where it will be", "makes it" in
+           found["home", "ok"] and f"free in {c.folder}" in words and
+           ("home", "bad") not in found, found)
+    for home in (f"{c.folder}/no/such", "/proc/nowhere"):
+        found, words = elsewhere(home)
+        expect(f"what up cannot make is not promised: {home}", ("home", "ok") not in found and
+               "not there yet" in found["home", "bad"] and words.count("cannot be written") < 2,
+               found)
     c.up()
     code, found = findings()
     expect("a healthy cloud has nothing to mend", code == 0 and ("cloud", "ok") in found and

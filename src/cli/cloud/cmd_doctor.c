@@ -82,7 +82,6 @@ int ft_cmd_doctor(int argc, char **argv)
     if (ft_home_find(given, &d.home, &err) != 0)
         return ft_cli_fail(2, &err, "doctor");
     d.findings = json_array();
-    d.has_home = access(d.home.path, R_OK | X_OK) == 0;
     d.running = ft_home_running(&d.home, &d.up, &err) == 1;
     find_listen(&d);
     for (size_t i = 0; i < FT_COUNT(checks); i++)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/cloud/client.h"
 #include "cli/cloud/show.h"
 #include "cli/cloud/up.h"
 #include "cli/options.h"
@@ -16,6 +17,7 @@
 #define POLL_US       20000
 #define AGAIN_MS      5000 /* after the second, hard signal */
 #define SWEEP_MS      3000
+#define ASK_MS        2000 /* what runs now */
 #define TIMEOUT_S_MAX 3600
 
 static void ignore_event(void *ctx, enum ft_exec_event event, const struct ft_exec_info *info)
@@ -78,6 +80,28 @@ static int signal_it(const struct ft_home *h, int64_t pid, int sig, struct ft_er
     return rc;
 }
 
+/* Says what the time is for; says nothing where nobody answers at once. */
+static void say_what_runs(const struct ft_home *h, const struct ft_home_up *up, int64_t timeout_s)
+{
+    struct ft_cloud_options o = {.home = h->path, .url = up->url};
+    struct ft_cloud c = {0};
+    struct ft_err ignored = {0};
+    json_t *live = NULL;
+    if (!up->ready || ft_cloud_open(&o, &c, &ignored) != 0)
+        return;
+    c.timeout_ms = ASK_MS;
+    if (ft_cloud_call(&c, "GET", "/api/v1/status", NULL, &live, &ignored) == 0) {
+        long long n = (long long)json_integer_value(
+            json_object_get(json_object_get(live, "gateway"), "calls_running"));
+        if (n > 0)
+            fprintf(stderr,
+                    "waiting for %lld running call%s, %lld s at most (--force does not wait)\n", n,
+                    n == 1 ? "" : "s", (long long)timeout_s);
+    }
+    json_decref(live);
+    ft_cloud_close(&c);
+}
+
 static int stop(const struct ft_home *h, int64_t timeout_s, bool force, struct ft_err *err)
 {
     struct ft_home_up up;
@@ -90,6 +114,8 @@ static int stop(const struct ft_home *h, int64_t timeout_s, bool force, struct f
         return rc;
     if (up.pid <= 0)
         return ft_err_set(err, FT_EIO, "%s/run/lock is held, and nobody says by whom", h->path);
+    if (!force)
+        say_what_runs(h, &up, timeout_s);
     rc = signal_it(h, up.pid, SIGTERM, err);
     if (rc != 0 || (!force && wait_end(h, timeout_s * 1000)))
         return rc;

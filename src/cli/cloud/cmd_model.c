@@ -161,13 +161,19 @@ static int make_endpoint(struct model_options *o, struct ft_cloud *c, struct ft_
     return rc == FT_EEXIST ? 0 : rc;
 }
 
+/* Of a model whose tasks are not known: yes. */
 static bool can_chat(const json_t *model)
 {
     size_t i;
     json_t *task;
-    json_array_foreach(json_object_get(model, "tasks"), i,
-                       task) if (strcmp(json_string_value(task), "chat") == 0) return true;
-    return false;
+    const json_t *tasks = json_object_get(model, "tasks");
+    json_array_foreach(tasks, i, task)
+    {
+        const char *word = json_string_value(task);
+        if (word != NULL && strcmp(word, "chat") == 0)
+            return true;
+    }
+    return tasks == NULL;
 }
 
 /* How it is used. of: the model whose tasks count, for an adapter its base. */

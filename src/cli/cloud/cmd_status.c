@@ -69,8 +69,10 @@ static void put_server(const json_t *e, bool first)
         snprintf(how, sizeof how, "%d of %d did not answer last", silent, n);
     else if (asked > 0)
         snprintf(how, sizeof how, "%s", silent > 0 ? "did not answer last" : "answered last");
-    printf("  %-11s %s: by url, %s, %lld running, %lld waiting\n", first ? "endpoints" : "",
-           ft_cloud_text(e, "name", "?"), how, (long long)whole(e, "in_flight"),
+    printf("  %-11s %s: server", first ? "endpoints" : "", ft_cloud_text(e, "name", "?"));
+    json_array_foreach(json_object_get(e, "targets"), i, t)
+        printf("%s %s", i > 0 ? "," : "", ft_cloud_text(t, "url", "?"));
+    printf(" %s, %lld running, %lld waiting\n", how, (long long)whole(e, "in_flight"),
            (long long)whole(e, "queue"));
 }
 

@@ -148,8 +148,13 @@ static void put_endpoints(const struct top *t, FILE *f, int width)
         const json_t *old = find(serving(t->before, "endpoints"), "id", ft_cloud_text(e, "id", ""));
         const json_t *r = json_object_get(e, "replicas");
         ft_table_add(table, ft_cloud_text(e, "name", ""));
-        ft_table_addf(table, "%.0f", number(r, "ready"));
-        ft_table_addf(table, "%.0f", number(r, "wanted"));
+        if (strcmp(ft_cloud_text(e, "kind", "model"), "url") == 0) { /* their replicas: not ours */
+            ft_table_add(table, "server");
+            ft_table_add(table, " ");
+        } else {
+            ft_table_addf(table, "%.0f", number(r, "ready"));
+            ft_table_addf(table, "%.0f", number(r, "wanted"));
+        }
         ft_table_addf(table, "%.0f", number(e, "in_flight"));
         ft_table_addf(table, "%.0f", number(e, "queue"));
         ft_table_addf(table, "%.0f", number(e, "requests"));

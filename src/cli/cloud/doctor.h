@@ -10,8 +10,7 @@ enum ft_doctor_level { FT_DOCTOR_OK, FT_DOCTOR_WARN, FT_DOCTOR_BAD };
 
 struct ft_doctor {
     struct ft_home home;
-    bool has_home; /* the folder is there, and can be read */
-    int running;   /* a supervisor is: 1, 0 */
+    int running; /* a supervisor is: 1, 0 */
     struct ft_home_up up;
     char listen[256]; /* where it would listen */
     bool json;
@@ -22,6 +21,12 @@ struct ft_doctor {
 /* One finding. mend: what to do about it; "" or, with OK, whatever: nothing. */
 void ft_doctor_say(struct ft_doctor *d, enum ft_doctor_level level, const char *check,
                    const char *mend, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The folder, or the closest one above it that is there. */
+void ft_doctor_existing(const char *path, char *ret, size_t n);
+
+/* A file in the folder that has no name any more; -1: none can be made there (errno). */
+int ft_doctor_probe(const char *folder);
 
 typedef void ft_doctor_check(struct ft_doctor *d);
 

@@ -19,16 +19,41 @@
 
 #define MODELS_MAX 1000
 
+/* There is no home: `up` makes it and no folder above it. */
+static void look_where_it_will_be(struct ft_doctor *d, int why)
+{
+    char above[FT_HOME_PATH], parent[FT_HOME_PATH];
+    int fd = -1;
+    snprintf(parent, sizeof parent, "%s", d->home.path);
+    char *slash = strrchr(parent, '/');
+    slash[slash == parent] = '\0';
+    ft_doctor_existing(d->home.path, above, sizeof above);
+    if (why != ENOENT)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
+                      "see to it that the user who runs feitian can reach it", "%s: %s",
+                      d->home.path, strerror(why));
+    else if (access(parent, F_OK) != 0)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home", "make that folder, or choose another by --home",
+                      "%s is not there yet, nor is %s, where 'feitian up' would make it",
+                      d->home.path, parent);
+    else if ((fd = ft_doctor_probe(above)) < 0)
+        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
+                      "let the user who runs feitian write there, or choose another by --home",
+                      "%s is not there yet, and %s cannot be written: %s", d->home.path, above,
+                      strerror(errno));
+    else
+        ft_doctor_say(d, FT_DOCTOR_OK, "home", "", "%s is not there yet; 'feitian up' makes it",
+                      d->home.path);
+    if (fd >= 0)
+        close(fd);
+}
+
 void ft_doctor_home(struct ft_doctor *d)
 {
     struct stat st;
     char path[FT_HOME_PATH], mend[FT_HOME_PATH + 64];
     if (stat(d->home.path, &st) != 0) {
-        bool absent = errno == ENOENT;
-        ft_doctor_say(d, absent ? FT_DOCTOR_OK : FT_DOCTOR_BAD, "home",
-                      "see to it that the user who runs feitian can reach it", "%s %s",
-                      d->home.path,
-                      absent ? "is not there yet; 'feitian up' makes it" : strerror(errno));
+        look_where_it_will_be(d, errno);
         return;
     }
     snprintf(mend, sizeof mend, "chmod 700 %s", d->home.path);

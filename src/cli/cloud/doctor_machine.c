@@ -50,23 +50,29 @@ void ft_doctor_memory(struct ft_doctor *d)
                   "%s can be taken", ft_figure_bytes(text, left));
 }
 
-/* The folder, or the closest one above it that is there. */
-static void existing(const char *path, char *ret, size_t n)
+void ft_doctor_existing(const char *path, char *ret, size_t n)
 {
     snprintf(ret, n, "%s", path);
     while (access(ret, F_OK) != 0 && strrchr(ret, '/') > ret)
         *strrchr(ret, '/') = '\0';
 }
 
-/* Milliseconds for a small write to be on the disk; negative: it cannot be tried. */
-static double time_sync(const char *folder)
+int ft_doctor_probe(const char *folder)
 {
     char path[FT_HOME_PATH + 32];
     snprintf(path, sizeof path, "%s/.doctor-XXXXXX", folder);
     int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
+/* Milliseconds for a small write to be on the disk; negative: it cannot be tried. */
+static double time_sync(const char *folder)
+{
+    int fd = ft_doctor_probe(folder);
     if (fd < 0)
         return -1;
-    unlink(path);
     int64_t begun = ft_clock_now_ns();
     bool ok = true;
     for (int i = 0; ok && i < SYNCS; i++)
@@ -81,7 +87,7 @@ void ft_doctor_disk(struct ft_doctor *d)
     char folder[FT_HOME_PATH], text[FT_FIGURE_BYTES];
     struct statvfs v;
     struct statfs f;
-    existing(d->home.path, folder, sizeof folder);
+    ft_doctor_existing(d->home.path, folder, sizeof folder);
     if (statvfs(folder, &v) != 0 || statfs(folder, &f) != 0) {
         ft_doctor_say(d, FT_DOCTOR_BAD, "disk", "", "%s: %s", folder, strerror(errno));
         return;
@@ -92,13 +98,15 @@ void ft_doctor_disk(struct ft_doctor *d)
                   : room < 5 * GIB ? FT_DOCTOR_WARN
                                    : FT_DOCTOR_OK,
                   "disk", "models take gigabytes: make room, or take another folder (--home)",
-                  "%s free where %s is", ft_figure_bytes(text, room), d->home.path);
+                  "%s free in %s", ft_figure_bytes(text, room), folder);
     if (f.f_type == NFS_MAGIC || (unsigned)f.f_type == CIFS_MAGIC)
         ft_doctor_say(d, FT_DOCTOR_WARN, "disk",
                       "the state store wants locks and syncs that hold: take a local disk for "
                       "--home (models may be links to elsewhere)",
                       "%s is on a network file system", folder);
     double ms = time_sync(folder);
+    if (ms < 0 && strcmp(folder, d->home.path) != 0)
+        return; /* there is no home yet; what is in its way is said of it */
     if (ms < 0)
         ft_doctor_say(d, FT_DOCTOR_BAD, "disk", "let the user who runs feitian write there",
                       "%s cannot be written: %s", folder, strerror(errno));
