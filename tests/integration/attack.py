@@ -24,6 +24,13 @@ CLIENT_GONE = (ConnectionResetError, BrokenPipeError)
 results = []
 
 
+def sanitized():
+    """Is the program built with a sanitizer, which keeps freed memory for a while?"""
+    with open(sys.argv[1], "rb") as f:
+        program = f.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def expect(what, ok, detail=""):
     results.append(bool(ok))
     print(f"{'ok  ' if ok else 'FAIL'} {what} {str(detail)[:400] if not ok else ''}", flush=True)
@@ -285,7 +292,8 @@ def unknown_keys(cloud):
     grown = cloud.memory_kb() - before
     expect("unknown keys get 401 each", set(statuses) == {b"401"}, statuses)
     expect("as many as were sent", sent > UNKNOWN_KEYS * UNKNOWN_S / 4, sent)
-    expect("memory stays flat", grown < MEMORY_KB, f"{grown} KB more")
+    if not sanitized():
+        expect("memory stays flat", grown < MEMORY_KB, f"{grown} KB more")
     expect("others are served", m.n > 5 and m.bad == 0, (m.n, m.bad, m.worst))
 
 
