@@ -299,8 +299,8 @@ static void test_streams_can_be_paused(void **state)
         nap_ms(1);
     assert_int_equal(seen.bytes, 7);
     atomic_store(&seen.take, false); /* on_data itself says not now */
-    ft_http_stream_write(kept, "hi", 2);
     int n = atomic_load(&seen.n_data);
+    ft_http_stream_write(kept, "hi", 2);
     await_int(&seen.n_data, n + 1);
     ft_http_stream_end(kept);
     let_go();
