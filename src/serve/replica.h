@@ -29,7 +29,7 @@ struct ft_replica_job; /* the replica's own record of a running job */
 struct ft_job {
     enum ft_task_kind kind;
     /* The request as OpenAI's JSON, checked already, with the replica's own name of the model and
-     * "feitian" (PLAN: id, salt, caller, weight, priority, resume). Borrowed during submit. */
+     * "feitian" (above: id, salt, caller, weight, priority, resume). Borrowed during submit. */
     const json_t *body;
     ft_piece_fn *on_piece;
     void *ctx;

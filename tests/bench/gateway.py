@@ -6,7 +6,8 @@ usage: gateway.py FEITIAN LOAD [requests] [first] [streams] [idle]
 
 requests  answers a second with key check, limits, routing and ledger, as a part of nginx's (wrk, 32
           connections, rounds in turn, medians)
-first     time to the first token at half of that rate, less nginx's at the same rate
+first     time to the first token at half of the streams a second that it can do, less nginx's at
+          the same rate
 streams   memory of a stream of 2,000 at a token a second, and what was lost
 idle      resident memory and time to be ready
 """
@@ -59,10 +60,10 @@ class Nginx:
         self.process.wait()
 
 
-def wrk(folder, port, key):
+def wrk(folder, port, key, text=body("fast")):
     script = f"{folder}/post.lua"
     with open(script, "w") as f:
-        f.write(WRK % (json.dumps(body("fast")), key))
+        f.write(WRK % (json.dumps(text), key))
     out = subprocess.run(["wrk", "-t1", "-c32", f"-d{ROUND_S}", "-s", script,
                           f"http://127.0.0.1:{port}{CHAT}"], stdout=subprocess.PIPE, text=True,
                          check=True).stdout
@@ -79,7 +80,6 @@ def requests(cloud, nginx, folder):
         ours.append(wrk(folder, cloud.port, cloud.key))
     a, b = statistics.median(ours), statistics.median(theirs)
     print(f"requests: {a:.0f}/s, nginx {b:.0f}/s, ratio {a / b:.2f}")
-    return a
 
 
 def load(*words):
@@ -88,8 +88,10 @@ def load(*words):
     return json.loads(out)
 
 
-def first(cloud, nginx, rate):
+def first(cloud, nginx, folder):
     text = body("fast", stream=True)
+    rate = statistics.median(wrk(folder, cloud.port, cloud.key, text) for _ in range(ROUNDS))
+    print(f"streams of 16 tokens: {rate:.0f}/s at most")
     ours, theirs = [], []
     for _ in range(ROUNDS):
         for port, to in ((nginx.port, theirs), (cloud.port, ours)):
@@ -131,9 +133,10 @@ def main():
         size = len(cloud.ask("POST", CHAT, body("fast").encode()).body)
         nginx = Nginx(folder, size)
         try:
-            rate = requests(cloud, nginx, folder) if "requests" in parts else 10000
+            if "requests" in parts:
+                requests(cloud, nginx, folder)
             if "first" in parts:
-                first(cloud, nginx, rate)
+                first(cloud, nginx, folder)
         finally:
             nginx.stop()
         if "streams" in parts:
