@@ -12,6 +12,14 @@ import time
 import jsonschema
 
 
+results = []  # of expect
+
+
+def expect(what, ok, detail=""):
+    results.append(bool(ok))
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {detail if not ok else ''}", flush=True)
+
+
 class Unix(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("control", timeout=timeout)
