@@ -51,6 +51,12 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "gnutls/crypto.h": "GNUTLS",
     "nettle/sha1.h": "NETTLE",
     "nettle/sha2.h": "NETTLE",
+    "nettle/hmac.h": "NETTLE",
+    "nettle/md5.h": "NETTLE",
+    "nettle/base64.h": "NETTLE",
+    "nettle/base16.h": "NETTLE",
+    "nettle/memops.h": "NETTLE",
+    "expat.h": "EXPAT",
     "sqlite3.h": "SQLITE",
     "seccomp.h": "SECCOMP",
 }
