@@ -7,195 +7,17 @@
  * grow with the size of objects.
  *
  * Implementations: blob_dir (a folder: SQLite index, data files), blob_s3 (any S3 server), blob_mem
- * (the double). Use the ft_blob_* wrappers. Calls block; any thread may make any of them at any
+ * (the double); each has an open of its own. Calls block; any thread may make any of them at any
  * time; a writer or reader is one thread's at a time.
  *
  * FT_ENOTFOUND, FT_EEXIST and FT_EBUSY say what is missing, there or in the way by *why
- * (ft_blob_why of the err): see enum ft_blob_why. FT_EIO: the disk or the upstream failed,
- * FT_ELIMIT: it is full; nothing was changed, reads go on. */
+ * (ft_blob_why of the err): see enum ft_blob_why (object.h). FT_EIO: the disk or the upstream
+ * failed, FT_ELIMIT: it is full; nothing was changed, reads go on. */
 #ifndef FT_BLOB_BLOB_H
 #define FT_BLOB_BLOB_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/buf.h"
-#include "base/err.h"
-
-#define FT_BLOB_BUCKET_MAX                                                                         \
-    63 /* bytes of a bucket's name; those beginning with '.' are the cloud's own */
-#define FT_BLOB_OWNER_MAX    64   /* bytes: a project */
-#define FT_BLOB_KEY_MAX      1024 /* bytes of a key: UTF-8, 1 at least, no NUL */
-#define FT_BLOB_ETAG_MAX     48   /* bytes of an ETag: MD5 in hex, "-N" behind it for multipart */
-#define FT_BLOB_VERSION_MAX  64   /* bytes; "null" where the bucket had no versions */
-#define FT_BLOB_UPLOAD_MAX   128  /* bytes of an upload's id */
-#define FT_BLOB_FIELDS_MAX   128  /* of an object */
-#define FT_BLOB_FIELDS_BYTES (16u << 10)  /* names and values together */
-#define FT_BLOB_CONFIG_MAX   (256u << 10) /* bytes of one document of a bucket */
-#define FT_BLOB_PART_MAX     10000        /* the highest number of a part */
-#define FT_BLOB_SIZE_MAX     ((int64_t)5 << 40)
-#define FT_BLOB_LIST_MAX     1000 /* entries of one listing */
-
-/* What FT_ENOTFOUND, FT_EEXIST, FT_EBUSY, FT_EINVAL of this seam are about. Put into err->sys_errno
- * by ft_blob_err, read by ft_blob_why. */
-enum ft_blob_why {
-    FT_BLOB_WHY_NONE,
-    FT_BLOB_NO_BUCKET,  /* FT_ENOTFOUND */
-    FT_BLOB_NO_KEY,     /* FT_ENOTFOUND */
-    FT_BLOB_NO_VERSION, /* FT_ENOTFOUND */
-    FT_BLOB_NO_UPLOAD,  /* FT_ENOTFOUND: ended, aborted, another's */
-    FT_BLOB_NO_PART,    /* FT_EINVAL: complete names one that is not there, or with another ETag */
-    FT_BLOB_PART_ORDER, /* FT_EINVAL: numbers do not rise */
-    FT_BLOB_BUCKET_IS_THERE, /* FT_EEXIST */
-    FT_BLOB_BUCKET_FULL,     /* FT_EBUSY: not empty */
-    FT_BLOB_CONDITION,       /* FT_EBUSY: if_match, if_none_match do not hold */
-    FT_BLOB_LOCKED,          /* FT_EBUSY: retention or a hold forbids it */
-    FT_BLOB_IS_MARKER        /* FT_EINVAL: the version is a delete marker */
-};
-int ft_blob_err(struct ft_err *err, int code, enum ft_blob_why why, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-enum ft_blob_why ft_blob_why(const struct ft_err *err); /* NONE for errors not of this seam */
-
-enum ft_blob_versioning { FT_BLOB_UNVERSIONED, FT_BLOB_VERSIONED, FT_BLOB_SUSPENDED };
-
-struct ft_blob_bucket {
-    char name[FT_BLOB_BUCKET_MAX + 1];
-    char owner[FT_BLOB_OWNER_MAX + 1];
-    int64_t created_ns; /* wall clock */
-    enum ft_blob_versioning versioning;
-};
-
-/* What an object carries besides its bytes, as its writer gave it, in order. Names are lower case.
- * "content-type", "cache-control", "content-disposition", "content-encoding", "content-language",
- * "expires" and "x-amz-meta-..." mean what they mean in HTTP; others are the caller's own, and
- * kept. */
-struct ft_blob_field {
-    const char *name, *value;
-};
-
-enum ft_blob_lock { FT_BLOB_LOCK_NONE, FT_BLOB_LOCK_GOVERNANCE, FT_BLOB_LOCK_COMPLIANCE };
-struct ft_blob_hold {
-    enum ft_blob_lock mode;
-    int64_t until_s; /* unix time */
-    bool legal;      /* legal hold */
-};
-
-/* One version of an object. Strings live as long as whatever returned it says. */
-struct ft_blob_info {
-    const char *key;
-    char version[FT_BLOB_VERSION_MAX + 1];
-    bool is_latest, is_marker; /* marker: a deletion; it has neither size nor etag */
-    int64_t size;
-    int64_t modified_ns;             /* wall clock */
-    char etag[FT_BLOB_ETAG_MAX + 1]; /* without quotes */
-    const struct ft_blob_field *fields;
-    int n_fields;
-    const struct ft_blob_field *tags; /* the object's tags; may be changed later */
-    int n_tags;
-    struct ft_blob_hold hold;
-    const char *acl; /* the caller's own text, may be changed later; "" */
-    int n_parts;     /* of a multipart upload; 0: none */
-};
-/* The value of a field, or NULL. */
-const char *ft_blob_field(const struct ft_blob_info *info, const char *name);
-
-/* An object's state on its own: for head and copies. Zeroed: empty. */
-struct ft_blob_object {
-    struct ft_blob_info info;
-    void *memory; /* holds what info points to */
-};
-void ft_blob_object_fini(struct ft_blob_object *o); /* a zeroed one is accepted */
-
-/* Held against what is there at the moment of the change, in one step with it. Zeroed: none. */
-struct ft_blob_condition {
-    const char *if_match; /* an ETag without quotes, or "*": something is there (else NO_KEY) */
-    const char *if_none_match; /* the same turned round; "*": nothing is there */
-    int64_t if_size;           /* with if_size_set: of what is there */
-    int64_t if_modified_s;     /* with if_modified_set: modified in this second */
-    bool if_size_set, if_modified_set;
-};
-
-struct ft_blob_put {
-    const char *bucket, *key;
-    const struct ft_blob_field *fields; /* more may come with the commit */
-    int n_fields;
-    const struct ft_blob_field *tags;
-    int n_tags;
-    struct ft_blob_hold hold;
-    const char *acl;                    /* NULL: "" */
-    struct ft_blob_condition condition; /* held at the commit */
-    int64_t size; /* -1: not known yet; else exactly this much must be written */
-    /* a part of an upload instead of an object (fields are the part's, tags and hold not used) */
-    const char *upload; /* NULL: an object */
-    int part;           /* 1..FT_BLOB_PART_MAX */
-};
-
-/* What a commit made. */
-struct ft_blob_done {
-    char version[FT_BLOB_VERSION_MAX + 1];
-    char etag[FT_BLOB_ETAG_MAX + 1];
-    int64_t size, modified_ns;
-};
-
-struct ft_blob_part {
-    int number;
-    int64_t size, modified_ns;
-    char etag[FT_BLOB_ETAG_MAX + 1];
-    const struct ft_blob_field *fields;
-    int n_fields;
-};
-struct ft_blob_upload {
-    const char *key;
-    char id[FT_BLOB_UPLOAD_MAX + 1];
-    int64_t begun_ns;
-    const struct ft_blob_field *fields; /* as it was begun with */
-    int n_fields;
-};
-
-/* One page of a listing, in the order of keys by bytes (versions of a key: newest first). */
-struct ft_blob_list {
-    const char *bucket;
-    const char *prefix;    /* "" or NULL: all */
-    const char *delimiter; /* "" or NULL: none; keys that have it behind the prefix are rolled up */
-    const char *after;     /* begin behind this key (or this rolled-up prefix); "" or NULL */
-    const char
-        *after_version; /* versions alone: behind this one of `after`; NULL: behind all of them */
-    int max;            /* 0..FT_BLOB_LIST_MAX, objects and prefixes together */
-};
-/* info NULL: a rolled-up prefix. Valid during the call. Non-zero stops, and is returned. */
-typedef int ft_blob_list_fn(void *ctx, const struct ft_blob_info *info, const char *prefix);
-typedef int ft_blob_uploads_fn(void *ctx, const struct ft_blob_upload *u, const char *prefix);
-typedef int ft_blob_parts_fn(void *ctx, const struct ft_blob_part *p);
-typedef int ft_blob_buckets_fn(void *ctx, const struct ft_blob_bucket *b);
-
-struct ft_blob_delete {
-    const char *bucket, *key;
-    const char
-        *version; /* NULL: the key: removed, or a marker put on it where there are versions */
-    struct ft_blob_condition condition;
-    bool bypass; /* governance retention does not hold */
-};
-/* What may be changed of a version that is there; NULL: as it is. */
-struct ft_blob_marks {
-    const struct ft_blob_field *tags; /* all of them, in the place of those before */
-    int n_tags;
-    const struct ft_blob_hold *hold;
-    const char *acl;
-    bool bypass;
-};
-struct ft_blob_deleted {
-    char version[FT_BLOB_VERSION_MAX + 1]; /* removed, or of the marker that was made; "" */
-    bool is_marker;                        /* a marker was made, or the removed version was one */
-};
-
-struct ft_blob_copy {
-    const char *from_bucket, *from_key, *from_version; /* version NULL: the latest */
-    int64_t offset, size;                              /* size -1: all of it (then offset is 0) */
-    const char *from_etag; /* as it was when its conditions were looked at; NULL: whatever */
-    /* where to, with the fields and tags that it is to have; .size is not used */
-    struct ft_blob_put to;
-};
+#include "blob/object.h"
 
 struct ft_blob_usage {
     int64_t bytes, objects; /* versions and parts of unfinished uploads count */
@@ -218,110 +40,103 @@ struct ft_blob_scrubbed {
 };
 
 struct ft_blob;
-struct ft_blob_writer; /* first member of an implementation's own: struct ft_blob *blob */
+struct ft_blob_writer;
 struct ft_blob_reader;
 
-struct ft_blob_ops {
-    const char *name; /* "dir", "s3", "memory" */
-
-    /* ---- buckets ---- */
-    int (*bucket_create)(struct ft_blob *b, const char *name, const char *owner,
-                         struct ft_err *err); /* BUCKET_IS_THERE, whoever owns it */
-    /* BUCKET_FULL while it holds a version or a marker; unfinished uploads go with it. */
-    int (*bucket_delete)(struct ft_blob *b, const char *name, struct ft_err *err);
-    int (*bucket_get)(struct ft_blob *b, const char *name, struct ft_blob_bucket *ret,
-                      struct ft_err *err);
-    /* By name; owner NULL: everybody's. Those of the cloud too. */
-    int (*bucket_list)(struct ft_blob *b, const char *owner, ft_blob_buckets_fn *fn, void *ctx,
+/* ---- buckets ---- */
+int ft_blob_bucket_create(struct ft_blob *b, const char *name, const char *owner,
+                          struct ft_err *err); /* BUCKET_IS_THERE, whoever owns it */
+/* BUCKET_FULL while it holds a version or a marker; unfinished uploads go with it. */
+int ft_blob_bucket_delete(struct ft_blob *b, const char *name, struct ft_err *err);
+int ft_blob_bucket_get(struct ft_blob *b, const char *name, struct ft_blob_bucket *ret,
                        struct ft_err *err);
-    int (*bucket_set_versioning)(struct ft_blob *b, const char *name, enum ft_blob_versioning v,
-                                 struct ft_err *err); /* never back to UNVERSIONED: FT_EINVAL */
-    /* A document that belongs to the bucket ("cors", "policy", ...); NULL takes it away. */
-    int (*bucket_set)(struct ft_blob *b, const char *name, const char *what, const char *text,
-                      struct ft_err *err);
-    /* Appends it to ret. 1: there is one, 0: none. */
-    int (*bucket_config)(struct ft_blob *b, const char *name, const char *what, struct ft_buf *ret,
-                         struct ft_err *err);
+/* By name; owner NULL: everybody's. Those of the cloud too. */
+int ft_blob_bucket_list(struct ft_blob *b, const char *owner, ft_blob_buckets_fn *fn, void *ctx,
+                        struct ft_err *err);
+int ft_blob_bucket_set_versioning(struct ft_blob *b, const char *name, enum ft_blob_versioning v,
+                                  struct ft_err *err); /* never back to UNVERSIONED: FT_EINVAL */
+/* A document that belongs to the bucket ("cors", "policy", ...); NULL takes it away. */
+int ft_blob_bucket_set(struct ft_blob *b, const char *name, const char *what, const char *text,
+                       struct ft_err *err);
+/* Appends it to ret. 1: there is one, 0: none. */
+int ft_blob_bucket_config(struct ft_blob *b, const char *name, const char *what, struct ft_buf *ret,
+                          struct ft_err *err);
 
-    /* ---- writing ---- */
-    int (*put)(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_writer **ret,
-               struct ft_err *err);
-    int (*put_write)(struct ft_blob_writer *w, const void *data, size_t n, struct ft_err *err);
-    /* fields: more of them, known by now (checksums, ...). Frees the writer, whatever comes. */
-    int (*put_commit)(struct ft_blob_writer *w, const struct ft_blob_field *fields, int n_fields,
-                      struct ft_blob_done *ret, struct ft_err *err);
-    void (*put_abort)(struct ft_blob_writer *w); /* frees it; NULL is accepted */
-    /* Also between buckets, and onto itself (new fields). Part copies: to.upload. Fields of the
-     * source are not taken over unless given again. */
-    int (*copy)(struct ft_blob *b, const struct ft_blob_copy *copy, struct ft_blob_done *ret,
+/* ---- writing ---- */
+int ft_blob_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_writer **ret,
                 struct ft_err *err);
-    /* A key that is not there is removed well; a version that is not there too. */
-    int (*remove)(struct ft_blob *b, const struct ft_blob_delete *d, struct ft_blob_deleted *ret,
+int ft_blob_put_write(struct ft_blob_writer *w, const void *data, size_t n, struct ft_err *err);
+/* fields: more of them, known by now (checksums, ...). Frees the writer, whatever comes. */
+int ft_blob_put_commit(struct ft_blob_writer *w, const struct ft_blob_field *fields, int n_fields,
+                       struct ft_blob_done *ret, struct ft_err *err);
+void ft_blob_put_abort(struct ft_blob_writer *w); /* frees it; NULL is accepted */
+/* Also between buckets, and onto itself (new fields). Part copies: to.upload. Fields of the
+ * source are not taken over unless given again. */
+int ft_blob_copy(struct ft_blob *b, const struct ft_blob_copy *copy, struct ft_blob_done *ret,
+                 struct ft_err *err);
+/* A key that is not there is removed well; a version that is not there too. */
+int ft_blob_remove(struct ft_blob *b, const struct ft_blob_delete *d, struct ft_blob_deleted *ret,
+                   struct ft_err *err);
+/* version NULL: the latest. A compliance hold is not shortened, nor a governance one without
+ * bypass (LOCKED). */
+int ft_blob_annotate(struct ft_blob *b, const char *bucket, const char *key, const char *version,
+                     const struct ft_blob_marks *marks, char ret_version[FT_BLOB_VERSION_MAX + 1],
+                     struct ft_err *err);
+
+/* ---- reading ---- */
+/* version NULL: the latest (a marker is NO_KEY then; named by version: IS_MARKER with ret
+ * filled). */
+int ft_blob_head(struct ft_blob *b, const char *bucket, const char *key, const char *version,
+                 struct ft_blob_object *ret, struct ft_err *err);
+/* The same bytes to its end, whatever is put or removed meanwhile. */
+int ft_blob_open(struct ft_blob *b, const char *bucket, const char *key, const char *version,
+                 struct ft_blob_reader **ret, struct ft_err *err);
+const struct ft_blob_info *ft_blob_reader_info(struct ft_blob_reader *r);
+/* Exactly n bytes from offset, within the object. */
+int ft_blob_read(struct ft_blob_reader *r, int64_t offset, void *data, size_t n,
+                 struct ft_err *err);
+void ft_blob_close_reader(struct ft_blob_reader *r); /* NULL is accepted */
+/* Makes `path` (not there yet) a file of the object's bytes, checked, read-only: sharing its
+ * place on the disk where that can be, else a copy. */
+int ft_blob_link(struct ft_blob *b, const char *bucket, const char *key, const char *version,
+                 const char *path, struct ft_err *err);
+int ft_blob_list(struct ft_blob *b, const struct ft_blob_list *l, bool versions,
+                 ft_blob_list_fn *fn, void *ctx, bool *ret_more, struct ft_err *err);
+
+/* ---- uploads in parts ---- */
+int ft_blob_upload_begin(struct ft_blob *b, const struct ft_blob_put *put,
+                         char ret_id[FT_BLOB_UPLOAD_MAX + 1], struct ft_err *err);
+/* What it was begun with. */
+int ft_blob_upload_get(struct ft_blob *b, const char *bucket, const char *key, const char *id,
+                       struct ft_blob_object *ret, struct ft_err *err);
+/* parts: number and etag, rising. Completing what was completed with the same parts just now
+ * answers the same again. */
+int ft_blob_upload_complete(struct ft_blob *b, const char *bucket, const char *key, const char *id,
+                            const struct ft_blob_part *parts, int n_parts,
+                            const struct ft_blob_condition *condition,
+                            const struct ft_blob_field *fields, int n_fields,
+                            struct ft_blob_done *ret, struct ft_err *err);
+int ft_blob_upload_abort(struct ft_blob *b, const char *bucket, const char *key, const char *id,
+                         struct ft_err *err);
+/* Behind part number `after`, at most max. */
+int ft_blob_upload_parts(struct ft_blob *b, const char *bucket, const char *key, const char *id,
+                         int after, int max, ft_blob_parts_fn *fn, void *ctx, bool *ret_more,
+                         struct ft_err *err);
+/* after_version of the list: behind this upload of `after`. */
+int ft_blob_uploads(struct ft_blob *b, const struct ft_blob_list *l, ft_blob_uploads_fn *fn,
+                    void *ctx, bool *ret_more, struct ft_err *err);
+/* The size and fields of part `number` of a finished object (n_parts > 0), and where it begins.
+ */
+int ft_blob_part_of(struct ft_blob_reader *r, int number, struct ft_blob_part *ret,
+                    int64_t *ret_offset, struct ft_err *err);
+
+/* ---- the whole ---- */
+int ft_blob_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
                   struct ft_err *err);
-    /* version NULL: the latest. A compliance hold is not shortened, nor a governance one without
-     * bypass (LOCKED). */
-    int (*annotate)(struct ft_blob *b, const char *bucket, const char *key, const char *version,
-                    const struct ft_blob_marks *marks, char ret_version[FT_BLOB_VERSION_MAX + 1],
-                    struct ft_err *err);
-
-    /* ---- reading ---- */
-    /* version NULL: the latest (a marker is NO_KEY then; named by version: IS_MARKER with ret
-     * filled). */
-    int (*head)(struct ft_blob *b, const char *bucket, const char *key, const char *version,
-                struct ft_blob_object *ret, struct ft_err *err);
-    /* The same bytes to its end, whatever is put or removed meanwhile. */
-    int (*open)(struct ft_blob *b, const char *bucket, const char *key, const char *version,
-                struct ft_blob_reader **ret, struct ft_err *err);
-    const struct ft_blob_info *(*reader_info)(struct ft_blob_reader *r);
-    /* Exactly n bytes from offset, within the object. */
-    int (*read)(struct ft_blob_reader *r, int64_t offset, void *data, size_t n, struct ft_err *err);
-    void (*close_reader)(struct ft_blob_reader *r); /* NULL is accepted */
-    /* Makes `path` (not there yet) a file of the object's bytes, checked, read-only: sharing its
-     * place on the disk where that can be, else a copy. */
-    int (*link)(struct ft_blob *b, const char *bucket, const char *key, const char *version,
-                const char *path, struct ft_err *err);
-    int (*list)(struct ft_blob *b, const struct ft_blob_list *l, bool versions, ft_blob_list_fn *fn,
-                void *ctx, bool *ret_more, struct ft_err *err);
-
-    /* ---- uploads in parts ---- */
-    int (*upload_begin)(struct ft_blob *b, const struct ft_blob_put *put,
-                        char ret_id[FT_BLOB_UPLOAD_MAX + 1], struct ft_err *err);
-    /* What it was begun with. */
-    int (*upload_get)(struct ft_blob *b, const char *bucket, const char *key, const char *id,
-                      struct ft_blob_object *ret, struct ft_err *err);
-    /* parts: number and etag, rising. Completing what was completed with the same parts just now
-     * answers the same again. */
-    int (*upload_complete)(struct ft_blob *b, const char *bucket, const char *key, const char *id,
-                           const struct ft_blob_part *parts, int n_parts,
-                           const struct ft_blob_condition *condition,
-                           const struct ft_blob_field *fields, int n_fields,
-                           struct ft_blob_done *ret, struct ft_err *err);
-    int (*upload_abort)(struct ft_blob *b, const char *bucket, const char *key, const char *id,
-                        struct ft_err *err);
-    /* Behind part number `after`, at most max. */
-    int (*upload_parts)(struct ft_blob *b, const char *bucket, const char *key, const char *id,
-                        int after, int max, ft_blob_parts_fn *fn, void *ctx, bool *ret_more,
-                        struct ft_err *err);
-    /* after_version of the list: behind this upload of `after`. */
-    int (*uploads)(struct ft_blob *b, const struct ft_blob_list *l, ft_blob_uploads_fn *fn,
-                   void *ctx, bool *ret_more, struct ft_err *err);
-    /* The size and fields of part `number` of a finished object (n_parts > 0), and where it begins.
-     */
-    int (*part_of)(struct ft_blob_reader *r, int number, struct ft_blob_part *ret,
-                   int64_t *ret_offset, struct ft_err *err);
-
-    /* ---- the whole ---- */
-    int (*usage)(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
-                 struct ft_err *err);
-    /* Reads everything against its checksums, the index against the files; what is no object's any
-     * more is removed. */
-    int (*scrub)(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
-                 struct ft_err *err);
-    void (*close)(struct ft_blob *b); /* no call may run, no writer or reader be open */
-};
-
-struct ft_blob {
-    const struct ft_blob_ops *ops;
-};
+/* Reads everything against its checksums, the index against the files; what is no object's any
+ * more is removed. */
+int ft_blob_scrub(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
+                  struct ft_err *err);
+void ft_blob_close(struct ft_blob *b); /* no call may run, no writer or reader be open */
 
 #endif
