@@ -120,8 +120,9 @@ struct ft_sigv4_auth {
     int64_t signed_s;
     int expires_s; /* QUERY */
     char signature[65];
-    char payload_hash[80];    /* the value that was signed in its place */
-    const char *signed_names; /* "host;x-amz-date": points into `names` */
+    char payload_hash[80]; /* the value that was signed in its place */
+
+    /* "host;x-amz-date" */
     char names[FT_SIGV4_SIGNED_MAX * (FT_HTTP_FIELD_NAME_MAX + 1)];
 };
 /* Neither Authorization nor X-Amz-Algorithm (or version 2's AWSAccessKeyId): ANONYMOUS. */
