@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "serve/serve.h"
 
+struct ft_blob;
+
 struct ft_gateway_options {
     const char *home;           /* folder of the cloud */
     const char *listen;         /* "127.0.0.1:7700" */
@@ -25,6 +27,10 @@ struct ft_gateway_options {
     bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
     /* Its client is filled in here; the exec's events must reach ft_serve_wake(). */
     struct ft_serve_config serve;
+    /* Opens the store of objects, on a thread that may wait; tried again while it fails. NULL: there
+     * is none. `storage` names it in messages. */
+    int (*open_blob)(void *ctx, struct ft_blob **ret, struct ft_err *err);
+    const char *storage;
     /* Called once serving is open, so that the exec's events can reach it, and with NULL before it
      * closes; may be NULL. */
     void (*on_serve)(void *ctx, struct ft_serve *s);

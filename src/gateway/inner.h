@@ -7,8 +7,10 @@
 
 #include "api/openai/error.h"
 #include "gateway/gateway.h"
+#include "blob/blob.h"
 #include "ledger/ledger.h"
 #include "net/client.h"
+#include "net/lane.h"
 #include "net/server.h"
 #include "tenant/tenant.h"
 
@@ -17,13 +19,25 @@
 #define GW_ADMIN_ANSWER_MAX ((size_t)64 << 20)
 #define GW_FIELDS_MAX       16 /* headers of our answers */
 
+#define GW_PARTS_MAX        6  /* of a path, named in a route */
+
 struct gw_feed;
 struct gw_spend;
+struct gw_storage;
+
+/* Where a request came in: the public listener, or HOME/run/gateway.sock. */
+struct gw_door {
+    struct gw *gw;
+    bool inner;
+};
 
 struct gw {
     const struct ft_gateway_options *opt;
     char control_socket[108];
-    struct ft_http_server *server;
+    struct gw_door front, back;
+    struct ft_http_server *server, *inner; /* of the two doors */
+    struct ft_lanes *lanes;                /* handlers that block */
+    struct gw_storage *storage;            /* gw_blob() */
     struct ft_http_client *client; /* of serving, the feed and the ledger */
     struct ft_http_client
         *asking; /* of requests that control answers; closed before what those use */
@@ -37,7 +51,7 @@ struct gw {
 
 /* ---- one request (routes.c) ---- */
 
-enum gw_style { GW_OPENAI, GW_ANTHROPIC }; /* how errors are told */
+enum gw_style { GW_OPENAI, GW_ANTHROPIC, GW_HUB, GW_S3 }; /* how errors are told */
 
 struct gw_route;
 
@@ -57,9 +71,16 @@ struct gw_request {
     struct ft_tenant_ident *ident;
     const char *project; /* its project, in the arena; "" */
     char id[GW_ID_BYTES];
-    const char *rest;      /* what the path has in the place of the route's '*'; "" */
+    const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
+    const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
+    struct ft_lane *lane;           /* in handlers of routes with GW_LANE */
+    bool inner; /* came in by HOME/run/gateway.sock: from a process of this cloud */
+    bool batch; /* there, with X-Feitian-Batch: see call.h */
+    enum gw_style style;
+    const char *name;      /* in the ledger; a handler may set a better one (static) */
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
+    atomic_int holds;      /* the exchange, and its lane: the last one records it */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
@@ -73,16 +94,33 @@ void gw_on_close(struct gw_request *r, const struct gw_closing *c);
 typedef void gw_handler_fn(struct gw_request *r);
 
 struct gw_route {
-    const char *method;
-    const char *path;   /* a '*' at the end stands for anything, not empty */
+    const char *method; /* "*": every one */
+    /* A '*' at the end stands for anything, not empty; "{}" for one part, as it was sent: an
+     * encoded '/' is within it. */
+    const char *path;
     const char *action; /* what the key must be allowed; NULL: no key is asked for */
     const char *name;   /* in the ledger; NULL: no key, no record */
     enum gw_style style;
     gw_handler_fn *handler; /* the head is in, the key was checked */
     int task;               /* enum ft_task_kind of what calls models */
+    unsigned flags;         /* enum gw_flag */
+    int64_t body_max;       /* of what runs on a lane; 0: no bound */
 };
 
-ft_http_handler_fn gw_handle;
+enum gw_flag {
+    GW_LANE = 1,  /* the handler may block: it runs on a lane, r->lane */
+    GW_STORE = 2, /* works on the blob store: 503 in the route's style while it is not open */
+    GW_INNER = 4  /* on HOME/run/gateway.sock alone, and needs no key there */
+};
+
+/* Tables are searched in the order in which routes.c lists them. */
+struct gw_table {
+    const struct gw_route *rows;
+    size_t n;
+};
+extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
+
+ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
 
 /* A new id: unpredictable, unique. */
@@ -112,6 +150,19 @@ gw_handler_fn gw_proxy;           /* proxy.c: to control */
 gw_handler_fn gw_status;          /* status.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
+
+/* ---- the blob store (storage.c) ---- */
+
+/* Opens it on a thread of its own, again and again until it can be; that thread then keeps house.
+ * Waits for the first try, GW_STORAGE_FIRST_MS at most: chats need none. */
+#define GW_STORAGE_FIRST_MS 3000
+int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err);
+void gw_storage_close(struct gw_storage *s); /* after the lanes; NULL is accepted */
+/* NULL: it is not open (GW_STORE routes never see that). Open once, it stays open to the end. */
+struct ft_blob *gw_blob(struct gw *g);
+/* Answers 503: the store is not open, and why not. */
+void gw_no_storage(struct gw_request *r);
+json_t *gw_storage_status(struct gw *g); /* new */
 
 /* ---- what was spent (spend.c) ---- */
 

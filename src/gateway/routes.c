@@ -3,10 +3,10 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "gateway/inner.h"
+#include "net/url.h"
 
-static const struct gw_route routes[] = {
+static const struct gw_route model_routes[] = {
     {"POST", "/v1/chat/completions", "chat", "chat.completions", GW_OPENAI, gw_call_model,
      FT_TASK_CHAT},
     {"POST", "/v1/completions", "completions", "completions", GW_OPENAI, gw_call_model,
@@ -24,6 +24,10 @@ static const struct gw_route routes[] = {
      FT_TASK_COUNT},
     {"GET", "/v1/models", "models", "models", GW_OPENAI, gw_list_models, 0},
     {"GET", "/v1/models/*", "models", "models", GW_OPENAI, gw_get_model, 0},
+};
+const struct gw_table gw_model_routes = {model_routes, FT_COUNT(model_routes)};
+
+static const struct gw_route control_routes[] = {
     {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0},
     {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
@@ -39,6 +43,10 @@ static const struct gw_route routes[] = {
     {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0},
     {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0},
 };
+const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_routes)};
+
+/* What is narrower comes first; control's take all the rest of /api/v1. */
+static const struct gw_table *const tables[] = {&gw_model_routes, &gw_control_routes};
 
 /* 24 digits of base 62: 142 bits. Random bytes are drawn for many ids at a time. */
 void gw_id_new(char ret[GW_ID_BYTES])
@@ -60,16 +68,69 @@ void gw_id_new(char ret[GW_ID_BYTES])
     ret[28] = '\0';
 }
 
-/* *ret_rest: what stands in the place of '*'. */
-static bool path_matches(const char *pattern, const char *path, const char **ret_rest)
+/* One part of the target's path, the '/' before it included, decoded without it; NULL: not one. */
+static const char *part_of(struct ft_http_exchange *x, const char *raw, size_t n)
 {
+    const char *part = NULL;
+    struct ft_err err;
+    if (n < 2 || ft_url_path(raw, n, &x->arena, &part, &err) != 0)
+        return NULL;
+    return part + 1;
+}
+
+/* Where a path ends in a target. */
+static const char *path_end(const char *target)
+{
+    return target + strcspn(target, "?");
+}
+
+/* A pattern with "{}": compared part by part with the target as it was sent. */
+static bool parts_match(struct gw_request *r, const char *pattern)
+{
+    const char *at = r->x->target, *end = path_end(at);
+    int n = 0;
+    while (*pattern == '/' && at < end && *at == '/') {
+        size_t n_want = 1 + strcspn(pattern + 1, "/");
+        const char *next = memchr(at + 1, '/', (size_t)(end - at) - 1);
+        size_t n_has = (size_t)((next != NULL ? next : end) - at);
+        if (strcmp(pattern, "/*") == 0) {
+            const char *rest = part_of(r->x, at, (size_t)(end - at));
+            r->rest = rest != NULL ? rest : "";
+            return rest != NULL;
+        }
+        if (n_want == 3 && memcmp(pattern, "/{}", 3) == 0) {
+            const char *part = n < GW_PARTS_MAX ? part_of(r->x, at, n_has) : NULL;
+            if (part == NULL)
+                return false;
+            r->part[n++] = part;
+        } else if (n_want != n_has || memcmp(pattern, at, n_has) != 0) {
+            return false;
+        }
+        pattern += n_want;
+        at += n_has;
+    }
+    return *pattern == '\0' && at == end;
+}
+
+static bool path_matches(struct gw_request *r, const char *pattern)
+{
+    const char *path = r->x->path;
     size_t n = strlen(pattern);
+    if (path == NULL)
+        return false;
+    if (strstr(pattern, "/{}") != NULL)
+        return parts_match(r, pattern);
     if (pattern[n - 1] != '*')
         return strcmp(pattern, path) == 0;
     if (strncmp(pattern, path, n - 1) != 0 || path[n - 1] == '\0')
         return false;
-    *ret_rest = path + n - 1;
+    r->rest = path + n - 1;
     return true;
+}
+
+static bool method_matches(const struct gw_route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 || route->method[0] == '*';
 }
 
 /* The route, or NULL with *e filled: 404, or 405 if the path is there for other methods. */
@@ -78,17 +139,20 @@ static const struct gw_route *find(struct gw_request *r, struct ft_oai_error *e)
     const struct ft_http_exchange *x = r->x;
     bool there = false;
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
-    for (size_t i = 0; i < FT_COUNT(routes); i++) {
-        if (!path_matches(routes[i].path, x->path, &r->rest))
-            continue;
-        if (strcmp(routes[i].method, method) == 0)
-            return &routes[i];
-        there = true;
+    for (size_t t = 0; t < FT_COUNT(tables); t++) {
+        for (const struct gw_route *row = tables[t]->rows; row < tables[t]->rows + tables[t]->n;
+             row++) {
+            if (((row->flags & GW_INNER) != 0 && !r->inner) || !path_matches(r, row->path))
+                continue;
+            if (method_matches(row, method))
+                return row;
+            there = true;
+        }
     }
     ft_oai_error_set(e, FT_ENOTFOUND, there ? "method_not_allowed" : "unknown_url", NULL,
                      there ? "%s is not allowed on %s" : "Unknown request URL: %s %s", x->method,
-                     x->path);
-    e->status = there ? 405 : 404;
+                     x->path != NULL ? x->path : x->target);
+    e->status = there ? 405 : x->path == NULL ? 400 : 404;
     return NULL;
 }
 
@@ -104,13 +168,22 @@ static const char *secret_of(const struct ft_http_exchange *x)
     return a != NULL ? a : "";
 }
 
+/* By its secret; or, from a process of this cloud, by its id. */
+static int identify(struct gw_request *r, enum ft_tenant_why *why, struct ft_err *err)
+{
+    const char *id = r->inner ? ft_http_header(r->x, "x-feitian-key") : NULL;
+    if (id != NULL)
+        return ft_tenant_find(r->gw->tenant, id, (int64_t)time(NULL), &r->ident, why, err);
+    const char *secret = secret_of(r->x);
+    return ft_tenant_authenticate(r->gw->tenant, secret, strlen(secret), (int64_t)time(NULL),
+                                  &r->ident, why, err);
+}
+
 static int authenticate(struct gw_request *r, struct ft_oai_error *e)
 {
     struct ft_err err = {0};
     enum ft_tenant_why why = FT_WHY_OK;
-    const char *secret = secret_of(r->x);
-    int rc = ft_tenant_authenticate(r->gw->tenant, secret, strlen(secret), (int64_t)time(NULL),
-                                    &r->ident, &why, &err);
+    int rc = identify(r, &why, &err);
     if (rc == 0)
         r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
     if (rc == 0 && r->project == NULL)
@@ -125,6 +198,16 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
     return rc;
 }
 
+/* ---- the end ---- */
+
+static void let_go(struct gw_request *r)
+{
+    if (atomic_fetch_sub(&r->holds, 1) != 1)
+        return;
+    gw_record(r);
+    ft_tenant_ident_unref(r->ident);
+}
+
 static const struct gw_closing is_closed;
 
 static void closed(void *ctx, struct ft_http_exchange *x, bool clean)
@@ -134,8 +217,7 @@ static void closed(void *ctx, struct ft_http_exchange *x, bool clean)
     const struct gw_closing *c = atomic_exchange(&r->closing, &is_closed);
     if (c != NULL)
         c->fn(c->ctx, clean);
-    gw_record(r);
-    ft_tenant_ident_unref(r->ident);
+    let_go(r);
 }
 
 void gw_on_close(struct gw_request *r, const struct gw_closing *c)
@@ -145,27 +227,75 @@ void gw_on_close(struct gw_request *r, const struct gw_closing *c)
         c->fn(c->ctx, false);
 }
 
+/* ---- the beginning ---- */
+
+static void on_lane(void *ctx, struct ft_lane *l)
+{
+    struct gw_request *r = ctx;
+    struct ft_http_exchange *x = ft_http_ref(r->x); /* its arena holds r */
+    r->lane = l;
+    r->route->handler(r);
+    let_go(r);
+    ft_http_unref(x);
+}
+
+static void start_lane(struct gw_request *r)
+{
+    struct ft_err err = {0};
+    struct ft_oai_error e;
+    atomic_fetch_add(&r->holds, 1);
+    if (ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err) == 0)
+        return;
+    atomic_fetch_sub(&r->holds, 1);
+    ft_oai_error_from(&e, &err);
+    e.status = 503;
+    e.retry_after_ms = 1000;
+    gw_refuse(r, "", &e);
+}
+
+static bool needs_key(const struct gw_request *r)
+{
+    bool shown = r->inner && ft_http_header(r->x, "x-feitian-key") != NULL;
+    return r->route->action != NULL && ((r->route->flags & GW_INNER) == 0 || shown);
+}
+
+static void dispatch(struct gw_request *r)
+{
+    struct ft_oai_error e;
+    ft_oai_error_init(&e);
+    r->route = find(r, &e);
+    if (r->route == NULL) {
+        gw_fail(r, &e);
+        return;
+    }
+    r->style = r->route->style;
+    r->name = r->route->name;
+    if (needs_key(r) && authenticate(r, &e) != 0)
+        gw_refuse(r, "", &e);
+    else if ((r->route->flags & GW_STORE) != 0 && gw_blob(r->gw) == NULL)
+        gw_no_storage(r);
+    else if ((r->route->flags & GW_LANE) != 0)
+        start_lane(r);
+    else
+        r->route->handler(r);
+}
+
 void gw_handle(void *ctx, struct ft_http_exchange *x)
 {
-    struct gw *g = ctx;
+    const struct gw_door *door = ctx;
     struct gw_request *r = ft_arena_alloc(&x->arena, sizeof *r);
     if (r == NULL)
         return; /* the server answers 500 */
-    struct ft_oai_error e;
-    ft_oai_error_init(&e);
-    r->gw = g;
+    r->gw = door->gw;
+    r->inner = door->inner;
+    r->batch = r->inner && ft_http_header(x, "x-feitian-batch") != NULL;
     r->x = x;
     r->rest = "";
     r->project = "";
+    atomic_init(&r->holds, 1);
     gw_id_new(r->id);
     ft_http_on_close(x, closed, r);
-    r->route = find(r, &e);
-    if (r->route == NULL)
-        gw_fail(r, &e);
-    else if (r->route->action != NULL && authenticate(r, &e) != 0)
-        gw_refuse(r, "", &e);
-    else
-        r->route->handler(r);
+    dispatch(r);
 }
 
 void gw_server_error(void *ctx, int status, const char *why, struct ft_buf *ret_body,
