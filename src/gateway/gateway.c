@@ -75,17 +75,34 @@ static int open_server(struct gw *g, struct ft_err *err)
                                       .tls_key = g->opt->tls_key,
                                       .handler = gw_handle,
                                       .error = gw_server_error,
-                                      .ctx = g};
+                                      .ctx = &g->front};
     return ft_http_server_open(&c, &g->server, err);
+}
+
+/* For processes of this cloud: the folder and the socket are our user's alone. */
+static int open_inner(struct gw *g, struct ft_err *err)
+{
+    char listen[4096];
+    snprintf(listen, sizeof listen, "unix:%s/run/gateway.sock", g->opt->home);
+    struct ft_http_server_config c = {.listen = listen,
+                                      .unix_mode = 0600,
+                                      .handler = gw_handle,
+                                      .error = gw_server_error,
+                                      .ctx = &g->back};
+    return ft_http_server_open(&c, &g->inner, err);
 }
 
 static void drain(struct gw *g)
 {
     int ms = g->opt->drain_ms > 0 ? g->opt->drain_ms : GATEWAY_DRAIN_MS;
     int64_t begun = ft_clock_now_ns();
-    if (ft_http_server_drain(g->server, ms) != 0)
-        ft_log(FT_LOG_WARN, "gateway", "calls were still running after %d ms", ms);
+    int rc = ft_http_server_drain(g->server, ms);
     int left = ms - (int)((ft_clock_now_ns() - begun) / 1000000);
+    if (g->inner != NULL)
+        rc |= ft_http_server_drain(g->inner, FT_MAX(left, 0));
+    if (rc != 0)
+        ft_log(FT_LOG_WARN, "gateway", "calls were still running after %d ms", ms);
+    left = ms - (int)((ft_clock_now_ns() - begun) / 1000000);
     ft_serve_drain(g->serve, FT_MAX(left, 0));
 }
 
@@ -94,6 +111,8 @@ static void close_all(struct gw *g)
     if (g->serve != NULL)
         ft_serve_drain(g->serve, 0); /* every call ends, so nothing of ours is held behind */
     ft_http_server_close(g->server);
+    ft_http_server_close(g->inner);
+    gw_storage_close(g->storage);
     ft_http_client_close(g->asking);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
@@ -127,6 +146,8 @@ static void wait_end(struct gw *g)
 int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
 {
     struct gw g = {.opt = o, .begun_ns = ft_clock_now_ns()};
+    g.front = (struct gw_door){&g, false};
+    g.back = (struct gw_door){&g, true};
     if (o->control_socket != NULL)
         snprintf(g.control_socket, sizeof g.control_socket, "%s", o->control_socket);
     else
@@ -144,9 +165,13 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         ft_tenant_on_warning(g.tenant, on_warning, &g);
         rc = gw_feed_open(&g, &g.feed, err);
     }
+    if (rc == 0)
+        rc = gw_storage_open(&g, &g.storage, err);
     if (rc == 0 && gw_feed_wait_first(g.feed))
         rc = open_server(&g, err);
-    if (rc == 0 && g.server != NULL) {
+    if (rc == 0 && g.server != NULL)
+        rc = open_inner(&g, err);
+    if (rc == 0 && g.inner != NULL) {
         ft_log(FT_LOG_INFO, "gateway", "listening on %s", ft_http_server_address(g.server));
         rc = ft_ready_tell(err);
         if (rc == 0)

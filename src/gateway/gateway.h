@@ -27,8 +27,8 @@ struct ft_gateway_options {
     bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
     /* Its client is filled in here; the exec's events must reach ft_serve_wake(). */
     struct ft_serve_config serve;
-    /* Opens the store of objects, on a thread that may wait; tried again while it fails. NULL: there
-     * is none. `storage` names it in messages. */
+    /* Opens the store of objects, on a thread that may wait; tried again while it fails. NULL:
+     * there is none. `storage` names it in messages. */
     int (*open_blob)(void *ctx, struct ft_blob **ret, struct ft_err *err);
     const char *storage;
     /* Called once serving is open, so that the exec's events can reach it, and with NULL before it

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 
 #include "api/openai/error.h"
-#include "gateway/gateway.h"
 #include "blob/blob.h"
+#include "gateway/gateway.h"
 #include "ledger/ledger.h"
 #include "net/client.h"
 #include "net/lane.h"
@@ -19,7 +19,7 @@
 #define GW_ADMIN_ANSWER_MAX ((size_t)64 << 20)
 #define GW_FIELDS_MAX       16 /* headers of our answers */
 
-#define GW_PARTS_MAX        6  /* of a path, named in a route */
+#define GW_PARTS_MAX 6 /* of a path, named in a route */
 
 struct gw_feed;
 struct gw_spend;
@@ -38,7 +38,7 @@ struct gw {
     struct ft_http_server *server, *inner; /* of the two doors */
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
-    struct ft_http_client *client; /* of serving, the feed and the ledger */
+    struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
         *asking; /* of requests that control answers; closed before what those use */
     struct ft_tenant *tenant;
@@ -163,6 +163,14 @@ struct ft_blob *gw_blob(struct gw *g);
 /* Answers 503: the store is not open, and why not. */
 void gw_no_storage(struct gw_request *r);
 json_t *gw_storage_status(struct gw *g); /* new */
+
+/* What works on the store: a row of `parts` in storage.c. */
+struct gw_part {
+    /* With the store, before anybody else sees it; state of its own goes into struct gw. */
+    int (*open)(struct gw *g, struct ft_blob *b, struct ft_err *err);
+    void (*tick)(struct gw *g);  /* about once a second, may block; NULL: nothing to do */
+    void (*close)(struct gw *g); /* no request runs any more */
+};
 
 /* ---- what was spent (spend.c) ---- */
 

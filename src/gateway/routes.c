@@ -8,40 +8,42 @@
 
 static const struct gw_route model_routes[] = {
     {"POST", "/v1/chat/completions", "chat", "chat.completions", GW_OPENAI, gw_call_model,
-     FT_TASK_CHAT},
+     FT_TASK_CHAT, 0, 0},
     {"POST", "/v1/completions", "completions", "completions", GW_OPENAI, gw_call_model,
-     FT_TASK_TEXT},
-    {"POST", "/v1/embeddings", "embeddings", "embeddings", GW_OPENAI, gw_call_model, FT_TASK_EMBED},
-    {"POST", "/v1/rerank", "rerank", "rerank", GW_OPENAI, gw_call_model, FT_TASK_RERANK},
-    {"POST", "/v1/responses", "chat", "responses", GW_OPENAI, gw_responses, FT_TASK_CHAT},
+     FT_TASK_TEXT, 0, 0},
+    {"POST", "/v1/embeddings", "embeddings", "embeddings", GW_OPENAI, gw_call_model, FT_TASK_EMBED,
+     0, 0},
+    {"POST", "/v1/rerank", "rerank", "rerank", GW_OPENAI, gw_call_model, FT_TASK_RERANK, 0, 0},
+    {"POST", "/v1/responses", "chat", "responses", GW_OPENAI, gw_responses, FT_TASK_CHAT, 0, 0},
     {"POST", "/v1/responses/input_tokens", "chat", "responses.count", GW_OPENAI, gw_responses,
-     FT_TASK_COUNT},
-    {"GET", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
-    {"POST", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
-    {"DELETE", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0},
-    {"POST", "/v1/messages", "chat", "messages", GW_ANTHROPIC, gw_call_message, FT_TASK_CHAT},
+     FT_TASK_COUNT, 0, 0},
+    {"GET", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0, 0, 0},
+    {"POST", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0, 0, 0},
+    {"DELETE", "/v1/responses/*", "chat", "responses.stored", GW_OPENAI, gw_response_stored, 0, 0,
+     0},
+    {"POST", "/v1/messages", "chat", "messages", GW_ANTHROPIC, gw_call_message, FT_TASK_CHAT, 0, 0},
     {"POST", "/v1/messages/count_tokens", "chat", "messages.count", GW_ANTHROPIC, gw_call_message,
-     FT_TASK_COUNT},
-    {"GET", "/v1/models", "models", "models", GW_OPENAI, gw_list_models, 0},
-    {"GET", "/v1/models/*", "models", "models", GW_OPENAI, gw_get_model, 0},
+     FT_TASK_COUNT, 0, 0},
+    {"GET", "/v1/models", "models", "models", GW_OPENAI, gw_list_models, 0, 0, 0},
+    {"GET", "/v1/models/*", "models", "models", GW_OPENAI, gw_get_model, 0, 0, 0},
 };
 const struct gw_table gw_model_routes = {model_routes, FT_COUNT(model_routes)};
 
 static const struct gw_route control_routes[] = {
-    {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0},
-    {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/api/v1/*", "models", "admin", GW_OPENAI, gw_proxy, 0},
-    {"POST", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"PUT", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"PATCH", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"DELETE", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0},
-    {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0},
-    {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0},
+    {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0, 0, 0},
+    {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/api/v1/*", "models", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"POST", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"PUT", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"PATCH", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"DELETE", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0, 0, 0},
+    {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0, 0, 0},
 };
 const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_routes)};
 
@@ -229,27 +231,12 @@ void gw_on_close(struct gw_request *r, const struct gw_closing *c)
 
 /* ---- the beginning ---- */
 
-static void on_lane(void *ctx, struct ft_lane *l)
-{
-    struct gw_request *r = ctx;
-    struct ft_http_exchange *x = ft_http_ref(r->x); /* its arena holds r */
-    r->lane = l;
-    r->route->handler(r);
-    let_go(r);
-    ft_http_unref(x);
-}
-
+/* net/lane is being built. */
 static void start_lane(struct gw_request *r)
 {
-    struct ft_err err = {0};
     struct ft_oai_error e;
-    atomic_fetch_add(&r->holds, 1);
-    if (ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err) == 0)
-        return;
-    atomic_fetch_sub(&r->holds, 1);
-    ft_oai_error_from(&e, &err);
-    e.status = 503;
-    e.retry_after_ms = 1000;
+    ft_oai_error_init(&e);
+    ft_oai_error_set(&e, FT_EUNSUPPORTED, NULL, NULL, "handlers that block do not run yet");
     gw_refuse(r, "", &e);
 }
 

@@ -64,6 +64,7 @@ void gw_status(struct gw_request *r)
     json_object_set_new(all, "ledger", ledger_status(g));
     json_object_set_new(all, "tenants", ft_tenant_status(g->tenant));
     json_object_set_new(all, "serving", ft_serve_status(g->serve));
+    json_object_set_new(all, "storage", gw_storage_status(g));
     if (ft_tenant_ident_role(r->ident) < FT_ROLE_OPERATOR)
         keep_own(all, r->ident->project);
     char *text = json_dumps(all, JSON_COMPACT);

@@ -22,6 +22,7 @@ struct gw_storage {
     struct gw *gw;
     _Atomic(struct ft_blob *) blob;
     pthread_t thread;
+    bool running;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop, tried;             /* (lock) tried: the first time is over */
@@ -32,11 +33,11 @@ struct gw_storage {
 
 static const struct gw_part *const parts[] = {NULL};
 
-static int open_parts(struct gw *g, struct ft_err *err)
+static int open_parts(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
     int rc = 0, n = 0;
     for (; parts[n] != NULL && rc == 0; n++)
-        rc = parts[n]->open(g, err);
+        rc = parts[n]->open(g, b, err);
     while (rc != 0 && --n > 0)
         parts[n - 1]->close(g);
     return rc;
@@ -73,15 +74,12 @@ static int try_open(struct gw_storage *s, struct ft_err *err)
     int rc = g->opt->open_blob(g->opt->ctx, &b, err);
     if (rc != 0)
         return rc;
-    s->opened = b; /* parts open on it before anybody else sees it */
-    rc = open_parts(g, err);
-    if (rc != 0) {
-        s->opened = NULL;
+    rc = open_parts(g, b, err);
+    if (rc != 0)
         ft_blob_close(b);
-        return rc;
-    }
-    atomic_store(&s->blob, b);
-    return 0;
+    else
+        atomic_store(&s->blob, b);
+    return rc;
 }
 
 static void note(struct gw_storage *s, const char *trouble)
@@ -122,4 +120,92 @@ static void *keep_house(void *ctx)
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+/* ---- the store, for others ---- */
+
+struct ft_blob *gw_blob(struct gw *g)
+{
+    return g->storage != NULL ? atomic_load(&g->storage->blob) : NULL;
+}
+
+/* Why it is not open. */
+static void trouble_of(struct gw *g, char *ret, size_t n)
+{
+    struct gw_storage *s = g->storage;
+    if (s == NULL) {
+        snprintf(ret, n, "this cloud has no store of objects");
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    snprintf(ret, n, "%s", s->trouble[0] != '\0' || !s->tried ? s->trouble : "");
+    if (!s->tried)
+        snprintf(ret, n, "it is being opened");
+    pthread_mutex_unlock(&s->lock);
+}
+
+void gw_no_storage(struct gw_request *r)
+{
+    struct ft_oai_error e;
+    char why[FT_ERR_MSG_MAX];
+    trouble_of(r->gw, why, sizeof why);
+    ft_oai_error_init(&e);
+    ft_oai_error_set(&e, FT_EBUSY, "storage_unavailable", NULL,
+                     "the store of objects cannot be used now: %.300s", why);
+    e.status = 503;
+    e.retry_after_ms = 1000;
+    gw_refuse(r, "", &e);
+}
+
+json_t *gw_storage_status(struct gw *g)
+{
+    char why[FT_ERR_MSG_MAX];
+    bool open = gw_blob(g) != NULL;
+    trouble_of(g, why, sizeof why);
+    return json_pack("{s:s,s:b,s:s}", "where", g->opt->storage != NULL ? g->opt->storage : "",
+                     "open", open, "trouble", open ? "" : why);
+}
+
+int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)
+{
+    if (g->opt->open_blob == NULL)
+        return 0;
+    struct gw_storage *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return ft_err_set(err, FT_ENOMEM, "storage: no memory");
+    s->gw = g;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    if (pthread_create(&s->thread, NULL, keep_house, s) != 0) {
+        gw_storage_close(s);
+        return ft_err_set(err, FT_ENOMEM, "storage: no thread");
+    }
+    s->running = true;
+    int64_t until = ft_clock_now_ns() + (int64_t)GW_STORAGE_FIRST_MS * 1000000;
+    pthread_mutex_lock(&s->lock);
+    while (!s->tried && ft_clock_now_ns() < until)
+        nap(s, (until - ft_clock_now_ns()) / 1000000 + 1);
+    pthread_mutex_unlock(&s->lock);
+    *ret = s;
+    return 0;
+}
+
+void gw_storage_close(struct gw_storage *s)
+{
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    if (s->running)
+        pthread_join(s->thread, NULL);
+    struct ft_blob *b = atomic_load(&s->blob);
+    if (b != NULL) {
+        close_parts(s->gw);
+        ft_blob_close(b);
+    }
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
 }

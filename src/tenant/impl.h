@@ -29,6 +29,7 @@ struct ft_tenant_project {
     struct ft_account account;
     _Atomic float weight;
     atomic_int queue_max;
+    atomic_llong storage_max; /* -1: no limit */
 };
 
 struct ft_tenant_member {

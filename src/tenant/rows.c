@@ -11,6 +11,7 @@
 #define QUEUE_MAX       1000000
 #define CONCURRENCY_MAX 1000000
 #define WEIGHT_MAX      1000.0
+#define STORAGE_MAX     ((int64_t)1 << 60)
 
 /* ---- members of a body ---- */
 
@@ -181,10 +182,13 @@ static void terms_set(struct ft_account *a, const struct ft_account_terms *terms
 static int project_put(struct ft_tenant *t, const char *id, const json_t *body, struct ft_err *err)
 {
     struct ft_account_terms terms;
-    int64_t queue = 0;
+    int64_t queue = 0, storage = FT_ACCOUNT_NONE;
+    const json_t *limits = json_object_get(body, "limits");
     int rc = take_terms(body, &terms, err);
     if (rc == 0)
-        rc = take_limit(json_object_get(body, "limits"), "queue", QUEUE_MAX, &queue, err);
+        rc = take_limit(limits, "queue", QUEUE_MAX, &queue, err);
+    if (rc == 0)
+        rc = take_limit(limits, "storage_bytes", STORAGE_MAX, &storage, err);
     const json_t *w = json_object_get(body, "weight");
     double weight = absent(w) ? 1 : json_number_value(w);
     if (rc == 0 && !(weight > 0 && weight <= WEIGHT_MAX))
@@ -199,6 +203,7 @@ static int project_put(struct ft_tenant *t, const char *id, const json_t *body, 
         p->node.seen_in = t->snapshot;
         atomic_store(&p->weight, (float)weight);
         atomic_store(&p->queue_max, (int)FT_MAX(queue, 0));
+        atomic_store(&p->storage_max, storage);
         terms_set(&p->account, &terms);
     }
     pthread_rwlock_unlock(&t->lock);

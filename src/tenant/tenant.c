@@ -78,6 +78,7 @@ struct ft_tenant_project *ft_tenant_project_get(struct ft_tenant *t, const char 
         return NULL;
     ft_account_init(&p->account);
     atomic_init(&p->weight, 1);
+    atomic_init(&p->storage_max, -1);
     return p;
 }
 
@@ -216,6 +217,16 @@ static bool was_revoked(const struct ft_tenant *t, const uint8_t *digest)
     return found;
 }
 
+/* Under the lock. */
+static enum ft_tenant_why may_be_used(const struct ft_tenant_record *r, int64_t now_s)
+{
+    if (r->ident.expires_s != 0 && now_s >= r->ident.expires_s)
+        return FT_WHY_KEY_EXPIRED;
+    if (!r->project->node.known || (r->member != NULL && !r->member->node.known))
+        return FT_WHY_KEY_ORPHAN;
+    return FT_WHY_OK;
+}
+
 static enum ft_tenant_why look_up(struct ft_tenant *t, const uint8_t *digest, int64_t now_s,
                                   struct ft_tenant_ident **ret)
 {
@@ -224,14 +235,38 @@ static enum ft_tenant_why look_up(struct ft_tenant *t, const uint8_t *digest, in
     enum ft_tenant_why why = FT_WHY_OK;
     if (r == NULL)
         why = was_revoked(t, digest) ? FT_WHY_KEY_REVOKED : FT_WHY_KEY_UNKNOWN;
-    else if (r->ident.expires_s != 0 && now_s >= r->ident.expires_s)
-        why = FT_WHY_KEY_EXPIRED;
-    else if (!r->project->node.known || (r->member != NULL && !r->member->node.known))
-        why = FT_WHY_KEY_ORPHAN;
     else
+        why = may_be_used(r, now_s);
+    if (why == FT_WHY_OK)
         *ret = ft_tenant_ident_ref(&r->ident);
     pthread_rwlock_unlock(&t->lock);
     return why;
+}
+
+int ft_tenant_find(struct ft_tenant *t, const char *key, int64_t now_s,
+                   struct ft_tenant_ident **ret, enum ft_tenant_why *ret_why, struct ft_err *err)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    struct ft_tenant_key *k = ft_tenant_key_find(t, key);
+    struct ft_tenant_record *r = k != NULL ? k->record : NULL;
+    enum ft_tenant_why why = r != NULL ? may_be_used(r, now_s) : FT_WHY_KEY_UNKNOWN;
+    if (why == FT_WHY_OK)
+        *ret = ft_tenant_ident_ref(&r->ident);
+    pthread_rwlock_unlock(&t->lock);
+    *ret_why = why;
+    if (why == FT_WHY_OK)
+        return 0;
+    atomic_fetch_add_explicit(&t->refused[why], 1, memory_order_relaxed);
+    return ft_err_set(err, FT_ENOTFOUND, "There is no key '%.64s' that may be used.", key);
+}
+
+int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    struct ft_tenant_project *p = ft_tenant_project_find(t, project);
+    int64_t max = p != NULL ? atomic_load(&p->storage_max) : -1;
+    pthread_rwlock_unlock(&t->lock);
+    return max;
 }
 
 /* Enough of what was sent for its owner to know it, nothing that a terminal would obey. */
@@ -319,7 +354,11 @@ static bool globs_match(const struct ft_tenant_globs *g, const char *text)
 
 static bool role_may(enum ft_tenant_role role, const char *action)
 {
-    return role != FT_ROLE_VIEWER || strcmp(action, "models") == 0 || strcmp(action, "usage") == 0;
+    static const char *const viewers[] = {"models", "usage", "objects.read", "hub.read"};
+    for (size_t i = 0; i < FT_COUNT(viewers); i++)
+        if (strcmp(action, viewers[i]) == 0)
+            return true;
+    return role != FT_ROLE_VIEWER;
 }
 
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,

@@ -69,7 +69,8 @@ void ft_tenant_close(struct ft_tenant *t); /* NULL is accepted; idents and lease
 
 /* A row of the feed: kinds "project", "member", "key", "setting" (id "currency"); others are
  * ignored. body NULL: gone. FT_EINVAL names the field, and the row before it stays in force:
- *   project {name, limits{rpm,tpm,concurrency,queue}, budget{day,month,warn:[0.8]}, weight}
+ *   project {name, limits{rpm,tpm,concurrency,queue,storage_bytes}, budget{day,month,warn:[0.8]},
+ *            weight}
  *   member  {project, name, role}
  *   key     {project, name, member, role, hash, models:[globs], actions:[globs], limits, budget,
  *            expires}; hash: sha256 of the whole key in hex
@@ -86,6 +87,10 @@ void ft_tenant_snapshot_end(struct ft_tenant *t);
 int ft_tenant_authenticate(struct ft_tenant *t, const char *secret, size_t n, int64_t now_s,
                            struct ft_tenant_ident **ret, enum ft_tenant_why *ret_why,
                            struct ft_err *err);
+/* The key of an id, for who has proven it in another way (a signature, a socket of this user's):
+ * expiry, orphans and revoked ones as above. */
+int ft_tenant_find(struct ft_tenant *t, const char *key, int64_t now_s,
+                   struct ft_tenant_ident **ret, enum ft_tenant_why *ret_why, struct ft_err *err);
 struct ft_tenant_ident *ft_tenant_ident_ref(struct ft_tenant_ident *i);
 void ft_tenant_ident_unref(struct ft_tenant_ident *i); /* NULL is accepted */
 
@@ -93,15 +98,19 @@ void ft_tenant_ident_unref(struct ft_tenant_ident *i); /* NULL is accepted */
 enum ft_tenant_role ft_tenant_ident_role(const struct ft_tenant_ident *i);
 const char *ft_tenant_role_name(enum ft_tenant_role role); /* "viewer", ... */
 
-/* action: "chat", "completions", "embeddings", "rerank", "models", "usage", "manage", ...; model:
- * NULL where there is none. Roles: a viewer may "models" and "usage"; of "manage", control knows
- * what each role may change. 0, or FT_EINVAL with *ret_why (ACTION, MODEL) and a message for the
- * client. */
+/* action: "chat", "completions", "embeddings", "rerank", "models", "usage", "objects.read",
+ * "objects.write", "hub.read", "hub.write", "files", "batches", "fine_tuning", "manage"; model:
+ * NULL where there is none. Roles: a viewer may "models", "usage", "objects.read" and "hub.read";
+ * of "manage", control knows what each role may change. 0, or FT_EINVAL with *ret_why (ACTION,
+ * MODEL) and a message for the client. */
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
                   enum ft_tenant_why *ret_why, struct ft_err *err);
 
 /* Is the model among the key's? Unlike ft_tenant_may, nothing is refused or counted. */
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model);
+
+/* Bytes of objects that a project may keep; -1: no limit (or no such project). */
+int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project);
 
 /* ---- admission ---- */
 
