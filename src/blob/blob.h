@@ -20,7 +20,7 @@
 #include "blob/object.h"
 
 struct ft_blob_usage {
-    int64_t bytes, objects; /* versions and parts of unfinished uploads count */
+    int64_t bytes, objects; /* versions, markers and parts of unfinished uploads count */
 };
 
 /* What a scrub or a check found wrong. */
@@ -78,7 +78,7 @@ int ft_blob_copy(struct ft_blob *b, const struct ft_blob_copy *copy, struct ft_b
 int ft_blob_remove(struct ft_blob *b, const struct ft_blob_delete *d, struct ft_blob_deleted *ret,
                    struct ft_err *err);
 /* version NULL: the latest. A compliance hold is not shortened, nor a governance one without
- * bypass (LOCKED). */
+ * bypass (LOCKED); nor does one that runs become another mode without. */
 int ft_blob_annotate(struct ft_blob *b, const char *bucket, const char *key, const char *version,
                      const struct ft_blob_marks *marks, char ret_version[FT_BLOB_VERSION_MAX + 1],
                      struct ft_err *err);
@@ -100,6 +100,9 @@ void ft_blob_close_reader(struct ft_blob_reader *r); /* NULL is accepted */
  * place on the disk where that can be, else a copy. */
 int ft_blob_link(struct ft_blob *b, const char *bucket, const char *key, const char *version,
                  const char *path, struct ft_err *err);
+/* What is told of an object: key, version, is_latest, is_marker, size, modified_ns, etag; the rest
+ * is empty, and head's to tell. fn may call the blob. An after_version that is gone hides none of
+ * the key's other versions. max 0: nothing, and no more. */
 int ft_blob_list(struct ft_blob *b, const struct ft_blob_list *l, bool versions,
                  ft_blob_list_fn *fn, void *ctx, bool *ret_more, struct ft_err *err);
 
@@ -109,8 +112,9 @@ int ft_blob_upload_begin(struct ft_blob *b, const struct ft_blob_put *put,
 /* What it was begun with. */
 int ft_blob_upload_get(struct ft_blob *b, const char *bucket, const char *key, const char *id,
                        struct ft_blob_object *ret, struct ft_err *err);
-/* parts: number and etag, rising. Completing what was completed with the same parts just now
- * answers the same again. */
+/* parts: number and etag, rising; all but the last of 5 MiB at least, or an upstream may refuse it.
+ * The ETag is the MD5 of their MD5s, "-" and how many they are. Completing what was completed with
+ * the same parts just now answers the same again. */
 int ft_blob_upload_complete(struct ft_blob *b, const char *bucket, const char *key, const char *id,
                             const struct ft_blob_part *parts, int n_parts,
                             const struct ft_blob_condition *condition,
@@ -122,11 +126,12 @@ int ft_blob_upload_abort(struct ft_blob *b, const char *bucket, const char *key,
 int ft_blob_upload_parts(struct ft_blob *b, const char *bucket, const char *key, const char *id,
                          int after, int max, ft_blob_parts_fn *fn, void *ctx, bool *ret_more,
                          struct ft_err *err);
-/* after_version of the list: behind this upload of `after`. */
+/* By key, those of a key in any lasting order; id, key and begun_ns are told, fields by upload_get.
+ * after_version of the list: behind this upload of `after`. */
 int ft_blob_uploads(struct ft_blob *b, const struct ft_blob_list *l, ft_blob_uploads_fn *fn,
                     void *ctx, bool *ret_more, struct ft_err *err);
 /* The size and fields of part `number` of a finished object (n_parts > 0), and where it begins.
- */
+ * Counted from 1 to n_parts, whatever numbers they were uploaded with; NO_PART. */
 int ft_blob_part_of(struct ft_blob_reader *r, int number, struct ft_blob_part *ret,
                     int64_t *ret_offset, struct ft_err *err);
 

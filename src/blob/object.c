@@ -147,7 +147,7 @@ int ft_blob_hold_change(const struct ft_blob_hold *hold, const struct ft_blob_ho
 {
     if (hold->mode == FT_BLOB_LOCK_NONE || hold->until_s <= now_s)
         return 0;
-    if (to->mode >= hold->mode && to->until_s >= hold->until_s) /* stricter, longer */
+    if (to->mode == hold->mode && to->until_s >= hold->until_s) /* longer; not even stricter */
         return 0;
     if (hold->mode == FT_BLOB_LOCK_GOVERNANCE && bypass)
         return 0;
