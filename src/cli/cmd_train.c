@@ -2,15 +2,19 @@
  * train/core, which the help is made of too; then the run, shown by train_view.c. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "cli/interrupt.h"
+#include "cli/train_report.h"
 #include "cli/train_view.h"
+#include "sched/sandbox.h"
 
 #define CONFIG_MAX  ((size_t)1 << 20)
 #define HELP_MAX    ((size_t)32 << 10)
@@ -71,7 +75,9 @@ const char *ft_cmd_train_help(void)
         "\n"
         "  feitian train --model nano.gguf --data chats.jsonl -o out     a LoRA adapter\n"
         "  feitian train config.json --resume                            go on after a stop\n"
-        "  feitian train tokenizer --help                                a vocabulary from text\n");
+        "  feitian train tokenizer --help                                a vocabulary from text\n"
+        "\n"
+        "  --json                    every event as a line of JSON on standard output\n");
     for (int i = 0; ft_train_option_help(i, &h); i++) {
         if (strcmp(group, h.group) != 0)
             ft_buf_addf(&b, "\n%s\n", h.group);
@@ -215,6 +221,43 @@ static int status_of(enum ft_code code)
     return code == FT_EINVAL || code == FT_EUNSUPPORTED || code == FT_EEXIST ? 2 : 1;
 }
 
+/* From here on this process reads the model and the data and writes into the output, whatever is
+ * in them. */
+static int confine(struct ft_train_options *o, struct ft_err *err)
+{
+    const char *paths[FT_SANDBOX_PATHS_MAX];
+    struct ft_sandbox_cfg cfg = {.read_paths = paths, .write_path = o->output, .best_effort = true};
+    const char *one[] = {o->model, o->tokenizer, o->chat_template};
+    const struct ft_train_list *lists[] = {&o->data, &o->valid_data};
+    struct ft_sandbox_report report;
+    for (size_t i = 0; i < FT_COUNT(one); i++)
+        if (one[i] != NULL)
+            paths[cfg.n_read_paths++] = one[i];
+    for (size_t k = 0; k < FT_COUNT(lists); k++)
+        for (int i = 0; i < lists[k]->n; i++) {
+            if (cfg.n_read_paths == FT_SANDBOX_PATHS_MAX)
+                return ft_err_set(err, FT_ELIMIT, "confined: more than %d files",
+                                  FT_SANDBOX_PATHS_MAX);
+            paths[cfg.n_read_paths++] = lists[k]->item[i];
+        }
+    if (mkdir(o->output, 0777) != 0 && errno != EEXIST)
+        return ft_err_sys(err, "make %s", o->output);
+    o->curve = false; /* it takes another program */
+    return ft_sandbox_enter(&cfg, &report, err);
+}
+
+/* Takes "--json" out of argv: it is no option of the run. */
+static bool take_json(int *argc, char **argv)
+{
+    int n = 1;
+    for (int i = 1; i < *argc; i++)
+        if (strcmp(argv[i], "--json") != 0)
+            argv[n++] = argv[i];
+    bool found = n < *argc;
+    *argc = n;
+    return found;
+}
+
 int ft_cmd_train(int argc, char **argv)
 {
     struct ft_train_options o;
@@ -226,6 +269,7 @@ int ft_cmd_train(int argc, char **argv)
         argv[1] = tokenizer;
         return ft_cmd_train_tokenizer(argc - 1, argv + 1);
     }
+    bool json = take_json(&argc, argv);
     ft_train_options_init(&o);
     if (options_parse(&o, argc, argv, &err) != 0) {
         ft_train_options_fini(&o);
@@ -233,12 +277,20 @@ int ft_cmd_train(int argc, char **argv)
             return ft_cli_fail(1, &err, "train");
         return ft_cli_usage("train", "%s", err.msg);
     }
-    ft_train_view_init(&view, &o, &events);
+    if (json)
+        ft_train_report_init(&events);
+    else
+        ft_train_view_init(&view, &o, &events);
     events.interrupt = ft_interrupt_catch_first();
-    int rc = ft_train_run(&o, &events, &err);
-    ft_train_view_end(&view, rc);
+    int rc = o.confined ? confine(&o, &err) : 0;
+    if (rc == 0)
+        rc = ft_train_run(&o, &events, &err);
+    if (json)
+        ft_train_report_end(rc, &err);
+    else
+        ft_train_view_end(&view, rc);
     int status = rc == 0 ? 0 : ft_cli_fail(status_of(err.code), &err, "train");
-    if (rc == FT_ECANCELED && view.checkpoint > 0)
+    if (rc == FT_ECANCELED && !json && view.checkpoint > 0)
         put_resume(argc, argv, o.resume);
     ft_train_options_fini(&o);
     ft_interrupt_release(); /* ends here if a signal came */

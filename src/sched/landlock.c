@@ -24,7 +24,11 @@ struct ruleset {
 #define SCOPED      3ull         /* 6: abstract sockets and signals of others */
 
 #define FS_READ_FILE LANDLOCK_ACCESS_FS_READ_FILE
-#define FS_READ      (FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_WRITE                                                                                   \
+    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |                              \
+     LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |   \
+     FS_REFER | FS_TRUNCATE)
+#define FS_READ (FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 
 int ft_landlock_version(void)
 {
@@ -32,7 +36,7 @@ int ft_landlock_version(void)
     return v < 0 ? 0 : (int)v;
 }
 
-static int allow(int rules, const char *path, bool optional, struct ft_err *err)
+static int allow(int rules, const char *path, uint64_t access, bool optional, struct ft_err *err)
 {
     struct stat st;
     int fd = open(path, O_PATH | O_CLOEXEC);
@@ -45,15 +49,16 @@ static int allow(int rules, const char *path, bool optional, struct ft_err *err)
         return e;
     }
     const struct landlock_path_beneath_attr rule = {
-        .allowed_access = S_ISDIR(st.st_mode) ? FS_READ : FS_READ_FILE, .parent_fd = fd};
+        .allowed_access = S_ISDIR(st.st_mode) ? access : FS_READ_FILE, .parent_fd = fd};
     long rc = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     int e = rc != 0 && !optional ? ft_err_sys(err, "Landlock: %s", path) : 0;
     close(fd);
     return e;
 }
 
-int ft_landlock_read_only(int version, const char *const *paths, int n_paths,
-                          const char *const *optional, int n_optional, struct ft_err *err)
+int ft_landlock_enter(int version, const char *const *paths, int n_paths,
+                      const char *const *optional, int n_optional, const char *writable,
+                      struct ft_err *err)
 {
     const struct ruleset attr = {
         .fs = FS_V1 | (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0) |
@@ -69,9 +74,11 @@ int ft_landlock_read_only(int version, const char *const *paths, int n_paths,
         return ft_err_sys(err, "Landlock");
     int e = 0;
     for (int i = 0; i < n_paths && e == 0; i++)
-        e = allow(rules, paths[i], false, err);
+        e = allow(rules, paths[i], FS_READ, false, err);
+    if (e == 0 && writable != NULL)
+        e = allow(rules, writable, FS_READ | (FS_WRITE & attr.fs), false, err);
     for (int i = 0; i < n_optional && e == 0; i++)
-        e = allow(rules, optional[i], true, err);
+        e = allow(rules, optional[i], FS_READ, true, err);
     if (e == 0 && syscall(SYS_landlock_restrict_self, rules, 0) != 0)
         e = ft_err_sys(err, "Landlock");
     close(rules);

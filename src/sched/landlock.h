@@ -9,9 +9,11 @@
 int ft_landlock_version(void);
 
 /* From now on this thread, and threads it starts, may read what lies below `paths` (they must
- * exist) and `optional` (those that do), write nothing that is not open yet, and, as the version
+ * exist) and `optional` (those that do), write nothing that is not open yet but below `writable`
+ * (NULL: nothing at all), and, as the version
  * has it, neither make TCP connections nor signal other processes. no_new_privs must be set. */
-int ft_landlock_read_only(int version, const char *const *paths, int n_paths,
-                          const char *const *optional, int n_optional, struct ft_err *err);
+int ft_landlock_enter(int version, const char *const *paths, int n_paths,
+                      const char *const *optional, int n_optional, const char *writable,
+                      struct ft_err *err);
 
 #endif

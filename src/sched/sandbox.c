@@ -156,13 +156,13 @@ static int enter(const struct ft_sandbox_cfg *cfg, struct ft_sandbox_report *r, 
     r->no_new_privs = true;
     r->landlock = ft_landlock_version();
     if (r->landlock > 0)
-        e = ft_landlock_read_only(r->landlock, cfg->read_paths, cfg->n_read_paths, SYSTEM,
-                                  (int)FT_COUNT(SYSTEM), err);
+        e = ft_landlock_enter(r->landlock, cfg->read_paths, cfg->n_read_paths, SYSTEM,
+                              (int)FT_COUNT(SYSTEM), cfg->write_path, err);
     if (e != 0)
         return e;
     r->no_capabilities = drop_capabilities();
     struct ft_err why = {0};
-    e = ft_seccomp_load(cfg->exec_memory, &why);
+    e = ft_seccomp_load(cfg->exec_memory, cfg->write_path != NULL, &why);
     r->seccomp = e == 0;
     if (e != 0 && !(e == FT_EUNSUPPORTED && cfg->best_effort)) {
         if (err != NULL)

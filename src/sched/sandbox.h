@@ -7,7 +7,7 @@
  *   reads      files below read_paths, and a few of the system's (/proc/self, /proc/meminfo, the
  *              processors' description in /sys, its control group, time zones)
  *   writes     only to files that are open: opening for writing, creating, renaming, removing and
- *              changing modes are refused
+ *              changing modes are refused; with write_path, below that too
  *   network    accepts on sockets it has; cannot make or connect one
  *   processes  no exec, no fork, no signal to another, no ptrace; threads yes
  *   privileges none can be gained; a root process has no capabilities left
@@ -27,7 +27,10 @@
 struct ft_sandbox_cfg {
     const char *const *read_paths; /* files and folders; they must exist */
     int n_read_paths;
-    const int *keep_fds; /* besides 0, 1, 2; all others are closed. NULL: none is closed */
+    const char *write_path; /* a folder in which files and folders may be made, written, renamed and
+                             * removed (and read); NULL: none. Without Landlock: wherever this user
+                             * may */
+    const int *keep_fds;    /* besides 0, 1, 2; all others are closed. NULL: none is closed */
     int n_keep_fds;
     int nofile;       /* limit of open files; 0: as it is */
     bool exec_memory; /* may map memory that is writable and executable (PCRE2's JIT; without it its

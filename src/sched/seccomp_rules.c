@@ -217,6 +217,13 @@ static const unsigned IOCTL[] = {0x5401 /* TCGETS: isatty() */, FIONBIO, FIONREA
 static const int PRCTL[] = {PR_SET_NAME,       PR_GET_NAME,     PR_SET_VMA,     PR_SET_TIMERSLACK,
                             PR_GET_TIMERSLACK, PR_GET_DUMPABLE, PR_GET_SECCOMP, PR_CAPBSET_READ};
 
+/* with `writes`, beside open and openat whatever their flags */
+static const int WRITING[] = {
+    SCMP_SYS(open),  SCMP_SYS(openat),   SCMP_SYS(mkdir),     SCMP_SYS(mkdirat),
+    SCMP_SYS(rmdir), SCMP_SYS(unlink),   SCMP_SYS(unlinkat),  SCMP_SYS(rename),
+    SCMP_SYS(umask), SCMP_SYS(renameat), SCMP_SYS(renameat2),
+};
+
 /* open for reading alone */
 #define OPEN_WRITES ((uint64_t)(O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY)))
 /* clone of a thread, in no namespace of its own */
@@ -249,13 +256,15 @@ static int add_memory(scmp_filter_ctx f, bool exec_memory)
     return rc;
 }
 
-static int add_conditional(scmp_filter_ctx f, bool exec_memory)
+static int add_conditional(scmp_filter_ctx f, bool exec_memory, bool writes)
 {
     const int self = (int)getpid();
     int rc = add_memory(f, exec_memory);
-    if (rc == 0)
+    for (size_t i = 0; i < FT_COUNT(WRITING) && rc == 0 && writes; i++)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, WRITING[i], 0);
+    if (rc == 0 && !writes)
         rc = add_if_masked(f, SCMP_SYS(open), 1, OPEN_WRITES, 0);
-    if (rc == 0)
+    if (rc == 0 && !writes)
         rc = add_if_masked(f, SCMP_SYS(openat), 2, OPEN_WRITES, 0);
     if (rc == 0)
         rc = add_if_masked(f, SCMP_SYS(clone), 0, CLONE_IS_THREAD | CLONE_NEW, CLONE_IS_THREAD);
@@ -281,7 +290,7 @@ static int add_conditional(scmp_filter_ctx f, bool exec_memory)
     return rc;
 }
 
-static int build(scmp_filter_ctx f, bool exec_memory)
+static int build(scmp_filter_ctx f, bool exec_memory, bool writes)
 {
     int rc = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (rc == 0)
@@ -291,15 +300,15 @@ static int build(scmp_filter_ctx f, bool exec_memory)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, ALLOWED[i], 0);
     for (size_t i = 0; i < FT_COUNT(DEADLY) && rc == 0; i++)
         rc = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, DEADLY[i], 0);
-    return rc == 0 ? add_conditional(f, exec_memory) : rc;
+    return rc == 0 ? add_conditional(f, exec_memory, writes) : rc;
 }
 
-int ft_seccomp_load(bool exec_memory, struct ft_err *err)
+int ft_seccomp_load(bool exec_memory, bool writes, struct ft_err *err)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (f == NULL)
         return ft_err_set(err, FT_EUNSUPPORTED, "system calls cannot be filtered here");
-    int rc = build(f, exec_memory);
+    int rc = build(f, exec_memory, writes);
     int e = 0;
     if (rc != 0)
         e = ft_err_set(err, FT_EINTERNAL, "filter of system calls: %s", strerror(-rc));

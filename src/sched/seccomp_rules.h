@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-/* For all threads of the process, for ever. FT_EUNSUPPORTED: the kernel cannot. */
-int ft_seccomp_load(bool exec_memory, struct ft_err *err);
+/* For all threads of the process, for ever. writes: files may be made, opened for writing, renamed
+ * and removed too. FT_EUNSUPPORTED: the kernel cannot. */
+int ft_seccomp_load(bool exec_memory, bool writes, struct ft_err *err);
 
 #endif

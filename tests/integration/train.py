@@ -227,6 +227,36 @@ def without_gnuplot(d, models, data):
            b"gnuplot-nox" in r.stderr and not os.path.exists(f"{out}-none/loss.svg"), r)
 
 
+def confined(d, models, data):
+    """In the sandbox it trains the same bits, tells every event as JSON, and keeps adapters."""
+    plain, out = f"{d}/unconfined", f"{d}/confined"
+    args = ("--model", models["llama"], "--data", data, "--seq-len", "128", "--epochs", "4",
+            "--batch", "1", "-o")
+    train(*args, plain)
+    r = feitian("train", *args, out, "--json", "--confined", "--keep-adapters", "2")
+    said = [json.loads(line) for line in r.stdout.splitlines()]
+    steps = [e for e in said if e["event"] == "step"]
+    expect("confined: it trains", r.returncode == 0 and said[-1]["event"] == "end" and
+           said[-1]["ok"] and len(steps) == steps[0]["steps"] and
+           all(e["step"] == i + 1 for i, e in enumerate(steps)), r)
+    expect("confined: data and plan are told", any(e["event"] == "data" and e["samples"] > 0
+           for e in said) and any(e["event"] == "plan" for e in said), said[:4])
+    same = "adapter/adapter_model.safetensors"
+    expect("confined: the same bits", read_bytes(f"{plain}/{same}") == read_bytes(f"{out}/{same}"))
+    kept = sorted(os.listdir(f"{out}/adapters"))
+    at = [e["step"] for e in said if e["event"] == "checkpoint"]
+    expect("adapters of the last two checkpoints are kept",
+           kept == [f"step-{n:08}" for n in at[-2:]], (kept, at))
+    expect("the last one is the result", read_bytes(f"{out}/adapters/{kept[-1]}/"
+           "adapter_model.safetensors") == read_bytes(f"{out}/{same}"))
+    bad = write_lines(f"{d}/bad.jsonl", [{"messages": 7}])
+    r = feitian("train", "--model", models["llama"], "--data", bad, "-o", f"{d}/none", "--json")
+    said = [json.loads(line) for line in r.stdout.splitlines()]
+    told = [e for e in said if e["event"] == "data"]
+    expect("bad data is told by line", r.returncode == 2 and not said[-1]["ok"] and
+           told and told[0]["bad"] == 1 and told[0]["told"][0]["line"] == 1, said)
+
+
 def main():
     with tempfile.TemporaryDirectory() as d:
         data = chats(f"{d}/data.jsonl")
@@ -239,6 +269,7 @@ def main():
         determinism(d, models, data)
         forms(d, models)
         without_gnuplot(d, models, data)
+        confined(d, models, data)
         full(d, models, data)
         kill_and_resume(d, models, data)
     return finish()

@@ -37,10 +37,10 @@ static int compare_i64(const void *a, const void *b)
 }
 
 /* Steps of the whole checkpoints there are, ascending; *ret is malloc'ed. Their number. */
-static int list_steps(const char *output, int64_t **ret)
+static int list_steps(const char *output, const char *sub, int64_t **ret)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/checkpoints", output);
+    snprintf(path, sizeof path, "%s/%s", output, sub);
     DIR *d = opendir(path);
     int64_t *all = NULL;
     int n = 0;
@@ -63,16 +63,16 @@ static int list_steps(const char *output, int64_t **ret)
     return n;
 }
 
-static void step_path(char *path, const char *output, int64_t step)
+void ft_step_folder(char *path, const char *output, const char *sub, int64_t step)
 {
-    snprintf(path, PATH_BYTES, "%s/checkpoints/step-%08lld", output, (long long)step);
+    snprintf(path, PATH_BYTES, "%s/%s/step-%08lld", output, sub, (long long)step);
 }
 
 /* What killed processes left half-written. */
-static void remove_partial(const char *output)
+static void remove_partial(const char *output, const char *sub)
 {
     char path[PATH_BYTES], name[PATH_BYTES + NAME_BYTES];
-    snprintf(path, sizeof path, "%s/checkpoints", output);
+    snprintf(path, sizeof path, "%s/%s", output, sub);
     DIR *d = opendir(path);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
         if (strncmp(e->d_name, "step-", 5) == 0 && strstr(e->d_name, ".partial-") != NULL) {
@@ -83,13 +83,14 @@ static void remove_partial(const char *output)
         closedir(d);
 }
 
-static void remove_old(const char *output, int keep)
+void ft_step_folders_trim(const char *output, const char *sub, int keep)
 {
     int64_t *step;
-    int n = list_steps(output, &step);
+    remove_partial(output, sub);
+    int n = list_steps(output, sub, &step);
     char path[PATH_BYTES];
     for (int i = 0; i < n - keep; i++) {
-        step_path(path, output, step[i]);
+        ft_step_folder(path, output, sub, step[i]);
         ft_folder_remove(path);
     }
     free(step);
@@ -98,10 +99,10 @@ static void remove_old(const char *output, int keep)
 int ft_checkpoint_newest(const char *output, char *path, size_t path_n, struct ft_err *err)
 {
     int64_t *step;
-    int n = list_steps(output, &step);
+    int n = list_steps(output, "checkpoints", &step);
     FT_ASSERT(path_n >= PATH_BYTES);
     if (n > 0)
-        step_path(path, output, step[n - 1]);
+        ft_step_folder(path, output, "checkpoints", step[n - 1]);
     free(step);
     return n > 0 ? 0 : ft_err_set(err, FT_ENOTFOUND, "%s: no checkpoint to resume from", output);
 }
@@ -150,8 +151,8 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
     snprintf(path, sizeof path, "%s/checkpoints", output);
     if (mkdir(path, 0777) != 0 && access(path, W_OK) != 0)
         return ft_err_sys(err, "make %s", path);
-    remove_partial(output);
-    step_path(path, output, s->step);
+    remove_partial(output, "checkpoints");
+    ft_step_folder(path, output, "checkpoints", s->step);
     struct ft_folder *f = NULL;
     json_t *state = state_json(s, run);
     char *text = state != NULL ? json_dumps(state, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
@@ -168,7 +169,7 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
     json_decref(state);
     free(text);
     if (rc == 0)
-        remove_old(output, keep);
+        ft_step_folders_trim(output, "checkpoints", keep);
     return rc != 0 ? ft_err_wrap(err, "checkpoint %s", path) : 0;
 }
 
@@ -177,8 +178,9 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
 /* What makes the weights may not have changed; where the run is, and what is kept of it, may. */
 static bool may_differ(const char *key)
 {
-    static const char *const free_keys[] = {"resume", "threads", "memory_mb", "save_every", "keep",
-                                            "output", "save",    "gguf_type", "recompute"};
+    static const char *const free_keys[] = {"resume",    "threads",       "memory_mb", "save_every",
+                                            "keep",      "output",        "save",      "gguf_type",
+                                            "recompute", "keep_adapters", "curve",     "confined"};
     for (size_t i = 0; i < FT_COUNT(free_keys); i++)
         if (strcmp(key, free_keys[i]) == 0)
             return true;

@@ -27,6 +27,11 @@ struct ft_checkpoint_param {
     struct ft_optim_param *p;
 };
 
+/* Folders by step, OUTPUT/SUB/step-N: where that of `step` belongs (path: 4096 bytes), ... */
+void ft_step_folder(char *path, const char *output, const char *sub, int64_t step);
+/* ... and all but the newest `keep` removed, with what was left half-written. */
+void ft_step_folders_trim(const char *output, const char *sub, int keep);
+
 /* Writes OUTPUT/checkpoints/step-N, then removes all but the newest `keep`, and before it what was
  * left half-written: one process at a time has OUTPUT. run: what the run is
  * (its options and the data's fingerprint), which a resumed one must equal. */

@@ -89,6 +89,8 @@ int ft_metrics_valid(struct ft_train *t, const struct ft_train_valid *v, struct 
 
 /* result.c: what the run leaves. */
 int ft_train_results(struct ft_train *t, struct ft_err *err);
+/* With keep-adapters: the adapter as it is now, beside the checkpoint. */
+int ft_train_keep_adapter(struct ft_train *t, struct ft_err *err);
 
 /* events */
 void ft_train_stage(const struct ft_train *t, const char *what);

@@ -59,15 +59,17 @@ struct ft_train_options {
     int64_t seed;
 
     /* watching, keeping */
-    int64_t eval_every, patience, save_every, keep;
+    int64_t eval_every, patience, save_every, keep, keep_adapters;
     bool resume;
 
     /* results */
     const char *output;
     struct ft_train_list save; /* adapter, gguf, hf */
+    bool curve;
     const char *gguf_type;
 
     /* the machine */
+    bool confined; /* by the caller, before the run */
     int64_t threads, memory_mb;
     const char *isa;
 };

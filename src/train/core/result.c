@@ -1,6 +1,8 @@
 /* What a run leaves: the adapter, merged models, the curve. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/folder.h"
 #include "model/adapter/merge.h"
@@ -58,15 +60,40 @@ static int adapter_view(const struct ft_train *t, struct ft_adapter *a, struct f
     return 0;
 }
 
+static int save_adapter_at(struct ft_train *t, const struct ft_adapter *a, const char *path,
+                           struct ft_err *err)
+{
+    struct ft_adapter_save_opts o = {
+        .base_model = t->model_path, .dropout = t->o->dropout, .type = FT_F32, .replace = true};
+    return ft_adapter_save(a, t->base, &o, path, err);
+}
+
 static int save_adapter(struct ft_train *t, const struct ft_adapter *a, struct ft_err *err)
 {
     char path[FT_TRAIN_PATH_BYTES + 16];
-    struct ft_adapter_save_opts o = {
-        .base_model = t->model_path, .dropout = t->o->dropout, .type = FT_F32, .replace = true};
     snprintf(path, sizeof path, "%s/adapter", t->o->output);
-    int rc = ft_adapter_save(a, t->base, &o, path, err);
+    int rc = save_adapter_at(t, a, path, err);
     if (rc == 0 && t->ev->on_result != NULL)
         t->ev->on_result(t->ev->ctx, "adapter", path);
+    return rc;
+}
+
+int ft_train_keep_adapter(struct ft_train *t, struct ft_err *err)
+{
+    char path[4096];
+    struct ft_adapter a = {0};
+    if (t->o->keep_adapters == 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/adapters", t->o->output);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return ft_err_sys(err, "make %s", path);
+    ft_step_folder(path, t->o->output, "adapters", t->state.step);
+    int rc = adapter_view(t, &a, err);
+    if (rc == 0)
+        rc = save_adapter_at(t, &a, path, err);
+    free(a.pair);
+    if (rc == 0)
+        ft_step_folders_trim(t->o->output, "adapters", (int)t->o->keep_adapters);
     return rc;
 }
 
@@ -139,6 +166,7 @@ int ft_train_results(struct ft_train *t, struct ft_err *err)
             rc = save_model(t, lora ? &a : NULL, form, err);
     }
     free(a.pair);
-    save_curve(t);
+    if (t->o->curve)
+        save_curve(t);
     return rc;
 }

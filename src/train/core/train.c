@@ -139,6 +139,8 @@ static int save(struct ft_train *t, struct ft_err *err)
 {
     int rc = ft_checkpoint_write(t->o->output, &t->state, t->run, t->cparam, t->n_params,
                                  (int)t->o->keep, err);
+    if (rc == 0)
+        rc = ft_train_keep_adapter(t, err);
     if (rc == 0 && t->ev->on_checkpoint != NULL)
         t->ev->on_checkpoint(t->ev->ctx, t->state.step);
     return rc;

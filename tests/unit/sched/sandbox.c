@@ -31,6 +31,7 @@
 #define KILLED_SYS (BY_SIGNAL + SIGSYS)
 
 static char root[64];  /* a folder with in/model, out/secret and sock */
+static bool may_write; /* below "work" */
 static bool as_nobody; /* in which shape the deeds are done */
 static int listener = -1;
 static pid_t parent;
@@ -60,6 +61,8 @@ static int setup(void **state)
     chmod(root, 0777);
     mkdir(path("in"), 0777);
     mkdir(path("out"), 0777);
+    mkdir(path("work"), 0777);
+    chmod(path("work"), 0777);
     put("in/model");
     put("out/secret");
     chmod(path("in"), 0777);
@@ -97,8 +100,11 @@ static int inside(deed_fn *deed)
         if (as_nobody && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
             _exit(BROKEN);
         const char *read[] = {path("in")};
-        const struct ft_sandbox_cfg cfg = {
-            .read_paths = read, .n_read_paths = 1, .keep_fds = &listener, .n_keep_fds = 1};
+        const struct ft_sandbox_cfg cfg = {.read_paths = read,
+                                           .n_read_paths = 1,
+                                           .write_path = may_write ? path("work") : NULL,
+                                           .keep_fds = &listener,
+                                           .n_keep_fds = 1};
         struct ft_sandbox_report r;
         struct ft_err err;
         if (ft_sandbox_enter(&cfg, &r, &err) != 0) {
@@ -433,6 +439,42 @@ static void files_outside_cannot_be_read(void **state)
     assert_int_equal(inside(read_the_parents_environment), REFUSED);
 }
 
+static int write_below_the_folder(void)
+{
+    char word[8];
+    int fd = open(path("work/new"), O_RDWR | O_CREAT | O_EXCL, 0600);
+    bool ok = fd >= 0 && write(fd, "words", 5) == 5 && fsync(fd) == 0;
+    ok = ok && pread(fd, word, sizeof word, 0) == 5 && close(fd) == 0;
+    ok = ok && mkdir(path("work/sub"), 0700) == 0;
+    ok = ok && rename(path("work/new"), path("work/sub/moved")) == 0;
+    ok = ok && unlink(path("work/sub/moved")) == 0 && rmdir(path("work/sub")) == 0;
+    return verdict(ok);
+}
+
+static int write_beside_the_folder(void)
+{
+    int fd = open(path("in/model"), O_WRONLY);
+    return verdict(fd >= 0 || mkdir(path("in/sub"), 0700) == 0 || unlink(path("in/model")) == 0);
+}
+
+static void one_folder_can_be_written(void **state)
+{
+    (void)state;
+    struct ft_sandbox_report r;
+    struct ft_err err;
+    assert_int_equal(ft_sandbox_probe(&r, &err), 0);
+    may_write = true;
+    assert_int_equal(inside(write_below_the_folder), DONE);
+    assert_int_equal(inside(run_a_program), KILLED_SYS);
+    assert_int_equal(inside(make_a_socket), REFUSED);
+    if (r.landlock > 0) {
+        assert_int_equal(inside(write_beside_the_folder), REFUSED);
+        assert_int_equal(inside(read_outside), REFUSED);
+    }
+    may_write = false;
+    assert_int_equal(inside(write_below_the_folder), REFUSED);
+}
+
 static void the_listener_still_accepts(void **state)
 {
     (void)state;
@@ -510,6 +552,7 @@ int main(void)
         cmocka_unit_test(nothing_gets_out),
         cmocka_unit_test(nothing_gets_out_of_a_plain_user_either),
         cmocka_unit_test(files_outside_cannot_be_read),
+        cmocka_unit_test(one_folder_can_be_written),
         cmocka_unit_test(the_listener_still_accepts),
         cmocka_unit_test(the_report_says_what_holds),
         cmocka_unit_test(what_cannot_hold_is_refused),
