@@ -27,7 +27,7 @@ static const struct ft_cmd commands[] = {
     {"model", "add|list|rm", "the models it has", NULL, FT_CMD_CLOUD, ft_cmd_model_subs},
     {"endpoint", "create|list|scale|set|rm", "the names that clients call them by", NULL,
      FT_CMD_CLOUD, ft_cmd_endpoint_subs},
-    {"key", "create|list|revoke", "keys to call it with", NULL, FT_CMD_CLOUD, ft_cmd_key_subs},
+    {"key", "create|list|revoke|s3", "keys to call it with", NULL, FT_CMD_CLOUD, ft_cmd_key_subs},
     {"project", "create|list|set|rm", "who uses it: limits and budgets", NULL, FT_CMD_CLOUD,
      ft_cmd_project_subs},
     {"member", "add|list|set|rm", "people in projects, and their roles", NULL, FT_CMD_CLOUD,

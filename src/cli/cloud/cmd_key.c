@@ -26,6 +26,55 @@ static json_t *strings(const struct ft_opt_many *m)
     return list;
 }
 
+/* ---- S3 ---- */
+
+/* What a key is for clients of S3; NULL: it cannot be told now. The key that c calls with is put
+ * back. */
+static json_t *s3_of(struct ft_cloud *c, const char *secret)
+{
+    char own[sizeof c->key];
+    json_t *s3 = NULL;
+    struct ft_err err = {0};
+    memcpy(own, c->key, sizeof own);
+    snprintf(c->key, sizeof c->key, "%s", secret);
+    if (ft_cloud_call(c, "GET", "/api/v1/s3/credentials", NULL, &s3, &err) != 0)
+        s3 = NULL;
+    memcpy(c->key, own, sizeof own);
+    return s3;
+}
+
+static int s3(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct key_options *o = ctx;
+    json_t *j = NULL;
+    int rc = ft_cloud_call(c, "GET", "/api/v1/s3/credentials", NULL, &j, err);
+    if (rc != 0)
+        return rc;
+    json_object_set_new(j, "endpoint", json_string(c->url));
+    if (o->cloud.json) {
+        ft_show_json(j);
+        return 0;
+    }
+    printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n"
+           "export AWS_ENDPOINT_URL=%s\nexport AWS_DEFAULT_REGION=%s\n",
+           ft_cloud_text(j, "access_key_id", ""), ft_cloud_text(j, "secret_access_key", ""), c->url,
+           ft_cloud_text(j, "region", ""));
+    if (c->ca_file[0] != '\0')
+        printf("export AWS_CA_BUNDLE=%s\n", c->ca_file);
+    json_decref(j);
+    return 0;
+}
+
+static int key_s3(int argc, char **argv)
+{
+    struct key_options o = {0};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse("key s3", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
+    return rc != 0 ? rc : ft_cloud_command("key s3", &o.cloud, s3, &o);
+}
+
+/* ---- create ---- */
+
 static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct key_options *o = ctx;
@@ -53,7 +102,10 @@ static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
     rc = ft_cloud_call(c, "POST", "/api/v1/keys", body, &key, err);
     if (rc != 0)
         return rc;
+    json_t *for_s3 = s3_of(c, ft_cloud_text(key, "secret", ""));
     if (o->cloud.json) {
+        if (for_s3 != NULL)
+            json_object_set_new(key, "s3", for_s3);
         ft_show_json(key);
         return 0;
     }
@@ -64,6 +116,11 @@ static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
             "key revoke %s' ends it.\n",
             ft_cloud_text(key, "id", "?"), ft_cloud_text(key, "project", "?"),
             ft_cloud_text(key, "role", "?"), ft_cloud_text(key, "id", "?"));
+    if (for_s3 != NULL)
+        fprintf(stderr, "For S3's clients: access key id %s, secret access key %s.\n",
+                ft_cloud_text(for_s3, "access_key_id", "?"),
+                ft_cloud_text(for_s3, "secret_access_key", "?"));
+    json_decref(for_s3);
     json_decref(key);
     return 0;
 }
@@ -147,5 +204,6 @@ const struct ft_cmd ft_cmd_key_subs[] = {
      "make a key and show it, once", key_create, 0, NULL},
     {"list", "[--project ID] [--json]", "the keys there are", key_list, 0, NULL},
     {"revoke", "ID ...", "end keys; calls with them are refused at once", key_revoke, 0, NULL},
+    {"s3", "[--json]", "this key for clients of S3: eval \"$(feitian key s3)\"", key_s3, 0, NULL},
     {0},
 };

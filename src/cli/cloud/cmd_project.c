@@ -78,6 +78,7 @@ static int project_create(int argc, char **argv)
         FT_CLOUD_OPTIONS(o.cloud),
         FT_TERMS_OPTIONS(o.terms),
         {"queue", 0, FT_OPT_TEXT, &o.terms.queue, 0, 0},
+        {"storage", 0, FT_OPT_TEXT, &o.terms.storage, 0, 0},
         {"weight", 0, FT_OPT_REAL, &o.weight, 0.001, 1000},
         {"id", 0, FT_OPT_TEXT, &o.id, 0, 0},
     };
@@ -138,6 +139,7 @@ static int project_set(int argc, char **argv)
         FT_CLOUD_OPTIONS(o.cloud),
         FT_TERMS_OPTIONS(o.terms),
         {"queue", 0, FT_OPT_TEXT, &o.terms.queue, 0, 0},
+        {"storage", 0, FT_OPT_TEXT, &o.terms.storage, 0, 0},
         {"weight", 0, FT_OPT_REAL, &o.weight, 0.001, 1000},
         {"name", 0, FT_OPT_TEXT, &o.name, 0, 0},
     };

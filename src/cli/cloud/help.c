@@ -143,20 +143,29 @@ static const char key_create_text[] =
     "[all]\n"
     "  --action NAME           what it may do: chat, completions, embeddings, rerank, models, "
     "usage,\n"
-    "                          manage; may be given several times [all]\n"
+    "                          objects.read, objects.write, hub.read, hub.write, files, batches,\n"
+    "                          fine_tuning, manage; may be given several times [all]\n"
     "  --expires WHEN          30d, 12h, or a date [never]\n" TERMS_TEXT CLOUD_TEXT;
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;
 
+static const char key_s3_text[] =
+    "Prints what AWS's clients read from the environment: eval \"$(feitian key s3)\".\n"
+    "\n" CLOUD_TEXT;
+
 static const char project_create_text[] =
     "  --id ID                 what it is called in options and reports [drawn]\n"
     "  --weight W              its share where calls wait: twice the weight, twice the share [1]\n"
-    "  --queue N               calls that may wait\n" TERMS_TEXT CLOUD_TEXT;
+    "  --queue N               calls that may wait\n"
+    "  --storage BYTES         what its objects and files may take, such as 500G; none\n" TERMS_TEXT
+        CLOUD_TEXT;
 
 static const char project_set_text[] =
     "  --name NAME             another name\n"
     "  --weight W              its share where calls wait\n"
-    "  --queue N               calls that may wait\n" TERMS_TEXT CLOUD_TEXT;
+    "  --queue N               calls that may wait\n"
+    "  --storage BYTES         what its objects and files may take, such as 500G; none\n" TERMS_TEXT
+        CLOUD_TEXT;
 
 static const char project_rm_text[] =
     "  --cascade               with its members, keys and endpoints\n" CLOUD_TEXT;
@@ -192,6 +201,7 @@ static const struct {
     {"key create", key_create_text},
     {"key list", key_list_text},
     {"key revoke", plain_text},
+    {"key s3", key_s3_text},
     {"project create", project_create_text},
     {"project list", plain_text},
     {"project set", project_set_text},

@@ -8,8 +8,10 @@
 #include <time.h>
 
 #include "cli/cloud/client.h"
+#include "cli/table.h"
 
-#define WARN_MAX 8
+#define WARN_MAX    8
+#define STORAGE_MAX 1e18 /* bytes */
 
 static json_t *child(json_t *body, const char *name)
 {
@@ -34,6 +36,19 @@ static int put_limit(json_t *body, const char *name, const char *text, struct ft
         return ft_err_set(err, FT_EINVAL, "--%s: '%s' is neither a whole number nor 'none'", name,
                           text);
     return json_object_set_new(child(body, "limits"), name, json_integer(v));
+}
+
+static int put_storage(json_t *body, const char *text, struct ft_err *err)
+{
+    int64_t bytes;
+    if (text == NULL)
+        return 0;
+    if (strcmp(text, "none") == 0)
+        return json_object_set_new(child(body, "limits"), "storage_bytes", json_null());
+    int rc = ft_opts_bytes("storage", text, 0, STORAGE_MAX, &bytes, err);
+    if (rc == 0)
+        json_object_set_new(child(body, "limits"), "storage_bytes", json_integer(bytes));
+    return rc;
 }
 
 static int put_budget(json_t *body, const char *option, const char *name, const char *text,
@@ -77,6 +92,8 @@ int ft_terms_put(const struct ft_terms *t, json_t *body, struct ft_err *err)
     if (rc == 0)
         rc = put_limit(body, "queue", t->queue, err);
     if (rc == 0)
+        rc = put_storage(body, t->storage, err);
+    if (rc == 0)
         rc = put_budget(body, "budget-day", "day", t->day, err);
     if (rc == 0)
         rc = put_budget(body, "budget-month", "month", t->month, err);
@@ -108,6 +125,12 @@ const char *ft_terms_text(const json_t *entity, char *ret, size_t n)
         if (v != NULL)
             at += (size_t)snprintf(ret + at, n - at, "%s%s %s", at > 0 ? ", " : "", v,
                                    budgets[i].words);
+    }
+    const json_t *kept = json_object_get(l, "storage_bytes");
+    if (json_is_integer(kept) && at < n) {
+        char size[FT_FIGURE_BYTES];
+        snprintf(ret + at, n - at, "%s%s stored", at > 0 ? ", " : "",
+                 ft_figure_bytes(size, (uint64_t)json_integer_value(kept)));
     }
     return ret;
 }

@@ -8,7 +8,7 @@
 
 /* NULL: not given; "none": no limit. */
 struct ft_terms {
-    const char *rpm, *tpm, *concurrency, *queue;
+    const char *rpm, *tpm, *concurrency, *queue, *storage;
     const char *day, *month, *warn;
 };
 #define FT_TERMS_OPTIONS(t)                                                                        \

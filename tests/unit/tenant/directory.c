@@ -299,6 +299,77 @@ static void test_thousands_of_keys_come_and_go(void **state)
     ft_tenant_close(t);
 }
 
+static enum ft_tenant_why find_at(struct ft_tenant *t, const char *id, int64_t now_s,
+                                  struct ft_tenant_ident **ret)
+{
+    enum ft_tenant_why why;
+    struct ft_err err = {.msg = ""};
+    int rc = ft_tenant_find(t, id, now_s, ret, &why, &err);
+    assert_int_equal(rc, why == FT_WHY_OK ? 0 : FT_ENOTFOUND);
+    return why;
+}
+
+static void test_a_key_is_found_by_its_id(void **state)
+{
+    (void)state;
+    struct ft_tenant *t = open_tenant();
+    struct ft_tenant_ident *i = NULL;
+    key(t, "key_1", "p1", "sk-ft-aaaa", ",\"expires\":1000");
+    assert_int_equal(find_at(t, "key_1", 999, &i), FT_WHY_KEY_ORPHAN);
+    row(t, "project", "p1", "{}");
+    assert_int_equal(find_at(t, "key_1", 999, &i), FT_WHY_OK);
+    assert_string_equal(i->project, "p1");
+    ft_tenant_ident_unref(i);
+    i = NULL;
+    assert_int_equal(find_at(t, "key_1", 1000, &i), FT_WHY_KEY_EXPIRED);
+    assert_int_equal(find_at(t, "sk-ft-aaaa", 999, &i), FT_WHY_KEY_UNKNOWN);
+    assert_int_equal(find_at(t, "", 999, &i), FT_WHY_KEY_UNKNOWN);
+    row(t, "key", "key_1", NULL);
+    assert_int_equal(find_at(t, "key_1", 999, &i), FT_WHY_KEY_UNKNOWN);
+    assert_null(i);
+    ft_tenant_close(t);
+}
+
+static void test_viewers_read_objects_and_models_of_the_hub(void **state)
+{
+    (void)state;
+    struct ft_tenant *t = open_tenant();
+    row(t, "project", "p1", "{}");
+    key(t, "k1", "p1", "a", ",\"role\":\"viewer\"");
+    key(t, "k2", "p1", "b", ",\"actions\":[\"objects.*\"]");
+    struct ft_tenant_ident *i = login(t, "a");
+    assert_int_equal(may(i, "objects.read", NULL), FT_WHY_OK);
+    assert_int_equal(may(i, "hub.read", NULL), FT_WHY_OK);
+    static const char *const no[] = {"objects.write", "hub.write", "files", "batches",
+                                     "fine_tuning"};
+    for (size_t k = 0; k < FT_COUNT(no); k++)
+        assert_int_equal(may(i, no[k], NULL), FT_WHY_ACTION);
+    ft_tenant_ident_unref(i);
+    i = login(t, "b");
+    assert_int_equal(may(i, "objects.write", NULL), FT_WHY_OK);
+    assert_int_equal(may(i, "hub.read", NULL), FT_WHY_ACTION);
+    ft_tenant_ident_unref(i);
+    ft_tenant_close(t);
+}
+
+static void test_a_project_may_be_told_how_much_it_keeps(void **state)
+{
+    (void)state;
+    struct ft_tenant *t = open_tenant();
+    struct ft_err err;
+    assert_int_equal(ft_tenant_storage_max(t, "p1"), -1);
+    row(t, "project", "p1", "{\"limits\":{\"rpm\":3}}");
+    assert_int_equal(ft_tenant_storage_max(t, "p1"), -1);
+    row(t, "project", "p1", "{\"limits\":{\"storage_bytes\":1099511627776}}");
+    assert_int_equal(ft_tenant_storage_max(t, "p1"), 1099511627776);
+    row(t, "project", "p1", "{\"limits\":{\"storage_bytes\":0}}");
+    assert_int_equal(ft_tenant_storage_max(t, "p1"), 0);
+    assert_int_equal(try_row(t, "project", "p1", "{\"limits\":{\"storage_bytes\":-1}}", &err),
+                     FT_EINVAL);
+    assert_non_null(strstr(err.msg, "storage_bytes"));
+    ft_tenant_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +383,9 @@ int main(void)
         cmocka_unit_test(test_bad_rows_name_the_field_and_change_nothing),
         cmocka_unit_test(test_a_snapshot_forgets_what_it_does_not_name),
         cmocka_unit_test(test_thousands_of_keys_come_and_go),
+        cmocka_unit_test(test_a_key_is_found_by_its_id),
+        cmocka_unit_test(test_viewers_read_objects_and_models_of_the_hub),
+        cmocka_unit_test(test_a_project_may_be_told_how_much_it_keeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

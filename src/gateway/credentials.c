@@ -1,0 +1,35 @@
+/* A key as clients of S3 use it, for whoever shows the key itself. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/inner.h"
+
+/* Where the caller reached us, as it named it. */
+static void endpoint_of(const struct gw_request *r, char *ret, size_t n)
+{
+    const char *host = ft_http_header(r->x, "host");
+    if (r->inner || host == NULL || host[0] == '\0')
+        host = ft_http_server_address(r->gw->server);
+    snprintf(ret, n, "%s://%s", r->x->secure ? "https" : "http", host);
+}
+
+void gw_s3_credentials(struct gw_request *r)
+{
+    char secret[FT_S3_SECRET_BYTES], endpoint[512];
+    endpoint_of(r, endpoint, sizeof endpoint);
+    ft_tenant_s3_secret(r->ident, r->gw->s3_master, secret);
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s}", "object", "s3_credentials", "access_key_id",
+                          r->ident->key, "secret_access_key", secret, "endpoint", endpoint,
+                          "region", GW_REGION);
+    char *text = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL; /* a host that is not UTF-8 */
+    struct ft_oai_error e;
+    ft_oai_error_init(&e);
+    ft_oai_error_set(&e, FT_EINVAL, NULL, NULL, "Host: cannot be told back");
+    if (text != NULL)
+        gw_respond(r, 200, "application/json", text, strlen(text));
+    else
+        gw_fail(r, &e);
+    json_decref(j);
+    free(text);
+    explicit_bzero(secret, sizeof secret);
+}
