@@ -10,6 +10,7 @@
 
 #define FT_LANE_BYTES      (256u << 10) /* of a body, read from the socket and not yet by the lane */
 #define FT_LANES_MAX       512          /* threads; they come and go with the work */
+#define FT_LANE_SMALL      (64u << 10)  /* longer bodies come while fn runs */
 #define FT_LANES_QUEUE_MAX 4096         /* requests that wait for one */
 
 struct ft_lanes;
@@ -18,23 +19,36 @@ struct ft_lane {
 };
 typedef void ft_lane_fn(void *ctx, struct ft_lane *l);
 
-int ft_lanes_open(int max_threads, struct ft_lanes **ret, struct ft_err *err); /* 0: FT_LANES_MAX */
-/* Waits for those that run; after the server has drained. NULL is accepted. */
+/* max_threads 0: FT_LANES_MAX. */
+int ft_lanes_open(int max_threads, struct ft_lanes **ret, struct ft_err *err);
+/* Waits for all that were started. After the server is closed, or has drained: then no handler
+ * starts more, and whoever still waits for a client is told that it is gone. NULL is accepted. */
 void ft_lanes_close(struct ft_lanes *p);
 
-/* In the exchange's handler: fn will run on a lane; small bodies are read whole before one is
- * taken. body_max: 0 for no bound; above it 413. When fn returns the exchange must have been
- * answered (else 500), and what is left of the body is dropped. FT_EBUSY: the queue is full,
- * nothing was taken. */
+/* In the exchange's handler: fn will run on a lane, exactly once; l->x is valid until it returns.
+ * Bodies up to FT_LANE_SMALL are read whole before a lane is taken; of longer ones, and of those
+ * whose client waits for "100 Continue", nothing is read before fn calls ft_lane_read, so that an
+ * early refusal spares the upload. body_max: 0 for no bound; above it ft_lane_read fails.
+ *
+ * When fn returns without an answer the client gets a 500, or the 413; without ft_lane_end the
+ * connection is cut. What is left of the body is dropped, or the connection closed with the answer.
+ *
+ * Nothing was taken, and the handler must answer: FT_EBUSY, the queue is full; FT_ELIMIT, the body
+ * is announced to be longer than body_max. */
 int ft_lane_start(struct ft_lanes *p, struct ft_http_exchange *x, int64_t body_max, ft_lane_fn *fn,
                   void *ctx, struct ft_err *err);
 
-/* Waits for more of the body: > 0 bytes, 0 at its end; FT_ECANCELED: the client is gone. */
+/* Waits for more of the body: > 0 bytes, 0 at its end. FT_ECANCELED: the client is gone, or the
+ * answer was given already; FT_ELIMIT: more than body_max, and fn should answer 413. */
 int64_t ft_lane_read(struct ft_lane *l, void *data, size_t n, struct ft_err *err);
-/* The head of an answer whose body comes by ft_lane_write. length -1: not known (chunked). */
+
+/* The head of an answer whose body comes by ft_lane_write. length -1: not known (chunked). To HEAD,
+ * and with status 204 and 304, no body is sent, written or not; length is still announced.
+ * FT_EINVAL as ft_http_respond. */
 int ft_lane_begin(struct ft_lane *l, int status, int64_t length, const struct ft_http_field *fields,
                   int n_fields, struct ft_err *err);
-/* Waits while the client takes what is there. FT_ECANCELED: it is gone. */
+/* Waits while the client takes what is there. FT_ECANCELED: it is gone; FT_EINVAL: more than was
+ * announced (nothing of it is sent). */
 int ft_lane_write(struct ft_lane *l, const void *data, size_t n, struct ft_err *err);
 /* Ends the answer; FT_EINVAL (and the connection is cut) if fewer bytes came than begin said. */
 int ft_lane_end(struct ft_lane *l, struct ft_err *err);

@@ -11,8 +11,10 @@
 
 #include "net/server_impl.h"
 
-#define OUT_KEEP     1024 /* a stream's memory up to this is kept while nothing waits */
-#define STREAM_BLOCK 1024 /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
+#define RAW_BYTES_MAX (128u << 10)
+#define OUT_KEEP      1024 /* a stream's memory up to this is kept while nothing waits */
+#define SIZED_BLOCK   (64u << 10)
+#define STREAM_BLOCK  1024 /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
 
 struct ft_http_exchange *ft_http_ref(struct ft_http_exchange *pub)
 {
@@ -40,6 +42,7 @@ void ft_http_unref(struct ft_http_exchange *pub)
         return;
     ft_arena_fini(&x->pub.arena);
     ft_buf_fini(&x->body);
+    ft_buf_fini(&x->raw);
     free(x->out);
     pthread_mutex_destroy(&x->lock);
     free(x);
@@ -76,20 +79,31 @@ void ft_http_wake(struct exchange *x)
     MHD_resume_connection(x->conn->mhd);
 }
 
+void ft_http_gone(struct exchange *x)
+{
+    x->gone = true;
+    ft_http_wake(x);
+    if (x->waiter != NULL)
+        pthread_cond_signal(x->waiter);
+}
+
 bool ft_http_suspend(struct exchange *x)
 {
     if (x->gone || atomic_load(&x->server->closing))
         return false;
     MHD_suspend_connection(x->conn->mhd);
     x->suspended = true;
-    if (atomic_load(&x->conn->hup)) { /* before: back to libmicrohttpd, which closes it */
-        x->gone = true;
-        ft_http_wake(x);
-    }
+    if (atomic_load(&x->conn->hup)) /* before: back to libmicrohttpd, which closes it */
+        ft_http_gone(x);
     return true;
 }
 
 /* ---- whole answers ---- */
+
+bool ft_http_is_bodyless(const struct exchange *x)
+{
+    return strcmp(x->pub.method, "HEAD") == 0 || x->status == 204 || x->status == 304;
+}
 
 static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields, int n_fields)
 {
@@ -107,14 +121,17 @@ static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields
     return 0;
 }
 
-/* Hands r over: to the exchange, or to nobody. */
-static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream)
+/* Hands r over: to the exchange, or to nobody. A stream's length may be -1. */
+static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream,
+                      int64_t length)
 {
     pthread_mutex_lock(&x->lock);
     int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : x->answered ? FT_EEXIST : 0;
     if (rc == 0) {
         x->answered = true;
         x->stream = stream;
+        x->stream_left = length;
+        x->stream_ended = length == 0;
         x->status = status;
         x->response = r;
         ft_http_wake(x);
@@ -125,9 +142,45 @@ static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bo
     return rc;
 }
 
+static void render_head(struct ft_buf *b, int status, size_t n)
+{
+    ft_buf_init(b, RAW_BYTES_MAX);
+    ft_buf_addf(b, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\nConnection: close\r\n", status,
+                MHD_get_reason_phrase_for((unsigned)status), n);
+}
+
+/* Once a part of the body is in, libmicrohttpd takes an answer behind all of it only. So that
+ * nobody must send five gigabytes to learn that the first was too many, the answer is kept as bytes
+ * too, as long as the body is on its way. */
+static void keep_raw(struct exchange *x, int status, const struct ft_http_field *fields,
+                     int n_fields, const void *body, size_t n)
+{
+    struct ft_buf b;
+    pthread_mutex_lock(&x->lock);
+    bool coming = !x->answered && x->phase == PHASE_BODY && !x->body_ended;
+    pthread_mutex_unlock(&x->lock);
+    if (!coming)
+        return;
+    render_head(&b, status, n);
+    for (int i = 0; i < n_fields; i++)
+        if (fields[i].value[0] != '\0' && strcasecmp(fields[i].name, "Connection") != 0)
+            ft_buf_addf(&b, "%s: %s\r\n", fields[i].name, fields[i].value);
+    ft_buf_add_str(&b, "\r\n");
+    ft_buf_add(&b, body, n);
+    pthread_mutex_lock(&x->lock);
+    if (b.failed == 0 && !x->answered) {
+        ft_buf_fini(&x->raw);
+        x->raw = b;
+        ft_buf_init(&b, 0);
+    }
+    pthread_mutex_unlock(&x->lock);
+    ft_buf_fini(&b);
+}
+
 int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_http_field *fields,
                     int n_fields, const void *body, size_t n)
 {
+    struct exchange *x = ft_exchange_of(pub);
     struct MHD_Response *r =
         MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (r == NULL)
@@ -137,7 +190,9 @@ int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_ht
         MHD_destroy_response(r);
         return FT_EINVAL;
     }
-    return put_answer(ft_exchange_of(pub), status, r, false);
+    if (x->body_mode == BODY_STREAM)
+        keep_raw(x, status, fields, n_fields, body, n);
+    return put_answer(x, status, r, false, (int64_t)n);
 }
 
 /* Appends the body of an error; returns its content type. */
@@ -169,44 +224,46 @@ void ft_http_refuse(struct exchange *x, int status, const char *why)
     struct MHD_Response *r = ft_http_error_response(x->server, status, why);
     atomic_fetch_add(&x->server->n_refused, 1);
     if (r != NULL)
-        put_answer(x, status, r, false);
+        put_answer(x, status, r, false, 0);
+}
+
+void ft_http_raw_send(struct conn *c, const struct ft_buf *b, bool own_thread)
+{
+    bool tls = c->server->cert != NULL;
+    if (b->failed != 0 || (tls && !own_thread)) /* a session belongs to its thread */
+        return;
+    if (!tls) {
+        /* what does not fit into an empty socket's buffer is not worth waiting for */
+        ssize_t n = send(c->fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)n;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info != NULL && info->tls_session != NULL)
+        gnutls_record_send(info->tls_session, b->data, b->len);
 }
 
 void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thread)
 {
-    struct ft_buf body, head;
-    bool tls = c->server->cert != NULL;
-    if (tls && !own_thread)
-        return; /* a session belongs to its thread */
+    struct ft_buf body, all;
     const char *type = error_body(c->server, status, why, &body);
-    ft_buf_init(&head, 128u << 10);
-    ft_buf_addf(&head,
-                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                "Connection: close\r\n\r\n",
-                status, MHD_get_reason_phrase_for((unsigned)status), type, body.len);
-    ft_buf_add(&head, body.data, body.len);
-    if (head.failed == 0 && !tls) {
-        /* what does not fit into an empty socket's buffer is not worth waiting for */
-        ssize_t n = send(c->fd, head.data, head.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        (void)n;
-    } else if (head.failed == 0) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-        if (info != NULL && info->tls_session != NULL)
-            gnutls_record_send(info->tls_session, head.data, head.len);
-    }
+    render_head(&all, status, body.len);
+    ft_buf_addf(&all, "Content-Type: %s\r\n\r\n", type);
+    ft_buf_add(&all, body.data, body.len);
+    ft_http_raw_send(c, &all, own_thread);
     ft_buf_fini(&body);
-    ft_buf_fini(&head);
+    ft_buf_fini(&all);
 }
 
 /* ---- streams ---- */
 
-int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
-                         const struct ft_http_field *fields, int n_fields)
+static int stream_begin(struct exchange *x, int status, int64_t length, const char *content_type,
+                        const struct ft_http_field *fields, int n_fields)
 {
-    struct exchange *x = ft_exchange_of(pub);
-    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
-                                                               ft_http_stream_read, x, NULL);
+    struct MHD_Response *r = MHD_create_response_from_callback(
+        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, length < 0 ? STREAM_BLOCK : SIZED_BLOCK,
+        ft_http_stream_read, x, NULL);
     if (r == NULL)
         return FT_ENOMEM;
     struct ft_http_field type = {"Content-Type", content_type};
@@ -217,7 +274,20 @@ int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *c
         MHD_destroy_response(r);
         return FT_EINVAL;
     }
-    return put_answer(x, status, r, true);
+    return put_answer(x, status, r, true, length);
+}
+
+int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
+                         const struct ft_http_field *fields, int n_fields)
+{
+    return stream_begin(ft_exchange_of(pub), status, -1, content_type, fields, n_fields);
+}
+
+int ft_http_stream_begin_sized(struct ft_http_exchange *pub, int status, int64_t length,
+                               const struct ft_http_field *fields, int n_fields)
+{
+    return length < 0 ? FT_EINVAL
+                      : stream_begin(ft_exchange_of(pub), status, length, NULL, fields, n_fields);
 }
 
 static bool out_reserve(struct exchange *x, size_t n)
@@ -243,8 +313,7 @@ static bool out_reserve(struct exchange *x, size_t n)
 /* Ends the exchange soon, with the connection. Under x->lock. */
 static void give_up(struct exchange *x)
 {
-    x->gone = true;
-    ft_http_wake(x);
+    ft_http_gone(x);
     if (x->conn != NULL) /* also where libmicrohttpd waits for a client that does not read */
         shutdown(x->conn->fd, SHUT_RDWR);
 }
@@ -256,7 +325,8 @@ int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t 
     int rc = 0;
     if (x->phase == PHASE_DONE || x->gone) {
         rc = FT_ECANCELED;
-    } else if (!x->stream || x->stream_ended) {
+    } else if (!x->stream || x->stream_ended ||
+               (x->stream_left >= 0 && n > (uint64_t)x->stream_left)) {
         rc = FT_EINVAL;
     } else if (n > FT_HTTP_STREAM_MAX - x->out_n) {
         give_up(x);
@@ -267,6 +337,10 @@ int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t 
     } else if (n != 0) {
         memcpy(x->out + x->out_at + x->out_n, data, n);
         x->out_n += n;
+        if (x->stream_left >= 0) {
+            x->stream_left -= (int64_t)n;
+            x->stream_ended = x->stream_left == 0;
+        }
         if (x->phase == PHASE_SEND)
             ft_http_wake(x);
         if (x->out_n > FT_HTTP_STREAM_HIGH) {
@@ -291,10 +365,15 @@ int ft_http_stream_end(struct ft_http_exchange *pub)
 {
     struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
-    int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : 0;
-    if (rc == 0 && (!x->stream || x->stream_ended))
+    bool all = x->stream && x->stream_left == 0; /* it has ended by itself */
+    int rc = all ? 0 : x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : 0;
+    if (rc == 0 && !all && (!x->stream || x->stream_ended))
         rc = FT_EINVAL;
-    if (rc == 0) {
+    if (rc == 0 && !all && x->stream_left > 0 && !ft_http_is_bodyless(x)) {
+        give_up(x);
+        rc = FT_EINVAL;
+    }
+    if (rc == 0 && !all) {
         x->stream_ended = true;
         if (x->phase == PHASE_SEND)
             ft_http_wake(x);
@@ -346,8 +425,11 @@ ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
         x->out_n -= n;
         rc = (ssize_t)n;
         drained = x->out_full && x->out_n < FT_HTTP_STREAM_LOW;
-        if (drained)
+        if (drained) {
             x->out_full = false;
+            if (x->waiter != NULL)
+                pthread_cond_signal(x->waiter);
+        }
         if (x->out_n == 0) {
             x->out_at = 0;
             if (x->out_cap > OUT_KEEP) {

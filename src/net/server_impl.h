@@ -9,12 +9,16 @@
  * An exchange, seen from libmicrohttpd's thread:
  *
  *   HEAD --handler--> BODY --all of it in--> WAIT --answered--> SEND --sent--> DONE
- *                      |  (none or dropped)   |                  |
+ *    |                 ^|  (none or dropped)  |                  ^|
+ *    |              resume                    |                  |
+ *    +-- body_hold --> HOLD --answered-------------------------->+
+ *                      |                      |                  |
  *                      +--------- client gone, cut --------------+------------> DONE
  *
- * In WAIT, and in SEND while a stream has nothing to send, the connection is suspended: taken out
- * of libmicrohttpd's epoll. It then notices nothing, so server_watch.c does: its own epoll hears of
- * hang-ups, marks the exchange as gone and resumes it, and libmicrohttpd's thread cleans up.
+ * In HOLD and WAIT, in BODY while it is paused, and in SEND while a stream has nothing to send, the
+ * connection is suspended: taken out of libmicrohttpd's epoll. It then notices nothing, so
+ * server_watch.c does: its own epoll hears of hang-ups, marks the exchange as gone and resumes it,
+ * and libmicrohttpd's thread cleans up.
  *
  * Locks, in this order: server.lock (list of connections) > conn.lock (its exchange, its clock)
  * > exchange.lock. libmicrohttpd's own come after them; no callback of ours is called by it with
@@ -58,7 +62,7 @@ struct conn {
     _Atomic bool hup; /* the client has hung up */
 };
 
-enum phase { PHASE_HEAD, PHASE_BODY, PHASE_WAIT, PHASE_SEND, PHASE_DONE };
+enum phase { PHASE_HEAD, PHASE_HOLD, PHASE_BODY, PHASE_WAIT, PHASE_SEND, PHASE_DONE };
 enum body_mode { BODY_DROP, BODY_COLLECT, BODY_STREAM };
 
 struct exchange {
@@ -69,21 +73,25 @@ struct exchange {
     enum phase phase;
     struct conn *conn; /* NULL once closed */
     bool suspended, gone, closed_clean;
-    bool handed_over; /* the handler (or body's fn) has returned: someone else must answer */
+    bool handed_over;       /* the handler (or body's fn) has returned: someone else must answer */
+    pthread_cond_t *waiter; /* with lock; a lane's: told when it is gone or done, or has drained */
 
     enum body_mode body_mode;
-    int64_t body_max, body_seen;
+    int64_t body_max, body_seen, body_wasted; /* wasted: of those seen, after nobody wanted them */
     struct ft_buf body;
     ft_http_body_fn *on_body;
     ft_http_body_data_fn *on_data;
     ft_http_body_end_fn *on_data_end;
     void *body_ctx;
-    bool body_ended, body_paused;
+    bool body_ended, body_paused, raw_sent;
+    bool body_held, body_wanted; /* body_held: by the handler, and for good */
 
     struct MHD_Response *response; /* until it is queued */
     int status;
-    bool answered, stream, stream_ended, early, expect, head_pushed;
-    char *out; /* of a stream: bytes out_at .. out_at + out_n wait */
+    bool answered, stream, stream_ended, expect, head_pushed;
+    int64_t stream_left; /* bytes that the head announced and nobody has written; -1: any number */
+    struct ft_buf raw;   /* the answer as bytes, for before the body of the request is in */
+    char *out;           /* of a stream: bytes out_at .. out_at + out_n wait */
     size_t out_at, out_n, out_cap;
     bool out_full; /* FT_EBUSY was said */
     ft_http_drained_fn *on_drained;
@@ -129,21 +137,28 @@ enum MHD_Result ft_http_access(void *cls, struct MHD_Connection *mhd, const char
 void ft_http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
                        enum MHD_RequestTerminationCode why);
 bool ft_http_field_ok(const char *name, const char *value);
+/* ft_http_body_resume under x->lock. */
+void ft_http_want_body(struct exchange *x);
 size_t ft_http_keep_escapes(void *cls, struct MHD_Connection *mhd, char *s);
 
 /* server_answer.c */
 ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max);
 /* Resumes if suspended. Under x->lock. */
 void ft_http_wake(struct exchange *x);
+/* The exchange will end soon: wakes whoever waits for it. Under x->lock. */
+void ft_http_gone(struct exchange *x);
 /* Suspends and has the watcher look after it; false if the client is gone already or the server
  * closes: then do not wait. Under x->lock, on the connection's thread. */
 bool ft_http_suspend(struct exchange *x);
+/* Has the answer a head alone? Once there is one. */
+bool ft_http_is_bodyless(const struct exchange *x);
 /* An answer of the server's own, through config.error. */
 void ft_http_refuse(struct exchange *x, int status, const char *why);
 struct MHD_Response *ft_http_error_response(struct ft_http_server *s, int status, const char *why);
 /* Writes an error as raw bytes where libmicrohttpd cannot answer any more. From the connection's
  * own thread (own_thread) or, without TLS, from any. */
 void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thread);
+void ft_http_raw_send(struct conn *c, const struct ft_buf *b, bool own_thread);
 
 /* server_watch.c */
 void ft_http_notify_connection(void *cls, struct MHD_Connection *mhd, void **ctx,

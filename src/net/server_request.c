@@ -259,14 +259,42 @@ static enum MHD_Result answer_or_wait(struct exchange *x, struct MHD_Connection 
     return MHD_YES;
 }
 
-/* A body that nobody wants and that is too long to be read for nothing: answer before it, which
- * closes the connection, and read on for a moment so that the client sees the answer. */
-static bool wants_early(struct exchange *x)
+static void end_stream_body(struct exchange *x, bool whole)
+{
+    if (x->body_mode != BODY_STREAM || x->body_ended)
+        return;
+    pthread_mutex_lock(&x->lock);
+    x->body_ended = true;
+    pthread_mutex_unlock(&x->lock);
+    x->on_data_end(x->body_ctx, &x->pub, whole);
+}
+
+/* A body that nobody wants and that is too long to be read for nothing, or that the client has not
+ * begun to send: answer before it, which closes the connection, and read on for a moment so that
+ * the client sees the answer. */
+static bool is_waste(const struct exchange *x)
 {
     int64_t n = x->pub.content_length;
-    if (n == 0)
-        return false;
-    return x->body_mode == BODY_DROP && (n < 0 || n > FT_HTTP_DISCARD_MAX || x->expect);
+    return n != 0 && (n < 0 || n > FT_HTTP_DISCARD_MAX || x->expect);
+}
+
+/* The body is neither asked for nor read until somebody wants it, or answers. */
+static enum MHD_Result hold(struct exchange *x, struct MHD_Connection *mhd)
+{
+    pthread_mutex_lock(&x->lock);
+    bool answered = x->answered;
+    bool wait = !x->gone && !answered && !x->body_wanted;
+    bool gone = x->gone || (wait && !ft_http_suspend(x));
+    x->phase = wait ? PHASE_HOLD : PHASE_BODY;
+    pthread_mutex_unlock(&x->lock);
+    if (gone)
+        return MHD_NO;
+    ft_http_conn_enter(x->conn, wait ? CONN_WAIT : CONN_BODY);
+    if (!answered || !is_waste(x))
+        return MHD_YES;
+    end_stream_body(x, false);
+    x->conn->linger = true;
+    return queue_answer(x, mhd);
 }
 
 static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *mhd, const char *method,
@@ -294,7 +322,9 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *mhd,
         x->handed_over = true;
         pthread_mutex_unlock(&x->lock);
     }
-    if (!wants_early(x))
+    if (x->body_mode == BODY_STREAM && x->body_held && x->pub.content_length != 0)
+        return hold(x, mhd);
+    if (x->body_mode != BODY_DROP || !is_waste(x))
         return MHD_YES;
     c->linger = true;
     return answer_or_wait(x, mhd);
@@ -342,12 +372,25 @@ void ft_http_body_stream(struct ft_http_exchange *pub, int64_t max_bytes,
     x->on_data = on_data;
 }
 
-static void end_stream_body(struct exchange *x, bool whole)
+/* What of a body is left, as far as it is known. */
+static int64_t still_to_come(const struct exchange *x)
 {
-    if (x->body_mode != BODY_STREAM || x->body_ended)
-        return;
-    x->body_ended = true;
-    x->on_data_end(x->body_ctx, &x->pub, whole);
+    return x->pub.content_length < 0 ? 0 : x->pub.content_length - x->body_seen;
+}
+
+/* Ends an exchange that was answered before the body is in, with that answer. */
+static enum MHD_Result cut_answered(struct exchange *x, int status)
+{
+    static const char why[] = "answered before the body of the request was in";
+    x->conn->linger = true;
+    pthread_mutex_lock(&x->lock);
+    x->raw_sent = x->raw.len != 0; /* written once, before `answered` */
+    pthread_mutex_unlock(&x->lock);
+    if (x->raw_sent)
+        ft_http_raw_send(x->conn, &x->raw, true);
+    else
+        ft_http_raw_error(x->conn, status, why, true);
+    return MHD_NO;
 }
 
 /* Ends an exchange whose body cannot be read to its end. */
@@ -357,6 +400,13 @@ static enum MHD_Result cut_body(struct exchange *x, int status, const char *why)
     x->conn->linger = true;
     ft_http_raw_error(x->conn, status, why, true);
     return MHD_NO;
+}
+
+void ft_http_body_hold(struct ft_http_exchange *pub)
+{
+    struct exchange *x = ft_exchange_of(pub);
+    FT_ASSERT(x->phase == PHASE_BODY && x->body_mode == BODY_STREAM && !x->handed_over);
+    x->body_held = true;
 }
 
 static enum MHD_Result stream_body(struct exchange *x, const char *data, size_t *n)
@@ -380,13 +430,19 @@ static enum MHD_Result stream_body(struct exchange *x, const char *data, size_t 
     }
 }
 
+void ft_http_want_body(struct exchange *x)
+{
+    x->body_paused = false;
+    x->body_wanted = true;
+    if (x->phase <= PHASE_BODY)
+        ft_http_wake(x);
+}
+
 void ft_http_body_resume(struct ft_http_exchange *pub)
 {
     struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
-    x->body_paused = false;
-    if (x->phase == PHASE_BODY)
-        ft_http_wake(x);
+    ft_http_want_body(x);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -406,10 +462,11 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *n
     if (answered || x->body_mode == BODY_DROP) {
         end_stream_body(x, false);
         x->body_seen += (int64_t)*n;
+        x->body_wasted += (int64_t)*n;
         *n = 0;
-        if (x->body_seen <= FT_HTTP_DISCARD_MAX)
+        if (x->body_wasted + still_to_come(x) <= FT_HTTP_DISCARD_MAX)
             return MHD_YES;
-        return cut_body(x, status, "answered before the body of the request was in");
+        return cut_answered(x, status);
     }
     if ((int64_t)*n > x->body_max - x->body_seen) {
         end_stream_body(x, false);
@@ -455,6 +512,8 @@ enum MHD_Result ft_http_access(void *cls, struct MHD_Connection *mhd, const char
         return MHD_NO;
     if (x->phase == PHASE_HEAD)
         return take_head(x, mhd, method, version);
+    if (x->phase == PHASE_HOLD)
+        return hold(x, mhd);
     if (x->phase == PHASE_BODY)
         return *n != 0 ? take_body(x, data, n) : end_body(x, mhd);
     return x->phase == PHASE_WAIT ? answer_or_wait(x, mhd) : MHD_NO;
@@ -476,11 +535,11 @@ void ft_http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     ft_http_conn_enter(c, CONN_IDLE);
     end_stream_body(x, false);
     pthread_mutex_lock(&x->lock);
-    bool headers_only = strcmp(x->pub.method != NULL ? x->pub.method : "", "HEAD") == 0;
+    bool headers_only = x->pub.method != NULL && ft_http_is_bodyless(x);
     if (x->phase == PHASE_HEAD)
         atomic_fetch_add(&s->n_refused, 1); /* the handler never saw it */
-    x->closed_clean = why == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->answered &&
-                      (!x->stream || x->stream_ended || headers_only);
+    x->closed_clean = x->raw_sent || (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->answered &&
+                                      (!x->stream || x->stream_ended || headers_only));
     x->phase = PHASE_DONE;
     x->conn = NULL;
     if (x->response != NULL)
@@ -490,6 +549,8 @@ void ft_http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     x->out = NULL;
     x->out_n = x->out_cap = 0;
     ft_http_close_fn *fn = x->on_close;
+    if (x->waiter != NULL)
+        pthread_cond_signal(x->waiter);
     pthread_mutex_unlock(&x->lock);
     if (fn != NULL)
         fn(x->close_ctx, &x->pub, x->closed_clean);

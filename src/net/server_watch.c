@@ -160,8 +160,7 @@ void ft_http_notify_connection(void *cls, struct MHD_Connection *mhd, void **ctx
 static void exchange_gone(struct exchange *x)
 {
     pthread_mutex_lock(&x->lock);
-    x->gone = true;
-    ft_http_wake(x);
+    ft_http_gone(x);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -175,10 +174,8 @@ static void on_hup(struct ft_http_server *s, uint64_t data)
         pthread_mutex_lock(&c->lock);
         if (c->x != NULL) {
             pthread_mutex_lock(&c->x->lock);
-            if (c->x->suspended) {
-                c->x->gone = true;
-                ft_http_wake(c->x);
-            }
+            if (c->x->suspended)
+                ft_http_gone(c->x);
             pthread_mutex_unlock(&c->x->lock);
         }
         pthread_mutex_unlock(&c->lock);
