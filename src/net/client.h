@@ -96,7 +96,8 @@ struct ft_http_answer {
 };
 void ft_http_answer_fini(struct ft_http_answer *a); /* a zeroed one is accepted */
 
-/* The whole answer, at most max_bytes (FT_ELIMIT). Callbacks in config must be NULL. */
+/* The whole answer, at most max_bytes (FT_ELIMIT). Callbacks in config must be NULL but on_read,
+ * which may not pause and gets config's ctx. */
 int ft_http_fetch(struct ft_http_client *c, const struct ft_http_call_config *config,
                   size_t max_bytes, struct ft_http_answer *ret, struct ft_err *err);
 

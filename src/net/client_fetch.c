@@ -14,6 +14,8 @@
 struct fetch {
     struct ft_http_answer *answer;
     size_t max_bytes;
+    size_t (*on_read)(void *ctx, char *data, size_t n);
+    void *read_ctx;
     ft_http_data_fn *on_data; /* NULL: into the answer's body */
     void *ctx;
     pthread_mutex_t lock;
@@ -36,6 +38,12 @@ static void on_head(void *ctx, const struct ft_http_answer_head *head)
         snprintf(a->content_type, sizeof a->content_type, "%s", type);
     if (retry != NULL && retry[0] >= '0' && retry[0] <= '9')
         a->retry_after_s = (int)FT_MIN(strtol(retry, NULL, 10), INT_MAX);
+}
+
+static size_t on_read(void *ctx, char *data, size_t n)
+{
+    struct fetch *f = ctx;
+    return f->on_read(f->read_ctx, data, n);
 }
 
 static bool on_data(void *ctx, const char *data, size_t n)
@@ -93,8 +101,13 @@ static int fetch(struct ft_http_client *c, const struct ft_http_call_config *con
                  struct fetch *f, bool (*stop)(void *ctx), struct ft_err *err)
 {
     struct ft_http_call_config own = *config;
-    if (own.on_head != NULL || own.on_data != NULL || own.on_done != NULL || own.on_read != NULL)
+    if (own.on_head != NULL || own.on_data != NULL || own.on_done != NULL)
         return ft_err_set(err, FT_EINVAL, "fetch: callbacks of its own");
+    if (own.on_read != NULL) {
+        f->on_read = own.on_read;
+        f->read_ctx = own.ctx;
+        own.on_read = on_read;
+    }
     own.on_head = on_head;
     own.on_data = on_data;
     own.on_done = on_done;

@@ -1,0 +1,322 @@
+/* Requests of jobs over the inner socket. */
+#include "control/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/partial.h"
+
+#define FORM_HEAD_MAX 2048
+#define BOUNDARY      "feitian-7d1c0b5a9e3f4826"
+#define IDLE_MS       120000
+#define FILE_MAX      ((size_t)64 << 10) /* of the answer */
+
+struct ft_inside {
+    struct ft_http_client *client;
+    char socket[108];
+    bool (*stop)(void *ctx);
+    void *ctx;
+};
+
+int ft_inside_open(const char *home, bool (*stop)(void *ctx), void *ctx, struct ft_inside **ret,
+                   struct ft_err *err)
+{
+    struct ft_inside *in = calloc(1, sizeof *in);
+    if (in == NULL)
+        return ft_err_set(err, FT_ENOMEM, "control: no memory");
+    in->stop = stop;
+    in->ctx = ctx;
+    int n = snprintf(in->socket, sizeof in->socket, "%s/run/gateway.sock", home);
+    int rc = n >= (int)sizeof in->socket
+                 ? ft_err_set(err, FT_EINVAL, "%s: too long a path for a socket", home)
+                 : ft_http_client_open(&in->client, err);
+    if (rc != 0)
+        free(in);
+    else
+        *ret = in;
+    return rc;
+}
+
+void ft_inside_close(struct ft_inside *in)
+{
+    if (in == NULL)
+        return;
+    ft_http_client_close(in->client);
+    free(in);
+}
+
+struct ft_http_client *ft_inside_client(struct ft_inside *in)
+{
+    return in->client;
+}
+
+const char *ft_inside_socket(struct ft_inside *in)
+{
+    return in->socket;
+}
+
+/* ---- one request ---- */
+
+struct words {
+    char url[4096], key[128], type[160];
+    const char *header[3];
+    struct ft_http_call_config config;
+};
+
+static int fill(struct ft_inside *in, const struct ft_inside_ask *a, struct words *w,
+                struct ft_err *err)
+{
+    if (snprintf(w->url, sizeof w->url, "http://gateway%s", a->path) >= (int)sizeof w->url)
+        return ft_err_set(err, FT_EINVAL, "the path is too long");
+    snprintf(w->key, sizeof w->key, "X-Feitian-Key: %.100s", a->key);
+    snprintf(w->type, sizeof w->type, "Content-Type: %.130s",
+             a->type != NULL ? a->type : "application/json");
+    w->header[0] = w->key;
+    w->header[1] = w->type;
+    w->header[2] = "X-Feitian-Batch: 1";
+    w->config = (struct ft_http_call_config){.method = a->method,
+                                             .url = w->url,
+                                             .unix_socket = in->socket,
+                                             .headers = w->header,
+                                             .n_headers = a->batch ? 3 : 2,
+                                             .body = a->body,
+                                             .n_body = a->n_body,
+                                             .idle_timeout_ms = IDLE_MS};
+    return 0;
+}
+
+/* What no 2xx says: {"error": {"message"}}, or the hub's {"error": "..."}. */
+static int refused(const struct ft_http_answer *a, struct ft_err *err)
+{
+    json_t *o = a->body.len > 0 ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
+    const json_t *e = json_object_get(o, "error");
+    const char *message = json_string_value(json_is_string(e) ? e : json_object_get(e, "message"));
+    enum ft_code code = a->status == 404                       ? FT_ENOTFOUND
+                        : a->status == 429 || a->status >= 500 ? FT_EUNAVAIL
+                                                               : FT_EINVAL;
+    int rc = ft_err_set(err, code, "%.400s (%d)", message != NULL ? message : "refused", a->status);
+    json_decref(o);
+    return rc;
+}
+
+/* What could not even be asked. */
+static int unreached(struct ft_err *err)
+{
+    if (err->code == FT_EIO || err->code == FT_ELIMIT || err->code == FT_ENOTFOUND)
+        err->code = FT_EUNAVAIL;
+    return err->code;
+}
+
+/* Where an answer goes: into memory, or a file. */
+struct sink {
+    struct ft_inside *in;
+    struct ft_buf *buf; /* NULL: fd */
+    int fd;
+    int64_t left;
+    struct ft_err err;
+};
+
+static bool stop(void *ctx)
+{
+    const struct sink *s = ctx;
+    return s->in->stop != NULL && s->in->stop(s->in->ctx);
+}
+
+static bool take(void *ctx, const char *data, size_t n)
+{
+    struct sink *s = ctx;
+    if ((int64_t)n > s->left) {
+        ft_err_set(&s->err, FT_ELIMIT, "is too large");
+        return false;
+    }
+    s->left -= (int64_t)n;
+    if (s->buf != NULL)
+        return ft_buf_add(s->buf, data, n) == 0;
+    while (n > 0) {
+        ssize_t done = write(s->fd, data, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0) {
+            ft_err_sys(&s->err, "write");
+            return false;
+        }
+        data += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* Runs it; what comes with a 2xx goes to the sink. */
+static int run(const struct ft_http_call_config *c, struct sink *s, struct ft_err *err)
+{
+    struct ft_http_answer answer = {0};
+    int rc = ft_http_fetch_stream(s->in->client, c, take, stop, s, &answer, err);
+    if (rc != 0 && s->err.code != 0) {
+        *err = s->err;
+        return s->err.code;
+    }
+    if (rc != 0)
+        return unreached(err);
+    if (answer.status / 100 != 2)
+        rc = refused(&answer, err);
+    ft_http_answer_fini(&answer);
+    return rc;
+}
+
+int ft_inside_ask(struct ft_inside *in, const struct ft_inside_ask *a, json_t **ret,
+                  struct ft_err *err)
+{
+    struct words w;
+    struct ft_buf body;
+    struct sink s = {.in = in, .buf = &body, .left = FT_INSIDE_ANSWER_MAX};
+    ft_buf_init(&body, FT_INSIDE_ANSWER_MAX + 1);
+    int rc = fill(in, a, &w, err);
+    if (rc == 0)
+        rc = run(&w.config, &s, err);
+    if (rc == 0 && ret != NULL)
+        *ret = body.len > 0 ? json_loadb(body.data, body.len, 0, NULL) : NULL;
+    ft_buf_fini(&body);
+    return rc;
+}
+
+/* ---- files ---- */
+
+static int fetch_into(struct sink *s, const struct ft_inside_ask *a, struct ft_err *err)
+{
+    struct words w;
+    int rc = fill(s->in, a, &w, err);
+    w.config.large = true;
+    if (rc == 0)
+        rc = run(&w.config, s, err);
+    if (rc == 0 && fsync(s->fd) != 0)
+        rc = ft_err_sys(err, "sync");
+    return rc;
+}
+
+int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, const char *to,
+                    int64_t max, struct ft_err *err)
+{
+    struct sink s = {.in = in, .fd = -1, .left = max};
+    const struct ft_inside_ask a = {.method = "GET", .path = path, .key = key};
+    char *temp = NULL;
+    int rc = ft_partial_open(to, false, &temp, &s.fd, err);
+    if (rc != 0)
+        return rc;
+    rc = fetch_into(&s, &a, err);
+    if (rc == 0 && rename(temp, to) != 0)
+        rc = ft_err_sys(err, "%s", to);
+    if (rc == 0)
+        rc = ft_partial_parent_sync(to, err);
+    if (rc != 0)
+        unlink(temp);
+    close(s.fd);
+    free(temp);
+    return rc;
+}
+
+/* A form of a field and a file: its head, the file, its tail, one after the other. */
+struct form {
+    char head[FORM_HEAD_MAX];
+    size_t n_head, at;
+    int fd;
+    int64_t left; /* of the file */
+    bool failed;
+};
+
+static const char TAIL[] = "\r\n--" BOUNDARY "--\r\n";
+
+static size_t some(size_t *at, const char *text, size_t n_text, char *data, size_t n)
+{
+    n = FT_MIN(n, n_text - *at);
+    memcpy(data, text + *at, n);
+    *at += n;
+    return n;
+}
+
+static size_t read_form(void *ctx, char *data, size_t n)
+{
+    struct form *f = ctx;
+    if (f->at < f->n_head)
+        return some(&f->at, f->head, f->n_head, data, n);
+    if (f->left > 0) {
+        ssize_t got = read(f->fd, data, FT_MIN(n, (size_t)f->left));
+        if (got <= 0) { /* it became shorter, or cannot be read */
+            f->failed = true;
+            return FT_HTTP_READ_ABORT;
+        }
+        f->left -= got;
+        return (size_t)got;
+    }
+    size_t at = f->at - f->n_head;
+    n = some(&at, TAIL, sizeof TAIL - 1, data, n);
+    f->at += n;
+    return n;
+}
+
+static int form_open(struct form *f, const char *purpose, const char *filename, const char *path,
+                     struct ft_err *err)
+{
+    struct stat st;
+    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0 || fstat(f->fd, &st) != 0)
+        return ft_err_sys(err, "%s", path);
+    f->left = st.st_size;
+    int n = snprintf(f->head, sizeof f->head,
+                     "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n%s"
+                     "\r\n--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"file\"; "
+                     "filename=\"%s\"\r\nContent-Type: application/octet-stream\r\n\r\n",
+                     purpose, filename);
+    f->n_head = (size_t)n;
+    return n < (int)sizeof f->head ? 0 : ft_err_set(err, FT_EINVAL, "the file's name is too long");
+}
+
+static int send_form(struct ft_inside *in, const char *key, struct form *f, json_t **ret,
+                     struct ft_err *err)
+{
+    struct words w;
+    struct ft_buf body;
+    struct sink s = {.in = in, .buf = &body, .left = FILE_MAX};
+    const struct ft_inside_ask a = {.method = "POST",
+                                    .path = "/v1/files",
+                                    .key = key,
+                                    .type = "multipart/form-data; boundary=" BOUNDARY};
+    ft_buf_init(&body, FILE_MAX + 1);
+    int rc = fill(in, &a, &w, err);
+    w.config.on_read = read_form;
+    w.config.ctx = f;
+    w.config.body_bytes = (int64_t)f->n_head + f->left + (int64_t)sizeof TAIL - 1;
+    w.config.large = true;
+    if (rc == 0)
+        rc = run(&w.config, &s, err);
+    if (rc != 0 && f->failed)
+        rc = ft_err_set(err, FT_EIO, "the file became shorter while it was read");
+    else if (rc == 0)
+        *ret = json_loadb(body.data, body.len, 0, NULL);
+    ft_buf_fini(&body);
+    return rc;
+}
+
+int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
+                       const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
+                       struct ft_err *err)
+{
+    struct form f = {.fd = -1};
+    json_t *o = NULL;
+    int rc = form_open(&f, purpose, filename, path, err);
+    if (rc == 0)
+        rc = send_form(in, key, &f, &o, err);
+    if (f.fd >= 0)
+        close(f.fd);
+    const char *id = json_string_value(json_object_get(o, "id"));
+    if (rc == 0 && (id == NULL || strlen(id) >= FT_INSIDE_FILE_ID_MAX))
+        rc = ft_err_set(err, FT_EINTERNAL, "the answer names no file");
+    if (rc == 0)
+        strcpy(ret_id, id);
+    json_decref(o);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* Control's jobs as clients of the cloud: through the gateway's inner socket
+ * (HOME/run/gateway.sock), each request in the name of a key, so that what a job reads, writes and
+ * spends is held to that key's rights and limits.
+ *
+ * Calls block, for the jobs' own threads; any thread may call. FT_EUNAVAIL: the gateway is not
+ * there now, or asks for patience (429, 5xx): try again later. FT_ENOTFOUND: 404. FT_EINVAL: any
+ * other refusal; the message is what the answer says. FT_ECANCELED: stop said so. */
+#ifndef FT_CONTROL_INSIDE_H
+#define FT_CONTROL_INSIDE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "net/client.h"
+
+#define FT_INSIDE_FILE_ID_MAX 64
+#define FT_INSIDE_ANSWER_MAX  ((size_t)16 << 20)
+
+struct ft_inside;
+
+/* stop (may be NULL) is asked several times a second while something blocks. */
+int ft_inside_open(const char *home, bool (*stop)(void *ctx), void *ctx, struct ft_inside **ret,
+                   struct ft_err *err);
+void ft_inside_close(struct ft_inside *in); /* NULL is accepted */
+/* For calls of a caller's own making. */
+struct ft_http_client *ft_inside_client(struct ft_inside *in);
+const char *ft_inside_socket(struct ft_inside *in);
+
+struct ft_inside_ask {
+    const char *method, *path; /* with the query */
+    const char *key;           /* id of the key in whose name */
+    const char *type;          /* of the body; NULL: application/json */
+    const void *body;
+    size_t n_body;
+    bool batch; /* a call of a batch: low priority, recorded by control */
+};
+/* The answer's JSON, if it is any: *ret may be NULL after 0; a new reference. ret may be NULL. */
+int ft_inside_ask(struct ft_inside *in, const struct ft_inside_ask *a, json_t **ret,
+                  struct ft_err *err);
+
+/* The body of a GET into the file `to`, which appears whole or not at all. FT_ELIMIT above max. */
+int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, const char *to,
+                    int64_t max, struct ft_err *err);
+
+/* A file into /v1/files, streamed. Its id into ret_id. */
+int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
+                       const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
+                       struct ft_err *err);
+
+#endif
