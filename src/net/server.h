@@ -41,6 +41,7 @@ typedef void ft_http_error_fn(void *ctx, int status, const char *why, struct ft_
 struct ft_http_server_config {
     const char *listen;   /* "127.0.0.1:7700", "[::1]:0" (0: any free port), "unix:/path" */
     int unix_mode;        /* permissions of the socket's file; 0: 0600. A stale one is replaced */
+    bool raw_targets;     /* the handler gets targets without a safe path too: path is NULL */
     int n_threads;        /* 0: 1 */
     int max_connections;  /* 0: FT_HTTP_CONNECTIONS; beyond, they wait to be accepted */
     int max_per_ip;       /* 0: no bound */
@@ -89,10 +90,11 @@ struct ft_http_field {
 
 /* Read-only for others but `user` and the arena. Strings are the exchange's and live as long. */
 struct ft_http_exchange {
-    const char *method;                 /* "POST" */
-    const char *path;                   /* decoded: begins with '/', no NUL, no "." or ".." part */
-    const char *target;                 /* as it came, with the query */
-    const char *query;                  /* after the '?', still encoded; "" if none: net/url.h */
+    const char *method; /* "POST" */
+    const char *path;   /* decoded: begins with '/', no NUL, no "." or ".." part; NULL:
+                           there is none such (net/url.h), see raw_targets */
+    const char *target; /* as it came, with the query; begins with '/', or is "*" */
+    const char *query;  /* after the '?', still encoded; "" if none: net/url.h */
     const struct ft_http_field *fields; /* headers, in order, as many as n_fields */
     int n_fields;
     const char *peer;       /* "127.0.0.1", "::1" or "unix" */

@@ -174,6 +174,13 @@ static int check_framing(struct exchange *x, const char *version, const char **r
     return 0;
 }
 
+/* What a target must be for those who read it themselves: object keys may hold any bytes, escaped
+ * or not, and parts of any name. */
+static bool is_raw_target(const char *target)
+{
+    return target[0] == '/' && !ft_str_has_control(target, "");
+}
+
 /* 0, or the status to answer with. */
 static int read_head(struct exchange *x, struct MHD_Connection *mhd, const char *method,
                      const char *version, struct ft_err *why)
@@ -215,8 +222,10 @@ static int read_head(struct exchange *x, struct MHD_Connection *mhd, const char 
         pub->path = "*";
         return 0;
     }
-    return ft_url_path(pub->target, strlen(pub->target), &pub->arena, &pub->path, why) != 0 ? 400
-                                                                                            : 0;
+    if (ft_url_path(pub->target, strlen(pub->target), &pub->arena, &pub->path, why) == 0)
+        return 0;
+    pub->path = NULL;
+    return x->server->config.raw_targets && is_raw_target(pub->target) ? 0 : 400;
 }
 
 /* ---- queueing answers ---- */

@@ -256,6 +256,82 @@ static void test_malformed_requests_get_4xx_or_nothing(void **state)
     assert_int_equal(atomic_load(&n_handled) - before, 4);
 }
 
+/* Targets that have no safe path are the handler's where it wants them, and nobody's elsewhere. */
+static void raw_handler(void *ctx, struct ft_http_exchange *x)
+{
+    (void)ctx;
+    char text[8192];
+    int n = snprintf(text, sizeof text, "%s|%s|%d|", x->path != NULL ? x->path : "NULL", x->target,
+                     x->n_fields);
+    ft_http_respond(x, 200, NULL, 0, text, (size_t)n);
+}
+
+static void test_raw_targets(void **state)
+{
+    static const char *const odd[] = {"/b/../k",       "/b/./k", "/b/..",       "/b/%2e%2e/k",
+                                      "/b/k%00",       "/b/%ff", "/b/\xff\xfe", "/b/k%0a",
+                                      "/b/a\\b?c=%zz", "/b/%zz"};
+    static const char *const plain[][2] = {
+        {"/b//k", "/b//k"}, {"//", "//"}, {"/b/a%2Fb?x=/../", "/b/a/b"}, {"/b/...", "/b/..."}};
+    static const char *const never[] = {"b/k", "http://h/k", "/a\x01", "/a\x7f", "*"};
+    struct ft_http_server *raw =
+        open_server((struct ft_http_server_config){.raw_targets = true}, raw_handler);
+    struct ft_http_server *strict = open_server((struct ft_http_server_config){0}, raw_handler);
+    char text[500];
+    (void)state;
+    for (size_t i = 0; i < FT_COUNT(odd) + FT_COUNT(plain) + FT_COUNT(never); i++) {
+        size_t k = i - FT_COUNT(odd), l = k - FT_COUNT(plain);
+        const char *target = i < FT_COUNT(odd)     ? odd[i]
+                             : k < FT_COUNT(plain) ? plain[k][0]
+                                                   : never[l];
+        for (int r = 0; r < 2; r++) {
+            int fd = raw_connect(r != 0 ? raw : strict);
+            snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                     target);
+            raw_send(fd, text);
+            const char *a = raw_read(fd, NULL);
+            snprintf(text, sizeof text, "\r\n\r\n%s|%s|2|",
+                     i < FT_COUNT(odd)     ? "NULL"
+                     : k < FT_COUNT(plain) ? plain[k][1]
+                                           : "",
+                     target);
+            bool taken = k < FT_COUNT(plain) || (r != 0 && i < FT_COUNT(odd));
+            if (strncmp(a, taken ? "HTTP/1.1 200" : "HTTP/1.1 400", 12) != 0 ||
+                (taken && strstr(a, text) == NULL))
+                fail_msg("%s (%d): %s", target, r, a);
+            close(fd);
+        }
+    }
+    ft_http_server_close(raw);
+    ft_http_server_close(strict);
+}
+
+/* A key of 1024 bytes, each escaped; ten tags and 2 KB of metadata, some twice. */
+static void test_heads_as_object_clients_send_them(void **state)
+{
+    char *text = malloc(32768);
+    struct ft_http_server *s = open_server((struct ft_http_server_config){0}, raw_handler);
+    (void)state;
+    size_t n = (size_t)sprintf(text, "GET /bucket/");
+    for (int i = 0; i < 1024; i++)
+        n += (size_t)sprintf(text + n, "%%41");
+    n +=
+        (size_t)sprintf(text + n, " HTTP/1.1\r\nHost: h\r\nConnection: close\r\nx-amz-tagging: a=");
+    for (int i = 0; i < 1280; i++)
+        n += (size_t)sprintf(text + n, "%%2B");
+    for (int i = 0; i < 64; i++)
+        n += (size_t)sprintf(text + n, "\r\nx-amz-meta-%d: %032d", i / 2, i);
+    sprintf(text + n, "\r\n\r\n");
+    int fd = raw_connect(s);
+    raw_send(fd, text);
+    const char *a = raw_read(fd, NULL);
+    assert_non_null(strstr(a, "HTTP/1.1 200"));
+    assert_non_null(strstr(a, "|67|"));
+    close(fd);
+    ft_http_server_close(s);
+    free(text);
+}
+
 static void test_heads_too_long_are_refused(void **state)
 {
     char *huge = malloc(1 << 20);
@@ -414,6 +490,8 @@ int main(void)
         cmocka_unit_test(test_expecting_clients_are_told),
         cmocka_unit_test(test_bodies_too_long_are_refused_and_the_answer_arrives),
         cmocka_unit_test(test_malformed_requests_get_4xx_or_nothing),
+        cmocka_unit_test(test_raw_targets),
+        cmocka_unit_test(test_heads_as_object_clients_send_them),
         cmocka_unit_test(test_heads_too_long_are_refused),
         cmocka_unit_test(test_many_parameters_are_not_too_many),
         cmocka_unit_test(test_every_exchange_is_closed_once),
