@@ -14,6 +14,7 @@
 
 #define FT_S3_GRANTS_MAX    100 /* of one list */
 #define FT_S3_WHO_MAX       64  /* bytes of a project's id */
+#define FT_S3_NAME_MAX      128 /* bytes of its name */
 #define FT_S3_ACL_BYTES_MAX (16u << 10)
 
 enum ft_s3_perm {
