@@ -68,7 +68,9 @@ static void add_figures(json_t *o, const struct ft_usage_row *r)
                   {"cached_tokens", r->cached_tokens},
                   {"completion_tokens", r->completion_tokens},
                   {"reasoning_tokens", r->reasoning_tokens},
-                  {"cost_nanos", r->cost_nanos}};
+                  {"cost_nanos", r->cost_nanos},
+                  {"bytes_in", r->bytes_in},
+                  {"bytes_out", r->bytes_out}};
     for (size_t i = 0; i < FT_COUNT(counts); i++)
         json_object_set_new(o, counts[i].name, json_integer(counts[i].v));
     json_object_set_new(o, "cost", money(r->cost_nanos));
@@ -236,7 +238,9 @@ static void record_row(void *ctx, const struct ft_record *r)
                                          .reasoning_tokens = r->reasoning_tokens,
                                          .cost_nanos = r->cost_nanos,
                                          .cpu_us = r->cpu_us,
-                                         .energy_uj = r->energy_uj};
+                                         .energy_uj = r->energy_uj,
+                                         .bytes_in = r->bytes_in,
+                                         .bytes_out = r->bytes_out};
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:b,s:f,s:f}", "id", r->id, "object",
                           "usage_record", "project", r->project, "key", r->key, "model", r->model,
                           "route", r->route, "status", ft_record_status_name(r->status), "http",

@@ -170,6 +170,8 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
     end.reasoning_tokens = e->reasoning_tokens;
     end.cpu_us = e->cpu_us;
     end.energy_uj = e->energy_uj;
+    end.bytes_in = e->bytes_in;
+    end.bytes_out = e->bytes_out;
     end.http = e->http < 0 || e->http > 999 ? 0 : e->http;
     end.status = (uint8_t)e->status;
     end.energy_estimated = e->energy_estimated;

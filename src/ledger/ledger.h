@@ -94,6 +94,7 @@ struct ft_ledger_end {
     int http;
     int64_t reasoning_tokens, cpu_us, energy_uj;
     bool energy_estimated;
+    int64_t bytes_in, bytes_out;
 };
 struct ft_ledger_sum { /* what the record says */
     int64_t end_s;     /* unix time */

@@ -69,6 +69,10 @@ int ft_record_write(const struct ft_record *r, struct ft_buf *out)
     put_int(out, ",\"cost_nanos\":", r->cost_nanos);
     put_int(out, ",\"cpu_us\":", r->cpu_us);
     put_int(out, ",\"energy_uj\":", r->energy_uj);
+    if (r->bytes_in > 0 || r->bytes_out > 0) {
+        put_int(out, ",\"bytes_in\":", r->bytes_in);
+        put_int(out, ",\"bytes_out\":", r->bytes_out);
+    }
     return ft_buf_add_str(out, r->energy_estimated ? ",\"energy_estimated\":true}\n"
                                                    : ",\"energy_estimated\":false}\n");
 }
@@ -156,6 +160,10 @@ static int take_all(const json_t *o, struct ft_record *r, struct ft_err *err)
         rc = take_bool(o, "stream", &r->stream, err);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(ints); i++)
         rc = take_int(o, ints[i].name, ints[i].max, ints[i].ret, err);
+    if (rc == 0 && json_object_get(o, "bytes_in") != NULL)
+        rc = take_int(o, "bytes_in", INT64_MAX, &r->bytes_in, err);
+    if (rc == 0 && json_object_get(o, "bytes_out") != NULL)
+        rc = take_int(o, "bytes_out", INT64_MAX, &r->bytes_out, err);
     if (rc == 0)
         rc = take_bool(o, "energy_estimated", &r->energy_estimated, err);
     r->http = (int)http;

@@ -40,13 +40,15 @@ struct ft_record {
     int64_t cost_nanos; /* 1e-9 of the currency */
     int64_t cpu_us;     /* processor time, all threads; 0: not measured */
     int64_t energy_uj;  /* microjoules */
+    int64_t bytes_in,
+        bytes_out; /* bodies of request and answer, where bytes are what it is about */
     bool energy_estimated;
 };
 
 /* Appends the record as one line with its newline. */
 int ft_record_write(const struct ft_record *r, struct ft_buf *out);
 /* One line, with or without its newline. Unknown members are ignored; FT_EINVAL names the member:
- * missing, of the wrong type, negative, too long. */
+ * missing, of the wrong type, negative, too long. bytes_in and bytes_out may be missing: 0. */
 int ft_record_parse(const char *line, size_t n, struct ft_record *ret, struct ft_err *err);
 
 #endif

@@ -69,7 +69,8 @@ static int bind_filter(const struct ft_usage_filter *f, struct ft_sql_value *arg
     " CASE WHEN $26 / 16 % 2 = 1 THEN status ELSE '' END,"                                         \
     " " SUM("requests") ", " SUM("prompt_tokens") ", " SUM("cached_tokens")                        \
     ", " SUM("completion_tokens") ", " SUM("reasoning_tokens") ", " SUM("cost_nanos")              \
-    ", " SUM("cpu_us") ", " SUM("energy_uj") ", " SUM("estimated_uj")                              \
+    ", " SUM("cpu_us") ", " SUM("energy_uj") ", " SUM("estimated_uj") ", " SUM("bytes_in")         \
+    ", " SUM("bytes_out")                                                                          \
     " FROM " table " WHERE at_s >= $1 AND at_s < $2" FILTER                                        \
     " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT $27 OFFSET $28"
 /* clang-format on */
@@ -116,6 +117,8 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
             .cpu_us = ft_rows_int(rows, 12),
             .energy_uj = ft_rows_int(rows, 13),
             .estimated_uj = ft_rows_int(rows, 14),
+            .bytes_in = ft_rows_int(rows, 15),
+            .bytes_out = ft_rows_int(rows, 16),
         };
         fn(ctx, &row);
     }
@@ -128,7 +131,7 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
 #define RECORD_COLUMNS                                                                             \
     "id, project, api_key, model, route, status, http, stream, start_us, end_us, first_us,"        \
     " energy_estimated, requests, prompt_tokens, cached_tokens, completion_tokens,"                \
-    " reasoning_tokens, cost_nanos, cpu_us, energy_uj"
+    " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out"
 
 static void take_text(struct ft_state_rows *rows, int column, char *ret, size_t max)
 {
@@ -153,7 +156,9 @@ static void take_record(struct ft_state_rows *rows, struct ft_record *r)
                             .reasoning_tokens = ft_rows_int(rows, 16),
                             .cost_nanos = ft_rows_int(rows, 17),
                             .cpu_us = ft_rows_int(rows, 18),
-                            .energy_uj = ft_rows_int(rows, 19)};
+                            .energy_uj = ft_rows_int(rows, 19),
+                            .bytes_in = ft_rows_int(rows, 20),
+                            .bytes_out = ft_rows_int(rows, 21)};
     take_text(rows, 0, r->id, FT_RECORD_ID_MAX);
     take_text(rows, 1, r->project, FT_RECORD_ID_MAX);
     take_text(rows, 2, r->key, FT_RECORD_ID_MAX);

@@ -14,7 +14,7 @@
 #include "base/crc32c.h"
 #include "base/file.h"
 
-#define MAGIC      "FTSLOT01"
+#define MAGIC      "FTSLOT02"
 #define HEAD_BYTES 4096
 #define PATH_BYTES 4096
 
@@ -288,6 +288,8 @@ bool ft_slot_record(const struct ft_slot *s, int64_t now_us, struct ft_record *r
         r.reasoning_tokens = FT_MIN(FT_MAX(s->end.reasoning_tokens, 0), r.completion_tokens);
         r.cpu_us = FT_MAX(s->end.cpu_us, 0);
         r.energy_uj = FT_MAX(s->end.energy_uj, 0);
+        r.bytes_in = FT_MAX(s->end.bytes_in, 0);
+        r.bytes_out = FT_MAX(s->end.bytes_out, 0);
         r.energy_estimated = s->end.energy_estimated != 0;
     }
     *ret = r;

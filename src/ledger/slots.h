@@ -30,7 +30,7 @@ struct ft_slot_begin { /* written once, before OPEN */
 };
 
 struct ft_slot_end { /* written once, before ENDED (or SUM) */
-    int64_t end_us, reasoning_tokens, cpu_us, energy_uj;
+    int64_t end_us, reasoning_tokens, cpu_us, energy_uj, bytes_in, bytes_out;
     int32_t http;
     uint8_t status, energy_estimated;
 };

@@ -35,6 +35,11 @@ static const struct ft_migration migrations[] = {
      ", PRIMARY KEY (at_s, project, api_key, model, route, status));"
      "CREATE TABLE usage_days (day BIGINT NOT NULL, project TEXT NOT NULL, "
      "api_key TEXT NOT NULL, cost_nanos BIGINT NOT NULL, PRIMARY KEY (day, project, api_key));"},
+    {2, "bytes of bodies",
+     "ALTER TABLE usage_records ADD COLUMN bytes_in BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_records ADD COLUMN bytes_out BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_hours ADD COLUMN bytes_in BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE usage_hours ADD COLUMN bytes_out BIGINT NOT NULL DEFAULT 0;"},
 };
 /* clang-format on */
 
@@ -96,6 +101,8 @@ static int sum_add(struct sums *s, const struct ft_record *r, bool by_hour, stru
     of->cost_nanos = plus(of->cost_nanos, r->cost_nanos);
     of->cpu_us = plus(of->cpu_us, r->cpu_us);
     of->energy_uj = plus(of->energy_uj, r->energy_uj);
+    of->bytes_in = plus(of->bytes_in, r->bytes_in);
+    of->bytes_out = plus(of->bytes_out, r->bytes_out);
     s->list[i].estimated_uj = plus(s->list[i].estimated_uj, estimated_uj(r));
     return 0;
 }
@@ -107,9 +114,9 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
         tx,
         "INSERT INTO usage_records (id, at_s, project, api_key, model, route, status, http, stream,"
         " start_us, end_us, first_us, energy_estimated, requests, prompt_tokens, cached_tokens,"
-        " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj, estimated_uj) VALUES "
-        "($1, $2, $3,"
-        " $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+        " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj, estimated_uj,"
+        " bytes_in, bytes_out) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+        " $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
         " ON CONFLICT (id) DO NOTHING",
         FT_ARGS(ft_sql_text(r->id), ft_sql_int(r->end_us / 1000000), ft_sql_text(r->project),
                 ft_sql_text(r->key), ft_sql_text(r->model), ft_sql_text(r->route),
@@ -119,7 +126,7 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
                 ft_sql_int(r->prompt_tokens), ft_sql_int(r->cached_tokens),
                 ft_sql_int(r->completion_tokens), ft_sql_int(r->reasoning_tokens),
                 ft_sql_int(r->cost_nanos), ft_sql_int(r->cpu_us), ft_sql_int(r->energy_uj),
-                ft_sql_int(estimated_uj(r))),
+                ft_sql_int(estimated_uj(r)), ft_sql_int(r->bytes_in), ft_sql_int(r->bytes_out)),
         ret_new, err);
 }
 
@@ -130,8 +137,8 @@ static int add_hour(struct ft_state_tx *tx, const struct sum *s, struct ft_err *
         tx,
         "INSERT INTO usage_hours (at_s, project, api_key, model, route, status, requests,"
         " prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, cost_nanos, cpu_us,"
-        " energy_uj, estimated_uj)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        " energy_uj, estimated_uj, bytes_in, bytes_out) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+        " $10, $11, $12, $13, $14, $15, $16, $17)"
         " ON CONFLICT (at_s, project, api_key, model, route, status) DO UPDATE SET"
         " requests = usage_hours.requests + excluded.requests,"
         " prompt_tokens = usage_hours.prompt_tokens + excluded.prompt_tokens,"
@@ -141,14 +148,16 @@ static int add_hour(struct ft_state_tx *tx, const struct sum *s, struct ft_err *
         " cost_nanos = usage_hours.cost_nanos + excluded.cost_nanos,"
         " cpu_us = usage_hours.cpu_us + excluded.cpu_us,"
         " energy_uj = usage_hours.energy_uj + excluded.energy_uj,"
-        " estimated_uj = usage_hours.estimated_uj + excluded.estimated_uj",
+        " estimated_uj = usage_hours.estimated_uj + excluded.estimated_uj,"
+        " bytes_in = usage_hours.bytes_in + excluded.bytes_in,"
+        " bytes_out = usage_hours.bytes_out + excluded.bytes_out",
         FT_ARGS(ft_sql_int(s->at), ft_sql_text(r->project), ft_sql_text(r->key),
                 ft_sql_text(r->model), ft_sql_text(r->route),
                 ft_sql_text(ft_record_status_name(r->status)), ft_sql_int(of->requests),
                 ft_sql_int(of->prompt_tokens), ft_sql_int(of->cached_tokens),
                 ft_sql_int(of->completion_tokens), ft_sql_int(of->reasoning_tokens),
                 ft_sql_int(of->cost_nanos), ft_sql_int(of->cpu_us), ft_sql_int(of->energy_uj),
-                ft_sql_int(s->estimated_uj)),
+                ft_sql_int(s->estimated_uj), ft_sql_int(of->bytes_in), ft_sql_int(of->bytes_out)),
         NULL, err);
 }
 

@@ -52,6 +52,7 @@ struct ft_usage_row {
     int64_t requests, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
     int64_t cost_nanos, cpu_us, energy_uj;
     int64_t estimated_uj; /* of energy_uj: from processor time alone */
+    int64_t bytes_in, bytes_out;
 };
 typedef void ft_usage_row_fn(void *ctx, const struct ft_usage_row *row);
 

@@ -28,7 +28,9 @@ static void test_a_request_becomes_one_record(void **state)
                               .reasoning_tokens = 2,
                               .cpu_us = 1234,
                               .energy_uj = 99,
-                              .energy_estimated = true};
+                              .energy_estimated = true,
+                              .bytes_in = 5ll << 40,
+                              .bytes_out = 17};
     struct ft_ledger_sum sum;
     ft_ledger_end(l, slot, &e, &sum);
     assert_int_equal(sum.prompt_tokens, 50);
@@ -52,6 +54,8 @@ static void test_a_request_becomes_one_record(void **state)
     assert_int_equal(r->reasoning_tokens, 2);
     assert_int_equal(r->cpu_us, 1234);
     assert_int_equal(r->energy_uj, 99);
+    assert_int_equal(r->bytes_in, 5ll << 40);
+    assert_int_equal(r->bytes_out, 17);
     assert_int_equal(r->cost_nanos, sum.cost_nanos);
     assert_true(r->start_us > 1700000000000000 && r->end_us >= r->start_us && r->first_us > 0);
     assert_int_equal(r->end_us / 1000000, sum.end_s);

@@ -54,6 +54,8 @@ static struct ft_record record(int i)
                           .cost_nanos = i % 19 * 100,
                           .cpu_us = i,
                           .energy_uj = i % 23,
+                          .bytes_in = i % 5 * 1000,
+                          .bytes_out = i % 7,
                           .energy_estimated = i % 2 == 1};
     int64_t at = NEW_YEAR + (int64_t)(ft_rand_u64(5, 6, (uint64_t)i) % (50 * 3600));
     r.start_us = at * 1000000 + i;
@@ -117,6 +119,8 @@ static void count_row(void *ctx, const struct ft_usage_row *row)
         want.cost_nanos += r->cost_nanos;
         want.cpu_us += r->cpu_us;
         want.energy_uj += r->energy_uj;
+        want.bytes_in += r->bytes_in;
+        want.bytes_out += r->bytes_out;
         want.estimated_uj += r->energy_estimated ? r->energy_uj : 0;
     }
     assert_memory_equal(&want.requests, &row->requests,
@@ -168,6 +172,8 @@ static void test_a_record_is_taken_once(void **state)
     all[0].cost_nanos += more[1].cost_nanos - 5;
     all[0].cpu_us += more[1].cpu_us;
     all[0].energy_uj += more[1].energy_uj;
+    all[0].bytes_in += more[1].bytes_in;
+    all[0].bytes_out += more[1].bytes_out;
     assert_int_equal(rows_of(s, &q, NULL), 1);
     ft_state_close(s);
 }
