@@ -40,7 +40,7 @@ int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n)
 {
     const struct ft_tenant_rate *q = &r->limits.requests, *t = &r->limits.tokens;
     int at = add(ret, 0, n, "x-request-id", r->id);
-    if (r->route != NULL && r->route->style == GW_ANTHROPIC)
+    if (r->style == GW_ANTHROPIC)
         at = add(ret, at, n, "request-id", r->id);
     if (!r->measured)
         return at;
@@ -74,7 +74,7 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
     struct ft_http_field f[GW_FIELDS_MAX];
     struct ft_oai_header h[FT_OAI_ERROR_HEADERS_MAX];
     struct ft_buf b;
-    bool anthropic = r->route != NULL && r->route->style == GW_ANTHROPIC;
+    bool anthropic = r->style == GW_ANTHROPIC;
     int status = anthropic ? ft_anthropic_error_status(e) : ft_oai_error_status(e);
     int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 2);
     int n_h = ft_oai_error_headers(e, h);
@@ -96,17 +96,24 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
 static struct ft_ledger_begin record_of(const struct gw_request *r, const char *model)
 {
     return (struct ft_ledger_begin){.id = r->id,
-                                    .project = r->ident != NULL ? r->ident->project : "",
+                                    .project = r->ident != NULL ? r->ident->project : r->project,
                                     .key = r->ident != NULL ? r->ident->key : "",
                                     .model = model,
-                                    .route = r->route->name};
+                                    .route = r->name};
+}
+
+/* Has it a record of its own still to come? Then it is the caller's. */
+static bool unrecorded(struct gw_request *r)
+{
+    return r->name != NULL && !r->batch && !atomic_exchange(&r->accounted, true);
 }
 
 void gw_record(struct gw_request *r)
 {
     int slot, status = atomic_load(&r->status);
-    if (r->route == NULL || r->route->name == NULL || r->ident == NULL ||
-        atomic_exchange(&r->accounted, true))
+    if (r->ident == NULL && r->project[0] == '\0') /* nobody's */
+        return;
+    if (!unrecorded(r))
         return;
     struct ft_ledger_begin b = record_of(r, "");
     struct ft_ledger_end e = {.status = status == 0    ? FT_RECORD_CANCELLED
@@ -115,13 +122,15 @@ void gw_record(struct gw_request *r)
                                                        : FT_RECORD_ERROR,
                               .http = status};
     struct ft_ledger_sum sum;
+    if (r->lane != NULL) /* what blocks moves bytes */
+        ft_http_body_bytes(r->x, &e.bytes_in, &e.bytes_out);
     if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }
 
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
 {
-    if (r->route != NULL && r->route->name != NULL && !atomic_exchange(&r->accounted, true)) {
+    if (unrecorded(r)) {
         struct ft_ledger_begin b = record_of(r, model);
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e));
     }

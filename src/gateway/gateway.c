@@ -119,6 +119,7 @@ static void close_all(struct gw *g)
         ft_serve_drain(g->serve, 0); /* every call ends, so nothing of ours is held behind */
     ft_http_server_close(g->server);
     ft_http_server_close(g->inner);
+    ft_lanes_close(g->lanes);
     gw_storage_close(g->storage);
     ft_http_client_close(g->asking);
     gw_feed_close(g->feed);
@@ -174,6 +175,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         ft_tenant_on_warning(g.tenant, on_warning, &g);
         rc = gw_feed_open(&g, &g.feed, err);
     }
+    if (rc == 0)
+        rc = ft_lanes_open(0, &g.lanes, err);
     if (rc == 0)
         rc = gw_storage_open(&g, &g.storage, err);
     if (rc == 0 && gw_feed_wait_first(g.feed))

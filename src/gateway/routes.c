@@ -232,12 +232,28 @@ void gw_on_close(struct gw_request *r, const struct gw_closing *c)
 
 /* ---- the beginning ---- */
 
-/* net/lane is being built. */
+static void on_lane(void *ctx, struct ft_lane *l)
+{
+    struct gw_request *r = ctx;
+    struct ft_http_exchange *x = ft_http_ref(r->x); /* its arena holds r */
+    r->lane = l;
+    r->route->handler(r);
+    let_go(r);
+    ft_http_unref(x);
+}
+
 static void start_lane(struct gw_request *r)
 {
+    struct ft_err err = {0};
     struct ft_oai_error e;
-    ft_oai_error_init(&e);
-    ft_oai_error_set(&e, FT_EUNSUPPORTED, NULL, NULL, "handlers that block do not run yet");
+    atomic_fetch_add(&r->holds, 1);
+    int rc = ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err);
+    if (rc == 0)
+        return;
+    atomic_fetch_sub(&r->holds, 1);
+    ft_oai_error_from(&e, &err);
+    e.status = rc == FT_ELIMIT ? 413 : 503;
+    e.retry_after_ms = rc == FT_ELIMIT ? 0 : 1000;
     gw_refuse(r, "", &e);
 }
 

@@ -114,6 +114,10 @@ void ft_http_unref(struct ft_http_exchange *x);
 /* A header of the request, any case; NULL if there is none. The first of several. */
 const char *ft_http_header(const struct ft_http_exchange *x, const char *name);
 
+/* Bytes of the bodies so far: of the request that came, of the answer that left. In on_close they
+ * are what they will be. */
+void ft_http_body_bytes(struct ft_http_exchange *x, int64_t *ret_in, int64_t *ret_out);
+
 /* fn is called exactly once: clean is true when the whole answer was handed to the system, false
  * when the client left or was cut first. On a thread of the server, after every other callback of
  * x. If x is closed already: at once, here. One per exchange; any thread, but in the handler there

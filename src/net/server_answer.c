@@ -192,7 +192,21 @@ int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_ht
     }
     if (x->body_mode == BODY_STREAM)
         keep_raw(x, status, fields, n_fields, body, n);
-    return put_answer(x, status, r, false, (int64_t)n);
+    rc = put_answer(x, status, r, false, (int64_t)n);
+    pthread_mutex_lock(&x->lock);
+    if (rc == 0 && !ft_http_is_bodyless(x))
+        x->body_out = (int64_t)n;
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+void ft_http_body_bytes(struct ft_http_exchange *pub, int64_t *ret_in, int64_t *ret_out)
+{
+    struct exchange *x = ft_exchange_of(pub);
+    pthread_mutex_lock(&x->lock);
+    *ret_in = x->body_seen;
+    *ret_out = x->body_out;
+    pthread_mutex_unlock(&x->lock);
 }
 
 /* Appends the body of an error; returns its content type. */
@@ -423,6 +437,7 @@ ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
         memcpy(buf, x->out + x->out_at, n);
         x->out_at += n;
         x->out_n -= n;
+        x->body_out += (int64_t)n;
         rc = (ssize_t)n;
         drained = x->out_full && x->out_n < FT_HTTP_STREAM_LOW;
         if (drained) {

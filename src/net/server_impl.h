@@ -93,7 +93,8 @@ struct exchange {
     struct ft_buf raw;   /* the answer as bytes, for before the body of the request is in */
     char *out;           /* of a stream: bytes out_at .. out_at + out_n wait */
     size_t out_at, out_n, out_cap;
-    bool out_full; /* FT_EBUSY was said */
+    int64_t body_out; /* bytes of the answer's body that left us */
+    bool out_full;    /* FT_EBUSY was said */
     ft_http_drained_fn *on_drained;
     void *drained_ctx;
     ft_http_close_fn *on_close;
