@@ -83,12 +83,16 @@ static int roll_up(struct page *p, const char *key, struct ft_err *err)
 }
 
 /* What every implementation can tell in a listing; the rest is told by head. */
-static int add_version(struct page *p, const struct version *v, struct ft_err *err)
+static int add_version(struct page *p, const struct version *v, bool versions, struct ft_err *err)
 {
     struct ft_blob_info info = v->o.info;
     info.n_fields = info.n_tags = info.n_parts = 0;
     info.acl = "";
     info.hold = (struct ft_blob_hold){.legal = false};
+    if (!versions) {
+        info.version[0] = '\0';
+        info.is_latest = false;
+    }
     int rc = roll_up(p, info.key, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
@@ -112,10 +116,10 @@ static int list_entry(struct page *p, const struct entry *e, bool versions, stru
 {
     int rc = 0;
     if (!versions)
-        return e->newest->o.info.is_marker ? 0 : add_version(p, e->newest, err);
+        return e->newest->o.info.is_marker ? 0 : add_version(p, e->newest, false, err);
     for (const struct version *v = first_version(p, e); v != NULL && rc == 0 && !p->more;
          v = v->older)
-        rc = add_version(p, v, err);
+        rc = add_version(p, v, true, err);
     return rc;
 }
 

@@ -37,16 +37,18 @@ int mem_take(struct mem *m, int64_t n, struct ft_err *err)
 
 int mem_bucket(struct mem *m, const char *name, struct bucket **ret, struct ft_err *err)
 {
-    for (struct bucket *k = m->buckets; k != NULL; k = k->next)
-        if (strcmp(k->facts.name, name) == 0) {
-            *ret = k;
-            return 0;
-        }
+    struct bucket *k = m->buckets;
+    while (k != NULL && strcmp(k->facts.name, name) != 0)
+        k = k->next;
+    *ret = k;
+    if (k != NULL)
+        return 0;
     return ft_blob_err(err, FT_ENOTFOUND, FT_BLOB_NO_BUCKET, "bucket %s: no such bucket", name);
 }
 
 int mem_bucket_to_change(struct mem *m, const char *name, struct bucket **ret, struct ft_err *err)
 {
+    *ret = NULL;
     if (m->broken)
         return ft_err_set(err, FT_EIO, "the store was told to fail");
     return mem_bucket(m, name, ret, err);

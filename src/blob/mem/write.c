@@ -82,7 +82,7 @@ int mem_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_wri
             struct ft_err *err)
 {
     struct mem *m = mem_of(b);
-    struct writer *w;
+    struct writer *w = NULL;
     struct bucket *k;
     struct upload *u;
     int rc = writer_new(b, put, &w, err);
@@ -233,7 +233,7 @@ int mem_copy(struct ft_blob *b, const struct ft_blob_copy *copy, struct ft_blob_
     struct mem *m = mem_of(b);
     struct content *from = NULL;
     struct ft_blob_put to = copy->to;
-    struct ft_blob_writer *w;
+    struct ft_blob_writer *w = NULL;
     pthread_mutex_lock(&m->lock);
     int rc = source(m, copy, &from, err);
     pthread_mutex_unlock(&m->lock);
