@@ -42,6 +42,7 @@ int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n)
     int at = add(ret, 0, n, "x-request-id", r->id);
     if (r->style == GW_ANTHROPIC)
         at = add(ret, at, n, "request-id", r->id);
+    at = add(ret, at, n, "x-feitian-record", r->record);
     if (!r->measured)
         return at;
     at = add(ret, at, n, "openai-processing-ms",

@@ -30,6 +30,8 @@ struct call {
     struct ft_price price;
     void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
     int slot;
+    int64_t start_us; /* of a batch's call, which has no slot, and: */
+    char model[FT_RECORD_MODEL_MAX + 1];
     enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
@@ -41,6 +43,13 @@ struct call {
     int refs;
     bool gone, ended, paused;
 };
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 static void unref(struct call *c)
 {
@@ -151,7 +160,8 @@ static void count(struct call *c, const struct ft_piece *p)
     } else if (p->kind != FT_PIECE_STEP || !c->stream) {
         return;
     }
-    ft_ledger_count(c->gw->ledger, c->slot, c->prompt, c->cached, c->completion);
+    if (!c->r->batch)
+        ft_ledger_count(c->gw->ledger, c->slot, c->prompt, c->cached, c->completion);
 }
 
 static enum ft_record_status how_ended(const struct call *c, const struct ft_err *err, bool gone)
@@ -167,6 +177,41 @@ static enum ft_record_status how_ended(const struct call *c, const struct ft_err
                : FT_RECORD_ERROR;
 }
 
+/* Control writes the record of a batch's call, in one step with its result: it goes along with the
+ * answer, and a call whose answer was not seen is made again. */
+static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct ft_ledger_sum *sum)
+{
+    struct gw_request *r = c->r;
+    struct ft_record n = {.status = e->status,
+                          .http = e->http,
+                          .requests = 1,
+                          .start_us = c->start_us,
+                          .end_us = FT_MAX(now_us(), c->start_us),
+                          .prompt_tokens = c->prompt,
+                          .cached_tokens = c->cached,
+                          .completion_tokens = c->completion,
+                          .reasoning_tokens = e->reasoning_tokens,
+                          .cpu_us = e->cpu_us,
+                          .energy_uj = e->energy_uj,
+                          .energy_estimated = e->energy_estimated};
+    snprintf(n.id, sizeof n.id, "%s", r->id);
+    snprintf(n.project, sizeof n.project, "%s", r->project);
+    snprintf(n.key, sizeof n.key, "%s", c->lease.ident->key);
+    snprintf(n.model, sizeof n.model, "%s", c->model);
+    snprintf(n.route, sizeof n.route, "%s", r->name);
+    n.cost_nanos =
+        ft_price_cost(&c->price, c->prompt, c->cached, c->completion) / GW_BATCH_DISCOUNT;
+    *sum = (struct ft_ledger_sum){.end_s = n.end_us / 1000000,
+                                  .prompt_tokens = n.prompt_tokens,
+                                  .completion_tokens = n.completion_tokens,
+                                  .cost_nanos = n.cost_nanos};
+    struct ft_buf line;
+    ft_buf_init(&line, FT_RECORD_LINE_MAX);
+    if (ft_record_write(&n, &line) == 0) /* without its newline */
+        r->record = ft_arena_strndup(&r->x->arena, line.data, line.len - 1);
+    ft_buf_fini(&line);
+}
+
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
 {
@@ -177,7 +222,10 @@ static void settle(struct call *c, enum ft_record_status status, int http,
                               .energy_uj = u->energy_uj,
                               .energy_estimated = u->energy_estimated};
     struct ft_ledger_sum sum;
-    ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
+    if (c->r->batch)
+        end_of_batch(c, &e, &sum);
+    else
+        ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
     ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
                      sum.cost_nanos);
     atomic_fetch_sub(&c->gw->running, 1);
@@ -262,14 +310,16 @@ static int admit(struct gw_request *r, const struct gw_ask *a, int context, stru
         return FT_EINVAL;
     }
     c->gw = r->gw;
+    int64_t discount = r->batch ? GW_BATCH_DISCOUNT : 1;
     ft_ledger_price(c->gw->ledger, a->model, &c->price);
     ft_serve_own_models(c->gw->serve, a->model, r->ident->project, raise_price, c);
     struct ft_tenant_ask ask = {
         .now_ns = ft_clock_now_ns(),
         .now_s = (int64_t)time(NULL),
         .tokens_estimate = a->kind == FT_TASK_COUNT ? 0 : prompt + n * usual,
-        .cost_max_nanos =
-            a->kind == FT_TASK_COUNT ? 0 : ft_price_cost(&c->price, prompt_most, 0, n * most)};
+        .cost_max_nanos = a->kind == FT_TASK_COUNT
+                              ? 0
+                              : ft_price_cost(&c->price, prompt_most, 0, n * most) / discount};
     int rc = ft_tenant_admit(r->gw->tenant, r->ident, &ask, &c->lease, &r->limits, &err);
     r->measured = true;
     if (rc == 0)
@@ -287,6 +337,12 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
                  struct ft_oai_error *e)
 {
     struct ft_err err = {0};
+    if (r->batch) {
+        c->start_us = now_us();
+        snprintf(c->model, sizeof c->model, "%s", a->model);
+        atomic_store(&r->accounted, true);
+        return 0;
+    }
     struct ft_ledger_begin b = {.id = r->id,
                                 .project = r->ident->project,
                                 .key = r->ident->key,
@@ -338,6 +394,7 @@ static void submit(struct call *c, const struct gw_ask *a)
                                  .project = r->ident->project,
                                  .weight = c->lease.weight,
                                  .queue_max = c->lease.queue_max,
+                                 .priority = r->batch ? GW_BATCH_PRIORITY : 0,
                                  .body = a->body,
                                  .on_piece = on_piece,
                                  .ctx = c};

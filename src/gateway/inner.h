@@ -85,6 +85,7 @@ struct gw_request {
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
     atomic_int holds;      /* the exchange, and its lane: the last one records it */
+    const char *record;    /* of a batch's call, for the answer; NULL: none */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
