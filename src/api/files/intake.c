@@ -1,0 +1,202 @@
+/* A file of a form, straight into the store. Fields may come behind the file, as clients send them,
+ * so what depends on them is looked at when all are there: nothing is visible before. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/files/inner.h"
+#include "net/form.h"
+
+static int refuse(struct files_intake *in, int status, const char *code, const char *param,
+                  const char *why)
+{
+    ft_oai_error_set(&in->e, FT_EINVAL, code, param, "%s", why);
+    in->e.status = status;
+    in->failed = true;
+    return FT_EINVAL;
+}
+
+/* The last part of a path, as browsers once sent them. */
+static void take_name(struct files_intake *in, const char *filename)
+{
+    const char *slash = strrchr(filename, '/'), *back = strrchr(filename, '\\');
+    const char *name = slash != NULL ? slash + 1 : back != NULL ? back + 1 : filename;
+    snprintf(in->meta.name, sizeof in->meta.name, "%s", name);
+}
+
+static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
+{
+    struct files_intake *in = ctx;
+    in->in_file = strcmp(p->name, in->file_field) == 0;
+    in->n_text = 0;
+    snprintf(in->field, sizeof in->field, "%s", p->name);
+    if (!in->in_file) {
+        bool known = in->wants_purpose && (strcmp(p->name, "purpose") == 0 ||
+                                           strcmp(p->name, "expires_after[anchor]") == 0 ||
+                                           strcmp(p->name, "expires_after[seconds]") == 0);
+        if (known)
+            return 0;
+        char why[128];
+        snprintf(why, sizeof why, "%.60s: unknown parameter", p->name);
+        return refuse(in, 400, "unknown_parameter", in->field, why);
+    }
+    if (in->has_file)
+        return refuse(in, 400, "invalid_value", in->file_field, "there is more than one file");
+    in->has_file = true;
+    take_name(in, p->filename != NULL ? p->filename : "");
+    if (in->wants_purpose && in->meta.name[0] == '\0')
+        return refuse(in, 400, "invalid_value", "file", "file: has no name");
+    return files_put(in->q, &in->name, &in->writer, err);
+}
+
+static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
+{
+    struct files_intake *in = ctx;
+    if (!in->in_file) {
+        if (n > sizeof in->text - 1 - in->n_text)
+            return refuse(in, 400, "invalid_value", in->field, "the value is too long");
+        memcpy(in->text + in->n_text, data, n);
+        in->n_text += n;
+        return 0;
+    }
+    in->bytes += (int64_t)n;
+    if (in->bytes > in->bytes_max) {
+        char why[100];
+        snprintf(why, sizeof why, "%s: is larger than %lld MiB", in->file_field,
+                 (long long)(in->bytes_max >> 20));
+        return refuse(in, 413, "file_too_large", in->file_field, why);
+    }
+    if (in->q->room >= 0 && in->bytes > in->q->room)
+        return refuse(in, 413, "storage_limit_exceeded", NULL,
+                      "the project may not store that much more");
+    ft_jsonl_feed(&in->jsonl, data, n);
+    return ft_blob_put_write(in->writer, data, n, err);
+}
+
+static int on_end(void *ctx, struct ft_err *err)
+{
+    struct files_intake *in = ctx;
+    (void)err;
+    in->text[in->n_text] = '\0';
+    if (in->in_file)
+        return 0;
+    if (strcmp(in->field, "purpose") == 0) {
+        if (!files_purpose_ok(in->text, in->q->inside))
+            return refuse(in, 400, "invalid_value", "purpose",
+                          "purpose: must be one of: assistants, batch, evals, fine-tune, "
+                          "user_data, vision");
+        snprintf(in->meta.purpose, sizeof in->meta.purpose, "%s", in->text);
+    } else if (strcmp(in->field, "expires_after[anchor]") == 0) {
+        in->has_anchor = strcmp(in->text, "created_at") == 0;
+        if (!in->has_anchor)
+            return refuse(in, 400, "invalid_value", "expires_after[anchor]",
+                          "expires_after[anchor]: must be created_at");
+    } else {
+        char *end;
+        in->expires_after_s = strtoll(in->text, &end, 10);
+        if (in->n_text == 0 || *end != '\0' || in->expires_after_s < FT_FILES_EXPIRES_S_MIN ||
+            in->expires_after_s > FT_FILES_EXPIRES_S_MAX)
+            return refuse(in, 400, "invalid_value", "expires_after[seconds]",
+                          "expires_after[seconds]: must be between 3600 and 2592000");
+    }
+    return 0;
+}
+
+/* All fields are there. */
+static int check(struct files_intake *in)
+{
+    struct ft_err err = {0};
+    char why[FT_ERR_MSG_MAX + 64];
+    if (!in->has_file) {
+        snprintf(why, sizeof why, "%s: is missing", in->file_field);
+        return refuse(in, 400, "missing_required_parameter", in->file_field, why);
+    }
+    if (!in->wants_purpose)
+        return 0;
+    if (in->meta.purpose[0] == '\0')
+        return refuse(in, 400, "missing_required_parameter", "purpose", "purpose: is missing");
+    if (in->has_anchor != (in->expires_after_s > 0))
+        return refuse(in, 400, "missing_required_parameter", "expires_after",
+                      "expires_after: needs both anchor and seconds");
+    bool batch = strcmp(in->meta.purpose, "batch") == 0;
+    if (batch && in->bytes > FT_FILES_BATCH_BYTES_MAX)
+        return refuse(in, 413, "file_too_large", "file", "file: one for a batch may have 200 MiB");
+    if (files_purpose_is_jsonl(in->meta.purpose) && ft_jsonl_end(&in->jsonl, &err) != 0) {
+        snprintf(why, sizeof why, "file: must be JSON Lines, every line a JSON object: %s",
+                 err.msg);
+        return refuse(in, 400, "invalid_file_format", "file", why);
+    }
+    int64_t now_s = in->q->now_ms / 1000;
+    if (in->expires_after_s > 0)
+        in->meta.expires_s = now_s + in->expires_after_s;
+    else if (batch)
+        in->meta.expires_s = now_s + FT_FILES_BATCH_S;
+    return 0;
+}
+
+static void give_up(struct files_intake *in, const struct ft_err *err)
+{
+    ft_blob_put_abort(in->writer);
+    in->writer = NULL;
+    if (in->failed) {
+        files_fail(in->q, &in->e);
+    } else if (err->code == FT_EINVAL) {
+        ft_oai_error_from(&in->e, err);
+        files_fail(in->q, &in->e);
+    } else {
+        files_fail_store(in->q, err);
+    }
+}
+
+bool files_take(struct files_intake *in)
+{
+    static const struct ft_form_ops ops = {on_begin, on_data, on_end};
+    struct ft_err err = {0};
+    struct ft_form *form = NULL;
+    int64_t n = 0;
+    char *chunk = malloc(FT_FILES_CHUNK);
+    ft_oai_error_init(&in->e);
+    ft_jsonl_init(&in->jsonl);
+    int rc = chunk != NULL ? ft_form_open(in->q->content_type, &ops, in, &form, &err)
+                           : ft_err_set(&err, FT_ENOMEM, "out of memory");
+    while (rc == 0 && (n = in->q->io->read(in->q->ctx, chunk, FT_FILES_CHUNK, &err)) > 0)
+        rc = ft_form_feed(form, chunk, (size_t)n, &err);
+    if (rc == 0 && n < 0)
+        rc = (int)n;
+    if (rc == 0)
+        rc = ft_form_end(form, &err);
+    if (rc == 0)
+        rc = check(in);
+    ft_form_close(form);
+    free(chunk);
+    if (rc != 0)
+        give_up(in, &err);
+    return rc == 0;
+}
+
+void files_create(const struct ft_files_request *q)
+{
+    struct files_intake in = {.q = q,
+                              .file_field = "file",
+                              .wants_purpose = true,
+                              .bytes_max = q->inside ? FT_FILES_UPLOAD_MAX : FT_FILES_BYTES_MAX};
+    struct ft_err err = {0};
+    struct ft_blob_object o = {0};
+    char id[FT_OAI_ID_BYTES];
+    if (q->id != NULL && ft_oai_id_is(q->id, FILES_FILE))
+        snprintf(id, sizeof id, "%s", q->id);
+    else if (q->id != NULL)
+        return files_bad(q, "invalid_value", "id", "id: is none of a file");
+    else if (ft_oai_id_new(FILES_FILE, q->now_ms, id, &err) != 0)
+        return files_fail_store(q, &err);
+    files_name_file(q->project, id, &in.name);
+    if (!files_take(&in))
+        return;
+    int rc = files_commit(in.writer, &in.meta, &err);
+    if (rc == 0)
+        rc = ft_blob_head(q->blob, in.name.bucket, in.name.key, NULL, &o, &err);
+    if (rc == 0)
+        files_answer(q, files_object(id, &o.info));
+    else
+        files_fail_store(q, &err);
+    ft_blob_object_fini(&o);
+}
