@@ -14,20 +14,13 @@
 /* ---- one file ---- */
 
 /* True: it is there and its time is not over. False: answered. */
-static bool find(const struct ft_files_request *q, const char *id, struct files_name *n,
-                 struct ft_blob_object *ret)
+static bool find(const struct ft_files_request *q, const char *id, struct files_info *ret)
 {
     struct ft_err err = {0};
-    if (!ft_oai_id_is(id, FILES_FILE)) {
-        files_none(q, "File", id);
-        return false;
-    }
-    files_name_file(q->project, id, n);
-    int rc = ft_blob_head(q->blob, n->bucket, n->key, NULL, ret, &err);
-    int64_t expires = rc == 0 ? files_expires(&ret->info) : 0;
-    if (rc == 0 && (expires == 0 || expires > q->now_ms / 1000))
+    int rc = ft_oai_id_is(id, FILES_FILE) ? files_find(q->blob, q->project, id, ret, &err) : 0;
+    if (rc > 0 && (ret->expires_s == 0 || ret->expires_s > q->now_ms / 1000))
         return true;
-    if (rc == 0 || rc == FT_ENOTFOUND)
+    if (rc >= 0)
         files_none(q, "File", id);
     else
         files_fail_store(q, &err);
@@ -36,49 +29,44 @@ static bool find(const struct ft_files_request *q, const char *id, struct files_
 
 static void retrieve(const struct ft_files_request *q, const char *id)
 {
-    struct files_name n;
-    struct ft_blob_object o = {0};
-    if (find(q, id, &n, &o))
-        files_answer(q, files_object(id, &o.info));
-    ft_blob_object_fini(&o);
+    struct files_info f;
+    if (find(q, id, &f))
+        files_answer(q, files_object(&f));
 }
 
 static void delete (const struct ft_files_request *q, const char *id)
 {
+    struct files_info f;
     struct files_name n;
-    struct ft_blob_object o = {0};
     struct ft_err err = {0};
-    struct ft_blob_deleted gone;
-    if (find(q, id, &n, &o)) {
-        struct ft_blob_delete d = {.bucket = n.bucket, .key = n.key};
-        if (ft_blob_remove(q->blob, &d, &gone, &err) == 0)
-            files_answer(q, json_pack("{s:s,s:s,s:b}", "id", id, "object", "file", "deleted", 1));
-        else
-            files_fail_store(q, &err);
-    }
-    ft_blob_object_fini(&o);
+    if (!find(q, id, &f))
+        return;
+    files_name_bucket(q->project, &n);
+    if (files_remove(q->blob, n.bucket, &f, &err) == 0)
+        files_answer(q, json_pack("{s:s,s:s,s:b}", "id", id, "object", "file", "deleted", 1));
+    else
+        files_fail_store(q, &err);
 }
 
 /* attachment; filename="..." with what a header cannot hold left out. */
-static void disposition(const struct ft_blob_info *info, char *ret, size_t max)
+static void disposition(const char *name, char *ret, size_t max)
 {
-    const char *name = ft_blob_field(info, FILES_FIELD_NAME);
     size_t n = (size_t)snprintf(ret, max, "attachment; filename=\"");
-    for (const char *p = name != NULL ? name : ""; *p != '\0' && n + 3 < max; p++)
+    for (const char *p = name; *p != '\0' && n + 3 < max; p++)
         if ((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f && *p != '"' && *p != '\\')
             ret[n++] = *p;
     snprintf(ret + n, max - n, "\"");
 }
 
-static void send_content(const struct ft_files_request *q, struct ft_blob_reader *r)
+static void send_content(const struct ft_files_request *q, const char *name,
+                         struct ft_blob_reader *r)
 {
     struct ft_err err = {0};
-    char name[256];
-    const struct ft_blob_info *info = ft_blob_reader_info(r);
-    int64_t size = info->size;
+    char head[FILES_NAME_MAX + 64];
+    int64_t size = ft_blob_reader_info(r)->size;
     char *chunk = malloc(FT_FILES_CHUNK);
     size_t first = (size_t)FT_MIN(size, (int64_t)FT_FILES_CHUNK);
-    disposition(info, name, sizeof name);
+    disposition(name, head, sizeof head);
     /* the first bytes before the head: a damaged file is an error, not a broken answer */
     int rc = chunk == NULL ? ft_err_set(&err, FT_ENOMEM, "out of memory")
              : first > 0   ? ft_blob_read(r, 0, chunk, first, &err)
@@ -88,7 +76,7 @@ static void send_content(const struct ft_files_request *q, struct ft_blob_reader
         free(chunk);
         return;
     }
-    rc = q->io->begin(q->ctx, size, name, &err);
+    rc = q->io->begin(q->ctx, size, head, &err);
     for (int64_t at = 0; rc == 0 && at < size && strcmp(q->method, "HEAD") != 0;) {
         size_t n = (size_t)FT_MIN(size - at, (int64_t)FT_FILES_CHUNK);
         if (at > 0)
@@ -103,21 +91,21 @@ static void send_content(const struct ft_files_request *q, struct ft_blob_reader
 
 static void content(const struct ft_files_request *q, const char *id)
 {
+    struct files_info f;
     struct files_name n;
-    struct ft_blob_object o = {0};
     struct ft_blob_reader *r = NULL;
     struct ft_err err = {0};
-    if (find(q, id, &n, &o)) {
-        int rc = ft_blob_open(q->blob, n.bucket, n.key, NULL, &r, &err);
-        if (rc == 0)
-            send_content(q, r);
-        else if (rc == FT_ENOTFOUND) /* removed meanwhile */
-            files_none(q, "File", id);
-        else
-            files_fail_store(q, &err);
-        ft_blob_close_reader(r);
-    }
-    ft_blob_object_fini(&o);
+    if (!find(q, id, &f))
+        return;
+    files_name_content(q->project, id, &n);
+    int rc = ft_blob_open(q->blob, n.bucket, n.key, NULL, &r, &err);
+    if (rc == 0)
+        send_content(q, f.name, r);
+    else if (rc == FT_ENOTFOUND) /* removed meanwhile */
+        files_none(q, "File", id);
+    else
+        files_fail_store(q, &err);
+    ft_blob_close_reader(r);
 }
 
 /* ---- the list ---- */
@@ -138,22 +126,17 @@ struct list {
 static int list_one(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     struct list *l = ctx;
-    char id[FT_OAI_ID_BYTES];
+    struct files_info f;
     (void)prefix;
     snprintf(l->last, sizeof l->last, "%s", info->key);
-    if (l->until[0] != '\0' && strcmp(info->key, l->until) >= 0) {
-        l->reached = true;
+    if (l->until[0] != '\0' && strcmp(info->key, l->until) >= 0)
         return 1;
-    }
-    int64_t expires = files_expires(info);
-    const char *purpose = ft_blob_field(info, FILES_FIELD_PURPOSE);
-    files_id_of(info->key, FILES_FILE, id);
-    if (id[0] == '\0' || (expires > 0 && expires <= l->q->now_ms / 1000) ||
-        (l->purpose != NULL && (purpose == NULL || strcmp(purpose, l->purpose) != 0)))
+    if (!files_info_of(info->key, &f) || (f.expires_s > 0 && f.expires_s <= l->q->now_ms / 1000) ||
+        (l->purpose != NULL && strcmp(f.purpose, l->purpose) != 0))
         return 0;
     json_t **at = &l->ring[l->n++ % (l->limit + 1)];
     json_decref(*at);
-    *at = files_object(id, info);
+    *at = files_object(&f);
     if (*at == NULL)
         return FT_ENOMEM;
     return !l->oldest_first && l->n > l->limit; /* one more than asked for: has_more */
@@ -181,12 +164,14 @@ static int list_run(struct list *l, struct ft_err *err)
     int rc = 0;
     files_name_bucket(l->q->project, &n);
     if (l->after != NULL) {
-        struct files_name after;
-        files_name_file(l->q->project, l->after, &after);
-        strcpy(l->oldest_first ? l->until : l->last, after.key);
+        char prefix[64];
+        files_entry_prefix(l->after, prefix);
+        if (!l->oldest_first) /* behind all that begins so: '0' comes after '/' */
+            prefix[strlen(prefix) - 1] = '0';
+        strcpy(l->oldest_first ? l->until : l->last, prefix);
     }
     while (rc == 0 && more) {
-        char after[128];
+        char after[FT_BLOB_KEY_MAX + 1];
         strcpy(after, l->last);
         struct ft_blob_list page = {
             .bucket = n.bucket, .prefix = "f/", .after = after, .max = FT_BLOB_LIST_MAX};
@@ -320,7 +305,9 @@ struct sweep {
     void *ctx;
     char (*bucket)[FT_BLOB_BUCKET_MAX + 1];
     size_t n, cap;
-    char last[256];
+    const char *project; /* of the bucket that is swept */
+    char last[FT_BLOB_KEY_MAX + 1];
+    bool deep;
     json_t *gone; /* keys of this page */
 };
 
@@ -341,17 +328,19 @@ static int sweep_bucket(void *ctx, const struct ft_blob_bucket *b)
     return 0;
 }
 
-/* Parts go by the time of their upload, also where it is gone. */
-static bool is_over(const struct sweep *s, const struct ft_blob_info *info)
+/* By what the key tells alone: an upload's record and its parts go by the upload's time. */
+static bool is_over(const struct sweep *s, const char *key)
 {
-    if (info->key[0] != 'p') {
-        int64_t expires = files_expires(info);
-        return expires > 0 && expires <= s->now_s;
-    }
-    char upload[FT_OAI_ID_BYTES];
-    snprintf(upload, sizeof upload, "%.*s", (int)strcspn(info->key + 2, "/"), info->key + 2);
-    return !ft_oai_id_is(upload, FILES_UPLOAD) ||
-           ft_oai_id_time(upload) / 1000 + 2 * FT_FILES_UPLOAD_S <= s->now_s;
+    char id[64];
+    struct files_info f;
+    int lasts = key[0] == 'c' ? FT_FILES_NOBODYS_S : 2 * FT_FILES_UPLOAD_S;
+    if (key[0] == 'f')
+        return files_info_of(key, &f) && f.expires_s > 0 && f.expires_s <= s->now_s;
+    if (key[0] == 'c' && !s->deep)
+        return false;
+    snprintf(id, sizeof id, "%.*s", (int)strcspn(key + 2, "/"), key + 2);
+    return ft_oai_id_is(id, key[0] == 'c' ? FILES_FILE : FILES_UPLOAD) &&
+           ft_oai_id_time(id) / 1000 + lasts <= s->now_s;
 }
 
 static int sweep_one(void *ctx, const struct ft_blob_info *info, const char *prefix)
@@ -359,35 +348,46 @@ static int sweep_one(void *ctx, const struct ft_blob_info *info, const char *pre
     struct sweep *s = ctx;
     (void)prefix;
     snprintf(s->last, sizeof s->last, "%s", info->key);
-    if (is_over(s, info))
+    if (is_over(s, info->key))
         json_array_append_new(s->gone, json_string(info->key));
     return 0;
 }
 
+static int sweep_key(struct sweep *s, const char *bucket, const char *key, struct ft_err *err)
+{
+    struct files_info f;
+    if (key[0] == 'f' && files_info_of(key, &f))
+        return files_remove(s->b, bucket, &f, err);
+    if (key[0] == 'c') {
+        int rc = files_find(s->b, s->project, key + 2, &f, err);
+        if (rc != 0) /* somebody's, or not to be known now */
+            return FT_MIN(rc, 0);
+    }
+    return files_remove_key(s->b, bucket, key, err);
+}
+
 static int sweep_page(struct sweep *s, const char *bucket, bool *ret_more, struct ft_err *err)
 {
-    char after[256];
+    char after[FT_BLOB_KEY_MAX + 1];
     strcpy(after, s->last);
     struct ft_blob_list page = {.bucket = bucket, .after = after, .max = FT_BLOB_LIST_MAX};
     json_array_clear(s->gone);
     int rc = ft_blob_list(s->b, &page, false, sweep_one, s, ret_more, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(s->gone); i++) {
-        struct ft_blob_deleted gone;
-        struct ft_blob_delete d = {.bucket = bucket,
-                                   .key = json_string_value(json_array_get(s->gone, i))};
-        rc = ft_blob_remove(s->b, &d, &gone, err);
-    }
+    for (size_t i = 0; rc == 0 && i < json_array_size(s->gone); i++)
+        rc = sweep_key(s, bucket, json_string_value(json_array_get(s->gone, i)), err);
     return rc;
 }
 
-int ft_files_sweep(struct ft_blob *b, int64_t now_s, bool (*stop)(void *ctx), void *ctx,
+int ft_files_sweep(struct ft_blob *b, int64_t now_s, bool deep, bool (*stop)(void *ctx), void *ctx,
                    struct ft_err *err)
 {
-    struct sweep s = {.b = b, .now_s = now_s, .stop = stop, .ctx = ctx, .gone = json_array()};
+    struct sweep s = {
+        .b = b, .now_s = now_s, .deep = deep, .stop = stop, .ctx = ctx, .gone = json_array()};
     int rc = ft_blob_bucket_list(b, NULL, sweep_bucket, &s, err);
     for (size_t i = 0; rc == 0 && i < s.n; i++) {
         bool more = true;
         s.last[0] = '\0';
+        s.project = s.bucket[i] + strlen(FT_FILES_BUCKET);
         for (int page = 0; rc == 0 && more && page < SWEEP_PAGES; page++) {
             if (stop != NULL && stop(ctx))
                 rc = ft_err_set(err, FT_ECANCELED, "stopped");

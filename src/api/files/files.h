@@ -28,6 +28,7 @@
 #define FT_FILES_EXPIRES_S_MIN   3600
 #define FT_FILES_EXPIRES_S_MAX   (30 * 86400)
 #define FT_FILES_CHUNK           (256u << 10) /* what a request holds in memory */
+#define FT_FILES_NOBODYS_S       86400        /* after that a content without a file is removed */
 
 /* The way in and out. */
 struct ft_files_io {
@@ -62,9 +63,10 @@ struct ft_files_request {
 /* Answers the request, whatever comes. */
 void ft_files_handle(const struct ft_files_request *q);
 
-/* Removes files and uploads whose time is over, of all projects; every minute or so. stop (may be
- * NULL) is asked in between. */
-int ft_files_sweep(struct ft_blob *b, int64_t now_s, bool (*stop)(void *ctx), void *ctx,
+/* Removes files and uploads whose time is over, of all projects; every minute or so. deep: also
+ * contents that are no file's (a process was killed in between), which costs a look-up each; now
+ * and then. stop (may be NULL) is asked in between. */
+int ft_files_sweep(struct ft_blob *b, int64_t now_s, bool deep, bool (*stop)(void *ctx), void *ctx,
                    struct ft_err *err);
 
 #endif

@@ -11,41 +11,53 @@
 #define FILES_FILE     "file-"
 #define FILES_UPLOAD   "upload_"
 #define FILES_PART     "part_"
-#define FILES_NAME_MAX 1023 /* bytes of a file's name */
-
-/* fields of objects */
-#define FILES_FIELD_NAME    "ft-filename"
-#define FILES_FIELD_PURPOSE "ft-purpose"
-#define FILES_FIELD_EXPIRES "ft-expires" /* unix time */
+#define FILES_NAME_MAX 255 /* bytes of a file's name; in a key they may be three times as many */
 
 struct files_name {
-    char bucket[FT_BLOB_BUCKET_MAX + 1], key[128];
+    char bucket[FT_BLOB_BUCKET_MAX + 1], key[FT_BLOB_KEY_MAX + 1];
 };
-/* Newer files come first in a listing: "f/TURNED ID". Of uploads "u/ID", of parts "p/UPLOAD/PART".
- */
+/* What a file is; all of it stands in the key of its entry. */
+struct files_info {
+    char id[FT_OAI_ID_BYTES];
+    int64_t bytes, expires_s; /* 0: never */
+    char purpose[64], name[FILES_NAME_MAX + 1];
+};
+
+/* Listings of the store tell keys and nothing of what an object carries, so an empty object is a
+ * file's entry, and what a list shows is its key. A file is there while its entry is:
+ *   "c/ID"                                  content; without an entry it is nobody's
+ *   "f/TURNED ID/EXPIRES/BYTES/PURPOSE/NAME" entry; newer ones come first
+ *   "u/ID"                                  an upload's record; "p/UPLOAD/PART" its parts */
 void files_name_bucket(const char *project, struct files_name *ret);
-void files_name_file(const char *project, const char *id, struct files_name *ret);
+void files_name_content(const char *project, const char *id, struct files_name *ret);
 void files_name_upload(const char *project, const char *id, struct files_name *ret);
 void files_name_part(const char *project, const char *upload, const char *part,
                      struct files_name *ret);
-/* The id of what has this key. */
-void files_id_of(const char *key, const char *prefix, char ret[FT_OAI_ID_BYTES]);
+void files_name_entry(const char *project, const struct files_info *f, struct files_name *ret);
+/* "f/TURNED ID/" */
+void files_entry_prefix(const char *id, char ret[64]);
+/* What the key of an entry says; false: it is none of ours. */
+bool files_info_of(const char *key, struct files_info *ret);
 
-/* What is to be made, or is there. */
-struct files_meta {
-    char name[FILES_NAME_MAX + 1], purpose[64];
-    int64_t expires_s; /* 0: never */
-};
 bool files_purpose_ok(const char *purpose, bool inside);
 bool files_purpose_is_jsonl(const char *purpose);
-/* Of a file's object. expires_s: 0 none. */
-int64_t files_expires(const struct ft_blob_info *info);
-json_t *files_object(const char *id, const struct ft_blob_info *info); /* OpenAI's */
+bool files_name_ok(const char *name);             /* of a file: not empty, within its bound */
+json_t *files_object(const struct files_info *f); /* OpenAI's */
+
+/* 1: the file's entry; 0: there is none. Expired ones are found too. */
+int files_find(struct ft_blob *b, const char *project, const char *id, struct files_info *ret,
+               struct ft_err *err);
+/* Entry, then content. */
+int files_remove(struct ft_blob *b, const char *bucket, const struct files_info *f,
+                 struct ft_err *err);
+int files_remove_key(struct ft_blob *b, const char *bucket, const char *key, struct ft_err *err);
 
 /* ft_blob_put, with the bucket made where it is not there. */
 int files_put(const struct ft_files_request *q, const struct files_name *n,
               struct ft_blob_writer **ret, struct ft_err *err);
-int files_commit(struct ft_blob_writer *w, const struct files_meta *m, struct ft_err *err);
+/* Commits the content and makes its entry. Takes the writer, whatever comes. */
+int files_publish(const struct ft_files_request *q, struct ft_blob_writer *w,
+                  const struct files_info *f, struct ft_err *err);
 
 /* ---- answers ---- */
 void files_answer(const struct ft_files_request *q, json_t *answer); /* takes the reference */
@@ -64,12 +76,12 @@ struct files_intake {
     int64_t bytes_max;
     struct files_name name; /* where to */
     /* what came */
-    struct files_meta meta;
-    char text[64]; /* of a plain field */
+    struct files_info info; /* but for its id */
+    char text[64];          /* of a plain field */
     size_t n_text;
     char field[64];
     bool in_file, has_file, has_anchor, failed;
-    int64_t expires_after_s, bytes;
+    int64_t expires_after_s;
     struct ft_jsonl jsonl;
     struct ft_blob_writer *writer;
     struct ft_oai_error e;
@@ -83,7 +95,5 @@ void files_uploads(const struct ft_files_request *q, const char *path); /* uploa
 bool files_expires_after(const struct ft_files_request *q, const json_t *v, int64_t *ret_s);
 /* Reads a whole JSON body. NULL: answered. */
 json_t *files_body(const struct ft_files_request *q);
-/* Removes all parts of an upload. */
-int files_drop_parts(struct ft_blob *b, const char *bucket, const char *upload, struct ft_err *err);
 
 #endif

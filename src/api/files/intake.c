@@ -20,7 +20,7 @@ static void take_name(struct files_intake *in, const char *filename)
 {
     const char *slash = strrchr(filename, '/'), *back = strrchr(filename, '\\');
     const char *name = slash != NULL ? slash + 1 : back != NULL ? back + 1 : filename;
-    snprintf(in->meta.name, sizeof in->meta.name, "%s", name);
+    snprintf(in->info.name, sizeof in->info.name, "%s", files_name_ok(name) ? name : "");
 }
 
 static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
@@ -43,8 +43,8 @@ static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
         return refuse(in, 400, "invalid_value", in->file_field, "there is more than one file");
     in->has_file = true;
     take_name(in, p->filename != NULL ? p->filename : "");
-    if (in->wants_purpose && in->meta.name[0] == '\0')
-        return refuse(in, 400, "invalid_value", "file", "file: has no name");
+    if (in->wants_purpose && in->info.name[0] == '\0')
+        return refuse(in, 400, "invalid_value", "file", "file: needs a name of 1 to 255 bytes");
     return files_put(in->q, &in->name, &in->writer, err);
 }
 
@@ -58,14 +58,14 @@ static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
         in->n_text += n;
         return 0;
     }
-    in->bytes += (int64_t)n;
-    if (in->bytes > in->bytes_max) {
+    in->info.bytes += (int64_t)n;
+    if (in->info.bytes > in->bytes_max) {
         char why[100];
         snprintf(why, sizeof why, "%s: is larger than %lld MiB", in->file_field,
                  (long long)(in->bytes_max >> 20));
         return refuse(in, 413, "file_too_large", in->file_field, why);
     }
-    if (in->q->room >= 0 && in->bytes > in->q->room)
+    if (in->q->room >= 0 && in->info.bytes > in->q->room)
         return refuse(in, 413, "storage_limit_exceeded", NULL,
                       "the project may not store that much more");
     ft_jsonl_feed(&in->jsonl, data, n);
@@ -84,7 +84,7 @@ static int on_end(void *ctx, struct ft_err *err)
             return refuse(in, 400, "invalid_value", "purpose",
                           "purpose: must be one of: assistants, batch, evals, fine-tune, "
                           "user_data, vision");
-        snprintf(in->meta.purpose, sizeof in->meta.purpose, "%s", in->text);
+        snprintf(in->info.purpose, sizeof in->info.purpose, "%s", in->text);
     } else if (strcmp(in->field, "expires_after[anchor]") == 0) {
         in->has_anchor = strcmp(in->text, "created_at") == 0;
         if (!in->has_anchor)
@@ -112,24 +112,21 @@ static int check(struct files_intake *in)
     }
     if (!in->wants_purpose)
         return 0;
-    if (in->meta.purpose[0] == '\0')
+    if (in->info.purpose[0] == '\0')
         return refuse(in, 400, "missing_required_parameter", "purpose", "purpose: is missing");
     if (in->has_anchor != (in->expires_after_s > 0))
         return refuse(in, 400, "missing_required_parameter", "expires_after",
                       "expires_after: needs both anchor and seconds");
-    bool batch = strcmp(in->meta.purpose, "batch") == 0;
-    if (batch && in->bytes > FT_FILES_BATCH_BYTES_MAX)
+    bool batch = strcmp(in->info.purpose, "batch") == 0;
+    if (batch && in->info.bytes > FT_FILES_BATCH_BYTES_MAX)
         return refuse(in, 413, "file_too_large", "file", "file: one for a batch may have 200 MiB");
-    if (files_purpose_is_jsonl(in->meta.purpose) && ft_jsonl_end(&in->jsonl, &err) != 0) {
+    if (files_purpose_is_jsonl(in->info.purpose) && ft_jsonl_end(&in->jsonl, &err) != 0) {
         snprintf(why, sizeof why, "file: must be JSON Lines, every line a JSON object: %s",
                  err.msg);
         return refuse(in, 400, "invalid_file_format", "file", why);
     }
-    int64_t now_s = in->q->now_ms / 1000;
-    if (in->expires_after_s > 0)
-        in->meta.expires_s = now_s + in->expires_after_s;
-    else if (batch)
-        in->meta.expires_s = now_s + FT_FILES_BATCH_S;
+    int64_t lasts = in->expires_after_s > 0 ? in->expires_after_s : batch ? FT_FILES_BATCH_S : 0;
+    in->info.expires_s = lasts > 0 ? ft_oai_id_time(in->info.id) / 1000 + lasts : 0;
     return 0;
 }
 
@@ -180,23 +177,21 @@ void files_create(const struct ft_files_request *q)
                               .wants_purpose = true,
                               .bytes_max = q->inside ? FT_FILES_UPLOAD_MAX : FT_FILES_BYTES_MAX};
     struct ft_err err = {0};
-    struct ft_blob_object o = {0};
-    char id[FT_OAI_ID_BYTES];
-    if (q->id != NULL && ft_oai_id_is(q->id, FILES_FILE))
-        snprintf(id, sizeof id, "%s", q->id);
-    else if (q->id != NULL)
-        return files_bad(q, "invalid_value", "id", "id: is none of a file");
-    else if (ft_oai_id_new(FILES_FILE, q->now_ms, id, &err) != 0)
-        return files_fail_store(q, &err);
-    files_name_file(q->project, id, &in.name);
+    char *id = in.info.id;
+    if (q->id != NULL && ft_oai_id_is(q->id, FILES_FILE)) {
+        snprintf(id, sizeof in.info.id, "%s", q->id);
+    } else if (q->id != NULL) {
+        files_bad(q, "invalid_value", "id", "id: is none of a file");
+        return;
+    } else if (ft_oai_id_new(FILES_FILE, q->now_ms, id, &err) != 0) {
+        files_fail_store(q, &err);
+        return;
+    }
+    files_name_content(q->project, id, &in.name);
     if (!files_take(&in))
         return;
-    int rc = files_commit(in.writer, &in.meta, &err);
-    if (rc == 0)
-        rc = ft_blob_head(q->blob, in.name.bucket, in.name.key, NULL, &o, &err);
-    if (rc == 0)
-        files_answer(q, files_object(id, &o.info));
+    if (files_publish(q, in.writer, &in.info, &err) == 0)
+        files_answer(q, files_object(&in.info));
     else
         files_fail_store(q, &err);
-    ft_blob_object_fini(&o);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "api/files/inner.h"
+#include "base/buf.h"
+#include "net/url.h"
 
 #define ERROR_SHOWN 300
 
@@ -13,12 +15,10 @@ void files_name_bucket(const char *project, struct files_name *ret)
     ret->key[0] = '\0';
 }
 
-void files_name_file(const char *project, const char *id, struct files_name *ret)
+void files_name_content(const char *project, const char *id, struct files_name *ret)
 {
-    char turned[FT_OAI_ID_BYTES];
     files_name_bucket(project, ret);
-    ft_oai_id_turn(id, turned);
-    snprintf(ret->key, sizeof ret->key, "f/%s", turned);
+    snprintf(ret->key, sizeof ret->key, "c/%s", id);
 }
 
 void files_name_upload(const char *project, const char *id, struct files_name *ret)
@@ -34,16 +34,112 @@ void files_name_part(const char *project, const char *upload, const char *part,
     snprintf(ret->key, sizeof ret->key, "p/%s/%s", upload, part);
 }
 
-void files_id_of(const char *key, const char *prefix, char ret[FT_OAI_ID_BYTES])
+/* ---- entries ---- */
+
+void files_entry_prefix(const char *id, char ret[64])
 {
-    const char *last = strrchr(key, '/');
-    const char *id = last != NULL ? last + 1 : key;
-    if (!ft_oai_id_is(id, prefix))
-        ret[0] = '\0';
-    else if (key[0] == 'f')
-        ft_oai_id_turn(id, ret);
-    else
-        snprintf(ret, FT_OAI_ID_BYTES, "%s", id);
+    char turned[FT_OAI_ID_BYTES];
+    ft_oai_id_turn(id, turned);
+    snprintf(ret, 64, "f/%s/", turned);
+}
+
+void files_name_entry(const char *project, const struct files_info *f, struct files_name *ret)
+{
+    char prefix[64];
+    struct ft_buf b;
+    files_name_bucket(project, ret);
+    files_entry_prefix(f->id, prefix);
+    ft_buf_init(&b, sizeof ret->key);
+    ft_buf_addf(&b, "%s%lld/%lld/%s/", prefix, (long long)f->expires_s, (long long)f->bytes,
+                f->purpose);
+    ft_url_encode(&b, f->name, strlen(f->name)); /* fits: files_name_ok */
+    snprintf(ret->key, sizeof ret->key, "%s", b.data != NULL ? b.data : prefix);
+    ft_buf_fini(&b);
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Text up to '/' or the end, without its escapes. False: too long, or a broken escape. */
+static bool next_text(const char **p, char *ret, size_t max)
+{
+    size_t n = 0;
+    const char *s = *p;
+    while (*s != '\0' && *s != '/') {
+        int c = (unsigned char)*s++;
+        if (c == '%') {
+            int high = hex(s[0]), low = high >= 0 ? hex(s[1]) : -1;
+            if (low < 0)
+                return false;
+            c = 16 * high + low;
+            s += 2;
+        }
+        if (n + 1 == max)
+            return false;
+        ret[n++] = (char)c;
+    }
+    ret[n] = '\0';
+    *p = s + (*s == '/');
+    return true;
+}
+
+bool files_info_of(const char *key, struct files_info *ret)
+{
+    char turned[64], expires[24], bytes[24];
+    const char *p = key + 2;
+    if (key[0] != 'f' || key[1] != '/' || !next_text(&p, turned, sizeof turned) ||
+        !ft_oai_id_is(turned, FILES_FILE) || !next_text(&p, expires, sizeof expires) ||
+        !next_text(&p, bytes, sizeof bytes) || !next_text(&p, ret->purpose, sizeof ret->purpose) ||
+        !next_text(&p, ret->name, sizeof ret->name) || *p != '\0')
+        return false;
+    ft_oai_id_turn(turned, ret->id);
+    ret->expires_s = strtoll(expires, NULL, 10);
+    ret->bytes = strtoll(bytes, NULL, 10);
+    return true;
+}
+
+static int take_entry(void *ctx, const struct ft_blob_info *info, const char *prefix)
+{
+    (void)prefix;
+    return info != NULL && files_info_of(info->key, ctx) ? 1 : 0;
+}
+
+int files_find(struct ft_blob *b, const char *project, const char *id, struct files_info *ret,
+               struct ft_err *err)
+{
+    char prefix[64];
+    struct files_name n;
+    bool more;
+    files_name_bucket(project, &n);
+    files_entry_prefix(id, prefix);
+    struct ft_blob_list l = {.bucket = n.bucket, .prefix = prefix, .max = 1};
+    struct ft_err why = {0};
+    int rc = ft_blob_list(b, &l, false, take_entry, ret, &more, &why);
+    if (rc == FT_ENOTFOUND) /* not even the bucket */
+        return 0;
+    if (rc < 0 && err != NULL)
+        *err = why;
+    return rc;
+}
+
+int files_remove_key(struct ft_blob *b, const char *bucket, const char *key, struct ft_err *err)
+{
+    struct ft_blob_deleted gone;
+    struct ft_blob_delete d = {.bucket = bucket, .key = key};
+    return ft_blob_remove(b, &d, &gone, err);
+}
+
+int files_remove(struct ft_blob *b, const char *bucket, const struct files_info *f,
+                 struct ft_err *err)
+{
+    struct files_name n;
+    char content[64];
+    files_name_entry("", f, &n);
+    snprintf(content, sizeof content, "c/%s", f->id);
+    int rc = files_remove_key(b, bucket, n.key, err);
+    return rc == 0 ? files_remove_key(b, bucket, content, err) : rc;
 }
 
 /* ---- purposes ---- */
@@ -67,24 +163,21 @@ bool files_purpose_is_jsonl(const char *purpose)
     return strcmp(purpose, "batch") == 0 || strcmp(purpose, "fine-tune") == 0;
 }
 
-/* ---- objects ---- */
-
-int64_t files_expires(const struct ft_blob_info *info)
+bool files_name_ok(const char *name)
 {
-    const char *text = ft_blob_field(info, FILES_FIELD_EXPIRES);
-    return text != NULL ? strtoll(text, NULL, 10) : 0;
+    size_t n = strlen(name);
+    return n > 0 && n <= FILES_NAME_MAX;
 }
 
-json_t *files_object(const char *id, const struct ft_blob_info *info)
+/* ---- objects ---- */
+
+json_t *files_object(const struct files_info *f)
 {
-    const char *name = ft_blob_field(info, FILES_FIELD_NAME);
-    const char *purpose = ft_blob_field(info, FILES_FIELD_PURPOSE);
-    int64_t expires = files_expires(info);
-    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:s,s:s,s:s,s:n}", "id", id, "object", "file", "bytes",
-                     (json_int_t)info->size, "created_at", (json_int_t)(ft_oai_id_time(id) / 1000),
-                     "expires_at", expires > 0 ? json_integer(expires) : json_null(), "filename",
-                     name != NULL ? name : "", "purpose", purpose != NULL ? purpose : "", "status",
-                     "processed", "status_details");
+    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:s,s:s,s:s,s:n}", "id", f->id, "object", "file",
+                     "bytes", (json_int_t)f->bytes, "created_at",
+                     (json_int_t)(ft_oai_id_time(f->id) / 1000), "expires_at",
+                     f->expires_s > 0 ? json_integer(f->expires_s) : json_null(), "filename",
+                     f->name, "purpose", f->purpose, "status", "processed", "status_details");
 }
 
 int files_put(const struct ft_files_request *q, const struct files_name *n,
@@ -103,16 +196,26 @@ int files_put(const struct ft_files_request *q, const struct files_name *n,
     return rc;
 }
 
-int files_commit(struct ft_blob_writer *w, const struct files_meta *m, struct ft_err *err)
+int files_publish(const struct ft_files_request *q, struct ft_blob_writer *w,
+                  const struct files_info *f, struct ft_err *err)
 {
-    char expires[24];
     struct ft_blob_done done;
-    struct ft_blob_field fields[] = {{"content-type", "application/octet-stream"},
-                                     {FILES_FIELD_NAME, m->name},
-                                     {FILES_FIELD_PURPOSE, m->purpose},
-                                     {FILES_FIELD_EXPIRES, expires}};
-    snprintf(expires, sizeof expires, "%lld", (long long)m->expires_s);
-    return ft_blob_put_commit(w, fields, (int)FT_COUNT(fields) - (m->expires_s == 0), &done, err);
+    struct files_name n;
+    struct files_info old;
+    int rc = ft_blob_put_commit(w, NULL, 0, &done, err);
+    files_name_entry(q->project, f, &n);
+    if (rc == 0 && q->id != NULL) /* it may have been made before, and differently */
+        rc = files_find(q->blob, q->project, f->id, &old, err);
+    if (rc > 0) {
+        struct files_name before;
+        files_name_entry(q->project, &old, &before);
+        rc = strcmp(before.key, n.key) == 0
+                 ? 0
+                 : files_remove_key(q->blob, before.bucket, before.key, err);
+    }
+    if (rc == 0)
+        rc = files_put(q, &n, &w, err);
+    return rc == 0 ? ft_blob_put_commit(w, NULL, 0, &done, err) : rc;
 }
 
 /* ---- answers ---- */

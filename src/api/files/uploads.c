@@ -78,12 +78,9 @@ static json_t *shown(const struct upload *u, json_t *file)
 /* changed: it must still be as it was read. FT_EBUSY: it is not. */
 static int save(struct upload *u, bool changed, struct ft_err *err)
 {
-    char expires[24];
     struct ft_blob_done done;
     struct ft_blob_writer *w = NULL;
     struct ft_blob_put put = {.bucket = u->name.bucket, .key = u->name.key, .size = -1};
-    struct ft_blob_field field = {FILES_FIELD_EXPIRES, expires};
-    snprintf(expires, sizeof expires, "%lld", (long long)number(u->record, "expires_at"));
     if (changed)
         put.condition.if_match = u->etag;
     char *record = json_dumps(u->record, JSON_COMPACT);
@@ -93,9 +90,29 @@ static int save(struct upload *u, bool changed, struct ft_err *err)
     if (rc == 0)
         rc = ft_blob_put_write(w, record, strlen(record), err);
     if (rc == 0)
-        rc = ft_blob_put_commit(w, &field, 1, &done, err);
+        rc = ft_blob_put_commit(w, NULL, 0, &done, err);
     else
         ft_blob_put_abort(w);
+    free(record);
+    return rc;
+}
+
+static int read_record(struct upload *u, struct ft_err *err)
+{
+    struct ft_blob_reader *r = NULL;
+    char *record = malloc(RECORD_MAX);
+    int rc = record != NULL ? ft_blob_open(u->q->blob, u->name.bucket, u->name.key, NULL, &r, err)
+                            : ft_err_set(err, FT_ENOMEM, "out of memory");
+    if (rc == 0) {
+        const struct ft_blob_info *info = ft_blob_reader_info(r);
+        size_t n = (size_t)FT_MIN(info->size, (int64_t)RECORD_MAX);
+        strcpy(u->etag, info->etag);
+        rc = ft_blob_read(r, 0, record, n, err);
+        u->record = rc == 0 ? json_loadb(record, n, 0, NULL) : NULL;
+        if (rc == 0 && u->record == NULL)
+            rc = ft_err_set(err, FT_ECORRUPT, "upload %s: is no JSON", u->id);
+    }
+    ft_blob_close_reader(r);
     free(record);
     return rc;
 }
@@ -103,32 +120,18 @@ static int save(struct upload *u, bool changed, struct ft_err *err)
 /* False: answered. */
 static bool load(struct upload *u)
 {
-    const struct ft_files_request *q = u->q;
     struct ft_err err = {0};
-    struct ft_blob_reader *r = NULL;
-    char record[RECORD_MAX];
-    if (!ft_oai_id_is(u->id, FILES_UPLOAD)) {
-        files_none(q, "Upload", u->id);
-        return false;
+    int rc = FT_ENOTFOUND;
+    if (ft_oai_id_is(u->id, FILES_UPLOAD)) {
+        files_name_upload(u->q->project, u->id, &u->name);
+        rc = read_record(u, &err);
     }
-    files_name_upload(q->project, u->id, &u->name);
-    int rc = ft_blob_open(q->blob, u->name.bucket, u->name.key, NULL, &r, &err);
-    if (rc == 0) {
-        const struct ft_blob_info *info = ft_blob_reader_info(r);
-        size_t n = (size_t)FT_MIN(info->size, (int64_t)sizeof record);
-        strcpy(u->etag, info->etag);
-        rc = ft_blob_read(r, 0, record, n, &err);
-        u->record = rc == 0 ? json_loadb(record, n, 0, NULL) : NULL;
-        if (rc == 0 && u->record == NULL)
-            rc = ft_err_set(&err, FT_ECORRUPT, "upload %s: is no JSON", u->id);
-    }
-    ft_blob_close_reader(r);
-    if (rc == 0 && number(u->record, "expires_at") > q->now_ms / 1000)
+    if (rc == 0 && number(u->record, "expires_at") > u->q->now_ms / 1000)
         return true;
     if (rc == 0 || rc == FT_ENOTFOUND)
-        files_none(q, "Upload", u->id);
+        files_none(u->q, "Upload", u->id);
     else
-        files_fail_store(q, &err);
+        files_fail_store(u->q, &err);
     return false;
 }
 
@@ -141,38 +144,32 @@ static bool is_pending(const struct upload *u)
     return false;
 }
 
-struct keys {
-    json_t *list;
-};
-
 static int take_key(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     (void)prefix;
-    json_array_append_new(((struct keys *)ctx)->list, json_string(info->key));
+    json_array_append_new(ctx, json_string(info->key));
     return 0;
 }
 
-int files_drop_parts(struct ft_blob *b, const char *bucket, const char *upload, struct ft_err *err)
+/* All parts; what is left is swept up. */
+static void drop_parts(const struct upload *u)
 {
     char prefix[64];
-    struct keys keys = {json_array()};
+    json_t *keys = json_array();
     bool more = true;
     int rc = 0;
-    snprintf(prefix, sizeof prefix, "p/%s/", upload);
+    snprintf(prefix, sizeof prefix, "p/%s/", u->id);
     while (rc == 0 && more) { /* they are removed, so the next page is the first again */
-        struct ft_blob_list page = {.bucket = bucket, .prefix = prefix, .max = FT_BLOB_LIST_MAX};
-        json_array_clear(keys.list);
-        rc = ft_blob_list(b, &page, false, take_key, &keys, &more, err);
-        for (size_t i = 0; rc == 0 && i < json_array_size(keys.list); i++) {
-            struct ft_blob_deleted gone;
-            struct ft_blob_delete d = {.bucket = bucket,
-                                       .key = json_string_value(json_array_get(keys.list, i))};
-            rc = ft_blob_remove(b, &d, &gone, err);
-        }
-        more &= json_array_size(keys.list) > 0;
+        struct ft_blob_list page = {
+            .bucket = u->name.bucket, .prefix = prefix, .max = FT_BLOB_LIST_MAX};
+        json_array_clear(keys);
+        rc = ft_blob_list(u->q->blob, &page, false, take_key, keys, &more, NULL);
+        for (size_t i = 0; rc == 0 && i < json_array_size(keys); i++)
+            rc = files_remove_key(u->q->blob, u->name.bucket,
+                                  json_string_value(json_array_get(keys, i)), NULL);
+        more &= json_array_size(keys) > 0;
     }
-    json_decref(keys.list);
-    return rc;
+    json_decref(keys);
 }
 
 /* ---- beginning ---- */
@@ -214,10 +211,10 @@ static bool check_create(const struct ft_files_request *q, const json_t *body, i
     }
     for (size_t i = 0; i < FT_COUNT(texts); i++) {
         const json_t *v = json_object_get(body, texts[i]);
-        if (!json_is_string(v) || json_string_length(v) == 0 ||
-            json_string_length(v) > FILES_NAME_MAX) {
+        if (!json_is_string(v) || !files_name_ok(json_string_value(v))) {
             files_bad(q, v == NULL ? "missing_required_parameter" : "invalid_value", texts[i],
-                      "%s: %s", texts[i], v == NULL ? "is missing" : "must be a text");
+                      "%s: %s", texts[i],
+                      v == NULL ? "is missing" : "must be a text of 1 to 255 bytes");
             return false;
         }
     }
@@ -288,8 +285,8 @@ static void add_part(struct upload *u)
     files_name_part(q->project, u->id, id, &in.name);
     if (!files_take(&in))
         return;
-    struct files_meta none = {0};
-    if (files_commit(in.writer, &none, &err) == 0)
+    struct ft_blob_done done;
+    if (ft_blob_put_commit(in.writer, NULL, 0, &done, &err) == 0)
         files_answer(q,
                      json_pack("{s:s,s:s,s:I,s:s}", "id", id, "object", "upload.part", "created_at",
                                (json_int_t)(q->now_ms / 1000), "upload_id", u->id));
@@ -408,46 +405,40 @@ static bool end_as(struct upload *u, const char *status)
     return rc == 0;
 }
 
+/* A cancel was faster: what was just made goes. */
+static void take_back(const struct upload *u, const struct files_info *f)
+{
+    struct upload now = {.q = u->q};
+    strcpy(now.id, u->id);
+    now.name = u->name;
+    if (read_record(&now, NULL) == 0 && strcmp(text(now.record, "status"), "cancelled") == 0)
+        files_remove(u->q->blob, u->name.bucket, f, NULL);
+    json_decref(now.record);
+}
+
 static void finish(struct completing *c)
 {
     struct upload *u = c->u;
     const struct ft_files_request *q = u->q;
-    struct files_meta m = {0};
+    struct files_info f = {.bytes = number(u->record, "bytes")};
     struct ft_err err = {0};
-    struct ft_blob_object o = {0};
     int64_t lasts = number(u->record, "file_expires_s");
-    snprintf(m.name, sizeof m.name, "%s", text(u->record, "filename"));
-    snprintf(m.purpose, sizeof m.purpose, "%s", text(u->record, "purpose"));
-    if (lasts == 0 && strcmp(m.purpose, "batch") == 0)
+    snprintf(f.id, sizeof f.id, "%s", text(u->record, "file"));
+    snprintf(f.name, sizeof f.name, "%s", text(u->record, "filename"));
+    snprintf(f.purpose, sizeof f.purpose, "%s", text(u->record, "purpose"));
+    if (lasts == 0 && strcmp(f.purpose, "batch") == 0)
         lasts = FT_FILES_BATCH_S;
-    m.expires_s = lasts > 0 ? ft_oai_id_time(text(u->record, "file")) / 1000 + lasts : 0;
-    int rc = files_commit(c->writer, &m, &err);
+    f.expires_s = lasts > 0 ? ft_oai_id_time(f.id) / 1000 + lasts : 0;
+    int rc = files_publish(q, c->writer, &f, &err);
     c->writer = NULL;
-    if (rc == 0)
-        rc = ft_blob_head(q->blob, c->name.bucket, c->name.key, NULL, &o, &err);
     if (rc != 0) {
         files_fail_store(q, &err);
     } else if (!end_as(u, "completed")) {
-        struct ft_blob_deleted gone; /* unless it was completed by another, as the same file */
-        struct upload now = {.q = q};
-        strcpy(now.id, u->id);
-        struct ft_blob_delete d = {.bucket = c->name.bucket, .key = c->name.key};
-        struct ft_blob_reader *r = NULL;
-        if (ft_blob_open(q->blob, u->name.bucket, u->name.key, NULL, &r, NULL) == 0) {
-            char record[RECORD_MAX];
-            size_t n = (size_t)FT_MIN(ft_blob_reader_info(r)->size, (int64_t)sizeof record);
-            if (ft_blob_read(r, 0, record, n, NULL) == 0)
-                now.record = json_loadb(record, n, 0, NULL);
-        }
-        ft_blob_close_reader(r);
-        if (strcmp(text(now.record, "status"), "cancelled") == 0)
-            ft_blob_remove(q->blob, &d, &gone, NULL);
-        json_decref(now.record);
+        take_back(u, &f);
     } else {
-        files_drop_parts(q->blob, u->name.bucket, u->id, NULL); /* what is left is swept up */
-        files_answer(q, shown(u, files_object(text(u->record, "file"), &o.info)));
+        drop_parts(u);
+        files_answer(q, shown(u, files_object(&f)));
     }
-    ft_blob_object_fini(&o);
 }
 
 static void complete(struct upload *u)
@@ -462,7 +453,7 @@ static void complete(struct upload *u)
         .u = u, .parts = json_object_get(body, "part_ids"), .chunk = malloc(FT_FILES_CHUNK)};
     md5_init(&c.md5);
     ft_jsonl_init(&c.jsonl);
-    files_name_file(q->project, text(u->record, "file"), &c.name);
+    files_name_content(q->project, text(u->record, "file"), &c.name);
     if (md5 != NULL && !json_is_null(md5) && !json_is_string(md5)) {
         files_bad(q, "invalid_type", "md5", "md5: must be a text");
     } else if (is_pending(u) && check_parts(&c)) {
@@ -484,7 +475,7 @@ static void cancel(struct upload *u)
 {
     if (!is_pending(u) || !end_as(u, "cancelled"))
         return;
-    files_drop_parts(u->q->blob, u->name.bucket, u->id, NULL); /* what is left is swept up */
+    drop_parts(u);
     files_answer(u->q, shown(u, NULL));
 }
 
