@@ -51,6 +51,7 @@ struct gw {
     struct gw_feed *feed;
     int64_t begun_ns;
     atomic_llong running; /* calls */
+    int64_t files_ticks;  /* of files.c */
 };
 
 /* ---- one request (routes.c) ---- */
@@ -124,6 +125,7 @@ struct gw_table {
     size_t n;
 };
 extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
+extern const struct gw_table gw_file_routes;                     /* files.c */
 
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
@@ -177,6 +179,8 @@ struct gw_part {
     void (*tick)(struct gw *g);  /* about once a second, may block; NULL: nothing to do */
     void (*close)(struct gw *g); /* no request runs any more */
 };
+
+extern const struct gw_part gw_file_part; /* files.c */
 
 /* ---- what was spent (spend.c) ---- */
 

@@ -49,7 +49,8 @@ static const struct gw_route control_routes[] = {
 const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_routes)};
 
 /* What is narrower comes first; control's take all the rest of /api/v1. */
-static const struct gw_table *const tables[] = {&gw_model_routes, &gw_control_routes};
+static const struct gw_table *const tables[] = {&gw_model_routes, &gw_file_routes,
+                                                &gw_control_routes};
 
 /* 24 digits of base 62: 142 bits. Random bytes are drawn for many ids at a time. */
 void gw_id_new(char ret[GW_ID_BYTES])
@@ -297,6 +298,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->rest = "";
     r->project = "";
     atomic_init(&r->holds, 1);
+    atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);
     ft_http_on_close(x, closed, r);
     dispatch(r);

@@ -31,7 +31,7 @@ struct gw_storage {
 
 /* ---- parts ---- */
 
-static const struct gw_part *const parts[] = {NULL};
+static const struct gw_part *const parts[] = {&gw_file_part, NULL};
 
 static int open_parts(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
