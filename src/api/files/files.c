@@ -14,38 +14,38 @@
 /* ---- one file ---- */
 
 /* True: it is there and its time is not over. False: answered. */
-static bool find(const struct ft_files_request *q, const char *id, struct files_info *ret)
+static bool find(const struct ft_files_request *q, const char *id, struct fl_info *ret)
 {
     struct ft_err err = {0};
-    int rc = ft_oai_id_is(id, FILES_FILE) ? files_find(q->blob, q->project, id, ret, &err) : 0;
+    int rc = ft_oai_id_is(id, FILES_FILE) ? fl_find(q->blob, q->project, id, ret, &err) : 0;
     if (rc > 0 && (ret->expires_s == 0 || ret->expires_s > q->now_ms / 1000))
         return true;
     if (rc >= 0)
-        files_none(q, "File", id);
+        fl_none(q, "File", id);
     else
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
     return false;
 }
 
 static void retrieve(const struct ft_files_request *q, const char *id)
 {
-    struct files_info f;
+    struct fl_info f;
     if (find(q, id, &f))
-        files_answer(q, files_object(&f));
+        fl_answer(q, fl_object(&f));
 }
 
 static void delete (const struct ft_files_request *q, const char *id)
 {
-    struct files_info f;
-    struct files_name n;
+    struct fl_info f;
+    struct fl_name n;
     struct ft_err err = {0};
     if (!find(q, id, &f))
         return;
-    files_name_bucket(q->project, &n);
-    if (files_remove(q->blob, n.bucket, &f, &err) == 0)
-        files_answer(q, json_pack("{s:s,s:s,s:b}", "id", id, "object", "file", "deleted", 1));
+    fl_name_bucket(q->project, &n);
+    if (fl_remove(q->blob, n.bucket, &f, &err) == 0)
+        fl_answer(q, json_pack("{s:s,s:s,s:b}", "id", id, "object", "file", "deleted", 1));
     else
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
 }
 
 /* attachment; filename="..." with what a header cannot hold left out. */
@@ -72,7 +72,7 @@ static void send_content(const struct ft_files_request *q, const char *name,
              : first > 0   ? ft_blob_read(r, 0, chunk, first, &err)
                            : 0;
     if (rc != 0) {
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
         free(chunk);
         return;
     }
@@ -91,20 +91,20 @@ static void send_content(const struct ft_files_request *q, const char *name,
 
 static void content(const struct ft_files_request *q, const char *id)
 {
-    struct files_info f;
-    struct files_name n;
+    struct fl_info f;
+    struct fl_name n;
     struct ft_blob_reader *r = NULL;
     struct ft_err err = {0};
     if (!find(q, id, &f))
         return;
-    files_name_content(q->project, id, &n);
+    fl_name_content(q->project, id, &n);
     int rc = ft_blob_open(q->blob, n.bucket, n.key, NULL, &r, &err);
     if (rc == 0)
         send_content(q, f.name, r);
     else if (rc == FT_ENOTFOUND) /* removed meanwhile */
-        files_none(q, "File", id);
+        fl_none(q, "File", id);
     else
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
     ft_blob_close_reader(r);
 }
 
@@ -126,17 +126,17 @@ struct list {
 static int list_one(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     struct list *l = ctx;
-    struct files_info f;
+    struct fl_info f;
     (void)prefix;
     snprintf(l->last, sizeof l->last, "%s", info->key);
     if (l->until[0] != '\0' && strcmp(info->key, l->until) >= 0)
         return 1;
-    if (!files_info_of(info->key, &f) || (f.expires_s > 0 && f.expires_s <= l->q->now_ms / 1000) ||
+    if (!fl_info_of(info->key, &f) || (f.expires_s > 0 && f.expires_s <= l->q->now_ms / 1000) ||
         (l->purpose != NULL && strcmp(f.purpose, l->purpose) != 0))
         return 0;
     json_t **at = &l->ring[l->n++ % (l->limit + 1)];
     json_decref(*at);
-    *at = files_object(&f);
+    *at = fl_object(&f);
     if (*at == NULL)
         return FT_ENOMEM;
     return !l->oldest_first && l->n > l->limit; /* one more than asked for: has_more */
@@ -153,19 +153,19 @@ static void list_answer(struct list *l)
     json_t *first = json_object_get(json_array_get(data, 0), "id");
     json_t *last =
         shown > 0 ? json_object_get(json_array_get(data, (size_t)shown - 1), "id") : NULL;
-    files_answer(l->q, json_pack("{s:s,s:o,s:O?,s:O?,s:b}", "object", "list", "data", data,
-                                 "first_id", first, "last_id", last, "has_more", kept > l->limit));
+    fl_answer(l->q, json_pack("{s:s,s:o,s:O?,s:O?,s:b}", "object", "list", "data", data, "first_id",
+                              first, "last_id", last, "has_more", kept > l->limit));
 }
 
 static int list_run(struct list *l, struct ft_err *err)
 {
-    struct files_name n;
+    struct fl_name n;
     bool more = true;
     int rc = 0;
-    files_name_bucket(l->q->project, &n);
+    fl_name_bucket(l->q->project, &n);
     if (l->after != NULL) {
         char prefix[64];
-        files_entry_prefix(l->after, prefix);
+        fl_entry_prefix(l->after, prefix);
         if (!l->oldest_first) /* behind all that begins so: '0' comes after '/' */
             prefix[strlen(prefix) - 1] = '0';
         strcpy(l->oldest_first ? l->until : l->last, prefix);
@@ -192,7 +192,7 @@ static bool list_params(const struct ft_files_request *q, struct ft_arena *arena
     while ((rc = ft_url_param_next(q->query, &at, arena, &name, &value, &err)) > 0) {
         if (strcmp(name, "after") == 0) {
             if (value[0] != '\0' && !ft_oai_id_is(value, FILES_FILE)) {
-                files_bad(q, "invalid_value", "after", "after: is no id of a file");
+                fl_bad(q, "invalid_value", "after", "after: is no id of a file");
                 return false;
             }
             l->after = value[0] != '\0' ? value : NULL;
@@ -203,23 +203,23 @@ static bool list_params(const struct ft_files_request *q, struct ft_arena *arena
             l->limit = strtoll(value, &end, 10);
             if (*value < '0' || *value > '9' || *end != '\0' || l->limit < 1 ||
                 l->limit > FT_FILES_LIST_MAX) {
-                files_bad(q, "invalid_value", "limit", "limit: must be between 1 and %d",
-                          FT_FILES_LIST_MAX);
+                fl_bad(q, "invalid_value", "limit", "limit: must be between 1 and %d",
+                       FT_FILES_LIST_MAX);
                 return false;
             }
         } else if (strcmp(name, "order") == 0) {
             l->oldest_first = strcmp(value, "asc") == 0;
             if (!l->oldest_first && strcmp(value, "desc") != 0) {
-                files_bad(q, "invalid_value", "order", "order: must be asc or desc");
+                fl_bad(q, "invalid_value", "order", "order: must be asc or desc");
                 return false;
             }
         } else {
-            files_bad(q, "unknown_parameter", name, "%.60s: unknown parameter", name);
+            fl_bad(q, "unknown_parameter", name, "%.60s: unknown parameter", name);
             return false;
         }
     }
     if (rc < 0)
-        files_bad(q, "invalid_value", NULL, "%s", err.msg);
+        fl_bad(q, "invalid_value", NULL, "%s", err.msg);
     return rc == 0;
 }
 
@@ -235,7 +235,7 @@ static void list(const struct ft_files_request *q)
         if (rc == 0)
             list_answer(&l);
         else
-            files_fail_store(q, &err);
+            fl_fail_store(q, &err);
         for (int64_t i = 0; l.ring != NULL && i <= l.limit; i++)
             json_decref(l.ring[i]);
         free(l.ring);
@@ -252,7 +252,7 @@ static void not_allowed(const struct ft_files_request *q)
     ft_oai_error_set(&e, FT_ENOTFOUND, "method_not_allowed", NULL,
                      "%s is not allowed on /v1/%.100s", q->method, q->path);
     e.status = 405;
-    files_fail(q, &e);
+    fl_fail(q, &e);
 }
 
 /* path: behind "files/". */
@@ -272,7 +272,7 @@ static void one_file(const struct ft_files_request *q, const char *path)
     else if (slash == NULL || strcmp(slash, "/content") == 0)
         not_allowed(q);
     else
-        files_none(q, "File", path);
+        fl_none(q, "File", path);
 }
 
 void ft_files_handle(const struct ft_files_request *q)
@@ -282,17 +282,17 @@ void ft_files_handle(const struct ft_files_request *q)
         if (get)
             list(q);
         else if (strcmp(q->method, "POST") == 0)
-            files_create(q);
+            fl_create(q);
         else
             not_allowed(q);
     } else if (strncmp(q->path, "files/", 6) == 0) {
         one_file(q, q->path + 6);
     } else if (strncmp(q->path, "uploads", 7) != 0) {
-        files_none(q, "File", q->path);
+        fl_none(q, "File", q->path);
     } else if (strcmp(q->method, "POST") != 0) {
         not_allowed(q);
     } else {
-        files_uploads(q, q->path + 7);
+        fl_uploads(q, q->path + 7);
     }
 }
 
@@ -332,10 +332,10 @@ static int sweep_bucket(void *ctx, const struct ft_blob_bucket *b)
 static bool is_over(const struct sweep *s, const char *key)
 {
     char id[64];
-    struct files_info f;
+    struct fl_info f;
     int lasts = key[0] == 'c' ? FT_FILES_NOBODYS_S : 2 * FT_FILES_UPLOAD_S;
     if (key[0] == 'f')
-        return files_info_of(key, &f) && f.expires_s > 0 && f.expires_s <= s->now_s;
+        return fl_info_of(key, &f) && f.expires_s > 0 && f.expires_s <= s->now_s;
     if (key[0] == 'c' && !s->deep)
         return false;
     snprintf(id, sizeof id, "%.*s", (int)strcspn(key + 2, "/"), key + 2);
@@ -355,15 +355,15 @@ static int sweep_one(void *ctx, const struct ft_blob_info *info, const char *pre
 
 static int sweep_key(struct sweep *s, const char *bucket, const char *key, struct ft_err *err)
 {
-    struct files_info f;
-    if (key[0] == 'f' && files_info_of(key, &f))
-        return files_remove(s->b, bucket, &f, err);
+    struct fl_info f;
+    if (key[0] == 'f' && fl_info_of(key, &f))
+        return fl_remove(s->b, bucket, &f, err);
     if (key[0] == 'c') {
-        int rc = files_find(s->b, s->project, key + 2, &f, err);
+        int rc = fl_find(s->b, s->project, key + 2, &f, err);
         if (rc != 0) /* somebody's, or not to be known now */
             return FT_MIN(rc, 0);
     }
-    return files_remove_key(s->b, bucket, key, err);
+    return fl_remove_key(s->b, bucket, key, err);
 }
 
 static int sweep_page(struct sweep *s, const char *bucket, bool *ret_more, struct ft_err *err)

@@ -6,7 +6,7 @@
 #include "api/files/inner.h"
 #include "net/form.h"
 
-static int refuse(struct files_intake *in, int status, const char *code, const char *param,
+static int refuse(struct fl_intake *in, int status, const char *code, const char *param,
                   const char *why)
 {
     ft_oai_error_set(&in->e, FT_EINVAL, code, param, "%s", why);
@@ -16,16 +16,16 @@ static int refuse(struct files_intake *in, int status, const char *code, const c
 }
 
 /* The last part of a path, as browsers once sent them. */
-static void take_name(struct files_intake *in, const char *filename)
+static void take_name(struct fl_intake *in, const char *filename)
 {
     const char *slash = strrchr(filename, '/'), *back = strrchr(filename, '\\');
     const char *name = slash != NULL ? slash + 1 : back != NULL ? back + 1 : filename;
-    snprintf(in->info.name, sizeof in->info.name, "%s", files_name_ok(name) ? name : "");
+    snprintf(in->info.name, sizeof in->info.name, "%s", fl_name_ok(name) ? name : "");
 }
 
 static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
 {
-    struct files_intake *in = ctx;
+    struct fl_intake *in = ctx;
     in->in_file = strcmp(p->name, in->file_field) == 0;
     in->n_text = 0;
     snprintf(in->field, sizeof in->field, "%s", p->name);
@@ -45,12 +45,12 @@ static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
     take_name(in, p->filename != NULL ? p->filename : "");
     if (in->wants_purpose && in->info.name[0] == '\0')
         return refuse(in, 400, "invalid_value", "file", "file: needs a name of 1 to 255 bytes");
-    return files_put(in->q, &in->name, &in->writer, err);
+    return fl_put(in->q, &in->name, &in->writer, err);
 }
 
 static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
 {
-    struct files_intake *in = ctx;
+    struct fl_intake *in = ctx;
     if (!in->in_file) {
         if (n > sizeof in->text - 1 - in->n_text)
             return refuse(in, 400, "invalid_value", in->field, "the value is too long");
@@ -74,13 +74,13 @@ static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
 
 static int on_end(void *ctx, struct ft_err *err)
 {
-    struct files_intake *in = ctx;
+    struct fl_intake *in = ctx;
     (void)err;
     in->text[in->n_text] = '\0';
     if (in->in_file)
         return 0;
     if (strcmp(in->field, "purpose") == 0) {
-        if (!files_purpose_ok(in->text, in->q->inside))
+        if (!fl_purpose_ok(in->text, in->q->inside))
             return refuse(in, 400, "invalid_value", "purpose",
                           "purpose: must be one of: assistants, batch, evals, fine-tune, "
                           "user_data, vision");
@@ -102,7 +102,7 @@ static int on_end(void *ctx, struct ft_err *err)
 }
 
 /* All fields are there. */
-static int check(struct files_intake *in)
+static int check(struct fl_intake *in)
 {
     struct ft_err err = {0};
     char why[FT_ERR_MSG_MAX + 64];
@@ -120,7 +120,7 @@ static int check(struct files_intake *in)
     bool batch = strcmp(in->info.purpose, "batch") == 0;
     if (batch && in->info.bytes > FT_FILES_BATCH_BYTES_MAX)
         return refuse(in, 413, "file_too_large", "file", "file: one for a batch may have 200 MiB");
-    if (files_purpose_is_jsonl(in->info.purpose) && ft_jsonl_end(&in->jsonl, &err) != 0) {
+    if (fl_purpose_is_jsonl(in->info.purpose) && ft_jsonl_end(&in->jsonl, &err) != 0) {
         snprintf(why, sizeof why, "file: must be JSON Lines, every line a JSON object: %s",
                  err.msg);
         return refuse(in, 400, "invalid_file_format", "file", why);
@@ -130,21 +130,21 @@ static int check(struct files_intake *in)
     return 0;
 }
 
-static void give_up(struct files_intake *in, const struct ft_err *err)
+static void give_up(struct fl_intake *in, const struct ft_err *err)
 {
     ft_blob_put_abort(in->writer);
     in->writer = NULL;
     if (in->failed) {
-        files_fail(in->q, &in->e);
+        fl_fail(in->q, &in->e);
     } else if (err->code == FT_EINVAL) {
         ft_oai_error_from(&in->e, err);
-        files_fail(in->q, &in->e);
+        fl_fail(in->q, &in->e);
     } else {
-        files_fail_store(in->q, err);
+        fl_fail_store(in->q, err);
     }
 }
 
-bool files_take(struct files_intake *in)
+bool fl_take(struct fl_intake *in)
 {
     static const struct ft_form_ops ops = {on_begin, on_data, on_end};
     struct ft_err err = {0};
@@ -170,28 +170,28 @@ bool files_take(struct files_intake *in)
     return rc == 0;
 }
 
-void files_create(const struct ft_files_request *q)
+void fl_create(const struct ft_files_request *q)
 {
-    struct files_intake in = {.q = q,
-                              .file_field = "file",
-                              .wants_purpose = true,
-                              .bytes_max = q->inside ? FT_FILES_UPLOAD_MAX : FT_FILES_BYTES_MAX};
+    struct fl_intake in = {.q = q,
+                           .file_field = "file",
+                           .wants_purpose = true,
+                           .bytes_max = q->inside ? FT_FILES_UPLOAD_MAX : FT_FILES_BYTES_MAX};
     struct ft_err err = {0};
     char *id = in.info.id;
     if (q->id != NULL && ft_oai_id_is(q->id, FILES_FILE)) {
         snprintf(id, sizeof in.info.id, "%s", q->id);
     } else if (q->id != NULL) {
-        files_bad(q, "invalid_value", "id", "id: is none of a file");
+        fl_bad(q, "invalid_value", "id", "id: is none of a file");
         return;
     } else if (ft_oai_id_new(FILES_FILE, q->now_ms, id, &err) != 0) {
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
         return;
     }
-    files_name_content(q->project, id, &in.name);
-    if (!files_take(&in))
+    fl_name_content(q->project, id, &in.name);
+    if (!fl_take(&in))
         return;
-    if (files_publish(q, in.writer, &in.info, &err) == 0)
-        files_answer(q, files_object(&in.info));
+    if (fl_publish(q, in.writer, &in.info, &err) == 0)
+        fl_answer(q, fl_object(&in.info));
     else
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
 }

@@ -9,50 +9,49 @@
 
 #define ERROR_SHOWN 300
 
-void files_name_bucket(const char *project, struct files_name *ret)
+void fl_name_bucket(const char *project, struct fl_name *ret)
 {
     snprintf(ret->bucket, sizeof ret->bucket, FT_FILES_BUCKET "%s", project);
     ret->key[0] = '\0';
 }
 
-void files_name_content(const char *project, const char *id, struct files_name *ret)
+void fl_name_content(const char *project, const char *id, struct fl_name *ret)
 {
-    files_name_bucket(project, ret);
+    fl_name_bucket(project, ret);
     snprintf(ret->key, sizeof ret->key, "c/%s", id);
 }
 
-void files_name_upload(const char *project, const char *id, struct files_name *ret)
+void fl_name_upload(const char *project, const char *id, struct fl_name *ret)
 {
-    files_name_bucket(project, ret);
+    fl_name_bucket(project, ret);
     snprintf(ret->key, sizeof ret->key, "u/%s", id);
 }
 
-void files_name_part(const char *project, const char *upload, const char *part,
-                     struct files_name *ret)
+void fl_name_part(const char *project, const char *upload, const char *part, struct fl_name *ret)
 {
-    files_name_bucket(project, ret);
+    fl_name_bucket(project, ret);
     snprintf(ret->key, sizeof ret->key, "p/%s/%s", upload, part);
 }
 
 /* ---- entries ---- */
 
-void files_entry_prefix(const char *id, char ret[64])
+void fl_entry_prefix(const char *id, char ret[64])
 {
     char turned[FT_OAI_ID_BYTES];
     ft_oai_id_turn(id, turned);
     snprintf(ret, 64, "f/%s/", turned);
 }
 
-void files_name_entry(const char *project, const struct files_info *f, struct files_name *ret)
+void fl_name_entry(const char *project, const struct fl_info *f, struct fl_name *ret)
 {
     char prefix[64];
     struct ft_buf b;
-    files_name_bucket(project, ret);
-    files_entry_prefix(f->id, prefix);
+    fl_name_bucket(project, ret);
+    fl_entry_prefix(f->id, prefix);
     ft_buf_init(&b, sizeof ret->key);
     ft_buf_addf(&b, "%s%lld/%lld/%s/", prefix, (long long)f->expires_s, (long long)f->bytes,
                 f->purpose);
-    ft_url_encode(&b, f->name, strlen(f->name)); /* fits: files_name_ok */
+    ft_url_encode(&b, f->name, strlen(f->name)); /* fits: fl_name_ok */
     snprintf(ret->key, sizeof ret->key, "%s", b.data != NULL ? b.data : prefix);
     ft_buf_fini(&b);
 }
@@ -85,7 +84,7 @@ static bool next_text(const char **p, char *ret, size_t max)
     return true;
 }
 
-bool files_info_of(const char *key, struct files_info *ret)
+bool fl_info_of(const char *key, struct fl_info *ret)
 {
     char turned[64], expires[24], bytes[24];
     const char *p = key + 2;
@@ -103,17 +102,17 @@ bool files_info_of(const char *key, struct files_info *ret)
 static int take_entry(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     (void)prefix;
-    return info != NULL && files_info_of(info->key, ctx) ? 1 : 0;
+    return info != NULL && fl_info_of(info->key, ctx) ? 1 : 0;
 }
 
-int files_find(struct ft_blob *b, const char *project, const char *id, struct files_info *ret,
-               struct ft_err *err)
+int fl_find(struct ft_blob *b, const char *project, const char *id, struct fl_info *ret,
+            struct ft_err *err)
 {
     char prefix[64];
-    struct files_name n;
+    struct fl_name n;
     bool more;
-    files_name_bucket(project, &n);
-    files_entry_prefix(id, prefix);
+    fl_name_bucket(project, &n);
+    fl_entry_prefix(id, prefix);
     struct ft_blob_list l = {.bucket = n.bucket, .prefix = prefix, .max = 1};
     struct ft_err why = {0};
     int rc = ft_blob_list(b, &l, false, take_entry, ret, &more, &why);
@@ -124,22 +123,21 @@ int files_find(struct ft_blob *b, const char *project, const char *id, struct fi
     return rc;
 }
 
-int files_remove_key(struct ft_blob *b, const char *bucket, const char *key, struct ft_err *err)
+int fl_remove_key(struct ft_blob *b, const char *bucket, const char *key, struct ft_err *err)
 {
     struct ft_blob_deleted gone;
     struct ft_blob_delete d = {.bucket = bucket, .key = key};
     return ft_blob_remove(b, &d, &gone, err);
 }
 
-int files_remove(struct ft_blob *b, const char *bucket, const struct files_info *f,
-                 struct ft_err *err)
+int fl_remove(struct ft_blob *b, const char *bucket, const struct fl_info *f, struct ft_err *err)
 {
-    struct files_name n;
+    struct fl_name n;
     char content[64];
-    files_name_entry("", f, &n);
+    fl_name_entry("", f, &n);
     snprintf(content, sizeof content, "c/%s", f->id);
-    int rc = files_remove_key(b, bucket, n.key, err);
-    return rc == 0 ? files_remove_key(b, bucket, content, err) : rc;
+    int rc = fl_remove_key(b, bucket, n.key, err);
+    return rc == 0 ? fl_remove_key(b, bucket, content, err) : rc;
 }
 
 /* ---- purposes ---- */
@@ -149,7 +147,7 @@ static const char *const purposes[] = {"assistants", "batch",  "evals",        "
                                        "user_data",  "vision", "batch_output", "fine-tune-results"};
 #define N_OF_CLIENTS 6
 
-bool files_purpose_ok(const char *purpose, bool inside)
+bool fl_purpose_ok(const char *purpose, bool inside)
 {
     size_t n = inside ? FT_COUNT(purposes) : N_OF_CLIENTS;
     for (size_t i = 0; i < n; i++)
@@ -158,12 +156,12 @@ bool files_purpose_ok(const char *purpose, bool inside)
     return false;
 }
 
-bool files_purpose_is_jsonl(const char *purpose)
+bool fl_purpose_is_jsonl(const char *purpose)
 {
     return strcmp(purpose, "batch") == 0 || strcmp(purpose, "fine-tune") == 0;
 }
 
-bool files_name_ok(const char *name)
+bool fl_name_ok(const char *name)
 {
     size_t n = strlen(name);
     return n > 0 && n <= FILES_NAME_MAX;
@@ -171,7 +169,7 @@ bool files_name_ok(const char *name)
 
 /* ---- objects ---- */
 
-json_t *files_object(const struct files_info *f)
+json_t *fl_object(const struct fl_info *f)
 {
     return json_pack("{s:s,s:s,s:I,s:I,s:o,s:s,s:s,s:s,s:n}", "id", f->id, "object", "file",
                      "bytes", (json_int_t)f->bytes, "created_at",
@@ -180,8 +178,8 @@ json_t *files_object(const struct files_info *f)
                      f->name, "purpose", f->purpose, "status", "processed", "status_details");
 }
 
-int files_put(const struct ft_files_request *q, const struct files_name *n,
-              struct ft_blob_writer **ret, struct ft_err *err)
+int fl_put(const struct ft_files_request *q, const struct fl_name *n, struct ft_blob_writer **ret,
+           struct ft_err *err)
 {
     struct ft_blob_put put = {.bucket = n->bucket, .key = n->key, .size = -1};
     struct ft_err why = {0};
@@ -196,31 +194,31 @@ int files_put(const struct ft_files_request *q, const struct files_name *n,
     return rc;
 }
 
-int files_publish(const struct ft_files_request *q, struct ft_blob_writer *w,
-                  const struct files_info *f, struct ft_err *err)
+int fl_publish(const struct ft_files_request *q, struct ft_blob_writer *w, const struct fl_info *f,
+               struct ft_err *err)
 {
     struct ft_blob_done done;
-    struct files_name n;
-    struct files_info old;
+    struct fl_name n;
+    struct fl_info old;
     int rc = ft_blob_put_commit(w, NULL, 0, &done, err);
-    files_name_entry(q->project, f, &n);
+    fl_name_entry(q->project, f, &n);
     if (rc == 0 && q->id != NULL) /* it may have been made before, and differently */
-        rc = files_find(q->blob, q->project, f->id, &old, err);
+        rc = fl_find(q->blob, q->project, f->id, &old, err);
     if (rc > 0) {
-        struct files_name before;
-        files_name_entry(q->project, &old, &before);
+        struct fl_name before;
+        fl_name_entry(q->project, &old, &before);
         rc = strcmp(before.key, n.key) == 0
                  ? 0
-                 : files_remove_key(q->blob, before.bucket, before.key, err);
+                 : fl_remove_key(q->blob, before.bucket, before.key, err);
     }
     if (rc == 0)
-        rc = files_put(q, &n, &w, err);
+        rc = fl_put(q, &n, &w, err);
     return rc == 0 ? ft_blob_put_commit(w, NULL, 0, &done, err) : rc;
 }
 
 /* ---- answers ---- */
 
-void files_answer(const struct ft_files_request *q, json_t *answer)
+void fl_answer(const struct ft_files_request *q, json_t *answer)
 {
     struct ft_oai_error e;
     char *text = json_dumps(answer, JSON_COMPACT);
@@ -232,15 +230,15 @@ void files_answer(const struct ft_files_request *q, json_t *answer)
     }
     ft_oai_error_init(&e);
     ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
-    files_fail(q, &e);
+    fl_fail(q, &e);
 }
 
-void files_fail(const struct ft_files_request *q, const struct ft_oai_error *e)
+void fl_fail(const struct ft_files_request *q, const struct ft_oai_error *e)
 {
     q->io->fail(q->ctx, e);
 }
 
-void files_fail_store(const struct ft_files_request *q, const struct ft_err *err)
+void fl_fail_store(const struct ft_files_request *q, const struct ft_err *err)
 {
     struct ft_oai_error e;
     ft_oai_error_init(&e);
@@ -263,20 +261,20 @@ void files_fail_store(const struct ft_files_request *q, const struct ft_err *err
     } else {
         ft_oai_error_from(&e, err);
     }
-    files_fail(q, &e);
+    fl_fail(q, &e);
 }
 
-void files_none(const struct ft_files_request *q, const char *what, const char *id)
+void fl_none(const struct ft_files_request *q, const char *what, const char *id)
 {
     struct ft_oai_error e;
     ft_oai_error_init(&e);
     ft_oai_error_set(&e, FT_ENOTFOUND, NULL, "id", "No such %s object: %.100s", what, id);
     e.status = 404;
-    files_fail(q, &e);
+    fl_fail(q, &e);
 }
 
-void files_bad(const struct ft_files_request *q, const char *code, const char *param,
-               const char *fmt, ...)
+void fl_bad(const struct ft_files_request *q, const char *code, const char *param, const char *fmt,
+            ...)
 {
     struct ft_oai_error e;
     char why[FT_ERR_MSG_MAX];
@@ -286,5 +284,5 @@ void files_bad(const struct ft_files_request *q, const char *code, const char *p
     va_end(ap);
     ft_oai_error_init(&e);
     ft_oai_error_set(&e, FT_EINVAL, code, param, "%s", why);
-    files_fail(q, &e);
+    fl_fail(q, &e);
 }

@@ -20,7 +20,7 @@
 struct upload {
     const struct ft_files_request *q;
     char id[FT_OAI_ID_BYTES];
-    struct files_name name;
+    struct fl_name name;
     json_t *record;
     char etag[FT_BLOB_ETAG_MAX + 1]; /* as it was read */
 };
@@ -36,7 +36,7 @@ static int64_t number(const json_t *o, const char *name)
     return json_integer_value(json_object_get(o, name));
 }
 
-json_t *files_body(const struct ft_files_request *q)
+json_t *fl_body(const struct ft_files_request *q)
 {
     struct ft_oai_error e;
     struct ft_err err = {0};
@@ -49,13 +49,13 @@ json_t *files_body(const struct ft_files_request *q)
     while ((n = q->io->read(q->ctx, chunk, sizeof chunk, &err)) > 0 && b.failed == 0)
         ft_buf_add(&b, chunk, (size_t)n);
     if (n < 0) {
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
     } else if (b.failed != 0) {
         ft_oai_error_set(&e, FT_ELIMIT, NULL, NULL, "the request's body is too large");
         e.status = 413;
-        files_fail(q, &e);
+        fl_fail(q, &e);
     } else if (ft_oai_json_object(b.data != NULL ? b.data : "", b.len, &body, &e) != 0) {
-        files_fail(q, &e);
+        fl_fail(q, &e);
         body = NULL;
     }
     ft_buf_fini(&b);
@@ -86,7 +86,7 @@ static int save(struct upload *u, bool changed, struct ft_err *err)
     char *record = json_dumps(u->record, JSON_COMPACT);
     if (record == NULL)
         return ft_err_set(err, FT_ENOMEM, "out of memory");
-    int rc = changed ? ft_blob_put(u->q->blob, &put, &w, err) : files_put(u->q, &u->name, &w, err);
+    int rc = changed ? ft_blob_put(u->q->blob, &put, &w, err) : fl_put(u->q, &u->name, &w, err);
     if (rc == 0)
         rc = ft_blob_put_write(w, record, strlen(record), err);
     if (rc == 0)
@@ -123,15 +123,15 @@ static bool load(struct upload *u)
     struct ft_err err = {0};
     int rc = FT_ENOTFOUND;
     if (ft_oai_id_is(u->id, FILES_UPLOAD)) {
-        files_name_upload(u->q->project, u->id, &u->name);
+        fl_name_upload(u->q->project, u->id, &u->name);
         rc = read_record(u, &err);
     }
     if (rc == 0 && number(u->record, "expires_at") > u->q->now_ms / 1000)
         return true;
     if (rc == 0 || rc == FT_ENOTFOUND)
-        files_none(u->q, "Upload", u->id);
+        fl_none(u->q, "Upload", u->id);
     else
-        files_fail_store(u->q, &err);
+        fl_fail_store(u->q, &err);
     return false;
 }
 
@@ -140,7 +140,7 @@ static bool is_pending(const struct upload *u)
     const char *status = text(u->record, "status");
     if (strcmp(status, "pending") == 0)
         return true;
-    files_bad(u->q, "upload_not_pending", NULL, "The upload is %s.", status);
+    fl_bad(u->q, "upload_not_pending", NULL, "The upload is %s.", status);
     return false;
 }
 
@@ -165,8 +165,8 @@ static void drop_parts(const struct upload *u)
         json_array_clear(keys);
         rc = ft_blob_list(u->q->blob, &page, false, take_key, keys, &more, NULL);
         for (size_t i = 0; rc == 0 && i < json_array_size(keys); i++)
-            rc = files_remove_key(u->q->blob, u->name.bucket,
-                                  json_string_value(json_array_get(keys, i)), NULL);
+            rc = fl_remove_key(u->q->blob, u->name.bucket,
+                               json_string_value(json_array_get(keys, i)), NULL);
         more &= json_array_size(keys) > 0;
     }
     json_decref(keys);
@@ -174,19 +174,19 @@ static void drop_parts(const struct upload *u)
 
 /* ---- beginning ---- */
 
-bool files_expires_after(const struct ft_files_request *q, const json_t *v, int64_t *ret_s)
+bool fl_expires_after(const struct ft_files_request *q, const json_t *v, int64_t *ret_s)
 {
     *ret_s = 0;
     if (v == NULL || json_is_null(v))
         return true;
     const json_t *s = json_object_get(v, "seconds");
     if (strcmp(text(v, "anchor"), "created_at") != 0)
-        files_bad(q, "invalid_value", "expires_after.anchor",
-                  "expires_after.anchor: must be created_at");
+        fl_bad(q, "invalid_value", "expires_after.anchor",
+               "expires_after.anchor: must be created_at");
     else if (!json_is_integer(s) || json_integer_value(s) < FT_FILES_EXPIRES_S_MIN ||
              json_integer_value(s) > FT_FILES_EXPIRES_S_MAX)
-        files_bad(q, "invalid_value", "expires_after.seconds",
-                  "expires_after.seconds: must be between 3600 and 2592000");
+        fl_bad(q, "invalid_value", "expires_after.seconds",
+               "expires_after.seconds: must be between 3600 and 2592000");
     else
         *ret_s = json_integer_value(s);
     return *ret_s > 0;
@@ -205,35 +205,35 @@ static bool check_create(const struct ft_files_request *q, const json_t *body, i
         for (size_t i = 0; i < FT_COUNT(all); i++)
             known |= strcmp(name, all[i]) == 0;
         if (!known) {
-            files_bad(q, "unknown_parameter", name, "%.60s: unknown parameter", name);
+            fl_bad(q, "unknown_parameter", name, "%.60s: unknown parameter", name);
             return false;
         }
     }
     for (size_t i = 0; i < FT_COUNT(texts); i++) {
         const json_t *v = json_object_get(body, texts[i]);
-        if (!json_is_string(v) || !files_name_ok(json_string_value(v))) {
-            files_bad(q, v == NULL ? "missing_required_parameter" : "invalid_value", texts[i],
-                      "%s: %s", texts[i],
-                      v == NULL ? "is missing" : "must be a text of 1 to 255 bytes");
+        if (!json_is_string(v) || !fl_name_ok(json_string_value(v))) {
+            fl_bad(q, v == NULL ? "missing_required_parameter" : "invalid_value", texts[i],
+                   "%s: %s", texts[i],
+                   v == NULL ? "is missing" : "must be a text of 1 to 255 bytes");
             return false;
         }
     }
     const json_t *bytes = json_object_get(body, "bytes");
-    if (!files_purpose_ok(text(body, "purpose"), q->inside)) {
-        files_bad(q, "invalid_value", "purpose",
-                  "purpose: must be one of: assistants, batch, evals, fine-tune, user_data, "
-                  "vision");
+    if (!fl_purpose_ok(text(body, "purpose"), q->inside)) {
+        fl_bad(q, "invalid_value", "purpose",
+               "purpose: must be one of: assistants, batch, evals, fine-tune, user_data, "
+               "vision");
         return false;
     }
     int64_t most = strcmp(text(body, "purpose"), "batch") == 0 ? FT_FILES_BATCH_BYTES_MAX
                                                                : FT_FILES_UPLOAD_MAX;
     if (!json_is_integer(bytes) || json_integer_value(bytes) < 1 ||
         json_integer_value(bytes) > most) {
-        files_bad(q, bytes == NULL ? "missing_required_parameter" : "invalid_value", "bytes",
-                  "bytes: must be a whole number between 1 and %lld", (long long)most);
+        fl_bad(q, bytes == NULL ? "missing_required_parameter" : "invalid_value", "bytes",
+               "bytes: must be a whole number between 1 and %lld", (long long)most);
         return false;
     }
-    return files_expires_after(q, json_object_get(body, "expires_after"), ret_expires);
+    return fl_expires_after(q, json_object_get(body, "expires_after"), ret_expires);
 }
 
 static void create(const struct ft_files_request *q)
@@ -242,7 +242,7 @@ static void create(const struct ft_files_request *q)
     struct ft_err err = {0};
     char file[FT_OAI_ID_BYTES];
     int64_t expires_s;
-    json_t *body = files_body(q);
+    json_t *body = fl_body(q);
     if (body == NULL)
         return;
     if (check_create(q, body, &expires_s)) {
@@ -256,13 +256,13 @@ static void create(const struct ft_files_request *q)
                 text(body, "mime_type"), "status", "pending", "file", file, "expires_at",
                 (json_int_t)(q->now_ms / 1000 + FT_FILES_UPLOAD_S), "file_expires_s",
                 (json_int_t)expires_s);
-            files_name_upload(q->project, u.id, &u.name);
+            fl_name_upload(q->project, u.id, &u.name);
             rc = save(&u, false, &err);
         }
         if (rc == 0)
-            files_answer(q, shown(&u, NULL));
+            fl_answer(q, shown(&u, NULL));
         else
-            files_fail_store(q, &err);
+            fl_fail_store(q, &err);
     }
     json_decref(u.record);
     json_decref(body);
@@ -273,25 +273,24 @@ static void create(const struct ft_files_request *q)
 static void add_part(struct upload *u)
 {
     const struct ft_files_request *q = u->q;
-    struct files_intake in = {.q = q, .file_field = "data", .bytes_max = FT_FILES_PART_MAX};
+    struct fl_intake in = {.q = q, .file_field = "data", .bytes_max = FT_FILES_PART_MAX};
     struct ft_err err = {0};
     char id[FT_OAI_ID_BYTES];
     if (!is_pending(u))
         return;
     if (ft_oai_id_new(FILES_PART, q->now_ms, id, &err) != 0) {
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
         return;
     }
-    files_name_part(q->project, u->id, id, &in.name);
-    if (!files_take(&in))
+    fl_name_part(q->project, u->id, id, &in.name);
+    if (!fl_take(&in))
         return;
     struct ft_blob_done done;
     if (ft_blob_put_commit(in.writer, NULL, 0, &done, &err) == 0)
-        files_answer(q,
-                     json_pack("{s:s,s:s,s:I,s:s}", "id", id, "object", "upload.part", "created_at",
+        fl_answer(q, json_pack("{s:s,s:s,s:I,s:s}", "id", id, "object", "upload.part", "created_at",
                                (json_int_t)(q->now_ms / 1000), "upload_id", u->id));
     else
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
 }
 
 /* ---- completing ---- */
@@ -299,7 +298,7 @@ static void add_part(struct upload *u)
 struct completing {
     struct upload *u;
     const json_t *parts;
-    struct files_name name;
+    struct fl_name name;
     struct ft_blob_writer *writer;
     struct ft_jsonl jsonl;
     struct md5_ctx md5;
@@ -312,45 +311,44 @@ static bool check_parts(const struct completing *c)
     const struct ft_files_request *q = c->u->q;
     int64_t sum = 0;
     if (json_array_size(c->parts) < 1 || json_array_size(c->parts) > FT_FILES_PARTS_MAX) {
-        files_bad(q, c->parts == NULL ? "missing_required_parameter" : "invalid_value", "part_ids",
-                  "part_ids: must be a list of 1 to %d ids of parts", FT_FILES_PARTS_MAX);
+        fl_bad(q, c->parts == NULL ? "missing_required_parameter" : "invalid_value", "part_ids",
+               "part_ids: must be a list of 1 to %d ids of parts", FT_FILES_PARTS_MAX);
         return false;
     }
     for (size_t i = 0; i < json_array_size(c->parts); i++) {
         const char *id = json_string_value(json_array_get(c->parts, i));
-        struct files_name n;
+        struct fl_name n;
         struct ft_blob_object o = {0};
         struct ft_err err = {0};
         int rc = FT_ENOTFOUND;
         if (id != NULL && ft_oai_id_is(id, FILES_PART)) {
-            files_name_part(q->project, c->u->id, id, &n);
+            fl_name_part(q->project, c->u->id, id, &n);
             rc = ft_blob_head(q->blob, n.bucket, n.key, NULL, &o, &err);
         }
         sum += rc == 0 ? o.info.size : 0;
         ft_blob_object_fini(&o);
         if (rc == FT_ENOTFOUND)
-            files_bad(q, "invalid_value", "part_ids", "part_ids[%zu]: the upload has no such part",
-                      i);
+            fl_bad(q, "invalid_value", "part_ids", "part_ids[%zu]: the upload has no such part", i);
         else if (rc != 0)
-            files_fail_store(q, &err);
+            fl_fail_store(q, &err);
         if (rc != 0)
             return false;
     }
     int64_t said = number(c->u->record, "bytes");
     if (sum == said)
         return true;
-    files_bad(q, "invalid_value", "part_ids",
-              "part_ids: the parts have %lld bytes together, and the upload was begun with %lld",
-              (long long)sum, (long long)said);
+    fl_bad(q, "invalid_value", "part_ids",
+           "part_ids: the parts have %lld bytes together, and the upload was begun with %lld",
+           (long long)sum, (long long)said);
     return false;
 }
 
 static int copy_part(struct completing *c, const char *id, struct ft_err *err)
 {
     const struct ft_files_request *q = c->u->q;
-    struct files_name n;
+    struct fl_name n;
     struct ft_blob_reader *r = NULL;
-    files_name_part(q->project, c->u->id, id, &n);
+    fl_name_part(q->project, c->u->id, id, &n);
     int rc = ft_blob_open(q->blob, n.bucket, n.key, NULL, &r, err);
     if (rc != 0)
         return rc;
@@ -380,13 +378,12 @@ static bool check_content(struct completing *c, const char *md5)
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     if (md5 != NULL && strcasecmp(md5, hex) != 0) {
-        files_bad(q, "checksum_mismatch", "md5", "md5: the parts together have %s", hex);
+        fl_bad(q, "checksum_mismatch", "md5", "md5: the parts together have %s", hex);
         return false;
     }
-    if (files_purpose_is_jsonl(text(c->u->record, "purpose")) &&
-        ft_jsonl_end(&c->jsonl, &err) != 0) {
-        files_bad(q, "invalid_file_format", "part_ids",
-                  "the file must be JSON Lines, every line a JSON object: %s", err.msg);
+    if (fl_purpose_is_jsonl(text(c->u->record, "purpose")) && ft_jsonl_end(&c->jsonl, &err) != 0) {
+        fl_bad(q, "invalid_file_format", "part_ids",
+               "the file must be JSON Lines, every line a JSON object: %s", err.msg);
         return false;
     }
     return true;
@@ -399,20 +396,20 @@ static bool end_as(struct upload *u, const char *status)
     json_object_set_new(u->record, "status", json_string(status));
     int rc = save(u, true, &err);
     if (rc == FT_EBUSY && ft_blob_why(&err) == FT_BLOB_CONDITION)
-        files_bad(u->q, "upload_not_pending", NULL, "The upload was ended by another request.");
+        fl_bad(u->q, "upload_not_pending", NULL, "The upload was ended by another request.");
     else if (rc != 0)
-        files_fail_store(u->q, &err);
+        fl_fail_store(u->q, &err);
     return rc == 0;
 }
 
 /* A cancel was faster: what was just made goes. */
-static void take_back(const struct upload *u, const struct files_info *f)
+static void take_back(const struct upload *u, const struct fl_info *f)
 {
     struct upload now = {.q = u->q};
     strcpy(now.id, u->id);
     now.name = u->name;
     if (read_record(&now, NULL) == 0 && strcmp(text(now.record, "status"), "cancelled") == 0)
-        files_remove(u->q->blob, u->name.bucket, f, NULL);
+        fl_remove(u->q->blob, u->name.bucket, f, NULL);
     json_decref(now.record);
 }
 
@@ -420,7 +417,7 @@ static void finish(struct completing *c)
 {
     struct upload *u = c->u;
     const struct ft_files_request *q = u->q;
-    struct files_info f = {.bytes = number(u->record, "bytes")};
+    struct fl_info f = {.bytes = number(u->record, "bytes")};
     struct ft_err err = {0};
     int64_t lasts = number(u->record, "file_expires_s");
     snprintf(f.id, sizeof f.id, "%s", text(u->record, "file"));
@@ -429,15 +426,15 @@ static void finish(struct completing *c)
     if (lasts == 0 && strcmp(f.purpose, "batch") == 0)
         lasts = FT_FILES_BATCH_S;
     f.expires_s = lasts > 0 ? ft_oai_id_time(f.id) / 1000 + lasts : 0;
-    int rc = files_publish(q, c->writer, &f, &err);
+    int rc = fl_publish(q, c->writer, &f, &err);
     c->writer = NULL;
     if (rc != 0) {
-        files_fail_store(q, &err);
+        fl_fail_store(q, &err);
     } else if (!end_as(u, "completed")) {
         take_back(u, &f);
     } else {
         drop_parts(u);
-        files_answer(q, shown(u, files_object(&f)));
+        fl_answer(q, shown(u, fl_object(&f)));
     }
 }
 
@@ -445,7 +442,7 @@ static void complete(struct upload *u)
 {
     const struct ft_files_request *q = u->q;
     struct ft_err err = {0};
-    json_t *body = files_body(q);
+    json_t *body = fl_body(q);
     if (body == NULL)
         return;
     const json_t *md5 = json_object_get(body, "md5");
@@ -453,16 +450,16 @@ static void complete(struct upload *u)
         .u = u, .parts = json_object_get(body, "part_ids"), .chunk = malloc(FT_FILES_CHUNK)};
     md5_init(&c.md5);
     ft_jsonl_init(&c.jsonl);
-    files_name_content(q->project, text(u->record, "file"), &c.name);
+    fl_name_content(q->project, text(u->record, "file"), &c.name);
     if (md5 != NULL && !json_is_null(md5) && !json_is_string(md5)) {
-        files_bad(q, "invalid_type", "md5", "md5: must be a text");
+        fl_bad(q, "invalid_type", "md5", "md5: must be a text");
     } else if (is_pending(u) && check_parts(&c)) {
-        int rc = c.chunk != NULL ? files_put(q, &c.name, &c.writer, &err)
+        int rc = c.chunk != NULL ? fl_put(q, &c.name, &c.writer, &err)
                                  : ft_err_set(&err, FT_ENOMEM, "out of memory");
         for (size_t i = 0; rc == 0 && i < json_array_size(c.parts); i++)
             rc = copy_part(&c, json_string_value(json_array_get(c.parts, i)), &err);
         if (rc != 0)
-            files_fail_store(q, &err);
+            fl_fail_store(q, &err);
         else if (check_content(&c, json_string_value(md5)))
             finish(&c);
         ft_blob_put_abort(c.writer);
@@ -476,12 +473,12 @@ static void cancel(struct upload *u)
     if (!is_pending(u) || !end_as(u, "cancelled"))
         return;
     drop_parts(u);
-    files_answer(u->q, shown(u, NULL));
+    fl_answer(u->q, shown(u, NULL));
 }
 
 /* ---- the way in: "", "/ID/parts", "/ID/complete", "/ID/cancel" ---- */
 
-void files_uploads(const struct ft_files_request *q, const char *path)
+void fl_uploads(const struct ft_files_request *q, const char *path)
 {
     static const struct {
         const char *name;
@@ -502,5 +499,5 @@ void files_uploads(const struct ft_files_request *q, const char *path)
         json_decref(u.record);
         return;
     }
-    files_none(q, "Upload", path);
+    fl_none(q, "Upload", path);
 }

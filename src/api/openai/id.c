@@ -1,3 +1,4 @@
+/* Ids that are in the order of their time. */
 #include "api/openai/id.h"
 
 #include <stdio.h>
