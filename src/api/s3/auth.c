@@ -1,0 +1,50 @@
+/* Who sent it: the signature of the request against the secret of its access key. */
+#include <string.h>
+
+#include "api/s3/impl.h"
+
+static int fail_signature(struct ft_s3_call *c, const struct ft_err *err)
+{
+    static const enum ft_s3_code codes[] = {
+        [FT_SIGV4_WHY_NONE] = FT_S3_InvalidRequest,
+        [FT_SIGV4_MALFORMED] = FT_S3_AuthorizationHeaderMalformed,
+        [FT_SIGV4_QUERY_MALFORMED] = FT_S3_AuthorizationQueryParametersError,
+        [FT_SIGV4_OTHER_SCHEME] = FT_S3_InvalidRequest,
+        [FT_SIGV4_NO_DATE] = FT_S3_AccessDenied,
+        [FT_SIGV4_NO_HASH] = FT_S3_InvalidRequest,
+        [FT_SIGV4_BAD_HASH] = FT_S3_InvalidArgument,
+        [FT_SIGV4_SKEWED] = FT_S3_RequestTimeTooSkewed,
+        [FT_SIGV4_EXPIRED] = FT_S3_AccessDenied,
+        [FT_SIGV4_NOT_YET] = FT_S3_AccessDenied,
+        [FT_SIGV4_NOT_SIGNED] = FT_S3_AccessDenied,
+        [FT_SIGV4_MISMATCH] = FT_S3_SignatureDoesNotMatch,
+    };
+    return ft_s3_fail(c, codes[ft_sigv4_why(err)], "%s", err->msg);
+}
+
+int ft_s3_authenticate(struct ft_s3_call *c)
+{
+    const struct ft_sigv4_request r = {.method = c->x->method,
+                                       .path = c->x->target,
+                                       .query = c->x->query,
+                                       .fields = c->x->fields,
+                                       .n_fields = c->x->n_fields};
+    struct ft_err err = {0};
+    if (ft_sigv4_read(&r, &c->auth, &err) != 0)
+        return fail_signature(c, &err);
+    c->anonymous = c->auth.how == FT_SIGV4_ANONYMOUS;
+    if (c->anonymous)
+        return 0;
+    struct ft_s3_caller caller = {0};
+    const struct ft_s3_config *config = &c->s3->config;
+    if (config->credentials(config->ctx, c->auth.id, &caller, &err) != 0) {
+        ft_s3_fail_extra(c, "AWSAccessKeyId", c->auth.id);
+        return err.code == FT_ENOTFOUND ? ft_s3_fail(c, FT_S3_InvalidAccessKeyId, NULL)
+                                        : ft_s3_fail_err(c, &err);
+    }
+    if (ft_sigv4_verify(&r, &c->auth, caller.secret, config->region_checked ? c->s3->region : NULL,
+                        "s3", c->now_s, &c->chain, &err) != 0)
+        return fail_signature(c, &err);
+    c->caller = caller;
+    return 0;
+}

@@ -1,0 +1,203 @@
+/* Opening, and the way of one request: what it names, who sent it, what is to be done, whether that
+ * is allowed, the handler, the error if there is one, the record. */
+#include "api/s3/s3.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/s3/body.h"
+#include "base/clock.h"
+#include "base/rand.h"
+
+int ft_s3_open(const struct ft_s3_config *config, struct ft_s3 **ret, struct ft_err *err)
+{
+    if (config->n_domains > FT_S3_DOMAINS_MAX)
+        return ft_err_set(err, FT_EINVAL, "s3: more than %d domains", FT_S3_DOMAINS_MAX);
+    struct ft_s3 *s3 = calloc(1, sizeof *s3);
+    if (s3 == NULL)
+        return ft_err_set(err, FT_ENOMEM, "s3: no memory");
+    s3->config = *config;
+    s3->region = strdup(config->region != NULL ? config->region : "us-east-1");
+    bool ok = s3->region != NULL;
+    for (int i = 0; i < config->n_domains; i++)
+        ok = (s3->domains[i] = strdup(config->domains[i])) != NULL && ok;
+    if (!ok) {
+        ft_s3_close(s3);
+        return ft_err_set(err, FT_ENOMEM, "s3: no memory");
+    }
+    *ret = s3;
+    return 0;
+}
+
+void ft_s3_close(struct ft_s3 *s3)
+{
+    if (s3 == NULL)
+        return;
+    for (int i = 0; i < FT_S3_DOMAINS_MAX; i++)
+        free(s3->domains[i]);
+    free(s3->region);
+    free(s3);
+}
+
+bool ft_s3_wants(const struct ft_s3 *s3, const struct ft_http_exchange *x)
+{
+    const char *auth = ft_http_header(x, "authorization"),
+               *type = ft_http_header(x, "content-type");
+    if (auth != NULL && (strncmp(auth, "AWS4-", 5) == 0 || strncmp(auth, "AWS ", 4) == 0))
+        return true;
+    if (strstr(x->query, "X-Amz-Algorithm=") != NULL || strstr(x->query, "AWSAccessKeyId=") != NULL)
+        return true;
+    struct ft_arena arena;
+    ft_arena_init(&arena, FT_HTTP_HEAD_BYTES);
+    bool host = ft_s3_host_bucket(s3, x, &arena) != NULL;
+    ft_arena_fini(&arena);
+    if (host)
+        return true;
+    const char *slash = x->target[0] == '/' ? strpbrk(x->target + 1, "/?") : NULL;
+    return strcmp(x->method, "POST") == 0 && type != NULL &&
+           strncasecmp(type, "multipart/form-data", 19) == 0 && x->target[1] != '\0' &&
+           (slash == NULL || (slash[0] == '/' && slash[1] == '\0'));
+}
+
+bool ft_s3_has_bucket(const struct ft_s3 *s3, const struct ft_http_exchange *x)
+{
+    size_t n = x->target[0] == '/' ? strcspn(x->target + 1, "/?") : 0;
+    char name[FT_BLOB_BUCKET_MAX + 1];
+    if (n == 0 || n >= sizeof name || x->target[1] == '.' || memchr(x->target, '%', n + 1) != NULL)
+        return false;
+    memcpy(name, x->target + 1, n);
+    name[n] = '\0';
+    struct ft_blob_bucket b;
+    struct ft_err err;
+    return ft_blob_bucket_get(s3->config.blob, name, &b, &err) == 0;
+}
+
+/* ---- what is to be done ---- */
+
+static bool fits(const struct ft_s3_call *c, const struct ft_s3_op *op)
+{
+    return strcmp(op->method, c->x->method) == 0 &&
+           (op->sub == NULL || ft_s3_param(c, op->sub) != NULL) &&
+           (op->header == NULL || ft_s3_in(c, op->header) != NULL);
+}
+
+/* Is one of the parameters a part of a bucket or an object that other methods know? Then a request
+ * must not be taken for one of the whole. */
+static bool names_part(const struct ft_s3_call *c, const struct ft_s3_op *ops)
+{
+    static const char *const never[] = {
+        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select", "torrent"};
+    for (; ops->method != NULL; ops++)
+        if (ops->sub != NULL && ft_s3_param(c, ops->sub) != NULL)
+            return true;
+    for (size_t i = 0; i < FT_COUNT(never); i++)
+        if (ft_s3_param(c, never[i]) != NULL)
+            return true;
+    return false;
+}
+
+static int choose(struct ft_s3_call *c)
+{
+    enum ft_s3_level level = c->key != NULL      ? FT_S3_OBJECT
+                             : c->bucket != NULL ? FT_S3_BUCKET
+                                                 : FT_S3_SERVICE;
+    const struct ft_s3_op *ops = level == FT_S3_OBJECT ? ft_s3_object_ops : ft_s3_bucket_ops;
+    for (const struct ft_s3_op *op = ops; op->method != NULL; op++) {
+        if (op->level != level || !fits(c, op))
+            continue;
+        if (op->sub == NULL && names_part(c, ops))
+            break;
+        c->op = op;
+        return 0;
+    }
+    if (names_part(c, ops))
+        return ft_s3_fail(c, FT_S3_NotImplemented, NULL);
+    ft_s3_fail_extra(c, "Method", c->x->method);
+    return ft_s3_fail(c, FT_S3_MethodNotAllowed, NULL);
+}
+
+/* ---- the way ---- */
+
+static bool writes(const struct ft_s3_call *c)
+{
+    return strcmp(c->x->method, "GET") != 0 && strcmp(c->x->method, "HEAD") != 0 &&
+           strcmp(c->x->method, "OPTIONS") != 0;
+}
+
+static int run(struct ft_s3_call *c)
+{
+    if (ft_s3_request_read(c) != 0 || ft_s3_authenticate(c) != 0 || choose(c) != 0)
+        return -1;
+    const struct ft_s3_config *config = &c->s3->config;
+    struct ft_err err = {0};
+    if (!c->anonymous && config->admit != NULL &&
+        config->admit(config->ctx, &c->caller, writes(c), &err) != 0)
+        return err.code == FT_EBUSY ? ft_s3_fail(c, FT_S3_SlowDown, "%s", err.msg)
+                                    : ft_s3_fail(c, FT_S3_AccessDenied, "%s", err.msg);
+    if (c->bucket != NULL && !c->op->no_bucket) {
+        if (ft_s3_bucket(c, c->bucket, &c->at) != 0)
+            return -1;
+        c->has_bucket = true;
+    }
+    if (c->op->action != NULL) {
+        const struct ft_s3_ask ask = {.action = c->op->action,
+                                      .bucket = &c->at,
+                                      .key = c->key,
+                                      .version = ft_s3_param(c, "versionId")};
+        FT_ASSERT(c->has_bucket);
+        if (ft_s3_may(c, &ask) != 0)
+            return -1;
+    }
+    return c->op->run(c);
+}
+
+static void name_request(struct ft_s3_call *c)
+{
+    static _Atomic uint64_t counter;
+    uint64_t n = atomic_fetch_add(&counter, 1);
+    snprintf(c->request_id, sizeof c->request_id, "%016llX",
+             (unsigned long long)ft_rand_mix(n ^ (uint64_t)ft_clock_now_ns() << 20));
+    ft_s3_out(c, "x-amz-request-id", c->request_id);
+    ft_s3_out(c, "x-amz-id-2", c->request_id);
+}
+
+static void report(const struct ft_s3_call *c)
+{
+    const struct ft_s3_config *config = &c->s3->config;
+    if (config->done == NULL)
+        return;
+    const struct ft_s3_record r = {.operation = c->op != NULL ? c->op->name : "",
+                                   .caller = c->caller.id[0] != '\0' ? &c->caller : NULL,
+                                   .owner = c->has_bucket ? c->at.owner : "",
+                                   .bucket = c->bucket != NULL ? c->bucket : "",
+                                   .key = c->key != NULL ? c->key : "",
+                                   .status = c->status,
+                                   .code = c->failed ? ft_s3_code_info(c->code)->name : "",
+                                   .bytes_in = c->bytes_in,
+                                   .bytes_out = c->bytes_out};
+    config->done(config->ctx, c->x, &r);
+}
+
+void ft_s3_serve(void *s3, struct ft_lane *lane)
+{
+    struct ft_s3_call *c = ft_arena_alloc(&lane->x->arena, sizeof *c);
+    if (c == NULL) {
+        ft_http_respond(lane->x, 500, NULL, 0, NULL, 0);
+        return;
+    }
+    c->s3 = s3;
+    c->blob = c->s3->config.blob;
+    c->lane = lane;
+    c->x = lane->x;
+    c->arena = &lane->x->arena;
+    c->now_s = (int64_t)time(NULL);
+    name_request(c);
+    if (run(c) != 0 && c->status == 0)
+        ft_s3_answer_error(c);
+    if (c->body != NULL)
+        ft_s3_body_close(c);
+    report(c);
+}
