@@ -98,7 +98,7 @@ static struct ft_ledger_begin record_of(const struct gw_request *r, const char *
 {
     return (struct ft_ledger_begin){.id = r->id,
                                     .project = r->ident != NULL ? r->ident->project : r->project,
-                                    .key = r->ident != NULL ? r->ident->key : "",
+                                    .key = r->ident != NULL ? r->ident->key : r->key,
                                     .model = model,
                                     .route = r->name};
 }

@@ -121,6 +121,7 @@ static void close_all(struct gw *g)
     ft_http_server_close(g->inner);
     ft_lanes_close(g->lanes);
     gw_storage_close(g->storage);
+    gw_quota_close(g->quota);
     ft_http_client_close(g->asking);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
@@ -177,6 +178,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     }
     if (rc == 0)
         rc = ft_lanes_open(0, &g.lanes, err);
+    if (rc == 0)
+        rc = gw_quota_open(&g.quota, err);
     if (rc == 0)
         rc = gw_storage_open(&g, &g.storage, err);
     if (rc == 0 && gw_feed_wait_first(g.feed))

@@ -8,6 +8,7 @@
 #include "api/openai/error.h"
 #include "blob/blob.h"
 #include "gateway/gateway.h"
+#include "gateway/quota.h"
 #include "ledger/ledger.h"
 #include "net/client.h"
 #include "net/lane.h"
@@ -27,6 +28,7 @@
 struct gw_feed;
 struct gw_spend;
 struct gw_storage;
+struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
 struct gw_door {
@@ -41,6 +43,8 @@ struct gw {
     struct ft_http_server *server, *inner; /* of the two doors */
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
+    struct gw_quota *quota;
+    struct ft_s3 *s3;                      /* with the store */
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
@@ -75,6 +79,7 @@ struct gw_request {
      * of its own. */
     struct ft_tenant_ident *ident;
     const char *project; /* its project, in the arena; "" */
+    const char *key;     /* the key's id where there is no ident; "" */
     char id[GW_ID_BYTES];
     const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
     const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
@@ -85,8 +90,9 @@ struct gw_request {
     const char *name;      /* in the ledger; a handler may set a better one (static) */
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
-    atomic_int holds;      /* the exchange, and its lane: the last one records it */
-    const char *record;    /* of a batch's call, for the answer; NULL: none */
+    struct gw_quota_hold lane_hold, bytes_hold;
+    atomic_int holds;   /* the exchange, and its lane: the last one records it */
+    const char *record; /* of a batch's call, for the answer; NULL: none */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
@@ -130,6 +136,9 @@ extern const struct gw_table gw_file_routes;                     /* files.c */
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
 
+/* 404 for a path that nothing has; 400 for one that is none. */
+void gw_unknown(struct gw_request *r, struct ft_oai_error *e);
+
 /* A new id: unpredictable, unique. */
 void gw_id_new(char ret[GW_ID_BYTES]);
 
@@ -171,6 +180,18 @@ struct ft_blob *gw_blob(struct gw *g);
 /* Answers 503: the store is not open, and why not. */
 void gw_no_storage(struct gw_request *r);
 json_t *gw_storage_status(struct gw *g); /* new */
+/* On a lane: the project is to keep so many bytes more; they are held until the request is over,
+ * and kept if it is answered with less than 300. FT_ELIMIT, in words for the client. */
+int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err);
+
+/* ---- S3 (objects.c) ---- */
+
+/* Is it of S3, whatever routes there are? Then it goes there. */
+bool gw_is_s3(struct gw_request *r);
+extern const struct gw_route gw_s3_route; /* S3 */
+/* No route has the path: perhaps a bucket that everybody may read has. */
+extern const struct gw_route gw_bucket_route;
+extern const struct gw_part gw_s3_part;
 
 /* What works on the store: a row of `parts` in storage.c. */
 struct gw_part {

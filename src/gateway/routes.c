@@ -153,11 +153,22 @@ static const struct gw_route *find(struct gw_request *r, struct ft_oai_error *e)
             there = true;
         }
     }
-    ft_oai_error_set(e, FT_ENOTFOUND, there ? "method_not_allowed" : "unknown_url", NULL,
-                     there ? "%s is not allowed on %s" : "Unknown request URL: %s %s", x->method,
-                     x->path != NULL ? x->path : x->target);
-    e->status = there ? 405 : x->path == NULL ? 400 : 404;
+    if (!there) {
+        gw_unknown(r, e);
+        return NULL;
+    }
+    ft_oai_error_set(e, FT_ENOTFOUND, "method_not_allowed", NULL, "%s is not allowed on %s",
+                     x->method, x->path);
+    e->status = 405;
     return NULL;
+}
+
+void gw_unknown(struct gw_request *r, struct ft_oai_error *e)
+{
+    const struct ft_http_exchange *x = r->x;
+    ft_oai_error_set(e, FT_ENOTFOUND, "unknown_url", NULL, "Unknown request URL: %s %s", x->method,
+                     x->path != NULL ? x->path : x->target);
+    e->status = x->path != NULL ? 404 : 400;
 }
 
 /* "Authorization: Bearer KEY", or "x-api-key: KEY" as Anthropic's clients send it. */
@@ -208,6 +219,9 @@ static void let_go(struct gw_request *r)
 {
     if (atomic_fetch_sub(&r->holds, 1) != 1)
         return;
+    int status = atomic_load(&r->status);
+    gw_quota_give(r->gw->quota, &r->lane_hold, false);
+    gw_quota_give(r->gw->quota, &r->bytes_hold, status >= 200 && status < 300);
     gw_record(r);
     ft_tenant_ident_unref(r->ident);
 }
@@ -268,7 +282,9 @@ static void dispatch(struct gw_request *r)
 {
     struct ft_oai_error e;
     ft_oai_error_init(&e);
-    r->route = find(r, &e);
+    r->route = gw_is_s3(r) ? &gw_s3_route : find(r, &e);
+    if (r->route == NULL && e.status != 405 && gw_blob(r->gw) != NULL)
+        r->route = &gw_bucket_route;
     if (r->route == NULL) {
         gw_fail(r, &e);
         return;
@@ -295,8 +311,10 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->inner = door->inner;
     r->batch = r->inner && ft_http_header(x, "x-feitian-batch") != NULL;
     r->x = x;
+    x->user = r;
     r->rest = "";
     r->project = "";
+    r->key = "";
     atomic_init(&r->holds, 1);
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);

@@ -31,7 +31,7 @@ struct gw_storage {
 
 /* ---- parts ---- */
 
-static const struct gw_part *const parts[] = {&gw_file_part, NULL};
+static const struct gw_part *const parts[] = {&gw_s3_part, &gw_file_part, NULL};
 
 static int open_parts(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
@@ -155,6 +155,12 @@ void gw_no_storage(struct gw_request *r)
     e.status = 503;
     e.retry_after_ms = 1000;
     gw_refuse(r, "", &e);
+}
+
+int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err)
+{
+    return gw_quota_take(r->gw->quota, gw_blob(r->gw), project,
+                         ft_tenant_storage_max(r->gw->tenant, project), bytes, &r->bytes_hold, err);
 }
 
 json_t *gw_storage_status(struct gw *g)

@@ -260,6 +260,15 @@ int ft_tenant_find(struct ft_tenant *t, const char *key, int64_t now_s,
     return ft_err_set(err, FT_ENOTFOUND, "There is no key '%.64s' that may be used.", key);
 }
 
+bool ft_tenant_has_project(struct ft_tenant *t, const char *project)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    struct ft_tenant_project *p = ft_tenant_project_find(t, project);
+    bool known = p != NULL && p->node.known;
+    pthread_rwlock_unlock(&t->lock);
+    return known;
+}
+
 int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project)
 {
     pthread_rwlock_rdlock(&t->lock);
@@ -389,6 +398,12 @@ int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const cha
     if (rc != 0)
         atomic_fetch_add_explicit(&r->tenant->refused[why], 1, memory_order_relaxed);
     return rc;
+}
+
+bool ft_tenant_ident_may(const struct ft_tenant_ident *i, const char *action)
+{
+    return role_may(ft_tenant_ident_role(i), action) &&
+           globs_match(&((const struct ft_tenant_record *)i)->actions, action);
 }
 
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model)

@@ -106,9 +106,12 @@ const char *ft_tenant_role_name(enum ft_tenant_role role); /* "viewer", ... */
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
                   enum ft_tenant_why *ret_why, struct ft_err *err);
 
+/* May it? As ft_tenant_may, but nothing is refused or counted. */
+bool ft_tenant_ident_may(const struct ft_tenant_ident *i, const char *action);
 /* Is the model among the key's? Unlike ft_tenant_may, nothing is refused or counted. */
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model);
 
+bool ft_tenant_has_project(struct ft_tenant *t, const char *project);
 /* Bytes of objects that a project may keep; -1: no limit (or no such project). */
 int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project);
 
