@@ -10,12 +10,13 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/storage.h"
 #include "gateway/gateway.h"
 #include "sched/exec_local.h"
 #include "serve/serve.h"
 
 struct gateway_options {
-    const char *home, *listen, *tls_cert, *tls_key, *kv;
+    const char *home, *listen, *tls_cert, *tls_key, *kv, *storage, *s3_domain;
     int64_t memory, threads, http_threads;
     bool no_workers, stop_workers;
 };
@@ -42,10 +43,15 @@ static void on_serve(void *ctx, struct ft_serve *s)
     pthread_rwlock_unlock(&serving_lock);
 }
 
+static int open_blob(void *ctx, struct ft_blob **ret, struct ft_err *err)
+{
+    return ft_storage_open(ctx, ret, err);
+}
+
 static int run(const struct gateway_options *o, struct ft_err *err)
 {
     char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], adapters[PATH_MAX],
-        read_dir[2 * PATH_MAX], logs[PATH_MAX], self[PATH_MAX];
+        read_dir[2 * PATH_MAX], logs[PATH_MAX], self[PATH_MAX], blobs[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0)
         return ft_err_sys(err, "read /proc/self/exe");
@@ -56,6 +62,9 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     snprintf(adapters, sizeof adapters, "%s/adapters", o->home);
     snprintf(read_dir, sizeof read_dir, "%s:%s", models, adapters);
     snprintf(logs, sizeof logs, "%s/logs", o->home);
+    snprintf(blobs, sizeof blobs, "%s/blob", o->home);
+    if (o->storage != NULL)
+        snprintf(blobs, sizeof blobs, "%s", o->storage);
     mkdir(run_dir, 0700);
     mkdir(logs, 0700);
     mkdir(models, 0700);
@@ -79,7 +88,11 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                              .kv = o->kv,
                                              .memory_bytes = o->memory,
                                              .threads = (int)o->threads},
-                                   .on_serve = on_serve};
+                                   .open_blob = open_blob,
+                                   .storage = blobs,
+                                   .s3_domain = o->s3_domain,
+                                   .on_serve = on_serve,
+                                   .ctx = blobs};
     int rc = ft_gateway_run(&g, err);
     ft_exec_close(exec);
     return rc;
@@ -94,6 +107,8 @@ int ft_cmd_gateway(int argc, char **argv)
         {"tls-cert", 0, FT_OPT_TEXT, &o.tls_cert, 0, 0},
         {"tls-key", 0, FT_OPT_TEXT, &o.tls_key, 0, 0},
         {"kv", 0, FT_OPT_TEXT, &o.kv, 0, 0},
+        {"storage", 0, FT_OPT_TEXT, &o.storage, 0, 0},
+        {"s3-domain", 0, FT_OPT_TEXT, &o.s3_domain, 0, 0},
         {"memory", 0, FT_OPT_BYTES, &o.memory, 1 << 20, 1e15},
         {"threads", 0, FT_OPT_WHOLE, &o.threads, 1, 1024},
         {"http-threads", 0, FT_OPT_WHOLE, &o.http_threads, 1, 64},

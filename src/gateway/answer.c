@@ -1,9 +1,11 @@
 /* Answers: headers that all have, errors in the caller's protocol. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/anthropic/messages.h"
 #include "base/clock.h"
 #include "gateway/inner.h"
+#include "net/xml.h"
 
 #define ERROR_BYTES_MAX ((size_t)FT_OAI_ERROR_BYTES_MAX)
 
@@ -70,6 +72,43 @@ void gw_respond(struct gw_request *r, int status, const char *type, const void *
     ft_http_respond(r->x, status, f, n_f, body, n); /* a client that is gone is not told */
 }
 
+/* What S3 calls errors of ours: those that come before its own code does. */
+static void write_s3(struct ft_buf *b, const struct gw_request *r, const struct ft_oai_error *e,
+                     int status)
+{
+    const char *code = status == 503   ? "ServiceUnavailable"
+                       : status == 413 ? "EntityTooLarge"
+                       : status < 500  ? "InvalidRequest"
+                                       : "InternalError";
+    struct ft_xml x;
+    ft_xml_init(&x, ERROR_BYTES_MAX);
+    ft_xml_begin(&x, "Error");
+    ft_xml_text(&x, "Code", code);
+    ft_xml_text(&x, "Message", ft_oai_error_message(e));
+    ft_xml_text(&x, "RequestId", r->id);
+    ft_xml_end(&x);
+    ft_buf_add(b, x.buf.data, x.buf.len);
+    ft_xml_fini(&x);
+}
+
+/* Hugging Face's clients go by the headers. */
+static int write_hub(struct ft_buf *b, const struct ft_oai_error *e, struct gw_request *r,
+                     struct ft_http_field *ret)
+{
+    const char *message = ft_oai_error_message(e);
+    json_t *j = json_pack("{s:s}", "error", message);
+    char *text = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
+    if (text != NULL)
+        ft_buf_add_str(b, text);
+    free(text);
+    json_decref(j);
+    char *line = ft_arena_strndup(&r->x->arena, message, strlen(message));
+    for (char *p = line; p != NULL && *p != '\0'; p++)
+        *p = *p < ' ' || *p > '~' ? '?' : *p;
+    *ret = (struct ft_http_field){"x-error-message", line != NULL ? line : ""};
+    return 1;
+}
+
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
 {
     struct ft_http_field f[GW_FIELDS_MAX];
@@ -77,14 +116,19 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
     struct ft_buf b;
     bool anthropic = r->style == GW_ANTHROPIC;
     int status = anthropic ? ft_anthropic_error_status(e) : ft_oai_error_status(e);
-    int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 2);
+    int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 3);
     int n_h = ft_oai_error_headers(e, h);
     ft_buf_init(&b, ERROR_BYTES_MAX);
     if (anthropic)
         ft_anthropic_error_write(e, r->id, &b);
+    else if (r->style == GW_S3)
+        write_s3(&b, r, e, status);
+    else if (r->style == GW_HUB)
+        n_f += write_hub(&b, e, r, &f[n_f]);
     else
         ft_oai_error_write(e, &b);
-    f[n_f++] = (struct ft_http_field){"content-type", "application/json"};
+    f[n_f++] = (struct ft_http_field){"content-type",
+                                      r->style == GW_S3 ? "application/xml" : "application/json"};
     for (int i = 0; i < n_h; i++)
         f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};
     if (status == 401)

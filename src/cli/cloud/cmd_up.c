@@ -131,6 +131,8 @@ static void arguments(struct up *u)
         {"--tls-cert", o->tls_cert},
         {"--tls-key", o->tls_key},
         {"--kv", o->kv},
+        {"--storage", o->storage},
+        {"--s3-domain", o->s3_domain},
         {"--memory", o->memory > 0 ? number(u->memory, o->memory) : NULL},
         {"--threads", o->threads > 0 ? number(u->threads, o->threads) : NULL},
         {"--http-threads", o->http_threads > 0 ? number(u->http_threads, o->http_threads) : NULL}};

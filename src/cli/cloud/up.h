@@ -14,7 +14,7 @@ struct ft_up_options {
     char host[256]; /* of listen */
     int port;
     char url[512]; /* where clients on this machine reach it */
-    const char *listen, *tls_cert, *tls_key, *kv;
+    const char *listen, *tls_cert, *tls_key, *kv, *storage, *s3_domain;
     bool listens; /* listen was given */
     bool tls_self_signed, foreground, daemon, json;
     int64_t memory, threads, http_threads; /* 0: not given */
