@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "control/inner.h"
+#include "control/inside.h"
 #include "ledger/store.h"
 #include "net/server.h"
 #include "sched/ready.h"
@@ -48,7 +49,7 @@ struct process {
     /* the writer's own */
     struct request *waiter[WAITERS_MAX];
     int n_waiters;
-    int64_t committed;
+    atomic_llong committed; /* jobs commit too, on threads of their own */
 };
 
 /* ---- answers ---- */
@@ -164,24 +165,31 @@ static void work(struct process *p, struct request *q)
     finish(q);
 }
 
-/* On the writer's thread: it alone commits. */
+/* On the thread that commits: the writer's, or a job's, which the writer sees at its next tick. */
 static void on_commit(void *ctx, int64_t seq)
 {
-    ((struct process *)ctx)->committed = seq;
+    atomic_store(&((struct process *)ctx)->committed, seq);
+}
+
+/* Asked by jobs that wait for the gateway. */
+static bool ends(void *ctx)
+{
+    return atomic_load(&((struct process *)ctx)->stopping);
 }
 
 static void *writer(void *ctx)
 {
     struct process *p = ctx;
-    for (int64_t seen = p->committed;;) {
+    for (int64_t seen = atomic_load(&p->committed);;) {
         struct request *q;
         int rc = ft_mailbox_take(p->queue, &q, TICK_MS);
         if (rc == 0)
             work(p, q);
         else if (rc == FT_ECANCELED)
             break;
-        answer_waiters(p, ft_clock_now_ns(), p->committed != seen);
-        seen = p->committed;
+        int64_t now = atomic_load(&p->committed);
+        answer_waiters(p, ft_clock_now_ns(), now != seen);
+        seen = now;
     }
     answer_waiters(p, INT64_MAX, false);
     return NULL;
@@ -330,8 +338,11 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     if (rc == 0)
         rc = prepare(p, err);
     if (rc == 0)
+        rc = ft_inside_open(p->ctl.home, ends, p, &p->ctl.inside, err);
+    if (rc == 0)
         rc = serve(p, err);
     ft_http_server_close(p->server);
+    ft_inside_close(p->ctl.inside);
     ft_mailbox_close(p->slow);
     ft_mailbox_close(p->queue);
     json_decref(p->ctl.doc);

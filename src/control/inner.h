@@ -26,8 +26,9 @@ enum ft_ctl_role ft_ctl_role_of(const char *name); /* CTL_NOBODY for what is non
 struct ft_ctl {
     const struct ft_control_options *opt;
     struct ft_state *state;
-    json_t *doc;     /* openapi.json */
-    char home[3072]; /* real path */
+    json_t *doc;              /* openapi.json */
+    char home[3072];          /* real path */
+    struct ft_inside *inside; /* jobs' way to the gateway */
     /* the store's trouble as it was last said in the log, and when; "" while there is none */
     char trouble[FT_ERR_MSG_MAX];
     int64_t trouble_said_s;

@@ -12,6 +12,7 @@
 #include "base/partial.h"
 
 #define FORM_HEAD_MAX 2048
+#define FOR_PROJECT   "project:"
 #define BOUNDARY      "feitian-7d1c0b5a9e3f4826"
 #define IDLE_MS       120000
 #define FILE_MAX      ((size_t)64 << 10) /* of the answer */
@@ -63,8 +64,8 @@ const char *ft_inside_socket(struct ft_inside *in)
 /* ---- one request ---- */
 
 struct words {
-    char url[4096], key[128], type[160];
-    const char *header[3];
+    char url[4096], key[128], type[160], file[128];
+    const char *header[4];
     struct ft_http_call_config config;
 };
 
@@ -73,17 +74,25 @@ static int fill(struct ft_inside *in, const struct ft_inside_ask *a, struct word
 {
     if (snprintf(w->url, sizeof w->url, "http://gateway%s", a->path) >= (int)sizeof w->url)
         return ft_err_set(err, FT_EINVAL, "the path is too long");
-    snprintf(w->key, sizeof w->key, "X-Feitian-Key: %.100s", a->key);
+    bool project = strncmp(a->key, FOR_PROJECT, strlen(FOR_PROJECT)) == 0;
+    snprintf(w->key, sizeof w->key, project ? "X-Feitian-Project: %.80s" : "X-Feitian-Key: %.100s",
+             a->key + (project ? strlen(FOR_PROJECT) : 0));
     snprintf(w->type, sizeof w->type, "Content-Type: %.130s",
              a->type != NULL ? a->type : "application/json");
     w->header[0] = w->key;
     w->header[1] = w->type;
-    w->header[2] = "X-Feitian-Batch: 1";
+    int n = 2;
+    if (a->batch)
+        w->header[n++] = "X-Feitian-Batch: 1";
+    if (a->file != NULL) {
+        snprintf(w->file, sizeof w->file, "X-Feitian-File: %.100s", a->file);
+        w->header[n++] = w->file;
+    }
     w->config = (struct ft_http_call_config){.method = a->method,
                                              .url = w->url,
                                              .unix_socket = in->socket,
                                              .headers = w->header,
-                                             .n_headers = a->batch ? 3 : 2,
+                                             .n_headers = n,
                                              .body = a->body,
                                              .n_body = a->n_body,
                                              .idle_timeout_ms = IDLE_MS};
@@ -258,32 +267,39 @@ static size_t read_form(void *ctx, char *data, size_t n)
     return n;
 }
 
-static int form_open(struct form *f, const char *purpose, const char *filename, const char *path,
-                     struct ft_err *err)
+#define FIELD "--" BOUNDARY "\r\nContent-Disposition: form-data; name="
+
+static int form_open(struct form *f, const struct ft_inside_file *q, struct ft_err *err)
 {
     struct stat st;
-    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    char expires[512] = "";
+    f->fd = open(q->path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0 || fstat(f->fd, &st) != 0)
-        return ft_err_sys(err, "%s", path);
+        return ft_err_sys(err, "%s", q->path);
     f->left = st.st_size;
+    if (q->expires_s > 0)
+        snprintf(expires, sizeof expires,
+                 FIELD "\"expires_after[anchor]\"\r\n\r\ncreated_at\r\n" FIELD
+                       "\"expires_after[seconds]\"\r\n\r\n%lld\r\n",
+                 (long long)q->expires_s);
     int n = snprintf(f->head, sizeof f->head,
-                     "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n%s"
-                     "\r\n--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"file\"; "
-                     "filename=\"%s\"\r\nContent-Type: application/octet-stream\r\n\r\n",
-                     purpose, filename);
+                     "%s" FIELD "\"purpose\"\r\n\r\n%s\r\n" FIELD
+                     "\"file\"; filename=\"%s\"\r\nContent-Type: application/octet-stream\r\n\r\n",
+                     expires, q->purpose, q->filename);
     f->n_head = (size_t)n;
     return n < (int)sizeof f->head ? 0 : ft_err_set(err, FT_EINVAL, "the file's name is too long");
 }
 
-static int send_form(struct ft_inside *in, const char *key, struct form *f, json_t **ret,
-                     struct ft_err *err)
+static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struct form *f,
+                     json_t **ret, struct ft_err *err)
 {
     struct words w;
     struct ft_buf body;
     struct sink s = {.in = in, .buf = &body, .left = FILE_MAX};
     const struct ft_inside_ask a = {.method = "POST",
                                     .path = "/v1/files",
-                                    .key = key,
+                                    .key = q->key,
+                                    .file = q->id,
                                     .type = "multipart/form-data; boundary=" BOUNDARY};
     ft_buf_init(&body, FILE_MAX + 1);
     int rc = fill(in, &a, &w, err);
@@ -301,17 +317,35 @@ static int send_form(struct ft_inside *in, const char *key, struct form *f, json
     return rc;
 }
 
+/* *ret: OpenAI's object. */
+static int put_file(struct ft_inside *in, const struct ft_inside_file *q, json_t **ret,
+                    struct ft_err *err)
+{
+    struct form f = {.fd = -1};
+    int rc = form_open(&f, q, err);
+    if (rc == 0)
+        rc = send_form(in, q, &f, ret, err);
+    if (f.fd >= 0)
+        close(f.fd);
+    return rc;
+}
+
+int ft_inside_put_file_as(struct ft_inside *in, const struct ft_inside_file *q, struct ft_err *err)
+{
+    json_t *o = NULL;
+    int rc = put_file(in, q, &o, err);
+    json_decref(o);
+    return rc;
+}
+
 int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
                        const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
                        struct ft_err *err)
 {
-    struct form f = {.fd = -1};
     json_t *o = NULL;
-    int rc = form_open(&f, purpose, filename, path, err);
-    if (rc == 0)
-        rc = send_form(in, key, &f, &o, err);
-    if (f.fd >= 0)
-        close(f.fd);
+    const struct ft_inside_file q = {
+        .key = key, .purpose = purpose, .filename = filename, .path = path};
+    int rc = put_file(in, &q, &o, err);
     const char *id = json_string_value(json_object_get(o, "id"));
     if (rc == 0 && (id == NULL || strlen(id) >= FT_INSIDE_FILE_ID_MAX))
         rc = ft_err_set(err, FT_EINTERNAL, "the answer names no file");

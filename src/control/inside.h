@@ -30,8 +30,11 @@ const char *ft_inside_socket(struct ft_inside *in);
 
 struct ft_inside_ask {
     const char *method, *path; /* with the query */
-    const char *key;           /* id of the key in whose name */
-    const char *type;          /* of the body; NULL: application/json */
+    /* Id of the key in whose name; or "project:ID", for files: the cloud itself for a project, also
+     * when the job's key is gone. */
+    const char *key;
+    const char *file; /* of a new file: the id it is to have; NULL: drawn */
+    const char *type; /* of the body; NULL: application/json */
     const void *body;
     size_t n_body;
     bool batch; /* a call of a batch: low priority, recorded by control */
@@ -48,5 +51,14 @@ int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, con
 int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
                        const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
                        struct ft_err *err);
+
+/* The same with an id that was drawn before (api/openai/id.h, "file-"), so that doing it again
+ * makes no second file. expires_s: after so long it goes; 0: it stays. */
+struct ft_inside_file {
+    const char *key; /* as in ft_inside_ask */
+    const char *id, *purpose, *filename, *path;
+    int64_t expires_s;
+};
+int ft_inside_put_file_as(struct ft_inside *in, const struct ft_inside_file *f, struct ft_err *err);
 
 #endif

@@ -272,6 +272,18 @@ static void start_lane(struct gw_request *r)
     gw_refuse(r, "", &e);
 }
 
+/* The cloud itself, for a project: what a job made is put away also when its key is gone. */
+static bool is_for_project(struct gw_request *r)
+{
+    const char *id = r->inner ? ft_http_header(r->x, "x-feitian-project") : NULL;
+    if ((r->route->flags & GW_PROJECT) == 0 || id == NULL || id[0] == '\0' ||
+        ft_http_header(r->x, "x-feitian-key") != NULL)
+        return false;
+    const char *project = ft_arena_strndup(&r->x->arena, id, strlen(id));
+    r->project = project != NULL ? project : "";
+    return project != NULL;
+}
+
 static bool needs_key(const struct gw_request *r)
 {
     bool shown = r->inner && ft_http_header(r->x, "x-feitian-key") != NULL;
@@ -291,7 +303,7 @@ static void dispatch(struct gw_request *r)
     }
     r->style = r->route->style;
     r->name = r->route->name;
-    if (needs_key(r) && authenticate(r, &e) != 0)
+    if (!is_for_project(r) && needs_key(r) && authenticate(r, &e) != 0)
         gw_refuse(r, "", &e);
     else if ((r->route->flags & GW_STORE) != 0 && gw_blob(r->gw) == NULL)
         gw_no_storage(r);
