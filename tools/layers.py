@@ -49,6 +49,7 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "gnutls/gnutls.h": "GNUTLS",
     "gnutls/x509.h": "GNUTLS",
     "gnutls/crypto.h": "GNUTLS",
+    "nettle/md5.h": "NETTLE",
     "nettle/sha1.h": "NETTLE",
     "nettle/sha2.h": "NETTLE",
     "nettle/hmac.h": "NETTLE",

@@ -9,6 +9,7 @@
 
 #include "base/rand.h"
 #include "blob/blob.h"
+#include "blob/dir/dir.h"
 #include "blob/mem/mem.h"
 
 #include "testing.h"
@@ -33,8 +34,30 @@ static struct ft_blob *open_memory(void)
     return b;
 }
 
+static char dir_path[64];
+
+static struct ft_blob *open_dir(void)
+{
+    struct ft_blob *b = NULL;
+    snprintf(dir_path, sizeof dir_path, "/tmp/ft_blob_XXXXXX");
+    assert_non_null(mkdtemp(dir_path));
+    int rc = ft_blob_dir_open(&(struct ft_blob_dir_config){.path = dir_path}, &b, &err);
+    if (rc != 0)
+        fail_msg("%s", err.msg);
+    return b;
+}
+
+static void close_dir(struct ft_blob *b)
+{
+    char cmd[96];
+    ft_blob_close(b);
+    snprintf(cmd, sizeof cmd, "rm -r %s", dir_path);
+    assert_int_equal(system(cmd), 0);
+}
+
 static const struct store stores[] = {
     {"memory", open_memory, ft_blob_close, 1, SIZE_MAX, 3000},
+    {"dir", open_dir, close_dir, 1, SIZE_MAX, 1000},
 };
 
 static int open_store(void **state)

@@ -1,0 +1,146 @@
+/* The one thread that changes the index.
+ *
+ * Callers queue changes and wait. The thread takes all that wait, runs them in one transaction and
+ * commits it, which is one sync of the log: while it lasts the next ones gather. A change that
+ * finds its condition unmet leaves the others alone. When the index itself fails, the transaction
+ * is rolled back and each change tried alone, so that what needs no room goes on when the disk is
+ * full. */
+#include <string.h>
+
+#include "blob/dir/impl.h"
+
+#define BATCH_MAX 256 /* changes of one transaction */
+
+struct ft_dir_wait {
+    ft_dir_change_fn *fn;
+    void *ctx;
+    int64_t folder_of;
+    int rc;
+    bool done, doubt;
+    struct ft_err err;
+    pthread_cond_t ready;
+    struct ft_dir_wait *next;
+};
+
+/* The entries of new data files are on the disk before the index speaks of them. */
+static int folders_sync(struct ft_dir *d, struct ft_dir_wait **batch, int n, struct ft_err *err)
+{
+    char path[FT_DIR_PATH_MAX], last[FT_DIR_PATH_MAX] = "";
+    int rc = 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (batch[i]->folder_of == 0)
+            continue;
+        ft_dir_file_folder(d, batch[i]->folder_of, path);
+        if (strcmp(path, last) != 0) /* nearly always the same one */
+            rc = ft_disk_folder_sync(&d->disk, path, err);
+        memcpy(last, path, sizeof last);
+    }
+    return rc;
+}
+
+/* 0: committed. Otherwise nothing was, and what the log holds of it may be found after a crash. */
+static int transaction(struct ft_dir *d, struct ft_dir_wait **batch, int n, struct ft_err *err)
+{
+    struct ft_conn *c = d->index.writer;
+    c->broken = false;
+    int rc = folders_sync(d, batch, n, err);
+    if (rc == 0)
+        rc = ft_sql_run(c, err, FT_SQL_BEGIN, "");
+    for (int i = 0; i < n && rc == 0; i++) {
+        batch[i]->rc = batch[i]->fn(d, c, batch[i]->ctx, &batch[i]->err);
+        if (c->broken) {
+            *err = batch[i]->err;
+            rc = batch[i]->rc < 0 ? batch[i]->rc : FT_EIO;
+        }
+    }
+    if (rc == 0)
+        rc = ft_sql_run(c, err, FT_SQL_COMMIT, "");
+    if (rc != 0 && sqlite3_get_autocommit(c->db) == 0)
+        ft_sql_run(c, NULL, FT_SQL_ROLLBACK, "");
+    return rc;
+}
+
+static void run_batch(struct ft_dir *d, struct ft_dir_wait **batch, int n)
+{
+    struct ft_err err = {.msg = ""};
+    if (transaction(d, batch, n, &err) == 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        int rc = n == 1 ? err.code : transaction(d, batch + i, 1, &err);
+        if (rc != 0) {
+            batch[i]->rc = rc;
+            batch[i]->err = err;
+            batch[i]->doubt = true;
+        }
+    }
+}
+
+static void *commit_main(void *arg)
+{
+    struct ft_dir *d = arg;
+    struct ft_dir_wait *batch[BATCH_MAX];
+    pthread_mutex_lock(&d->commit_mutex);
+    for (;;) {
+        int n = 0;
+        while (d->commit_head == NULL && !d->commit_stopping)
+            pthread_cond_wait(&d->commit_more, &d->commit_mutex);
+        for (; d->commit_head != NULL && n < BATCH_MAX; d->commit_head = d->commit_head->next)
+            batch[n++] = d->commit_head;
+        if (n == 0)
+            break;
+        pthread_mutex_unlock(&d->commit_mutex);
+        run_batch(d, batch, n);
+        pthread_mutex_lock(&d->commit_mutex);
+        for (int i = 0; i < n; i++) {
+            batch[i]->done = true;
+            pthread_cond_signal(&batch[i]->ready);
+        }
+    }
+    pthread_mutex_unlock(&d->commit_mutex);
+    return NULL;
+}
+
+int ft_dir_commit(struct ft_dir *d, ft_dir_change_fn *fn, void *ctx, int64_t folder_of,
+                  bool *ret_doubt, struct ft_err *err)
+{
+    struct ft_dir_wait w = {.fn = fn, .ctx = ctx, .folder_of = folder_of};
+    pthread_cond_init(&w.ready, NULL);
+    pthread_mutex_lock(&d->commit_mutex);
+    if (d->commit_head == NULL)
+        d->commit_head = &w;
+    else
+        d->commit_tail->next = &w;
+    d->commit_tail = &w;
+    pthread_cond_signal(&d->commit_more);
+    while (!w.done)
+        pthread_cond_wait(&w.ready, &d->commit_mutex);
+    pthread_mutex_unlock(&d->commit_mutex);
+    pthread_cond_destroy(&w.ready);
+    if (ret_doubt != NULL)
+        *ret_doubt = w.doubt;
+    if (w.rc < 0 && err != NULL)
+        *err = w.err;
+    return w.rc;
+}
+
+int ft_dir_commit_start(struct ft_dir *d, struct ft_err *err)
+{
+    pthread_mutex_init(&d->commit_mutex, NULL);
+    pthread_cond_init(&d->commit_more, NULL);
+    if (pthread_create(&d->committer, NULL, commit_main, d) == 0)
+        return 0;
+    pthread_cond_destroy(&d->commit_more);
+    pthread_mutex_destroy(&d->commit_mutex);
+    return ft_err_set(err, FT_ENOMEM, "no thread for the index");
+}
+
+void ft_dir_commit_stop(struct ft_dir *d)
+{
+    pthread_mutex_lock(&d->commit_mutex);
+    d->commit_stopping = true;
+    pthread_cond_signal(&d->commit_more);
+    pthread_mutex_unlock(&d->commit_mutex);
+    pthread_join(d->committer, NULL);
+    pthread_cond_destroy(&d->commit_more);
+    pthread_mutex_destroy(&d->commit_mutex);
+}
