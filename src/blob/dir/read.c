@@ -20,7 +20,7 @@ struct piece {
     int64_t offset, size; /* in the object */
     int64_t id;
     enum ft_place place;
-    int number; /* of the part */
+    int number; /* that the part was uploaded under */
 };
 
 struct reader {
@@ -391,18 +391,15 @@ int ft_dir_part_of(struct ft_blob_reader *base, int number, struct ft_blob_part 
                    int64_t *ret_offset, struct ft_err *err)
 {
     struct reader *r = (struct reader *)base;
-    const struct piece *p = NULL;
-    for (int i = 0; r->upload != 0 && i < r->n_pieces; i++)
-        if (r->pieces[i].number == number)
-            p = &r->pieces[i];
-    if (p == NULL)
+    if (r->upload == 0 || number < 1 || number > r->n_pieces)
         return ft_blob_err(err, FT_EINVAL, FT_BLOB_NO_PART, "%s: no part %d", r->object.info.key,
                            number);
+    const struct piece *p = &r->pieces[number - 1]; /* counted anew, without gaps */
     struct ft_conn *c;
     int rc = ft_index_read(&r->d->index, &c, err);
     if (rc != 0)
         return rc;
-    rc = ft_dir_part_get(c, r->upload, number, &r->part, err);
+    rc = ft_dir_part_get(c, r->upload, p->number, &r->part, err);
     ft_index_done(&r->d->index, c);
     if (rc != 0)
         return rc;

@@ -143,9 +143,9 @@ static int objects_check(struct scrub *s, struct ft_row *row, struct ft_err *err
             tell(s, s->name, s->key, "", bad.msg);
             continue;
         }
+        s->done.objects++;
         if (row->info.is_marker)
             continue;
-        s->done.objects++;
         char version[FT_BLOB_VERSION_MAX + 1];
         memcpy(version, row->info.version, sizeof version);
         rc = ft_dir_open(&s->d->base, s->name, s->key, version, &r, &bad);
@@ -179,9 +179,11 @@ int ft_dir_scrub(struct ft_blob *b, const struct ft_blob_scrub *asked, struct ft
     }
     if (rc == 0)
         rc = objects_check(s, row, err);
-    if (rc == 0 && !is_stopped(s))
+    if (rc == 0 && is_stopped(s))
+        rc = ft_err_set(err, FT_ECANCELED, "scrub: stopped");
+    if (rc == 0)
         rc = ft_dir_collect(s->d, 0, err);
-    if (rc == 0 && ret != NULL)
+    if ((rc == 0 || rc == FT_ECANCELED) && ret != NULL)
         *ret = s->done;
     if (s != NULL)
         free(s->buf);

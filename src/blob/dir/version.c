@@ -185,8 +185,7 @@ static int version_drop(struct ft_conn *c, const struct ft_row *row, struct ft_e
     if (rc == 0)
         rc = ft_dir_place_drop(c, row->place, row->id, row->id, err);
     if (rc == 0)
-        rc = ft_dir_bucket_count(c, row->at.owner, row->info.is_marker ? 0 : -1, -row->info.size,
-                                 err);
+        rc = ft_dir_bucket_count(c, row->at.owner, -1, -row->info.size, err);
     return rc;
 }
 
@@ -222,7 +221,7 @@ int ft_dir_version_add(struct ft_dir *d, struct ft_conn *c, const struct ft_dir_
         rc = ft_sql_run(c, err, FT_SQL_VERSION_ADD, "itib", bucket->id, key, -id, bytes.data,
                         bytes.len);
     if (rc == 0)
-        rc = ft_dir_bucket_count(c, bucket->id, row->info.is_marker ? 0 : 1, row->info.size, err);
+        rc = ft_dir_bucket_count(c, bucket->id, 1, row->info.size, err);
     ft_buf_fini(&bytes);
     if (rc == 0 && row->is_null)
         memcpy(ret_version, NULL_VERSION, sizeof NULL_VERSION);
