@@ -2,42 +2,74 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "api/s3/marks.h"
 #include "api/s3/ops.h"
+
+#define BUCKETS_LISTED_MAX 10000 /* in one answer */
+
+struct bucket_list {
+    struct ft_xml x;
+    const char *prefix, *after;
+    int64_t max, n;
+    char last[FT_BLOB_BUCKET_MAX + 1];
+    bool more;
+};
 
 static int add_bucket(void *ctx, const struct ft_blob_bucket *b)
 {
-    struct ft_xml *x = ctx;
-    if (b->name[0] == '.')
+    struct bucket_list *l = ctx;
+    if (b->name[0] == '.' || strncmp(b->name, l->prefix, strlen(l->prefix)) != 0 ||
+        strcmp(b->name, l->after) <= 0)
         return 0;
-    ft_xml_begin(x, "Bucket");
-    ft_xml_text(x, "Name", b->name);
-    ft_xml_time(x, "CreationDate", b->created_ns);
-    ft_xml_end(x);
-    return 0;
+    if (l->n == l->max) {
+        l->more = true;
+        return 1;
+    }
+    l->n++;
+    memcpy(l->last, b->name, sizeof(l->last));
+    ft_xml_begin(&l->x, "Bucket");
+    ft_xml_text(&l->x, "Name", b->name);
+    ft_xml_time(&l->x, "CreationDate", b->created_ns);
+    ft_xml_end(&l->x);
+    return l->x.buf.failed;
 }
 
+static const char *param_or_empty(const struct ft_s3_call *c, const char *name)
+{
+    const char *v = ft_s3_param(c, name);
+    return v != NULL ? v : "";
+}
+
+/* Without a key: nobody's, which are none. */
 int ft_s3_buckets_list(struct ft_s3_call *c)
 {
-    if (c->anonymous || !c->caller.read)
+    if (!c->anonymous && !c->caller.read)
         return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
-    struct ft_xml x;
+    struct bucket_list l = {.prefix = param_or_empty(c, "prefix"),
+                            .after = param_or_empty(c, "continuation-token")};
     struct ft_err err = {0};
-    ft_xml_init(&x, FT_S3_ANSWER_MAX);
-    ft_xml_root(&x, "ListAllMyBucketsResult", FT_S3_XMLNS);
-    ft_xml_begin(&x, "Owner");
-    ft_xml_text(&x, "ID", c->caller.project);
-    ft_xml_text(&x, "DisplayName", c->caller.display);
-    ft_xml_end(&x);
-    ft_xml_begin(&x, "Buckets");
-    int rc = ft_blob_bucket_list(c->blob, c->caller.project, add_bucket, &x, &err);
-    if (rc != 0) {
-        ft_xml_fini(&x);
+    if (ft_s3_param_int(c, "max-buckets", 1, BUCKETS_LISTED_MAX, BUCKETS_LISTED_MAX, &l.max) != 0)
+        return -1;
+    ft_xml_init(&l.x, FT_S3_ANSWER_MAX);
+    ft_xml_root(&l.x, "ListAllMyBucketsResult", FT_S3_XMLNS);
+    ft_xml_begin(&l.x, "Owner");
+    ft_xml_text(&l.x, "ID", c->anonymous ? "anonymous" : c->caller.project);
+    ft_xml_text(&l.x, "DisplayName", c->anonymous ? "" : c->caller.display);
+    ft_xml_end(&l.x);
+    ft_xml_begin(&l.x, "Buckets");
+    int rc =
+        c->anonymous ? 0 : ft_blob_bucket_list(c->blob, c->caller.project, add_bucket, &l, &err);
+    if (rc < 0) {
+        ft_xml_fini(&l.x);
         return ft_s3_fail_err(c, &err);
     }
-    ft_xml_end(&x);
-    ft_xml_end(&x);
-    return ft_s3_answer_xml(c, 200, &x);
+    ft_xml_end(&l.x);
+    if (l.more)
+        ft_xml_text(&l.x, "ContinuationToken", l.last);
+    ft_xml_end(&l.x);
+    return ft_s3_answer_xml(c, 200, &l.x);
 }
 
 /* docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
@@ -63,30 +95,89 @@ static bool name_is_good(const char *s)
     return !(digits_and_dots && sscanf(s, "%d.%d.%d.%d%c", &a, &b, &d, &e, &rest) == 4);
 }
 
-int ft_s3_bucket_create(struct ft_s3_call *c)
+/* Where the client wants it: here or nowhere. */
+static int check_location(struct ft_s3_call *c)
 {
-    if (c->anonymous || !c->caller.write)
-        return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
-    if (!name_is_good(c->bucket))
-        return ft_s3_fail(c, FT_S3_InvalidBucketName, NULL);
     const char *data;
     size_t n;
     if (ft_s3_body_whole(c, FT_S3_XML_MAX, &data, &n) != 0)
         return -1;
-    if (n > 0) {
-        struct ft_xml_node *root;
-        struct ft_err bad;
-        if (ft_xml_read(data, n, c->arena, &root, &bad) != 0)
-            return ft_s3_fail(c, FT_S3_MalformedXML, NULL);
-    }
+    if (n == 0)
+        return 0;
+    struct ft_xml_node *root;
     struct ft_err err = {0};
-    if (ft_blob_bucket_create(c->blob, c->bucket, c->caller.project, &err) != 0) {
-        struct ft_blob_bucket there;
-        if (ft_blob_why(&err) == FT_BLOB_BUCKET_IS_THERE &&
-            ft_s3_bucket(c, c->bucket, &there) == 0 && strcmp(there.owner, c->caller.project) == 0)
-            return ft_s3_fail(c, FT_S3_BucketAlreadyOwnedByYou, NULL);
+    if (ft_xml_read(data, n, c->arena, &root, &err) != 0 ||
+        strcmp(root->name, "CreateBucketConfiguration") != 0)
+        return ft_s3_fail(c, FT_S3_MalformedXML, NULL);
+    const char *where = ft_xml_child_text(root, "LocationConstraint");
+    return where == NULL || *where == '\0' || strcmp(where, c->s3->region) == 0
+               ? 0
+               : ft_s3_fail(c, FT_S3_InvalidLocationConstraint, NULL);
+}
+
+/* What headers ask of a new bucket. */
+struct wishes {
+    struct ft_s3_acl acl;
+    bool lock, has_ownership;
+    enum ft_s3_ownership ownership;
+};
+
+static int read_wishes(struct ft_s3_call *c, struct wishes *ret)
+{
+    const char *me = c->caller.project, *acl = ft_s3_in(c, "x-amz-acl");
+    const char *lock = ft_s3_in(c, "x-amz-bucket-object-lock-enabled");
+    const char *ownership = ft_s3_in(c, "x-amz-object-ownership");
+    *ret = (struct wishes){.lock = lock != NULL && strcasecmp(lock, "true") == 0,
+                           .has_ownership = ownership != NULL};
+    if (ownership != NULL && !ft_s3_ownership_find(ownership, &ret->ownership))
+        return ft_s3_fail(c, FT_S3_InvalidArgument, "Invalid x-amz-object-ownership header: %.60s",
+                          ownership);
+    if (ret->ownership == FT_S3_OWNER_ENFORCED &&
+        (ft_s3_has_grants(c) || (acl != NULL && strcmp(acl, "private") != 0)))
+        return ft_s3_fail(c, FT_S3_InvalidBucketAclWithObjectOwnership, NULL);
+    return ft_s3_acl_of_headers(c, acl, me, me, &ret->acl);
+}
+
+/* A bucket of that name is there: the caller's own, as it is wished for, is as good as made. */
+static int answer_is_there(struct ft_s3_call *c, const struct wishes *w)
+{
+    const struct ft_s3_settings *s;
+    struct ft_blob_bucket there;
+    const char *wished, *is;
+    if (ft_s3_bucket(c, c->bucket, &there) != 0 || ft_s3_settings(c, &there, &s) != 0 ||
+        ft_s3_acl_text(c, &w->acl, NULL, &wished) != 0 ||
+        ft_s3_acl_text(c, &s->acl, NULL, &is) != 0)
+        return -1;
+    if (strcmp(there.owner, c->caller.project) != 0 || strcmp(wished, is) != 0 ||
+        w->lock != s->lock.enabled)
+        return ft_s3_fail(c, FT_S3_BucketAlreadyExists, NULL);
+    ft_s3_outf(c, "Location", "/%s", c->bucket);
+    return ft_s3_answer_empty(c, 200);
+}
+
+int ft_s3_bucket_create(struct ft_s3_call *c)
+{
+    struct wishes w;
+    struct ft_err err = {0};
+    if (c->anonymous || !c->caller.write)
+        return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
+    if (!name_is_good(c->bucket))
+        return ft_s3_fail(c, FT_S3_InvalidBucketName, NULL);
+    if (check_location(c) != 0 || read_wishes(c, &w) != 0)
+        return -1;
+    if (ft_blob_bucket_create(c->blob, c->bucket, c->caller.project, &err) != 0)
+        return ft_blob_why(&err) == FT_BLOB_BUCKET_IS_THERE ? answer_is_there(c, &w)
+                                                            : ft_s3_fail_err(c, &err);
+    const char *acl;
+    const struct ft_s3_lock lock = {.enabled = true};
+    if (ft_s3_acl_text(c, &w.acl, c->caller.project, &acl) != 0 ||
+        (*acl != '\0' && ft_s3_bucket_acl_keep(c, &w.acl) != 0) ||
+        (w.has_ownership && ft_s3_ownership_keep(c, w.ownership) != 0))
+        return -1;
+    if (w.lock && ft_blob_bucket_set_versioning(c->blob, c->bucket, FT_BLOB_VERSIONED, &err) != 0)
         return ft_s3_fail_err(c, &err);
-    }
+    if (w.lock && ft_s3_lock_keep(c, &lock) != 0)
+        return -1;
     ft_s3_outf(c, "Location", "/%s", c->bucket);
     return ft_s3_answer_empty(c, 200);
 }

@@ -6,6 +6,7 @@
 #define FT_S3_ERRORS(E) \
     E(AccessDenied, 403, "Access Denied") \
     E(AccessControlListNotSupported, 400, "The bucket does not allow ACLs") \
+    E(AccessForbidden, 403, "CORSResponse: This CORS request is not allowed.") \
     E(AuthorizationHeaderMalformed, 400, "The authorization header you provided is invalid.") \
     E(AuthorizationQueryParametersError, 400, \
       "The authorization query parameters you provided are invalid.") \
@@ -41,6 +42,7 @@
     E(InvalidBucketName, 400, "The specified bucket is not valid.") \
     E(InvalidBucketState, 409, \
       "The request is not valid with the current state of the bucket.") \
+    E(InvalidBucketAclWithObjectOwnership, 400, "The bucket's ACL grants to others") \
     E(InvalidDigest, 400, "The Content-MD5 you specified is not valid.") \
     E(InvalidEncryptionAlgorithmError, 400, \
       "The encryption request you specified is not valid. The valid value is AES256.") \

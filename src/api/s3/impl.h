@@ -4,20 +4,25 @@
 #ifndef FT_API_S3_IMPL_H
 #define FT_API_S3_IMPL_H
 
+#include <pthread.h>
+
 #include "api/s3/documents.h"
 #include "api/s3/error.h"
 #include "api/s3/s3.h"
+#include "api/s3/settings.h"
+#include "api/s3/tags.h"
 #include "net/sigv4.h"
 #include "net/xml.h"
 
-#define FT_S3_PARAMS_MAX   64                 /* of a query */
-#define FT_S3_XML_MAX      (2u << 20)         /* bytes of a document that is read: 10,000 parts */
-#define FT_S3_ANSWER_MAX   (8u << 20)         /* bytes of one that is written */
-#define FT_S3_METADATA_MAX 2048               /* bytes of names and values of x-amz-meta- */
-#define FT_S3_PUT_MAX      ((int64_t)5 << 30) /* bytes of one put, of one part */
-#define FT_S3_COPY_MAX     ((int64_t)5 << 30) /* of one copy */
-#define FT_S3_PIECE_BYTES  (256u << 10)       /* moved at a time */
-#define FT_S3_EXTRAS_MAX   8 /* elements that an error's document has beside the usual */
+#define FT_S3_PARAMS_MAX    64                 /* of a query */
+#define FT_S3_XML_MAX       (2u << 20)         /* bytes of a document that is read: 10,000 parts */
+#define FT_S3_ANSWER_MAX    (8u << 20)         /* bytes of one that is written */
+#define FT_S3_METADATA_MAX  2048               /* bytes of names and values of x-amz-meta- */
+#define FT_S3_PUT_MAX       ((int64_t)5 << 30) /* bytes of one put, of one part */
+#define FT_S3_COPY_MAX      ((int64_t)5 << 30) /* of one copy */
+#define FT_S3_PIECE_BYTES   (256u << 10)       /* moved at a time */
+#define FT_S3_SETTINGS_HELD 4                  /* buckets that one call is about */
+#define FT_S3_EXTRAS_MAX    8 /* elements that an error's document has beside the usual */
 
 enum ft_s3_level { FT_S3_SERVICE, FT_S3_BUCKET, FT_S3_OBJECT };
 
@@ -40,6 +45,8 @@ extern const struct ft_s3_op ft_s3_bucket_ops[]; /* ops_bucket.c */
 
 struct ft_s3 {
     struct ft_s3_config config;
+    struct ft_s3_cache *cache;
+    pthread_mutex_t holds; /* held while retention or a legal hold is read, changed and kept */
     char *domains[FT_S3_DOMAINS_MAX];
     char *region;
 };
@@ -80,7 +87,9 @@ struct ft_s3_call {
     const char *message;
     struct ft_s3_param extras[FT_S3_EXTRAS_MAX];
     int n_extras;
-    struct ft_s3_body *body; /* once opened */
+    struct ft_s3_body *body;                              /* once opened */
+    struct ft_s3_settings *settings[FT_S3_SETTINGS_HELD]; /* dropped at the end */
+    int n_settings;
 };
 
 /* ---- the request (request.c) ---- */
@@ -128,11 +137,30 @@ struct ft_s3_ask {
     const struct ft_blob_bucket *bucket;
     const char *key, *version;         /* NULL: none */
     const struct ft_blob_info *object; /* what is there, if it has been looked at; NULL */
+    const struct ft_s3_tags *tags;     /* of the request; NULL: those of x-amz-tagging */
 };
+bool ft_s3_is_allowed(struct ft_s3_call *c, const struct ft_s3_ask *ask);
 int ft_s3_may(struct ft_s3_call *c, const struct ft_s3_ask *ask); /* AccessDenied */
 /* A bucket that is seen here: NoSuchBucket, also for those of the cloud. */
 int ft_s3_bucket(struct ft_s3_call *c, const char *name, struct ft_blob_bucket *ret);
+/* InternalError if they cannot be read; valid to the end of the call. */
+int ft_s3_settings(struct ft_s3_call *c, const struct ft_blob_bucket *bucket,
+                   const struct ft_s3_settings **ret);
+void ft_s3_settings_drop(struct ft_s3_call *c);
+/* Who owns what has this list (of an object, an upload) in a bucket; room holds the result. */
+const char *ft_s3_owner_of(const struct ft_s3_settings *s, const char *bucket_owner,
+                           const char *acl_text, struct ft_s3_acl *room);
 int ft_s3_authenticate(struct ft_s3_call *c); /* auth.c */
+
+/* ---- versions and holds (object_marks.c) ---- */
+/* x-amz-version-id, where c->at has or had versions. */
+void ft_s3_out_version(struct ft_s3_call *c, const char *version);
+/* Does the request ask to get past governance retention, and may it? */
+bool ft_s3_bypasses(struct ft_s3_call *c, const char *key, const char *version);
+
+/* ---- cross-origin requests (preflight.c) ---- */
+void ft_s3_cors_headers(struct ft_s3_call *c); /* of the answer, where the bucket's rules say so */
+int ft_s3_preflight(struct ft_s3_call *c);     /* OPTIONS */
 
 /* ---- the body (body.c) ---- */
 /* All of it, checked, NUL-terminated, in the arena. More than max: MaxMessageLengthExceeded. */

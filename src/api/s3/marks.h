@@ -24,8 +24,8 @@ int ft_s3_put_acl(struct ft_s3_call *c, const char *canned, const char **ret);
 /* MalformedXML, InvalidTag. */
 int ft_s3_tags_of_xml(struct ft_s3_call *c, const struct ft_xml_node *root, int max,
                       struct ft_s3_tags *ret);
-/* A <Tagging> as a form's field has it. */
-int ft_s3_tags_parse_xml(struct ft_s3_call *c, const char *text, const struct ft_blob_field **ret,
-                         int *ret_n);
+/* ft_s3_put_marks for a form: its fields "acl" and "tagging" (XML), NULL: not there. */
+int ft_s3_put_form_marks(struct ft_s3_call *c, const char *acl, const char *tagging,
+                         struct ft_blob_put *put);
 
 #endif

@@ -20,13 +20,16 @@ int ft_s3_open(const struct ft_s3_config *config, struct ft_s3 **ret, struct ft_
     if (s3 == NULL)
         return ft_err_set(err, FT_ENOMEM, "s3: no memory");
     s3->config = *config;
+    pthread_mutex_init(&s3->holds, NULL);
     s3->region = strdup(config->region != NULL ? config->region : "us-east-1");
     bool ok = s3->region != NULL;
     for (int i = 0; i < config->n_domains; i++)
         ok = (s3->domains[i] = strdup(config->domains[i])) != NULL && ok;
-    if (!ok) {
+    int rc = ok ? ft_s3_cache_open(config->blob, &s3->cache, err)
+                : ft_err_set(err, FT_ENOMEM, "s3: no memory");
+    if (rc != 0) {
         ft_s3_close(s3);
-        return ft_err_set(err, FT_ENOMEM, "s3: no memory");
+        return rc;
     }
     *ret = s3;
     return 0;
@@ -38,6 +41,8 @@ void ft_s3_close(struct ft_s3 *s3)
         return;
     for (int i = 0; i < FT_S3_DOMAINS_MAX; i++)
         free(s3->domains[i]);
+    ft_s3_cache_close(s3->cache);
+    pthread_mutex_destroy(&s3->holds);
     free(s3->region);
     free(s3);
 }
@@ -127,21 +132,40 @@ static bool writes(const struct ft_s3_call *c)
            strcmp(c->x->method, "OPTIONS") != 0;
 }
 
-static int run(struct ft_s3_call *c)
+/* The bucket that the request names, whose it must be, and what its answer says to browsers. */
+static int find_bucket(struct ft_s3_call *c)
 {
-    if (ft_s3_request_read(c) != 0 || ft_s3_authenticate(c) != 0 || choose(c) != 0)
+    if (c->bucket == NULL || c->op->no_bucket)
+        return 0;
+    if (ft_s3_bucket(c, c->bucket, &c->at) != 0)
         return -1;
+    c->has_bucket = true;
+    ft_s3_cors_headers(c);
+    const char *owner = ft_s3_in(c, "x-amz-expected-bucket-owner");
+    return owner == NULL || strcmp(owner, c->at.owner) == 0
+               ? 0
+               : ft_s3_fail(c, FT_S3_AccessDenied, NULL);
+}
+
+static int admit(struct ft_s3_call *c)
+{
     const struct ft_s3_config *config = &c->s3->config;
     struct ft_err err = {0};
-    if (!c->anonymous && config->admit != NULL &&
-        config->admit(config->ctx, &c->caller, writes(c), &err) != 0)
-        return err.code == FT_EBUSY ? ft_s3_fail(c, FT_S3_SlowDown, "%s", err.msg)
-                                    : ft_s3_fail(c, FT_S3_AccessDenied, "%s", err.msg);
-    if (c->bucket != NULL && !c->op->no_bucket) {
-        if (ft_s3_bucket(c, c->bucket, &c->at) != 0)
-            return -1;
-        c->has_bucket = true;
-    }
+    if (c->anonymous || config->admit == NULL ||
+        config->admit(config->ctx, &c->caller, writes(c), &err) == 0)
+        return 0;
+    return err.code == FT_EBUSY ? ft_s3_fail(c, FT_S3_SlowDown, "%s", err.msg)
+                                : ft_s3_fail(c, FT_S3_AccessDenied, "%s", err.msg);
+}
+
+static int run(struct ft_s3_call *c)
+{
+    if (ft_s3_request_read(c) != 0)
+        return -1;
+    if (strcmp(c->x->method, "OPTIONS") == 0)
+        return ft_s3_preflight(c); /* of whoever: browsers do not sign it */
+    if (ft_s3_authenticate(c) != 0 || choose(c) != 0 || admit(c) != 0 || find_bucket(c) != 0)
+        return -1;
     if (c->op->action != NULL) {
         const struct ft_s3_ask ask = {.action = c->op->action,
                                       .bucket = &c->at,
@@ -200,4 +224,5 @@ void ft_s3_serve(void *s3, struct ft_lane *lane)
     if (c->body != NULL)
         ft_s3_body_close(c);
     report(c);
+    ft_s3_settings_drop(c);
 }

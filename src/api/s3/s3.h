@@ -50,6 +50,9 @@ struct ft_s3_config {
     /* FT_ENOTFOUND: no project of that id (grants name them). NULL: ids are their own names. */
     int (*display)(void *ctx, const char *project, char ret[FT_S3_DISPLAY_MAX + 1],
                    struct ft_err *err);
+    /* The project that an e-mail address (of grants) means. FT_ENOTFOUND. NULL: there are none. */
+    int (*address)(void *ctx, const char *address, char ret_project[FT_BLOB_OWNER_MAX + 1],
+                   struct ft_err *err);
     /* May the project store `bytes` more? FT_ELIMIT. NULL: always. */
     int (*quota)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
     /* Before a request of a known caller is done: rates and the like. FT_EBUSY: SlowDown. NULL. */
@@ -66,6 +69,13 @@ void ft_s3_close(struct ft_s3 *s3); /* none may run; NULL is accepted */
 bool ft_s3_wants(const struct ft_s3 *s3, const struct ft_http_exchange *x);
 /* Does an unsigned request name a bucket that is there (its path's first part)? Blocks. */
 bool ft_s3_has_bucket(const struct ft_s3 *s3, const struct ft_http_exchange *x);
+/* Carries out the lifecycle rules of all buckets once: expired versions, lone markers, unfinished
+ * uploads. Blocks; stop (may be NULL) is asked between pages. */
+struct ft_s3_swept {
+    int64_t versions, markers, uploads; /* removed; a marker that was put counts as a version */
+};
+int ft_s3_sweep(struct ft_s3 *s3, bool (*stop)(void *ctx), void *ctx, struct ft_s3_swept *ret,
+                struct ft_err *err);
 /* A ft_lane_fn with an s3 as its ctx: answers the request, whatever it is. Bodies are bounded here;
  * the lane's body_max is 0. */
 void ft_s3_serve(void *s3, struct ft_lane *lane);

@@ -122,8 +122,8 @@ int ft_s3_settings_get(struct ft_s3_cache *cache, const struct ft_blob_bucket *b
     pthread_mutex_lock(&cache->lock);
     struct ft_s3_settings *s = slot->settings;
     uint64_t generation = slot->generation;
-    bool hit = s != NULL && s->created_ns == bucket->created_ns &&
-               strcmp(s->bucket, bucket->name) == 0;
+    bool hit =
+        s != NULL && s->created_ns == bucket->created_ns && strcmp(s->bucket, bucket->name) == 0;
     if (hit)
         atomic_fetch_add(&s->refs, 1);
     pthread_mutex_unlock(&cache->lock);

@@ -11,7 +11,7 @@
 #include "api/s3/documents.h"
 #include "api/s3/policy.h"
 
-#define FT_S3_SETTINGS_CACHED 1024        /* buckets */
+#define FT_S3_SETTINGS_CACHED 1024       /* buckets */
 #define FT_S3_SETTINGS_BYTES  (4u << 20) /* of one bucket's, in memory */
 
 /* Names of the documents. */
