@@ -32,6 +32,8 @@ static const struct ft_cmd commands[] = {
      ft_cmd_project_subs},
     {"member", "add|list|set|rm", "people in projects, and their roles", NULL, FT_CMD_CLOUD,
      ft_cmd_member_subs},
+    {"blob", "check|scrub|usage", "what it stores, checked and counted", NULL, FT_CMD_CLOUD,
+     ft_cmd_blob_subs},
     {"usage", "[--by model|project|key|route|status|hour|day ...] [--since 7d] [--json]",
      "what was used and what it cost", ft_cmd_usage, .group = FT_CMD_CLOUD},
     {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",

@@ -5,29 +5,24 @@
 
 #include <stdatomic.h>
 
-#include "api/openai/error.h"
 #include "blob/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/quota.h"
+#include "gateway/request.h"
 #include "ledger/ledger.h"
 #include "net/client.h"
-#include "net/lane.h"
 #include "net/server.h"
 #include "tenant/s3_secret.h"
-#include "tenant/tenant.h"
 
 #define GW_REGION "us-east-1" /* of S3; what clients take unless told otherwise */
 
-#define GW_ID_BYTES         32 /* "req_" and 24 digits, with the NUL */
 #define GW_ADMIN_BODY_MAX   ((size_t)8 << 20)
 #define GW_ADMIN_ANSWER_MAX ((size_t)64 << 20)
-#define GW_FIELDS_MAX       16 /* headers of our answers */
-
-#define GW_PARTS_MAX 6 /* of a path, named in a route */
 
 struct gw_feed;
 struct gw_spend;
 struct gw_storage;
+struct gw_scrub;
 struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
@@ -44,7 +39,8 @@ struct gw {
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
     struct gw_quota *quota;
-    struct ft_s3 *s3;                      /* with the store */
+    struct ft_s3 *s3; /* with the store */
+    _Atomic(struct gw_scrub *) scrub;
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
@@ -57,103 +53,6 @@ struct gw {
     atomic_llong running; /* calls */
     int64_t files_ticks;  /* of files.c */
 };
-
-/* ---- one request (routes.c) ---- */
-
-enum gw_style { GW_OPENAI, GW_ANTHROPIC, GW_HUB, GW_S3 }; /* how errors are told */
-
-struct gw_route;
-
-/* Who wants to hear of the end of an exchange. */
-struct gw_closing {
-    void (*fn)(void *ctx, bool clean);
-    void *ctx;
-};
-
-/* In the exchange's arena; lives as long as the exchange. */
-struct gw_request {
-    struct gw *gw;
-    struct ft_http_exchange *x;
-    const struct gw_route *route;
-    /* Given back when the exchange closes: who goes on later, on another thread, needs a reference
-     * of its own. */
-    struct ft_tenant_ident *ident;
-    const char *project; /* its project, in the arena; "" */
-    const char *key;     /* the key's id where there is no ident; "" */
-    char id[GW_ID_BYTES];
-    const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
-    const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
-    struct ft_lane *lane;           /* in handlers of routes with GW_LANE */
-    bool inner; /* came in by HOME/run/gateway.sock: from a process of this cloud */
-    bool batch; /* there, with X-Feitian-Batch: see call.h */
-    enum gw_style style;
-    const char *name;      /* in the ledger; a handler may set a better one (static) */
-    atomic_int status;     /* of the answer; 0: none yet */
-    atomic_bool accounted; /* it has, or will have, a record of its own */
-    struct gw_quota_hold lane_hold, bytes_hold;
-    atomic_int holds;   /* the exchange, and its lane: the last one records it */
-    const char *record; /* of a batch's call, for the answer; NULL: none */
-    /* once more is known (calls) */
-    bool measured;
-    struct ft_tenant_limits limits;
-    _Atomic(const struct gw_closing *) closing; /* gw_on_close */
-};
-
-/* Any thread, once: c->fn is called when the exchange closes, or now if it is closed already. c
- * lives until then. */
-void gw_on_close(struct gw_request *r, const struct gw_closing *c);
-
-typedef void gw_handler_fn(struct gw_request *r);
-
-struct gw_route {
-    const char *method; /* "*": every one */
-    /* A '*' at the end stands for anything, not empty; "{}" for one part, as it was sent: an
-     * encoded '/' is within it. */
-    const char *path;
-    const char *action; /* what the key must be allowed; "": nothing; NULL: no key is asked for */
-    const char *name;   /* in the ledger; NULL: no key, no record */
-    enum gw_style style;
-    gw_handler_fn *handler; /* the head is in, the key was checked */
-    int task;               /* enum ft_task_kind of what calls models */
-    unsigned flags;         /* enum gw_flag */
-    int64_t body_max;       /* of what runs on a lane; 0: no bound */
-};
-
-enum gw_flag {
-    GW_LANE = 1,   /* the handler may block: it runs on a lane, r->lane */
-    GW_STORE = 2,  /* works on the blob store: 503 in the route's style while it is not open */
-    GW_INNER = 4,  /* on HOME/run/gateway.sock alone, and needs no key there */
-    GW_PROJECT = 8 /* there, also for a project without a key: X-Feitian-Project */
-};
-
-/* Tables are searched in the order in which routes.c lists them. */
-struct gw_table {
-    const struct gw_route *rows;
-    size_t n;
-};
-extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
-extern const struct gw_table gw_file_routes;                     /* files.c */
-
-ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
-ft_http_error_fn gw_server_error;
-
-/* 404 for a path that nothing has; 400 for one that is none. */
-void gw_unknown(struct gw_request *r, struct ft_oai_error *e);
-
-/* A new id: unpredictable, unique. */
-void gw_id_new(char ret[GW_ID_BYTES]);
-
-/* ---- answers (answer.c) ---- */
-
-/* Adds x-request-id, and the rate limits once they are known. Returns how many fields there are.
- * The strings live in the exchange's arena. */
-int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
-void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
-void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
-/* One record of a request that calls no model, when it is over; none if it has one. */
-void gw_record(struct gw_request *r);
-/* Fails and records the request as refused in the ledger. */
-void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e);
 
 /* ---- handlers ---- */
 
@@ -184,6 +83,12 @@ json_t *gw_storage_status(struct gw *g); /* new */
 /* On a lane: the project is to keep so many bytes more; they are held until the request is over,
  * and kept if it is answered with less than 300. FT_ELIMIT, in words for the client. */
 int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err);
+
+/* ---- what is stored against its checksums (scrub.c) ---- */
+
+extern const struct gw_part gw_scrub_part;
+extern const struct gw_table gw_scrub_routes; /* inner ones */
+json_t *gw_scrub_status(struct gw *g);        /* new */
 
 /* ---- S3 (objects.c) ---- */
 

@@ -50,6 +50,7 @@ static void keep_own(json_t *all, const char *project)
         json_object_set_new(json_object_get(queue, "projects"), project, own);
     json_object_del(serving, "workers");
     json_object_del(all, "ledger");
+    json_object_del(all, "storage");
     json_object_del(all, "tenants");
 }
 

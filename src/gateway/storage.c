@@ -31,7 +31,7 @@ struct gw_storage {
 
 /* ---- parts ---- */
 
-static const struct gw_part *const parts[] = {&gw_s3_part, &gw_file_part, NULL};
+static const struct gw_part *const parts[] = {&gw_s3_part, &gw_scrub_part, &gw_file_part, NULL};
 
 static int open_parts(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
@@ -168,8 +168,8 @@ json_t *gw_storage_status(struct gw *g)
     char why[FT_ERR_MSG_MAX];
     bool open = gw_blob(g) != NULL;
     trouble_of(g, why, sizeof why);
-    return json_pack("{s:s,s:b,s:s}", "where", g->opt->storage != NULL ? g->opt->storage : "",
-                     "open", open, "trouble", open ? "" : why);
+    return json_pack("{s:s,s:b,s:s,s:o}", "where", g->opt->storage != NULL ? g->opt->storage : "",
+                     "open", open, "trouble", open ? "" : why, "scrub", gw_scrub_status(g));
 }
 
 int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)

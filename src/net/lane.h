@@ -8,7 +8,7 @@
 
 #include "net/server.h"
 
-#define FT_LANE_BYTES      (256u << 10) /* of a body, read from the socket and not yet by the lane */
+#define FT_LANE_BYTES      (256u << 10) /* of a body, come in and not yet read by the lane */
 #define FT_LANES_MAX       512          /* threads; they come and go with the work */
 #define FT_LANE_SMALL      (64u << 10)  /* longer bodies come while fn runs */
 #define FT_LANES_QUEUE_MAX 4096         /* requests that wait for one */

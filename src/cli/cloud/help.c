@@ -37,6 +37,8 @@ static const char up_text[] =
     "                          machine's]\n"
     "  --threads N             that compute [one per core]\n"
     "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
+    "  --storage WHERE         where objects are kept: a folder [blob in the cloud's own]\n"
+    "  --s3-domain NAME        buckets are reached as BUCKET.NAME, too [s3.localhost]\n"
     "  --http-threads N        of the gateway [2]\n"
     "  --wait S                how long to wait until it is ready [30]\n"
     "  --foreground            stay, and log to standard error: for systemd and containers\n"
@@ -149,6 +151,24 @@ static const char key_create_text[] =
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;
 
+#define STORAGE_TEXT                                                                               \
+    "  --storage WHERE         another store: a folder [that of the cloud]\n"                      \
+    "  --home DIR              folder of the cloud [FEITIAN_HOME, ~/.feitian]\n"                   \
+    "  --json                  as JSON, for programs\n"
+
+static const char blob_check_text[] =
+    "Every byte is read and held against its checksum, the index against the files. Of a cloud\n"
+    "that runs its gateway does it. Ends with 1 if anything is wrong, which is listed.\n"
+    "\n"
+    "  --rate BYTES            a second at most [as fast as it goes]\n" STORAGE_TEXT;
+
+static const char blob_scrub_text[] =
+    "As blob check, slowly. A cloud that runs does so by itself, once a week.\n"
+    "\n"
+    "  --rate BYTES            a second at most [8M]\n" STORAGE_TEXT;
+
+static const char blob_usage_text[] = STORAGE_TEXT;
+
 static const char key_s3_text[] =
     "Prints what AWS's clients read from the environment: eval \"$(feitian key s3)\".\n"
     "\n" CLOUD_TEXT;
@@ -198,6 +218,9 @@ static const struct {
     {"endpoint scale", endpoint_scale_text},
     {"endpoint set", endpoint_set_text},
     {"endpoint rm", plain_text},
+    {"blob check", blob_check_text},
+    {"blob scrub", blob_scrub_text},
+    {"blob usage", blob_usage_text},
     {"key create", key_create_text},
     {"key list", key_list_text},
     {"key revoke", plain_text},
