@@ -82,6 +82,7 @@ static int open_server(struct gw *g, struct ft_err *err)
                                       .tls_key = g->opt->tls_key,
                                       .handler = gw_handle,
                                       .error = gw_server_error,
+                                      .raw_targets = true, /* keys of S3 are any text */
                                       .ctx = &g->front};
     return ft_http_server_open(&c, &g->server, err);
 }
