@@ -17,7 +17,7 @@
 
 struct gateway_options {
     const char *home, *listen, *tls_cert, *tls_key, *kv, *storage, *s3_domain;
-    int64_t memory, threads, http_threads;
+    int64_t memory, threads, http_threads, s3_day;
     bool no_workers, stop_workers;
 };
 
@@ -91,6 +91,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                    .open_blob = open_blob,
                                    .storage = blobs,
                                    .s3_domain = o->s3_domain,
+                                   .s3_day_s = (int)o->s3_day,
                                    .on_serve = on_serve,
                                    .ctx = blobs};
     int rc = ft_gateway_run(&g, err);
@@ -109,6 +110,7 @@ int ft_cmd_gateway(int argc, char **argv)
         {"kv", 0, FT_OPT_TEXT, &o.kv, 0, 0},
         {"storage", 0, FT_OPT_TEXT, &o.storage, 0, 0},
         {"s3-domain", 0, FT_OPT_TEXT, &o.s3_domain, 0, 0},
+        {"s3-day", 0, FT_OPT_WHOLE, &o.s3_day, 1, 86400},
         {"memory", 0, FT_OPT_BYTES, &o.memory, 1 << 20, 1e15},
         {"threads", 0, FT_OPT_WHOLE, &o.threads, 1, 1024},
         {"http-threads", 0, FT_OPT_WHOLE, &o.http_threads, 1, 64},

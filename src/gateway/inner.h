@@ -39,7 +39,8 @@ struct gw {
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
     struct gw_quota *quota;
-    struct ft_s3 *s3; /* with the store */
+    struct ft_s3 *s3;    /* with the store */
+    int64_t s3_swept_ns; /* when lifecycle rules were carried out last */
     _Atomic(struct gw_scrub *) scrub;
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */

@@ -8,9 +8,13 @@
 #include <time.h>
 
 #include "api/s3/s3.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "gateway/inner.h"
 
-#define NAME_BYTES (FT_RECORD_ROUTE_MAX + 1)
+#define NAME_BYTES   (FT_RECORD_ROUTE_MAX + 1)
+#define DAY_S        86400
+#define SWEEPS_A_DAY 24
 
 static const char *const default_domains[] = {"s3.localhost"};
 
@@ -140,6 +144,31 @@ const struct gw_route gw_s3_route = {
 const struct gw_route gw_bucket_route = {"*",          "", NULL,    NULL, GW_OPENAI,
                                          serve_bucket, 0,  GW_LANE, 0};
 
+/* ---- keeping house ---- */
+
+static bool ends(void *ctx)
+{
+    return *((struct gw *)ctx)->opt->end != 0;
+}
+
+static void sweep(struct gw *g)
+{
+    int day_s = g->opt->s3_day_s > 0 ? g->opt->s3_day_s : DAY_S;
+    int64_t every_ns = (int64_t)FT_MAX(day_s / SWEEPS_A_DAY, 1) * 1000000000;
+    struct ft_s3_swept done = {0};
+    struct ft_err err = {0};
+    if (ft_clock_now_ns() - g->s3_swept_ns < every_ns)
+        return;
+    int rc = ft_s3_sweep(g->s3, ends, g, &done, &err);
+    g->s3_swept_ns = ft_clock_now_ns();
+    if (rc != 0 && rc != FT_ECANCELED)
+        ft_log(FT_LOG_WARN, "gateway", "lifecycle rules could not be carried out: %s", err.msg);
+    else if (done.versions + done.markers + done.uploads > 0)
+        ft_log(FT_LOG_INFO, "gateway",
+               "lifecycle rules: %lld versions, %lld markers, %lld uploads removed",
+               (long long)done.versions, (long long)done.markers, (long long)done.uploads);
+}
+
 /* ---- with the store ---- */
 
 static int open_s3(struct gw *g, struct ft_blob *b, struct ft_err *err)
@@ -150,6 +179,7 @@ static int open_s3(struct gw *g, struct ft_blob *b, struct ft_err *err)
                              .region = GW_REGION,
                              .domains = named ? own : default_domains,
                              .n_domains = 1,
+                             .day_s = g->opt->s3_day_s,
                              .ctx = g,
                              .credentials = credentials,
                              .display = display,
@@ -165,4 +195,4 @@ static void close_s3(struct gw *g)
     g->s3 = NULL;
 }
 
-const struct gw_part gw_s3_part = {open_s3, NULL, close_s3};
+const struct gw_part gw_s3_part = {open_s3, sweep, close_s3};

@@ -39,7 +39,8 @@ struct up {
     struct ft_up_options o;
     char self[PATH_MAX];
     char cert[FT_HOME_PATH], key[FT_HOME_PATH];
-    char memory[32], threads[32], http_threads[32], log[FT_HOME_PATH], tasks[FT_HOME_PATH];
+    char memory[32], threads[32], http_threads[32], s3_day[32], log[FT_HOME_PATH],
+        tasks[FT_HOME_PATH];
     const char *gateway[ARGS_MAX], *control[ARGS_MAX];
     const char *env[FT_EXEC_ARGS_MAX]; /* of the children */
     struct ft_home_up record;
@@ -133,6 +134,7 @@ static void arguments(struct up *u)
         {"--kv", o->kv},
         {"--storage", o->storage},
         {"--s3-domain", o->s3_domain},
+        {"--s3-day", o->s3_day > 0 ? number(u->s3_day, o->s3_day) : NULL},
         {"--memory", o->memory > 0 ? number(u->memory, o->memory) : NULL},
         {"--threads", o->threads > 0 ? number(u->threads, o->threads) : NULL},
         {"--http-threads", o->http_threads > 0 ? number(u->http_threads, o->http_threads) : NULL}};

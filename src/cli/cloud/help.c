@@ -39,6 +39,7 @@ static const char up_text[] =
     "  --kv f16|f32|q8         precision of the KV cache [f16]\n"
     "  --storage WHERE         where objects are kept: a folder [blob in the cloud's own]\n"
     "  --s3-domain NAME        buckets are reached as BUCKET.NAME, too [s3.localhost]\n"
+    "  --s3-day SECONDS        of lifecycle rules, for tests [86400]\n"
     "  --http-threads N        of the gateway [2]\n"
     "  --wait S                how long to wait until it is ready [30]\n"
     "  --foreground            stay, and log to standard error: for systemd and containers\n"

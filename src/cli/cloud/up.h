@@ -17,8 +17,8 @@ struct ft_up_options {
     const char *listen, *tls_cert, *tls_key, *kv, *storage, *s3_domain;
     bool listens; /* listen was given */
     bool tls_self_signed, foreground, daemon, json;
-    int64_t memory, threads, http_threads; /* 0: not given */
-    int64_t wait_s;                        /* for it to be ready */
+    int64_t memory, threads, http_threads, s3_day; /* 0: not given */
+    int64_t wait_s;                                /* for it to be ready */
     const char *home_given;
     json_t *config; /* texts above may lie in it */
 };

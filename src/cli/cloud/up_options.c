@@ -95,6 +95,7 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
         {"kv", 0, FT_OPT_TEXT, &o.kv, 0, 0},
         {"storage", 0, FT_OPT_TEXT, &o.storage, 0, 0},
         {"s3-domain", 0, FT_OPT_TEXT, &o.s3_domain, 0, 0},
+        {"s3-day", 0, FT_OPT_WHOLE, &o.s3_day, 1, 86400},
         {"wait", 0, FT_OPT_WHOLE, &o.wait_s, 1, 3600},
         {"foreground", 0, FT_OPT_FLAG, &o.foreground, 0, 0},
         {"daemon", 0, FT_OPT_FLAG, &o.daemon, 0, 0},
@@ -141,7 +142,8 @@ json_t *ft_up_options_given(const struct ft_up_options *o)
                {"--http-threads", NULL, o->http_threads},
                {"--kv", o->kv, 0},
                {"--storage", o->storage, 0},
-               {"--s3-domain", o->s3_domain, 0}};
+               {"--s3-domain", o->s3_domain, 0},
+               {"--s3-day", NULL, o->s3_day}};
     json_t *given = json_object();
     for (size_t i = 0; i < FT_COUNT(all); i++)
         if (all[i].text != NULL)
