@@ -4,6 +4,24 @@
 
 #include "api/s3/impl.h"
 
+/* objects (ops_object.c) */
+int ft_s3_object_put(struct ft_s3_call *c);        /* put.c */
+int ft_s3_object_get(struct ft_s3_call *c);        /* get.c: HEAD too */
+int ft_s3_object_attributes(struct ft_s3_call *c); /* attributes.c */
+int ft_s3_object_delete(struct ft_s3_call *c);     /* delete.c */
+int ft_s3_objects_delete(struct ft_s3_call *c);
+int ft_s3_object_copy(struct ft_s3_call *c); /* copy.c */
+int ft_s3_part_copy(struct ft_s3_call *c);
+int ft_s3_upload_begin(struct ft_s3_call *c); /* upload.c */
+int ft_s3_upload_complete(struct ft_s3_call *c);
+int ft_s3_upload_abort(struct ft_s3_call *c);
+int ft_s3_part_put(struct ft_s3_call *c);
+int ft_s3_objects_list(struct ft_s3_call *c); /* list.c */
+int ft_s3_objects_list_v2(struct ft_s3_call *c);
+int ft_s3_uploads_list(struct ft_s3_call *c);
+int ft_s3_parts_list(struct ft_s3_call *c);
+int ft_s3_form_put(struct ft_s3_call *c); /* form.c */
+
 /* buckets (ops_bucket.c) */
 int ft_s3_buckets_list(struct ft_s3_call *c); /* bucket.c */
 int ft_s3_bucket_create(struct ft_s3_call *c);
