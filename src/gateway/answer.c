@@ -167,8 +167,12 @@ void gw_record(struct gw_request *r)
                                                        : FT_RECORD_ERROR,
                               .http = status};
     struct ft_ledger_sum sum;
-    if (r->lane != NULL) /* what blocks moves bytes */
+    if (r->lane != NULL) { /* what blocks moves bytes */
         ft_http_body_bytes(r->x, &e.bytes_in, &e.bytes_out);
+        atomic_fetch_add(&r->gw->moved.requests, 1);
+        atomic_fetch_add(&r->gw->moved.in, e.bytes_in);
+        atomic_fetch_add(&r->gw->moved.out, e.bytes_out);
+    }
     if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }

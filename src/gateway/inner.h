@@ -41,6 +41,9 @@ struct gw {
     struct gw_quota *quota;
     struct ft_s3 *s3;    /* with the store */
     int64_t s3_swept_ns; /* when lifecycle rules were carried out last */
+    struct {
+        atomic_llong requests, in, out;
+    } moved; /* by requests on lanes: how many, bytes of their bodies */
     _Atomic(struct gw_scrub *) scrub;
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */

@@ -17,6 +17,7 @@
 #define RETRY_MS_MIN 250
 #define RETRY_MS_MAX 10000
 #define TICK_MS      1000 /* how often parts are asked to keep house */
+#define COUNT_NS     ((int64_t)5 * 1000000000)
 
 struct gw_storage {
     struct gw *gw;
@@ -27,6 +28,8 @@ struct gw_storage {
     pthread_cond_t wake;
     bool stop, tried;             /* (lock) tried: the first time is over */
     char trouble[FT_ERR_MSG_MAX]; /* (lock) why it is not open; "" */
+    struct ft_blob_usage stored;  /* (lock) by all, as it was when it was last counted */
+    int64_t count_ns;             /* when it is counted next */
 };
 
 /* ---- parts ---- */
@@ -94,6 +97,31 @@ static void note(struct gw_storage *s, const char *trouble)
         ft_log(FT_LOG_INFO, "gateway", "the store of objects is open: %s", s->gw->opt->storage);
 }
 
+static void add(void *ctx, const char *owner, const struct ft_blob_usage *u)
+{
+    struct ft_blob_usage *all = ctx;
+    (void)owner;
+    all->bytes += u->bytes;
+    all->objects += u->objects;
+}
+
+/* For the status: seldom where it takes long. */
+static void count(struct gw_storage *s)
+{
+    struct ft_blob_usage all = {0};
+    int64_t begun = ft_clock_now_ns();
+    if (begun < s->count_ns)
+        return;
+    int rc = ft_blob_usage_each(atomic_load(&s->blob), add, &all, NULL);
+    int64_t end = ft_clock_now_ns();
+    s->count_ns = end + FT_MAX(COUNT_NS, 100 * (end - begun));
+    if (rc != 0)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stored = all;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void *keep_house(void *ctx)
 {
     struct gw_storage *s = ctx;
@@ -115,6 +143,7 @@ static void *keep_house(void *ctx)
         for (int i = 0; parts[i] != NULL; i++)
             if (parts[i]->tick != NULL)
                 parts[i]->tick(s->gw);
+        count(s);
         pthread_mutex_lock(&s->lock);
         nap(s, TICK_MS);
     }
@@ -166,10 +195,21 @@ int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_
 json_t *gw_storage_status(struct gw *g)
 {
     char why[FT_ERR_MSG_MAX];
+    struct ft_blob_usage stored = {0};
     bool open = gw_blob(g) != NULL;
     trouble_of(g, why, sizeof why);
-    return json_pack("{s:s,s:b,s:s,s:o}", "where", g->opt->storage != NULL ? g->opt->storage : "",
-                     "open", open, "trouble", open ? "" : why, "scrub", gw_scrub_status(g));
+    if (open) {
+        pthread_mutex_lock(&g->storage->lock);
+        stored = g->storage->stored;
+        pthread_mutex_unlock(&g->storage->lock);
+    }
+    return json_pack("{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "where",
+                     g->opt->storage != NULL ? g->opt->storage : "", "open", open, "trouble",
+                     open ? "" : why, "objects", (json_int_t)stored.objects, "bytes",
+                     (json_int_t)stored.bytes, "requests",
+                     (json_int_t)atomic_load(&g->moved.requests), "bytes_in",
+                     (json_int_t)atomic_load(&g->moved.in), "bytes_out",
+                     (json_int_t)atomic_load(&g->moved.out), "scrub", gw_scrub_status(g));
 }
 
 int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)

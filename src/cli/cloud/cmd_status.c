@@ -94,6 +94,23 @@ static void put_endpoints(const json_t *endpoints)
     }
 }
 
+static void put_storage(const json_t *storage)
+{
+    char bytes[FT_FIGURE_BYTES];
+    const json_t *scrub = json_object_get(storage, "scrub");
+    if (storage == NULL) /* it is for operators */
+        return;
+    if (!json_is_true(json_object_get(storage, "open"))) {
+        printf("  %-11s not open: %s\n", "storage", ft_cloud_text(storage, "trouble", "?"));
+        return;
+    }
+    printf("  %-11s %lld objects, %s in %s\n", "storage", (long long)whole(storage, "objects"),
+           ft_figure_bytes(bytes, (uint64_t)whole(storage, "bytes")),
+           ft_cloud_text(storage, "where", "?"));
+    if (json_array_size(json_object_get(scrub, "found")) > 0 || whole(scrub, "faults") > 0)
+        printf("  %-11s some of it is damaged: feitian blob check\n", "");
+}
+
 static void print(const struct status *s)
 {
     const json_t *g = json_object_get(s->live, "gateway");
@@ -114,6 +131,7 @@ static void print(const struct status *s)
                : "not connected: changes wait, calls with known keys go on");
     if (trouble[0] != '\0')
         printf("  %-11s %s\n", "ledger", trouble);
+    put_storage(json_object_get(s->live, "storage"));
     put_workers(json_object_get(serving, "workers"));
     put_endpoints(json_object_get(serving, "endpoints"));
 }

@@ -79,6 +79,23 @@ static double token_rate(const struct top *t, const json_t *worker)
     return h_old != NULL && ms > 0 && tokens > 0 ? tokens * 1000 / ms : 0;
 }
 
+static void put_storage(const struct top *t, FILE *f)
+{
+    const json_t *s = json_object_get(t->now, "storage");
+    const json_t *before = json_object_get(t->before, "storage");
+    char bytes[FT_FIGURE_BYTES], in[FT_FIGURE_BYTES], out[FT_FIGURE_BYTES];
+    if (s == NULL)
+        return;
+    if (!json_is_true(json_object_get(s, "open")))
+        fprintf(f, "storage: not open, %s\n", ft_cloud_text(s, "trouble", "?"));
+    else
+        fprintf(f, "storage: %.0f objects, %s; %.1f requests/s, %s/s in, %s/s out\n",
+                number(s, "objects"), ft_figure_bytes(bytes, (uint64_t)number(s, "bytes")),
+                rate(t, s, before, "requests"),
+                ft_figure_bytes(in, (uint64_t)rate(t, s, before, "bytes_in")),
+                ft_figure_bytes(out, (uint64_t)rate(t, s, before, "bytes_out")));
+}
+
 static void put_head(const struct top *t, FILE *f)
 {
     const json_t *g = json_object_get(t->now, "gateway"), *w;
@@ -101,6 +118,7 @@ static void put_head(const struct top *t, FILE *f)
             json_is_true(json_object_get(json_object_get(t->now, "control"), "connected"))
                 ? "connected"
                 : "not connected");
+    put_storage(t, f);
 }
 
 static void put_workers(const struct top *t, FILE *f, int width)

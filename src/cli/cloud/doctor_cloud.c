@@ -91,6 +91,29 @@ void ft_doctor_port(struct ft_doctor *d)
         ft_doctor_say(d, FT_DOCTOR_OK, "port", "", "%s is free", d->listen);
 }
 
+static void look_at_storage(struct ft_doctor *d, const json_t *storage)
+{
+    const json_t *scrub = json_object_get(storage, "scrub");
+    const char *where = ft_cloud_text(storage, "where", "");
+    if (storage == NULL)
+        return;
+    if (!json_is_true(json_object_get(storage, "open")))
+        ft_doctor_say(
+            d, FT_DOCTOR_BAD, "storage",
+            "see to the folder and its disk; it is tried again by itself, and chats go on",
+            "objects, files and models of the hub cannot be had: %s",
+            ft_cloud_text(storage, "trouble", "?"));
+    else if (json_array_size(json_object_get(scrub, "found")) > 0 ||
+             json_integer_value(json_object_get(scrub, "faults")) > 0)
+        ft_doctor_say(
+            d, FT_DOCTOR_BAD, "storage",
+            "'feitian blob check' lists what it is: put it back from a copy, and see to the "
+            "disk",
+            "something in %s is not as it was written; it is not served", where);
+    else
+        ft_doctor_say(d, FT_DOCTOR_OK, "storage", "", "open in %s", where);
+}
+
 void ft_doctor_cloud(struct ft_doctor *d)
 {
     struct ft_cloud_options o = {.home = d->home.path};
@@ -120,6 +143,7 @@ void ft_doctor_cloud(struct ft_doctor *d)
         if (trouble[0] != '\0')
             ft_doctor_say(d, FT_DOCTOR_BAD, "cloud", "see to the disk; usage is kept until then",
                           "ledger: %s", trouble);
+        look_at_storage(d, json_object_get(live, "storage"));
     }
     json_decref(live);
     ft_cloud_close(&c);
