@@ -5,10 +5,30 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/interrupt.h"
 #include "control/control.h"
+#include "sched/exec_local.h"
+
+/* Who waits for a training asks for it. */
+static void on_event(void *ctx, enum ft_exec_event event, const struct ft_exec_info *info)
+{
+    (void)ctx;
+    (void)event;
+    (void)info;
+}
+
+/* Trainings: in a folder of their own, so that they are found again. */
+static int open_tasks(struct ft_control_options *o, struct ft_err *err)
+{
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s/run", o->home);
+    mkdir(dir, 0700); /* there already, as a rule */
+    snprintf(dir, sizeof dir, "%s/run/tune", o->home);
+    return ft_exec_local_open(dir, on_event, NULL, &o->exec, err);
+}
 
 int ft_cmd_control(int argc, char **argv)
 {
@@ -34,7 +54,10 @@ int ft_cmd_control(int argc, char **argv)
         return ft_cli_usage("control", "--home is too long");
     int rc = ft_state_sqlite_open(path, ft_control_known(o.home), &o.state, &err);
     if (rc == 0)
+        rc = open_tasks(&o, &err);
+    if (rc == 0)
         rc = ft_control_run(&o, &err);
+    ft_exec_close(o.exec);
     ft_state_close(o.state);
     return rc == 0 ? 0 : ft_cli_fail(1, &err, "control");
 }

@@ -9,6 +9,7 @@
 #include "api/openai/json.h"
 #include "base/log.h"
 #include "control/inner.h"
+#include "control/tune.h"
 
 #define API            "/api/v1/"
 #define RETRY          1000 /* ms, when the store is in trouble */
@@ -57,6 +58,10 @@ static const struct ft_ctl_route routes[] = {
     {"GET", API "usage/records", CTL_VIEWER, false, ft_ctl_usage_records, NULL},
     {"GET", API "audit", CTL_ADMIN, false, ft_ctl_audit_list, NULL},
     {"GET", API "usage", CTL_VIEWER, false, ft_ctl_usage_get, NULL},
+    {"POST", "/v1/fine_tuning/jobs", CTL_DEVELOPER, true, ft_ctl_tune_create, ft_ctl_tune_look},
+    {"GET", "/v1/fine_tuning/jobs", CTL_VIEWER, false, ft_ctl_tune_list, NULL},
+    {"GET", "/v1/fine_tuning/jobs/{id}", CTL_VIEWER, false, ft_ctl_tune_get, NULL},
+    {"POST", "/v1/fine_tuning/jobs/{id}", CTL_DEVELOPER, true, ft_ctl_tune_act, NULL},
     {"GET", "/v1/organization/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
     {"GET", "/v1/organization/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
     {"GET", "/v1/organization/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},

@@ -22,6 +22,7 @@
 #include "base/mailbox.h"
 #include "control/inner.h"
 #include "control/inside.h"
+#include "control/tune.h"
 #include "ledger/store.h"
 #include "net/server.h"
 #include "sched/ready.h"
@@ -270,6 +271,23 @@ static int open_server(struct process *p, struct ft_err *err)
     return ft_http_server_open(&config, &p->server, err);
 }
 
+/* All must be known to the store, also when the first fails for now. */
+static int migrate(struct ft_state *s, struct ft_err *err)
+{
+    static int (*const modules[])(struct ft_state *, struct ft_err *) = {
+        ft_ctl_store_migrate, ft_usage_migrate, ft_tune_migrate};
+    int rc = 0;
+    for (size_t i = 0; i < FT_COUNT(modules); i++) {
+        struct ft_err more = {0};
+        int one = modules[i](s, &more);
+        if (rc == 0 && one != 0) {
+            rc = one;
+            *err = more;
+        }
+    }
+    return rc;
+}
+
 static int prepare(struct process *p, struct ft_err *err)
 {
     const struct ft_control_options *o = p->ctl.opt;
@@ -281,13 +299,7 @@ static int prepare(struct process *p, struct ft_err *err)
     p->ctl.doc = json_loadb(ft_ctl_openapi, (size_t)(ft_ctl_openapi_end - ft_ctl_openapi), 0, &why);
     if (p->ctl.doc == NULL)
         return ft_err_set(err, FT_EINTERNAL, "openapi.json: line %d: %s", why.line, why.text);
-    int rc = ft_ctl_store_migrate(p->ctl.state, err);
-    struct ft_err more = {0}; /* both must be known, also when the first fails for now */
-    int rc_usage = ft_usage_migrate(p->ctl.state, &more);
-    if (rc == 0 && rc_usage != 0) {
-        rc = rc_usage;
-        *err = more;
-    }
+    int rc = migrate(p->ctl.state, err);
     if (rc != 0 && (rc == FT_EUNSUPPORTED || !ft_control_known(p->ctl.home)))
         return rc;
     if (rc != 0) /* it was here before and may come back */
@@ -303,6 +315,7 @@ static void stop(struct process *p)
     pthread_join(p->slow_thread, NULL);
     ft_mailbox_shut(p->queue);
     pthread_join(p->writer_thread, NULL);
+    ft_tune_close(p->ctl.tune);
     ft_state_watch(p->ctl.state, NULL, NULL);
 }
 
@@ -319,6 +332,8 @@ static int serve(struct process *p, struct ft_err *err)
         pthread_join(p->writer_thread, NULL);
         return ft_err_sys(err, "control: start a thread");
     }
+    if (p->ctl.opt->exec != NULL && ft_tune_open(&p->ctl, &p->ctl.tune, err) != 0)
+        ft_log(FT_LOG_ERROR, "control", "no fine-tuning: %s", err->msg);
     ft_log(FT_LOG_INFO, "control", "serves %s", ft_http_server_address(p->server));
     ft_ready_tell(NULL);
     while (!*p->ctl.opt->end)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "sched/exec.h"
 #include "state/state.h"
 
 struct ft_control_options {
@@ -21,6 +22,7 @@ struct ft_control_options {
     const char *url;         /* of the gateway, for credentials.json: "http://127.0.0.1:7700" */
     const char *program;     /* path of feitian itself: models are inspected by a process of it */
     struct ft_state *state;  /* owned by the caller, migrated here */
+    struct ft_exec *exec;    /* runs trainings; NULL: fine-tuning jobs wait. The caller's */
     const volatile int *end; /* not 0: leave; checked a few times a second */
 };
 

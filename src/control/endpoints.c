@@ -47,10 +47,14 @@ static int check_model(struct ft_ctl_call *c, struct ft_state_tx *tx, const char
     const char *model = ft_ctl_text(target, "model"), *of = ft_ctl_text(target, "adapter");
     int rc = ft_ctl_get(tx, "model", model, &base, err), found = 1;
     snprintf(param, sizeof param, "%s.model", where);
+    if (rc > 0 && !ft_ctl_sees(c, ft_ctl_text(base.body, "project")))
+        rc = 0; /* another project's is not there */
     if (rc == 0)
         rc = ft_ctl_refuse(c, 400, "not_found", param, "%s: there is no model '%s'", param, model);
     else if (rc > 0 && of != NULL)
         found = rc = ft_ctl_get(tx, "model", of, &adapter, err);
+    if (found > 0 && !ft_ctl_sees(c, ft_ctl_text(adapter.body, "project")))
+        found = 0;
     const char *base_of = ft_ctl_text(adapter.body, "adapter_of");
     snprintf(param, sizeof param, "%s.adapter", where);
     if (rc >= 0 && found == 0)
@@ -165,6 +169,15 @@ static int put_endpoint(struct ft_ctl_call *c, struct ft_state_tx *tx, const cha
     if (rc == 0)
         ft_ctl_answer(c, before == NULL ? 201 : 200, ft_ctl_view_endpoint(id, body));
     return rc;
+}
+
+json_t *ft_ctl_endpoint_body(const char *name, const char *project, const char *model,
+                             const char *adapter, int64_t now_s)
+{
+    return json_pack("{s:s,s:s,s:[{s:s,s:s,s:f}],s:{s:i,s:i},s:i,s:i,s:I}", "name", name, "project",
+                     project, "targets", "model", model, "adapter", adapter, "weight", 1.0,
+                     "replicas", "min", 0, "max", 1, "target_load", TARGET_LOAD, "idle_s", IDLE_S,
+                     "created", (json_int_t)now_s);
 }
 
 /* ---- handlers ---- */

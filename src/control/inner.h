@@ -29,6 +29,7 @@ struct ft_ctl {
     json_t *doc;              /* openapi.json */
     char home[3072];          /* real path */
     struct ft_inside *inside; /* jobs' way to the gateway */
+    struct ft_tune *tune;     /* NULL: there is nothing to run trainings with */
     /* the store's trouble as it was last said in the log, and when; "" while there is none */
     char trouble[FT_ERR_MSG_MAX];
     int64_t trouble_said_s;
@@ -202,6 +203,9 @@ ft_ctl_handler ft_ctl_models_list, ft_ctl_models_create, ft_ctl_models_get,
 void ft_ctl_models_inspect(struct ft_ctl_call *c);
 ft_ctl_handler ft_ctl_endpoints_list, ft_ctl_endpoints_create, ft_ctl_endpoints_get,
     ft_ctl_endpoints_patch, ft_ctl_endpoints_delete; /* endpoints.c */
+/* A new endpoint of a project, of one adapter of a model. */
+json_t *ft_ctl_endpoint_body(const char *name, const char *project, const char *model,
+                             const char *adapter, int64_t now_s);
 /* A name's parts between '/' are none that paths treat in their own way. */
 int ft_ctl_check_name(struct ft_ctl_call *c, const char *name);
 ft_ctl_handler ft_ctl_audit_list, ft_ctl_feed, ft_ctl_openapi_get; /* events.c */

@@ -310,7 +310,8 @@ int ft_ctl_models_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
 
 int ft_ctl_models_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
-    return ft_ctl_list(c, tx, "model", NULL, false, ft_ctl_view_model, NULL, NULL, err);
+    const char *project = c->role == CTL_OPERATOR ? NULL : c->project;
+    return ft_ctl_list(c, tx, "model", project, true, ft_ctl_view_model, NULL, NULL, err);
 }
 
 int ft_ctl_models_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

@@ -222,7 +222,9 @@ int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)
     s->gw = g;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
+    *ret = s; /* the thread asks for the store as others do */
     if (pthread_create(&s->thread, NULL, keep_house, s) != 0) {
+        *ret = NULL;
         gw_storage_close(s);
         return ft_err_set(err, FT_ENOMEM, "storage: no thread");
     }
@@ -232,7 +234,6 @@ int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)
     while (!s->tried && ft_clock_now_ns() < until)
         nap(s, (until - ft_clock_now_ns()) / 1000000 + 1);
     pthread_mutex_unlock(&s->lock);
-    *ret = s;
     return 0;
 }
 

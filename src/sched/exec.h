@@ -23,7 +23,6 @@ struct ft_exec_limits {
     int64_t
         memory_bytes; /* 0: none. Mapped files count once they are in memory, and can leave it */
     int cpu_weight;   /* share of the processors when they are short: 1..10000; 0 means 100 */
-    bool idle;        /* runs on what the others leave of the processors (SCHED_IDLE) */
     int threads_max;  /* threads and processes; 0: none */
     int nofile;       /* open files; 0: as the owner's */
 };

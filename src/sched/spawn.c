@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,9 +90,6 @@ __attribute__((noreturn)) static void child(const struct plan *p)
         fail(p, STEP_LIMITS);
     if (p->nice > 0)
         setpriority(PRIO_PROCESS, 0, p->nice);
-    const struct sched_param none = {0};
-    if (spec->limits.idle)
-        sched_setscheduler(0, SCHED_IDLE, &none);
     char word;
     ssize_t n;
     do

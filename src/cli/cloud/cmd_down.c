@@ -155,7 +155,7 @@ int ft_cmd_down(int argc, char **argv)
     int running = ft_home_running(&h, &up, &err);
     if (running < 0 || stop(&h, timeout_s, force, &err) != 0)
         return ft_cli_fail(1, &err, "down");
-    int left = sweep(&h, "run/up") + sweep(&h, "run/tasks");
+    int left = sweep(&h, "run/up") + sweep(&h, "run/tasks") + sweep(&h, "run/tune");
     if (json) {
         ft_show_json(json_pack("{s:s,s:s,s:b,s:i}", "state", "down", "home", h.path, "was_up",
                                running == 1, "left_over", left));

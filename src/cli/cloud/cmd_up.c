@@ -208,13 +208,14 @@ static void on_up(void *ctx)
 
 static int supervise(struct up *u, struct ft_err *err)
 {
-    char dir[FT_HOME_PATH];
+    char dir[FT_HOME_PATH], tune[FT_HOME_PATH];
     const char *log = u->o.foreground ? NULL : u->log;
     struct ft_supervise_child children[] = {
         {.task =
              {.id = "control", .argv = u->control, .env = u->env, .log = log, .tells_ready = true},
          .stop_order = 1,
-         .stop_ms = CONTROL_STOP_MS},
+         .stop_ms = CONTROL_STOP_MS,
+         .sweep_dir = ft_home_at(&u->o.home, "run/tune", tune)},
         {.task =
              {.id = "gateway", .argv = u->gateway, .env = u->env, .log = log, .tells_ready = true},
          .stop_order = 0,

@@ -1,0 +1,313 @@
+/* /v1/fine_tuning/jobs: what is asked of jobs. The runner hears of it once it is committed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/openai/json.h"
+#include "base/arena.h"
+#include "control/inside.h"
+#include "control/tune.h"
+#include "net/url.h"
+
+#define LIST_DEFAULT 20
+#define LIST_MAX     100
+#define PARAMS_BYTES (64u << 10)
+#define METADATA_MAX 16 /* filters of a list */
+
+static void wake(struct ft_ctl_call *c)
+{
+    ft_tune_wake(c->ctl->tune);
+}
+
+static int missing(struct ft_ctl_call *c, const char *id)
+{
+    return ft_ctl_refuse(c, 404, "fine_tune_not_found", "fine_tuning_job_id",
+                         "Could not find fine tune: %.100s", id);
+}
+
+/* A job of the caller's project, by its id. */
+static int fetch(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id,
+                 struct ft_ctl_entity *ret, struct ft_err *err)
+{
+    int rc = ft_ctl_get(tx, TUNE_KIND, id, ret, err);
+    if (rc > 0 && ft_ctl_sees(c, ft_ctl_text(ret->body, "project")))
+        return 0;
+    ft_ctl_entity_fini(ret);
+    return rc < 0 ? rc : missing(c, id);
+}
+
+/* The gateway passes it on once it has heard of everything up to here: a model that is named works.
+ */
+static int settle(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    return ft_state_seq_last(tx, &c->seq, err);
+}
+
+/* ---- create ---- */
+
+static int look_at(struct ft_ctl_call *c, const char *param, const char *id)
+{
+    char path[256];
+    struct ft_err err = {0};
+    json_t *o = NULL;
+    if (id == NULL || strlen(id) > 128 || strpbrk(id, "/?#% ") != NULL)
+        return 0; /* the check of the body says what is wrong */
+    snprintf(path, sizeof path, "/v1/files/%s", id);
+    const struct ft_inside_ask a = {.method = "GET", .path = path, .key = c->key};
+    int rc = ft_inside_ask(c->ctl->inside, &a, &o, &err);
+    const char *purpose = ft_ctl_text(o, "purpose");
+    if (rc == FT_EUNAVAIL)
+        rc = ft_ctl_refuse(c, 503, "files_unavailable", param, "%s: cannot be looked at now: %s",
+                           param, err.msg);
+    else if (rc != 0)
+        rc = ft_ctl_refuse(c, 400, "invalid_file", param, "invalid %s: %s", param, id);
+    else if (purpose == NULL || strcmp(purpose, "fine-tune") != 0)
+        rc = ft_ctl_refuse(c, 400, "invalid_file_purpose", param,
+                           "invalid %s: its purpose is '%.30s', not 'fine-tune'", param,
+                           purpose != NULL ? purpose : "");
+    json_decref(o);
+    return rc;
+}
+
+void ft_ctl_tune_look(struct ft_ctl_call *c)
+{
+    if (ft_oai_json_object(c->text, c->n_text, &c->body, &c->error) != 0) {
+        c->refused = true;
+        return;
+    }
+    if (look_at(c, "training_file", ft_ctl_text(c->body, "training_file")) == 0)
+        look_at(c, "validation_file", ft_ctl_text(c->body, "validation_file"));
+}
+
+static int count_one(void *ctx, const char *id, json_t *body)
+{
+    (void)id;
+    *(int *)ctx += !ft_tune_has_ended(body);
+    return 0;
+}
+
+int ft_ctl_tune_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    char id[CTL_ID_MAX];
+    json_t *row;
+    int n = 0;
+    const struct ft_ctl_scan all = {.kind = TUNE_KIND};
+    int rc = ft_ctl_scan(tx, &all, count_one, &n, err);
+    if (rc == 0 && n >= TUNE_JOBS_MAX)
+        rc = ft_ctl_refuse(c, 429, "too_many_jobs", NULL, "%d jobs have not ended; wait for some",
+                           n);
+    if (rc == 0)
+        rc = ft_tune_row_make(c, tx, &row, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_ctl_id_new("ftjob-", id, err);
+    if (rc == 0)
+        rc = ft_ctl_put(c, tx, TUNE_KIND, id, NULL, row, err);
+    if (rc == 0)
+        rc =
+            ft_tune_note(tx, id, c->now_s, "info", "message", "Created fine-tuning job", NULL, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_tune_view(id, row));
+    c->after = wake;
+    json_decref(row);
+    return rc;
+}
+
+/* ---- list ---- */
+
+struct list {
+    struct ft_arena arena;
+    const char *after;
+    int64_t limit;
+    const char *name[METADATA_MAX], *value[METADATA_MAX];
+    int n_metadata;
+    json_t *rows; /* [[created, id, body]] */
+};
+
+static int take_param(struct ft_ctl_call *c, struct list *l, const char *name, const char *value)
+{
+    char *end;
+    size_t n = strlen(name);
+    if (strcmp(name, "after") == 0) {
+        l->after = value;
+    } else if (strcmp(name, "limit") == 0) {
+        l->limit = strtoll(value, &end, 10);
+        if (end == value || *end != '\0' || l->limit < 1 || l->limit > LIST_MAX)
+            return ft_ctl_refuse(c, 400, "invalid_value", "limit", "limit: must be from 1 to %d",
+                                 LIST_MAX);
+    } else if (strncmp(name, "metadata[", 9) == 0 && name[n - 1] == ']' &&
+               l->n_metadata < METADATA_MAX) {
+        l->name[l->n_metadata] = ft_arena_strndup(&l->arena, name + 9, n - 10);
+        l->value[l->n_metadata++] = value;
+    } else {
+        return ft_ctl_refuse(c, 400, "unknown_parameter", name, "%.60s: is not known", name);
+    }
+    return 0;
+}
+
+static int collect(void *ctx, const char *id, json_t *body)
+{
+    struct list *l = ctx;
+    const json_t *metadata = json_object_get(body, "metadata");
+    for (int i = 0; i < l->n_metadata; i++) {
+        const char *v = l->name[i] != NULL ? ft_ctl_text(metadata, l->name[i]) : NULL;
+        if (v == NULL || strcmp(v, l->value[i]) != 0)
+            return 0;
+    }
+    json_array_append_new(
+        l->rows, json_pack("[I,s,O]", (json_int_t)ft_ctl_int(body, "created", 0), id, body));
+    return 0;
+}
+
+/* The newest first; of one second, by id. */
+static int by_age(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    json_int_t p = json_integer_value(json_array_get(x, 0));
+    json_int_t q = json_integer_value(json_array_get(y, 0));
+    if (p != q)
+        return p < q ? 1 : -1;
+    return -strcmp(json_string_value(json_array_get(x, 1)),
+                   json_string_value(json_array_get(y, 1)));
+}
+
+static int answer_list(struct ft_ctl_call *c, const struct list *l)
+{
+    size_t n = json_array_size(l->rows), i = 0;
+    json_t *data = json_array(), **row = malloc((n + 1) * sizeof(json_t *));
+    for (size_t k = 0; k < n; k++)
+        row[k] = json_array_get(l->rows, k);
+    qsort(row, n, sizeof *row, by_age);
+    while (l->after != NULL && i < n &&
+           strcmp(json_string_value(json_array_get(row[i], 1)), l->after) != 0)
+        i++;
+    i += l->after != NULL && i < n; /* behind it; one that is not there has nothing behind */
+    for (; i < n && (int64_t)json_array_size(data) < l->limit; i++)
+        json_array_append_new(data, ft_tune_view(json_string_value(json_array_get(row[i], 1)),
+                                                 json_array_get(row[i], 2)));
+    free(row);
+    return ft_ctl_answer(c, 200, ft_ctl_page(data, i < n));
+}
+
+int ft_ctl_tune_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct list l = {.limit = LIST_DEFAULT};
+    const char *name, *value;
+    size_t at = 0;
+    const struct ft_ctl_scan scan = {.kind = TUNE_KIND, .project = c->project};
+    int rc = 0, got = 0;
+    ft_arena_init(&l.arena, PARAMS_BYTES);
+    while (rc == 0 && (got = ft_url_param_next(c->query, &at, &l.arena, &name, &value, err)) > 0)
+        rc = take_param(c, &l, name, value);
+    if (rc == 0 && got < 0)
+        rc = ft_ctl_refuse(c, 400, "invalid_value", NULL, "%s", err->msg);
+    l.rows = json_array();
+    if (rc == 0)
+        rc = ft_ctl_scan(tx, &scan, collect, &l, err);
+    if (rc == 0)
+        rc = answer_list(c, &l);
+    if (rc == 0)
+        rc = settle(c, tx, err);
+    json_decref(l.rows);
+    ft_arena_fini(&l.arena);
+    return rc;
+}
+
+/* ---- one ---- */
+
+/* "ID/word": the id into ret; the word, "" if there is none. */
+static const char *split(const struct ft_ctl_call *c, char ret[CTL_ID_MAX])
+{
+    const char *slash = strchr(c->id, '/');
+    snprintf(ret, CTL_ID_MAX, "%.*s",
+             slash != NULL ? (int)FT_MIN(slash - c->id, CTL_ID_MAX - 1) : CTL_ID_MAX - 1, c->id);
+    return slash != NULL ? slash + 1 : "";
+}
+
+static int unknown(struct ft_ctl_call *c)
+{
+    return ft_ctl_refuse(c, 404, "unknown_url", NULL, "unknown request URL: %s %s", c->method,
+                         c->path);
+}
+
+static int answer_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct ft_ctl_entity *e,
+                      struct ft_err *err)
+{
+    json_t *state, *o;
+    int64_t at, finish;
+    int rc = ft_tune_progress(tx, e->id, &at, &state, err);
+    if (rc != 0)
+        return rc;
+    o = ft_tune_view(e->id, e->body);
+    finish = ft_ctl_int(state, "estimated_finish", 0);
+    if (finish > 0 && strcmp(ft_ctl_text(e->body, "status"), "running") == 0)
+        json_object_set_new(o, "estimated_finish", json_integer(finish));
+    json_decref(state);
+    ft_ctl_answer(c, 200, o);
+    return settle(c, tx, err);
+}
+
+int ft_ctl_tune_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    char id[CTL_ID_MAX];
+    struct ft_ctl_entity e = {0};
+    const char *word = split(c, id);
+    int rc = fetch(c, tx, id, &e, err);
+    if (rc == 0 && strcmp(word, "events") == 0)
+        rc = ft_tune_events(c, tx, id, err);
+    else if (rc == 0 && strcmp(word, "checkpoints") == 0)
+        rc = ft_tune_checkpoints(c, tx, id, err);
+    else if (rc == 0 && word[0] != '\0')
+        rc = unknown(c);
+    else if (rc == 0)
+        rc = answer_one(c, tx, &e, err);
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+static const struct {
+    const char *word, *status, *said;
+} acts[] = {{"cancel", "cancelled", "Fine-tuning job was cancelled"},
+            {"pause", "paused", "Fine-tuning job was paused"},
+            {"resume", "queued", "Fine-tuning job was resumed"}};
+
+static int check_act(struct ft_ctl_call *c, const json_t *body, const char *word, const char *id)
+{
+    const char *status = ft_ctl_text(body, "status");
+    bool paused = strcmp(status, "paused") == 0;
+    if (!ft_tune_has_ended(body) &&
+        (strcmp(word, "cancel") == 0 || paused == (strcmp(word, "resume") == 0)))
+        return 0;
+    return ft_ctl_refuse(c, 400, "invalid_state", NULL, "the job %s is %s", id,
+                         strcmp(status, "validating_files") == 0 ? "being begun" : status);
+}
+
+int ft_ctl_tune_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    char id[CTL_ID_MAX];
+    struct ft_ctl_entity e = {0};
+    size_t i = 0;
+    const char *word = split(c, id);
+    while (i < FT_COUNT(acts) && strcmp(acts[i].word, word) != 0)
+        i++;
+    if (i == FT_COUNT(acts))
+        return unknown(c);
+    int rc = fetch(c, tx, id, &e, err);
+    if (rc == 0)
+        rc = check_act(c, e.body, word, id);
+    if (rc == 0) {
+        json_t *body = json_deep_copy(e.body);
+        json_object_set_new(body, "status", json_string(acts[i].status));
+        if (i == 0)
+            json_object_set_new(body, "finished", json_integer(c->now_s));
+        rc = ft_ctl_put(c, tx, TUNE_KIND, id, e.body, body, err);
+        if (rc == 0)
+            rc = ft_tune_note(tx, id, c->now_s, "info", "message", acts[i].said, NULL, err);
+        if (rc == 0)
+            ft_ctl_answer(c, 200, ft_tune_view(id, body));
+        c->after = wake;
+        json_decref(body);
+    }
+    ft_ctl_entity_fini(&e);
+    return rc;
+}

@@ -1,0 +1,306 @@
+/* What comes of a training that has ended well: adapters in HOME/adapters, their names, figures as
+ * a file, a repository of the hub, the record of its tokens. Files first, each once; then all rows
+ * in one transaction. */
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/inside.h"
+#include "control/tune_run.h"
+#include "ledger/prices.h"
+#include "ledger/store.h"
+
+#define LINE_MAX_BYTES 4096 /* of metrics.jsonl */
+#define ADAPTERS_MAX   (TUNE_CHECKPOINTS_MAX + 1)
+
+struct kept {
+    int64_t step; /* 0: the result */
+    char path[PATH_MAX];
+    int64_t bytes;
+};
+
+struct result {
+    struct ft_tune *t;
+    struct tune_job *job;
+    struct kept kept[ADAPTERS_MAX];
+    int n;
+    char name[TUNE_NAME_MAX];
+};
+
+/* ---- files ---- */
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    if (remove(path) != 0)
+        ft_log(FT_LOG_WARN, "tune", "remove %s: %s", path, strerror(errno));
+    return 0;
+}
+
+void ft_tune_remove(const char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int64_t folder_bytes(const char *path)
+{
+    char file[PATH_MAX];
+    struct stat st;
+    int64_t sum = 0;
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (snprintf(file, sizeof file, "%s/%s", path, e->d_name) < (int)sizeof file &&
+            stat(file, &st) == 0 && S_ISREG(st.st_mode))
+            sum += st.st_size;
+    if (d != NULL)
+        closedir(d);
+    return sum;
+}
+
+/* From where the training left it to where workers may read it; there already after a kill. */
+static int keep(struct result *r, int64_t step, const char *from, struct ft_err *err)
+{
+    struct kept *k = &r->kept[r->n];
+    char tail[32] = "";
+    if (step > 0)
+        snprintf(tail, sizeof tail, "-step-%" PRId64, step);
+    if (snprintf(k->path, sizeof k->path, "%s/adapters/%s%s", r->t->ctl->home, r->job->id, tail) >=
+        (int)sizeof k->path)
+        return ft_err_set(err, FT_ELIMIT, "the path is too long");
+    if (access(k->path, F_OK) != 0 && rename(from, k->path) != 0)
+        return ft_err_sys(err, "%s", k->path);
+    k->step = step;
+    k->bytes = folder_bytes(k->path);
+    r->n++;
+    return 0;
+}
+
+/* Checkpoints still in `folder`, or moved by an earlier try. */
+static int keep_checkpoints(struct result *r, const char *folder, const char *head,
+                            struct ft_err *err)
+{
+    int rc = 0;
+    char from[PATH_MAX + 300];
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d != NULL && rc == 0 && (e = readdir(d)) != NULL;) {
+        size_t n = strlen(head);
+        if (strncmp(e->d_name, head, n) != 0)
+            continue;
+        char *end;
+        int64_t step = strtoll(e->d_name + n, &end, 10);
+        bool known = step <= 0 || *end != '\0' || r->n == ADAPTERS_MAX;
+        for (int i = 0; i < r->n; i++)
+            known = known || r->kept[i].step == step;
+        snprintf(from, sizeof from, "%s/%s", folder, e->d_name);
+        if (!known)
+            rc = keep(r, step, from, err);
+    }
+    if (d != NULL)
+        closedir(d);
+    return rc;
+}
+
+static int keep_all(struct result *r, struct ft_err *err)
+{
+    char path[PATH_MAX], head[CTL_ID_MAX + 8];
+    ft_tune_path(r->t, r->job->id, "out/adapter", path);
+    int rc = keep(r, 0, path, err);
+    ft_tune_path(r->t, r->job->id, "out/adapters", path);
+    if (rc == 0)
+        rc = keep_checkpoints(r, path, "step-", err);
+    snprintf(head, sizeof head, "%s-step-", r->job->id);
+    snprintf(path, sizeof path, "%.3000s/adapters", r->t->ctl->home);
+    return rc == 0 ? keep_checkpoints(r, path, head, err) : rc;
+}
+
+/* ---- figures ---- */
+
+static void put_figure(FILE *to, const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    if (v != NULL)
+        fprintf(to, ",%.9g", json_number_value(v));
+    else
+        fputc(',', to);
+}
+
+/* metrics.jsonl as a table. */
+static int write_figures(struct ft_tune *t, const struct tune_job *job, const char *to_path,
+                         struct ft_err *err)
+{
+    char path[PATH_MAX], line[LINE_MAX_BYTES];
+    ft_tune_path(t, job->id, "out/metrics.jsonl", path);
+    FILE *from = fopen(path, "re"), *to = fopen(to_path, "we");
+    bool good = from != NULL && to != NULL;
+    if (good)
+        fputs("step,train_loss,valid_loss,learning_rate\n", to);
+    while (good && fgets(line, sizeof line, from) != NULL) {
+        json_t *o = json_loads(line, 0, NULL);
+        if (json_is_integer(json_object_get(o, "step"))) {
+            fprintf(to, "%lld", (long long)ft_ctl_int(o, "step", 0));
+            put_figure(to, o, "loss");
+            put_figure(to, o, "valid_loss");
+            put_figure(to, o, "lr");
+            fputc('\n', to);
+        }
+        json_decref(o);
+    }
+    if (from != NULL)
+        fclose(from);
+    if (to != NULL && fclose(to) != 0)
+        good = false;
+    return good ? 0 : ft_err_sys(err, "%s", to_path);
+}
+
+/* As a file of the project; kept in the row, so that another try finds it. */
+static int give_figures(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
+{
+    char path[PATH_MAX], id[FT_INSIDE_FILE_ID_MAX];
+    if (json_array_size(json_object_get(job->body, "result_files")) > 0)
+        return 0;
+    ft_tune_path(t, job->id, "step_metrics.csv", path);
+    int rc = write_figures(t, job, path, err);
+    if (rc == 0)
+        rc = ft_inside_put_file(t->ctl->inside, ft_ctl_text(job->body, "key"), "fine-tune-results",
+                                "step_metrics.csv", path, id, err);
+    if (rc == FT_EUNAVAIL || rc == FT_ECANCELED)
+        return rc;
+    if (rc != 0) { /* the key is gone, the project is full: the model is no worse for it */
+        ft_log(FT_LOG_WARN, "tune", "%s: no file of figures: %s", job->id, err->msg);
+        return 0;
+    }
+    json_t *patch = json_pack("{s:[s]}", "result_files", id);
+    const struct ft_tune_change what = {.patch = patch};
+    rc = ft_tune_change(t, job, &what, err);
+    json_decref(patch);
+    return rc;
+}
+
+/* ---- rows ---- */
+
+static int put_new(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
+                   json_t *body, struct ft_err *err)
+{
+    struct ft_ctl_entity old = {0};
+    int rc = ft_ctl_get(tx, kind, id, &old, err);
+    if (rc == 0)
+        rc = ft_ctl_put(c, tx, kind, id, NULL, body, err);
+    ft_ctl_entity_fini(&old);
+    json_decref(body);
+    return rc < 0 ? rc : 0;
+}
+
+/* A model and an endpoint of the project by the same name. */
+static int name_adapter(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct result *r,
+                        const struct kept *k, struct ft_err *err)
+{
+    char name[TUNE_NAME_MAX], id[264];
+    const json_t *job = r->job->body;
+    const char *base = ft_ctl_text(job, "base"), *project = ft_ctl_text(job, "project");
+    ft_tune_model_name(r->job->id, job, k->step, name);
+    json_t *model =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:[],s:I,s:I}", "name", name, "project", project, "path",
+                  k->path, "adapter_of", base, "format", "peft", "tasks", "bytes",
+                  (json_int_t)k->bytes, "created", (json_int_t)c->now_s);
+    json_t *endpoint = ft_ctl_endpoint_body(name, project, base, name, c->now_s);
+    int rc = put_new(c, tx, "model", name, model, err);
+    snprintf(id, sizeof id, "%s@%s", name, project);
+    if (rc == 0)
+        return put_new(c, tx, "endpoint", id, endpoint, err);
+    json_decref(endpoint);
+    return rc;
+}
+
+static int take_price(void *ctx, const char *id, json_t *body)
+{
+    struct ft_err err = {0};
+    ft_prices_put(ctx, id, body, &err);
+    return 0;
+}
+
+/* Trained tokens cost what tokens of a prompt do. */
+static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tune_job *job,
+                  struct ft_err *err)
+{
+    struct ft_prices prices;
+    struct ft_price price;
+    struct ft_buf line;
+    int64_t fresh;
+    const struct ft_ctl_scan all = {.kind = "price"};
+    struct ft_record u = {.status = FT_RECORD_OK,
+                          .http = 200,
+                          .requests = 1,
+                          .route = "fine_tuning.jobs",
+                          .start_us = ft_ctl_int(job->body, "created", 0) * 1000000,
+                          .end_us = c->now_s * 1000000,
+                          .prompt_tokens = job->tokens};
+    snprintf(u.id, sizeof u.id, "%s", job->id);
+    snprintf(u.project, sizeof u.project, "%s", ft_ctl_text(job->body, "project"));
+    snprintf(u.key, sizeof u.key, "%s", ft_ctl_text(job->body, "key"));
+    snprintf(u.model, sizeof u.model, "%s", ft_ctl_text(job->body, "model"));
+    ft_prices_init(&prices);
+    int rc = ft_ctl_scan(tx, &all, take_price, &prices, err);
+    ft_prices_find(&prices, u.model, &price);
+    ft_prices_fini(&prices);
+    u.cost_nanos = ft_price_cost(&price, u.prompt_tokens, 0, 0);
+    ft_buf_init(&line, FT_RECORD_LINE_MAX);
+    if (rc == 0)
+        rc = ft_record_write(&u, &line);
+    if (rc == 0)
+        rc = ft_usage_put(tx, line.data, line.len, &fresh, err);
+    ft_buf_fini(&line);
+    return rc;
+}
+
+static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct result *r = ctx;
+    char text[TUNE_NAME_MAX + 64];
+    int rc = 0;
+    for (int i = 0; i < r->n && rc == 0; i++)
+        rc = name_adapter(c, tx, r, &r->kept[i], err);
+    if (rc == 0)
+        rc = record(c, tx, r->job, err);
+    snprintf(text, sizeof text, "New fine-tuned model created: %s", r->name);
+    if (rc == 0)
+        rc = ft_tune_note(tx, r->job->id, c->now_s, "info", "message", text, NULL, err);
+    if (rc == 0)
+        rc = ft_tune_note(tx, r->job->id, c->now_s, "info", "message",
+                          "The job has successfully completed", NULL, err);
+    return rc;
+}
+
+int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
+{
+    struct result *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ft_err_set(err, FT_ENOMEM, "control: no memory");
+    r->t = t;
+    r->job = job;
+    ft_tune_model_name(job->id, job->body, 0, r->name);
+    int rc = keep_all(r, err);
+    if (rc == 0)
+        rc = give_figures(t, job, err);
+    if (rc == 0) {
+        json_t *patch = json_pack("{s:s,s:I,s:s,s:I}", "status", "succeeded", "finished",
+                                  (json_int_t)time(NULL), "fine_tuned_model", r->name,
+                                  "trained_tokens", (json_int_t)job->tokens);
+        char status[32];
+        snprintf(status, sizeof status, "%s", ft_ctl_text(job->body, "status"));
+        const struct ft_tune_change what = {status, patch, put_rows, r};
+        rc = ft_tune_change(t, job, &what, err);
+        json_decref(patch);
+    }
+    free(r);
+    return rc;
+}

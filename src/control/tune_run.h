@@ -1,0 +1,78 @@
+/* What the files of the runner share: tune_run.c (jobs), tune_read.c (the training's report),
+ * tune_done.c (the result). All of it is the runner's thread's alone but `changed` and `end`. */
+#ifndef FT_CONTROL_TUNE_RUN_H
+#define FT_CONTROL_TUNE_RUN_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "control/tune.h"
+#include "sched/exec.h"
+
+enum ft_tune_end {
+    TUNE_END_NONE,    /* the report has no end: it runs, or was killed */
+    TUNE_END_DONE,    /* well */
+    TUNE_END_STOPPED, /* it was told to, and has written a checkpoint */
+    TUNE_END_FAILED   /* trying again is of no use */
+};
+
+struct tune_job {
+    char id[CTL_ID_MAX];
+    json_t *body; /* the row as last read, with what the runner changed since */
+    bool looked;  /* the report was read since this process began */
+    bool stopping, stepped, trained, gone;
+    int tries;
+    int64_t not_before_ns;
+    char waits_for[FT_ERR_MSG_MAX];
+    /* the report */
+    bool has_read_to, planned;
+    int64_t read_to;
+    enum ft_tune_end end;
+    char end_code[32], end_message[FT_ERR_MSG_MAX + 64];
+    const char *end_param;         /* NULL, or static */
+    double train_loss, valid_loss; /* the last ones */
+    int64_t steps, tokens, finish_s;
+};
+
+struct ft_tune {
+    struct ft_ctl *ctl;
+    struct ft_exec *exec;
+    pthread_t thread;
+    atomic_bool end, changed;
+    struct tune_job job[TUNE_JOBS_MAX];
+    int n_jobs;
+    char base_path[PATH_MAX]; /* of the model that is being started */
+    uint64_t memory;          /* bytes that a training may take */
+};
+
+/* HOME/tune/ID/name, or the folder for "". ret: PATH_MAX bytes. */
+void ft_tune_path(const struct ft_tune *t, const char *id, const char *name, char *ret);
+/* Takes the reference. */
+void ft_tune_job_set(struct tune_job *job, json_t *body);
+/* A folder and all below it; failing is logged. */
+void ft_tune_remove(const char *path);
+
+/* A change of a job's row, in one transaction with what `more` (may be NULL) writes. Nothing is
+ * done if the status is not `only` any more (NULL: any). */
+struct ft_tune_change {
+    const char *only;
+    const json_t *patch; /* RFC 7396 */
+    int (*more)(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, struct ft_err *err);
+    void *ctx;
+};
+int ft_tune_change(struct ft_tune *t, struct tune_job *job, const struct ft_tune_change *what,
+                   struct ft_err *err);
+void ft_tune_fail(struct ft_tune *t, struct tune_job *job, const char *code, const char *param,
+                  const char *message);
+
+/* tune_read.c: what the report says beyond read_to becomes events, checkpoints, the row's status.
+ */
+void ft_tune_read(struct ft_tune *t, struct tune_job *job);
+
+/* tune_done.c: the adapter is kept, the model and its checkpoints get names, the tokens their
+ * record, and the job has succeeded. May be called again after a failure, or a kill, at any point.
+ */
+int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err);
+
+#endif
