@@ -74,6 +74,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     if (!o->no_workers && ft_exec_local_open(tasks, on_event, NULL, &exec, err) != 0)
         return err->code;
     struct ft_gateway_options g = {.home = o->home,
+                                   .program = self,
                                    .listen = o->listen,
                                    .tls_cert = o->tls_cert,
                                    .tls_key = o->tls_key,

@@ -4,12 +4,8 @@
  * are hostile; control reads that process's JSON alone. Adapters are looked at when a worker loads
  * them; here only that their two files are there. */
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "control/inner.h"
+#include "sched/ask.h"
 
 #define INSPECT_MS    60000
 #define INSPECT_BYTES ((size_t)8 << 20)
-#define SAYS_BYTES    400
 #define USERS_SHOWN   4 /* of what uses a model, by name in a refusal */
 #define USERS_BYTES   ((size_t)1024)
-
-extern char **environ;
 
 /* ---- where it is ---- */
 
@@ -75,103 +68,39 @@ static int64_t bytes_on_disk(const char *path)
 
 /* ---- the process that reads it ---- */
 
-static int start(const char *program, const char *path, pid_t *ret_pid, int *ret_out, int *ret_err)
+/* What it says without its own name. */
+static const char *plain_words(const char *says)
 {
-    char *argv[] = {(char *)program, "inspect", "--json", "--confined", (char *)path, NULL};
-    posix_spawn_file_actions_t actions;
-    int out[2], says[2];
-    if (pipe2(out, O_CLOEXEC) != 0)
-        return -errno;
-    if (pipe2(says, O_CLOEXEC) != 0) {
-        close(out[0]);
-        close(out[1]);
-        return -ENFILE;
-    }
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    posix_spawn_file_actions_adddup2(&actions, says[1], 2);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    int rc = posix_spawn(ret_pid, program, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    close(says[1]);
-    *ret_out = out[0];
-    *ret_err = says[0];
-    if (rc != 0) {
-        close(out[0]);
-        close(says[0]);
-    }
-    return -rc;
-}
-
-/* Reads both until they end; false: too long, too much. */
-static bool drain(int out_fd, int says_fd, struct ft_buf *out, struct ft_buf *says)
-{
-    int64_t until = ft_clock_now_ns() + INSPECT_MS * INT64_C(1000000);
-    struct pollfd p[2] = {{out_fd, POLLIN, 0}, {says_fd, POLLIN, 0}};
-    char chunk[65536];
-    while (p[0].fd >= 0 || p[1].fd >= 0) {
-        int64_t left_ms = (until - ft_clock_now_ns()) / 1000000;
-        if (left_ms <= 0 || poll(p, 2, (int)left_ms) < 0)
-            return false;
-        for (int i = 0; i < 2; i++) {
-            if (p[i].fd < 0 || p[i].revents == 0)
-                continue;
-            ssize_t n = read(p[i].fd, chunk, sizeof chunk);
-            if (n <= 0)
-                p[i].fd = -1;
-            else if (i == 0 && ft_buf_add(out, chunk, (size_t)n) != 0)
-                return false;
-            else if (i == 1 && says->len < SAYS_BYTES)
-                ft_buf_add(says, chunk, FT_MIN((size_t)n, SAYS_BYTES - says->len));
-        }
-    }
-    return true;
-}
-
-/* What it says without its own name, on one line. */
-static const char *plain_words(struct ft_buf *says)
-{
-    char *text = says->data != NULL ? says->data : "";
-    char *colon = strncmp(text, "feitian inspect: ", 17) == 0 ? text + 17 : text;
-    for (char *p = colon; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ')
-            *p = p[1] == '\0' ? '\0' : ' ';
-    return colon;
+    return strncmp(says, "feitian inspect: ", 17) == 0 ? says + 17 : says;
 }
 
 static int inspect(struct ft_ctl_call *c, const char *path, json_t **ret)
 {
-    struct ft_buf out, says;
-    pid_t pid;
-    int out_fd = -1, says_fd = -1, status = 0;
-    int rc = start(c->ctl->opt->program, path, &pid, &out_fd, &says_fd);
-    if (rc != 0)
-        return ft_ctl_refuse(c, 503, "overloaded", NULL, "the file cannot be looked at now: %s",
-                             strerror(-rc));
+    char *const argv[] = {
+        (char *)c->ctl->opt->program, "inspect", "--json", "--confined", (char *)path, NULL};
+    struct ft_ask ask = {.argv = argv, .timeout_ms = INSPECT_MS};
+    struct ft_ask_answer a;
+    struct ft_buf out;
+    struct ft_err err = {0};
     ft_buf_init(&out, INSPECT_BYTES);
-    ft_buf_init(&says, SAYS_BYTES + 1);
-    bool whole = drain(out_fd, says_fd, &out, &says);
-    if (!whole)
-        kill(pid, SIGKILL);
-    close(out_fd);
-    close(says_fd);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    int rc = ft_ask(&ask, &out, &a, &err);
+    if (rc != 0) {
+        ft_buf_fini(&out);
+        return ft_ctl_refuse(c, 503, "overloaded", NULL, "the file cannot be looked at now: %s",
+                             err.msg);
+    }
     json_t *found =
-        whole && status == 0 && out.len > 0 ? json_loadb(out.data, out.len, 0, NULL) : NULL;
-    if (!whole)
+        a.whole && a.status == 0 && out.len > 0 ? json_loadb(out.data, out.len, 0, NULL) : NULL;
+    if (!a.whole)
         rc = ft_ctl_refuse(c, 400, "invalid_value", "path", "path: takes too long to look at");
-    else if (WIFSIGNALED(status))
+    else if (WIFSIGNALED(a.status))
         rc = ft_ctl_refuse(c, 400, "invalid_value", "path",
                            "path: reading it ended the process that did (signal %d)",
-                           WTERMSIG(status));
+                           WTERMSIG(a.status));
     else if (found == NULL)
         rc = ft_ctl_refuse(c, 400, "invalid_value", "path", "path: is no model: %s",
-                           plain_words(&says));
+                           plain_words(a.says));
     ft_buf_fini(&out);
-    ft_buf_fini(&says);
     *ret = found;
     return rc;
 }

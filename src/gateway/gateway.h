@@ -17,6 +17,7 @@ struct ft_blob;
 
 struct ft_gateway_options {
     const char *home;           /* folder of the cloud */
+    const char *program;        /* path of feitian itself: files are looked at by a process of it */
     const char *listen;         /* "127.0.0.1:7700" */
     const char *tls_cert;       /* PEM files, both or none */
     const char *tls_key;        /* */

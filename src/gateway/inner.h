@@ -23,6 +23,7 @@ struct gw_feed;
 struct gw_spend;
 struct gw_storage;
 struct gw_scrub;
+struct gw_hub;
 struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
@@ -45,6 +46,7 @@ struct gw {
         atomic_llong requests, in, out;
     } moved; /* by requests on lanes: how many, bytes of their bodies */
     _Atomic(struct gw_scrub *) scrub;
+    struct gw_hub *hub; /* with the store */
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
@@ -112,6 +114,7 @@ struct gw_part {
 };
 
 extern const struct gw_part gw_file_part; /* files.c */
+extern const struct gw_part gw_hub_part;  /* hub.c */
 
 /* ---- what was spent (spend.c) ---- */
 

@@ -88,6 +88,7 @@ struct gw_table {
 };
 extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
 extern const struct gw_table gw_file_routes;                     /* files.c */
+extern const struct gw_table gw_hub_routes;                      /* hub.c */
 
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;

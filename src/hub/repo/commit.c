@@ -203,7 +203,7 @@ static int check(const struct ft_repo_commit *c, struct ft_err *err)
 
 /* Writes the commit of these files on top of head; *ret_id: its id. */
 static int write(struct ft_repos *r, const struct ft_repo *repo, const struct ft_repo_commit *c,
-                 const char *head, struct files *f, char ret_id[FT_REPO_OID_BYTES],
+                 const struct ft_repo_tree *head, struct files *f, char ret_id[FT_REPO_OID_BYTES],
                  struct ft_err *err)
 {
     struct ft_repo_tree t = {.title = c->title,
@@ -213,7 +213,8 @@ static int write(struct ft_repos *r, const struct ft_repo *repo, const struct ft
                              .file = f->file,
                              .n_files = f->n};
     char folder[FT_REPO_OID_BYTES];
-    strcpy(t.parent, head);
+    memcpy(t.parent, head->id, sizeof t.parent);
+    t.number = head->number + 1;
     int rc = ft_repo_folder_oid(f->file, f->n, 0, folder, err);
     if (rc == 0)
         rc = ft_repo_git_commit(folder, &t, t.id, err);
@@ -253,7 +254,7 @@ static int try_once(struct ft_repos *r, const struct ft_repo *repo, const struct
     if (rc == 0)
         rc = apply(r, &f, c, err);
     if (rc == 0 && f.changed) {
-        rc = write(r, repo, c, head, &f, ret_id, err);
+        rc = write(r, repo, c, t, &f, ret_id, err);
         if (rc == 0)
             rc = ft_repo_store(r, key, ret_id, 40, etag, err);
         if (rc == FT_EBUSY)

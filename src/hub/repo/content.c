@@ -300,11 +300,42 @@ int ft_repo_content_owned(struct ft_repos *r, const char *org, const char *sha25
     return rc == 0 ? 1 : rc == FT_ENOTFOUND ? 0 : rc;
 }
 
-int ft_repo_content_own(struct ft_repos *r, const char *org, const char *sha256, struct ft_err *err)
+int ft_repo_content_own(struct ft_repos *r, const char *org, const char *sha256, int64_t size,
+                        struct ft_err *err)
 {
-    char key[FT_REPO_KEY_MAX];
+    char key[FT_REPO_KEY_MAX], text[24];
     owner_key(org, sha256, key);
-    return ft_repo_store(r, key, "", 0, NULL, err);
+    snprintf(text, sizeof text, "%lld", (long long)size);
+    return ft_repo_store(r, key, text, strlen(text), NULL, err);
+}
+
+struct usage {
+    struct ft_repos *r;
+    int64_t bytes;
+    struct ft_err *err;
+};
+
+static int on_owned(void *ctx, const char *key, int64_t size, int64_t modified_s)
+{
+    struct usage *u = ctx;
+    char *text = NULL;
+    size_t n;
+    (void)size;
+    (void)modified_s;
+    int rc = ft_repo_load(u->r, key, 64, &text, &n, NULL, u->err);
+    u->bytes += rc > 0 ? strtoll(text, NULL, 10) : 0;
+    free(text);
+    return FT_MIN(rc, 0);
+}
+
+int ft_repo_usage(struct ft_repos *r, const char *org, int64_t *ret_bytes, struct ft_err *err)
+{
+    struct usage u = {.r = r, .err = err};
+    char prefix[FT_REPO_KEY_MAX];
+    snprintf(prefix, sizeof prefix, "p/%s/", org);
+    int rc = ft_repo_each(r, prefix, on_owned, &u, err);
+    *ret_bytes = u.bytes;
+    return rc;
 }
 
 /* ---- in parts ---- */

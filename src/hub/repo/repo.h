@@ -116,7 +116,7 @@ struct ft_repo_file {
 struct ft_repo_tree {
     char id[FT_REPO_OID_BYTES], parent[FT_REPO_OID_BYTES]; /* parent "": the first */
     const char *title, *message, *author;
-    int64_t date_s;
+    int64_t date_s, number; /* number: of this commit and those before it */
     struct ft_repo_file *file;
     int n_files;
     int64_t bytes; /* of all files together */
@@ -138,7 +138,7 @@ int ft_repo_pointer_bytes(const struct ft_repo_file *f); /* of an LFS file's poi
 struct ft_repo_commit_head {
     char id[FT_REPO_OID_BYTES], parent[FT_REPO_OID_BYTES];
     char title[FT_REPO_TEXT_MAX + 1], message[FT_REPO_TEXT_MAX + 1], author[129];
-    int64_t date_s;
+    int64_t date_s, number;
 };
 int ft_repo_commit_head(struct ft_repos *r, const struct ft_repo *repo, const char *commit,
                         struct ft_repo_commit_head *ret, struct ft_err *err);
@@ -196,8 +196,10 @@ int ft_repo_content_link(struct ft_repos *r, const char *sha256, const char *pat
  * to get at another project's file. 1, 0, or negative. */
 int ft_repo_content_owned(struct ft_repos *r, const char *org, const char *sha256,
                           struct ft_err *err);
-int ft_repo_content_own(struct ft_repos *r, const char *org, const char *sha256,
+int ft_repo_content_own(struct ft_repos *r, const char *org, const char *sha256, int64_t size,
                         struct ft_err *err);
+/* Bytes of content that the project had sent and that are kept. */
+int ft_repo_usage(struct ft_repos *r, const char *org, int64_t *ret_bytes, struct ft_err *err);
 
 /* The same in parts, for what is large: parts come in any order; complete reads it all back against
  * the hash. */

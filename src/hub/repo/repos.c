@@ -179,8 +179,11 @@ static int claim(struct ft_repos *r, const struct ft_repo *repo, struct ft_err *
 static int first_commit(struct ft_repos *r, const struct ft_repo *repo, const char *author,
                         struct ft_err *err)
 {
-    struct ft_repo_tree t = {
-        .title = "initial commit", .message = "", .author = author, .date_s = repo->created_s};
+    struct ft_repo_tree t = {.title = "initial commit",
+                             .message = "",
+                             .author = author,
+                             .date_s = repo->created_s,
+                             .number = 1};
     char oid[FT_REPO_OID_BYTES];
     int rc = ft_repo_folder_oid(NULL, 0, 0, oid, err);
     if (rc == 0)

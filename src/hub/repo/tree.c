@@ -23,9 +23,9 @@ int ft_repo_tree_write(struct ft_repos *r, const char *uid, const struct ft_repo
 {
     char key[FT_REPO_KEY_MAX];
     struct ft_buf b;
-    json_t *head =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "id", t->id, "parent", t->parent, "title", t->title,
-                  "message", t->message, "author", t->author, "date", (json_int_t)t->date_s);
+    json_t *head = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "id", t->id, "parent", t->parent, "title",
+                             t->title, "message", t->message, "author", t->author, "date",
+                             (json_int_t)t->date_s, "number", (json_int_t)t->number);
     char *line = head != NULL ? json_dumps(head, JSON_COMPACT) : NULL;
     json_decref(head);
     if (line == NULL)
@@ -72,6 +72,7 @@ static int read_head(struct ft_repo_tree_held *h, const json_t *o, const char *c
     t->message = keep(&h->arena, o, "message");
     t->author = keep(&h->arena, o, "author");
     t->date_s = json_integer_value(json_object_get(o, "date"));
+    t->number = json_integer_value(json_object_get(o, "number"));
     return t->title != NULL && t->message != NULL && t->author != NULL
                ? 0
                : ft_err_set(err, FT_ENOMEM, "out of memory");
@@ -293,6 +294,7 @@ int ft_repo_commit_head(struct ft_repos *r, const struct ft_repo *repo, const ch
         text_of(o, "message", ret->message, sizeof ret->message);
         text_of(o, "author", ret->author, sizeof ret->author);
         ret->date_s = json_integer_value(json_object_get(o, "date"));
+        ret->number = json_integer_value(json_object_get(o, "number"));
     }
     json_decref(o);
     return rc;

@@ -319,9 +319,12 @@ static void test_who_has_bytes(void **state)
     (void)state;
     struct ft_repo_op op = file_op("x", "mine");
     assert_int_equal(ft_repo_content_owned(repos, "team", op.sha256, &err), 0);
-    assert_int_equal(ft_repo_content_own(repos, "team", op.sha256, &err), 0);
+    assert_int_equal(ft_repo_content_own(repos, "team", op.sha256, 4, &err), 0);
     assert_int_equal(ft_repo_content_owned(repos, "team", op.sha256, &err), 1);
     assert_int_equal(ft_repo_content_owned(repos, "other", op.sha256, &err), 0);
+    int64_t bytes;
+    assert_int_equal(ft_repo_usage(repos, "team", &bytes, &err), 0);
+    assert_int_equal(bytes, 4);
 }
 
 static void put_part(const char *sha, const char *id, int number, const char *text,

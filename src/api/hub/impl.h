@@ -1,0 +1,127 @@
+/* Shared by the files of api/hub. */
+#ifndef FT_API_HUB_IMPL_H
+#define FT_API_HUB_IMPL_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "api/hub/hub.h"
+
+#define HUB_PARTS_MAX  (FT_REPO_DEPTH_MAX + 10) /* of a path */
+#define HUB_FIELDS_MAX 16
+
+struct ft_hub {
+    struct ft_hub_config c;
+    struct ft_repos *repos;
+    sem_t commits;
+    pthread_mutex_t lock; /* of what was found out about repositories */
+    json_t *known;        /* by uid; info.c */
+};
+
+/* One request. */
+struct hub_call {
+    struct ft_hub *hub;
+    struct ft_lane *lane;
+    struct ft_http_exchange *x;
+    const struct ft_hub_who *who;
+    const char *part[HUB_PARTS_MAX]; /* of the path, decoded */
+    int n_parts;
+    int status; /* that was sent */
+    enum ft_repo_kind kind;
+    struct ft_repo repo; /* once found */
+    char commit[FT_REPO_OID_BYTES];
+    const char *rev;  /* as it was asked for */
+    const char *path; /* behind the revision; "" */
+    char author[65];
+    /* headers that the answer gets */
+    struct ft_http_field field[HUB_FIELDS_MAX];
+    int n_fields;
+};
+
+/* ---- answers (hub.c); all return the status ---- */
+
+void hub_field(struct hub_call *c, const char *name, const char *value); /* copied */
+int hub_json(struct hub_call *c, int status, json_t *body);              /* takes the reference */
+int hub_fail(struct hub_call *c, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* By the kind of the error. */
+int hub_fail_err(struct hub_call *c, const struct ft_err *err);
+/* "http://host", as the client reached us. */
+const char *hub_base(struct hub_call *c);
+/* Appends "Link: <the same with cursor>; rel=next". */
+void hub_next(struct hub_call *c, const char *cursor);
+
+/* ---- the request ---- */
+
+/* The whole body as JSON (FT_HUB_JSON_MAX), an object; 0, or a status that was sent. */
+int hub_body(struct hub_call *c, json_t **ret);
+int hub_body_text(struct hub_call *c, struct ft_buf *ret);
+/* A parameter of the query; NULL if it is not there. */
+const char *hub_param(struct hub_call *c, const char *name);
+bool hub_flag(struct hub_call *c, const char *name);
+/* How many entries a page has. */
+int hub_limit(struct hub_call *c, int usual);
+
+/* The repository of parts at and at + 1; 0, or a status that was sent. Private ones of others are
+ * not there. */
+int hub_repo(struct hub_call *c, enum ft_repo_kind kind, int at, bool write);
+/* And the revision that part `at` names, the path behind it. */
+int hub_revision(struct hub_call *c, int at);
+bool hub_sees(const struct ft_hub_who *who, const struct ft_repo *repo);
+bool hub_changes(const struct ft_hub_who *who, const char *org);
+/* "/ORG/NAME" or "/datasets/ORG/NAME". */
+const char *hub_url_of(struct hub_call *c, const struct ft_repo *repo);
+
+/* ---- handlers ---- */
+
+typedef int hub_handler(struct hub_call *c);
+
+/* manage.c */
+hub_handler hub_whoami, hub_create, hub_delete, hub_move, hub_settings, hub_validate_yaml;
+/* info.c */
+hub_handler hub_list, hub_info;
+void hub_forget(struct ft_hub *h, const char *uid); /* what was found out about it */
+/* browse.c */
+hub_handler hub_tree, hub_paths_info, hub_refs, hub_commits, hub_branch, hub_tag;
+/* upload.c */
+hub_handler hub_preupload, hub_commit;
+/* lfs.c */
+hub_handler hub_lfs_batch, hub_lfs_verify, hub_lfs_transfer;
+/* fetch.c */
+hub_handler hub_resolve;
+/* scope.c */
+hub_handler hub_scope;
+
+/* ---- lines of a commit (lines.c); what fuzzing drives ---- */
+
+struct hub_lines {
+    struct ft_buf line;
+    struct ft_arena arena; /* paths, texts */
+    const char *title, *message, *parent;
+    bool has_header;
+    struct ft_repo_op *op;
+    int n_ops, cap;
+    /* Content that came inline: stores it and says what it is. */
+    int (*store)(void *ctx, const void *data, size_t n, struct ft_repo_content *ret,
+                 struct ft_err *err);
+    void *ctx;
+    int n; /* of the line, for messages */
+};
+void hub_lines_init(struct hub_lines *l);
+void hub_lines_fini(struct hub_lines *l);
+int hub_lines_feed(struct hub_lines *l, const char *data, size_t n, struct ft_err *err);
+int hub_lines_end(struct hub_lines *l, struct ft_err *err);
+
+/* The objects of an LFS batch. */
+struct hub_lfs_object {
+    char sha256[FT_REPO_SHA_BYTES];
+    int64_t size;
+};
+struct hub_lfs_ask {
+    bool upload, multipart;
+    struct hub_lfs_object object[FT_HUB_LFS_MAX];
+    int n;
+};
+int hub_lfs_parse(const json_t *body, struct hub_lfs_ask *ret, struct ft_err *err);
+
+#endif

@@ -1,0 +1,238 @@
+/* Who one is, and repositories made, moved, set and deleted. */
+#include <string.h>
+
+#include "api/hub/impl.h"
+
+static const char *text(const json_t *o, const char *name)
+{
+    return json_string_value(json_object_get(o, name));
+}
+
+int hub_whoami(struct hub_call *c)
+{
+    const struct ft_hub_who *w = c->who;
+    return hub_json(
+        c, 200,
+        json_pack("{s:s,s:s,s:s,s:s,s:n,s:b,s:b,s:b,s:s,s:n,s:[{s:s,s:s,s:s,s:s,s:n,"
+                  "s:b,s:b,s:s,s:n,s:s}],s:{s:s,s:{s:s,s:s}}}",
+                  "type", "user", "id", w->key, "name", w->project, "fullname", w->name, "email",
+                  "emailVerified", 0, "canPay", 0, "isPro", 0, "avatarUrl", "", "periodEnd", "orgs",
+                  "type", "org", "id", w->project, "name", w->project, "fullname", w->project,
+                  "email", "canPay", 0, "isEnterprise", 0, "avatarUrl", "", "periodEnd",
+                  "roleInOrg", w->may_write ? "write" : "read", "auth", "type", "access_token",
+                  "accessToken", "displayName", w->name, "role", w->may_write ? "write" : "read"));
+}
+
+/* 0, or a status that was sent. */
+static int kind_of(struct hub_call *c, const json_t *body)
+{
+    const char *type = text(body, "type");
+    if (type == NULL || strcmp(type, "model") == 0)
+        c->kind = FT_REPO_MODEL;
+    else if (strcmp(type, "dataset") == 0)
+        c->kind = FT_REPO_DATASET;
+    else
+        return hub_fail(c, 400, NULL, "type: this hub keeps models and datasets, no '%.50s'", type);
+    return 0;
+}
+
+/* "private", or "visibility" as newer clients send it. 1: said, 0: not, or a status. */
+static int visibility(struct hub_call *c, const json_t *body, bool *ret)
+{
+    const char *v = text(body, "visibility");
+    const json_t *is = json_object_get(body, "private");
+    if (v != NULL && strcmp(v, "public") != 0 && strcmp(v, "private") != 0)
+        return hub_fail(c, 400, NULL, "visibility: must be 'public' or 'private'");
+    if (is != NULL && !json_is_boolean(is) && !json_is_null(is))
+        return hub_fail(c, 400, NULL, "private: must be true or false");
+    if (v == NULL && !json_is_boolean(is))
+        return 0;
+    *ret = v != NULL ? strcmp(v, "private") == 0 : json_is_true(is);
+    return 1;
+}
+
+static json_t *made(struct hub_call *c, const char *error)
+{
+    char id[FT_REPO_ORG_MAX + FT_REPO_NAME_MAX + 2];
+    snprintf(id, sizeof id, "%s/%s", c->repo.org, c->repo.name);
+    json_t *o =
+        json_pack("{s:s,s:s,s:s}", "url", hub_url_of(c, &c->repo), "name", id, "id", c->repo.uid);
+    if (error != NULL)
+        json_object_set_new(o, "error", json_string(error));
+    return o;
+}
+
+/* Files that come with the repository's making. */
+static int first_files(struct hub_call *c, const json_t *files)
+{
+    return json_array_size(files) == 0
+               ? 0
+               : hub_fail(c, 400, NULL,
+                          "files: send them in a commit once the repository is there");
+}
+
+static int create(struct hub_call *c, const json_t *body)
+{
+    struct ft_err err = {0};
+    const char *name = text(body, "name"), *org = text(body, "organization");
+    bool is_private = false;
+    char copy[256];
+    if (name == NULL)
+        return hub_fail(c, 400, NULL, "name: is missing");
+    snprintf(copy, sizeof copy, "%s", name);
+    char *slash = strchr(copy, '/'); /* "ORG/NAME" as curl's users write it */
+    if (slash != NULL && org == NULL) {
+        *slash = '\0';
+        org = copy;
+        name = slash + 1;
+    }
+    org = org != NULL ? org : c->who->project;
+    int rc = kind_of(c, body);
+    if (rc == 0 && (rc = visibility(c, body, &is_private)) <= 1)
+        rc = first_files(c, json_object_get(body, "files"));
+    if (rc == 0 && ft_repo_name_check(org, name, &err) != 0)
+        rc = hub_fail_err(c, &err);
+    if (rc != 0)
+        return rc;
+    if (!hub_changes(c->who, org))
+        return hub_fail(c, 403, NULL,
+                        "this key may not make repositories of '%.64s': its organization is '%s'",
+                        org, c->who->project);
+    rc = ft_repo_create(c->hub->repos, c->kind, org, name, is_private, c->author, &c->repo, &err);
+    if (rc == FT_EEXIST) { /* clients read the URL out of the refusal */
+        snprintf(c->repo.org, sizeof c->repo.org, "%.64s", org);
+        snprintf(c->repo.name, sizeof c->repo.name, "%.96s", name);
+        return hub_json(c, 409, made(c, err.msg));
+    }
+    return rc != 0 ? hub_fail_err(c, &err) : hub_json(c, 200, made(c, NULL));
+}
+
+int hub_create(struct hub_call *c)
+{
+    json_t *body = NULL;
+    int rc = hub_body(c, &body);
+    if (rc == 0)
+        rc = create(c, body);
+    json_decref(body);
+    return rc;
+}
+
+/* The repository that "ORG/NAME" of the body means, to be changed. */
+static int repo_of(struct hub_call *c, const char *org, const char *name)
+{
+    c->part[0] = org;
+    c->part[1] = name;
+    c->n_parts = 2;
+    return hub_repo(c, c->kind, 0, true);
+}
+
+static int delete (struct hub_call *c, const json_t *body)
+{
+    struct ft_err err = {0};
+    const char *name = text(body, "name"), *org = text(body, "organization");
+    char copy[256];
+    if (name == NULL)
+        return hub_fail(c, 400, NULL, "name: is missing");
+    snprintf(copy, sizeof copy, "%s", name);
+    char *slash = strchr(copy, '/');
+    if (slash != NULL && org == NULL) {
+        *slash = '\0';
+        org = copy;
+        name = slash + 1;
+    }
+    int rc = kind_of(c, body);
+    if (rc == 0)
+        rc = repo_of(c, org != NULL ? org : c->who->project, name);
+    if (rc != 0)
+        return rc;
+    hub_forget(c->hub, c->repo.uid);
+    if (ft_repo_delete(c->hub->repos, &c->repo, &err) != 0)
+        return hub_fail_err(c, &err);
+    return hub_json(c, 200, json_object());
+}
+
+int hub_delete(struct hub_call *c)
+{
+    json_t *body = NULL;
+    int rc = hub_body(c, &body);
+    if (rc == 0)
+        rc = delete (c, body);
+    json_decref(body);
+    return rc;
+}
+
+static int move(struct hub_call *c, const json_t *body)
+{
+    struct ft_err err = {0};
+    const char *from = text(body, "fromRepo"), *to = text(body, "toRepo");
+    char a[256], b[256];
+    snprintf(a, sizeof a, "%s", from != NULL ? from : "");
+    snprintf(b, sizeof b, "%s", to != NULL ? to : "");
+    char *from_name = strchr(a, '/'), *to_name = strchr(b, '/');
+    if (from_name == NULL || to_name == NULL)
+        return hub_fail(c, 400, NULL, "%s: must be 'ORG/NAME'",
+                        from_name == NULL ? "fromRepo" : "toRepo");
+    *from_name++ = '\0';
+    *to_name++ = '\0';
+    int rc = kind_of(c, body);
+    if (rc == 0)
+        rc = repo_of(c, a, from_name);
+    if (rc == 0 && !hub_changes(c->who, b))
+        rc = hub_fail(c, 403, NULL, "this key may not put a repository into '%.64s'", b);
+    if (rc != 0)
+        return rc;
+    hub_forget(c->hub, c->repo.uid);
+    if (ft_repo_move(c->hub->repos, &c->repo, b, to_name, &err) != 0)
+        return hub_fail_err(c, &err);
+    return hub_json(c, 200, made(c, NULL));
+}
+
+int hub_move(struct hub_call *c)
+{
+    json_t *body = NULL;
+    int rc = hub_body(c, &body);
+    if (rc == 0)
+        rc = move(c, body);
+    json_decref(body);
+    return rc;
+}
+
+int hub_settings(struct hub_call *c)
+{
+    struct ft_err err = {0};
+    json_t *body = NULL;
+    bool is_private = c->repo.is_private;
+    int rc = hub_body(c, &body);
+    const json_t *gated = json_object_get(body, "gated");
+    if (rc == 0 && gated != NULL && !json_is_false(gated) && !json_is_null(gated))
+        rc = hub_fail(c, 501, NULL, "gated: a repository is public or private here");
+    if (rc == 0)
+        rc = visibility(c, body, &is_private);
+    json_decref(body);
+    if (rc > 1)
+        return rc;
+    if (rc == 1 && ft_repo_set_private(c->hub->repos, &c->repo, is_private, &err) != 0)
+        return hub_fail_err(c, &err);
+    return hub_json(c, 200,
+                    json_pack("{s:b,s:s,s:b}", "private", is_private, "visibility",
+                              is_private ? "private" : "public", "gated", 0));
+}
+
+int hub_validate_yaml(struct hub_call *c)
+{
+    json_t *body = NULL;
+    int rc = hub_body(c, &body);
+    if (rc != 0)
+        return rc;
+    const char *content = text(body, "content");
+    json_t *card =
+        ft_repo_card_parse(content != NULL ? content : "", content != NULL ? strlen(content) : 0);
+    json_t *warnings = json_array();
+    if (json_object_size(card) == 0)
+        json_array_append_new(warnings, json_pack("{s:s}", "message",
+                                                  "empty or missing yaml metadata in "
+                                                  "repo card"));
+    json_decref(card);
+    json_decref(body);
+    return hub_json(c, 200, json_pack("{s:[],s:o}", "errors", "warnings", warnings));
+}

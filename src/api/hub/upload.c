@@ -1,0 +1,180 @@
+/* Commits: which files are sent how, and the commit itself, read line by line. */
+#include <nettle/base64.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/hub/impl.h"
+
+#define REGULAR_MAX 1000000 /* bytes; above it a file goes by LFS */
+#define CHUNK_BYTES 65536
+#define SAMPLE_MAX  1024 /* of what a client shows of a file, in base64 */
+
+/* ---- preupload ---- */
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), e = strlen(end);
+    return n >= e && strcasecmp(s + n - e, end) == 0;
+}
+
+/* Weights, data and packed things, however small. */
+static bool is_large_kind(const char *path)
+{
+    static const char *const endings[] = {
+        ".gguf",    ".safetensors", ".bin",   ".pt",  ".pth",   ".ckpt", ".onnx", ".h5",
+        ".msgpack", ".parquet",     ".arrow", ".npz", ".npy",   ".zip",  ".gz",   ".xz",
+        ".zst",     ".bz2",         ".tar",   ".pkl", ".model", ".7z"};
+    for (size_t i = 0; i < FT_COUNT(endings); i++)
+        if (ends_with(path, endings[i]))
+            return true;
+    return false;
+}
+
+static bool looks_binary(const char *sample)
+{
+    struct base64_decode_ctx c;
+    uint8_t bytes[SAMPLE_MAX];
+    size_t n = sizeof bytes;
+    if (sample == NULL || strlen(sample) > SAMPLE_MAX)
+        return false;
+    base64_decode_init(&c);
+    return base64_decode_update(&c, &n, bytes, strlen(sample), sample) != 0 &&
+           memchr(bytes, 0, n) != NULL;
+}
+
+int hub_preupload(struct hub_call *c)
+{
+    struct ft_err err = {0};
+    json_t *body = NULL, *f, *files = json_array();
+    const struct ft_repo_tree *t = NULL;
+    size_t i;
+    int rc = hub_body(c, &body);
+    if (rc == 0)
+        rc = hub_revision(c, 5);
+    if (rc == 0 && ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, &err) != 0)
+        rc = hub_fail_err(c, &err);
+    json_array_foreach(json_object_get(body, "files"), i, f)
+    {
+        const char *path = json_string_value(json_object_get(f, "path"));
+        json_int_t size = json_integer_value(json_object_get(f, "size"));
+        if (rc == 0 && path == NULL)
+            rc = hub_fail(c, 400, NULL, "files[%zu].path: is missing", i);
+        if (rc != 0)
+            break;
+        const char *sample = json_string_value(json_object_get(f, "sample"));
+        bool lfs = size > 0 && (size > REGULAR_MAX || is_large_kind(path) || looks_binary(sample));
+        const struct ft_repo_file *old = ft_repo_tree_file(t, path);
+        json_t *o = json_pack("{s:s,s:s,s:b}", "path", path, "uploadMode", lfs ? "lfs" : "regular",
+                              "shouldIgnore", 0);
+        if (old != NULL)
+            json_object_set_new(o, "oid", json_string(old->lfs ? old->sha256 : old->oid));
+        json_array_append_new(files, o);
+    }
+    ft_repo_tree_unref(c->hub->repos, t);
+    json_decref(body);
+    if (rc != 0) {
+        json_decref(files);
+        return rc;
+    }
+    return hub_json(c, 200, json_pack("{s:o,s:s}", "files", files, "commitOid", c->commit));
+}
+
+/* ---- commit ---- */
+
+static int may_store(struct hub_call *c, int64_t bytes, struct ft_err *err)
+{
+    return c->hub->c.may_store != NULL ? c->hub->c.may_store(c->hub->c.ctx, c->repo.org, bytes, err)
+                                       : 0;
+}
+
+static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *ret,
+                 struct ft_err *err)
+{
+    struct hub_call *c = ctx;
+    int rc = may_store(c, (int64_t)n, err);
+    if (rc == 0)
+        rc = ft_repo_content_put(c->hub->repos, data, n, ret, err);
+    return rc != 0 ? rc
+                   : ft_repo_content_own(c->hub->repos, c->repo.org, ret->sha256, ret->size, err);
+}
+
+/* A file that is named by its hash alone must be the project's already, or in this repository. */
+static int check_owned(struct hub_call *c, const struct hub_lines *l, struct ft_err *err)
+{
+    const struct ft_repo_tree *t = NULL;
+    int rc = ft_repo_resolve(c->hub->repos, &c->repo, c->rev, c->commit, NULL, err);
+    if (rc == 0)
+        rc = ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, err);
+    for (int i = 0; rc == 0 && i < l->n_ops; i++) {
+        const struct ft_repo_op *op = &l->op[i];
+        bool here = !op->lfs;
+        int owned = here ? 1 : ft_repo_content_owned(c->hub->repos, c->repo.org, op->sha256, err);
+        for (int k = 0; owned == 0 && !here && k < t->n_files; k++)
+            here = strcmp(t->file[k].sha256, op->sha256) == 0;
+        if (owned < 0)
+            rc = owned;
+        else if (owned == 0 && !here)
+            rc = ft_err_set(err, FT_EINVAL,
+                            "%.200s: its content %s was not uploaded: ask the LFS batch where to "
+                            "send it",
+                            op->path, op->sha256);
+    }
+    ft_repo_tree_unref(c->hub->repos, t);
+    return rc;
+}
+
+static int read_lines(struct hub_call *c, struct hub_lines *l, struct ft_err *err)
+{
+    char *chunk = malloc(CHUNK_BYTES);
+    int64_t n = 0;
+    int rc = chunk != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "out of memory");
+    while (rc == 0 && (n = ft_lane_read(c->lane, chunk, CHUNK_BYTES, err)) > 0)
+        rc = hub_lines_feed(l, chunk, (size_t)n, err);
+    free(chunk);
+    if (rc == 0)
+        rc = n < 0 ? (int)n : hub_lines_end(l, err);
+    return rc;
+}
+
+static int commit(struct hub_call *c, struct hub_lines *l)
+{
+    struct ft_err err = {0};
+    char id[FT_REPO_OID_BYTES], url[512];
+    int rc = read_lines(c, l, &err);
+    if (rc == 0)
+        rc = check_owned(c, l, &err);
+    struct ft_repo_commit k = {.branch =
+                                   strncmp(c->rev, "refs/heads/", 11) == 0 ? c->rev + 11 : c->rev,
+                               .parent = l->parent,
+                               .title = l->title,
+                               .message = l->message,
+                               .author = c->author,
+                               .ops = l->op,
+                               .n_ops = l->n_ops};
+    if (rc == 0)
+        rc = ft_repo_commit(c->hub->repos, &c->repo, &k, id, &err);
+    if (rc != 0)
+        return hub_fail_err(c, &err);
+    snprintf(url, sizeof url, "%s/commit/%s", hub_url_of(c, &c->repo), id);
+    return hub_json(c, 200,
+                    json_pack("{s:b,s:s,s:s,s:s}", "success", 1, "commitOid", id, "commitUrl", url,
+                              "hookOutput", ""));
+}
+
+int hub_commit(struct hub_call *c)
+{
+    struct hub_lines l = {.store = store, .ctx = c};
+    if (hub_flag(c, "create_pr"))
+        return hub_fail(c, 501, NULL,
+                        "create_pr: this hub keeps no pull requests; commit to a "
+                        "branch");
+    c->rev = c->n_parts > 5 ? c->part[5] : "main";
+    hub_lines_init(&l);
+    while (sem_wait(&c->hub->commits) != 0)
+        ;
+    int status = commit(c, &l);
+    sem_post(&c->hub->commits);
+    hub_lines_fini(&l);
+    return status;
+}
