@@ -115,7 +115,9 @@ static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields
             strcasecmp(f->name, "Content-Length") == 0 ||
             strcasecmp(f->name, "Transfer-Encoding") == 0)
             return FT_EINVAL;
-        if (f->value[0] != '\0' && MHD_add_response_header(r, f->name, f->value) == MHD_NO)
+        /* MHD takes no empty value; a blank is one to whoever reads it (RFC 9110, 5.5) */
+        const char *value = f->value[0] != '\0' ? f->value : " ";
+        if (MHD_add_response_header(r, f->name, value) == MHD_NO)
             return FT_EINVAL;
     }
     return 0;

@@ -150,10 +150,8 @@ static int check_framing(struct exchange *x, const char *version, const char **r
             if (n_host++ != 0)
                 return 400;
         } else if (strcasecmp(f->name, "Expect") == 0) {
-            *ret_why = "Expect is not 100-continue";
-            if (strcasecmp(f->value, "100-continue") != 0)
-                return 417;
-            x->expect = true;
+            /* others are nobody's any more (RFC 9110, 10.1.1), and clients of S3 send them */
+            x->expect = strcasecmp(f->value, "100-continue") == 0;
         }
     }
     *ret_why = "both Content-Length and Transfer-Encoding";

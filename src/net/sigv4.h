@@ -41,6 +41,7 @@ enum ft_sigv4_why {
     FT_SIGV4_NO_HASH,         /* FT_EINVAL: InvalidRequest, x-amz-content-sha256 is missing */
     FT_SIGV4_BAD_HASH,        /* FT_EINVAL: InvalidArgument, it is no hash and no known word */
     FT_SIGV4_SKEWED,          /* FT_EBUSY: RequestTimeTooSkewed */
+    FT_SIGV4_BAD_EXPIRES,     /* FT_EINVAL: AccessDenied, not from 1 to FT_SIGV4_EXPIRES_MAX_S */
     FT_SIGV4_EXPIRED,         /* FT_EBUSY: AccessDenied, "Request has expired" */
     FT_SIGV4_NOT_YET,         /* FT_EBUSY: AccessDenied */
     FT_SIGV4_NOT_SIGNED,      /* FT_EINVAL: AccessDenied, an x-amz- header is not signed */

@@ -212,11 +212,10 @@ static int read_query(const struct ft_sigv4_request *r, struct ft_sigv4_auth *a,
                               "\"yyyyMMdd'T'HHmmss'Z'\"");
     char *end;
     long expires = strtol(v[EXPIRES], &end, 10);
-    if (!isdigit((unsigned char)v[EXPIRES][0]) || *end != '\0')
-        return bad_query(err, "X-Amz-Expires should be a number");
-    if (expires > FT_SIGV4_EXPIRES_MAX_S)
-        return bad_query(err, "X-Amz-Expires must be less than a week (in seconds); "
-                              "that is 604800");
+    if (!isdigit((unsigned char)v[EXPIRES][0]) || *end != '\0' || expires < 1 ||
+        expires > FT_SIGV4_EXPIRES_MAX_S)
+        return ft_sigv4_err(err, FT_EINVAL, FT_SIGV4_BAD_EXPIRES,
+                            "X-Amz-Expires must be from 1 to %d seconds", FT_SIGV4_EXPIRES_MAX_S);
     a->expires_s = (int)expires;
     const char *hash = v[HASH] != NULL ? v[HASH] : header(r, "x-amz-content-sha256");
     return take_payload(a, hash != NULL ? hash : FT_SIGV4_UNSIGNED, err);

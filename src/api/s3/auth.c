@@ -14,6 +14,7 @@ static int fail_signature(struct ft_s3_call *c, const struct ft_err *err)
         [FT_SIGV4_NO_HASH] = FT_S3_InvalidRequest,
         [FT_SIGV4_BAD_HASH] = FT_S3_InvalidArgument,
         [FT_SIGV4_SKEWED] = FT_S3_RequestTimeTooSkewed,
+        [FT_SIGV4_BAD_EXPIRES] = FT_S3_AccessDenied,
         [FT_SIGV4_EXPIRED] = FT_S3_AccessDenied,
         [FT_SIGV4_NOT_YET] = FT_S3_AccessDenied,
         [FT_SIGV4_NOT_SIGNED] = FT_S3_AccessDenied,

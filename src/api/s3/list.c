@@ -210,7 +210,7 @@ static int list_objects(struct ft_s3_call *c, struct ft_s3_lister *l, bool v2)
         return -1;
     if (unordered != NULL && or_empty(list.delimiter)[0] != '\0') /* Ceph's own */
         return ft_s3_fail(c, FT_S3_InvalidArgument, "allow-unordered and a delimiter");
-    if (token != NULL && (list.after = read_token(c, token)) == NULL)
+    if (token != NULL && token[0] != '\0' && (list.after = read_token(c, token)) == NULL)
         return -1;
     if (ft_s3_settings(c, &c->at, &l->settings) != 0)
         return -1;
@@ -225,7 +225,10 @@ static int list_objects(struct ft_s3_call *c, struct ft_s3_lister *l, bool v2)
         return ft_s3_fail(c, FT_S3_InternalError, NULL);
     l->x.buf.len = head;
     ft_xml_text(&l->x, "Name", c->bucket);
-    ft_s3_lister_name(l, "Prefix", or_empty(list.prefix));
+    if (v2) /* clients know the first version's as it is */
+        ft_s3_lister_name(l, "Prefix", or_empty(list.prefix));
+    else
+        ft_xml_text(&l->x, "Prefix", or_empty(list.prefix));
     if (or_empty(list.delimiter)[0] != '\0')
         ft_s3_lister_name(l, "Delimiter", list.delimiter);
     ft_xml_int(&l->x, "MaxKeys", FT_MIN(max, (int64_t)FT_BLOB_LIST_MAX));

@@ -53,6 +53,8 @@ bool ft_s3_wants(const struct ft_s3 *s3, const struct ft_http_exchange *x)
                *type = ft_http_header(x, "content-type");
     if (auth != NULL && (strncmp(auth, "AWS4-", 5) == 0 || strncmp(auth, "AWS ", 4) == 0))
         return true;
+    if (ft_http_header(x, "amz-sdk-invocation-id") != NULL) /* AWS's SDKs, unsigned too */
+        return true;
     if (strstr(x->query, "X-Amz-Algorithm=") != NULL || strstr(x->query, "AWSAccessKeyId=") != NULL)
         return true;
     struct ft_arena arena;

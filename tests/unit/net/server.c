@@ -237,7 +237,6 @@ static void test_malformed_requests_get_4xx_or_nothing(void **state)
         "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
         "fffffffffffffffffffff\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: h\r\nExpect: a miracle\r\n\r\n",
         "\x16\x03\x01\x02\x01\x01\xfc\x03\x03\r\n\r\n", /* TLS where there is none */
         "hello\r\n\r\n",
     };
