@@ -161,7 +161,12 @@ int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **r
     if (rc == 0)
         rc = ft_dir_commit_start(d, err);
     if (rc == 0) {
-        rc = ft_dir_sweep_start(d, err);
+        rc = ft_digest_pool_open(&d->digests, err);
+        if (rc == 0) {
+            rc = ft_dir_sweep_start(d, err);
+            if (rc != 0)
+                ft_digest_pool_close(&d->digests);
+        }
         if (rc != 0)
             ft_dir_commit_stop(d);
     }
@@ -182,6 +187,7 @@ static void close_dir(struct ft_blob *b)
     struct ft_dir *d = ft_dir_of(b);
     ft_dir_sweep_stop(d);
     ft_dir_commit_stop(d);
+    ft_digest_pool_close(&d->digests);
     ft_index_close(&d->index);
     close(d->lock_fd);
     pthread_mutex_destroy(&d->id_mutex);

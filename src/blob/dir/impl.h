@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "blob/backend.h"
+#include "blob/dir/digest.h"
 #include "blob/dir/dir.h"
 #include "blob/dir/index.h"
 #include "blob/dir/row.h"
@@ -59,6 +60,7 @@ struct ft_dir {
     int64_t epoch;   /* how often the folder was opened: the upper bits of all numbers */
     uint64_t secret; /* the store's own: the tail of version and upload ids */
     struct ft_index index;
+    struct ft_digest_pool digests;
 
     pthread_mutex_t id_mutex;
     int64_t id_next, folder_made; /* folder_made: number of a file in the last one made */

@@ -4,7 +4,6 @@
  * the index; if not, a data file is begun, written as the bytes come, and told to the disk early,
  * so that the sync at the end finds little left to do. On the way: MD5 for the ETag, CRC-32C of
  * every FT_DIR_BLOCK. The commit syncs the file, then adds the rows. */
-#include <nettle/md5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ struct writer {
     struct ft_blob_condition condition;
     char *match, *none_match; /* what it points to */
     int64_t expected, size;
-    struct md5_ctx md5;
+    struct ft_digest digest;
     char etag[FT_BLOB_ETAG_MAX + 1]; /* of what is linked instead of written */
 
     uint8_t *small; /* FT_DIR_SMALL_MAX: what is not yet in the file */
@@ -44,6 +43,9 @@ struct writer {
 
 static void writer_free(struct writer *w)
 {
+    uint8_t unused[MD5_DIGEST_SIZE];
+    if (w->digest.pool != NULL) /* no thread has it any more */
+        ft_digest_end(&w->digest, unused);
     if (w->fd >= 0)
         close(w->fd);
     ft_blob_object_fini(&w->meta);
@@ -100,7 +102,7 @@ int ft_dir_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_
         w->small = malloc(FT_DIR_SMALL_MAX);
         bad |= w->small == NULL;
         ft_buf_init(&w->crcs, FT_DIR_SUMS_CHUNK * sizeof(uint32_t));
-        md5_init(&w->md5);
+        ft_digest_init(&w->digest, &d->digests);
         snprintf(w->bucket, sizeof w->bucket, "%s", put->bucket);
         if (put->upload != NULL) {
             snprintf(w->upload, sizeof w->upload, "%s", put->upload);
@@ -224,7 +226,7 @@ int ft_dir_put_write(struct ft_blob_writer *base, const void *data, size_t n, st
                                "more than the %lld bytes that were to come", (long long)max);
     } else {
         w->size += (int64_t)n;
-        md5_update(&w->md5, n, data);
+        ft_digest_add(&w->digest, data, n);
         w->failed = take(w, data, n, &w->err);
     }
     if (w->failed != 0 && err != NULL)
@@ -355,7 +357,7 @@ static void etag_of(struct writer *w, char ret[FT_BLOB_ETAG_MAX + 1])
         memcpy(ret, w->etag, sizeof w->etag);
         return;
     }
-    md5_digest(&w->md5, sizeof digest, digest);
+    ft_digest_end(&w->digest, digest);
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(ret + 2 * i, 3, "%02x", digest[i]);
 }
