@@ -84,7 +84,7 @@ static int open_server(struct gw *g, struct ft_err *err)
                                       .error = gw_server_error,
                                       .raw_targets = true, /* keys of S3 are any text */
                                       .ctx = &g->front};
-    return ft_http_server_open(&c, &g->server, err);
+    return ft_http_server_bind(&c, &g->server, err);
 }
 
 /* For processes of this cloud: the folder and the socket are our user's alone. */
@@ -97,7 +97,7 @@ static int open_inner(struct gw *g, struct ft_err *err)
                                       .handler = gw_handle,
                                       .error = gw_server_error,
                                       .ctx = &g->back};
-    return ft_http_server_open(&c, &g->inner, err);
+    return ft_http_server_bind(&c, &g->inner, err);
 }
 
 static void drain(struct gw *g)
@@ -122,7 +122,7 @@ static void close_all(struct gw *g)
     ft_http_server_close(g->inner);
     ft_lanes_close(g->lanes);
     gw_storage_close(g->storage);
-    gw_quota_close(g->quota);
+    ft_quota_close(g->quota);
     ft_http_client_close(g->asking);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
@@ -180,13 +180,17 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_lanes_open(0, &g.lanes, err);
     if (rc == 0)
-        rc = gw_quota_open(&g.quota, err);
+        rc = ft_quota_open(&g.quota, err);
     if (rc == 0)
         rc = gw_storage_open(&g, &g.storage, err);
     if (rc == 0 && gw_feed_wait_first(g.feed))
         rc = open_server(&g, err);
     if (rc == 0 && g.server != NULL)
         rc = open_inner(&g, err);
+    if (rc == 0 && g.inner != NULL) /* whose handlers ask both for their figures */
+        rc = ft_http_server_start(g.inner, err);
+    if (rc == 0 && g.inner != NULL)
+        rc = ft_http_server_start(g.server, err);
     if (rc == 0 && g.inner != NULL) {
         ft_log(FT_LOG_INFO, "gateway", "listening on %s", ft_http_server_address(g.server));
         rc = ft_ready_tell(err);

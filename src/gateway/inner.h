@@ -39,7 +39,7 @@ struct gw {
     struct ft_http_server *server, *inner; /* of the two doors */
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
-    struct gw_quota *quota;
+    struct ft_quota *quota;
     struct ft_s3 *s3;    /* with the store */
     int64_t s3_swept_ns; /* when lifecycle rules were carried out last */
     struct {

@@ -63,7 +63,7 @@ static int admit(void *ctx, const struct ft_s3_caller *caller, bool writes, stru
 {
     struct gw *g = ctx;
     (void)writes;
-    return gw_quota_lane(g->quota, caller->project, &current->lane_hold, err);
+    return ft_quota_lane(g->quota, caller->project, &current->lane_hold, err);
 }
 
 static const char *kept(struct ft_http_exchange *x, const char *text)
@@ -125,7 +125,7 @@ static void serve_bucket(struct gw_request *r)
     struct ft_oai_error e;
     struct ft_err err = {0};
     ft_oai_error_init(&e);
-    if (gw_quota_lane(r->gw->quota, "", &r->lane_hold, &err) != 0) {
+    if (ft_quota_lane(r->gw->quota, "", &r->lane_hold, &err) != 0) {
         ft_oai_error_from(&e, &err);
         e.status = 503;
         e.retry_after_ms = 1000;

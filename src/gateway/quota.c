@@ -12,7 +12,7 @@
 #define FRESH_NS    250000000 /* how long what the store said is gone by */
 #define FRESH_TIMES 20        /* or so many times what asking took, if that is longer */
 
-struct gw_quota_entry {
+struct ft_quota_entry {
     char project[FT_BLOB_OWNER_MAX + 1];
     int lanes;
     int64_t used;       /* as the store said */
@@ -21,16 +21,16 @@ struct gw_quota_entry {
     bool asking, asked;
 };
 
-struct gw_quota {
+struct ft_quota {
     pthread_mutex_t lock;
     struct ft_strmap index;
-    struct gw_quota_entry **list;
+    struct ft_quota_entry **list;
     int n, cap;
 };
 
-int gw_quota_open(struct gw_quota **ret, struct ft_err *err)
+int ft_quota_open(struct ft_quota **ret, struct ft_err *err)
 {
-    struct gw_quota *q = calloc(1, sizeof *q);
+    struct ft_quota *q = calloc(1, sizeof *q);
     if (q == NULL)
         return ft_err_set(err, FT_ENOMEM, "quotas: no memory");
     pthread_mutex_init(&q->lock, NULL);
@@ -38,7 +38,7 @@ int gw_quota_open(struct gw_quota **ret, struct ft_err *err)
     return 0;
 }
 
-void gw_quota_close(struct gw_quota *q)
+void ft_quota_close(struct ft_quota *q)
 {
     if (q == NULL)
         return;
@@ -51,7 +51,7 @@ void gw_quota_close(struct gw_quota *q)
 }
 
 /* Under the lock; NULL: no memory, or too many. */
-static struct gw_quota_entry *entry_of(struct gw_quota *q, const char *project)
+static struct ft_quota_entry *entry_of(struct ft_quota *q, const char *project)
 {
     size_t n = strlen(project);
     int32_t i;
@@ -59,15 +59,15 @@ static struct gw_quota_entry *entry_of(struct gw_quota *q, const char *project)
         return q->list[i];
     if (q->n == q->cap) {
         int cap = q->cap == 0 ? 16 : 2 * q->cap;
-        void *p = q->n < GW_QUOTA_PROJECTS_MAX
-                      ? realloc(q->list, (size_t)cap * sizeof(struct gw_quota_entry *))
+        void *p = q->n < FT_QUOTA_PROJECTS_MAX
+                      ? realloc(q->list, (size_t)cap * sizeof(struct ft_quota_entry *))
                       : NULL;
         if (p == NULL)
             return NULL;
         q->list = p;
         q->cap = cap;
     }
-    struct gw_quota_entry *e = calloc(1, sizeof *e);
+    struct ft_quota_entry *e = calloc(1, sizeof *e);
     if (e == NULL || n >= sizeof e->project) {
         free(e);
         return NULL;
@@ -81,20 +81,20 @@ static struct gw_quota_entry *entry_of(struct gw_quota *q, const char *project)
     return e;
 }
 
-int gw_quota_lane(struct gw_quota *q, const char *project, struct gw_quota_hold *h,
+int ft_quota_lane(struct ft_quota *q, const char *project, struct ft_quota_hold *h,
                   struct ft_err *err)
 {
     int rc = 0;
     pthread_mutex_lock(&q->lock);
-    struct gw_quota_entry *e = entry_of(q, project);
+    struct ft_quota_entry *e = entry_of(q, project);
     if (e == NULL)
         rc = ft_err_set(err, FT_ENOMEM, "no memory");
-    else if (e->lanes >= GW_LANES_OF_ONE)
+    else if (e->lanes >= FT_QUOTA_LANES_MAX)
         rc =
             ft_err_set(err, FT_EBUSY, "%d requests of the project are under way already", e->lanes);
     if (rc == 0) {
         e->lanes++;
-        *h = (struct gw_quota_hold){.entry = e, .lane = true};
+        *h = (struct ft_quota_hold){.entry = e, .lane = true};
     }
     pthread_mutex_unlock(&q->lock);
     return rc;
@@ -102,7 +102,7 @@ int gw_quota_lane(struct gw_quota *q, const char *project, struct gw_quota_hold 
 
 /* Asks the store, unless what it said is fresh. What is written meanwhile may count twice until the
  * next time, never not at all. */
-static int refresh(struct gw_quota *q, struct ft_blob *b, struct gw_quota_entry *e,
+static int refresh(struct ft_quota *q, struct ft_blob *b, struct ft_quota_entry *e,
                    struct ft_err *err)
 {
     int64_t now = ft_clock_now_ns();
@@ -128,13 +128,13 @@ static int refresh(struct gw_quota *q, struct ft_blob *b, struct gw_quota_entry 
     return rc;
 }
 
-int gw_quota_take(struct gw_quota *q, struct ft_blob *b, const char *project, int64_t max,
-                  int64_t bytes, struct gw_quota_hold *h, struct ft_err *err)
+int ft_quota_take(struct ft_quota *q, struct ft_blob *b, const char *project, int64_t max,
+                  int64_t bytes, struct ft_quota_hold *h, struct ft_err *err)
 {
     if (max < 0)
         return 0;
     pthread_mutex_lock(&q->lock);
-    struct gw_quota_entry *e = entry_of(q, project);
+    struct ft_quota_entry *e = entry_of(q, project);
     pthread_mutex_unlock(&q->lock);
     if (e == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory");
@@ -156,9 +156,9 @@ int gw_quota_take(struct gw_quota *q, struct ft_blob *b, const char *project, in
     return rc;
 }
 
-void gw_quota_give(struct gw_quota *q, struct gw_quota_hold *h, bool kept)
+void ft_quota_give(struct ft_quota *q, struct ft_quota_hold *h, bool kept)
 {
-    struct gw_quota_entry *e = h->entry;
+    struct ft_quota_entry *e = h->entry;
     if (e == NULL)
         return;
     pthread_mutex_lock(&q->lock);
@@ -166,5 +166,5 @@ void gw_quota_give(struct gw_quota *q, struct gw_quota_hold *h, bool kept)
     e->kept += kept ? h->bytes : 0;
     e->lanes -= h->lane;
     pthread_mutex_unlock(&q->lock);
-    *h = (struct gw_quota_hold){.entry = NULL};
+    *h = (struct ft_quota_hold){.entry = NULL};
 }

@@ -11,30 +11,30 @@
 
 #include "blob/blob.h"
 
-#define GW_QUOTA_PROJECTS_MAX 100000
-#define GW_LANES_OF_ONE       384 /* of FT_LANES_MAX: the rest is left for the others */
+#define FT_QUOTA_PROJECTS_MAX 100000
+#define FT_QUOTA_LANES_MAX    384 /* of FT_LANES_MAX: the rest is left for the others */
 
-struct gw_quota;
-struct gw_quota_entry;
+struct ft_quota;
+struct ft_quota_entry;
 
 /* What a request holds, its lane or what it writes; zeroed: nothing. One thread at a time. */
-struct gw_quota_hold {
-    struct gw_quota_entry *entry;
+struct ft_quota_hold {
+    struct ft_quota_entry *entry;
     int64_t bytes;
     bool lane;
 };
 
-int gw_quota_open(struct gw_quota **ret, struct ft_err *err);
-void gw_quota_close(struct gw_quota *q); /* NULL is accepted */
+int ft_quota_open(struct ft_quota **ret, struct ft_err *err);
+void ft_quota_close(struct ft_quota *q); /* NULL is accepted */
 
 /* One more request of the project ("": of nobody's) that blocks. FT_EBUSY: too many do. */
-int gw_quota_lane(struct gw_quota *q, const char *project, struct gw_quota_hold *h,
+int ft_quota_lane(struct ft_quota *q, const char *project, struct ft_quota_hold *h,
                   struct ft_err *err);
 /* `bytes` more are to be kept; max: what the project may keep, -1: anything. FT_ELIMIT says so in
  * words for the client. May ask the store. */
-int gw_quota_take(struct gw_quota *q, struct ft_blob *b, const char *project, int64_t max,
-                  int64_t bytes, struct gw_quota_hold *h, struct ft_err *err);
+int ft_quota_take(struct ft_quota *q, struct ft_blob *b, const char *project, int64_t max,
+                  int64_t bytes, struct ft_quota_hold *h, struct ft_err *err);
 /* The request is over; kept: what it held was written. Zeroes the hold. */
-void gw_quota_give(struct gw_quota *q, struct gw_quota_hold *h, bool kept);
+void ft_quota_give(struct ft_quota *q, struct ft_quota_hold *h, bool kept);
 
 #endif

@@ -45,7 +45,7 @@ struct gw_request {
     const char *name;      /* in the ledger; a handler may set a better one (static) */
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
-    struct gw_quota_hold lane_hold, bytes_hold;
+    struct ft_quota_hold lane_hold, bytes_hold;
     atomic_int holds;   /* the exchange, and its lane: the last one records it */
     const char *record; /* of a batch's call, for the answer; NULL: none */
     /* once more is known (calls) */

@@ -224,8 +224,8 @@ static void let_go(struct gw_request *r)
     if (atomic_fetch_sub(&r->holds, 1) != 1)
         return;
     int status = atomic_load(&r->status);
-    gw_quota_give(r->gw->quota, &r->lane_hold, false);
-    gw_quota_give(r->gw->quota, &r->bytes_hold, status >= 200 && status < 300);
+    ft_quota_give(r->gw->quota, &r->lane_hold, false);
+    ft_quota_give(r->gw->quota, &r->bytes_hold, status >= 200 && status < 300);
     gw_record(r);
     ft_tenant_ident_unref(r->ident);
 }

@@ -189,7 +189,7 @@ void gw_no_storage(struct gw_request *r)
 
 int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err)
 {
-    return gw_quota_take(r->gw->quota, gw_blob(r->gw), project,
+    return ft_quota_take(r->gw->quota, gw_blob(r->gw), project,
                          ft_tenant_storage_max(r->gw->tenant, project), bytes, &r->bytes_hold, err);
 }
 

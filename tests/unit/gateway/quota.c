@@ -12,14 +12,14 @@
 #define WAIT_US 300000 /* what the store said is not gone by any more */
 
 static struct ft_blob *blob;
-static struct gw_quota *quota;
+static struct ft_quota *quota;
 
 static int set_up(void **state)
 {
     struct ft_err err = {.msg = ""};
     (void)state;
     assert_int_equal(ft_blob_mem_open(0, &blob, &err), 0);
-    assert_int_equal(gw_quota_open(&quota, &err), 0);
+    assert_int_equal(ft_quota_open(&quota, &err), 0);
     assert_int_equal(ft_blob_bucket_create(blob, "bucket", "p1", &err), 0);
     return 0;
 }
@@ -27,7 +27,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    gw_quota_close(quota);
+    ft_quota_close(quota);
     ft_blob_close(blob);
     return 0;
 }
@@ -46,10 +46,10 @@ static void put(const char *key, size_t n)
     assert_int_equal(ft_blob_put_commit(w, NULL, 0, &done, &err), 0);
 }
 
-static int take(const char *project, int64_t max, int64_t bytes, struct gw_quota_hold *h)
+static int take(const char *project, int64_t max, int64_t bytes, struct ft_quota_hold *h)
 {
     struct ft_err err = {.msg = ""};
-    int rc = gw_quota_take(quota, blob, project, max, bytes, h, &err);
+    int rc = ft_quota_take(quota, blob, project, max, bytes, h, &err);
     assert_int_equal(rc == 0, err.msg[0] == '\0');
     return rc;
 }
@@ -57,50 +57,50 @@ static int take(const char *project, int64_t max, int64_t bytes, struct gw_quota
 static void what_is_stored_counts(void **state)
 {
     (void)state;
-    struct gw_quota_hold h = {.entry = NULL};
+    struct ft_quota_hold h = {.entry = NULL};
     put("a", 600);
     assert_int_equal(take("p1", 1000, 401, &h), FT_ELIMIT);
     assert_int_equal(take("p1", 1000, 400, &h), 0);
     assert_int_equal(take("p1", 1000, INT64_MAX, &h), FT_ELIMIT);
     assert_int_equal(take("p1", 1000, -1, &h), FT_ELIMIT);
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
     assert_int_equal(take("p1", -1, INT64_MAX, &h), 0); /* no limit */
     assert_int_equal(take("p2", 1000, 1000, &h), 0);    /* another's is another's */
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
     assert_int_equal(take("p1", 0, 0, &h), FT_ELIMIT); /* it keeps more already */
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
 }
 
 static void many_at_once_do_not_pass_what_each_would_keep(void **state)
 {
     (void)state;
-    struct gw_quota_hold h[4] = {{.entry = NULL}};
+    struct ft_quota_hold h[4] = {{.entry = NULL}};
     for (int i = 0; i < 3; i++)
         assert_int_equal(take("p1", 1000, 300, &h[i]), 0);
     assert_int_equal(take("p1", 1000, 300, &h[3]), FT_ELIMIT);
-    gw_quota_give(quota, &h[0], false); /* it failed */
+    ft_quota_give(quota, &h[0], false); /* it failed */
     assert_int_equal(take("p1", 1000, 300, &h[3]), 0);
-    gw_quota_give(quota, &h[1], true); /* written, though the store was not asked since */
+    ft_quota_give(quota, &h[1], true); /* written, though the store was not asked since */
     assert_int_equal(take("p1", 1000, 300, &h[0]), FT_ELIMIT);
-    gw_quota_give(quota, &h[2], false);
-    gw_quota_give(quota, &h[3], false);
-    gw_quota_give(quota, &h[3], false); /* zeroed: nothing */
+    ft_quota_give(quota, &h[2], false);
+    ft_quota_give(quota, &h[3], false);
+    ft_quota_give(quota, &h[3], false); /* zeroed: nothing */
     usleep(WAIT_US);
     assert_int_equal(take("p1", 1000, 1000, &h[0]), 0); /* the store has nothing of it */
-    gw_quota_give(quota, &h[0], false);
+    ft_quota_give(quota, &h[0], false);
 }
 
 static void a_request_may_take_more_as_it_goes(void **state)
 {
     (void)state;
-    struct gw_quota_hold h = {.entry = NULL}, other = {.entry = NULL};
+    struct ft_quota_hold h = {.entry = NULL}, other = {.entry = NULL};
     for (int i = 0; i < 10; i++)
         assert_int_equal(take("p1", 1000, 100, &h), 0);
     assert_int_equal(take("p1", 1000, 1, &h), FT_ELIMIT);
     assert_int_equal(take("p1", 1000, 1, &other), FT_ELIMIT);
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
     assert_int_equal(take("p1", 1000, 1000, &other), 0);
-    gw_quota_give(quota, &other, false);
+    ft_quota_give(quota, &other, false);
 }
 
 static void what_was_removed_is_free_soon(void **state)
@@ -108,31 +108,31 @@ static void what_was_removed_is_free_soon(void **state)
     (void)state;
     struct ft_err err;
     struct ft_blob_deleted deleted;
-    struct gw_quota_hold h = {.entry = NULL};
+    struct ft_quota_hold h = {.entry = NULL};
     const struct ft_blob_delete d = {.bucket = "bucket", .key = "a"};
     put("a", 1000);
     assert_int_equal(take("p1", 1000, 1, &h), FT_ELIMIT);
     assert_int_equal(ft_blob_remove(blob, &d, &deleted, &err), 0);
     usleep(WAIT_US);
     assert_int_equal(take("p1", 1000, 1000, &h), 0);
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
 }
 
 static void one_project_leaves_lanes_to_the_others(void **state)
 {
     (void)state;
-    static struct gw_quota_hold held[GW_LANES_OF_ONE];
-    struct gw_quota_hold h = {.entry = NULL};
+    static struct ft_quota_hold held[FT_QUOTA_LANES_MAX];
+    struct ft_quota_hold h = {.entry = NULL};
     struct ft_err err;
-    for (int i = 0; i < GW_LANES_OF_ONE; i++)
-        assert_int_equal(gw_quota_lane(quota, "p1", &held[i], &err), 0);
-    assert_int_equal(gw_quota_lane(quota, "p1", &h, &err), FT_EBUSY);
-    assert_int_equal(gw_quota_lane(quota, "p2", &h, &err), 0);
-    gw_quota_give(quota, &h, false);
-    gw_quota_give(quota, &held[7], false);
-    assert_int_equal(gw_quota_lane(quota, "p1", &held[7], &err), 0);
-    for (int i = 0; i < GW_LANES_OF_ONE; i++)
-        gw_quota_give(quota, &held[i], false);
+    for (int i = 0; i < FT_QUOTA_LANES_MAX; i++)
+        assert_int_equal(ft_quota_lane(quota, "p1", &held[i], &err), 0);
+    assert_int_equal(ft_quota_lane(quota, "p1", &h, &err), FT_EBUSY);
+    assert_int_equal(ft_quota_lane(quota, "p2", &h, &err), 0);
+    ft_quota_give(quota, &h, false);
+    ft_quota_give(quota, &held[7], false);
+    assert_int_equal(ft_quota_lane(quota, "p1", &held[7], &err), 0);
+    for (int i = 0; i < FT_QUOTA_LANES_MAX; i++)
+        ft_quota_give(quota, &held[i], false);
 }
 
 static void *take_and_give(void *arg)
@@ -140,10 +140,10 @@ static void *take_and_give(void *arg)
     struct ft_err err;
     int64_t *most = arg;
     for (int i = 0; i < 2000; i++) {
-        struct gw_quota_hold h = {.entry = NULL};
-        if (gw_quota_take(quota, blob, "p1", 1000, 400, &h, &err) == 0)
+        struct ft_quota_hold h = {.entry = NULL};
+        if (ft_quota_take(quota, blob, "p1", 1000, 400, &h, &err) == 0)
             (*most)++;
-        gw_quota_give(quota, &h, false);
+        ft_quota_give(quota, &h, false);
     }
     return NULL;
 }
@@ -153,14 +153,14 @@ static void nothing_stays_held(void **state)
     (void)state;
     pthread_t t[4];
     int64_t n[4] = {0};
-    struct gw_quota_hold h = {.entry = NULL};
+    struct ft_quota_hold h = {.entry = NULL};
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&t[i], NULL, take_and_give, &n[i]), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(t[i], NULL);
     assert_true(n[0] + n[1] + n[2] + n[3] > 0);
     assert_int_equal(take("p1", 1000, 1000, &h), 0);
-    gw_quota_give(quota, &h, false);
+    ft_quota_give(quota, &h, false);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
