@@ -102,7 +102,7 @@ static int may_store(void *ctx, const char *project, int64_t bytes, struct ft_er
     if (kept_bytes < 0)
         rc = ft_repo_usage(g->hub->repos, project, &kept_bytes, err);
     return rc != 0 ? rc
-                   : gw_quota_take(g->quota, gw_blob(g), project, FT_MAX(max - kept_bytes, 0),
+                   : ft_quota_take(g->quota, gw_blob(g), project, FT_MAX(max - kept_bytes, 0),
                                    bytes, &current->bytes_hold, err);
 }
 

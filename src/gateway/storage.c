@@ -34,8 +34,8 @@ struct gw_storage {
 
 /* ---- parts ---- */
 
-static const struct gw_part *const parts[] = {&gw_s3_part, &gw_scrub_part, &gw_file_part, &gw_hub_part,
-                                              NULL};
+static const struct gw_part *const parts[] = {&gw_s3_part, &gw_scrub_part, &gw_file_part,
+                                              &gw_hub_part, NULL};
 
 static int open_parts(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
