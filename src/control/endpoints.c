@@ -120,6 +120,8 @@ static int check_targets(struct ft_ctl_call *c, struct ft_state_tx *tx, const js
         char where[32];
         snprintf(where, sizeof where, "targets[%zu]", i);
         int rc = check_members(c, where, target);
+        if (rc == 0)
+            rc = ft_ctl_hub_take(c, tx, target, err);
         if (rc == 0 && !ft_ctl_has(target, "url") && !ft_ctl_has(target, "script"))
             rc = check_model(c, tx, where, target, err);
         if (rc != 0)

@@ -198,6 +198,19 @@ ft_ctl_handler ft_ctl_keys_list, ft_ctl_keys_create, ft_ctl_keys_get, ft_ctl_key
     ft_ctl_keys_delete, ft_ctl_me;
 ft_ctl_handler ft_ctl_prices_list, ft_ctl_prices_create, ft_ctl_prices_get, ft_ctl_prices_patch,
     ft_ctl_prices_delete, ft_ctl_settings_get, ft_ctl_settings_patch; /* catalog.c */
+/* ---- models of the hub (hub.c) ---- */
+
+bool ft_ctl_is_hub(const char *name); /* "ORG/NAME@REV", perhaps ":FILE" */
+/* Outside of the store: makes it local. *ret: a new row with its name, path and what it is. */
+int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked, bool adapter,
+                     json_t **ret);
+void ft_ctl_endpoints_prepare(struct ft_ctl_call *c);
+/* In the handler: rows of what a target names of the hub, and their names in its place. */
+int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *target,
+                    struct ft_err *err);
+/* What lies at a path within the cloud's folders (models.c): a new row with path and bytes. */
+int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, json_t **ret);
+
 ft_ctl_handler ft_ctl_models_list, ft_ctl_models_create, ft_ctl_models_get,
     ft_ctl_models_delete; /* models.c */
 void ft_ctl_models_inspect(struct ft_ctl_call *c);

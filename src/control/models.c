@@ -143,24 +143,35 @@ static int describe_adapter(struct ft_ctl_call *c, const char *path, json_t **re
     return 0;
 }
 
-/* Outside of the store: what lies at the path. */
+int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, json_t **ret)
+{
+    json_t *said = NULL, *row = NULL;
+    int rc = adapter ? describe_adapter(c, path, &row) : inspect(c, path, &said);
+    if (rc != 0)
+        return rc;
+    if (!adapter)
+        row = describe(said);
+    json_decref(said);
+    json_object_set_new(row, "path", json_string(path));
+    json_object_set_new(row, "bytes", json_integer(bytes_on_disk(path)));
+    *ret = row;
+    return 0;
+}
+
+/* Outside of the store: what lies at the path, or in the hub. */
 void ft_ctl_models_inspect(struct ft_ctl_call *c)
 {
     char path[PATH_MAX];
-    json_t *said = NULL;
-    if (real_path(c, path) != 0)
-        return;
-    if (ft_ctl_text(c->body, "adapter_of") != NULL) {
-        if (describe_adapter(c, path, &c->found) != 0)
-            return;
-    } else {
-        if (inspect(c, path, &said) != 0)
-            return;
-        c->found = describe(said);
-        json_decref(said);
-    }
-    json_object_set_new(c->found, "path", json_string(path));
-    json_object_set_new(c->found, "bytes", json_integer(bytes_on_disk(path)));
+    bool adapter = ft_ctl_text(c->body, "adapter_of") != NULL;
+    const char *hub = ft_ctl_text(c->body, "hub");
+    if ((hub != NULL) == (ft_ctl_text(c->body, "path") != NULL))
+        ft_ctl_refuse(c, 400, "invalid_value", "path", "path: either path or hub must be given");
+    else if (hub != NULL && !ft_ctl_is_hub(hub))
+        ft_ctl_refuse(c, 400, "invalid_value", "hub", "hub: must be ORG/NAME@REVISION");
+    else if (hub != NULL)
+        ft_ctl_hub_fetch(c, "hub", hub, adapter, &c->found);
+    else if (real_path(c, path) == 0)
+        ft_ctl_model_look(c, path, adapter, &c->found);
 }
 
 static void default_name(const char *path, char *ret, size_t n)
@@ -188,26 +199,30 @@ static int check_base(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
 
 int ft_ctl_models_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
-    char name[128];
+    char name[400];
     struct ft_ctl_entity old = {0};
     json_t *as_name;
+    bool of_hub = ft_ctl_text(c->body, "name") == NULL && ft_ctl_has(c->found, "hub");
     if (ft_ctl_text(c->body, "name") != NULL)
         snprintf(name, sizeof name, "%s", ft_ctl_text(c->body, "name"));
+    else if (of_hub)
+        snprintf(name, sizeof name, "%s", ft_ctl_text(c->found, "name"));
     else
         default_name(ft_ctl_text(c->found, "path"), name, sizeof name);
     as_name = json_string(name);
     int rc = 0;
     if (as_name == NULL ||
-        ft_ctl_schema_check(
-            c->ctl->doc,
-            json_object_get(
-                json_object_get(
-                    json_object_get(
-                        json_object_get(json_object_get(c->ctl->doc, "components"), "schemas"),
-                        "ModelCreate"),
-                    "properties"),
-                "name"),
-            as_name, "name", &c->error) != 0) {
+        (!of_hub &&
+         ft_ctl_schema_check(
+             c->ctl->doc,
+             json_object_get(
+                 json_object_get(
+                     json_object_get(
+                         json_object_get(json_object_get(c->ctl->doc, "components"), "schemas"),
+                         "ModelCreate"),
+                     "properties"),
+                 "name"),
+             as_name, "name", &c->error) != 0)) {
         c->refused = true;
         rc = FT_EINVAL;
     }
@@ -226,6 +241,8 @@ int ft_ctl_models_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
         return rc;
     json_t *body = ft_ctl_merge(c->found, c->body);
     json_object_set(body, "path", json_object_get(c->found, "path"));
+    if (ft_ctl_has(c->found, "hub"))
+        json_object_set(body, "hub", json_object_get(c->found, "hub"));
     json_object_set_new(body, "name", json_string(name));
     json_object_set_new(body, "created", json_integer(c->now_s));
     rc = ft_ctl_put(c, tx, "model", name, NULL, body, err);

@@ -341,9 +341,9 @@ json_t *ft_ctl_view_price(const char *id, const json_t *body)
 
 json_t *ft_ctl_view_model(const char *id, const json_t *body)
 {
-    static const char *const names[] = {"name",  "path",   "adapter_of", "format",
-                                        "arch",  "params", "bytes",      "n_ctx",
-                                        "tasks", "sha256", "created",    NULL};
+    static const char *const names[] = {"name",   "path",    "adapter_of", "format", "arch",
+                                        "params", "bytes",   "n_ctx",      "tasks",  "sha256",
+                                        "hub",    "created", NULL};
     return view("model", id, body, names);
 }
 

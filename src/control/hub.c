@@ -1,0 +1,151 @@
+/* Models of the hub: "ORG/NAME@REV", perhaps with ":FILE", where a model is named.
+ *
+ * The gateway has the hub. It makes the files of the revision local, in the name of the caller's
+ * key, and says where; from there on they are a model like any other, named by the commit, so that
+ * what an endpoint serves does not change when a branch moves. Asked outside of the store, the rows
+ * are written by the handler with what uses them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/inner.h"
+#include "control/inside.h"
+
+bool ft_ctl_is_hub(const char *name)
+{
+    const char *at = name != NULL ? strchr(name, '@') : NULL;
+    return at != NULL && memchr(name, '/', (size_t)(at - name)) != NULL;
+}
+
+/* "ORG/NAME@REV:FILE" apart; false: too long. */
+static bool split(const char *asked, char *what, size_t n_what, const char **ret_file)
+{
+    const char *at = strchr(asked, '@'), *colon = at != NULL ? strchr(at, ':') : NULL;
+    size_t n = colon != NULL ? (size_t)(colon - asked) : strlen(asked);
+    *ret_file = colon != NULL ? colon + 1 : "";
+    return snprintf(what, n_what, "%.*s", (int)n, asked) < (int)n_what;
+}
+
+static int refuse(struct ft_ctl_call *c, const char *param, int rc, const struct ft_err *err)
+{
+    if (rc == FT_EUNAVAIL || rc == FT_ECANCELED)
+        return ft_ctl_refuse(c, 503, "overloaded", param, "%s: the hub cannot be asked now: %s",
+                             param, err->msg);
+    return ft_ctl_refuse(c, 400, rc == FT_ENOTFOUND ? "not_found" : "invalid_value", param,
+                         "%s: %s", param, err->msg);
+}
+
+int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked, bool adapter,
+                     json_t **ret)
+{
+    char what[512], name[400];
+    const char *file;
+    struct ft_err err = {0};
+    json_t *answer = NULL, *row = NULL;
+    if (!split(asked, what, sizeof what, &file))
+        return ft_ctl_refuse(c, 400, "invalid_value", param, "%s: is too long", param);
+    json_t *body = json_pack("{s:s,s:b}", "model", what, "adapter", adapter);
+    if (file[0] != '\0')
+        json_object_set_new(body, "file", json_string(file));
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    const struct ft_inside_ask ask = {.method = "POST",
+                                      .path = "/internal/hub/local",
+                                      .key = c->key,
+                                      .body = text,
+                                      .n_body = text != NULL ? strlen(text) : 0};
+    int rc = text != NULL ? ft_inside_ask(c->ctl->inside, &ask, &answer, &err)
+                          : ft_err_set(&err, FT_ENOMEM, "out of memory");
+    free(text);
+    const char *path = ft_ctl_text(answer, "path"), *commit = ft_ctl_text(answer, "commit");
+    const char *repo = ft_ctl_text(answer, "repository");
+    if (rc == 0 && (path == NULL || commit == NULL || repo == NULL))
+        rc = ft_err_set(&err, FT_EUNAVAIL, "it answered something else");
+    if (rc != 0) {
+        json_decref(answer);
+        return refuse(c, param, rc, &err);
+    }
+    rc = ft_ctl_model_look(c, path, adapter, &row);
+    if (rc == 0) {
+        snprintf(name, sizeof name, "%s@%.12s%s%s", repo, commit, file[0] != '\0' ? ":" : "", file);
+        json_object_set_new(row, "name", json_string(name));
+        snprintf(name, sizeof name, "%s@%s", repo, commit);
+        json_object_set_new(row, "hub", json_string(name));
+        if (json_is_true(json_object_get(answer, "private"))) {
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(repo, "/"), repo);
+            json_object_set_new(row, "project", json_string(name));
+        }
+        *ret = row;
+    }
+    json_decref(answer);
+    return rc;
+}
+
+/* ---- endpoints ---- */
+
+/* One member of a target; what was found is kept by what was asked for. */
+static int prepare(struct ft_ctl_call *c, const char *where, const json_t *target,
+                   const char *member)
+{
+    char param[64];
+    json_t *row = NULL;
+    const char *asked = ft_ctl_text(target, member);
+    if (!ft_ctl_is_hub(asked) || ft_ctl_has(target, "url") || ft_ctl_has(c->found, asked))
+        return 0;
+    snprintf(param, sizeof param, "%s.%s", where, member);
+    int rc = ft_ctl_hub_fetch(c, param, asked, strcmp(member, "adapter") == 0, &row);
+    if (rc == 0)
+        json_object_set_new(c->found, asked, row);
+    return rc;
+}
+
+/* Outside of the store. What is a model's name already (as an endpoint shows it) is found again:
+ * its commit is in it. */
+void ft_ctl_endpoints_prepare(struct ft_ctl_call *c)
+{
+    size_t i;
+    json_t *target;
+    char where[32];
+    c->found = json_object();
+    json_array_foreach(json_object_get(c->body, "targets"), i, target)
+    {
+        snprintf(where, sizeof where, "targets[%zu]", i);
+        if (prepare(c, where, target, "model") != 0 || prepare(c, where, target, "adapter") != 0)
+            return;
+    }
+}
+
+/* The row of what was asked for, if it is not there yet; *ret_name: its name. */
+static int put_row(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *found, const char *base,
+                   struct ft_err *err)
+{
+    struct ft_ctl_entity old = {0};
+    const char *name = ft_ctl_text(found, "name");
+    int rc = ft_ctl_get(tx, "model", name, &old, err);
+    ft_ctl_entity_fini(&old);
+    if (rc != 0)
+        return FT_MIN(rc, 0);
+    json_t *body = json_deep_copy(found);
+    if (base != NULL)
+        json_object_set_new(body, "adapter_of", json_string(base));
+    json_object_set_new(body, "created", json_integer(c->now_s));
+    rc = ft_ctl_put(c, tx, "model", name, NULL, body, err);
+    json_decref(body);
+    return rc;
+}
+
+int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *target,
+                    struct ft_err *err)
+{
+    static const char *const members[] = {"model", "adapter"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(members); i++) {
+        const char *asked = ft_ctl_text(target, members[i]);
+        json_t *found = asked != NULL ? json_object_get(c->found, asked) : NULL;
+        if (found == NULL)
+            continue;
+        rc = put_row(c, tx, found, i == 1 ? ft_ctl_text(target, "model") : NULL, err);
+        json_object_set(target, members[i], json_object_get(found, "name"));
+    }
+    return rc;
+}
