@@ -19,7 +19,8 @@
 
 #define IDLE_MS     10000 /* an idle thread waits so long for work */
 #define STACK_BYTES (1u << 20)
-#define WRITE_BYTES (64u << 10) /* handed to the stream at a time */
+#define LEND_BYTES  (16u << 10)  /* so much written at once is not copied to wait */
+#define READ_LEAST  (128u << 10) /* a sleeping lane is woken for so much of a body, or its end */
 
 struct job {
     struct ft_lane lane; /* first: what fn sees */
@@ -29,12 +30,17 @@ struct job {
     ft_lane_fn *fn;
     void *ctx;
     int64_t body_max;
-    bool early; /* a lane is taken before the body is in */
-    pthread_cond_t changed;
+    bool early;                 /* a lane is taken before the body is in */
+    struct MHD_Response *small; /* the lane's: an answer that is put together here, */
+    char *small_body;           /* which small frees */
+    size_t small_n, small_left;
+    int small_status;
+    bool small_done; /* and was handed over */
     /* under x->lock */
     char *ring;
     size_t at, n, cap; /* bytes at .. at + n wait, around the end */
     int64_t seen;
+    size_t wanted; /* bytes that ft_lane_read sleeps for; 0: it does not */
     bool body_over, body_whole, too_long, fn_over;
 };
 
@@ -49,6 +55,7 @@ struct ft_lanes {
     struct thread {
         pthread_t id;
         enum { THREAD_NONE, THREAD_RUNS, THREAD_ENDED } state;
+        pthread_cond_t changed; /* what its job waits on */
         struct ft_lanes *pool;
     } threads[FT_LANES_MAX];
 };
@@ -57,7 +64,8 @@ struct ft_lanes {
 
 static void job_free(struct job *j)
 {
-    pthread_cond_destroy(&j->changed);
+    if (j->small != NULL)
+        MHD_destroy_response(j->small);
     free(j->ring);
     free(j);
 }
@@ -87,7 +95,7 @@ static void job_finish(struct job *j)
 {
     struct exchange *x = j->x;
     pthread_mutex_lock(&x->lock);
-    bool answered = x->answered, too_long = j->too_long;
+    bool answered = x->answered || j->small != NULL, too_long = j->too_long;
     bool open = x->stream && !x->stream_ended, bodyless = open && ft_http_is_bodyless(x);
     pthread_mutex_unlock(&x->lock);
     if (!answered)
@@ -96,7 +104,7 @@ static void job_finish(struct job *j)
                                 : "nobody answered this request");
     else if (bodyless)
         ft_http_stream_end(&x->pub);
-    else if (open)
+    else if (open || j->small != NULL)
         ft_http_abort(&x->pub);
     job_over(j, &j->fn_over);
     ft_http_unref(&x->pub);
@@ -132,6 +140,9 @@ static void *run(void *arg)
     pthread_mutex_lock(&p->lock);
     while ((j = next_job(p)) != NULL) {
         pthread_mutex_unlock(&p->lock);
+        pthread_mutex_lock(&j->x->lock);
+        j->x->waiter = &t->changed;
+        pthread_mutex_unlock(&j->x->lock);
         j->fn(j->ctx, &j->lane);
         job_finish(j);
         pthread_mutex_lock(&p->lock);
@@ -200,6 +211,8 @@ int ft_lanes_open(int max_threads, struct ft_lanes **ret, struct ft_err *err)
     pthread_cond_init(&p->work, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&p->lock, NULL);
+    for (int i = 0; i < FT_LANES_MAX; i++)
+        pthread_cond_init(&p->threads[i].changed, NULL);
     pthread_mutex_lock(&p->lock);
     int rc = add_thread(p);
     pthread_mutex_unlock(&p->lock);
@@ -225,6 +238,7 @@ void ft_lanes_close(struct ft_lanes *p)
         pthread_mutex_unlock(&p->lock);
         if (made)
             pthread_join(p->threads[i].id, NULL);
+        pthread_cond_destroy(&p->threads[i].changed);
     }
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
@@ -264,9 +278,11 @@ static size_t on_data(void *ctx, struct ft_http_exchange *pub, const char *data,
         j->n += taken;
     }
     j->seen += (int64_t)taken;
-    if (x->waiter != NULL)
-        pthread_cond_signal(x->waiter);
+    bool enough = j->wanted != 0 && (j->n >= j->wanted || j->too_long || x->gone);
+    pthread_cond_t *waiter = enough ? x->waiter : NULL;
     pthread_mutex_unlock(&x->lock);
+    if (waiter != NULL)
+        pthread_cond_signal(waiter);
     return taken;
 }
 
@@ -300,9 +316,7 @@ int ft_lane_start(struct ft_lanes *p, struct ft_http_exchange *pub, int64_t body
     j->body_max = body_max;
     int64_t n = pub->content_length;
     j->early = n < 0 || n > FT_LANE_SMALL || (n > 0 && x->expect);
-    pthread_cond_init(&j->changed, NULL);
     ft_http_ref(pub);
-    x->waiter = &j->changed; /* nobody else has x yet */
     ft_http_body_stream(pub, 0, on_data, on_end, j);
     if (j->early) {
         ft_http_body_hold(pub);
@@ -344,9 +358,12 @@ int64_t ft_lane_read(struct ft_lane *l, void *data, size_t n, struct ft_err *err
     struct exchange *x = j->x;
     int64_t rc = 0;
     pthread_mutex_lock(&x->lock);
-    while (j->n == 0 && !j->body_over && !j->too_long && !x->answered && !is_gone(x)) {
+    size_t least = FT_MIN(n, READ_LEAST); /* for fewer a thread is not worth waking */
+    while (j->n < least && !j->body_over && !j->too_long && !x->answered && !is_gone(x)) {
         ft_http_want_body(x);
-        pthread_cond_wait(&j->changed, &x->lock);
+        j->wanted = least;
+        pthread_cond_wait(x->waiter, &x->lock);
+        j->wanted = 0;
     }
     if (j->too_long)
         rc = ft_err_set(err, FT_ELIMIT, "the body of the request is longer than %lld bytes",
@@ -368,53 +385,98 @@ static int say(int rc, struct ft_err *err)
     return rc == 0              ? 0
            : rc == FT_ECANCELED ? (int)say_gone(err)
            : rc == FT_EEXIST    ? ft_err_set(err, rc, "the request is answered already")
-           : rc == FT_ENOMEM    ? ft_err_set(err, rc, "the answer")
-                                : ft_err_set(err, rc, "a header of the answer, or its length");
+           : rc == FT_ENOMEM
+               ? ft_err_set(err, rc, "the answer")
+               : ft_err_set(err, rc,
+                            "the answer: its status, a header, or not as many bytes as announced");
+}
+
+static int put_small(struct job *j)
+{
+    struct MHD_Response *r = j->small;
+    j->small = NULL;
+    j->small_done = true;
+    return ft_http_put_answer(j->x, j->small_status, r, false, 0);
+}
+
+/* A short answer is put together here and handed over once. */
+static int begin_small(struct job *j, int status, size_t n, const struct ft_http_field *fields,
+                       int n_fields)
+{
+    char *body = malloc(n + 1);
+    if (body == NULL)
+        return FT_ENOMEM;
+    struct MHD_Response *r = ft_http_whole(body, n, status, fields, n_fields);
+    if (r == NULL)
+        return FT_EINVAL;
+    j->small = r;
+    j->small_body = body;
+    j->small_n = j->small_left = n;
+    j->small_status = status;
+    return n == 0 ? put_small(j) : 0;
+}
+
+static int write_small(struct job *j, const void *data, size_t n)
+{
+    if (n > j->small_left)
+        return FT_EINVAL;
+    if (n != 0)
+        memcpy(j->small_body + (j->small_n - j->small_left), data, n);
+    j->small_left -= n;
+    return j->small_left == 0 && n != 0 ? put_small(j) : 0;
 }
 
 int ft_lane_begin(struct ft_lane *l, int status, int64_t length, const struct ft_http_field *fields,
                   int n_fields, struct ft_err *err)
 {
-    return say(length < 0 ? ft_http_stream_begin(l->x, status, NULL, fields, n_fields)
-                          : ft_http_stream_begin_sized(l->x, status, length, fields, n_fields),
-               err);
+    struct job *j = job_of(l);
+    bool head = strcmp(l->x->method, "HEAD") == 0 || status == 204 || status == 304;
+    int rc;
+    if (j->small != NULL || j->small_done)
+        rc = FT_EEXIST;
+    else if (length >= 0 && length <= FT_LANE_SMALL && !head)
+        rc = begin_small(j, status, (size_t)length, fields, n_fields);
+    else if (length >= 0)
+        rc = ft_http_stream_begin_sized(l->x, status, length, fields, n_fields);
+    else
+        rc = ft_http_stream_begin(l->x, status, NULL, fields, n_fields);
+    return say(rc, err);
 }
 
 int ft_lane_write(struct ft_lane *l, const void *data, size_t n, struct ft_err *err)
 {
     struct job *j = job_of(l);
     struct exchange *x = j->x;
-    const char *p = data;
+    if (j->small != NULL || j->small_done)
+        return say(write_small(j, data, n), err);
     pthread_mutex_lock(&x->lock);
     bool bodyless = x->stream && ft_http_is_bodyless(x);
     bool fits = x->stream && (x->stream_left < 0 || n <= (uint64_t)x->stream_left);
     pthread_mutex_unlock(&x->lock);
-    if (bodyless)
+    if (bodyless || n == 0)
         return 0;
     if (!fits)
-        return ft_err_set(err, FT_EINVAL, "the answer: more bytes than its head announced");
-    while (n > 0) {
-        size_t part = FT_MIN(n, WRITE_BYTES);
-        int rc = ft_http_stream_write(l->x, p, part);
-        if (rc == FT_EBUSY) {
-            pthread_mutex_lock(&x->lock);
-            while (x->out_full && !is_gone(x))
-                pthread_cond_wait(&j->changed, &x->lock);
-            pthread_mutex_unlock(&x->lock);
-        } else if (rc != 0) {
-            return say(rc, err);
-        }
-        p += part;
-        n -= part;
+        return say(FT_EINVAL, err);
+    int rc =
+        n >= LEND_BYTES ? ft_http_stream_lend(x, data, n) : ft_http_stream_write(l->x, data, n);
+    if (rc == FT_EBUSY) {
+        pthread_mutex_lock(&x->lock);
+        while (x->out_full && !is_gone(x))
+            pthread_cond_wait(x->waiter, &x->lock);
+        pthread_mutex_unlock(&x->lock);
+        rc = 0; /* a client that is gone shows at the next */
     }
-    return 0;
+    return say(rc, err);
 }
 
 int ft_lane_end(struct ft_lane *l, struct ft_err *err)
 {
-    int rc = ft_http_stream_end(l->x);
-    return rc == FT_EINVAL ? ft_err_set(err, rc, "the answer: fewer bytes than its head announced")
-                           : say(rc, err);
+    struct job *j = job_of(l);
+    if (j->small_done)
+        return 0;
+    if (j->small != NULL)
+        ft_http_abort(l->x);
+    return say(j->small != NULL ? FT_EINVAL : ft_http_stream_end(l->x), err);
 }
 
 void ft_lane_cut(struct ft_lane *l)

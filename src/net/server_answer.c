@@ -12,9 +12,9 @@
 #include "net/server_impl.h"
 
 #define RAW_BYTES_MAX (128u << 10)
-#define OUT_KEEP      1024 /* a stream's memory up to this is kept while nothing waits */
-#define SIZED_BLOCK   (64u << 10)
-#define STREAM_BLOCK  1024 /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
+#define OUT_KEEP      1024         /* a stream's memory up to this is kept while nothing waits */
+#define SIZED_BLOCK   (256u << 10) /* its buffer for an answer of known length, at most */
+#define STREAM_BLOCK  1024         /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
 
 struct ft_http_exchange *ft_http_ref(struct ft_http_exchange *pub)
 {
@@ -123,9 +123,8 @@ static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields
     return 0;
 }
 
-/* Hands r over: to the exchange, or to nobody. A stream's length may be -1. */
-static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream,
-                      int64_t length)
+int ft_http_put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream,
+                       int64_t length)
 {
     pthread_mutex_lock(&x->lock);
     int rc = x->phase == PHASE_DONE || x->gone ? FT_ECANCELED : x->answered ? FT_EEXIST : 0;
@@ -142,6 +141,19 @@ static int put_answer(struct exchange *x, int status, struct MHD_Response *r, bo
     if (rc != 0)
         MHD_destroy_response(r);
     return rc;
+}
+
+struct MHD_Response *ft_http_whole(char *body, size_t n, int status,
+                                   const struct ft_http_field *fields, int n_fields)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
+    if (r == NULL) {
+        free(body);
+    } else if (add_fields(r, fields, n_fields) != 0 || status < 200 || status > 599) {
+        MHD_destroy_response(r);
+        r = NULL;
+    }
+    return r;
 }
 
 static void render_head(struct ft_buf *b, int status, size_t n)
@@ -194,7 +206,7 @@ int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_ht
     }
     if (x->body_mode == BODY_STREAM)
         keep_raw(x, status, fields, n_fields, body, n);
-    rc = put_answer(x, status, r, false, (int64_t)n);
+    rc = ft_http_put_answer(x, status, r, false, (int64_t)n);
     pthread_mutex_lock(&x->lock);
     if (rc == 0 && !ft_http_is_bodyless(x))
         x->body_out = (int64_t)n;
@@ -240,7 +252,7 @@ void ft_http_refuse(struct exchange *x, int status, const char *why)
     struct MHD_Response *r = ft_http_error_response(x->server, status, why);
     atomic_fetch_add(&x->server->n_refused, 1);
     if (r != NULL)
-        put_answer(x, status, r, false, 0);
+        ft_http_put_answer(x, status, r, false, 0);
 }
 
 void ft_http_raw_send(struct conn *c, const struct ft_buf *b, bool own_thread)
@@ -277,9 +289,10 @@ void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thr
 static int stream_begin(struct exchange *x, int status, int64_t length, const char *content_type,
                         const struct ft_http_field *fields, int n_fields)
 {
-    struct MHD_Response *r = MHD_create_response_from_callback(
-        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, length < 0 ? STREAM_BLOCK : SIZED_BLOCK,
-        ft_http_stream_read, x, NULL);
+    uint64_t total = length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length;
+    size_t block = length < 0 ? STREAM_BLOCK : (size_t)FT_MIN(total, SIZED_BLOCK);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(total, FT_MAX(block, 1u), ft_http_stream_read, x, NULL);
     if (r == NULL)
         return FT_ENOMEM;
     struct ft_http_field type = {"Content-Type", content_type};
@@ -290,7 +303,7 @@ static int stream_begin(struct exchange *x, int status, int64_t length, const ch
         MHD_destroy_response(r);
         return FT_EINVAL;
     }
-    return put_answer(x, status, r, true, length);
+    return ft_http_put_answer(x, status, r, true, length);
 }
 
 int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
@@ -334,35 +347,62 @@ static void give_up(struct exchange *x)
         shutdown(x->conn->fd, SHUT_RDWR);
 }
 
+/* May n more bytes be written? Under the lock. */
+static int check_write(const struct exchange *x, size_t n)
+{
+    if (x->phase == PHASE_DONE || x->gone)
+        return FT_ECANCELED;
+    bool fits = x->stream_left < 0 || n <= (uint64_t)x->stream_left;
+    return x->stream && !x->stream_ended && fits ? 0 : FT_EINVAL;
+}
+
+/* n more bytes wait. Under the lock. */
+static void count_write(struct exchange *x, size_t n)
+{
+    if (x->stream_left >= 0) {
+        x->stream_left -= (int64_t)n;
+        x->stream_ended = x->stream_left == 0;
+    }
+    if (x->phase == PHASE_SEND)
+        ft_http_wake(x);
+}
+
 int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t n)
 {
     struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
-    int rc = 0;
-    if (x->phase == PHASE_DONE || x->gone) {
-        rc = FT_ECANCELED;
-    } else if (!x->stream || x->stream_ended ||
-               (x->stream_left >= 0 && n > (uint64_t)x->stream_left)) {
-        rc = FT_EINVAL;
-    } else if (n > FT_HTTP_STREAM_MAX - x->out_n) {
+    int rc = check_write(x, n);
+    if (rc == 0 && n > FT_HTTP_STREAM_MAX - x->out_n) {
         give_up(x);
         rc = FT_ELIMIT;
-    } else if (n != 0 && !out_reserve(x, n)) {
+    } else if (rc == 0 && n != 0 && !out_reserve(x, n)) {
         give_up(x);
         rc = FT_ENOMEM;
-    } else if (n != 0) {
+    } else if (rc == 0 && n != 0) {
         memcpy(x->out + x->out_at + x->out_n, data, n);
         x->out_n += n;
-        if (x->stream_left >= 0) {
-            x->stream_left -= (int64_t)n;
-            x->stream_ended = x->stream_left == 0;
-        }
-        if (x->phase == PHASE_SEND)
-            ft_http_wake(x);
+        count_write(x, n);
         if (x->out_n > FT_HTTP_STREAM_HIGH) {
             x->out_full = true;
             rc = FT_EBUSY;
         }
+    }
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+int ft_http_stream_lend(struct exchange *x, const char *data, size_t n)
+{
+    pthread_mutex_lock(&x->lock);
+    int rc = check_write(x, n);
+    if (rc == 0) {
+        x->lent = data;
+        x->lent_n = n;
+        count_write(x, n);
+        while (x->lent_n != 0 && !x->gone && x->phase != PHASE_DONE)
+            pthread_cond_wait(x->waiter, &x->lock);
+        rc = x->lent_n != 0 ? FT_ECANCELED : 0;
+        x->lent_n = 0;
     }
     pthread_mutex_unlock(&x->lock);
     return rc;
@@ -426,35 +466,48 @@ static void push_head(struct exchange *x)
     x->head_pushed = true;
 }
 
+/* What waits, into buf[max]. Under the lock. */
+static size_t take_out(struct exchange *x, char *buf, size_t max)
+{
+    size_t n = FT_MIN(x->out_n, max);
+    if (n != 0) {
+        memcpy(buf, x->out + x->out_at, n);
+        x->out_at += n;
+        x->out_n -= n;
+    }
+    if (x->out_n != 0)
+        return n;
+    x->out_at = 0;
+    if (x->out_cap > OUT_KEEP) {
+        free(x->out);
+        x->out = NULL;
+        x->out_cap = 0;
+    }
+    size_t k = FT_MIN(x->lent_n, max - n);
+    if (k != 0) {
+        memcpy(buf + n, x->lent, k);
+        x->lent += k;
+        x->lent_n -= k;
+    }
+    return n + k;
+}
+
 ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 {
     struct exchange *x = cls;
     pthread_mutex_lock(&x->lock);
     ssize_t rc = 0;
     bool drained = false;
+    pthread_cond_t *waiter = NULL;
     if (x->gone) {
         rc = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (x->out_n != 0) {
-        size_t n = FT_MIN(x->out_n, max);
-        memcpy(buf, x->out + x->out_at, n);
-        x->out_at += n;
-        x->out_n -= n;
-        x->body_out += (int64_t)n;
-        rc = (ssize_t)n;
+    } else if (x->out_n != 0 || x->lent_n != 0) {
+        bool lent = x->lent_n != 0;
+        rc = (ssize_t)take_out(x, buf, max);
         drained = x->out_full && x->out_n < FT_HTTP_STREAM_LOW;
-        if (drained) {
+        if (drained)
             x->out_full = false;
-            if (x->waiter != NULL)
-                pthread_cond_signal(x->waiter);
-        }
-        if (x->out_n == 0) {
-            x->out_at = 0;
-            if (x->out_cap > OUT_KEEP) {
-                free(x->out);
-                x->out = NULL;
-                x->out_cap = 0;
-            }
-        }
+        waiter = drained || (lent && x->lent_n == 0) ? x->waiter : NULL;
     } else if (x->stream_ended) {
         rc = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (x->refs == 1 && x->handed_over) { /* nobody will ever end it */
@@ -468,6 +521,8 @@ ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
     ft_http_drained_fn *fn = drained ? x->on_drained : NULL;
     void *ctx = x->drained_ctx;
     pthread_mutex_unlock(&x->lock);
+    if (waiter != NULL)
+        pthread_cond_signal(waiter);
     if (fn != NULL)
         fn(ctx, &x->pub);
     return rc;

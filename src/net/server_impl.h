@@ -73,8 +73,10 @@ struct exchange {
     enum phase phase;
     struct conn *conn; /* NULL once closed */
     bool suspended, gone, closed_clean;
-    bool handed_over;       /* the handler (or body's fn) has returned: someone else must answer */
-    pthread_cond_t *waiter; /* with lock; a lane's: told when it is gone or done, or has drained */
+    bool handed_over; /* the handler (or body's fn) has returned: someone else must answer */
+    /* A lane's thread, with lock: told when x is gone or done, has drained, or took what was lent.
+     * The condition outlives the exchange, so that it may be signalled after unlocking. */
+    pthread_cond_t *waiter;
 
     enum body_mode body_mode;
     int64_t body_max, body_seen, body_wasted; /* wasted: of those seen, after nobody wanted them */
@@ -95,6 +97,8 @@ struct exchange {
     size_t out_at, out_n, out_cap;
     int64_t body_out; /* bytes of the answer's body that left us */
     bool out_full;    /* FT_EBUSY was said */
+    const char *lent; /* of a stream, behind `out`: a waiter's own bytes, lent_n of them */
+    size_t lent_n;
     ft_http_drained_fn *on_drained;
     void *drained_ctx;
     ft_http_close_fn *on_close;
@@ -151,6 +155,15 @@ void ft_http_gone(struct exchange *x);
 /* Suspends and has the watcher look after it; false if the client is gone already or the server
  * closes: then do not wait. Under x->lock, on the connection's thread. */
 bool ft_http_suspend(struct exchange *x);
+/* A whole answer whose body is body[n], which is freed with it; NULL: a field is not allowed, or no
+ * memory (then body is freed). */
+struct MHD_Response *ft_http_whole(char *body, size_t n, int status,
+                                   const struct ft_http_field *fields, int n_fields);
+/* Hands r over: to the exchange, or to nobody. A stream's length may be -1. */
+int ft_http_put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream,
+                       int64_t length);
+/* As ft_http_stream_write for a lane, but data is not kept: returns when all of it was taken. */
+int ft_http_stream_lend(struct exchange *x, const char *data, size_t n);
 /* Has the answer a head alone? Once there is one. */
 bool ft_http_is_bodyless(const struct exchange *x);
 /* An answer of the server's own, through config.error. */
