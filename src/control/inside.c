@@ -2,20 +2,17 @@
 #include "control/inside.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/partial.h"
+#include "net/form_send.h"
 
-#define FORM_HEAD_MAX 2048
-#define FOR_PROJECT   "project:"
-#define BOUNDARY      "feitian-7d1c0b5a9e3f4826"
-#define IDLE_MS       120000
-#define FILE_MAX      ((size_t)64 << 10) /* of the answer */
+#define FOR_PROJECT "project:"
+#define IDLE_MS     120000
+#define FILE_MAX    ((size_t)64 << 10) /* of the answer */
 
 struct ft_inside {
     struct ft_http_client *client;
@@ -228,69 +225,7 @@ int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, con
     return rc;
 }
 
-/* A form of a field and a file: its head, the file, its tail, one after the other. */
-struct form {
-    char head[FORM_HEAD_MAX];
-    size_t n_head, at;
-    int fd;
-    int64_t left; /* of the file */
-    bool failed;
-};
-
-static const char TAIL[] = "\r\n--" BOUNDARY "--\r\n";
-
-static size_t some(size_t *at, const char *text, size_t n_text, char *data, size_t n)
-{
-    n = FT_MIN(n, n_text - *at);
-    memcpy(data, text + *at, n);
-    *at += n;
-    return n;
-}
-
-static size_t read_form(void *ctx, char *data, size_t n)
-{
-    struct form *f = ctx;
-    if (f->at < f->n_head)
-        return some(&f->at, f->head, f->n_head, data, n);
-    if (f->left > 0) {
-        ssize_t got = read(f->fd, data, FT_MIN(n, (size_t)f->left));
-        if (got <= 0) { /* it became shorter, or cannot be read */
-            f->failed = true;
-            return FT_HTTP_READ_ABORT;
-        }
-        f->left -= got;
-        return (size_t)got;
-    }
-    size_t at = f->at - f->n_head;
-    n = some(&at, TAIL, sizeof TAIL - 1, data, n);
-    f->at += n;
-    return n;
-}
-
-#define FIELD "--" BOUNDARY "\r\nContent-Disposition: form-data; name="
-
-static int form_open(struct form *f, const struct ft_inside_file *q, struct ft_err *err)
-{
-    struct stat st;
-    char expires[512] = "";
-    f->fd = open(q->path, O_RDONLY | O_CLOEXEC);
-    if (f->fd < 0 || fstat(f->fd, &st) != 0)
-        return ft_err_sys(err, "%s", q->path);
-    f->left = st.st_size;
-    if (q->expires_s > 0)
-        snprintf(expires, sizeof expires,
-                 FIELD "\"expires_after[anchor]\"\r\n\r\ncreated_at\r\n" FIELD
-                       "\"expires_after[seconds]\"\r\n\r\n%lld\r\n",
-                 (long long)q->expires_s);
-    int n = snprintf(f->head, sizeof f->head,
-                     "%s" FIELD "\"purpose\"\r\n\r\n%s\r\n" FIELD
-                     "\"file\"; filename=\"%s\"\r\nContent-Type: application/octet-stream\r\n\r\n",
-                     expires, q->purpose, q->filename);
-    f->n_head = (size_t)n;
-    return n < (int)sizeof f->head ? 0 : ft_err_set(err, FT_EINVAL, "the file's name is too long");
-}
-
-static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struct form *f,
+static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struct ft_form_send *f,
                      json_t **ret, struct ft_err *err)
 {
     struct words w;
@@ -300,16 +235,16 @@ static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struc
                                     .path = "/v1/files",
                                     .key = q->key,
                                     .file = q->id,
-                                    .type = "multipart/form-data; boundary=" BOUNDARY};
+                                    .type = FT_FORM_SEND_TYPE};
     ft_buf_init(&body, FILE_MAX + 1);
     int rc = fill(in, &a, &w, err);
-    w.config.on_read = read_form;
+    w.config.on_read = ft_form_send_read;
     w.config.ctx = f;
-    w.config.body_bytes = (int64_t)f->n_head + f->left + (int64_t)sizeof TAIL - 1;
+    w.config.body_bytes = ft_form_send_bytes(f);
     w.config.large = true;
     if (rc == 0)
         rc = run(&w.config, &s, err);
-    if (rc != 0 && f->failed)
+    if (rc != 0 && ft_form_send_broke(f))
         rc = ft_err_set(err, FT_EIO, "the file became shorter while it was read");
     else if (rc == 0)
         *ret = json_loadb(body.data, body.len, 0, NULL);
@@ -321,12 +256,16 @@ static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struc
 static int put_file(struct ft_inside *in, const struct ft_inside_file *q, json_t **ret,
                     struct ft_err *err)
 {
-    struct form f = {.fd = -1};
-    int rc = form_open(&f, q, err);
+    struct ft_form_send *f = NULL;
+    char seconds[24];
+    const struct ft_form_field fields[] = {{"purpose", q->purpose},
+                                           {"expires_after[anchor]", "created_at"},
+                                           {"expires_after[seconds]", seconds}};
+    snprintf(seconds, sizeof seconds, "%lld", (long long)q->expires_s);
+    int rc = ft_form_send_open(fields, q->expires_s > 0 ? 3 : 1, q->filename, q->path, &f, err);
     if (rc == 0)
-        rc = send_form(in, q, &f, ret, err);
-    if (f.fd >= 0)
-        close(f.fd);
+        rc = send_form(in, q, f, ret, err);
+    ft_form_send_close(f);
     return rc;
 }
 

@@ -278,8 +278,8 @@ static int check_act(struct ft_ctl_call *c, const json_t *body, const char *word
     if (!ft_tune_has_ended(body) &&
         (strcmp(word, "cancel") == 0 || paused == (strcmp(word, "resume") == 0)))
         return 0;
-    return ft_ctl_refuse(c, 400, "invalid_state", NULL, "the job %s is %s", id,
-                         strcmp(status, "validating_files") == 0 ? "being begun" : status);
+    return ft_ctl_refuse(c, 400, "invalid_state", NULL, "%s: the job %s is in the state '%s'", word,
+                         id, status);
 }
 
 int ft_ctl_tune_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

@@ -258,6 +258,22 @@ def across_down(c, data):
     expect("it goes on after the next up", o["status"] == "succeeded", o)
 
 
+def commands(c):
+    with open(f"{c.folder}/office.jsonl", "w", encoding="utf-8") as f:
+        f.write(chats())
+    r = c.run("tune", "create", "nano", f"{c.folder}/office.jsonl", "--epochs", "1", "--wait")
+    expect("tune create uploads, trains, and says the result", r.returncode == 0 and
+           "succeeded" in r.stdout and "feitian chat ft:nano" in r.stdout, r)
+    r = c.run("tune", "list", "--json")
+    job = json.loads(r.stdout)[0]["id"]
+    expect("tune show", job in c.run("tune", "show", job).stdout)
+    expect("tune events", "Created fine-tuning job" in c.run("tune", "events", job).stdout)
+    r = c.run("tune", "cancel", job)
+    expect("what has ended is not cancelled", r.returncode == 1 and "succeeded" in r.stderr, r)
+    r = c.run("tune", "create", "nano", "--json", "/dev/null")
+    expect("a device is no file to train on", r.returncode == 1 and "plain file" in r.stderr, r)
+
+
 def main():
     with LiveCloud(sys.argv[1], "--storage", "memory") as c:
         wait_until(lambda: c.get("/v1/files")[0] == 200, 30, "files are there")
@@ -265,6 +281,7 @@ def main():
         model = succeeds(c, data)
         refused(c, data, model)
         bad_data(c)
+        commands(c)
         preferences(c)
         more = upload(c, chats(20))
         pause_and_resume(c, more)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "net/form_send.h"
 #include "net/sse.h"
 #include "net/url.h"
 
@@ -169,25 +170,60 @@ static int request_init(struct request *r, struct ft_cloud *c, const char *metho
     return 0;
 }
 
-int ft_cloud_call(struct ft_cloud *c, const char *method, const char *path, json_t *body,
-                  json_t **ret, struct ft_err *err)
+/* Asks, and reads the answer. */
+static int request_run(struct request *r, struct ft_cloud *c, const char *path, json_t **ret,
+                       struct ft_err *err)
 {
-    struct request r;
     struct ft_http_answer a = {0};
-    int rc = request_init(&r, c, method, path, body, err);
-    r.config.total_timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : CALL_MS;
     c->status = 0;
-    if (rc == 0 && (rc = ft_http_fetch(c->client, &r.config, FT_CLOUD_ANSWER_MAX, &a, err)) != 0)
+    int rc = ft_http_fetch(c->client, &r->config, FT_CLOUD_ANSWER_MAX, &a, err);
+    if (rc != 0)
         rc = rc == FT_EINVAL ? rc : no_answer(c, err);
-    else if (rc == 0 && (c->status = a.status) / 100 != 2)
+    else if ((c->status = a.status) / 100 != 2)
         rc = refused(c, &a, err);
-    else if (rc == 0 && ret != NULL) {
+    else if (ret != NULL) {
         *ret = a.body.data != NULL ? json_loadb(a.body.data, a.body.len, 0, NULL) : NULL;
         if (*ret == NULL)
             rc = ft_err_set(err, FT_ECORRUPT, "%s%s: the answer is no JSON", c->url, path);
     }
-    free(r.text);
     ft_http_answer_fini(&a);
+    return rc;
+}
+
+int ft_cloud_call(struct ft_cloud *c, const char *method, const char *path, json_t *body,
+                  json_t **ret, struct ft_err *err)
+{
+    struct request r;
+    int rc = request_init(&r, c, method, path, body, err);
+    r.config.total_timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : CALL_MS;
+    if (rc == 0)
+        rc = request_run(&r, c, path, ret, err);
+    free(r.text);
+    return rc;
+}
+
+int ft_cloud_upload(struct ft_cloud *c, const char *path, const char *purpose, json_t **ret,
+                    struct ft_err *err)
+{
+    struct request r;
+    struct ft_form_send *f = NULL;
+    const struct ft_form_field fields[] = {{"purpose", purpose}};
+    const char *slash = strrchr(path, '/');
+    int rc = ft_form_send_open(fields, 1, slash != NULL ? slash + 1 : path, path, &f, err);
+    if (rc != 0)
+        return rc;
+    rc = request_init(&r, c, "POST", "/v1/files", NULL, err);
+    r.headers[r.config.n_headers++] = "Content-Type: " FT_FORM_SEND_TYPE;
+    r.config.on_read = ft_form_send_read;
+    r.config.ctx = f;
+    r.config.body_bytes = ft_form_send_bytes(f);
+    r.config.idle_timeout_ms = CALL_MS;
+    r.config.large = true;
+    if (rc == 0)
+        rc = request_run(&r, c, "/v1/files", ret, err);
+    if (rc != 0 && ft_form_send_broke(f))
+        rc = ft_err_set(err, FT_EIO, "%s became shorter while it was read", path);
+    ft_form_send_close(f);
     return rc;
 }
 

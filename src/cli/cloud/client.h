@@ -46,6 +46,9 @@ void ft_cloud_close(struct ft_cloud *c); /* a zeroed one is accepted */
  * 503, FT_EIO the rest and no answer. path may hold %-escapes already. */
 int ft_cloud_call(struct ft_cloud *c, const char *method, const char *path, json_t *body,
                   json_t **ret, struct ft_err *err);
+/* A file into /v1/files, streamed; *ret: OpenAI's object. */
+int ft_cloud_upload(struct ft_cloud *c, const char *path, const char *purpose, json_t **ret,
+                    struct ft_err *err);
 /* All pages of a list, as one array. */
 int ft_cloud_list(struct ft_cloud *c, const char *path, json_t **ret, struct ft_err *err);
 

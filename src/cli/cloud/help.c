@@ -152,6 +152,22 @@ static const char key_create_text[] =
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;
 
+static const char tune_create_text[] =
+    "FILE is JSONL: a conversation a line, whose assistant's turns are learnt, or with --dpo pairs "
+    "of\n"
+    "a better and a worse answer. It is uploaded; file-... names one that the cloud has.\n"
+    "\n"
+    "  --valid FILE            the same, to watch how well it does\n"
+    "  --suffix NAME           for the name of the result: ft:MODEL:PROJECT:NAME:...\n"
+    "  --epochs N              times through the data [3]\n"
+    "  --batch N               examples of one step [4]\n"
+    "  --lr-multiplier X       how far each step goes, times the usual [1]\n"
+    "  --dpo, --beta X         preferences, and how hard to hold to the model [0.1]\n"
+    "  --seed N                the same seed gives the same weights\n"
+    "  --wait                  until it has ended\n" CLOUD_TEXT;
+
+static const char tune_show_text[] = "  --wait                  until it has ended\n" CLOUD_TEXT;
+
 #define STORAGE_TEXT                                                                               \
     "  --storage WHERE         another store: a folder [that of the cloud]\n"                      \
     "  --home DIR              folder of the cloud [FEITIAN_HOME, ~/.feitian]\n"                   \
@@ -219,6 +235,13 @@ static const struct {
     {"endpoint scale", endpoint_scale_text},
     {"endpoint set", endpoint_set_text},
     {"endpoint rm", plain_text},
+    {"tune create", tune_create_text},
+    {"tune list", plain_text},
+    {"tune show", tune_show_text},
+    {"tune events", plain_text},
+    {"tune pause", plain_text},
+    {"tune resume", plain_text},
+    {"tune cancel", plain_text},
     {"blob check", blob_check_text},
     {"blob scrub", blob_scrub_text},
     {"blob usage", blob_usage_text},
