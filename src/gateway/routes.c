@@ -176,7 +176,7 @@ void gw_unknown(struct gw_request *r, struct ft_oai_error *e)
 }
 
 /* "Authorization: Bearer KEY", or "x-api-key: KEY" as Anthropic's clients send it. */
-static const char *secret_of(const struct ft_http_exchange *x)
+static const char *sent_secret(const struct ft_http_exchange *x)
 {
     const char *a = ft_http_header(x, "authorization");
     if (a != NULL && strncasecmp(a, "bearer ", 7) == 0) {
@@ -185,6 +185,13 @@ static const char *secret_of(const struct ft_http_exchange *x)
     }
     a = ft_http_header(x, "x-api-key");
     return a != NULL ? a : "";
+}
+
+/* Hugging Face's client for JavaScript sends nothing that does not begin with "hf_": keys may. */
+static const char *secret_of(const struct ft_http_exchange *x)
+{
+    const char *secret = sent_secret(x);
+    return strncmp(secret, "hf_sk-ft-", 9) == 0 ? secret + 3 : secret;
 }
 
 /* By its secret; or, from a process of this cloud, by its id. */

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""OpenAI's and Anthropic's own clients against a cloud: tests/clients/*.mjs.
+"""OpenAI's, Anthropic's and Hugging Face's own clients against a cloud: tests/clients/*.mjs.
 
 usage: clients.py FEITIAN BUILD-FOLDER
 
@@ -55,7 +55,7 @@ def main():
             assert r.returncode == 0, r
         env = c.env(FEITIAN_URL=c.url, FEITIAN_API_KEY=c.credentials()["key"])
         failed = 0
-        for name in ("openai.mjs", "anthropic.mjs"):
+        for name in ("openai.mjs", "anthropic.mjs", "hub.mjs"):
             r = subprocess.run(["node", "--test", "--test-reporter=spec", name], cwd=folder,
                                env=env, check=False, timeout=600)
             failed += r.returncode != 0

@@ -23,8 +23,8 @@ int ft_repo_tree_write(struct ft_repos *r, const char *uid, const struct ft_repo
 {
     char key[FT_REPO_KEY_MAX];
     struct ft_buf b;
-    json_t *head = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "id", t->id, "parent", t->parent, "title",
-                             t->title, "message", t->message, "author", t->author, "date",
+    json_t *head = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I}", "id", t->id, "parent", t->parent,
+                             "title", t->title, "message", t->message, "author", t->author, "date",
                              (json_int_t)t->date_s, "number", (json_int_t)t->number);
     char *line = head != NULL ? json_dumps(head, JSON_COMPACT) : NULL;
     json_decref(head);

@@ -152,6 +152,7 @@ static void test_commits_add_change_and_remove(void **state)
     assert_int_equal(ft_repo_commit_head(repos, &repo, id, &h, &err), 0);
     assert_string_equal(h.parent, first);
     assert_string_equal(h.title, "change");
+    assert_int_equal(h.number, 3);
 }
 
 static void test_ids_are_what_git_computes(void **state)
