@@ -102,7 +102,7 @@ int ft_s3_policy_status(struct ft_s3_call *c)
         s->policy != NULL && !s->block.restrict_buckets && ft_s3_policy_is_public(s->policy);
     ft_xml_init(&x, FT_S3_ANSWER_MAX);
     ft_xml_root(&x, "PolicyStatus", FT_S3_XMLNS);
-    ft_xml_text(&x, "IsPublic", by_acl || by_policy ? "TRUE" : "FALSE");
+    ft_xml_bool(&x, "IsPublic", by_acl || by_policy);
     ft_xml_end(&x);
     return ft_s3_answer_xml(c, 200, &x);
 }

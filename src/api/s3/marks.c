@@ -4,25 +4,34 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "net/date.h"
 
 /* ---- people ---- */
 
+/* A project's address is PROJECT@DOMAIN, for every domain that buckets are reached at. */
+static size_t address_project(const struct ft_s3 *s3, const char *address)
+{
+    const char *at = strrchr(address, '@');
+    for (int i = 0; at != NULL && i < s3->config.n_domains; i++)
+        if (strcasecmp(s3->domains[i], at + 1) == 0)
+            return (size_t)(at - address);
+    return 0;
+}
+
 static bool find_person(void *ctx, const char *id, bool is_address, char ret_id[FT_S3_WHO_MAX + 1],
                         char ret_name[FT_S3_NAME_MAX + 1])
 {
-    const struct ft_s3_config *config = &((struct ft_s3 *)ctx)->config;
+    const struct ft_s3 *s3 = ctx;
+    const struct ft_s3_config *config = &s3->config;
     struct ft_err err = {0};
-    if (strlen(id) > FT_S3_NAME_MAX)
+    size_t n = is_address ? address_project(s3, id) : strlen(id);
+    if (n == 0 || n > FT_S3_WHO_MAX)
         return false;
-    if (is_address)
-        return config->address != NULL && config->address(config->ctx, id, ret_id, &err) == 0;
-    if (strlen(id) > FT_S3_WHO_MAX)
-        return false;
-    snprintf(ret_id, FT_S3_WHO_MAX + 1, "%s", id);
-    snprintf(ret_name, FT_S3_NAME_MAX + 1, "%s", id);
-    return config->display == NULL || config->display(config->ctx, id, ret_name, &err) == 0;
+    snprintf(ret_id, FT_S3_WHO_MAX + 1, "%.*s", (int)n, id);
+    snprintf(ret_name, FT_S3_NAME_MAX + 1, "%s", ret_id);
+    return config->display == NULL || config->display(config->ctx, ret_id, ret_name, &err) == 0;
 }
 
 struct ft_s3_people ft_s3_people(const struct ft_s3_call *c)

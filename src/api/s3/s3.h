@@ -50,9 +50,6 @@ struct ft_s3_config {
     /* FT_ENOTFOUND: no project of that id (grants name them). NULL: ids are their own names. */
     int (*display)(void *ctx, const char *project, char ret[FT_S3_DISPLAY_MAX + 1],
                    struct ft_err *err);
-    /* The project that an e-mail address (of grants) means. FT_ENOTFOUND. NULL: there are none. */
-    int (*address)(void *ctx, const char *address, char ret_project[FT_BLOB_OWNER_MAX + 1],
-                   struct ft_err *err);
     /* May the project store `bytes` more? FT_ELIMIT. NULL: always. */
     int (*quota)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
     /* Before a request of a known caller is done: rates and the like. FT_EBUSY: SlowDown. NULL. */
