@@ -8,6 +8,7 @@
 
 #include "api/openai/json.h"
 #include "base/log.h"
+#include "control/batch.h"
 #include "control/inner.h"
 #include "control/tune.h"
 
@@ -63,6 +64,10 @@ static const struct ft_ctl_route routes[] = {
     {"GET", "/v1/fine_tuning/jobs", CTL_VIEWER, false, ft_ctl_tune_list, NULL},
     {"GET", "/v1/fine_tuning/jobs/{id}", CTL_VIEWER, false, ft_ctl_tune_get, NULL},
     {"POST", "/v1/fine_tuning/jobs/{id}", CTL_DEVELOPER, true, ft_ctl_tune_act, NULL},
+    {"GET", "/v1/batches", CTL_VIEWER, false, ft_ctl_batches_list, NULL},
+    {"POST", "/v1/batches", CTL_DEVELOPER, true, ft_ctl_batches_create, ft_ctl_batches_look},
+    {"GET", "/v1/batches/{id}", CTL_VIEWER, false, ft_ctl_batches_get, NULL},
+    {"POST", "/v1/batches/{id}", CTL_DEVELOPER, true, ft_ctl_batches_act, NULL},
     {"GET", "/v1/organization/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
     {"GET", "/v1/organization/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
     {"GET", "/v1/organization/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "control/batch.h"
 #include "control/inner.h"
 #include "control/inside.h"
 #include "control/tune.h"
@@ -275,7 +276,7 @@ static int open_server(struct process *p, struct ft_err *err)
 static int migrate(struct ft_state *s, struct ft_err *err)
 {
     static int (*const modules[])(struct ft_state *, struct ft_err *) = {
-        ft_ctl_store_migrate, ft_usage_migrate, ft_tune_migrate};
+        ft_ctl_store_migrate, ft_usage_migrate, ft_tune_migrate, ft_batches_migrate};
     int rc = 0;
     for (size_t i = 0; i < FT_COUNT(modules); i++) {
         struct ft_err more = {0};
@@ -355,7 +356,10 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_inside_open(p->ctl.home, ends, p, &p->ctl.inside, err);
     if (rc == 0)
+        rc = ft_batches_open(&p->ctl, &p->ctl.batches, err);
+    if (rc == 0)
         rc = serve(p, err);
+    ft_batches_close(p->ctl.batches);
     ft_http_server_close(p->server);
     ft_inside_close(p->ctl.inside);
     ft_mailbox_close(p->slow);

@@ -30,6 +30,7 @@ struct ft_ctl {
     char home[3072];          /* real path */
     struct ft_inside *inside; /* jobs' way to the gateway */
     struct ft_tune *tune;     /* NULL: there is nothing to run trainings with */
+    struct ft_batches *batches;
     /* the store's trouble as it was last said in the log, and when; "" while there is none */
     char trouble[FT_ERR_MSG_MAX];
     int64_t trouble_said_s;

@@ -145,7 +145,7 @@ static int drop_owned(struct ft_ctl_call *c, struct ft_state_tx *tx, const struc
 
 static int collect_all(struct ft_state_tx *tx, struct owned *o, struct ft_err *err)
 {
-    static const char *const kinds[] = {"endpoint", "key", "member"};
+    static const char *const kinds[] = {"batch", "endpoint", "key", "member"};
     for (size_t i = 0; i < FT_COUNT(kinds); i++) {
         struct ft_ctl_scan scan = {.kind = kinds[i]};
         o->kind = kinds[i];

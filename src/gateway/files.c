@@ -88,7 +88,7 @@ static void gw_files(struct gw_request *r)
 
 #define FILES(method, path)                                                                        \
     {                                                                                              \
-        method, path, "files", "files", GW_OPENAI, gw_files, 0, GW_LANE | GW_STORE, 0              \
+        method, path, "files", "files", GW_OPENAI, gw_files, 0, GW_LANE | GW_STORE | GW_PROJECT, 0 \
     }
 #define BATCHES(method, path)                                                                      \
     {                                                                                              \
@@ -113,8 +113,8 @@ static bool ends(void *ctx)
 
 static int part_open(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
-    (void)b;
     (void)err;
+    g->files_blob = b; /* gw_blob() has it a little later */
     g->files_ticks = 0;
     return 0;
 }
@@ -126,7 +126,7 @@ static void part_tick(struct gw *g)
     if (tick % SWEEP_TICKS != 0)
         return;
     bool deep = tick / SWEEP_TICKS % DEEP_SWEEPS == 0;
-    int rc = ft_files_sweep(gw_blob(g), (int64_t)time(NULL), deep, ends, g, &err);
+    int rc = ft_files_sweep(g->files_blob, (int64_t)time(NULL), deep, ends, g, &err);
     if (rc != 0 && rc != FT_ECANCELED)
         ft_log(FT_LOG_WARN, "gateway", "files whose time is over could not be removed: %s",
                err.msg);

@@ -56,8 +56,9 @@ struct gw {
     struct ft_serve *serve;
     struct gw_feed *feed;
     int64_t begun_ns;
-    atomic_llong running; /* calls */
-    int64_t files_ticks;  /* of files.c */
+    atomic_llong running;       /* calls */
+    struct ft_blob *files_blob; /* of files.c */
+    int64_t files_ticks;
 };
 
 /* ---- handlers ---- */

@@ -49,9 +49,11 @@ void ft_http_tell_head(struct ft_http_call *call)
     head.status = (int)status;
     head.content_length = length;
     char *line = call->head.data, *end = line + call->head.len;
-    for (; line < end && head.n_fields < FT_HTTP_CALL_FIELDS_MAX; line += strlen(line) + 1)
+    for (char *next; line < end && head.n_fields < FT_HTTP_CALL_FIELDS_MAX; line = next) {
+        next = line + strlen(line) + 1; /* before it is split: a value may have a colon too */
         if (split_field(line, &fields[head.n_fields]))
             head.n_fields++;
+    }
     call->on_head(call->ctx, &head);
     ft_buf_fini(&call->head);
 }

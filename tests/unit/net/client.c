@@ -13,7 +13,7 @@ static void echo(void *ctx, struct ft_http_exchange *x, const char *data, size_t
 {
     (void)ctx;
     char about[200];
-    snprintf(about, sizeof about, "%s %s %s %s", x->method, x->path, x->peer,
+    snprintf(about, sizeof about, "%s %s %s: %s", x->method, x->path, x->peer,
              x->secure ? "secure" : "plain");
     struct ft_http_field f[] = {{"X-About", about}, {"Content-Type", "text/x"}};
     const char *a = ft_http_header(x, "X-A");
@@ -187,7 +187,7 @@ static void test_redirects_only_when_asked(void **state)
         start((struct ft_http_call_config){.url = url(*state, "/moved"), .follow = true}));
     await_int(&seen.n_done, 1);
     assert_int_equal(seen.n_head, 1);
-    assert_string_equal(seen.about, "GET /echo 127.0.0.1 plain");
+    assert_string_equal(seen.about, "GET /echo 127.0.0.1: plain");
 }
 
 static void test_bad_calls_are_refused_at_once(void **state)
@@ -226,7 +226,7 @@ static void test_unix_sockets(void **state)
         .url = "http://worker/echo", .unix_socket = where + 5, .body = "b", .n_body = 1}));
     await_int(&seen.n_done, 1);
     assert_int_equal(seen.rc, 0);
-    assert_string_equal(seen.about, "POST /echo unix plain");
+    assert_string_equal(seen.about, "POST /echo unix: plain");
     /* a client that leaves is noticed here as well */
     int closed = atomic_load(&n_closed);
     struct ft_http_call *call =
@@ -462,7 +462,7 @@ static void test_tls(void **state)
     await_int(&seen.n_done, 1);
     if (seen.rc != 0)
         fail_msg("%s", seen.err.msg);
-    assert_string_equal(seen.about, "POST /echo 127.0.0.1 secure");
+    assert_string_equal(seen.about, "POST /echo 127.0.0.1: secure");
     ft_http_call_unref(
         start((struct ft_http_call_config){.url = there})); /* nobody vouches for it */
     await_int(&seen.n_done, 1);

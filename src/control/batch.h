@@ -1,0 +1,138 @@
+/* Batches: OpenAI's /v1/batches, and what runs them.
+ *
+ *   validating --(the input is well-formed)--> in_progress --> finalizing --> completed
+ *       |                                        |    |            |--> expired (its window is
+ * over)
+ *       |--> failed                              |    |            `--> failed (its key is gone)
+ *       `------------(cancel)--> cancelling <----'    '
+ *                                    `--> cancelled
+ *
+ * A batch is a row (kind "batch") and, in a table, how far it is. A thread each sends its lines to
+ * the gateway in the name of the batch's key, many at a time. A line is done exactly once: its
+ * result is written into a file of the batch, synced, and then one transaction of the store has
+ * where the file ends, the counts and the line's usage record. What is behind that end after a kill
+ * is overwritten; a line whose result was not seen is sent again, and was not billed.
+ *
+ * Files of a running batch: HOME/batches/ID/{input,output,errors}. */
+#ifndef FT_CONTROL_BATCH_H
+#define FT_CONTROL_BATCH_H
+
+#include <stdatomic.h>
+
+#include "base/file.h"
+#include "base/slice.h"
+#include "control/inner.h"
+#include "control/inside.h"
+
+#define BATCH_KIND        "batch"
+#define BATCH_LINES_MAX   50000
+#define BATCH_BYTES_MAX   ((int64_t)200 << 20)
+#define BATCH_ACTIVE_MAX  1000 /* not ended, of one project */
+#define BATCH_RUNNING_MAX 8    /* at a time; others wait as "validating" */
+#define BATCH_IN_FLIGHT   32   /* lines of one batch at the gateway */
+#define BATCH_ERRORS_MAX  100  /* of an input, told */
+#define BATCH_ID_MAX      512  /* bytes of a custom_id */
+#define BATCH_ID_BYTES    40
+#define BATCH_DIR_MAX     3200
+
+struct ft_batches;
+
+int ft_batches_migrate(struct ft_state *s, struct ft_err *err);
+/* Takes up what was going on. ctl's inside must be there. */
+int ft_batches_open(struct ft_ctl *ctl, struct ft_batches **ret, struct ft_err *err);
+/* Batches go on when control is there again. NULL is accepted. */
+void ft_batches_close(struct ft_batches *b);
+/* A row was changed; any thread. NULL is accepted. */
+void ft_batches_wake(struct ft_batches *b);
+
+/* ---- handlers (batch_api.c) ---- */
+
+ft_ctl_handler ft_ctl_batches_create, ft_ctl_batches_list, ft_ctl_batches_get, ft_ctl_batches_act;
+void ft_ctl_batches_look(struct ft_ctl_call *c); /* outside of the store: is the input there */
+
+/* ---- rows (bt_row.c) ---- */
+
+struct bt_progress {
+    int64_t total, completed, failed;
+    int64_t out_bytes, err_bytes; /* of the files: what is behind was never committed */
+    int64_t prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
+};
+/* 1: there is one. */
+int bt_progress_get(struct ft_state_tx *tx, const char *id, struct bt_progress *ret,
+                    struct ft_err *err);
+/* FT_ENOTFOUND: the batch is gone. */
+int bt_progress_set(struct ft_state_tx *tx, const char *id, const struct bt_progress *p,
+                    struct ft_err *err);
+int bt_row_insert(struct ft_state_tx *tx, const char *id, const char *project, struct ft_err *err);
+/* It has ended, or was never: not among the active any more. */
+int bt_row_end(struct ft_state_tx *tx, const char *id, struct ft_err *err);
+int bt_active_count(struct ft_state_tx *tx, const char *project, int64_t *ret, struct ft_err *err);
+/* [{"id","project"}, ...], oldest first. */
+int bt_active_list(struct ft_state_tx *tx, json_t *ret, struct ft_err *err);
+/* OpenAI's object. */
+json_t *bt_view(const char *id, const json_t *body, const struct bt_progress *p);
+json_t *bt_error(const char *code, const char *message, const char *param, int64_t line);
+/* Where its calls go: the name in the ledger; NULL: no endpoint for batches. */
+const char *bt_route(const char *endpoint);
+bool bt_has_ended(const json_t *body);
+
+/* ---- the input (bt_lines.c) ---- */
+
+struct batch_line {
+    int64_t at; /* bytes from the file's begin */
+    uint32_t n;
+    int number; /* of the line in the file, from 1 */
+};
+struct bt_lines {
+    struct batch_line *line;
+    int n;
+};
+/* Lines that are not empty. FT_ELIMIT: more than BATCH_LINES_MAX. */
+int bt_lines_index(const struct ft_map *input, struct bt_lines *ret, struct ft_err *err);
+void bt_lines_fini(struct bt_lines *l);
+/* Appends what is wrong to errors, BATCH_ERRORS_MAX at most; *ret_model: of the first line. stop is
+ * asked in between: FT_ECANCELED. */
+int bt_lines_check(const struct ft_map *input, const struct bt_lines *l, const char *endpoint,
+                   json_t *errors, char ret_model[128], bool (*stop)(void *ctx), void *ctx,
+                   struct ft_err *err);
+/* The parts of a line that was checked, as they stand in it. */
+int bt_line_read(const char *text, size_t n, struct ft_slice *ret_custom_id,
+                 struct ft_slice *ret_body, struct ft_err *err);
+
+/* ---- one batch (bt_run.c; sending: bt_send.c) ---- */
+
+struct batch {
+    struct ft_ctl *ctl;
+    char id[BATCH_ID_BYTES], project[CTL_ID_MAX + 1];
+    /* set by others */
+    atomic_bool cancel, stop; /* the user's; the process ends */
+    atomic_bool finished;     /* the thread is about to end */
+    /* the thread's own */
+    char key[CTL_ID_MAX + 1], who[CTL_ID_MAX + 16], endpoint[64], dir[BATCH_DIR_MAX];
+    const char *route;
+    int64_t expires_s;
+    json_t *body;
+    struct bt_progress done; /* as it is committed */
+    struct ft_map input;
+    struct bt_lines lines;
+    int out_fd, err_fd;
+    bool gone; /* its row was removed */
+};
+/* The thread's function. */
+void *bt_run(void *ctx);
+void bt_remove_dir(const char *dir);
+bool bt_stops(void *ctx); /* of a struct batch: the process ends */
+void bt_sleep(struct batch *b, int ms);
+/* Why the lines are not all done. */
+enum batch_end { BATCH_ALL, BATCH_CANCELLED, BATCH_EXPIRED, BATCH_KEY_GONE, BATCH_STOPPED };
+/* Sends every line that has no result yet; answered: whose number is marked. */
+int bt_send(struct batch *b, bool *answered, enum batch_end *ret, struct ft_err *err);
+/* For lines that will not be sent: a line of the errors' file each. */
+int bt_send_none(struct batch *b, bool *answered, const char *code, const char *message,
+                 struct ft_err *err);
+/* Says in the row why nothing goes on just now; NULL: it does again. */
+void bt_say(struct batch *b, const char *code, const char *message);
+/* Is the key, as the store has it, still good? */
+bool bt_key_is_good(struct batch *b);
+
+#endif
