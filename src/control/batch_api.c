@@ -2,23 +2,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/openai/id.h"
-#include "api/openai/json.h"
-#include "base/arena.h"
-#include "base/clock.h"
 #include "control/batch.h"
-#include "net/url.h"
 
 #define PREFIX         "batch_"
-#define LIST_MAX       100
 #define LIST_DEFAULT   20
 #define METADATA_MAX   16
 #define NAME_MAX_CHARS 64
 #define VALUE_MAX      512
 #define WINDOW_MAX_S   (14 * 86400)
-#define EXPIRES_S_MIN  3600
-#define EXPIRES_S_MAX  (30 * 86400)
 
 /* "24h" as OpenAI has it; others in s, m, h or d. 0: none. */
 static int64_t window_s(const char *text)
@@ -55,53 +49,13 @@ static int check_metadata(struct ft_ctl_call *c, const json_t *m)
     return 0;
 }
 
-static int check_expires(struct ft_ctl_call *c, const json_t *v)
-{
-    int64_t s = ft_ctl_int(v, "seconds", 0);
-    const char *anchor = ft_ctl_text(v, "anchor");
-    if (v == NULL || json_is_null(v))
-        return 0;
-    if (anchor == NULL || strcmp(anchor, "created_at") != 0)
-        return ft_ctl_refuse(c, 400, "invalid_value", "output_expires_after.anchor",
-                             "output_expires_after.anchor: must be created_at");
-    if (s < EXPIRES_S_MIN || s > EXPIRES_S_MAX)
-        return ft_ctl_refuse(c, 400, "invalid_value", "output_expires_after.seconds",
-                             "output_expires_after.seconds: must be between %d and %d",
-                             EXPIRES_S_MIN, EXPIRES_S_MAX);
-    return 0;
-}
-
+/* What the document cannot say. */
 static int check_create(struct ft_ctl_call *c)
 {
-    static const char *const known[] = {"input_file_id", "endpoint", "completion_window",
-                                        "metadata", "output_expires_after"};
-    const char *name;
-    json_t *value;
-    json_object_foreach(c->body, name, value)
-    {
-        bool found = false;
-        for (size_t i = 0; i < FT_COUNT(known); i++)
-            found |= strcmp(name, known[i]) == 0;
-        if (!found)
-            return ft_ctl_refuse(c, 400, "unknown_parameter", name, "%.60s: unknown parameter",
-                                 name);
-    }
-    for (size_t i = 0; i < 3; i++)
-        if (ft_ctl_text(c->body, known[i]) == NULL)
-            return ft_ctl_refuse(c, 400,
-                                 ft_ctl_has(c->body, known[i]) ? "invalid_type"
-                                                               : "missing_required_parameter",
-                                 known[i], "%s: %s", known[i],
-                                 ft_ctl_has(c->body, known[i]) ? "must be a text" : "is missing");
-    if (bt_route(ft_ctl_text(c->body, "endpoint")) == NULL)
-        return ft_ctl_refuse(c, 400, "invalid_value", "endpoint",
-                             "endpoint: must be one of: /v1/chat/completions, /v1/completions, "
-                             "/v1/embeddings, /v1/responses, /v1/rerank");
     if (window_s(ft_ctl_text(c->body, "completion_window")) == 0)
         return ft_ctl_refuse(c, 400, "invalid_value", "completion_window",
                              "completion_window: must be 24h, or another time up to 14d");
-    int rc = check_metadata(c, json_object_get(c->body, "metadata"));
-    return rc == 0 ? check_expires(c, json_object_get(c->body, "output_expires_after")) : rc;
+    return check_metadata(c, json_object_get(c->body, "metadata"));
 }
 
 /* Is the input there, and is it one for batches? The gateway has the files. */
@@ -132,9 +86,7 @@ static void look(struct ft_ctl_call *c)
 
 void ft_ctl_batches_look(struct ft_ctl_call *c)
 {
-    if (ft_oai_json_object(c->text, c->n_text, &c->body, &c->error) != 0)
-        c->refused = true;
-    else if (check_create(c) == 0)
+    if (check_create(c) == 0)
         look(c);
 }
 
@@ -259,51 +211,24 @@ int ft_ctl_batches_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
 
 /* ---- the list: newest first ---- */
 
-struct paging {
-    const char *after;
-    int64_t limit;
-};
-
-static int page_params(struct ft_ctl_call *c, struct ft_arena *arena, struct paging *ret)
-{
-    struct ft_err err = {0};
-    const char *name, *value;
-    size_t at = 0;
-    int rc;
-    while ((rc = ft_url_param_next(c->query, &at, arena, &name, &value, &err)) > 0) {
-        char *end;
-        if (strcmp(name, "after") == 0) {
-            ret->after = value;
-        } else if (strcmp(name, "limit") == 0) {
-            ret->limit = strtoll(value, &end, 10);
-            if (*value < '0' || *value > '9' || *end != '\0' || ret->limit < 1 ||
-                ret->limit > LIST_MAX)
-                return ft_ctl_refuse(c, 400, "invalid_value", "limit",
-                                     "limit: must be between 1 and %d", LIST_MAX);
-        } else {
-            return ft_ctl_refuse(c, 400, "unknown_parameter", name, "%.60s: unknown parameter",
-                                 name);
-        }
-    }
-    return rc < 0 ? ft_ctl_refuse(c, 400, "invalid_value", NULL, "%s", err.msg) : 0;
-}
-
-static int list_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct paging *page,
-                     json_t *ids, bool *ret_more, struct ft_err *err)
+static int list_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *ids, bool *ret_more,
+                     struct ft_err *err)
 {
     struct ft_state_rows *r;
-    bool from = page->after != NULL && page->after[0] != '\0';
-    int rc = ft_state_query(tx,
-                            "SELECT id FROM batch WHERE project = $1 AND id < $2"
-                            " ORDER BY id DESC LIMIT $3",
-                            FT_ARGS(ft_sql_text(c->project),
-                                    ft_sql_text(from ? page->after : PREFIX "~"),
-                                    ft_sql_int(page->limit + 1)),
-                            &r, err);
+    const char *after = ft_ctl_text(c->params, "after");
+    int64_t limit = ft_ctl_int(c->params, "limit", LIST_DEFAULT);
+    int rc =
+        ft_state_query(tx,
+                       "SELECT id FROM batch WHERE project = $1 AND id < $2"
+                       " ORDER BY id DESC LIMIT $3",
+                       FT_ARGS(ft_sql_text(c->project),
+                               ft_sql_text(after != NULL && after[0] != '\0' ? after : PREFIX "~"),
+                               ft_sql_int(limit + 1)),
+                       &r, err);
     if (rc != 0)
         return rc;
     while ((rc = ft_rows_step(r, err)) > 0) {
-        if ((int64_t)json_array_size(ids) == page->limit)
+        if ((int64_t)json_array_size(ids) == limit)
             *ret_more = true;
         else
             json_array_append_new(ids, json_string(ft_rows_text(r, 0).p));
@@ -314,14 +239,9 @@ static int list_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct
 
 int ft_ctl_batches_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
-    struct paging page = {.limit = LIST_DEFAULT};
-    struct ft_arena arena;
     json_t *ids = json_array(), *data = json_array();
     bool more = false;
-    ft_arena_init(&arena, 64u << 10);
-    int rc = page_params(c, &arena, &page);
-    if (rc == 0)
-        rc = list_rows(c, tx, &page, ids, &more, err);
+    int rc = list_rows(c, tx, ids, &more, err);
     for (size_t i = 0; rc == 0 && i < json_array_size(ids); i++) {
         struct ft_ctl_entity e = {0};
         struct bt_progress p = {0};
@@ -330,7 +250,6 @@ int ft_ctl_batches_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
             json_array_append_new(data, bt_view(e.id, e.body, &p));
         ft_ctl_entity_fini(&e);
     }
-    ft_arena_fini(&arena);
     json_decref(ids);
     if (rc == 0)
         return ft_ctl_answer(c, 200, ft_ctl_page(data, more));

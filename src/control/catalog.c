@@ -5,6 +5,8 @@
 #include "control/inner.h"
 #include "ledger/price.h"
 
+#define BATCH_PRICE "0.5" /* of the price, where the setting is not there */
+
 static int check_price(struct ft_ctl_call *c, const json_t *body)
 {
     static const char *const fields[] = {"input", "cached_input", "output"};
@@ -106,12 +108,15 @@ int ft_ctl_prices_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
 
 int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
-    char currency[8];
+    char currency[8], batch[16];
     int rc = ft_ctl_setting(tx, "currency", currency, sizeof currency, err);
+    if (rc == 0)
+        rc = ft_ctl_setting(tx, "batch_price", batch, sizeof batch, err);
     if (rc != 0)
         return rc;
     return ft_ctl_answer(c, 200,
-                         json_pack("{s:s,s:s}", "object", "settings", "currency", currency));
+                         json_pack("{s:s,s:s,s:s}", "object", "settings", "currency", currency,
+                                   "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE));
 }
 
 int ft_ctl_settings_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

@@ -199,8 +199,8 @@ static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct f
     snprintf(n.key, sizeof n.key, "%s", c->lease.ident->key);
     snprintf(n.model, sizeof n.model, "%s", c->model);
     snprintf(n.route, sizeof n.route, "%s", r->name);
-    n.cost_nanos =
-        ft_price_cost(&c->price, c->prompt, c->cached, c->completion) / GW_BATCH_DISCOUNT;
+    n.cost_nanos = ft_ledger_batch_cost(
+        c->gw->ledger, ft_price_cost(&c->price, c->prompt, c->cached, c->completion));
     *sum = (struct ft_ledger_sum){.end_s = n.end_us / 1000000,
                                   .prompt_tokens = n.prompt_tokens,
                                   .completion_tokens = n.completion_tokens,
@@ -310,16 +310,15 @@ static int admit(struct gw_request *r, const struct gw_ask *a, int context, stru
         return FT_EINVAL;
     }
     c->gw = r->gw;
-    int64_t discount = r->batch ? GW_BATCH_DISCOUNT : 1;
     ft_ledger_price(c->gw->ledger, a->model, &c->price);
     ft_serve_own_models(c->gw->serve, a->model, r->ident->project, raise_price, c);
+    int64_t cost_most =
+        a->kind == FT_TASK_COUNT ? 0 : ft_price_cost(&c->price, prompt_most, 0, n * most);
     struct ft_tenant_ask ask = {
         .now_ns = ft_clock_now_ns(),
         .now_s = (int64_t)time(NULL),
         .tokens_estimate = a->kind == FT_TASK_COUNT ? 0 : prompt + n * usual,
-        .cost_max_nanos = a->kind == FT_TASK_COUNT
-                              ? 0
-                              : ft_price_cost(&c->price, prompt_most, 0, n * most) / discount};
+        .cost_max_nanos = r->batch ? ft_ledger_batch_cost(c->gw->ledger, cost_most) : cost_most};
     int rc = ft_tenant_admit(r->gw->tenant, r->ident, &ask, &c->lease, &r->limits, &err);
     r->measured = true;
     if (rc == 0)

@@ -32,6 +32,8 @@ struct ft_ledger {
     struct ft_slots slots;
     struct ft_journal journal; /* appended to by the writer, read by the deliverer */
     struct ft_prices prices;
+    atomic_int batch_permille; /* of the price, for calls of batches */
+    atomic_bool batch_seen;    /* in this snapshot */
     struct ft_refused refused;
 
     pthread_mutex_t lock;

@@ -25,6 +25,7 @@
 #define JOURNAL_BYTES_MAX ((int64_t)1 << 30)
 #define SEGMENT_BYTES     (8 << 20)
 #define RETRY_MS          200
+#define BATCH_PERMILLE    500 /* of the price, unless a setting says otherwise */
 
 int64_t ft_ledger_now_us(void)
 {
@@ -448,6 +449,7 @@ int ft_ledger_open(const struct ft_ledger_options *o, struct ft_ledger **ret, st
     pthread_cond_init(&l->progress, &attr);
     pthread_condattr_destroy(&attr);
     ft_prices_init(&l->prices);
+    atomic_init(&l->batch_permille, BATCH_PERMILLE);
     ft_syncer_init(&l->syncer, on_synced, l);
     int rc = open_files(l, err);
     if (rc == 0)
@@ -492,9 +494,33 @@ void ft_ledger_close(struct ft_ledger *l)
 
 /* ---- prices, figures ---- */
 
+static int apply_batch_price(struct ft_ledger *l, const json_t *body, struct ft_err *err)
+{
+    int64_t permille = BATCH_PERMILLE;
+    const json_t *v = json_object_get(body, "batch_price");
+    int rc = v == NULL ? 0
+                       : ft_price_parse(json_is_string(v) ? json_string_value(v) : "",
+                                        "batch_price", &permille, err);
+    if (rc == 0 && permille > 1000)
+        rc = ft_err_set(err, FT_EINVAL, "batch_price: must not be above 1");
+    if (rc != 0)
+        return rc;
+    atomic_store(&l->batch_permille, (int)permille);
+    atomic_store(&l->batch_seen, true);
+    return 0;
+}
+
+int64_t ft_ledger_batch_cost(struct ft_ledger *l, int64_t nanos)
+{
+    int permille = atomic_load(&l->batch_permille);
+    return nanos / 1000 * permille + nanos % 1000 * permille / 1000;
+}
+
 int ft_ledger_apply(struct ft_ledger *l, const char *kind, const char *id, const json_t *body,
                     struct ft_err *err)
 {
+    if (strcmp(kind, "setting") == 0 && strcmp(id, "batch_price") == 0)
+        return apply_batch_price(l, body, err);
     if (strcmp(kind, "price") != 0)
         return 0;
     if (body == NULL || json_is_null(body)) {
@@ -507,11 +533,14 @@ int ft_ledger_apply(struct ft_ledger *l, const char *kind, const char *id, const
 void ft_ledger_snapshot_begin(struct ft_ledger *l)
 {
     ft_prices_snapshot_begin(&l->prices);
+    atomic_store(&l->batch_seen, false);
 }
 
 void ft_ledger_snapshot_end(struct ft_ledger *l)
 {
     ft_prices_snapshot_end(&l->prices);
+    if (!atomic_load(&l->batch_seen))
+        atomic_store(&l->batch_permille, BATCH_PERMILLE);
 }
 
 void ft_ledger_price(struct ft_ledger *l, const char *model, struct ft_price *ret)

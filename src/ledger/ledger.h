@@ -61,13 +61,17 @@ int ft_ledger_open(const struct ft_ledger_options *o, struct ft_ledger **ret, st
 void ft_ledger_close(struct ft_ledger *l);
 
 /* A row of the feed: kind "price" {model (glob; the longest that matches), input, cached_input,
- * output (decimal strings per million tokens; cached_input may be missing: as input)}; others are
- * ignored. body NULL: gone. FT_EINVAL names the field; the row before stays. */
+ * output (decimal strings per million tokens; cached_input may be missing: as input)}; setting
+ * "batch_price"; others are ignored. body NULL: gone. FT_EINVAL names the field; the row before
+ * stays. */
 int ft_ledger_apply(struct ft_ledger *l, const char *kind, const char *id, const json_t *body,
                     struct ft_err *err);
 /* A snapshot begins: prices not seen again until ft_ledger_snapshot_end are gone then. */
 void ft_ledger_snapshot_begin(struct ft_ledger *l);
 void ft_ledger_snapshot_end(struct ft_ledger *l);
+/* What a call of a batch costs that as any other would cost so much: by the setting "batch_price"
+ * ({"batch_price":"0.5"}, a part of the price; half where it is not set). */
+int64_t ft_ledger_batch_cost(struct ft_ledger *l, int64_t nanos);
 /* Zeros where no price matches. */
 void ft_ledger_price(struct ft_ledger *l, const char *model, struct ft_price *ret);
 

@@ -193,12 +193,24 @@ static void release(struct ft_serve_call *c)
     }
 }
 
+static bool is_background(const struct ft_serve_call *c)
+{
+    return c->item.priority <= FT_QUEUE_BACKGROUND;
+}
+
+/* How many calls may run where this one would: background ones leave half of the places, so that
+ * whoever else comes finds one at once. */
+static int cap_for(const struct ft_serve_call *c, const struct ft_target *t)
+{
+    return is_background(c) ? FT_MAX(1, t->cap / 2) : t->cap;
+}
+
 /* What place k would be for the call. */
 static struct ft_router_place place_at(const struct ft_serve_call *c, const struct ft_target *t,
                                        int k)
 {
     const struct ft_worker *w = c->s->worker[k];
-    struct ft_router_place p = {.load = w->running, .room = t->at[k] < t->cap};
+    struct ft_router_place p = {.load = w->running, .room = t->at[k] < cap_for(c, t)};
     if (c->chain == NULL)
         return p;
     p.match = p.soon = ft_router_match(w->seen, c->chain);
@@ -215,7 +227,7 @@ static bool find_room(struct ft_serve_call *c)
     if (t == NULL)
         return false;
     if (t->kind != FT_TARGET_MODEL) {
-        if (t->running >= t->cap)
+        if (t->running >= cap_for(c, t))
             return false;
         reserve(c, t, -1);
         return true;
@@ -286,8 +298,11 @@ static int call_queue(struct ft_serve_call *c, const struct ft_serve_request *q,
 {
     struct ft_serve *s = c->s;
     int most = q->queue_max > 0 ? q->queue_max : FT_SERVE_PROJECT_QUEUE;
-    bool own = c->project->waiting >= most;
-    if (own || s->queue.waiting >= s->queue_max) {
+    bool back = is_background(c);
+    const struct ft_queue_project *p = c->project;
+    int all = back ? s->queue.background : s->queue.waiting - s->queue.background;
+    bool own = (back ? p->background : p->waiting - p->background) >= most;
+    if (own || all >= s->queue_max) {
         *ret_retry_ms = retry_ms(s, c->endpoint);
         return ft_err_set(err, FT_EBUSY,
                           own ? "%d requests of the project wait already"
@@ -323,8 +338,9 @@ int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
     } else {
         c->project = ft_queue_project(&s->queue, q->project, q->weight);
         ft_queue_enter(&s->queue, c->project);
-        start = (s->queue.waiting == 0 || ft_queue_waiting(&s->queue, c->endpoint) == 0) &&
-                find_room(c);
+        start =
+            (s->queue.waiting == 0 || ft_queue_ahead(&s->queue, c->endpoint, q->priority) == 0) &&
+            find_room(c);
         if (!start)
             rc = call_queue(c, q, ret_retry_ms, err);
         if (rc == 0) {

@@ -76,15 +76,17 @@ void ft_queue_enter(struct ft_queue *q, struct ft_queue_project *p)
         atomic_store_explicit(&p->served, q->level, memory_order_relaxed);
 }
 
-static struct ft_queue_flow *flow_of(struct ft_queue *q, struct ft_queue_project *p, void *endpoint)
+static struct ft_queue_flow *flow_of(struct ft_queue *q, struct ft_queue_project *p, void *endpoint,
+                                     bool background)
 {
     for (struct ft_queue_flow *f = q->flow; f != NULL; f = f->next)
-        if (f->project == p && f->endpoint == endpoint)
+        if (f->project == p && f->endpoint == endpoint && f->background == background)
             return f;
     struct ft_queue_flow *f = calloc(1, sizeof *f);
     if (f == NULL)
         return NULL;
-    *f = (struct ft_queue_flow){.next = q->flow, .project = p, .endpoint = endpoint};
+    *f = (struct ft_queue_flow){
+        .next = q->flow, .project = p, .endpoint = endpoint, .background = background};
     q->flow = f;
     return f;
 }
@@ -92,7 +94,8 @@ static struct ft_queue_flow *flow_of(struct ft_queue *q, struct ft_queue_project
 int ft_queue_add(struct ft_queue *q, struct ft_queue_project *p, void *endpoint,
                  struct ft_queue_item *item, int priority, bool front)
 {
-    struct ft_queue_flow *f = flow_of(q, p, endpoint);
+    bool background = priority <= FT_QUEUE_BACKGROUND;
+    struct ft_queue_flow *f = flow_of(q, p, endpoint, background);
     if (f == NULL)
         return FT_ENOMEM;
     item->flow = f;
@@ -107,6 +110,8 @@ int ft_queue_add(struct ft_queue *q, struct ft_queue_project *p, void *endpoint,
     f->n++;
     p->waiting++;
     q->waiting++;
+    p->background += background;
+    q->background += background;
     return 0;
 }
 
@@ -119,6 +124,8 @@ void ft_queue_remove(struct ft_queue *q, struct ft_queue_item *item)
     f->n--;
     f->project->waiting--;
     q->waiting--;
+    f->project->background -= f->background;
+    q->background -= f->background;
     if (f->n > 0)
         return;
     struct ft_queue_flow **at = &q->flow;
@@ -137,6 +144,15 @@ int ft_queue_waiting(const struct ft_queue *q, const void *endpoint)
     return n;
 }
 
+int ft_queue_ahead(const struct ft_queue *q, const void *endpoint, int priority)
+{
+    int n = 0;
+    for (const struct ft_queue_flow *f = q->flow; f != NULL; f = f->next)
+        if (f->endpoint == endpoint && (!f->background || priority <= FT_QUEUE_BACKGROUND))
+            n += f->n;
+    return n;
+}
+
 /* The first call of the flow that finds room. */
 static struct ft_queue_item *flow_next(struct ft_queue_flow *f, ft_queue_room_fn *room, void *ctx)
 {
@@ -147,7 +163,9 @@ static struct ft_queue_item *flow_next(struct ft_queue_flow *f, ft_queue_room_fn
     return NULL;
 }
 
-struct ft_queue_item *ft_queue_next(struct ft_queue *q, ft_queue_room_fn *room, void *ctx)
+/* Of the flows that are background, or are not. */
+static struct ft_queue_item *next_of(struct ft_queue *q, bool background, ft_queue_room_fn *room,
+                                     void *ctx)
 {
     int64_t above = INT64_MIN; /* flows up to here were asked */
     const struct ft_queue_flow *last = NULL;
@@ -157,7 +175,8 @@ struct ft_queue_item *ft_queue_next(struct ft_queue *q, ft_queue_room_fn *room, 
         int64_t best_served = 0;
         for (struct ft_queue_flow *f = q->flow; f != NULL; f = f->next) {
             int64_t served = atomic_load_explicit(&f->project->served, memory_order_relaxed);
-            if (served < above || (served == above && (uintptr_t)f <= (uintptr_t)last))
+            if (f->background != background || served < above ||
+                (served == above && (uintptr_t)f <= (uintptr_t)last))
                 continue;
             if (best == NULL || served < best_served ||
                 (served == best_served && (uintptr_t)f < (uintptr_t)best)) {
@@ -176,4 +195,10 @@ struct ft_queue_item *ft_queue_next(struct ft_queue *q, ft_queue_room_fn *room, 
         above = best_served;
         last = best;
     }
+}
+
+struct ft_queue_item *ft_queue_next(struct ft_queue *q, ft_queue_room_fn *room, void *ctx)
+{
+    struct ft_queue_item *item = next_of(q, false, room, ctx);
+    return item != NULL || q->background == 0 ? item : next_of(q, true, room, ctx);
 }

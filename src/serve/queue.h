@@ -7,6 +7,9 @@
  * time. Calls of one project and endpoint lie in one flow; what is asked for is the best flow whose
  * call finds room, so a full endpoint holds up no other.
  *
+ * Calls of the lowest priority (batches) are background: they come when no other call finds room,
+ * whosever it is, and do not count where others are counted.
+ *
  * One owner (the serving lock), but for ft_queue_charge. */
 #ifndef FT_SERVE_QUEUE_H
 #define FT_SERVE_QUEUE_H
@@ -19,6 +22,7 @@
 
 #define FT_QUEUE_PROJECTS_MAX 65536 /* further ones share one counter */
 #define FT_QUEUE_SCAN_MAX     256   /* calls of a flow that are asked whether they find room */
+#define FT_QUEUE_BACKGROUND   (-10) /* priority, FT_SERVE_BACKGROUND */
 
 struct ft_queue_flow;
 
@@ -33,12 +37,14 @@ struct ft_queue_project {
     _Atomic double weight;
     _Atomic int64_t served; /* tokens / weight, in thousandths */
     int waiting, running;
+    int background; /* of those waiting */
 };
 
 struct ft_queue_flow {
     struct ft_queue_flow *next;
     struct ft_queue_project *project;
     void *endpoint;
+    bool background;
     struct ft_queue_item *first, *last;
     int n;
 };
@@ -49,8 +55,8 @@ struct ft_queue {
     int n_project, cap_project;
     struct ft_queue_project other; /* of those beyond the maximum */
     struct ft_queue_flow *flow;    /* those with calls */
-    int waiting;
-    int64_t level; /* served of the project that was last served */
+    int waiting, background;       /* background: of those waiting */
+    int64_t level;                 /* served of the project that was last served */
 };
 
 int ft_queue_init(struct ft_queue *q);
@@ -65,6 +71,8 @@ int ft_queue_add(struct ft_queue *q, struct ft_queue_project *p, void *endpoint,
 void ft_queue_remove(struct ft_queue *q, struct ft_queue_item *item);
 /* Waiting for the endpoint. */
 int ft_queue_waiting(const struct ft_queue *q, const void *endpoint);
+/* Of these, how many a call of this priority has to let go first, whatever their turn. */
+int ft_queue_ahead(const struct ft_queue *q, const void *endpoint, int priority);
 
 /* Asked of calls in the order of their turn until one says true; that one is removed and returned.
  */

@@ -13,6 +13,7 @@ struct ft_serve;
 struct ft_serve_call; /* a running request; valid until the callback of its END returned */
 
 #define FT_SERVE_WORKERS_MAX 64
+#define FT_SERVE_BACKGROUND  (-10)
 
 /* What is 0 or NULL takes the default that stands behind it. Strings are copied. */
 struct ft_serve_config {
@@ -50,7 +51,7 @@ struct ft_serve_request {
     const char *endpoint; /* what the client calls "model" */
     const char *project;  /* for the fair queue, and salts the prefix cache */
     float weight;         /* of the project in the queue: 1 */
-    int priority;         /* -10 .. 10 */
+    int priority;         /* -10 .. 10; FT_SERVE_BACKGROUND: behind every other call */
     int queue_max;        /* requests of this project that may wait; 0: the default */
     /* OpenAI's JSON, checked by the API; serving takes a reference, sets model, stream, seed and
      * "feitian" in a copy of its top level. */

@@ -221,6 +221,34 @@ static void a_full_endpoint_holds_up_no_other(void **state)
     ft_queue_fini(&q);
 }
 
+static void background_comes_behind_everybody(void **state)
+{
+    (void)state;
+    struct ft_queue q;
+    struct ft_queue_item idle = {0}, busy = {0}, batch = {0};
+    struct room none = {0};
+    char e;
+    ft_queue_init(&q);
+    struct ft_queue_project *a = ft_queue_project(&q, "a", 1), *b = ft_queue_project(&q, "b", 1);
+    ft_queue_charge(b, 1000000); /* whose turn would be last */
+    ft_queue_add(&q, a, &e, &batch, FT_QUEUE_BACKGROUND, false);
+    assert_int_equal(ft_queue_ahead(&q, &e, 0), 0);
+    assert_int_equal(ft_queue_ahead(&q, &e, FT_QUEUE_BACKGROUND), 1);
+    ft_queue_add(&q, b, &e, &busy, FT_QUEUE_BACKGROUND + 1, false);
+    ft_queue_add(&q, a, &e, &idle, 0, false);
+    assert_int_equal(ft_queue_ahead(&q, &e, 0), 2);
+    assert_int_equal(q.waiting, 3);
+    assert_int_equal(q.background, 1);
+    assert_int_equal(a->background, 1);
+    struct room full = {&busy}; /* none for one of them: the batch may use what is free */
+    assert_ptr_equal(ft_queue_next(&q, has_room, &full), &idle);
+    assert_ptr_equal(ft_queue_next(&q, has_room, &full), &batch);
+    assert_int_equal(q.background + a->background, 0);
+    assert_ptr_equal(ft_queue_next(&q, has_room, &none), &busy);
+    assert_null(ft_queue_next(&q, has_room, &none));
+    ft_queue_fini(&q);
+}
+
 /* ---- scale ---- */
 
 static void replicas_follow_the_load(void **state)
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_weight_changes_while_calls_wait),
         cmocka_unit_test(priority_and_those_that_were_served),
         cmocka_unit_test(a_full_endpoint_holds_up_no_other),
+        cmocka_unit_test(background_comes_behind_everybody),
         cmocka_unit_test(replicas_follow_the_load),
         cmocka_unit_test(bounds_hold),
     };
