@@ -147,10 +147,9 @@ static int next_bucket(struct ft_dir *d, const char *after, const char *owner,
     int rc = ft_index_read(&d->index, &c, err);
     if (rc != 0)
         return rc;
-    sqlite3_stmt *s;
-    rc = ft_sql_row(c, &s, err, FT_SQL_BUCKET_LIST, "t", after);
-    rc = s == NULL ? FT_EIO : 1;
-    while (rc == 1 && (rc = ft_sql_step(c, s, err)) == 1) {
+    sqlite3_stmt *s = NULL;
+    for (rc = ft_sql_row(c, &s, err, FT_SQL_BUCKET_LIST, "t", after); rc == 1;
+         rc = ft_sql_step(c, s, err)) {
         take(s, ret);
         if (owner == NULL || strcmp(ret->info.owner, owner) == 0)
             break;

@@ -503,6 +503,24 @@ static void buckets(void **state)
     assert_string_equal(k.owner, "prj_other");
 }
 
+static int count_bucket(void *ctx, const struct ft_blob_bucket *b)
+{
+    (void)b;
+    ++*(int *)ctx;
+    return 0;
+}
+
+static void every_bucket_is_listed(void **state)
+{
+    int before = 0, after = 0;
+    (void)state;
+    OK(ft_blob_bucket_list(blob, "prj_test", count_bucket, &before, &err));
+    for (int i = 0; i < 4; i++)
+        new_bucket(FT_BLOB_UNVERSIONED);
+    OK(ft_blob_bucket_list(blob, "prj_test", count_bucket, &after, &err));
+    assert_int_equal(after, before + 4);
+}
+
 /* Names that an upstream may not take as they are. */
 static void names_of_buckets(void **state)
 {
@@ -605,6 +623,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(conditions_under_races),
     cmocka_unit_test(copies),
     cmocka_unit_test(buckets),
+    cmocka_unit_test(every_bucket_is_listed),
     cmocka_unit_test(names_of_buckets),
     cmocka_unit_test(documents_of_a_bucket),
     cmocka_unit_test(usage_and_scrub),
