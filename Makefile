@@ -16,7 +16,7 @@ no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
-.PHONY: all up down test test-release test-sanitizers check format-check bench fuzz nano install format clean help setup setup-all
+.PHONY: all up down test test-release test-sanitizers test-crash check format-check bench fuzz nano install format clean help setup setup-all
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
@@ -48,6 +48,10 @@ test-sanitizers: setup
 	@$(call configure,tsan,build-tsan)
 	@cmake --build build-tsan -j $(JOBS)
 	@$(no_aslr) $(call suite,tsan,build-tsan)
+
+test-crash: all ## the store of objects killed 100 times in the middle of its work (minutes)
+	@cmake --build build -j $(JOBS) --target test_blob_dir_crash
+	@FT_CRASH_ROUNDS=100 build/tests/test_blob_dir_crash
 
 check: setup-all format-check all test-sanitizers ## format, tidy, layers, static analysis, sanitizers
 	@tools/tidy.py

@@ -77,7 +77,7 @@ struct ft_dir {
     pthread_cond_t sweep_more;
     pthread_t sweeper;
     _Atomic bool sweep_stopping;
-    bool sweep_due;
+    bool sweep_due, sweep_left; /* left: something is pinned */
     struct ft_dir_pin *pins;
     struct ft_dir_doubt *doubts;
     int n_doubts;

@@ -253,9 +253,6 @@ static int conn_open(const struct ft_index *x, bool writer, bool create, struct 
         conn_close(c);
         return rc;
     }
-    /* a log that is there already is written over: cheaper to sync than one that grows */
-    int keep = 1;
-    sqlite3_file_control(c->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
     *ret = c;
     return 0;
 }

@@ -55,6 +55,10 @@ void ft_dir_unpin(struct ft_dir *d, struct ft_dir_pin *pin)
         d->pins = pin->next;
     if (pin->next != NULL)
         pin->next->prev = pin->prev;
+    if (d->sweep_left) { /* perhaps for this one */
+        d->sweep_due = true;
+        pthread_cond_signal(&d->sweep_more);
+    }
     pthread_mutex_unlock(&d->sweep_mutex);
 }
 
@@ -318,6 +322,7 @@ static void *sweep_main(void *arg)
             ft_log(FT_LOG_WARN, "blob", "removing unneeded files: %s", err.msg);
         was_trouble = rc != 0;
         pthread_mutex_lock(&d->sweep_mutex);
+        d->sweep_left = left;
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += RETRY_S;
