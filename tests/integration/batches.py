@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+import jsonschema
+
 from control_client import expect, results
 from gateway_client import Cloud
 
@@ -30,6 +32,7 @@ def form(fields, name, content, field="file"):
 
 class Batches:
     """What a client does, as a key of the cloud."""
+    schema = None
 
     def __init__(self, cloud, key=""):
         self.cloud, self.key = cloud, key
@@ -54,8 +57,14 @@ class Batches:
                                                 "completion_window": window, **more})
 
     def get(self, batch):
+        """Held to the API's document."""
         a = self.ask("GET", f"/v1/batches/{batch}")
         assert a.status == 200, a
+        if Batches.schema is None:
+            doc = self.ask("GET", "/api/v1/openapi.json").json
+            Batches.schema = {"$ref": "#/components/schemas/Batch",
+                              "components": doc["components"]}
+        jsonschema.validate(a.json, Batches.schema)
         return a.json
 
     def wait(self, batch, states=ENDED, seconds=WAIT_S):
@@ -192,6 +201,12 @@ def completes(c):
            done["usage"]["output_tokens"] == completion, done["usage"])
     f = me.ask("GET", f"/v1/files/{done['output_file_id']}")
     expect("its output is a file", f["purpose"] == "batch_output", f)
+    c.ask("PATCH", "/api/v1/settings", {"batch_price": "0.25"})
+    again = me.wait(me.run(jsonl([line(i) for i in range(10)]))["id"])
+    usage = [r["response"]["body"]["usage"] for r in me.lines(again["output_file_id"])]
+    expect("or at another part of it", sum(r[3] for r in records(c, again["id"])) ==
+           sum((u["prompt_tokens"] * 100 + u["completion_tokens"] * 400) // 4 for u in usage))
+    c.ask("PATCH", "/api/v1/settings", {"batch_price": "0.5"})
     return b["id"]
 
 
