@@ -153,17 +153,18 @@ static bool unrecorded(struct gw_request *r)
     return r->name != NULL && !r->batch && !atomic_exchange(&r->accounted, true);
 }
 
+/* Refused ones are added up where they are many: nobody makes the ledger long by being refused. */
 void gw_record(struct gw_request *r)
 {
     int slot, status = atomic_load(&r->status);
-    if (r->ident == NULL && r->project[0] == '\0') /* nobody's */
+    bool refused = status >= 400 && status < 500;
+    if (!refused && r->ident == NULL && r->project[0] == '\0') /* nobody's */
         return;
     if (!unrecorded(r))
         return;
     struct ft_ledger_begin b = record_of(r, "");
     struct ft_ledger_end e = {.status = status == 0    ? FT_RECORD_CANCELLED
                                         : status < 400 ? FT_RECORD_OK
-                                        : status < 500 ? FT_RECORD_REFUSED
                                                        : FT_RECORD_ERROR,
                               .http = status};
     struct ft_ledger_sum sum;
@@ -173,7 +174,10 @@ void gw_record(struct gw_request *r)
         atomic_fetch_add(&r->gw->moved.in, e.bytes_in);
         atomic_fetch_add(&r->gw->moved.out, e.bytes_out);
     }
-    if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
+    b.ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000;
+    if (refused)
+        ft_ledger_refuse(r->gw->ledger, &b, status);
+    else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }
 

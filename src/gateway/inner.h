@@ -46,7 +46,7 @@ struct gw {
         atomic_llong requests, in, out;
     } moved; /* by requests on lanes: how many, bytes of their bodies */
     _Atomic(struct gw_scrub *) scrub;
-    struct gw_hub *hub; /* with the store */
+    struct gw_hub *hub;                    /* with the store */
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client

@@ -110,6 +110,8 @@ bool gw_is_s3(struct gw_request *r)
     const char *a = ft_http_header(r->x, "authorization");
     if (a != NULL && strncasecmp(a, "bearer ", 7) == 0) /* what nearly all send */
         return false;
+    if (a == NULL && ft_http_header(r->x, "x-api-key") != NULL) /* Anthropic's clients */
+        return false;
     return gw_blob(r->gw) != NULL ? ft_s3_wants(r->gw->s3, r->x) : looks_like_s3(r);
 }
 

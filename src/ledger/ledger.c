@@ -81,7 +81,7 @@ int ft_ledger_fill(const struct ft_ledger_begin *b, bool mend, struct ft_slot_be
                    struct ft_err *err)
 {
     memset(ret, 0, sizeof *ret);
-    ret->start_us = ft_ledger_now_us();
+    ret->start_us = ft_ledger_now_us() - FT_MAX(b->ago_us, 0);
     ret->price = b->price;
     ret->stream = b->stream;
     int rc = copy_text("id", b->id, FT_RECORD_ID_MAX, mend, ret->id, err);

@@ -82,6 +82,7 @@ struct ft_ledger_begin {
     const char *project, *key, *model, *route;
     bool stream;
     struct ft_price price; /* what it costs, whatever the feed says meanwhile */
+    int64_t ago_us;        /* it began so long ago */
 };
 
 /* FT_EINVAL: a text is too long or not UTF-8. FT_EBUSY, FT_EIO: it cannot be recorded now (503). */

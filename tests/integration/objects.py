@@ -313,6 +313,25 @@ def quotas(c):
            tries(s3.put_object, Bucket="small", Key="d", Body=b"x" * 2000000), status)
 
 
+def flood(c):
+    """Refused by the hundred: all are counted, few have a record each."""
+    plain = http.client.HTTPConnection("127.0.0.1", c.port, timeout=30)
+    before = refused_of(c)
+    for _ in range(300):
+        plain.request("GET", "/own/a/b")
+        plain.getresponse().read()
+    plain.close()
+    live_cloud.wait_until(lambda: sum(n for n, _ in refused_of(c)) -
+                          sum(n for n, _ in before) >= 300, 20, "all that was refused is counted")
+    expect("records of the refused are sums", len(refused_of(c)) - len(before) <= 10, refused_of(c))
+
+
+def refused_of(c):
+    """(requests, route) of records without a key."""
+    data = c.get("/api/v1/usage/records?limit=1000")[1]["data"]
+    return [(r["requests"], r["route"]) for r in data if r["key"] == "" and r["http"] == 403]
+
+
 def tries(fn, **kwargs):
     try:
         fn(**kwargs)
@@ -391,7 +410,10 @@ def damage(c, own, data):
     expect("feitian blob check finds it", r.returncode == 1 and "own/a/b" in r.stdout, r)
     r = c.run("doctor")
     expect("feitian doctor says so", "not as it was written" in r.stdout, r.stdout)
-    c.down()
+    with socket.create_connection(("127.0.0.1", c.port), 30) as s:  # a client that never goes on
+        lines = "".join(f"{k}: {v}\r\n" for k, v in own.head("PUT", "/own/slow").items())
+        s.sendall(f"PUT /own/slow HTTP/1.1\r\n{lines}content-length: 100000\r\n\r\nx".encode())
+        expect("the cloud ends in the midst of uploads", c.down() == 0)
     r = c.run("blob", "check", "--json")
     expect("also while no cloud runs", r.returncode == 1 and
            [f["key"] for f in json.loads(r.stdout)["found"]] == ["a/b"], r)
@@ -443,6 +465,7 @@ def main():
         keys_end(c)
         quotas(c)
         usage(c)
+        flood(c)
         kills(c, own, data)
         damage(c, own, data)
     broken_store(feitian)

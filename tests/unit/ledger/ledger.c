@@ -12,6 +12,33 @@ static void drain(struct ft_ledger *l)
     assert_true(ft_ledger_drain(l, 20000));
 }
 
+static void test_a_record_may_be_begun_late(void **state)
+{
+    (void)state;
+    struct intake in;
+    intake_init(&in);
+    const char *dir = new_dir();
+    struct ft_ledger *l = open_ledger(dir, &in);
+    const struct ft_ledger_begin b = {.id = "late",
+                                      .project = "p",
+                                      .key = "k",
+                                      .model = "",
+                                      .route = "s3.GetObject",
+                                      .ago_us = 5000000};
+    const struct ft_ledger_end e = {.http = 200};
+    struct ft_err err;
+    int slot;
+    assert_int_equal(ft_ledger_begin(l, &b, &slot, &err), 0);
+    ft_ledger_end(l, slot, &e, NULL);
+    drain(l);
+    assert_int_equal(in.n, 1);
+    int64_t took_us = in.records[0].end_us - in.records[0].start_us;
+    assert_true(took_us >= 5000000);
+    ft_ledger_close(l);
+    intake_fini(&in);
+    remove_dir(dir);
+}
+
 static void test_a_request_becomes_one_record(void **state)
 {
     (void)state;
@@ -517,6 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_becomes_one_record),
+        cmocka_unit_test(test_a_record_may_be_begun_late),
         cmocka_unit_test(test_bad_texts_are_refused),
         cmocka_unit_test(test_one_process_at_a_time),
         cmocka_unit_test(test_what_a_killed_process_left_is_recorded_once),
