@@ -501,8 +501,8 @@ def every_field(c):
                 n += 1
                 if a.status != 400 or not a.error()[1].startswith(p["name"]):
                     wrong.append((method, path, p["name"], a))
-            if isinstance(op, dict) and op.get("operationId") not in (None, "get_openapi",
-                                                                      "get_status"):
+            if isinstance(op, dict) and op.get("operationId") not in (
+                    None, "get_openapi", "get_status", "get_s3_credentials"):
                 a = c.ask(method.upper(), f"{path.replace('{id}', 'default')}?zzz=1")
                 n += 1
                 if a.error()[:2] != (400, "zzz"):
