@@ -23,6 +23,17 @@ static int fail_signature(struct ft_s3_call *c, const struct ft_err *err)
     return ft_s3_fail(c, codes[ft_sigv4_why(err)], "%s", err->msg);
 }
 
+int ft_s3_credentials(struct ft_s3_call *c, const char *id, struct ft_s3_caller *ret)
+{
+    const struct ft_s3_config *config = &c->s3->config;
+    struct ft_err err = {0};
+    if (config->credentials(config->ctx, id, ret, &err) == 0)
+        return 0;
+    ft_s3_fail_extra(c, "AWSAccessKeyId", ft_arena_strndup(c->arena, id, strlen(id)));
+    return err.code == FT_ENOTFOUND ? ft_s3_fail(c, FT_S3_InvalidAccessKeyId, NULL)
+                                    : ft_s3_fail_err(c, &err);
+}
+
 int ft_s3_authenticate(struct ft_s3_call *c)
 {
     const struct ft_sigv4_request r = {.method = c->x->method,
@@ -37,12 +48,9 @@ int ft_s3_authenticate(struct ft_s3_call *c)
     if (c->anonymous)
         return 0;
     struct ft_s3_caller caller = {0};
+    if (ft_s3_credentials(c, c->auth.id, &caller) != 0)
+        return -1;
     const struct ft_s3_config *config = &c->s3->config;
-    if (config->credentials(config->ctx, c->auth.id, &caller, &err) != 0) {
-        ft_s3_fail_extra(c, "AWSAccessKeyId", c->auth.id);
-        return err.code == FT_ENOTFOUND ? ft_s3_fail(c, FT_S3_InvalidAccessKeyId, NULL)
-                                        : ft_s3_fail_err(c, &err);
-    }
     if (ft_sigv4_verify(&r, &c->auth, caller.secret, config->region_checked ? c->s3->region : NULL,
                         "s3", c->now_s, &c->chain, &err) != 0)
         return fail_signature(c, &err);

@@ -151,6 +151,9 @@ void ft_s3_settings_drop(struct ft_s3_call *c);
 const char *ft_s3_owner_of(const struct ft_s3_settings *s, const char *bucket_owner,
                            const char *acl_text, struct ft_s3_acl *room);
 int ft_s3_authenticate(struct ft_s3_call *c); /* auth.c */
+/* Looks an access key up. InvalidAccessKeyId. */
+int ft_s3_credentials(struct ft_s3_call *c, const char *id, struct ft_s3_caller *ret);
+int ft_s3_admit(struct ft_s3_call *c); /* SlowDown */
 
 /* ---- versions and holds (object_marks.c) ---- */
 /* x-amz-version-id, where c->at has or had versions. */

@@ -53,14 +53,21 @@ static const char *encoding(struct ft_s3_call *c, const char *value)
     return out;
 }
 
-static int read_class(struct ft_s3_call *c, struct ft_blob_field *f, int *n)
+static const char *find(const struct ft_http_field *from, int n_from, const char *name)
+{
+    for (int i = 0; i < n_from; i++)
+        if (strcasecmp(from[i].name, name) == 0)
+            return from[i].value;
+    return NULL;
+}
+
+static int read_class(struct ft_s3_call *c, const char *v, struct ft_blob_field *f, int *n)
 {
     static const char *const classes[] = {
         "STANDARD",        "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
         "GLACIER",         "DEEP_ARCHIVE",       "OUTPOSTS",    "GLACIER_IR", "SNOW",
         "EXPRESS_ONEZONE",
     };
-    const char *v = ft_s3_in(c, "x-amz-storage-class");
     if (v == NULL)
         return 0;
     size_t i = 0;
@@ -73,10 +80,10 @@ static int read_class(struct ft_s3_call *c, struct ft_blob_field *f, int *n)
     return 0;
 }
 
-static int refuse_encryption(struct ft_s3_call *c)
+static int refuse_encryption(struct ft_s3_call *c, const struct ft_http_field *from, int n_from)
 {
-    for (int i = 0; i < c->x->n_fields; i++)
-        if (strncasecmp(c->x->fields[i].name, "x-amz-server-side-encryption", 28) == 0)
+    for (int i = 0; i < n_from; i++)
+        if (strncasecmp(from[i].name, "x-amz-server-side-encryption", 28) == 0)
             return ft_s3_fail(c, FT_S3_NotImplemented,
                               "Server side encryption is not implemented.");
     return 0;
@@ -84,17 +91,23 @@ static int refuse_encryption(struct ft_s3_call *c)
 
 int ft_s3_fields_read(struct ft_s3_call *c, struct ft_blob_field **ret, int *ret_n)
 {
+    return ft_s3_fields_of(c, c->x->fields, c->x->n_fields, ret, ret_n);
+}
+
+int ft_s3_fields_of(struct ft_s3_call *c, const struct ft_http_field *from, int n_from,
+                    struct ft_blob_field **ret, int *ret_n)
+{
     struct ft_blob_field *f =
         ft_arena_array(c->arena, FT_BLOB_FIELDS_MAX + FT_S3_MORE_FIELDS, sizeof *f);
     int n = 0;
     size_t metadata = 0;
     if (f == NULL)
         return ft_s3_fail(c, FT_S3_InternalError, NULL);
-    if (refuse_encryption(c) != 0)
+    if (refuse_encryption(c, from, n_from) != 0)
         return -1;
     bool typed = false;
-    for (int i = 0; i < c->x->n_fields; i++) {
-        const char *name = c->x->fields[i].name, *value = c->x->fields[i].value;
+    for (int i = 0; i < n_from; i++) {
+        const char *name = from[i].name, *value = from[i].value;
         if (!ft_s3_is_metadata(name))
             continue;
         if (strncasecmp(name, "x-amz-meta-", 11) == 0)
@@ -127,10 +140,10 @@ int ft_s3_fields_read(struct ft_s3_call *c, struct ft_blob_field **ret, int *ret
     }
     if (!typed)
         f[n++] = (struct ft_blob_field){"content-type", "binary/octet-stream"};
-    const char *redirect = ft_s3_in(c, "x-amz-website-redirect-location");
+    const char *redirect = find(from, n_from, "x-amz-website-redirect-location");
     if (redirect != NULL)
         f[n++] = (struct ft_blob_field){"x-amz-website-redirect-location", redirect};
-    if (read_class(c, f, &n) != 0)
+    if (read_class(c, find(from, n_from, "x-amz-storage-class"), f, &n) != 0)
         return -1;
     *ret = f;
     *ret_n = n;

@@ -12,6 +12,9 @@
  * In the arena, with room for FT_S3_MORE_FIELDS more. MetadataTooLarge, InvalidStorageClass, ... */
 #define FT_S3_MORE_FIELDS 4
 int ft_s3_fields_read(struct ft_s3_call *c, struct ft_blob_field **ret, int *ret_n);
+/* The same of a list of one's own. */
+int ft_s3_fields_of(struct ft_s3_call *c, const struct ft_http_field *from, int n_from,
+                    struct ft_blob_field **ret, int *ret_n);
 bool ft_s3_is_metadata(const char *name); /* what a copy takes along, or replaces */
 
 /* If-Match and If-None-Match of something that writes. */

@@ -75,6 +75,7 @@ const struct ft_s3_op ft_s3_bucket_ops[] = {
     {FT_S3_BUCKET, "GET", "list-type", NULL, "ListObjectsV2", "s3:ListBucket", false,
      ft_s3_objects_list_v2},
     {FT_S3_BUCKET, "POST", "delete", NULL, "DeleteObjects", NULL, false, ft_s3_objects_delete},
+    {FT_S3_BUCKET, "POST", NULL, "content-type", "PostObject", NULL, false, ft_s3_form_put},
     {FT_S3_BUCKET, "GET", NULL, NULL, "ListObjects", "s3:ListBucket", false, ft_s3_objects_list},
     {FT_S3_BUCKET, "PUT", NULL, NULL, "CreateBucket", NULL, true, ft_s3_bucket_create},
     {FT_S3_BUCKET, "DELETE", NULL, NULL, "DeleteBucket", "s3:DeleteBucket", false,

@@ -149,7 +149,7 @@ static int find_bucket(struct ft_s3_call *c)
                : ft_s3_fail(c, FT_S3_AccessDenied, NULL);
 }
 
-static int admit(struct ft_s3_call *c)
+int ft_s3_admit(struct ft_s3_call *c)
 {
     const struct ft_s3_config *config = &c->s3->config;
     struct ft_err err = {0};
@@ -166,7 +166,7 @@ static int run(struct ft_s3_call *c)
         return -1;
     if (strcmp(c->x->method, "OPTIONS") == 0)
         return ft_s3_preflight(c); /* of whoever: browsers do not sign it */
-    if (ft_s3_authenticate(c) != 0 || choose(c) != 0 || admit(c) != 0 || find_bucket(c) != 0)
+    if (ft_s3_authenticate(c) != 0 || choose(c) != 0 || ft_s3_admit(c) != 0 || find_bucket(c) != 0)
         return -1;
     if (c->op->action != NULL) {
         const struct ft_s3_ask ask = {.action = c->op->action,
