@@ -57,7 +57,7 @@ static int write_parts(struct ft_s3_call *c, struct ft_blob_reader *r,
         return -1;
     max = FT_MIN(max, (int64_t)FT_BLOB_LIST_MAX);
     ft_xml_begin(x, "ObjectParts");
-    ft_xml_int(x, "TotalPartsCount", info->n_parts);
+    ft_xml_int(x, "PartsCount", info->n_parts);
     /* parts have their checksums, or there is nothing to say of them (AWS leaves them away then
      * too; their sizes are told all the same here) */
     int64_t last = after, n = 0;

@@ -226,7 +226,7 @@ static int copy_object(struct ft_s3_call *c, struct ft_s3_source *s)
     struct ft_err err = {0};
     if (ft_blob_copy(c->blob, &copy, &done, &err) != 0)
         return ft_s3_fail_err(c, &err);
-    ft_s3_out_version(c, done.version);
+    ft_s3_out_new_version(c, done.version);
     return answer_copy(c, "CopyObjectResult", &done, copy.to.fields, copy.to.n_fields);
 }
 

@@ -324,7 +324,7 @@ static int answer(struct ft_s3_call *c, const struct ft_s3_form *f, const struct
     if (to == NULL)
         to = ft_s3_form_field(f, "redirect");
     ft_s3_outf(c, "ETag", "\"%s\"", done->etag);
-    ft_s3_out_version(c, done->version);
+    ft_s3_out_new_version(c, done->version);
     if (to != NULL && is_url(to))
         return redirect(c, to, done->etag);
     char location[32 + 2 * FT_BLOB_BUCKET_MAX];

@@ -31,7 +31,9 @@ static int meet(struct ft_s3_call *c, struct ft_s3_form *f, const char *name, co
                 bool starts, bool *named)
 {
     bool bucket = strcasecmp(name, "bucket") == 0;
-    const char *is = bucket ? c->bucket : ft_s3_form_field(f, name);
+    const char *is = bucket                         ? c->bucket
+                     : strcasecmp(name, "key") == 0 ? c->key /* with the file's name put in */
+                                                    : ft_s3_form_field(f, name);
     for (int i = 0; i < f->n; i++)
         if (strcasecmp(f->fields[i].name, name) == 0)
             named[i] = true;
@@ -49,6 +51,8 @@ static int meet_object(struct ft_s3_call *c, struct ft_s3_form *f, json_t *o, bo
 {
     const char *name;
     json_t *value;
+    if (json_object_size(o) == 0)
+        return bad(c, "an empty condition");
     json_object_foreach(o, name, value)
     {
         if (!json_is_string(value))
@@ -99,7 +103,8 @@ static int check_all(struct ft_s3_call *c, json_t *root, struct ft_s3_form *f)
     int64_t until;
     size_t i;
     bool named[FT_S3_FORM_FIELDS_MAX + 1] = {false};
-    if (expiration == NULL || !ft_date_parse_iso(expiration, &until))
+    if (expiration == NULL || strchr(expiration, 'T') == NULL ||
+        !ft_date_parse_iso(expiration, &until))
         return bad(c, "expiration is missing, or no date");
     if (!json_is_array(conditions) || json_array_size(conditions) == 0 ||
         json_array_size(conditions) > FT_S3_CONDITIONS_MAX)

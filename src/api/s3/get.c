@@ -73,12 +73,14 @@ static int part_of(struct ft_s3_call *c, struct ft_blob_reader *r, const struct 
     struct ft_blob_part part;
     struct ft_err err = {0};
     if (info->n_parts == 0) {
+        if (number != 1)
+            return ft_s3_fail(c, FT_S3_InvalidPart, NULL);
         ft_s3_info_out(c, info, sums);
         *ret = (struct span){0, info->size, true};
-        return number == 1 ? 0 : ft_s3_fail(c, FT_S3_InvalidPartNumber, NULL);
+        return 0;
     }
     if (ft_blob_part_of(r, number, &part, &ret->offset, &err) != 0)
-        return err.code == FT_EINVAL ? ft_s3_fail(c, FT_S3_InvalidPartNumber, NULL)
+        return err.code == FT_EINVAL ? ft_s3_fail(c, FT_S3_InvalidPart, NULL)
                                      : ft_s3_fail_err(c, &err);
     ret->size = part.size;
     ret->part = true;
@@ -134,7 +136,7 @@ static int send_small(struct ft_s3_call *c, struct ft_blob_reader *r, int status
     if (data == NULL)
         return ft_s3_fail(c, FT_S3_InternalError, NULL);
     if (s->size > 0 && ft_blob_read(r, s->offset, data, (size_t)s->size, &err) != 0) {
-        c->n_out = 2; /* the names of the request alone */
+        c->n_out = c->n_out_any;
         return ft_s3_fail_err(c, &err);
     }
     return ft_s3_answer(c, status, data, (size_t)s->size);
@@ -169,7 +171,7 @@ static int send_long(struct ft_s3_call *c, struct ft_blob_reader *r, int status,
     if (rc == 0)
         return 0;
     if (c->status == 0) {
-        c->n_out = 2;
+        c->n_out = c->n_out_any;
         return ft_s3_fail_err(c, &err);
     }
     if (err.code != FT_ECANCELED)
@@ -186,6 +188,12 @@ static int send_head(struct ft_s3_call *c, int status, int64_t size)
         rc = ft_lane_end(c->lane, &err);
     c->status = status;
     return 0;
+}
+
+/* There are no torrents here: what is asked for is not there. */
+int ft_s3_object_torrent(struct ft_s3_call *c)
+{
+    return ft_s3_fail(c, FT_S3_NoSuchKey, NULL);
 }
 
 /* ---- all together ---- */

@@ -78,8 +78,8 @@ struct ft_s3_call {
     int64_t now_s;
     /* the answer */
     struct ft_http_field out[FT_HTTP_FIELDS_MAX];
-    int n_out;
-    int status; /* 0: not answered yet */
+    int n_out, n_out_any; /* of these: that whatever answer has */
+    int status;           /* 0: not answered yet */
     int64_t bytes_in, bytes_out;
     /* the error, once ft_s3_fail was called */
     enum ft_s3_code code;

@@ -261,6 +261,12 @@ enum ft_s3_sum ft_s3_sum_of(const struct ft_blob_field *fields, int n, const cha
     return FT_S3_SUM_NONE;
 }
 
+void ft_s3_out_new_version(struct ft_s3_call *c, const char *version)
+{
+    if (c->at.versioning == FT_BLOB_VERSIONED)
+        ft_s3_out_version(c, version);
+}
+
 static void hold_out(struct ft_s3_call *c, const struct ft_blob_hold *hold)
 {
     if (hold->mode != FT_BLOB_LOCK_NONE) {

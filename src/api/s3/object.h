@@ -6,6 +6,7 @@
 #include "api/s3/body.h"
 
 #define FT_S3_FIELD_SUM_NAME "ft-checksum"         /* of an upload: which one its parts have */
+#define FT_S3_FIELD_BY       "ft-initiator"        /* of an upload: the project that began it */
 #define FT_S3_FIELD_SUM_TYPE "x-amz-checksum-type" /* "FULL_OBJECT", "COMPOSITE" */
 
 /* The headers that an object keeps: content-type, cache-control, ..., x-amz-meta-, storage class.
@@ -30,6 +31,8 @@ const char *ft_s3_etag_bare(struct ft_s3_call *c, const char *etag); /* without 
 int ft_s3_version_param(struct ft_s3_call *c, const char **ret);
 bool ft_s3_versions_kept(const struct ft_blob_bucket *b);
 
+/* x-amz-version-id of what was made: where versions are suspended there is nothing to tell. */
+void ft_s3_out_new_version(struct ft_s3_call *c, const char *version);
 /* Last-Modified, ETag, x-amz-version-id, and the fields; sums: the checksums too. */
 void ft_s3_info_out(struct ft_s3_call *c, const struct ft_blob_info *info, bool sums);
 /* The checksum that an object or part keeps; NONE. */

@@ -5,8 +5,9 @@
 #include "api/s3/impl.h"
 
 /* objects (ops_object.c) */
-int ft_s3_object_put(struct ft_s3_call *c);        /* put.c */
-int ft_s3_object_get(struct ft_s3_call *c);        /* get.c: HEAD too */
+int ft_s3_object_put(struct ft_s3_call *c); /* put.c */
+int ft_s3_object_get(struct ft_s3_call *c); /* get.c: HEAD too */
+int ft_s3_object_torrent(struct ft_s3_call *c);
 int ft_s3_object_attributes(struct ft_s3_call *c); /* attributes.c */
 int ft_s3_object_delete(struct ft_s3_call *c);     /* delete.c */
 int ft_s3_objects_delete(struct ft_s3_call *c);

@@ -33,6 +33,8 @@ const struct ft_s3_op ft_s3_object_ops[] = {
      ft_s3_parts_list},
     {FT_S3_OBJECT, "GET", "attributes", NULL, "GetObjectAttributes", "s3:GetObjectAttributes",
      false, ft_s3_object_attributes},
+    {FT_S3_OBJECT, "GET", "torrent", NULL, "GetObjectTorrent", "s3:GetObjectTorrent", false,
+     ft_s3_object_torrent},
     {FT_S3_OBJECT, "PUT", NULL, "x-amz-copy-source", "CopyObject", "s3:PutObject", false,
      ft_s3_object_copy},
     {FT_S3_OBJECT, "PUT", NULL, NULL, "PutObject", "s3:PutObject", false, ft_s3_object_put},

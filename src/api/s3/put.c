@@ -17,7 +17,7 @@ static int commit(struct ft_s3_call *c, struct ft_blob_writer *w)
     if (ft_blob_put_commit(w, sums, n, &done, &err) != 0)
         return ft_s3_fail_err(c, &err);
     ft_s3_outf(c, "ETag", "\"%s\"", done.etag);
-    ft_s3_out_version(c, done.version);
+    ft_s3_out_new_version(c, done.version);
     return ft_s3_answer_empty(c, 200);
 }
 

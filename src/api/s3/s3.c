@@ -96,7 +96,7 @@ static bool fits(const struct ft_s3_call *c, const struct ft_s3_op *op)
 static bool names_part(const struct ft_s3_call *c, const struct ft_s3_op *ops)
 {
     static const char *const never[] = {
-        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select", "torrent"};
+        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select"};
     for (; ops->method != NULL; ops++)
         if (ops->sub != NULL && ft_s3_param(c, ops->sub) != NULL)
             return true;
@@ -177,6 +177,7 @@ static int run(struct ft_s3_call *c)
         if (ft_s3_may(c, &ask) != 0)
             return -1;
     }
+    c->n_out_any = c->n_out;
     return c->op->run(c);
 }
 

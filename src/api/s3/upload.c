@@ -86,6 +86,8 @@ int ft_s3_upload_begin(struct ft_s3_call *c)
     if (ft_s3_fields_read(c, &fields, &put.n_fields) != 0 ||
         begin_sum(c, fields, &put.n_fields) != 0 || ft_s3_put_marks(c, &put) != 0)
         return -1;
+    if (!c->anonymous)
+        fields[put.n_fields++] = (struct ft_blob_field){FT_S3_FIELD_BY, c->caller.project};
     put.fields = fields;
     char id[FT_BLOB_UPLOAD_MAX + 1];
     struct ft_err err = {0};
@@ -177,11 +179,14 @@ static int read_part(struct ft_s3_call *c, const struct ft_xml_node *p, struct c
     long value = strtol(number, NULL, 10);
     if (value < 1 || value > FT_BLOB_PART_MAX || strlen(etag) > FT_BLOB_ETAG_MAX)
         return ft_s3_fail(c, FT_S3_InvalidPart, NULL);
-    if (ch->n > 0 && value <= part[-1].number)
+    if (ch->n > 0 && value < part[-1].number)
         return ft_s3_fail(c, FT_S3_InvalidPartOrder, NULL);
+    if (ch->n > 0 && value == part[-1].number) /* named twice: the last counts */
+        part = &ch->parts[--ch->n];
     part->number = (int)value;
     memcpy(part->etag, etag, strlen(etag) + 1);
     ch->sums[ch->n] = FT_S3_SUM_NONE;
+    ch->texts[ch->n] = NULL;
     for (int i = 0; i < FT_S3_SUM_NONE; i++) {
         const char *text = ft_xml_child_text(p, ft_s3_sums[i].element);
         if (text != NULL) {
@@ -322,7 +327,7 @@ static int complete_sum(struct ft_s3_call *c, struct chosen *ch, struct ft_blob_
 static int answer_complete(struct ft_s3_call *c, const struct ft_blob_done *done,
                            const struct ft_blob_field *f, int n, const struct ft_s3_upload *u)
 {
-    ft_s3_out_version(c, done->version);
+    ft_s3_out_new_version(c, done->version);
     struct ft_xml x;
     ft_xml_init(&x, FT_S3_ANSWER_MAX);
     ft_xml_root(&x, "CompleteMultipartUploadResult", FT_S3_XMLNS);
