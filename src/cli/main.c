@@ -34,6 +34,8 @@ static const struct ft_cmd commands[] = {
      ft_cmd_member_subs},
     {"tune", "create|list|show|events|pause|resume|cancel", "fine-tuning jobs", NULL, FT_CMD_CLOUD,
      ft_cmd_tune_subs},
+    {"hub", "ls|show|push|pull|rm|tag", "models and datasets, with their revisions", NULL,
+     FT_CMD_CLOUD, ft_cmd_hub_subs},
     {"blob", "check|scrub|usage", "what it stores, checked and counted", NULL, FT_CMD_CLOUD,
      ft_cmd_blob_subs},
     {"usage", "[--by model|project|key|route|status|hour|day ...] [--since 7d] [--json]",

@@ -106,6 +106,11 @@ static int may_store(void *ctx, const char *project, int64_t bytes, struct ft_er
                                    bytes, &current->bytes_hold, err);
 }
 
+static bool has_project(void *ctx, const char *project)
+{
+    return ft_tenant_has_project(((struct gw *)ctx)->tenant, project);
+}
+
 /* ---- a model's files ---- */
 
 static int pick(const struct ft_repo_tree *t, const char *hint, bool adapter,
@@ -409,7 +414,8 @@ static void part_close(struct gw *g)
 static int part_open(struct gw *g, struct ft_blob *b, struct ft_err *err)
 {
     struct ft_repos_config rc = {.blob = b};
-    struct ft_hub_config hc = {.may_store = may_store, .inspect = inspect, .ctx = g};
+    struct ft_hub_config hc = {
+        .may_store = may_store, .has_project = has_project, .inspect = inspect, .ctx = g};
     _Static_assert(sizeof hc.secret == sizeof g->s3_master, "one secret of the cloud");
     memcpy(hc.secret, g->s3_master, sizeof hc.secret);
     g->hub = calloc(1, sizeof *g->hub);
@@ -430,6 +436,7 @@ static void part_tick(struct gw *g)
     struct ft_err err = {0};
     struct ft_repos_collected done;
     int64_t tick = ++g->hub->ticks;
+    ft_hub_tick(g->hub->hub);
     if (tick % SAVE_TICKS == 0 && ft_repos_save(g->hub->repos, &err) != 0)
         ft_log(FT_LOG_WARN, "gateway", "counts of downloads could not be saved: %s", err.msg);
     if (tick % COLLECT_TICKS != COLLECT_FIRST)

@@ -29,6 +29,8 @@ struct ft_hub_config {
     uint8_t secret[FT_HUB_SECRET_BYTES]; /* of URLs; stays the same over restarts */
     /* May the project keep so many bytes more? FT_ELIMIT says why not; NULL: any. */
     int (*may_store)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
+    /* Is there such a project? NULL: any. */
+    bool (*has_project)(void *ctx, const char *project);
     /* What a model's files say of themselves: reads the revision in a process of its own. *ret: a
      * new object, or NULL: it is no model. NULL: nobody looks. */
     int (*inspect)(void *ctx, const struct ft_repo *repo, const char *commit, json_t **ret,
@@ -37,6 +39,9 @@ struct ft_hub_config {
 };
 int ft_hub_open(const struct ft_hub_config *c, struct ft_hub **ret, struct ft_err *err);
 void ft_hub_close(struct ft_hub *h); /* no request may run; NULL is accepted */
+
+/* Looks at what was pushed since (inspect); may block for long, one thread. */
+void ft_hub_tick(struct ft_hub *h);
 
 /* Who asks. Strings live as long as the request. */
 struct ft_hub_who {

@@ -7,15 +7,18 @@
 
 #include "api/hub/hub.h"
 
-#define HUB_PARTS_MAX  (FT_REPO_DEPTH_MAX + 10) /* of a path */
-#define HUB_FIELDS_MAX 16
+#define HUB_PARTS_MAX   (FT_REPO_DEPTH_MAX + 10) /* of a path */
+#define HUB_FIELDS_MAX  16
+#define HUB_PENDING_MAX 256 /* beyond, a revision is looked at when somebody asks for it */
 
 struct ft_hub {
     struct ft_hub_config c;
     struct ft_repos *repos;
     sem_t commits;
-    pthread_mutex_t lock; /* of what was found out about repositories */
-    json_t *known;        /* by uid; info.c */
+    pthread_mutex_t lock;                    /* of what was found out about repositories */
+    json_t *known;                           /* by uid; info.c */
+    struct ft_repo pending[HUB_PENDING_MAX]; /* models that have a new revision */
+    int n_pending;
 };
 
 /* One request. */
@@ -80,6 +83,7 @@ typedef int hub_handler(struct hub_call *c);
 hub_handler hub_whoami, hub_create, hub_delete, hub_move, hub_settings, hub_validate_yaml;
 /* info.c */
 hub_handler hub_list, hub_info;
+void hub_look_later(struct ft_hub *h, const struct ft_repo *repo);
 void hub_forget(struct ft_hub *h, const char *uid); /* what was found out about it */
 /* browse.c */
 hub_handler hub_tree, hub_paths_info, hub_refs, hub_commits, hub_branch, hub_tag;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/hub/impl.h"
+#include "base/log.h"
 #include "net/date.h"
 #include "net/url.h"
 
@@ -155,7 +156,45 @@ static int inspected(struct ft_hub *h, const struct ft_repo *repo, const struct 
     rc = h->c.inspect(h->c.ctx, repo, t->id, ret, err);
     if (rc == 0 && *ret == NULL)
         *ret = json_object(); /* looked at, and no model */
-    return rc == 0 ? ft_repo_note_put(h->repos, repo, t->id, "inspect", *ret, err) : rc;
+    if (rc == 0)
+        rc = ft_repo_note_put(h->repos, repo, t->id, "inspect", *ret, err);
+    hub_forget(h, repo->uid); /* what was found out without it */
+    return rc;
+}
+
+void hub_look_later(struct ft_hub *h, const struct ft_repo *repo)
+{
+    pthread_mutex_lock(&h->lock);
+    if (h->n_pending < HUB_PENDING_MAX && repo->kind == FT_REPO_MODEL)
+        h->pending[h->n_pending++] = *repo;
+    pthread_mutex_unlock(&h->lock);
+}
+
+void ft_hub_tick(struct ft_hub *h)
+{
+    for (;;) {
+        struct ft_repo repo;
+        struct ft_err err = {0};
+        const struct ft_repo_tree *t = NULL;
+        json_t *said = NULL;
+        char head[FT_REPO_OID_BYTES];
+        pthread_mutex_lock(&h->lock);
+        bool any = h->n_pending > 0;
+        if (any)
+            repo = h->pending[--h->n_pending];
+        pthread_mutex_unlock(&h->lock);
+        if (!any)
+            return;
+        int rc = ft_repo_resolve(h->repos, &repo, "main", head, NULL, &err);
+        if (rc == 0)
+            rc = ft_repo_tree(h->repos, &repo, head, &t, &err);
+        if (rc == 0)
+            rc = inspected(h, &repo, t, true, &said, &err);
+        if (rc != 0 && rc != FT_ENOTFOUND) /* removed again */
+            ft_log(FT_LOG_WARN, "hub", "%s/%s: %s", repo.org, repo.name, err.msg);
+        ft_repo_tree_unref(h->repos, t);
+        json_decref(said);
+    }
 }
 
 static void put_dates(json_t *o, const struct ft_repo *repo, const struct ft_repo_tree *t)

@@ -71,6 +71,13 @@ static int first_files(struct hub_call *c, const json_t *files)
                           "files: send them in a commit once the repository is there");
 }
 
+/* Operators may put a repository anywhere, but into a project. */
+static bool no_project(struct hub_call *c, const char *org)
+{
+    const struct ft_hub_config *k = &c->hub->c;
+    return k->has_project != NULL && !k->has_project(k->ctx, org);
+}
+
 static int create(struct hub_call *c, const json_t *body)
 {
     struct ft_err err = {0};
@@ -98,6 +105,8 @@ static int create(struct hub_call *c, const json_t *body)
         return hub_fail(c, 403, NULL,
                         "this key may not make repositories of '%.64s': its organization is '%s'",
                         org, c->who->project);
+    if (no_project(c, org))
+        return hub_fail(c, 404, NULL, "organization: there is no project '%.64s'", org);
     rc = ft_repo_create(c->hub->repos, c->kind, org, name, is_private, c->author, &c->repo, &err);
     if (rc == FT_EEXIST) { /* clients read the URL out of the refusal */
         snprintf(c->repo.org, sizeof c->repo.org, "%.64s", org);
@@ -177,6 +186,8 @@ static int move(struct hub_call *c, const json_t *body)
     int rc = kind_of(c, body);
     if (rc == 0)
         rc = repo_of(c, a, from_name);
+    if (rc == 0 && no_project(c, b))
+        rc = hub_fail(c, 404, NULL, "toRepo: there is no project '%.64s'", b);
     if (rc == 0 && !hub_changes(c->who, b))
         rc = hub_fail(c, 403, NULL, "this key may not put a repository into '%.64s'", b);
     if (rc != 0)

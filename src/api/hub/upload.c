@@ -156,6 +156,7 @@ static int commit(struct hub_call *c, struct hub_lines *l)
         rc = ft_repo_commit(c->hub->repos, &c->repo, &k, id, &err);
     if (rc != 0)
         return hub_fail_err(c, &err);
+    hub_look_later(c->hub, &c->repo);
     snprintf(url, sizeof url, "%s/commit/%s", hub_url_of(c, &c->repo), id);
     return hub_json(c, 200,
                     json_pack("{s:b,s:s,s:s,s:s}", "success", 1, "commitOid", id, "commitUrl", url,

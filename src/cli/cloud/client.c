@@ -109,8 +109,10 @@ static int unauthorized(const struct ft_cloud *c, const char *message, struct ft
 static int refused(const struct ft_cloud *c, const struct ft_http_answer *a, struct ft_err *err)
 {
     json_t *j = a->body.data != NULL ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
-    const char *message =
-        json_string_value(json_object_get(json_object_get(j, "error"), "message"));
+    const json_t *error = json_object_get(j, "error"); /* the hub's is a text */
+    const char *message = json_is_string(error)
+                              ? json_string_value(error)
+                              : json_string_value(json_object_get(error, "message"));
     char text[FT_ERR_MSG_MAX], retry[48] = "";
     const char *param = message != NULL ? strstr(message, "cascade=true") : NULL;
     if (param != NULL) /* commands have an option for it */
@@ -224,6 +226,52 @@ int ft_cloud_upload(struct ft_cloud *c, const char *path, const char *purpose, j
     if (rc != 0 && ft_form_send_broke(f))
         rc = ft_err_set(err, FT_EIO, "%s became shorter while it was read", path);
     ft_form_send_close(f);
+    return rc;
+}
+
+int ft_cloud_send(struct ft_cloud *c, const char *method, const char *where,
+                  const struct ft_cloud_body *body, json_t **ret, struct ft_err *err)
+{
+    struct request r;
+    char type[160];
+    bool ours = where[0] == '/';
+    int rc = request_init(&r, c, method, ours ? where : "", NULL, err);
+    if (rc == 0 && !ours) { /* signed by the cloud: it takes no key */
+        if (snprintf(r.url, sizeof r.url, "%s", where) >= (int)sizeof r.url)
+            return ft_err_set(err, FT_EINVAL, "request: its address is too long");
+        r.headers[0] = "User-Agent: feitian/" FT_VERSION;
+        r.config.n_headers = 1;
+    }
+    if (body->type != NULL) {
+        snprintf(type, sizeof type, "Content-Type: %s", body->type);
+        r.headers[r.config.n_headers++] = type;
+    }
+    r.config.body = body->data;
+    r.config.n_body = body->n;
+    r.config.on_read = body->on_read;
+    r.config.body_bytes = body->bytes;
+    r.config.ctx = body->ctx;
+    r.config.idle_timeout_ms = CALL_MS;
+    r.config.large = true;
+    return rc == 0 ? request_run(&r, c, where, ret, err) : rc;
+}
+
+int ft_cloud_fetch(struct ft_cloud *c, const char *path, ft_http_data_fn *on_data,
+                   bool (*stop)(void *ctx), void *ctx, struct ft_err *err)
+{
+    struct request r;
+    struct ft_http_answer a = {0};
+    c->status = 0;
+    int rc = request_init(&r, c, "GET", path, NULL, err);
+    r.config.idle_timeout_ms = CALL_MS;
+    r.config.large = true;
+    if (rc == 0)
+        rc = ft_http_fetch_stream(c->client, &r.config, on_data, stop, ctx, &a, err);
+    if (rc == 0 && (c->status = a.status) / 100 != 2)
+        rc = refused(c, &a, err);
+    else if (rc == FT_EIO)
+        rc = no_answer(c, err);
+    ft_http_answer_fini(&a);
     return rc;
 }
 

@@ -52,6 +52,22 @@ int ft_cloud_upload(struct ft_cloud *c, const char *path, const char *purpose, j
 /* All pages of a list, as one array. */
 int ft_cloud_list(struct ft_cloud *c, const char *path, json_t **ret, struct ft_err *err);
 
+/* Other bodies. */
+struct ft_cloud_body {
+    const void *data; /* or on_read, as of struct ft_http_call_config */
+    size_t n;
+    size_t (*on_read)(void *ctx, char *data, size_t n);
+    void *ctx;
+    int64_t bytes;    /* that on_read gives */
+    const char *type; /* NULL: none is told */
+};
+/* where: a path of the cloud, or a whole URL that it signed. */
+int ft_cloud_send(struct ft_cloud *c, const char *method, const char *where,
+                  const struct ft_cloud_body *body, json_t **ret, struct ft_err *err);
+/* A GET whose body goes to on_data, as ft_http_fetch_stream. */
+int ft_cloud_fetch(struct ft_cloud *c, const char *path, ft_http_data_fn *on_data,
+                   bool (*stop)(void *ctx), void *ctx, struct ft_err *err);
+
 /* A POST whose answer comes piece by piece (server-sent events): the data of each event to fn until
  * "[DONE]". stop: not 0 ends it, which is no error. */
 typedef int ft_cloud_event_fn(void *ctx, const json_t *event, struct ft_err *err);

@@ -152,6 +152,29 @@ static const char key_create_text[] =
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;
 
+static const char hub_text[] = "ORG is a project's id; without it, the project of the key.\n"
+                               "\n"
+                               "  --dataset               a dataset, not a model\n" CLOUD_TEXT;
+
+static const char hub_push_text[] =
+    "PATH is a file or a folder, which becomes the repository's content beside what it has.\n"
+    "The repository is made where it is not there. ORG is a project's id; without it, the project\n"
+    "of the key. What the cloud has already is not sent again. Afterwards:\n"
+    "  feitian endpoint create NAME --model ORG/NAME@main\n"
+    "\n"
+    "  --to FOLDER             in the repository [its top]\n"
+    "  --message TEXT          of the commit\n"
+    "  --delete                what the folder does not have goes\n"
+    "  --private               a new repository is seen in its project alone\n"
+    "  --dataset               a dataset, not a model\n" CLOUD_TEXT;
+
+static const char hub_tag_text[] =
+    "Gives a revision (a branch, tag or commit; main) a name that stays.\n"
+    "\n"
+    "  --branch                a branch instead of a tag\n"
+    "  --delete                removes it\n"
+    "  --dataset               of a dataset, not a model\n" CLOUD_TEXT;
+
 static const char tune_create_text[] =
     "FILE is JSONL: a conversation a line, whose assistant's turns are learnt, or with --dpo pairs "
     "of\n"
@@ -235,6 +258,12 @@ static const struct {
     {"endpoint scale", endpoint_scale_text},
     {"endpoint set", endpoint_set_text},
     {"endpoint rm", plain_text},
+    {"hub ls", hub_text},
+    {"hub show", hub_text},
+    {"hub push", hub_push_text},
+    {"hub pull", hub_text},
+    {"hub rm", hub_text},
+    {"hub tag", hub_tag_text},
     {"tune create", tune_create_text},
     {"tune list", plain_text},
     {"tune show", tune_show_text},

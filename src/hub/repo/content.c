@@ -398,18 +398,54 @@ static int verify(struct ft_repos *r, const char *key, const char *sha256, int64
     return rc;
 }
 
+struct parts {
+    struct ft_blob_part *part;
+    int n;
+};
+
+static int on_part(void *ctx, const struct ft_blob_part *p)
+{
+    struct parts *l = ctx;
+    if (l->n == FT_BLOB_PART_MAX)
+        return 1;
+    l->part[l->n] = (struct ft_blob_part){.number = p->number};
+    memcpy(l->part[l->n++].etag, p->etag, sizeof p->etag);
+    return 0;
+}
+
+/* All parts that came; *ret is malloc'ed. */
+static int list_parts(struct ft_repos *r, const char *key, const char *id, struct parts *ret,
+                      struct ft_err *err)
+{
+    bool more = true;
+    int rc = 0;
+    ret->part = calloc(FT_BLOB_PART_MAX, sizeof *ret->part);
+    if (ret->part == NULL)
+        return ft_err_set(err, FT_ENOMEM, "out of memory");
+    while (rc == 0 && more)
+        rc = ft_blob_upload_parts(r->c.blob, FT_REPO_BUCKET, key, id,
+                                  ret->n > 0 ? ret->part[ret->n - 1].number : 0, FT_BLOB_LIST_MAX,
+                                  on_part, ret, &more, err);
+    return FT_MIN(rc, 0);
+}
+
 int ft_repo_parts_complete(struct ft_repos *r, const char *sha256, int64_t size, const char *id,
                            const struct ft_blob_part *parts, int n, struct ft_err *err)
 {
     char key[FT_REPO_KEY_MAX], to[FT_REPO_KEY_MAX], etag[FT_BLOB_ETAG_MAX + 1];
     struct ft_blob_done done;
     struct ft_err later;
+    struct parts all = {.part = NULL};
     int rc = check_sha(sha256, err);
     if (rc != 0)
         return rc;
     parts_key(sha256, key);
-    rc = ft_blob_upload_complete(r->c.blob, FT_REPO_BUCKET, key, id, parts, n, NULL, NULL, 0, &done,
-                                 err);
+    if (n == 0)
+        rc = list_parts(r, key, id, &all, err);
+    if (rc == 0)
+        rc = ft_blob_upload_complete(r->c.blob, FT_REPO_BUCKET, key, id, n > 0 ? parts : all.part,
+                                     n > 0 ? n : all.n, NULL, NULL, 0, &done, err);
+    free(all.part);
     if (rc != 0)
         return rc;
     rc = verify(r, key, sha256, size, etag, err);

@@ -202,7 +202,7 @@ int ft_repo_content_own(struct ft_repos *r, const char *org, const char *sha256,
 int ft_repo_usage(struct ft_repos *r, const char *org, int64_t *ret_bytes, struct ft_err *err);
 
 /* The same in parts, for what is large: parts come in any order; complete reads it all back against
- * the hash. */
+ * the hash. n 0: all parts that came. */
 int ft_repo_parts_begin(struct ft_repos *r, const char *sha256, int64_t size,
                         char ret_id[FT_BLOB_UPLOAD_MAX + 1], struct ft_err *err);
 int ft_repo_parts_put(struct ft_repos *r, const char *sha256, const char *id, int part,
