@@ -16,7 +16,7 @@ no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
-.PHONY: all up down test test-release test-sanitizers test-crash check format-check bench fuzz nano install format clean help setup setup-all
+.PHONY: all up down test test-engines test-release test-sanitizers test-crash check format-check bench fuzz nano install format clean help setup setup-all setup-engines
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
@@ -40,6 +40,13 @@ test: test-release test-sanitizers ## all tests, then again under sanitizers
 test-release: all
 	@cmake --build build -j $(JOBS)
 	@$(call suite,release,build)
+
+setup-engines:
+	@scripts/setup engines
+
+test-engines: setup-engines all ## backends beside the servers they are for, which are installed: Ceph RGW
+	@cmake --build build -j $(JOBS)
+	@ctest --preset release -L engines --output-on-failure
 
 test-sanitizers: setup
 	@$(call configure,dev,build-dev)

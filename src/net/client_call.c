@@ -95,6 +95,7 @@ static int set_url(struct ft_http_call *call, const struct ft_http_call_config *
         (config->unix_socket != NULL &&
          curl_easy_setopt(call->easy, CURLOPT_UNIX_SOCKET_PATH, config->unix_socket) != CURLE_OK))
         return ft_err_set(err, FT_ENOMEM, "url");
+    curl_easy_setopt(call->easy, CURLOPT_PATH_AS_IS, 1L); /* ".." is a name in the keys of S3 */
     curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(call->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(call->easy, CURLOPT_FOLLOWLOCATION, (long)config->follow);

@@ -11,6 +11,7 @@
 #include "blob/blob.h"
 #include "blob/dir/dir.h"
 #include "blob/mem/mem.h"
+#include "blob/s3/s3.h"
 
 #include "testing.h"
 
@@ -21,6 +22,7 @@ struct store {
     size_t part_min;    /* bytes of a part that is not the last */
     size_t md5_max;     /* objects up to this size have their MD5 for an ETag */
     int random_changes; /* of a random test: upstreams are slow */
+    bool all_parts;     /* all that were uploaded must be named when they are put together */
 };
 
 static struct ft_err err;
@@ -55,10 +57,23 @@ static void close_dir(struct ft_blob *b)
     assert_int_equal(system(cmd), 0);
 }
 
+static struct ft_blob *open_s3(void)
+{
+    struct ft_blob *b = NULL;
+    char url[256], access[128], secret[128];
+    struct ft_blob_s3_config config = {
+        .endpoint = url, .access_key = access, .secret_key = secret, .prefix = "ft-"};
+    assert_int_equal(sscanf(getenv("FT_TEST_S3"), "%255s %127s %127s", url, access, secret), 3);
+    if (ft_blob_s3_open(&config, &b, &err) != 0)
+        fail_msg("%s", err.msg);
+    return b;
+}
+
 static const struct store stores[] = {
-    {"memory", open_memory, ft_blob_close, 1, SIZE_MAX, 3000},
-    {"dir", open_dir, close_dir, 1, SIZE_MAX, 1000},
+    {"memory", open_memory, ft_blob_close, 1, SIZE_MAX, 3000, false},
+    {"dir", open_dir, close_dir, 1, SIZE_MAX, 1000, false},
 };
+static const struct store s3_store = {"s3", open_s3, ft_blob_close, 5 << 20, 8 << 20, 150, true};
 
 static int open_store(void **state)
 {
@@ -79,6 +94,10 @@ static int close_store(void **state)
     int main(void)                                                                                 \
     {                                                                                              \
         int failed = 0;                                                                            \
+        if (getenv("FT_TEST_S3") != NULL) {                                                        \
+            store = &s3_store;                                                                     \
+            return cmocka_run_group_tests(tests, open_store, close_store);                         \
+        }                                                                                          \
         for (store = stores; store < stores + FT_COUNT(stores); store++) {                         \
             printf("over the store: %s\n", store->name);                                           \
             failed += cmocka_run_group_tests(tests, open_store, close_store);                      \

@@ -12,7 +12,7 @@ static int note(void *ctx, const struct ft_blob_info *info, const char *prefix)
     size_t n = strlen(s->text);
     assert_null(prefix);
     snprintf(s->text + n, sizeof s->text - n, "%s:%s%s%s ", info->key, info->version,
-             info->is_latest ? "*" : "", info->is_marker ? "-" : "");
+             info->is_latest ? "*" : "", info->is_marker ? "!" : "");
     return 0;
 }
 
@@ -41,7 +41,7 @@ static const char *versions_of(const char *bucket, int page)
         *strchr(word, ':') = '\0';
         strcpy(after, word);
         word += strlen(word) + 1;
-        word[strcspn(word, "*-")] = '\0';
+        word[strcspn(word, "*!")] = '\0';
         strcpy(version, word);
         free(last);
     }
@@ -88,7 +88,7 @@ static void versions_stay(void **state)
     assert_string_equal(o.info.version, marker);
     ft_blob_object_fini(&o);
     assert_text(bucket, "k", two.version, "two!");
-    assert_versions(bucket, "k:%s*- k:%s k:%s k:null ", marker, two.version, one.version);
+    assert_versions(bucket, "k:%s*! k:%s k:%s k:null ", marker, two.version, one.version);
     FAILS(ft_blob_bucket_delete(blob, bucket, &err), FT_EBUSY, FT_BLOB_BUCKET_FULL);
 
     OK(remove_key(bucket, "k", marker, &gone)); /* the marker away: it is there again */
@@ -117,7 +117,7 @@ static void a_marker_on_nothing(void **state)
     (void)state;
     OK(remove_key(bucket, "k", NULL, &gone));
     assert_true(gone.is_marker);
-    assert_versions(bucket, "k:%s*- ", gone.version);
+    assert_versions(bucket, "k:%s*! ", gone.version);
     struct ft_blob_list l = {.bucket = bucket, .max = 10};
     OK(ft_blob_list(blob, &l, false, note, &seen, &more, &err));
     assert_string_equal(seen.text, "");
@@ -147,10 +147,10 @@ static void suspended(void **state)
     OK(remove_key(bucket, "k", NULL, &gone)); /* a marker named null, in its place */
     assert_true(gone.is_marker);
     assert_string_equal(gone.version, "null");
-    assert_versions(bucket, "k:null*- k:%s ", one.version);
+    assert_versions(bucket, "k:null*! k:%s ", one.version);
     OK(ft_blob_bucket_set_versioning(blob, bucket, FT_BLOB_VERSIONED, &err));
     struct ft_blob_done two = put_text(bucket, "k", "two");
-    assert_versions(bucket, "k:%s* k:null- k:%s ", two.version, one.version);
+    assert_versions(bucket, "k:%s* k:null! k:%s ", two.version, one.version);
     OK(ft_blob_bucket_set_versioning(blob, bucket, FT_BLOB_SUSPENDED, &err));
     put_text(bucket, "k", "null three"); /* the marker, in the middle, gives way */
     assert_versions(bucket, "k:null* k:%s k:%s ", two.version, one.version);
