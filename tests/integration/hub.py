@@ -1,0 +1,344 @@
+#!/usr/bin/python3
+"""The model hub of a running cloud, over HTTP as curl speaks it: commits, large files whole and in
+parts, who sees what, conflicts, tricks with paths and hashes; a model pushed and chatted with; all
+of it there again after kill -9.
+
+usage: hub.py FEITIAN NANO
+"""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import sys
+import threading
+import urllib.parse
+
+from live_cloud import LiveCloud, wait_until
+
+failures = 0
+PART = 64 << 20
+
+
+def expect(what, ok, seen=None):
+    global failures
+    print(("ok   " if ok else "FAIL ") + what, "" if ok else seen, flush=True)
+    failures += not ok
+
+
+class Hub:
+    """One key's way to the hub."""
+
+    def __init__(self, cloud, key):
+        self.cloud, self.key = cloud, key
+
+    def ask(self, method, path, body=None, **headers):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        h = http.client.HTTPConnection("127.0.0.1", self.cloud.port, timeout=120)
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        h.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        r = h.getresponse()
+        data = r.read()
+        h.close()
+        return r.status, dict((k.lower(), v) for k, v in r.getheaders()), data
+
+    def json(self, method, path, body=None, **headers):
+        status, _, data = self.ask(method, path, body, **headers)
+        return status, json.loads(data)
+
+    def commit(self, repo, *ops, rev="main", **header):
+        lines = [{"key": "header", "value": {"summary": "change", **header}}]
+        lines += [{"key": k, "value": v} for k, v in ops]
+        return self.json("POST", f"/api/models/{repo}/commit/{rev}",
+                         "".join(json.dumps(line) + "\n" for line in lines))
+
+    def put(self, repo, path, data, **header):
+        content = base64.b64encode(data).decode()
+        return self.commit(repo, ("file", {"path": path, "content": content,
+                                           "encoding": "base64"}), **header)
+
+    def batch(self, repo, *files, transfers=("basic",)):
+        return self.json("POST", f"/{repo}.git/info/lfs/objects/batch", {
+            "operation": "upload", "transfers": list(transfers), "hash_algo": "sha256",
+            "objects": [{"oid": o, "size": n} for o, n in files]})
+
+    def lfs(self, repo, path, data):
+        oid = hashlib.sha256(data).hexdigest()
+        status, o = self.batch(repo, (oid, len(data)))
+        assert status == 200, o
+        actions = o["objects"][0].get("actions")
+        if actions:
+            url = urllib.parse.urlsplit(actions["upload"]["href"])
+            r = Hub(self.cloud, None).ask("PUT", f"{url.path}?{url.query}", data)
+            assert r[0] == 200, r
+        return self.commit(repo, ("lfsFile", {"path": path, "algo": "sha256", "oid": oid,
+                                              "size": len(data)}))
+
+
+def plain(href):
+    url = urllib.parse.urlsplit(href)
+    return f"{url.path}?{url.query}"
+
+
+def basics(hub):
+    status, o = hub.json("POST", "/api/repos/create", {"name": "m", "organization": "default"})
+    expect("a repository is made", status == 200 and o["url"].endswith("/default/m"), o)
+    status, o = hub.json("POST", "/api/repos/create", {"name": "default/m"})
+    expect("once", status == 409 and o["url"].endswith("/default/m"), o)
+    status, o = hub.put("default/m", "a/b.txt", b"0123456789")
+    expect("a commit", status == 200 and len(o["commitOid"]) == 40, o)
+    first = o["commitOid"]
+    status, headers, data = hub.ask("GET", "/default/m/resolve/main/a/b.txt")
+    expect("the file", (status, data) == (200, b"0123456789"), data)
+    expect("with its commit", headers["x-repo-commit"] == first, headers)
+    status, headers, data = hub.ask("GET", "/default/m/resolve/main/a/b.txt", Range="bytes=2-4")
+    expect("a range", (status, data, headers["content-range"]) == (206, b"234", "bytes 2-4/10"),
+           headers)
+    status, headers, data = hub.ask("GET", "/default/m/resolve/main/a/b.txt", Range="bytes=-3")
+    expect("its end", (status, data) == (206, b"789"), data)
+    status, headers, _ = hub.ask("GET", "/default/m/resolve/main/a/b.txt", Range="bytes=10-")
+    expect("beyond it", status == 416, status)
+    status, headers, data = hub.ask("HEAD", "/default/m/resolve/main/a/b.txt")
+    expect("its head", (status, data, headers["content-length"]) == (200, b"", "10"), headers)
+    status, _, _ = hub.ask("GET", "/default/m/resolve/main/a/b.txt",
+                           If_None_Match=headers["etag"])
+    expect("unchanged", status == 304, status)
+    for path, code in (("/default/m/resolve/main/none", "EntryNotFound"),
+                       ("/default/m/resolve/none/a/b.txt", "RevisionNotFound"),
+                       ("/default/none/resolve/main/x", "RepoNotFound")):
+        status, headers, _ = hub.ask("GET", path)
+        expect(code, status == 404 and headers["x-error-code"] == code, headers)
+    status, o = hub.json("GET", "/api/models/default/m/xet-write-token/main")
+    expect("no Xet, and what to set", status == 501 and "HF_HUB_DISABLE_XET=1" in o["error"], o)
+    return first
+
+
+def conflicts(hub, first):
+    expect("a commit on the head", hub.put("default/m", "c", b"1", parentCommit=first)[0] == 200)
+    status, o = hub.put("default/m", "c", b"2", parentCommit=first)
+    expect("one that was overtaken: 412", status == 412, o)
+    done = []
+    threads = [threading.Thread(target=lambda i=i: done.append(
+        hub.put("default/m", f"t{i}", b"x")[0])) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    files = [f["path"] for f in hub.json("GET", "/api/models/default/m/tree/main")[1]]
+    expect("eight at once all arrive", done == [200] * 8 and
+           all(f"t{i}" in files for i in range(8)), (done, files))
+
+
+def refused(hub):
+    for path in ("../x", "/etc/passwd", "a/../../b", ".git/config", "a//b", "a\\b", "a\nb", ""):
+        status, o = hub.put("default/m", path, b"x")
+        expect(f"path {path!r}: 400", status == 400, o)
+    for name in ("../x", "a/b", "..", "x.git", "a--b", ""):
+        status, o = hub.json("POST", "/api/repos/create", {"name": name,
+                                                           "organization": "default"})
+        expect(f"name {name!r}: 400", status == 400, (status, o))
+    status, o = hub.json("POST", "/api/repos/create", {"name": "x", "organization": "nosuch"})
+    expect("no such project: 404", status == 404, o)
+    url = "/api/models/default/m/commit/main"
+    for body in ("", "{", "[]\n", '{"key":"file","value":{"path":"x","content":""}}\n',
+                 '{"key":"header","value":{}}\n',
+                 '{"key":"header","value":{"summary":"x"}}\n{"key":"what","value":{"path":"x"}}\n',
+                 '{"key":"header","value":{"summary":"x"}}\n'
+                 '{"key":"file","value":{"path":"x","content":"%","encoding":"base64"}}\n'):
+        status, o = hub.json("POST", url, body)
+        expect(f"commit {body[:40]!r}: 400", status == 400 and o["error"], o)
+    line = b'{"key":"file","value":{"path":"x","content":"' + b"A" * (16 << 20)
+    status, _, _ = hub.ask("POST", url, b'{"key":"header","value":{"summary":"x"}}\n' + line)
+    expect("a line that does not end: 413", status == 413, status)
+
+
+def large(hub, cloud):
+    data = os.urandom(3 << 20)
+    oid = hashlib.sha256(data).hexdigest()
+    status, o = hub.lfs("default/m", "w.bin", data)
+    expect("a large file", status == 200, o)
+    status, headers, got = hub.ask("GET", "/default/m/resolve/main/w.bin")
+    expect("comes back", got == data and headers["etag"] == f'"{oid}"', headers)
+    status, o = hub.batch("default/m", (oid, len(data)))
+    expect("is not sent again", "actions" not in o["objects"][0], o)
+    other = os.urandom(1000)
+    status, o = hub.batch("default/m", (hashlib.sha256(other).hexdigest(), 1000))
+    href = o["objects"][0]["actions"]["upload"]["href"]
+    nobody = Hub(cloud, None)
+    status, _, body = nobody.ask("PUT", plain(href), os.urandom(1000))
+    expect("other bytes than announced: 422", status == 422, body)
+    status, _, body = nobody.ask("PUT", plain(href), other[:500])
+    expect("fewer: 422", status == 422, body)
+    status, _, body = nobody.ask("PUT", plain(href).replace("size=1000", "size=999"), other[:999])
+    expect("a URL that was changed: 403", status == 403, body)
+    status, o = hub.commit("default/m", ("lfsFile", {"path": "n", "oid": "a" * 64, "size": 1}))
+    expect("content that nobody sent: refused", status in (400, 422), o)
+    expect("and is nowhere", hub.ask("GET", "/default/m/resolve/main/n")[0] == 404)
+
+
+def in_parts(hub, cloud):
+    data = os.urandom(1 << 20) * (2 * (PART >> 20) + 3)
+    oid = hashlib.sha256(data).hexdigest()
+    _, o = hub.batch("default/m", (oid, len(data)), transfers=("basic", "multipart"))
+    upload = o["objects"][0]["actions"]["upload"]
+    chunk = int(upload["header"]["chunk_size"])
+    names = sorted(k for k in upload["header"] if k.isdigit())
+    expect("it comes in parts", len(names) == -(-len(data) // chunk), upload)
+    parts = []
+    for name in reversed(names):
+        n = int(name)
+        status, headers, _ = Hub(cloud, None).ask("PUT", plain(upload["header"][name]),
+                                                  data[(n - 1) * chunk:n * chunk])
+        parts.insert(0, {"partNumber": n, "etag": headers.get("etag")})
+        expect(f"part {n}", status == 200 and headers["etag"], status)
+    status, _, body = Hub(cloud, None).ask("POST", plain(upload["href"]),
+                                           json.dumps({"oid": oid, "parts": parts}))
+    expect("put together", status == 200, body)
+    status, o = hub.commit("default/m", ("lfsFile", {"path": "big", "oid": oid}))
+    expect("committed", status == 200, o)
+    status, _, got = hub.ask("GET", "/default/m/resolve/main/big", Range="bytes=70000000-70000999")
+    expect("read across parts", got == data[70000000:70001000], status)
+
+
+def rights(hub, cloud):
+    def key(*more):
+        r = cloud.run("key", "create", "--json", *more)
+        assert r.returncode == 0, r
+        return json.loads(r.stdout)["secret"]
+
+    assert cloud.run("project", "create", "other").returncode == 0
+    other = Hub(cloud, key("--project", "other"))
+    viewer = Hub(cloud, key("--project", "default", "--role", "viewer"))
+    expect("who is who", other.json("GET", "/api/whoami-v2")[1]["name"] == "other")
+    expect("a public one is read by all", other.ask("GET", "/default/m/resolve/main/c")[0] == 200)
+    expect("and written by its project", other.put("default/m", "x", b"x")[0] == 403)
+    expect("no repository of another project", other.json(
+        "POST", "/api/repos/create", {"name": "n", "organization": "default"})[0] == 403)
+    secret = os.urandom(5000)
+    hub.json("POST", "/api/repos/create", {"name": "p", "organization": "default",
+                                           "private": True})
+    expect("a private one", hub.lfs("default/p", "s.bin", secret)[0] == 200)
+    for path in ("/api/models/default/p", "/default/p/resolve/main/s.bin",
+                 "/api/models/default/p/tree/main", "/api/models/default/p/refs",
+                 "/api/v1/models/default/p/repo/files"):
+        a, b = other.json("GET", path), other.json("GET", path.replace("/p", "/nowhere"))
+        expect(f"{path} is not there for others", a[0] == 404 and
+               a[1]["error"].replace("/p'", "") == b[1]["error"].replace("/nowhere'", ""), (a, b))
+    expect("nor in lists", not other.json("GET", "/api/models?search=default/p")[1])
+    expect("a viewer reads", viewer.ask("GET", "/default/p/resolve/main/s.bin")[2] == secret)
+    expect("and does not write", viewer.put("default/p", "x", b"x")[0] == 403)
+    # to know the hash is not to have the bytes
+    other.json("POST", "/api/repos/create", {"name": "thief"})
+    oid = hashlib.sha256(secret).hexdigest()
+    status, o = other.commit("other/thief", ("lfsFile", {"path": "s", "oid": oid}))
+    expect("a hash alone opens nothing", status == 400, o)
+    status, o = other.batch("other/thief", (oid, len(secret)))
+    expect("and is asked for like any other", "actions" in o["objects"][0], o)
+    expect("no key, nothing", Hub(cloud, None).ask("GET", "/api/models/default/m")[0] == 401)
+    hub.json("PUT", "/api/models/default/p/settings", {"private": False})
+    expect("until it is public", other.ask("GET", "/default/p/resolve/main/s.bin")[0] == 200)
+
+
+def limits(cloud):
+    assert cloud.run("project", "create", "small", "--storage", "1M").returncode == 0
+    r = cloud.run("key", "create", "--json", "--project", "small")
+    small = Hub(cloud, json.loads(r.stdout)["secret"])
+    small.json("POST", "/api/repos/create", {"name": "m"})
+    data = os.urandom(800_000)
+    expect("a project keeps what it may", small.lfs("small/m", "a.bin", data)[0] == 200)
+    wait_until(lambda: small.batch("small/m", ("b" * 64, 800_000))[1]["objects"][0].get("error"),
+               10, "more is refused")
+
+
+def scope(hub):
+    """ModelScope's routes."""
+    status, o = hub.json("GET", "/api/v1/models/default/m/repo/files?Revision=master"
+                                "&Recursive=True")
+    paths = [f["Path"] for f in o["Data"]["Files"]]
+    expect("ModelScope's list", status == 200 and "a/b.txt" in paths and "a" in paths, o)
+    status, _, data = hub.ask("GET", "/api/v1/models/default/m/repo?Revision=master"
+                                     "&FilePath=a%2Fb.txt")
+    expect("ModelScope's file", data == b"0123456789", data)
+    status, _, data = hub.ask("GET", "/models/default/m/resolve/main/a/b.txt")
+    expect("by its other route", data == b"0123456789", data)
+
+
+def served(hub, cloud, nano):
+    r = cloud.run("hub", "push", nano, "nano", "--message", "weights")
+    expect("hub push", r.returncode == 0, r)
+    with open(f"{cloud.folder}/README.md", "w", encoding="utf-8") as f:
+        f.write("---\nlicense: mit\ntags: [tiny]\n---\n")
+    assert cloud.run("hub", "push", f"{cloud.folder}/README.md", "nano").returncode == 0
+    r = cloud.run("hub", "show", "nano", "--json")
+    said = json.loads(r.stdout)
+    expect("what it is", said["gguf"]["architecture"] == "qwen3" and said["gguf"]["total"] > 1e6
+           and said["license"] == "mit", said)
+    assert cloud.run("hub", "tag", "nano", "v1").returncode == 0
+    r = cloud.run("endpoint", "create", "mine", "--model", "default/nano@v1")
+    expect("endpoint create --model ORG/NAME@REV", r.returncode == 0, r)
+    body = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+    status, o = cloud.post("/v1/chat/completions", body)
+    expect("answers", status == 200 and o["choices"][0]["message"]["content"], o)
+    r = cloud.run("endpoint", "create", "none", "--model", "default/nano@none")
+    expect("no such revision", r.returncode != 0 and "none" in r.stderr, r)
+    r = cloud.run("endpoint", "create", "none", "--model", "default/m@main")
+    expect("no model", r.returncode != 0 and "no model" in r.stderr, r)
+    to = f"{cloud.folder}/pulled"
+    r = cloud.run("hub", "pull", "nano@v1", to)
+    with open(nano, "rb") as a, open(f"{to}/nano.gguf", "rb") as b:
+        expect("hub pull", r.returncode == 0 and a.read() == b.read(), r)
+    wait_until(lambda: json.loads(cloud.run("hub", "show", "nano", "--json").stdout)
+               ["downloadsAllTime"] > 0, 5, "downloads are counted")
+    bad = f"{cloud.folder}/bad.gguf"
+    with open(bad, "wb") as f:
+        f.write(b"GGUF" + os.urandom(4096))
+    assert cloud.run("hub", "push", bad, "bad").returncode == 0
+    r = cloud.run("endpoint", "create", "bad", "--model", "default/bad@main")
+    expect("hostile bytes are no model", r.returncode != 0 and "no model" in r.stderr, r)
+    expect("and are looked at elsewhere", hub.json("GET", "/api/models/default/bad")[0] == 200)
+
+
+def killed(hub, cloud):
+    before = hub.json("GET", "/api/models/default/m/tree/main?recursive=true")[1]
+    gateway = [p for p, words in cloud.processes().items() if words.startswith("gateway")]
+    os.kill(gateway[0], 9)
+    wait_until(cloud.is_ready, 30, "the gateway is back")
+    after = hub.json("GET", "/api/models/default/m/tree/main?recursive=true")[1]
+    expect("all is there after kill -9", before == after and len(after) > 10, after)
+
+
+def removed(hub):
+    status, o = hub.json("POST", "/api/repos/move", {"fromRepo": "default/m", "toRepo": "default/k",
+                                                     "type": "model"})
+    expect("renamed", status == 200, o)
+    expect("the old name leads on", hub.ask("GET", "/default/m/resolve/main/c")[0] == 200)
+    status, o = hub.json("DELETE", "/api/repos/delete", {"name": "k", "organization": "default"})
+    expect("deleted", status == 200, o)
+    expect("gone", hub.ask("GET", "/default/k/resolve/main/c")[0] == 404)
+    expect("by both names", hub.ask("GET", "/default/m/resolve/main/c")[0] == 404)
+
+
+def main():
+    feitian, nano = sys.argv[1:]
+    with LiveCloud(feitian) as c:
+        hub = Hub(c, c.key)
+        first = basics(hub)
+        conflicts(hub, first)
+        refused(hub)
+        large(hub, c)
+        in_parts(hub, c)
+        rights(hub, c)
+        limits(c)
+        scope(hub)
+        served(hub, c, nano)
+        killed(hub, c)
+        removed(hub)
+        if failures:
+            c.show_logs()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
