@@ -13,6 +13,7 @@
 #include "blob/mem/mem.h"
 #include "blob/s3/s3.h"
 
+#include "own_server.h"
 #include "testing.h"
 
 struct store {
@@ -57,21 +58,40 @@ static void close_dir(struct ft_blob *b)
     assert_int_equal(system(cmd), 0);
 }
 
-static struct ft_blob *open_s3(void)
+static struct ft_blob *open_s3_at(const char *url, const char *access, const char *secret)
 {
     struct ft_blob *b = NULL;
-    char url[256], access[128], secret[128];
     struct ft_blob_s3_config config = {
         .endpoint = url, .access_key = access, .secret_key = secret, .prefix = "ft-"};
-    assert_int_equal(sscanf(getenv("FT_TEST_S3"), "%255s %127s %127s", url, access, secret), 3);
     if (ft_blob_s3_open(&config, &b, &err) != 0)
         fail_msg("%s", err.msg);
     return b;
 }
 
+static struct ft_blob *open_s3(void)
+{
+    char url[256], access[128], secret[128];
+    assert_int_equal(sscanf(getenv("FT_TEST_S3"), "%255s %127s %127s", url, access, secret), 3);
+    return open_s3_at(url, access, secret);
+}
+
+static struct ft_blob *open_own(void)
+{
+    char url[64];
+    own_open(url);
+    return open_s3_at(url, OWN_KEY, OWN_SECRET);
+}
+
+static void close_own(struct ft_blob *b)
+{
+    ft_blob_close(b);
+    own_close();
+}
+
 static const struct store stores[] = {
     {"memory", open_memory, ft_blob_close, 1, SIZE_MAX, 3000, false},
     {"dir", open_dir, close_dir, 1, SIZE_MAX, 1000, false},
+    {"s3, feitian's own", open_own, close_own, 5 << 20, 8 << 20, 300, false},
 };
 static const struct store s3_store = {"s3", open_s3, ft_blob_close, 5 << 20, 8 << 20, 150, true};
 
