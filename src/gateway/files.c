@@ -51,19 +51,20 @@ static void on_end(void *ctx, bool whole)
         ft_lane_cut(r->lane);
 }
 
-/* What the project may still store; -1: no bound. */
+/* What the project may still store; -1: no bound. What is announced is held, so that others do not
+ * count on it. */
 static int64_t room_of(struct gw_request *r)
 {
-    struct ft_blob_usage u;
     struct ft_err err = {0};
-    int64_t most = ft_tenant_storage_max(r->gw->tenant, r->project);
+    int64_t most = ft_tenant_storage_max(r->gw->tenant, r->project), left = 0;
     if (most < 0 || strcmp(r->x->method, "POST") != 0)
         return -1;
-    if (ft_blob_usage(gw_blob(r->gw), r->project, &u, &err) != 0) {
+    if (ft_quota_left(r->gw->quota, r->project, most, &left, &err) != 0)
         ft_log(FT_LOG_WARN, "gateway", "files: %s", err.msg);
-        return 0;
-    }
-    return FT_MAX(most - u.bytes, 0);
+    else if (r->x->content_length > 0 && r->x->content_length <= left &&
+             gw_keep(r, r->project, r->x->content_length, &err) != 0)
+        left = 0; /* another was faster */
+    return left;
 }
 
 static void gw_files(struct gw_request *r)

@@ -180,7 +180,7 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_lanes_open(0, &g.lanes, err);
     if (rc == 0)
-        rc = ft_quota_open(&g.quota, err);
+        rc = ft_quota_open(gw_kept, &g, &g.quota, err);
     if (rc == 0)
         rc = gw_storage_open(&g, &g.storage, err);
     if (rc == 0 && gw_feed_wait_first(g.feed))

@@ -38,9 +38,8 @@ struct gw_hub {
     int64_t ticks;
 };
 
-/* The request of this lane, and what the hub kept for the project when it began (-1: not asked). */
+/* The request of this lane. */
 static __thread struct gw_request *current;
-static __thread int64_t kept_bytes;
 
 /* ---- requests ---- */
 
@@ -64,7 +63,6 @@ static void serve(struct gw_request *r)
 {
     struct ft_hub_who w = who_of(r);
     current = r;
-    kept_bytes = -1;
     atomic_store(&r->status, 500); /* while nothing is known */
     atomic_store(&r->status, ft_hub_serve(r->gw->hub->hub, r->lane, &w));
     current = NULL;
@@ -91,19 +89,15 @@ static void serve_signed(struct gw_request *r)
     gw_fail(r, &e);
 }
 
-/* What the hub keeps for a project is not its buckets': both together are held to its limit. */
 static int may_store(void *ctx, const char *project, int64_t bytes, struct ft_err *err)
 {
-    struct gw *g = ctx;
-    int64_t max = ft_tenant_storage_max(g->tenant, project);
-    int rc = 0;
-    if (max < 0 || current == NULL)
-        return 0;
-    if (kept_bytes < 0)
-        rc = ft_repo_usage(g->hub->repos, project, &kept_bytes, err);
-    return rc != 0 ? rc
-                   : ft_quota_take(g->quota, gw_blob(g), project, FT_MAX(max - kept_bytes, 0),
-                                   bytes, &current->bytes_hold, err);
+    (void)ctx;
+    return current != NULL ? gw_keep(current, project, bytes, err) : 0;
+}
+
+int gw_hub_kept(struct gw *g, const char *project, int64_t *ret_bytes, struct ft_err *err)
+{
+    return ft_repo_usage(g->hub->repos, project, ret_bytes, err);
 }
 
 static bool has_project(void *ctx, const char *project)

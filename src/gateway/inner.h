@@ -87,6 +87,10 @@ struct ft_blob *gw_blob(struct gw *g);
 /* Answers 503: the store is not open, and why not. */
 void gw_no_storage(struct gw_request *r);
 json_t *gw_storage_status(struct gw *g); /* new */
+/* Bytes that a project keeps, in all; ctx: struct gw. */
+int gw_kept(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *err);
+/* Those of the hub among them (hub.c). */
+int gw_hub_kept(struct gw *g, const char *project, int64_t *ret_bytes, struct ft_err *err);
 /* On a lane: the project is to keep so many bytes more; they are held until the request is over,
  * and kept if it is answered with less than 300. FT_ELIMIT, in words for the client. */
 int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err);

@@ -26,14 +26,18 @@ struct ft_quota {
     struct ft_strmap index;
     struct ft_quota_entry **list;
     int n, cap;
+    ft_quota_usage_fn *usage;
+    void *ctx;
 };
 
-int ft_quota_open(struct ft_quota **ret, struct ft_err *err)
+int ft_quota_open(ft_quota_usage_fn *usage, void *ctx, struct ft_quota **ret, struct ft_err *err)
 {
     struct ft_quota *q = calloc(1, sizeof *q);
     if (q == NULL)
         return ft_err_set(err, FT_ENOMEM, "quotas: no memory");
     pthread_mutex_init(&q->lock, NULL);
+    q->usage = usage;
+    q->ctx = ctx;
     *ret = q;
     return 0;
 }
@@ -102,8 +106,7 @@ int ft_quota_lane(struct ft_quota *q, const char *project, struct ft_quota_hold 
 
 /* Asks the store, unless what it said is fresh. What is written meanwhile may count twice until the
  * next time, never not at all. */
-static int refresh(struct ft_quota *q, struct ft_blob *b, struct ft_quota_entry *e,
-                   struct ft_err *err)
+static int refresh(struct ft_quota *q, struct ft_quota_entry *e, struct ft_err *err)
 {
     int64_t now = ft_clock_now_ns();
     pthread_mutex_lock(&q->lock);
@@ -113,14 +116,14 @@ static int refresh(struct ft_quota *q, struct ft_blob *b, struct ft_quota_entry 
     pthread_mutex_unlock(&q->lock);
     if (fresh)
         return 0;
-    struct ft_blob_usage u = {0};
-    int rc = ft_blob_usage(b, e->project, &u, err);
+    int64_t bytes = 0;
+    int rc = q->usage(q->ctx, e->project, &bytes, err);
     int64_t then = ft_clock_now_ns();
     pthread_mutex_lock(&q->lock);
     e->asking = false;
     if (rc == 0) {
         e->asked = true;
-        e->used = u.bytes;
+        e->used = bytes;
         e->kept -= kept;
         e->until_ns = then + FT_MAX((int64_t)FRESH_NS, FRESH_TIMES * (then - now));
     }
@@ -128,18 +131,21 @@ static int refresh(struct ft_quota *q, struct ft_blob *b, struct ft_quota_entry 
     return rc;
 }
 
-int ft_quota_take(struct ft_quota *q, struct ft_blob *b, const char *project, int64_t max,
-                  int64_t bytes, struct ft_quota_hold *h, struct ft_err *err)
+static int fresh_entry(struct ft_quota *q, const char *project, struct ft_quota_entry **ret,
+                       struct ft_err *err)
 {
-    if (max < 0)
-        return 0;
     pthread_mutex_lock(&q->lock);
-    struct ft_quota_entry *e = entry_of(q, project);
+    *ret = entry_of(q, project);
     pthread_mutex_unlock(&q->lock);
-    if (e == NULL)
-        return ft_err_set(err, FT_ENOMEM, "no memory");
-    int rc = refresh(q, b, e, err);
-    if (rc != 0)
+    return *ret != NULL ? refresh(q, *ret, err) : ft_err_set(err, FT_ENOMEM, "no memory");
+}
+
+int ft_quota_take(struct ft_quota *q, const char *project, int64_t max, int64_t bytes,
+                  struct ft_quota_hold *h, struct ft_err *err)
+{
+    struct ft_quota_entry *e = NULL;
+    int rc = max < 0 ? 0 : fresh_entry(q, project, &e, err);
+    if (rc != 0 || max < 0)
         return rc;
     pthread_mutex_lock(&q->lock);
     int64_t all = e->used + e->kept + e->held;
@@ -154,6 +160,19 @@ int ft_quota_take(struct ft_quota *q, struct ft_blob *b, const char *project, in
     }
     pthread_mutex_unlock(&q->lock);
     return rc;
+}
+
+int ft_quota_left(struct ft_quota *q, const char *project, int64_t max, int64_t *ret,
+                  struct ft_err *err)
+{
+    struct ft_quota_entry *e = NULL;
+    int rc = fresh_entry(q, project, &e, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&q->lock);
+    *ret = FT_MAX(max - e->used - e->kept - e->held, 0);
+    pthread_mutex_unlock(&q->lock);
+    return 0;
 }
 
 void ft_quota_give(struct ft_quota *q, struct ft_quota_hold *h, bool kept)

@@ -24,7 +24,10 @@ struct ft_quota_hold {
     bool lane;
 };
 
-int ft_quota_open(struct ft_quota **ret, struct ft_err *err);
+/* How many bytes a project keeps; may block. */
+typedef int ft_quota_usage_fn(void *ctx, const char *project, int64_t *ret_bytes,
+                              struct ft_err *err);
+int ft_quota_open(ft_quota_usage_fn *usage, void *ctx, struct ft_quota **ret, struct ft_err *err);
 void ft_quota_close(struct ft_quota *q); /* NULL is accepted */
 
 /* One more request of the project ("": of nobody's) that blocks. FT_EBUSY: too many do. */
@@ -32,8 +35,11 @@ int ft_quota_lane(struct ft_quota *q, const char *project, struct ft_quota_hold 
                   struct ft_err *err);
 /* `bytes` more are to be kept; max: what the project may keep, -1: anything. FT_ELIMIT says so in
  * words for the client. May ask the store. */
-int ft_quota_take(struct ft_quota *q, struct ft_blob *b, const char *project, int64_t max,
-                  int64_t bytes, struct ft_quota_hold *h, struct ft_err *err);
+int ft_quota_take(struct ft_quota *q, const char *project, int64_t max, int64_t bytes,
+                  struct ft_quota_hold *h, struct ft_err *err);
+/* How much more the project may keep beside what it keeps and what is held, 0 at least. */
+int ft_quota_left(struct ft_quota *q, const char *project, int64_t max, int64_t *ret,
+                  struct ft_err *err);
 /* The request is over; kept: what it held was written. Zeroes the hold. */
 void ft_quota_give(struct ft_quota *q, struct ft_quota_hold *h, bool kept);
 

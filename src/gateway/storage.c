@@ -187,10 +187,23 @@ void gw_no_storage(struct gw_request *r)
     gw_refuse(r, "", &e);
 }
 
+/* Of its buckets, its files among them, and of the hub, whose bucket is nobody's. */
+int gw_kept(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *err)
+{
+    struct gw *g = ctx;
+    struct ft_blob_usage u = {0};
+    int64_t of_hub = 0;
+    int rc = ft_blob_usage(gw_blob(g), project, &u, err);
+    if (rc == 0)
+        rc = gw_hub_kept(g, project, &of_hub, err);
+    *ret_bytes = u.bytes + of_hub;
+    return rc;
+}
+
 int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_err *err)
 {
-    return ft_quota_take(r->gw->quota, gw_blob(r->gw), project,
-                         ft_tenant_storage_max(r->gw->tenant, project), bytes, &r->bytes_hold, err);
+    return ft_quota_take(r->gw->quota, project, ft_tenant_storage_max(r->gw->tenant, project),
+                         bytes, &r->bytes_hold, err);
 }
 
 json_t *gw_storage_status(struct gw *g)

@@ -14,12 +14,20 @@
 static struct ft_blob *blob;
 static struct ft_quota *quota;
 
+static int usage(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *err)
+{
+    struct ft_blob_usage u = {0};
+    int rc = ft_blob_usage(*(struct ft_blob **)ctx, project, &u, err);
+    *ret_bytes = u.bytes;
+    return rc;
+}
+
 static int set_up(void **state)
 {
     struct ft_err err = {.msg = ""};
     (void)state;
     assert_int_equal(ft_blob_mem_open(0, &blob, &err), 0);
-    assert_int_equal(ft_quota_open(&quota, &err), 0);
+    assert_int_equal(ft_quota_open(usage, &blob, &quota, &err), 0);
     assert_int_equal(ft_blob_bucket_create(blob, "bucket", "p1", &err), 0);
     return 0;
 }
@@ -49,7 +57,7 @@ static void put(const char *key, size_t n)
 static int take(const char *project, int64_t max, int64_t bytes, struct ft_quota_hold *h)
 {
     struct ft_err err = {.msg = ""};
-    int rc = ft_quota_take(quota, blob, project, max, bytes, h, &err);
+    int rc = ft_quota_take(quota, project, max, bytes, h, &err);
     assert_int_equal(rc == 0, err.msg[0] == '\0');
     return rc;
 }
@@ -60,7 +68,15 @@ static void what_is_stored_counts(void **state)
     struct ft_quota_hold h = {.entry = NULL};
     put("a", 600);
     assert_int_equal(take("p1", 1000, 401, &h), FT_ELIMIT);
+    int64_t left = -1;
+    struct ft_err err;
+    assert_int_equal(ft_quota_left(quota, "p1", 1000, &left, &err), 0);
+    assert_int_equal(left, 400);
     assert_int_equal(take("p1", 1000, 400, &h), 0);
+    assert_int_equal(ft_quota_left(quota, "p1", 1000, &left, &err), 0);
+    assert_int_equal(left, 0);
+    assert_int_equal(ft_quota_left(quota, "p1", 500, &left, &err), 0);
+    assert_int_equal(left, 0);
     assert_int_equal(take("p1", 1000, INT64_MAX, &h), FT_ELIMIT);
     assert_int_equal(take("p1", 1000, -1, &h), FT_ELIMIT);
     ft_quota_give(quota, &h, false);
@@ -141,7 +157,7 @@ static void *take_and_give(void *arg)
     int64_t *most = arg;
     for (int i = 0; i < 2000; i++) {
         struct ft_quota_hold h = {.entry = NULL};
-        if (ft_quota_take(quota, blob, "p1", 1000, 400, &h, &err) == 0)
+        if (ft_quota_take(quota, "p1", 1000, 400, &h, &err) == 0)
             (*most)++;
         ft_quota_give(quota, &h, false);
     }
