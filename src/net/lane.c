@@ -11,6 +11,7 @@
  * A job ends when both are over: the body (on_end is always called) and fn. */
 #include "net/lane.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ struct ft_lanes {
     /* under lock */
     struct job *head, *tail;
     int n_queued, n_threads, n_idle;
+    bool waking; /* a thread is on its way to the queue: no other is called */
     bool closing;
     struct thread {
         pthread_t id;
@@ -112,48 +114,9 @@ static void job_finish(struct job *j)
 
 /* ---- threads ---- */
 
-static struct job *next_job(struct ft_lanes *p)
-{
-    bool stay = true;
-    p->n_idle++;
-    while (p->head == NULL && !p->closing && stay) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += IDLE_MS / 1000;
-        bool late = pthread_cond_timedwait(&p->work, &p->lock, &until) != 0;
-        stay = !late || p->n_threads == 1; /* one stays for what is started when none can be made */
-    }
-    p->n_idle--;
-    struct job *j = p->head;
-    if (j != NULL) {
-        p->head = j->next;
-        p->n_queued--;
-    }
-    return j;
-}
+static void *run(void *arg);
 
-static void *run(void *arg)
-{
-    struct thread *t = arg;
-    struct ft_lanes *p = t->pool;
-    struct job *j;
-    pthread_mutex_lock(&p->lock);
-    while ((j = next_job(p)) != NULL) {
-        pthread_mutex_unlock(&p->lock);
-        pthread_mutex_lock(&j->x->lock);
-        j->x->waiter = &t->changed;
-        pthread_mutex_unlock(&j->x->lock);
-        j->fn(j->ctx, &j->lane);
-        job_finish(j);
-        pthread_mutex_lock(&p->lock);
-    }
-    t->state = THREAD_ENDED;
-    p->n_threads--;
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
-}
-
-/* One more, if there may be. Under p->lock. */
+/* One more; there must be room. Under p->lock. */
 static int add_thread(struct ft_lanes *p)
 {
     struct thread *t = p->threads;
@@ -179,6 +142,65 @@ static int add_thread(struct ft_lanes *p)
     return rc;
 }
 
+/* Has somebody come for the first in the queue. One at a time: who comes calls the next, and a
+ * thread that is through with its job may be faster than one that sleeps. Under p->lock. */
+static void call_thread(struct ft_lanes *p)
+{
+    if (p->head == NULL || p->waking)
+        return;
+    if (p->n_idle != 0) {
+        p->waking = true;
+        pthread_cond_signal(&p->work);
+    } else if (p->n_threads < p->max_threads) {
+        p->waking = add_thread(p) == 0; /* else those that run come to it */
+    }
+}
+
+static struct job *next_job(struct ft_lanes *p)
+{
+    bool stay = true;
+    p->n_idle++;
+    while (p->head == NULL && !p->closing && stay) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += IDLE_MS / 1000;
+        bool late = pthread_cond_timedwait(&p->work, &p->lock, &until) != 0;
+        p->waking = false;
+        stay = !late || p->n_threads == 1; /* one stays for what is started when none can be made */
+    }
+    p->n_idle--;
+    struct job *j = p->head;
+    if (j != NULL) {
+        p->head = j->next;
+        p->n_queued--;
+        call_thread(p);
+    }
+    return j;
+}
+
+static void *run(void *arg)
+{
+    struct thread *t = arg;
+    struct ft_lanes *p = t->pool;
+    struct job *j;
+    pthread_setname_np(pthread_self(), "lane");
+    pthread_mutex_lock(&p->lock);
+    p->waking = false;
+    while ((j = next_job(p)) != NULL) {
+        pthread_mutex_unlock(&p->lock);
+        pthread_mutex_lock(&j->x->lock);
+        j->x->waiter = &t->changed;
+        pthread_mutex_unlock(&j->x->lock);
+        j->fn(j->ctx, &j->lane);
+        job_finish(j);
+        pthread_mutex_lock(&p->lock);
+    }
+    t->state = THREAD_ENDED;
+    p->n_threads--;
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
 static void enqueue(struct job *j)
 {
     struct ft_lanes *p = j->pool;
@@ -190,10 +212,7 @@ static void enqueue(struct job *j)
         p->head = j;
     p->tail = j;
     p->n_queued++;
-    /* where no thread can be made, those there are come to it */
-    if (p->n_idle < p->n_queued && p->n_threads < p->max_threads)
-        add_thread(p);
-    pthread_cond_signal(&p->work);
+    call_thread(p);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -409,6 +409,32 @@ enum row {
     ROWS
 };
 static double seen[ROWS][ROUNDS_MAX];
+static double cpu[ROWS]; /* seconds of the server's processors, in all rounds */
+
+static double cpu_seconds(pid_t pid)
+{
+    clockid_t id;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &t) != 0)
+        return 0;
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+#define MEASURE(row, i, pid, call)                                                                 \
+    do {                                                                                           \
+        double before_ = cpu_seconds(pid);                                                         \
+        seen[row][i] = (call);                                                                     \
+        cpu[row] += cpu_seconds(pid) - before_;                                                    \
+    } while (0)
+
+/* Microseconds of processor for each small request: SMALL_NS were spent in each round. */
+static double small_us(enum row r, int n)
+{
+    double all = 0;
+    for (int i = 0; i < n; i++)
+        all += seen[r][i] * (SMALL_NS / 1e9);
+    return cpu[r] / all * 1e6;
+}
 
 static int by_value(const void *a, const void *b)
 {
@@ -451,6 +477,12 @@ static void print(int rounds, bool nginx)
     printf(", without a lane %6.0f (%.2f)\n", median(S_PLAIN, rounds),
            small / median(S_PLAIN, rounds));
     printf("PUT 4 KiB, %d    %6.0f/s\n", N_CLIENTS, median(S_PUT, rounds));
+    printf("processor: GET 64 MiB %.1f ms, nginx %.1f; PUT %.1f; GET 4 KiB %.1f us, nginx %.1f, "
+           "without a lane %.1f; PUT %.1f\n",
+           cpu[GET_LANE] / rounds * 1e3, cpu[GET_NGINX] / rounds * 1e3,
+           cpu[PUT_LANE] / rounds * 1e3, small_us(S_LANE, rounds),
+           nginx ? small_us(S_NGINX, rounds) : 0, small_us(S_PLAIN, rounds),
+           small_us(S_PUT, rounds));
 }
 
 int main(int argc, char **argv)
@@ -486,16 +518,16 @@ int main(int argc, char **argv)
     pthread_create(&t, NULL, bare, pair);
     int lane_fd = dial(port), nginx_fd = has_nginx ? dial(nginx_port) : -1;
     for (int i = 0; i < rounds; i++) {
-        seen[GET_LANE][i] = long_get(lane_fd);
+        MEASURE(GET_LANE, i, server, long_get(lane_fd));
         seen[GET_BARE][i] = long_bare(pair[1], 'g');
-        seen[PUT_LANE][i] = long_put(lane_fd);
+        MEASURE(PUT_LANE, i, server, long_put(lane_fd));
         seen[PUT_BARE][i] = long_bare(pair[1], 'p');
-        seen[S_LANE][i] = small_get(port, "small");
-        seen[S_PLAIN][i] = small_get(port, "plain");
-        seen[S_PUT][i] = small_put(port);
+        MEASURE(S_LANE, i, server, small_get(port, "small"));
+        MEASURE(S_PLAIN, i, server, small_get(port, "plain"));
+        MEASURE(S_PUT, i, server, small_put(port));
         if (has_nginx) {
-            seen[GET_NGINX][i] = long_get(nginx_fd);
-            seen[S_NGINX][i] = small_get(nginx_port, "small");
+            MEASURE(GET_NGINX, i, nginx, long_get(nginx_fd));
+            MEASURE(S_NGINX, i, nginx, small_get(nginx_port, "small"));
         }
     }
     print(rounds, has_nginx);
