@@ -18,10 +18,10 @@
 
 #include "net/server_impl.h"
 
-#define IDLE_MS     10000 /* an idle thread waits so long for work */
-#define STACK_BYTES (1u << 20)
-#define LEND_BYTES  (16u << 10)  /* so much written at once is not copied to wait */
-#define READ_LEAST  (128u << 10) /* a sleeping lane is woken for so much of a body, or its end */
+#define IDLE_MS       10000 /* an idle thread waits so long for work */
+#define STACK_BYTES   (1u << 20)
+#define SCRATCH_BYTES (64u << 10)  /* room for an answer of unknown length */
+#define READ_LEAST    (128u << 10) /* a sleeping lane is woken for so much of a body, or its end */
 
 struct job {
     struct ft_lane lane; /* first: what fn sees */
@@ -31,12 +31,15 @@ struct job {
     ft_lane_fn *fn;
     void *ctx;
     int64_t body_max;
-    bool early;                 /* a lane is taken before the body is in */
-    struct MHD_Response *small; /* the lane's: an answer that is put together here, */
-    char *small_body;           /* which small frees */
-    size_t small_n, small_left;
+    bool early; /* a lane is taken before the body is in */
+    /* the lane's: its answer */
+    enum { ANSWER_NONE, ANSWER_SMALL, ANSWER_BLOCKS, ANSWER_CHUNKS, ANSWER_HEAD } kind;
+    int64_t left;               /* bytes that are announced and not written */
+    struct MHD_Response *small; /* put together here before it is handed over */
     int small_status;
-    bool small_done; /* and was handed over */
+    char *room; /* SMALL: what is left of small's body; BLOCKS: of a block of room_n, or NULL */
+    size_t room_n, room_used;
+    char *scratch; /* CHUNKS, HEAD */
     /* under x->lock */
     char *ring;
     size_t at, n, cap; /* bytes at .. at + n wait, around the end */
@@ -69,6 +72,7 @@ static void job_free(struct job *j)
     if (j->small != NULL)
         MHD_destroy_response(j->small);
     free(j->ring);
+    free(j->scratch);
     free(j);
 }
 
@@ -92,19 +96,18 @@ static void job_over(struct job *j, bool *which)
         job_free(j);
 }
 
-/* Answers for a fn that did not, and lets go. */
+/* Has an answer given for a fn that did not, and lets go. */
 static void job_finish(struct job *j)
 {
     struct exchange *x = j->x;
     pthread_mutex_lock(&x->lock);
-    bool answered = x->answered || j->small != NULL, too_long = j->too_long;
     bool open = x->stream && !x->stream_ended, bodyless = open && ft_http_is_bodyless(x);
+    if (!x->answered && j->small == NULL) { /* the server will; from here it may be closed by now */
+        x->handed_over = true;
+        x->lost_status = j->too_long ? 413 : 500;
+    }
     pthread_mutex_unlock(&x->lock);
-    if (!answered)
-        ft_http_refuse(x, too_long ? 413 : 500,
-                       too_long ? "the body of the request is too long"
-                                : "nobody answered this request");
-    else if (bodyless)
+    if (bodyless)
         ft_http_stream_end(&x->pub);
     else if (open || j->small != NULL)
         ft_http_abort(&x->pub);
@@ -410,14 +413,6 @@ static int say(int rc, struct ft_err *err)
                             "the answer: its status, a header, or not as many bytes as announced");
 }
 
-static int put_small(struct job *j)
-{
-    struct MHD_Response *r = j->small;
-    j->small = NULL;
-    j->small_done = true;
-    return ft_http_put_answer(j->x, j->small_status, r, false, 0);
-}
-
 /* A short answer is put together here and handed over once. */
 static int begin_small(struct job *j, int status, size_t n, const struct ft_http_field *fields,
                        int n_fields)
@@ -428,21 +423,12 @@ static int begin_small(struct job *j, int status, size_t n, const struct ft_http
     struct MHD_Response *r = ft_http_whole(body, n, status, fields, n_fields);
     if (r == NULL)
         return FT_EINVAL;
+    if (n == 0)
+        return ft_http_put_answer(j->x, status, r, false, 0);
     j->small = r;
-    j->small_body = body;
-    j->small_n = j->small_left = n;
     j->small_status = status;
-    return n == 0 ? put_small(j) : 0;
-}
-
-static int write_small(struct job *j, const void *data, size_t n)
-{
-    if (n > j->small_left)
-        return FT_EINVAL;
-    if (n != 0)
-        memcpy(j->small_body + (j->small_n - j->small_left), data, n);
-    j->small_left -= n;
-    return j->small_left == 0 && n != 0 ? put_small(j) : 0;
+    j->room = body;
+    return 0;
 }
 
 int ft_lane_begin(struct ft_lane *l, int status, int64_t length, const struct ft_http_field *fields,
@@ -450,52 +436,124 @@ int ft_lane_begin(struct ft_lane *l, int status, int64_t length, const struct ft
 {
     struct job *j = job_of(l);
     bool head = strcmp(l->x->method, "HEAD") == 0 || status == 204 || status == 304;
+    bool small = length >= 0 && length <= FT_LANE_SMALL && !head;
     int rc;
-    if (j->small != NULL || j->small_done)
+    if (j->kind != ANSWER_NONE)
         rc = FT_EEXIST;
-    else if (length >= 0 && length <= FT_LANE_SMALL && !head)
+    else if (small)
         rc = begin_small(j, status, (size_t)length, fields, n_fields);
     else if (length >= 0)
-        rc = ft_http_stream_begin_sized(l->x, status, length, fields, n_fields);
+        rc = ft_http_block_begin(j->x, status, length, fields, n_fields);
     else
         rc = ft_http_stream_begin(l->x, status, NULL, fields, n_fields);
+    if (rc == 0) {
+        j->left = length;
+        j->kind = head          ? ANSWER_HEAD
+                  : small       ? ANSWER_SMALL
+                  : length >= 0 ? ANSWER_BLOCKS
+                                : ANSWER_CHUNKS;
+    }
+    return say(rc, err);
+}
+
+static int write_chunks(struct job *j, const void *data, size_t n)
+{
+    struct exchange *x = j->x;
+    int rc = ft_http_stream_write(&x->pub, data, n);
+    if (rc != FT_EBUSY)
+        return rc;
+    pthread_mutex_lock(&x->lock);
+    while (x->out_full && !is_gone(x))
+        pthread_cond_wait(x->waiter, &x->lock);
+    pthread_mutex_unlock(&x->lock);
+    return 0; /* a client that is gone shows at the next */
+}
+
+char *ft_lane_room(struct ft_lane *l, size_t *ret_n, struct ft_err *err)
+{
+    struct job *j = job_of(l);
+    int rc = 0;
+    if (j->kind == ANSWER_NONE || j->left == 0)
+        rc = FT_EINVAL;
+    else if (j->kind == ANSWER_BLOCKS && j->room == NULL)
+        rc = ft_http_block_room(j->x, &j->room, &j->room_n);
+    else if (j->kind >= ANSWER_CHUNKS && j->scratch == NULL)
+        rc = (j->scratch = malloc(SCRATCH_BYTES)) == NULL ? FT_ENOMEM : 0;
+    if (rc != 0) {
+        say(rc, err);
+        return NULL;
+    }
+    size_t n = j->kind == ANSWER_BLOCKS  ? j->room_n - j->room_used
+               : j->kind == ANSWER_SMALL ? (size_t)j->left
+                                         : SCRATCH_BYTES;
+    *ret_n = j->left >= 0 && (uint64_t)j->left < n ? (size_t)j->left : n;
+    return j->kind >= ANSWER_CHUNKS ? j->scratch : j->room + j->room_used;
+}
+
+int ft_lane_filled(struct ft_lane *l, size_t n, struct ft_err *err)
+{
+    struct job *j = job_of(l);
+    int rc = 0;
+    if (n == 0)
+        return 0;
+    if (j->left > 0)
+        j->left -= (int64_t)n;
+    if (j->kind == ANSWER_CHUNKS) {
+        rc = write_chunks(j, j->scratch, n);
+    } else if (j->kind != ANSWER_HEAD) {
+        j->room_used += n;
+        if (j->kind == ANSWER_SMALL && j->left == 0) {
+            struct MHD_Response *r = j->small;
+            j->small = NULL;
+            rc = ft_http_put_answer(j->x, j->small_status, r, false, 0);
+        } else if (j->kind == ANSWER_BLOCKS && (j->room_used == j->room_n || j->left == 0)) {
+            rc = ft_http_block_filled(j->x, j->room_used);
+            j->room = NULL;
+            j->room_used = 0;
+        }
+    }
     return say(rc, err);
 }
 
 int ft_lane_write(struct ft_lane *l, const void *data, size_t n, struct ft_err *err)
 {
     struct job *j = job_of(l);
-    struct exchange *x = j->x;
-    if (j->small != NULL || j->small_done)
-        return say(write_small(j, data, n), err);
-    pthread_mutex_lock(&x->lock);
-    bool bodyless = x->stream && ft_http_is_bodyless(x);
-    bool fits = x->stream && (x->stream_left < 0 || n <= (uint64_t)x->stream_left);
-    pthread_mutex_unlock(&x->lock);
-    if (bodyless || n == 0)
+    const char *p = data;
+    if (j->kind == ANSWER_HEAD)
         return 0;
-    if (!fits)
+    if (j->kind == ANSWER_CHUNKS)
+        return say(write_chunks(j, data, n), err);
+    if (n > (uint64_t)j->left)
         return say(FT_EINVAL, err);
-    int rc =
-        n >= LEND_BYTES ? ft_http_stream_lend(x, data, n) : ft_http_stream_write(l->x, data, n);
-    if (rc == FT_EBUSY) {
-        pthread_mutex_lock(&x->lock);
-        while (x->out_full && !is_gone(x))
-            pthread_cond_wait(x->waiter, &x->lock);
-        pthread_mutex_unlock(&x->lock);
-        rc = 0; /* a client that is gone shows at the next */
+    while (n > 0) {
+        size_t part;
+        char *room = ft_lane_room(l, &part, err);
+        if (room == NULL)
+            return FT_ECANCELED;
+        part = FT_MIN(part, n);
+        memcpy(room, p, part);
+        int rc = ft_lane_filled(l, part, err);
+        if (rc != 0)
+            return rc;
+        p += part;
+        n -= part;
     }
-    return say(rc, err);
+    return 0;
 }
 
 int ft_lane_end(struct ft_lane *l, struct ft_err *err)
 {
     struct job *j = job_of(l);
-    if (j->small_done)
+    if (j->kind == ANSWER_NONE)
+        return say(FT_EINVAL, err);
+    if (j->left == 0 && j->kind != ANSWER_HEAD)
         return 0;
-    if (j->small != NULL)
-        ft_http_abort(l->x);
-    return say(j->small != NULL ? FT_EINVAL : ft_http_stream_end(l->x), err);
+    if (j->kind >= ANSWER_CHUNKS) {
+        int rc = ft_http_stream_end(l->x);
+        return j->kind == ANSWER_HEAD ? 0 : say(rc, err); /* a head alone may be gone already */
+    }
+    ft_http_abort(l->x);
+    return say(FT_EINVAL, err);
 }
 
 void ft_lane_cut(struct ft_lane *l)

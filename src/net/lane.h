@@ -50,6 +50,11 @@ int ft_lane_begin(struct ft_lane *l, int status, int64_t length, const struct ft
 /* Waits while the client takes what is there. FT_ECANCELED: it is gone; FT_EINVAL: more than was
  * announced (nothing of it is sent). */
 int ft_lane_write(struct ft_lane *l, const void *data, size_t n, struct ft_err *err);
+/* The same without a copy: where the next bytes may be put, at least one and *ret_n at most; NULL:
+ * an error. Then filled says how many were, before anything else is written. Of an answer of known
+ * length some hundred kilobytes are sent at a time, and at its end. */
+char *ft_lane_room(struct ft_lane *l, size_t *ret_n, struct ft_err *err);
+int ft_lane_filled(struct ft_lane *l, size_t n, struct ft_err *err);
 /* Ends the answer; FT_EINVAL (and the connection is cut) if fewer bytes came than begin said. */
 int ft_lane_end(struct ft_lane *l, struct ft_err *err);
 /* Cuts the connection: the client can tell that the answer is not whole. */

@@ -159,11 +159,6 @@ int ft_http_respond(struct ft_http_exchange *x, int status, const struct ft_http
 /* The head of an answer of unknown length, sent at once. content_type may be NULL. */
 int ft_http_stream_begin(struct ft_http_exchange *x, int status, const char *content_type,
                          const struct ft_http_field *fields, int n_fields);
-/* As begin for an answer of `length` bytes, 0 or more. It ends by itself when they are written;
- * more are FT_EINVAL, and so is an end before them, which cuts the connection. To HEAD, and with
- * status 204 and 304, the head is all there is. */
-int ft_http_stream_begin_sized(struct ft_http_exchange *x, int status, int64_t length,
-                               const struct ft_http_field *fields, int n_fields);
 /* More of it, sent at once. 0; FT_EBUSY: taken too, but more than FT_HTTP_STREAM_HIGH bytes wait,
  * so pause until on_drained; FT_ELIMIT: FT_HTTP_STREAM_MAX was passed, the stream is cut. */
 int ft_http_stream_write(struct ft_http_exchange *x, const void *data, size_t n);

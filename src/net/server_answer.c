@@ -12,9 +12,8 @@
 #include "net/server_impl.h"
 
 #define RAW_BYTES_MAX (128u << 10)
-#define OUT_KEEP      1024         /* a stream's memory up to this is kept while nothing waits */
-#define SIZED_BLOCK   (256u << 10) /* its buffer for an answer of known length, at most */
-#define STREAM_BLOCK  1024         /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
+#define OUT_KEEP      1024 /* a stream's memory up to this is kept while nothing waits */
+#define STREAM_BLOCK  1024 /* libmicrohttpd's buffer for HTTP/1.0; chunks do not use it */
 
 struct ft_http_exchange *ft_http_ref(struct ft_http_exchange *pub)
 {
@@ -44,6 +43,8 @@ void ft_http_unref(struct ft_http_exchange *pub)
     ft_buf_fini(&x->body);
     ft_buf_fini(&x->raw);
     free(x->out);
+    if (x->block != NULL)
+        MHD_destroy_response(x->block);
     pthread_mutex_destroy(&x->lock);
     free(x);
 }
@@ -105,7 +106,7 @@ bool ft_http_is_bodyless(const struct exchange *x)
     return strcmp(x->pub.method, "HEAD") == 0 || x->status == 204 || x->status == 304;
 }
 
-static int add_fields(struct MHD_Response *r, const struct ft_http_field *fields, int n_fields)
+int ft_http_add_fields(struct MHD_Response *r, const struct ft_http_field *fields, int n_fields)
 {
     if (n_fields > FT_HTTP_FIELDS_MAX)
         return FT_EINVAL;
@@ -149,7 +150,7 @@ struct MHD_Response *ft_http_whole(char *body, size_t n, int status,
     struct MHD_Response *r = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
     if (r == NULL) {
         free(body);
-    } else if (add_fields(r, fields, n_fields) != 0 || status < 200 || status > 599) {
+    } else if (ft_http_add_fields(r, fields, n_fields) != 0 || status < 200 || status > 599) {
         MHD_destroy_response(r);
         r = NULL;
     }
@@ -199,7 +200,7 @@ int ft_http_respond(struct ft_http_exchange *pub, int status, const struct ft_ht
         MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (r == NULL)
         return FT_ENOMEM;
-    int rc = add_fields(r, fields, n_fields);
+    int rc = ft_http_add_fields(r, fields, n_fields);
     if (rc != 0 || status < 200 || status > 599) {
         MHD_destroy_response(r);
         return FT_EINVAL;
@@ -286,37 +287,23 @@ void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thr
 
 /* ---- streams ---- */
 
-static int stream_begin(struct exchange *x, int status, int64_t length, const char *content_type,
-                        const struct ft_http_field *fields, int n_fields)
+int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
+                         const struct ft_http_field *fields, int n_fields)
 {
-    uint64_t total = length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length;
-    size_t block = length < 0 ? STREAM_BLOCK : (size_t)FT_MIN(total, SIZED_BLOCK);
-    struct MHD_Response *r =
-        MHD_create_response_from_callback(total, FT_MAX(block, 1u), ft_http_stream_read, x, NULL);
+    struct exchange *x = ft_exchange_of(pub);
+    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+                                                               ft_http_stream_read, x, NULL);
     if (r == NULL)
         return FT_ENOMEM;
     struct ft_http_field type = {"Content-Type", content_type};
-    int rc = content_type != NULL ? add_fields(r, &type, 1) : 0;
+    int rc = content_type != NULL ? ft_http_add_fields(r, &type, 1) : 0;
     if (rc == 0)
-        rc = add_fields(r, fields, n_fields);
+        rc = ft_http_add_fields(r, fields, n_fields);
     if (rc != 0 || status < 200 || status > 599) {
         MHD_destroy_response(r);
         return FT_EINVAL;
     }
-    return ft_http_put_answer(x, status, r, true, length);
-}
-
-int ft_http_stream_begin(struct ft_http_exchange *pub, int status, const char *content_type,
-                         const struct ft_http_field *fields, int n_fields)
-{
-    return stream_begin(ft_exchange_of(pub), status, -1, content_type, fields, n_fields);
-}
-
-int ft_http_stream_begin_sized(struct ft_http_exchange *pub, int status, int64_t length,
-                               const struct ft_http_field *fields, int n_fields)
-{
-    return length < 0 ? FT_EINVAL
-                      : stream_begin(ft_exchange_of(pub), status, length, NULL, fields, n_fields);
+    return ft_http_put_answer(x, status, r, true, -1);
 }
 
 static bool out_reserve(struct exchange *x, size_t n)
@@ -347,62 +334,30 @@ static void give_up(struct exchange *x)
         shutdown(x->conn->fd, SHUT_RDWR);
 }
 
-/* May n more bytes be written? Under the lock. */
-static int check_write(const struct exchange *x, size_t n)
-{
-    if (x->phase == PHASE_DONE || x->gone)
-        return FT_ECANCELED;
-    bool fits = x->stream_left < 0 || n <= (uint64_t)x->stream_left;
-    return x->stream && !x->stream_ended && fits ? 0 : FT_EINVAL;
-}
-
-/* n more bytes wait. Under the lock. */
-static void count_write(struct exchange *x, size_t n)
-{
-    if (x->stream_left >= 0) {
-        x->stream_left -= (int64_t)n;
-        x->stream_ended = x->stream_left == 0;
-    }
-    if (x->phase == PHASE_SEND)
-        ft_http_wake(x);
-}
-
 int ft_http_stream_write(struct ft_http_exchange *pub, const void *data, size_t n)
 {
     struct exchange *x = ft_exchange_of(pub);
     pthread_mutex_lock(&x->lock);
-    int rc = check_write(x, n);
-    if (rc == 0 && n > FT_HTTP_STREAM_MAX - x->out_n) {
+    int rc = 0;
+    if (x->phase == PHASE_DONE || x->gone) {
+        rc = FT_ECANCELED;
+    } else if (!x->stream || x->stream_ended || x->block != NULL) {
+        rc = FT_EINVAL;
+    } else if (n > FT_HTTP_STREAM_MAX - x->out_n) {
         give_up(x);
         rc = FT_ELIMIT;
-    } else if (rc == 0 && n != 0 && !out_reserve(x, n)) {
+    } else if (n != 0 && !out_reserve(x, n)) {
         give_up(x);
         rc = FT_ENOMEM;
-    } else if (rc == 0 && n != 0) {
+    } else if (n != 0) {
         memcpy(x->out + x->out_at + x->out_n, data, n);
         x->out_n += n;
-        count_write(x, n);
+        if (x->phase == PHASE_SEND)
+            ft_http_wake(x);
         if (x->out_n > FT_HTTP_STREAM_HIGH) {
             x->out_full = true;
             rc = FT_EBUSY;
         }
-    }
-    pthread_mutex_unlock(&x->lock);
-    return rc;
-}
-
-int ft_http_stream_lend(struct exchange *x, const char *data, size_t n)
-{
-    pthread_mutex_lock(&x->lock);
-    int rc = check_write(x, n);
-    if (rc == 0) {
-        x->lent = data;
-        x->lent_n = n;
-        count_write(x, n);
-        while (x->lent_n != 0 && !x->gone && x->phase != PHASE_DONE)
-            pthread_cond_wait(x->waiter, &x->lock);
-        rc = x->lent_n != 0 ? FT_ECANCELED : 0;
-        x->lent_n = 0;
     }
     pthread_mutex_unlock(&x->lock);
     return rc;
@@ -466,48 +421,31 @@ static void push_head(struct exchange *x)
     x->head_pushed = true;
 }
 
-/* What waits, into buf[max]. Under the lock. */
-static size_t take_out(struct exchange *x, char *buf, size_t max)
-{
-    size_t n = FT_MIN(x->out_n, max);
-    if (n != 0) {
-        memcpy(buf, x->out + x->out_at, n);
-        x->out_at += n;
-        x->out_n -= n;
-    }
-    if (x->out_n != 0)
-        return n;
-    x->out_at = 0;
-    if (x->out_cap > OUT_KEEP) {
-        free(x->out);
-        x->out = NULL;
-        x->out_cap = 0;
-    }
-    size_t k = FT_MIN(x->lent_n, max - n);
-    if (k != 0) {
-        memcpy(buf + n, x->lent, k);
-        x->lent += k;
-        x->lent_n -= k;
-    }
-    return n + k;
-}
-
 ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 {
     struct exchange *x = cls;
     pthread_mutex_lock(&x->lock);
     ssize_t rc = 0;
     bool drained = false;
-    pthread_cond_t *waiter = NULL;
     if (x->gone) {
         rc = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (x->out_n != 0 || x->lent_n != 0) {
-        bool lent = x->lent_n != 0;
-        rc = (ssize_t)take_out(x, buf, max);
+    } else if (x->out_n != 0) {
+        size_t n = FT_MIN(x->out_n, max);
+        memcpy(buf, x->out + x->out_at, n);
+        x->out_at += n;
+        x->out_n -= n;
+        rc = (ssize_t)n;
         drained = x->out_full && x->out_n < FT_HTTP_STREAM_LOW;
         if (drained)
             x->out_full = false;
-        waiter = drained || (lent && x->lent_n == 0) ? x->waiter : NULL;
+        if (x->out_n == 0) {
+            x->out_at = 0;
+            if (x->out_cap > OUT_KEEP) {
+                free(x->out);
+                x->out = NULL;
+                x->out_cap = 0;
+            }
+        }
     } else if (x->stream_ended) {
         rc = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (x->refs == 1 && x->handed_over) { /* nobody will ever end it */
@@ -520,6 +458,7 @@ ssize_t ft_http_stream_read(void *cls, uint64_t pos, char *buf, size_t max)
     }
     ft_http_drained_fn *fn = drained ? x->on_drained : NULL;
     void *ctx = x->drained_ctx;
+    pthread_cond_t *waiter = drained ? x->waiter : NULL;
     pthread_mutex_unlock(&x->lock);
     if (waiter != NULL)
         pthread_cond_signal(waiter);

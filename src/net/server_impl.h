@@ -74,7 +74,7 @@ struct exchange {
     struct conn *conn; /* NULL once closed */
     bool suspended, gone, closed_clean;
     bool handed_over; /* the handler (or body's fn) has returned: someone else must answer */
-    /* A lane's thread, with lock: told when x is gone or done, has drained, or took what was lent.
+    /* A lane's thread, with lock: told when x is gone or done, has drained, or has room.
      * The condition outlives the exchange, so that it may be signalled after unlocking. */
     pthread_cond_t *waiter;
 
@@ -89,16 +89,17 @@ struct exchange {
     bool body_held, body_wanted; /* body_held: by the handler, and for good */
 
     struct MHD_Response *response; /* until it is queued */
-    int status;
+    int status, lost_status;       /* lost_status: for when nobody answers; 0: 500 */
     bool answered, stream, stream_ended, expect, head_pushed;
     int64_t stream_left; /* bytes that the head announced and nobody has written; -1: any number */
     struct ft_buf raw;   /* the answer as bytes, for before the body of the request is in */
     char *out;           /* of a stream: bytes out_at .. out_at + out_n wait */
     size_t out_at, out_n, out_cap;
-    int64_t body_out; /* bytes of the answer's body that left us */
-    bool out_full;    /* FT_EBUSY was said */
-    const char *lent; /* of a stream, behind `out`: a waiter's own bytes, lent_n of them */
-    size_t lent_n;
+    int64_t body_out;           /* bytes of the answer's body that left us */
+    bool out_full;              /* FT_EBUSY was said */
+    struct MHD_Response *block; /* server_block.c: whose buffer a lane fills */
+    char *room;                 /* that buffer while it is the lane's, room_n bytes */
+    size_t room_n, filled;      /* filled: bytes of it that are to be sent */
     ft_http_drained_fn *on_drained;
     void *drained_ctx;
     ft_http_close_fn *on_close;
@@ -162,8 +163,7 @@ struct MHD_Response *ft_http_whole(char *body, size_t n, int status,
 /* Hands r over: to the exchange, or to nobody. A stream's length may be -1. */
 int ft_http_put_answer(struct exchange *x, int status, struct MHD_Response *r, bool stream,
                        int64_t length);
-/* As ft_http_stream_write for a lane, but data is not kept: returns when all of it was taken. */
-int ft_http_stream_lend(struct exchange *x, const char *data, size_t n);
+int ft_http_add_fields(struct MHD_Response *r, const struct ft_http_field *fields, int n_fields);
 /* Has the answer a head alone? Once there is one. */
 bool ft_http_is_bodyless(const struct exchange *x);
 /* An answer of the server's own, through config.error. */
@@ -173,6 +173,13 @@ struct MHD_Response *ft_http_error_response(struct ft_http_server *s, int status
  * own thread (own_thread) or, without TLS, from any. */
 void ft_http_raw_error(struct conn *c, int status, const char *why, bool own_thread);
 void ft_http_raw_send(struct conn *c, const struct ft_buf *b, bool own_thread);
+
+/* server_block.c: one thread, the exchange's waiter. The codes of ft_http_stream_begin, _write. */
+int ft_http_block_begin(struct exchange *x, int status, int64_t length,
+                        const struct ft_http_field *fields, int n_fields);
+/* Waits for a place to write to; it stays the lane's until filled, 1 .. *ret_n bytes. */
+int ft_http_block_room(struct exchange *x, char **ret, size_t *ret_n);
+int ft_http_block_filled(struct exchange *x, size_t n);
 
 /* server_watch.c */
 void ft_http_notify_connection(void *cls, struct MHD_Connection *mhd, void **ctx,

@@ -243,8 +243,23 @@ static enum MHD_Result queue_answer(struct exchange *x, struct MHD_Connection *m
         MHD_add_response_header(r, "Connection", "close");
     ft_http_conn_enter(c, CONN_SEND);
     enum MHD_Result ok = MHD_queue_response(mhd, (unsigned)status, r);
-    MHD_destroy_response(r);
+    if (r != x->block) /* which stays */
+        MHD_destroy_response(r);
     return ok;
+}
+
+static void refuse_lost(struct exchange *x)
+{
+    if (x->lost_status == 413)
+        ft_http_refuse(x, 413, "the body of the request is too long");
+    else
+        ft_http_refuse(x, 500, "nobody answered this request");
+}
+
+/* Will nobody answer, though the body is not in? Under the lock. */
+static bool is_lost(const struct exchange *x)
+{
+    return !x->answered && x->handed_over && x->refs == 1;
 }
 
 /* The request is in, or nobody wants the rest of it. */
@@ -259,7 +274,7 @@ static enum MHD_Result answer_or_wait(struct exchange *x, struct MHD_Connection 
     if (gone)
         return MHD_NO;
     if (lost)
-        ft_http_refuse(x, 500, "nobody answered this request");
+        refuse_lost(x);
     if (answered || lost)
         return queue_answer(x, mhd);
     ft_http_conn_enter(c, CONN_WAIT);
@@ -289,7 +304,7 @@ static bool is_waste(const struct exchange *x)
 static enum MHD_Result hold(struct exchange *x, struct MHD_Connection *mhd)
 {
     pthread_mutex_lock(&x->lock);
-    bool answered = x->answered;
+    bool lost = is_lost(x), answered = x->answered || lost;
     bool wait = !x->gone && !answered && !x->body_wanted;
     bool gone = x->gone || (wait && !ft_http_suspend(x));
     x->phase = wait ? PHASE_HOLD : PHASE_BODY;
@@ -297,6 +312,8 @@ static enum MHD_Result hold(struct exchange *x, struct MHD_Connection *mhd)
     if (gone)
         return MHD_NO;
     ft_http_conn_enter(x->conn, wait ? CONN_WAIT : CONN_BODY);
+    if (lost)
+        refuse_lost(x);
     if (!answered || !is_waste(x))
         return MHD_YES;
     end_stream_body(x, false);
@@ -386,12 +403,13 @@ static int64_t still_to_come(const struct exchange *x)
 }
 
 /* Ends an exchange that was answered before the body is in, with that answer. */
-static enum MHD_Result cut_answered(struct exchange *x, int status)
+static enum MHD_Result cut_answered(struct exchange *x)
 {
     static const char why[] = "answered before the body of the request was in";
     x->conn->linger = true;
     pthread_mutex_lock(&x->lock);
     x->raw_sent = x->raw.len != 0; /* written once, before `answered` */
+    int status = x->status;
     pthread_mutex_unlock(&x->lock);
     if (x->raw_sent)
         ft_http_raw_send(x->conn, &x->raw, true);
@@ -461,11 +479,12 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *n
     c->in_bytes += *n;
     pthread_mutex_unlock(&c->lock);
     pthread_mutex_lock(&x->lock);
-    bool answered = x->answered, gone = x->gone;
-    int status = x->status;
+    bool lost = is_lost(x), answered = x->answered || lost, gone = x->gone;
     pthread_mutex_unlock(&x->lock);
     if (gone || cut)
         return MHD_NO;
+    if (lost)
+        refuse_lost(x);
     if (answered || x->body_mode == BODY_DROP) {
         end_stream_body(x, false);
         x->body_seen += (int64_t)*n;
@@ -473,7 +492,7 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *n
         *n = 0;
         if (x->body_wasted + still_to_come(x) <= FT_HTTP_DISCARD_MAX)
             return MHD_YES;
-        return cut_answered(x, status);
+        return cut_answered(x);
     }
     if ((int64_t)*n > x->body_max - x->body_seen) {
         end_stream_body(x, false);
@@ -549,7 +568,7 @@ void ft_http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
                                       (!x->stream || x->stream_ended || headers_only));
     x->phase = PHASE_DONE;
     x->conn = NULL;
-    if (x->response != NULL)
+    if (x->response != NULL && x->response != x->block)
         MHD_destroy_response(x->response);
     x->response = NULL;
     free(x->out);

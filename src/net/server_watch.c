@@ -221,7 +221,7 @@ static bool is_blocked(struct conn *c)
     if (c->x == NULL || (c->state == CONN_SEND && !c->is_tcp))
         return false;
     pthread_mutex_lock(&c->x->lock);
-    bool blocked = !c->x->suspended && (!c->x->stream || c->x->out_n != 0);
+    bool blocked = !c->x->suspended && (!c->x->stream || c->x->out_n != 0 || c->x->block);
     pthread_mutex_unlock(&c->x->lock);
     return blocked;
 }

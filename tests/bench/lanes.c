@@ -44,15 +44,15 @@ static void die(const char *what)
 
 static void get(struct ft_lane *l, int fd, int64_t n)
 {
-    static _Thread_local char buf[BLOCK];
     struct ft_err err;
     int rc = ft_lane_begin(l, 200, n, NULL, 0, &err);
     for (int64_t at = 0; rc == 0 && at < n;) {
-        int64_t k = n - at < BLOCK ? n - at : BLOCK;
-        if (fd >= 0 && pread(fd, buf, (size_t)k, at) != k)
+        size_t k;
+        char *room = ft_lane_room(l, &k, &err);
+        if (room == NULL || pread(fd, room, k, at) != (ssize_t)k)
             break;
-        rc = ft_lane_write(l, buf, (size_t)k, &err);
-        at += k;
+        rc = ft_lane_filled(l, k, &err);
+        at += (int64_t)k;
     }
     if (rc == 0)
         ft_lane_end(l, &err);
@@ -409,7 +409,7 @@ enum row {
     ROWS
 };
 static double seen[ROWS][ROUNDS_MAX];
-static double cpu[ROWS]; /* seconds of the server's processors, in all rounds */
+static double cpu[ROWS]; /* seconds of the server's processors, in the best round */
 
 static double cpu_seconds(pid_t pid)
 {
@@ -424,17 +424,12 @@ static double cpu_seconds(pid_t pid)
     do {                                                                                           \
         double before_ = cpu_seconds(pid);                                                         \
         seen[row][i] = (call);                                                                     \
-        cpu[row] += cpu_seconds(pid) - before_;                                                    \
+        double used_ = cpu_seconds(pid) - before_;                                                 \
+        if ((row) >= S_LANE) /* each of them; SMALL_NS were spent */                               \
+            used_ /= seen[row][i] * (SMALL_NS / 1e9);                                              \
+        if (cpu[row] == 0 || used_ < cpu[row])                                                     \
+            cpu[row] = used_;                                                                      \
     } while (0)
-
-/* Microseconds of processor for each small request: SMALL_NS were spent in each round. */
-static double small_us(enum row r, int n)
-{
-    double all = 0;
-    for (int i = 0; i < n; i++)
-        all += seen[r][i] * (SMALL_NS / 1e9);
-    return cpu[r] / all * 1e6;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -479,10 +474,8 @@ static void print(int rounds, bool nginx)
     printf("PUT 4 KiB, %d    %6.0f/s\n", N_CLIENTS, median(S_PUT, rounds));
     printf("processor: GET 64 MiB %.1f ms, nginx %.1f; PUT %.1f; GET 4 KiB %.1f us, nginx %.1f, "
            "without a lane %.1f; PUT %.1f\n",
-           cpu[GET_LANE] / rounds * 1e3, cpu[GET_NGINX] / rounds * 1e3,
-           cpu[PUT_LANE] / rounds * 1e3, small_us(S_LANE, rounds),
-           nginx ? small_us(S_NGINX, rounds) : 0, small_us(S_PLAIN, rounds),
-           small_us(S_PUT, rounds));
+           cpu[GET_LANE] * 1e3, cpu[GET_NGINX] * 1e3, cpu[PUT_LANE] * 1e3, cpu[S_LANE] * 1e6,
+           cpu[S_NGINX] * 1e6, cpu[S_PLAIN] * 1e6, cpu[S_PUT] * 1e6);
 }
 
 int main(int argc, char **argv)

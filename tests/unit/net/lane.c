@@ -63,6 +63,36 @@ static void give(struct ft_lane *l)
         assert_int_equal(rc, 0);
 }
 
+/* As give, without copies; every third piece is written. */
+static void fill(struct ft_lane *l)
+{
+    long long want = strtoll(l->x->query, NULL, 10), n = want < 0 ? -want : want;
+    struct ft_err err;
+    size_t room;
+    assert_null(ft_lane_room(l, &room, &err));
+    int rc = ft_lane_begin(l, 200, want, NULL, 0, &err);
+    for (long long at = 0, k = 0; rc == 0 && at < n; k++) {
+        char part[100], *to = ft_lane_room(l, &room, &err);
+        assert_non_null(to);
+        size_t m = (size_t)FT_MIN(n - at, (long long)room);
+        if (k % 3 == 2)
+            m = FT_MIN(m, 20000u);
+        for (size_t i = 0; i < m; i++)
+            to[i] = pattern((size_t)at + i);
+        rc = ft_lane_filled(l, m, &err);
+        at += (long long)m;
+        m = (size_t)FT_MIN(n - at, 100);
+        for (size_t i = 0; i < m; i++)
+            part[i] = pattern((size_t)at + i);
+        if (rc == 0)
+            rc = ft_lane_write(l, part, m, &err);
+        at += (long long)m;
+    }
+    if (rc == 0)
+        rc = ft_lane_end(l, &err);
+    assert_int_equal(rc, 0);
+}
+
 /* Writes until the client is gone. */
 static void flood(struct ft_lane *l)
 {
@@ -86,6 +116,8 @@ static void run(void *ctx, struct ft_lane *l)
         count(l);
     } else if (strcmp(path, "/give") == 0) {
         give(l);
+    } else if (strcmp(path, "/fill") == 0) {
+        fill(l);
     } else if (strcmp(path, "/flood") == 0) {
         flood(l);
     } else if (strcmp(path, "/refuse") == 0) {
@@ -229,16 +261,18 @@ static void read_pattern(int fd, size_t n)
 
 static void test_answers_of_known_length(void **state)
 {
-    static const size_t lengths[] = {0, 1, 2, 4096, 300000, 300001, BIG, 5};
+    static const size_t lengths[] = {0,      1,   2, 4096,          300000,
+                                     300001, BIG, 5, FT_LANE_SMALL, FT_LANE_SMALL + 1};
     int fd = raw_connect(*state);
-    for (size_t i = 0; i < FT_COUNT(lengths); i++) {
+    for (size_t i = 0; i < 2 * FT_COUNT(lengths); i++) {
         char head[200];
-        snprintf(head, sizeof head, "GET /give?%zu HTTP/1.1\r\nHost: h\r\n\r\n", lengths[i]);
+        snprintf(head, sizeof head, "GET /%s?%zu HTTP/1.1\r\nHost: h\r\n\r\n",
+                 i % 2 != 0 ? "fill" : "give", lengths[i / 2]);
         raw_send(fd, head);
-        read_pattern(fd, lengths[i]);
+        read_pattern(fd, lengths[i / 2]);
     }
     close(fd);
-    await_int(&n_run, (int)FT_COUNT(lengths));
+    await_int(&n_run, 2 * (int)FT_COUNT(lengths));
 }
 
 static void test_answers_of_unknown_length(void **state)
@@ -249,6 +283,10 @@ static void test_answers_of_unknown_length(void **state)
     const char *a = raw_read(fd, "Content-Length: 2\r\n");
     assert_non_null(strstr(a, "Transfer-Encoding: chunked\r\n"));
     assert_non_null(strstr(a, "\r\n0\r\n\r\nHTTP/1.1 200"));
+    close(fd);
+    fd = raw_connect(*state);
+    raw_send(fd, "GET /fill?-300 HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_non_null(strstr(raw_read(fd, "\r\n0\r\n\r\n"), "\r\n0\r\n\r\n"));
     close(fd);
     /* and long ones, to a client that closes when it has enough */
     fd = raw_connect(*state);
@@ -373,6 +411,21 @@ static void test_clients_that_leave_are_noticed(void **state)
     await_int(&n_run, 4);
 }
 
+static void test_clients_that_stop_reading_are_cut(void **state)
+{
+    struct ft_http_server *s = open_server(
+        (struct ft_http_server_config){.n_threads = 1, .stall_timeout_ms = 200}, handler);
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int fd = raw_connect(s);
+        raw_send(fd, i == 0 ? "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n"
+                            : "GET /flood?sized HTTP/1.1\r\nHost: h\r\n\r\n");
+        await_int(&n_canceled, i + 1);
+        close(fd);
+    }
+    ft_http_server_close(s);
+}
+
 static void test_answers_that_are_not_whole_are_cut(void **state)
 {
     int fd = raw_connect(*state);
@@ -452,12 +505,19 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_bodies_of_every_length_arrive),   T(test_chunked_bodies_arrive),
-        T(test_answers_of_known_length),         T(test_answers_of_unknown_length),
-        T(test_heads_alone_announce_the_length), T(test_an_early_refusal_spares_the_upload),
-        T(test_a_wanted_body_is_asked_for),      T(test_bodies_that_are_too_long),
-        T(test_clients_that_leave_are_noticed),  T(test_answers_that_are_not_whole_are_cut),
-        T(test_more_requests_than_threads_wait), T(test_what_runs_is_waited_for),
+        T(test_bodies_of_every_length_arrive),
+        T(test_chunked_bodies_arrive),
+        T(test_answers_of_known_length),
+        T(test_answers_of_unknown_length),
+        T(test_heads_alone_announce_the_length),
+        T(test_an_early_refusal_spares_the_upload),
+        T(test_a_wanted_body_is_asked_for),
+        T(test_bodies_that_are_too_long),
+        T(test_clients_that_leave_are_noticed),
+        T(test_clients_that_stop_reading_are_cut),
+        T(test_answers_that_are_not_whole_are_cut),
+        T(test_more_requests_than_threads_wait),
+        T(test_what_runs_is_waited_for),
         T(test_close_tells_those_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
