@@ -346,7 +346,8 @@ static enum verdict verdict_of(struct sender *s, const struct flight *f)
     return f->status >= 500 && ++*tries < TRIES_FAULT ? AGAIN : BADLY;
 }
 
-/* Half as many from now on, after a pause: once for all that were refused together. */
+/* A pause; and half as many from now on, where patience was asked for: once for all that were
+ * refused together. */
 static void back_off(struct sender *s, const struct flight *f)
 {
     int64_t now = ft_clock_now_ns();
@@ -356,7 +357,7 @@ static void back_off(struct sender *s, const struct flight *f)
     int64_t ms = FT_MIN(FT_MAX(f->retry_ms, (int64_t)s->backoff_ms), (int64_t)most);
     s->pause_until_ns = now + ms * 1000000;
     s->backoff_ms = FT_MIN(2 * s->backoff_ms, most);
-    s->window = FT_MAX(1, s->window / 2);
+    s->window = f->broken ? s->window : FT_MAX(1, s->window / 2);
 }
 
 static void goes_on(struct sender *s)
