@@ -43,9 +43,14 @@ static void on_serve(void *ctx, struct ft_serve *s)
     pthread_rwlock_unlock(&serving_lock);
 }
 
+struct storage {
+    const char *where, *home;
+};
+
 static int open_blob(void *ctx, struct ft_blob **ret, struct ft_err *err)
 {
-    return ft_storage_open(ctx, ret, err);
+    const struct storage *s = ctx;
+    return ft_storage_open(s->where, s->home, ret, err);
 }
 
 static int run(const struct gateway_options *o, struct ft_err *err)
@@ -69,6 +74,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     mkdir(logs, 0700);
     mkdir(models, 0700);
     mkdir(adapters, 0700);
+    struct storage storage = {blobs, o->home};
     const char *worker[] = {self, "worker", NULL};
     struct ft_exec *exec = NULL;
     if (!o->no_workers && ft_exec_local_open(tasks, on_event, NULL, &exec, err) != 0)
@@ -94,7 +100,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                    .s3_domain = o->s3_domain,
                                    .s3_day_s = (int)o->s3_day,
                                    .on_serve = on_serve,
-                                   .ctx = blobs};
+                                   .ctx = &storage};
     int rc = ft_gateway_run(&g, err);
     ft_exec_close(exec);
     return rc;

@@ -1,11 +1,19 @@
-/* Where a cloud keeps its objects: "/path/of/a/folder", or "memory" (for tests). The one place
- * where a backend of blob is chosen. */
+/* Where a cloud keeps its objects. The one place where a backend of blob is chosen:
+ *   /path/of/a/folder
+ *   s3://HOST[:PORT], s3+http://HOST[:PORT]   an S3 server, over TLS or plain; whose keys are in
+ *                                             HOME/storage.json (0600): "access_key_id",
+ *                                             "secret_access_key", perhaps "region", "prefix" (of
+ *                                             the names of buckets there), "ca_file"
+ *   memory                                    for tests */
 #ifndef FT_CLI_STORAGE_H
 #define FT_CLI_STORAGE_H
 
 #include "blob/blob.h"
 
-/* May take long, and may be tried again. */
-int ft_storage_open(const char *where, struct ft_blob **ret, struct ft_err *err);
+/* May take long, and may be tried again. home: the folder of the cloud. */
+int ft_storage_open(const char *where, const char *home, struct ft_blob **ret, struct ft_err *err);
+
+/* Does `where` name a server, or memory, and no folder? */
+bool ft_storage_is_elsewhere(const char *where);
 
 #endif

@@ -434,6 +434,37 @@ def broken_store(feitian):
                status)
 
 
+def upstream(feitian):
+    """A cloud that keeps its objects in another one."""
+    with live_cloud.LiveCloud(feitian) as below:
+        keys = credentials(below, below.key)
+        c = live_cloud.LiveCloud(feitian, "--storage", f"s3+http://127.0.0.1:{below.port}")
+        os.makedirs(c.home, mode=0o700)
+        with open(f"{c.home}/storage.json", "w", encoding="utf-8") as f:
+            json.dump({"access_key_id": keys[0], "secret_access_key": keys[1], "prefix": "up-"}, f)
+        os.chmod(f"{c.home}/storage.json", 0o644)
+        with c:
+            trouble = c.get("/api/v1/status")[1]["storage"]["trouble"]
+            expect("keys of a storage that others can read are refused", "chmod 600" in trouble,
+                   trouble)
+            os.chmod(f"{c.home}/storage.json", 0o600)
+            live_cloud.wait_until(lambda: c.get("/api/v1/status")[1]["storage"]["open"], 20,
+                                  "the store is tried again")
+            own = Caller(c.port, *credentials(c, c.key))
+            everyday(c, own)
+            names = [b["Name"] for b in client(below, Caller(0, *keys)).list_buckets()["Buckets"]]
+            expect("its objects are there", any(n.startswith("up-") for n in names), names)
+            stop = below.pids("gateway")
+            for pid in stop:
+                os.kill(pid, signal.SIGSTOP)
+            status, _ = c.post("/v1/chat/completions", {
+                "model": "nano", "messages": [{"role": "user", "content": "Hello"}],
+                "max_tokens": 4})
+            expect("chats go on while it is silent", status == 200, status)
+            for pid in stop:
+                os.kill(pid, signal.SIGCONT)
+
+
 def lifecycle(feitian):
     with live_cloud.LiveCloud(feitian, "--s3-day", "1", "--storage", "memory") as c:
         s3 = client(c, Caller(c.port, *credentials(c, c.key)))
@@ -469,6 +500,7 @@ def main():
         kills(c, own, data)
         damage(c, own, data)
     broken_store(feitian)
+    upstream(feitian)
     lifecycle(feitian)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

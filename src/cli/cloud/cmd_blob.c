@@ -162,7 +162,7 @@ static int check_here(struct result *r, struct ft_err *err)
     struct ft_blob *b = NULL;
     const struct ft_blob_scrub how = {
         .bytes_per_s = r->o->rate, .stop = is_stopped, .fault = on_fault, .ctx = r};
-    int rc = ft_storage_open(r->o->where, &b, err);
+    int rc = ft_storage_open(r->o->where, r->o->home.path, &b, err);
     if (rc != 0)
         return rc;
     rc = ft_blob_scrub(b, &how, &r->done, err);
@@ -254,7 +254,7 @@ static void add_owner(void *ctx, const char *owner, const struct ft_blob_usage *
 static int usage_here(const struct blob_options *o, json_t **ret, struct ft_err *err)
 {
     struct ft_blob *b = NULL;
-    int rc = ft_storage_open(o->where, &b, err);
+    int rc = ft_storage_open(o->where, o->home.path, &b, err);
     if (rc != 0)
         return rc;
     json_t *owners = json_object();

@@ -22,6 +22,7 @@
 #include "cli/cli.h"
 #include "cli/cloud/client.h"
 #include "cli/cloud/up.h"
+#include "cli/storage.h"
 #include "net/tls.h"
 #include "sched/exec_local.h"
 #include "sched/ready.h"
@@ -38,7 +39,7 @@
 struct up {
     struct ft_up_options o;
     char self[PATH_MAX];
-    char cert[FT_HOME_PATH], key[FT_HOME_PATH];
+    char cert[FT_HOME_PATH], key[FT_HOME_PATH], storage[FT_HOME_PATH];
     char memory[32], threads[32], http_threads[32], s3_day[32], log[FT_HOME_PATH],
         tasks[FT_HOME_PATH];
     const char *gateway[ARGS_MAX], *control[ARGS_MAX];
@@ -64,6 +65,22 @@ static int find_certificate(struct up *u, struct ft_err *err)
         return 0;
     }
     return err->code;
+}
+
+/* A folder by a path that holds in every other one. */
+static int find_storage(struct up *u, struct ft_err *err)
+{
+    char here[PATH_MAX];
+    const char *where = u->o.storage;
+    if (where == NULL || where[0] == '/' || ft_storage_is_elsewhere(where))
+        return 0;
+    if (getcwd(here, sizeof here) == NULL)
+        return ft_err_sys(err, "--storage: %s", where);
+    int n = snprintf(u->storage, sizeof u->storage, "%s/%s", here, where);
+    if (n < 0 || (size_t)n >= sizeof u->storage)
+        return ft_err_set(err, FT_EINVAL, "--storage: the path is too long");
+    u->o.storage = u->storage;
+    return 0;
 }
 
 static int make_certificate(struct up *u, struct ft_err *err)
@@ -436,7 +453,8 @@ static int run(struct up *u)
 {
     struct ft_err err = {0};
     umask(077);
-    if (find_certificate(u, &err) != 0) /* also where one runs already */
+    if (find_certificate(u, &err) != 0 ||
+        find_storage(u, &err) != 0) /* also where one runs already */
         return ft_cli_fail(1, &err, "up");
     if (ft_home_make(&u->o.home, &err) != 0 || ft_home_lock(&u->o.home, &u->lock, &err) != 0)
         return ft_cli_fail(1, &err, "up");
