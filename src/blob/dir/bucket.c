@@ -117,7 +117,7 @@ static int drop(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_err *e
 int ft_dir_bucket_delete(struct ft_blob *b, const char *name, struct ft_err *err)
 {
     struct change x = {.name = name};
-    int rc = ft_dir_commit(ft_dir_of(b), drop, &x, 0, NULL, err);
+    int rc = ft_dir_commit(ft_dir_of(b), drop, &x, FT_DIR_FREES, NULL, err);
     if (rc == 0)
         ft_dir_sweep_wake(ft_dir_of(b));
     return rc;

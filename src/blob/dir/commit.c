@@ -28,7 +28,7 @@ static int folders_sync(struct ft_dir *d, struct ft_dir_wait **batch, int n, str
     char path[FT_DIR_PATH_MAX], last[FT_DIR_PATH_MAX] = "";
     int rc = 0;
     for (int i = 0; i < n && rc == 0; i++) {
-        if (batch[i]->folder_of == 0)
+        if (batch[i]->folder_of <= 0)
             continue;
         ft_dir_file_folder(d, batch[i]->folder_of, path);
         if (strcmp(path, last) != 0) /* nearly always the same one */
@@ -67,6 +67,8 @@ static void run_batch(struct ft_dir *d, struct ft_dir_wait **batch, int n)
         return;
     for (int i = 0; i < n; i++) {
         int rc = n == 1 ? err.code : transaction(d, batch + i, 1, &err);
+        if (rc == FT_ELIMIT && batch[i]->folder_of == FT_DIR_FREES && ft_dir_reserve_give_up(d))
+            rc = transaction(d, batch + i, 1, &err);
         if (rc != 0) {
             batch[i]->rc = rc;
             batch[i]->err = err;
@@ -104,6 +106,10 @@ int ft_dir_commit(struct ft_dir *d, ft_dir_change_fn *fn, void *ctx, int64_t fol
                   bool *ret_doubt, struct ft_err *err)
 {
     struct ft_dir_wait w = {.fn = fn, .ctx = ctx, .folder_of = folder_of};
+    if (ret_doubt != NULL)
+        *ret_doubt = false;
+    if (d->is_full && folder_of != FT_DIR_FREES)
+        return ft_err_set(err, FT_ELIMIT, "the disk is full");
     pthread_cond_init(&w.ready, NULL);
     pthread_mutex_lock(&d->commit_mutex);
     if (d->commit_head == NULL)

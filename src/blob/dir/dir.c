@@ -158,8 +158,10 @@ int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **r
         rc = lock_take(d, err);
     if (rc == 0)
         rc = index_open(d, config->vfs, err);
-    if (rc == 0)
+    if (rc == 0) {
+        ft_dir_reserve_make(d);
         rc = ft_dir_commit_start(d, err);
+    }
     if (rc == 0) {
         rc = ft_digest_pool_open(&d->digests, err);
         if (rc == 0) {

@@ -24,9 +24,11 @@ struct ft_dir;
  * its results anew each time. A negative code that it returns itself (not from the connection)
  * must leave the index as it was; the other changes of the transaction are committed then. */
 typedef int ft_dir_change_fn(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_err *err);
+#define FT_DIR_FREES (-1) /* in the place of folder_of: a change that makes room */
 /* Returns when it is on the disk. folder_of: number of a new data file whose folder is to be
- * synced before, or 0. FT_EIO, FT_ELIMIT, FT_ECORRUPT: the index failed. *ret_doubt (may be NULL):
- * true when what was written might still come back after a crash until the next commit succeeds. */
+ * synced before, or 0, or FT_DIR_FREES. FT_EIO, FT_ELIMIT, FT_ECORRUPT: the index failed.
+ * *ret_doubt (may be NULL): true when what was written might still come back after a crash until
+ * the next commit succeeds. */
 int ft_dir_commit(struct ft_dir *d, ft_dir_change_fn *fn, void *ctx, int64_t folder_of,
                   bool *ret_doubt, struct ft_err *err);
 int ft_dir_commit_start(struct ft_dir *d, struct ft_err *err);
@@ -52,6 +54,11 @@ void ft_dir_pin(struct ft_dir *d, struct ft_dir_pin *pin); /* id 0 */
 void ft_dir_pin_set(struct ft_dir *d, struct ft_dir_pin *pin, int64_t id);
 void ft_dir_unpin(struct ft_dir *d, struct ft_dir_pin *pin);
 
+/* ---- reserve.c: room kept for removals on a full disk ---- */
+
+bool ft_dir_reserve_make(struct ft_dir *d);    /* true: it is there (again) */
+bool ft_dir_reserve_give_up(struct ft_dir *d); /* true: now there is a little room */
+
 struct ft_dir {
     struct ft_blob base;
     char path[FT_DIR_PATH_MAX];
@@ -60,6 +67,7 @@ struct ft_dir {
     int64_t epoch;   /* how often the folder was opened: the upper bits of all numbers */
     uint64_t secret; /* the store's own: the tail of version and upload ids */
     struct ft_index index;
+    _Atomic bool is_full; /* the reserve is given up: only what frees room is done */
     struct ft_digest_pool digests;
 
     pthread_mutex_t id_mutex;

@@ -245,7 +245,7 @@ static int sums_drop(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_e
 static void drop(struct writer *w, bool doubt)
 {
     if (w->chunk > 0) /* if it fails, the next start collects them */
-        ft_dir_commit(w->d, sums_drop, w, 0, NULL, NULL);
+        ft_dir_commit(w->d, sums_drop, w, FT_DIR_FREES, NULL, NULL);
     if (w->file != 0)
         ft_dir_file_drop(w->d, w->file, doubt);
     writer_free(w);

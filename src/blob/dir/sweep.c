@@ -135,7 +135,7 @@ static int trash_empty(struct ft_dir *d, bool *ret_left, struct ft_err *err)
             x.id[x.n++] = t[i].id;
         }
         if (rc == 0 && x.n > 0)
-            rc = ft_dir_commit(d, forget, &x, 0, NULL, err);
+            rc = ft_dir_commit(d, forget, &x, FT_DIR_FREES, NULL, err);
         if (rc != 0)
             return rc;
     } while (n == BATCH_MAX && !d->sweep_stopping);
@@ -144,20 +144,18 @@ static int trash_empty(struct ft_dir *d, bool *ret_left, struct ft_err *err)
 
 /* ---- doubtful files ---- */
 
-static void file_remove(struct ft_dir *d, int64_t id)
+static int file_remove(struct ft_dir *d, int64_t id, struct ft_err *err)
 {
     char path[FT_DIR_PATH_MAX];
-    struct ft_err err;
     ft_dir_file_path(d, id, path);
-    if (ft_disk_unlink(&d->disk, path, &err) != 0)
-        ft_log(FT_LOG_WARN, "blob", "an unneeded file stays until the next start: %s", err.msg);
+    return ft_disk_unlink(&d->disk, path, err);
 }
 
 void ft_dir_file_drop(struct ft_dir *d, int64_t id, bool doubt)
 {
-    struct ft_dir_doubt *x = doubt ? malloc(sizeof *x) : NULL;
-    if (!doubt)
-        file_remove(d, id);
+    if (!doubt && file_remove(d, id, NULL) == 0)
+        return;
+    struct ft_dir_doubt *x = malloc(sizeof *x); /* the sweeper tries again */
     if (x == NULL) /* without memory the next start collects it */
         return;
     pthread_mutex_lock(&d->sweep_mutex);
@@ -189,13 +187,11 @@ static int doubts_remove(struct ft_dir *d, struct ft_err *err)
     pthread_mutex_unlock(&d->sweep_mutex);
     if (list == NULL)
         return 0;
-    int rc = ft_dir_commit(d, touch, NULL, 0, NULL, err);
+    int rc = ft_dir_commit(d, touch, NULL, FT_DIR_FREES, NULL, err);
     while (list != NULL) {
         struct ft_dir_doubt *x = list;
         list = x->next;
-        if (rc == 0)
-            file_remove(d, x->id);
-        else
+        if (rc != 0 || (rc = file_remove(d, x->id, err)) != 0)
             ft_dir_file_drop(d, x->id, true);
         free(x);
     }
@@ -295,7 +291,7 @@ int ft_dir_collect(struct ft_dir *d, int64_t from, struct ft_err *err)
     char path[FT_DIR_PATH_MAX + 8];
     snprintf(path, sizeof path, "%s/data", d->path);
     int rc = each_entry(d, path, orphan_epoch, from, err);
-    return rc != 0 ? rc : ft_dir_commit(d, set_collected, &from, 0, NULL, err);
+    return rc != 0 ? rc : ft_dir_commit(d, set_collected, &from, FT_DIR_FREES, NULL, err);
 }
 
 /* ---- the thread ---- */
@@ -311,6 +307,8 @@ static void *sweep_main(void *arg)
         bool left = false;
         d->sweep_due = false;
         pthread_mutex_unlock(&d->sweep_mutex);
+        if (d->is_full)
+            ft_dir_reserve_make(d);
         int rc = doubts_remove(d, &err);
         if (rc == 0)
             rc = trash_empty(d, &left, &err);
@@ -323,6 +321,7 @@ static void *sweep_main(void *arg)
         was_trouble = rc != 0;
         pthread_mutex_lock(&d->sweep_mutex);
         d->sweep_left = left;
+        left |= d->is_full;
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += RETRY_S;

@@ -299,7 +299,7 @@ int ft_dir_upload_abort(struct ft_blob *b, const char *bucket, const char *key, 
     x->bucket = bucket;
     x->key = key;
     x->id = id;
-    int rc = ft_dir_commit(ft_dir_of(b), abort_upload, x, 0, NULL, err);
+    int rc = ft_dir_commit(ft_dir_of(b), abort_upload, x, FT_DIR_FREES, NULL, err);
     free(x);
     ft_dir_sweep_wake(ft_dir_of(b));
     return rc;

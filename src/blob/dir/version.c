@@ -286,7 +286,7 @@ int ft_dir_remove(struct ft_blob *b, const struct ft_blob_delete *del, struct ft
 {
     struct ft_blob_deleted made;
     struct removal x = {del, &made};
-    int rc = ft_dir_commit(ft_dir_of(b), remove_key, &x, 0, NULL, err);
+    int rc = ft_dir_commit(ft_dir_of(b), remove_key, &x, FT_DIR_FREES, NULL, err);
     if (rc != 0)
         return rc;
     ft_dir_sweep_wake(ft_dir_of(b));
