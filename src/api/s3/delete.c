@@ -22,6 +22,26 @@ static int may_remove(struct ft_s3_call *c, struct ft_blob_delete *d)
     return c->failed ? -1 : 0;
 }
 
+/* What is not there is removed well, whatever was expected of it; but a marker that stands for the
+ * key has neither the ETag nor the size that a condition may name. */
+static int remove_it(struct ft_s3_call *c, const struct ft_blob_delete *d,
+                     struct ft_blob_deleted *ret)
+{
+    const struct ft_blob_condition *want = &d->condition;
+    struct ft_err err = {0};
+    struct ft_s3_marker m;
+    if (ft_blob_remove(c->blob, d, ret, &err) == 0)
+        return 0;
+    if (ft_blob_why(&err) != FT_BLOB_NO_KEY)
+        return ft_s3_fail_err(c, &err);
+    ft_s3_marker_find(c, d->key, &m);
+    if (m.there && d->version == NULL &&
+        ((want->if_match != NULL && strcmp(want->if_match, "*") != 0) || want->if_size_set ||
+         (want->if_modified_set && want->if_modified_s != m.modified_ns / 1000000000)))
+        return ft_s3_fail(c, FT_S3_PreconditionFailed, NULL);
+    return 0;
+}
+
 int ft_s3_object_delete(struct ft_s3_call *c)
 {
     struct ft_blob_delete d = {.bucket = c->bucket, .key = c->key};
@@ -44,10 +64,8 @@ int ft_s3_object_delete(struct ft_s3_call *c)
         d.condition.if_modified_set = true;
     }
     struct ft_blob_deleted done = {0};
-    struct ft_err err = {0};
-    /* what is not there is removed well, whatever was expected of it */
-    if (ft_blob_remove(c->blob, &d, &done, &err) != 0 && ft_blob_why(&err) != FT_BLOB_NO_KEY)
-        return ft_s3_fail_err(c, &err);
+    if (remove_it(c, &d, &done) != 0)
+        return -1;
     if (done.is_marker)
         ft_s3_out(c, "x-amz-delete-marker", "true");
     ft_s3_out_version(c, done.version);
@@ -102,13 +120,7 @@ static void remove_one(struct ft_s3_call *c, const struct ft_xml_node *o, bool q
 {
     struct ft_blob_delete d = {.bucket = c->bucket};
     struct ft_blob_deleted done = {0};
-    struct ft_err err = {0};
-    if (read_object(c, o, &d) != 0 || may_remove(c, &d) != 0) {
-        write_error(c, x, &d);
-        return;
-    }
-    if (ft_blob_remove(c->blob, &d, &done, &err) != 0 && ft_blob_why(&err) != FT_BLOB_NO_KEY) {
-        ft_s3_fail_err(c, &err);
+    if (read_object(c, o, &d) != 0 || may_remove(c, &d) != 0 || remove_it(c, &d, &done) != 0) {
         write_error(c, x, &d);
         return;
     }

@@ -87,7 +87,8 @@ struct ft_s3_call {
     const char *message;
     struct ft_s3_param extras[FT_S3_EXTRAS_MAX];
     int n_extras;
-    struct ft_s3_body *body;                              /* once opened */
+    bool sum_elsewhere;      /* checksums in headers are of an object, not of this body */
+    struct ft_s3_body *body; /* once opened */
     struct ft_s3_settings *settings[FT_S3_SETTINGS_HELD]; /* dropped at the end */
     int n_settings;
 };

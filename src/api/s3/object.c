@@ -346,23 +346,26 @@ int ft_s3_quota(struct ft_s3_call *c, int64_t bytes)
                                  : ft_s3_fail_err(c, &err);
 }
 
-struct newest {
-    const char *key;
-    bool is_marker;
-    char version[FT_BLOB_VERSION_MAX + 1];
-    int64_t modified_ns;
-};
-
 static int take_newest(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
-    struct newest *n = ctx;
+    struct ft_s3_marker *m = ctx;
     (void)prefix;
-    if (info != NULL && strcmp(info->key, n->key) == 0 && info->is_marker) {
-        n->is_marker = true;
-        memcpy(n->version, info->version, sizeof n->version);
-        n->modified_ns = info->modified_ns;
+    if (info != NULL && strcmp(info->key, m->key) == 0 && info->is_marker) {
+        m->there = true;
+        memcpy(m->version, info->version, sizeof m->version);
+        m->modified_ns = info->modified_ns;
     }
     return 0;
+}
+
+void ft_s3_marker_find(struct ft_s3_call *c, const char *key, struct ft_s3_marker *ret)
+{
+    const struct ft_blob_list l = {.bucket = c->bucket, .prefix = key, .max = 1};
+    struct ft_err ignored;
+    bool more;
+    *ret = (struct ft_s3_marker){.key = key};
+    if (ft_s3_versions_kept(&c->at))
+        ft_blob_list(c->blob, &l, true, take_newest, ret, &more, &ignored);
 }
 
 static void marker_out(struct ft_s3_call *c, const char *version, int64_t modified_ns)
@@ -385,15 +388,11 @@ int ft_s3_fail_read(struct ft_s3_call *c, const char *version, const struct ft_e
         ft_s3_out(c, "Allow", "DELETE");
         ft_blob_object_fini(&o);
     }
-    if (why == FT_BLOB_NO_KEY && version == NULL && !ft_s3_versions_kept(&c->at))
-        ft_s3_out(c, "x-amz-delete-marker", "false");
-    else if (why == FT_BLOB_NO_KEY && version == NULL) {
-        struct newest n = {.key = c->key};
-        struct ft_blob_list l = {.bucket = c->bucket, .prefix = c->key, .max = 1};
-        bool more;
-        struct ft_err again;
-        if (ft_blob_list(c->blob, &l, true, take_newest, &n, &more, &again) == 0 && n.is_marker)
-            marker_out(c, n.version, n.modified_ns);
+    if (why == FT_BLOB_NO_KEY && version == NULL) {
+        struct ft_s3_marker m;
+        ft_s3_marker_find(c, c->key, &m);
+        if (m.there)
+            marker_out(c, m.version, m.modified_ns);
         else
             ft_s3_out(c, "x-amz-delete-marker", "false");
     }

@@ -47,4 +47,13 @@ int ft_s3_quota(struct ft_s3_call *c, int64_t bytes); /* of the bucket's owner: 
 /* What could not be opened or looked at: with what AWS says of delete markers. */
 int ft_s3_fail_read(struct ft_s3_call *c, const char *version, const struct ft_err *err);
 
+/* The delete marker that is a key's latest version. */
+struct ft_s3_marker {
+    const char *key;
+    bool there;
+    char version[FT_BLOB_VERSION_MAX + 1];
+    int64_t modified_ns;
+};
+void ft_s3_marker_find(struct ft_s3_call *c, const char *key, struct ft_s3_marker *ret);
+
 #endif

@@ -201,6 +201,7 @@ static int read_part(struct ft_s3_call *c, const struct ft_xml_node *p, struct c
 static int read_parts(struct ft_s3_call *c, struct chosen *ch)
 {
     const struct ft_xml_node *root;
+    c->sum_elsewhere = true;
     if (ft_s3_body_xml(c, "CompleteMultipartUpload", &root) != 0) {
         if (c->code == FT_S3_MissingRequestBodyError)
             c->code = FT_S3_MalformedXML;

@@ -198,7 +198,9 @@ int mem_uploads(struct ft_blob *b, const struct ft_blob_list *l, ft_blob_uploads
     pthread_mutex_unlock(&m->lock);
     for (int i = 0; i < p.n && rc == 0; i++) {
         struct ft_blob_upload u = {.key = p.items[i].o.info.key,
-                                   .begun_ns = p.items[i].o.info.modified_ns};
+                                   .begun_ns = p.items[i].o.info.modified_ns,
+                                   .fields = p.items[i].o.info.fields,
+                                   .n_fields = p.items[i].o.info.n_fields};
         strcpy(u.id, p.items[i].id);
         rc = fn(ctx, p.items[i].prefix != NULL ? NULL : &u, p.items[i].prefix);
     }
