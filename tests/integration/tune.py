@@ -269,9 +269,9 @@ def commands(c):
     expect("tune show", job in c.run("tune", "show", job).stdout)
     expect("tune events", "Created fine-tuning job" in c.run("tune", "events", job).stdout)
     r = c.run("tune", "cancel", job)
-    expect("what has ended is not cancelled", r.returncode == 1 and "succeeded" in r.stderr, r)
+    expect("what has ended is not cancelled", r.returncode == 2 and "succeeded" in r.stderr, r)
     r = c.run("tune", "create", "nano", "--json", "/dev/null")
-    expect("a device is no file to train on", r.returncode == 1 and "plain file" in r.stderr, r)
+    expect("a device is no file to train on", r.returncode == 2 and "plain file" in r.stderr, r)
 
 
 def main():
