@@ -2,9 +2,11 @@
 #include "control/inside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/partial.h"
@@ -103,6 +105,7 @@ static int refused(const struct ft_http_answer *a, struct ft_err *err)
     const json_t *e = json_object_get(o, "error");
     const char *message = json_string_value(json_is_string(e) ? e : json_object_get(e, "message"));
     enum ft_code code = a->status == 404                       ? FT_ENOTFOUND
+                        : a->status == 409                     ? FT_EEXIST
                         : a->status == 429 || a->status >= 500 ? FT_EUNAVAIL
                                                                : FT_EINVAL;
     int rc = ft_err_set(err, code, "%.400s (%d)", message != NULL ? message : "refused", a->status);
@@ -222,6 +225,55 @@ int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, con
         unlink(temp);
     close(s.fd);
     free(temp);
+    return rc;
+}
+
+/* A file as a body. */
+struct source {
+    int fd;
+    int64_t left;
+    bool broke;
+};
+
+static size_t read_source(void *ctx, char *data, size_t n)
+{
+    struct source *s = ctx;
+    ssize_t got = s->left > 0 ? read(s->fd, data, FT_MIN(n, (size_t)s->left)) : 0;
+    s->broke = s->left > 0 && got <= 0;
+    if (s->broke)
+        return FT_HTTP_READ_ABORT;
+    s->left -= got;
+    return (size_t)got;
+}
+
+int ft_inside_send(struct ft_inside *in, const char *key, const char *path, const char *file,
+                   struct ft_err *err)
+{
+    struct words w;
+    struct stat st;
+    struct ft_buf body;
+    struct sink s = {.in = in, .buf = &body, .left = FILE_MAX};
+    const struct ft_inside_ask a = {
+        .method = "PUT", .path = path, .key = key, .type = "application/octet-stream"};
+    struct source from = {.fd = open(file, O_RDONLY | O_CLOEXEC)};
+    if (from.fd < 0 || fstat(from.fd, &st) != 0) {
+        if (from.fd >= 0)
+            close(from.fd);
+        return ft_err_sys(err, "%s", file);
+    }
+    from.left = st.st_size;
+    ft_buf_init(&body, FILE_MAX + 1);
+    int rc = fill(in, &a, &w, err);
+    w.config.on_read = read_source;
+    w.config.ctx = &from;
+    w.config.body_bytes = st.st_size;
+    w.config.large = true;
+    if (rc == 0)
+        rc = run(&w.config, &s, err);
+    if (rc != 0 && from.broke)
+        rc = ft_err_set(err, FT_EIO, "%s became shorter while it was read", file);
+    close(from.fd);
+    ft_buf_fini(&body);
     return rc;
 }
 

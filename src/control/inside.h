@@ -3,8 +3,8 @@
  * spends is held to that key's rights and limits.
  *
  * Calls block, for the jobs' own threads; any thread may call. FT_EUNAVAIL: the gateway is not
- * there now, or asks for patience (429, 5xx): try again later. FT_ENOTFOUND: 404. FT_EINVAL: any
- * other refusal; the message is what the answer says. FT_ECANCELED: stop said so. */
+ * there now, or asks for patience (429, 5xx): try again later. FT_ENOTFOUND: 404; FT_EEXIST: 409.
+ * FT_EINVAL: any other refusal; the message is what the answer says. FT_ECANCELED: stop said so. */
 #ifndef FT_CONTROL_INSIDE_H
 #define FT_CONTROL_INSIDE_H
 
@@ -46,6 +46,10 @@ int ft_inside_ask(struct ft_inside *in, const struct ft_inside_ask *a, json_t **
 /* The body of a GET into the file `to`, which appears whole or not at all. FT_ELIMIT above max. */
 int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, const char *to,
                     int64_t max, struct ft_err *err);
+
+/* A file as the body of a PUT, streamed. */
+int ft_inside_send(struct ft_inside *in, const char *key, const char *path, const char *file,
+                   struct ft_err *err);
 
 /* A file into /v1/files, streamed. Its id into ret_id. */
 int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,

@@ -121,7 +121,7 @@ struct list {
     int64_t limit;
     const char *name[METADATA_MAX], *value[METADATA_MAX];
     int n_metadata;
-    json_t *rows; /* [[created, id, body]] */
+    json_t *rows; /* [[created_ns, id, body]] */
 };
 
 static int take_param(struct ft_ctl_call *c, struct list *l, const char *name, const char *value)
@@ -155,11 +155,11 @@ static int collect(void *ctx, const char *id, json_t *body)
             return 0;
     }
     json_array_append_new(
-        l->rows, json_pack("[I,s,O]", (json_int_t)ft_ctl_int(body, "created", 0), id, body));
+        l->rows, json_pack("[I,s,O]", (json_int_t)ft_ctl_int(body, "created_ns", 0), id, body));
     return 0;
 }
 
-/* The newest first; of one second, by id. */
+/* The newest first. */
 static int by_age(const void *a, const void *b)
 {
     const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;

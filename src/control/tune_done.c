@@ -186,6 +186,25 @@ static int give_figures(struct ft_tune *t, struct tune_job *job, struct ft_err *
     return rc;
 }
 
+static int give_repository(struct result *r, struct ft_err *err)
+{
+    char name[TUNE_REPO_MAX];
+    if (ft_ctl_has(r->job->body, "repository"))
+        return 0;
+    int rc = ft_tune_push(r->t, r->job, r->kept[0].path, name, err);
+    if (rc == FT_EUNAVAIL || rc == FT_ECANCELED)
+        return rc;
+    if (rc != 0) { /* as for the figures */
+        ft_log(FT_LOG_WARN, "tune", "%s: no repository: %s", r->job->id, err->msg);
+        return 0;
+    }
+    json_t *patch = json_pack("{s:s}", "repository", name);
+    const struct ft_tune_change what = {.patch = patch};
+    rc = ft_tune_change(r->t, r->job, &what, err);
+    json_decref(patch);
+    return rc;
+}
+
 /* ---- rows ---- */
 
 static int put_new(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
@@ -291,6 +310,8 @@ int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
     int rc = keep_all(r, err);
     if (rc == 0)
         rc = give_figures(t, job, err);
+    if (rc == 0)
+        rc = give_repository(r, err);
     if (rc == 0) {
         json_t *patch = json_pack("{s:s,s:I,s:s,s:I}", "status", "succeeded", "finished",
                                   (json_int_t)time(NULL), "fine_tuned_model", r->name,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "api/openai/check.h"
 #include "control/tune.h"
@@ -232,6 +233,13 @@ static int resolve(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *row, s
     return rc;
 }
 
+static json_int_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (json_int_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 int ft_tune_row_make(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t **ret,
                      struct ft_err *err)
 {
@@ -249,6 +257,7 @@ int ft_tune_row_make(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t **ret
     json_object_set_new(row, "key", json_string(c->key));
     json_object_set_new(row, "status", json_string("validating_files"));
     json_object_set_new(row, "created", json_integer(c->now_s));
+    json_object_set_new(row, "created_ns", json_integer(now_ns())); /* their order */
     *ret = row;
     return 0;
 }

@@ -404,7 +404,7 @@ static int read_rows(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 static int by_age(const void *a, const void *b)
 {
     const struct tune_job *x = a, *y = b;
-    int64_t p = ft_ctl_int(x->body, "created", 0), q = ft_ctl_int(y->body, "created", 0);
+    int64_t p = ft_ctl_int(x->body, "created_ns", 0), q = ft_ctl_int(y->body, "created_ns", 0);
     return p != q ? (p > q) - (p < q) : strcmp(x->id, y->id);
 }
 

@@ -70,6 +70,12 @@ void ft_tune_fail(struct ft_tune *t, struct tune_job *job, const char *code, con
  */
 void ft_tune_read(struct ft_tune *t, struct tune_job *job);
 
+/* tune_push.c: an adapter's folder as a private repository of the project's; "ORG/NAME" into ret.
+ * Again: another commit of the same. */
+#define TUNE_REPO_MAX 128
+int ft_tune_push(struct ft_tune *t, const struct tune_job *job, const char *folder,
+                 char ret[TUNE_REPO_MAX], struct ft_err *err);
+
 /* tune_done.c: the adapter is kept, the model and its checkpoints get names, the tokens their
  * record, and the job has succeeded. May be called again after a failure, or a kill, at any point.
  */

@@ -129,6 +129,14 @@ def succeeds(c, data):
     table = c.get(f"/v1/files/{o['result_files'][0]}/content")[1].splitlines()
     expect("a file has the figures", table[0].startswith("step,train_loss,valid_loss") and
            len(table) > len(steps(c, job)), table[:3])
+    repo = c.get(f"/api/models/{o['repository']}")[1]
+    expect("a private repository of the hub holds it", repo["private"] and
+           {s["rfilename"] for s in repo["siblings"]} ==
+           {"README.md", "adapter_config.json", "adapter_model.safetensors"} and
+           repo["cardData"]["base_model"] == "nano", repo)
+    config = c.get(f"/{o['repository']}/resolve/main/adapter_config.json")[1]
+    expect("without a path of this machine", json.loads(config)["base_model_name_or_path"] ==
+           "nano" if isinstance(config, str) else config["base_model_name_or_path"] == "nano")
     sums = wait_until(lambda: records(c), 10, "the record is there")
     expect("its tokens have a record", len(sums) == 1 and
            sums[0]["prompt_tokens"] == o["trained_tokens"], sums)

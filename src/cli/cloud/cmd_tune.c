@@ -64,6 +64,8 @@ static void show(const json_t *job)
         ft_cli_put_plain(stdout, why);
         printf("\n");
     }
+    if (ft_cloud_text(job, "repository", NULL) != NULL)
+        printf("  hub        %s\n", ft_cloud_text(job, "repository", ""));
     if (model != NULL)
         printf("  result     %s\n\n  feitian chat %s\n", model, model);
 }
