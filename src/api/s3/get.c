@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #define AT_ONCE_BYTES (64u << 10) /* answered in one piece, after it was read whole */
+#define FIRST_BYTES   (64u << 10) /* of longer ones, read before the head of the answer */
 
 struct span {
     int64_t offset, size;
@@ -142,28 +143,47 @@ static int send_small(struct ft_s3_call *c, struct ft_blob_reader *r, int status
     return ft_s3_answer(c, status, data, (size_t)s->size);
 }
 
+/* The rest of the span, read to where it is sent from. */
+static int send_rest(struct ft_s3_call *c, struct ft_blob_reader *r, int64_t offset, int64_t left,
+                     struct ft_err *err)
+{
+    int rc = 0;
+    while (rc == 0 && left > 0) {
+        size_t n;
+        char *room = ft_lane_room(c->lane, &n, err);
+        if (room == NULL)
+            return err->code;
+        rc = ft_blob_read(r, offset, room, n, err);
+        if (rc == 0)
+            rc = ft_lane_filled(c->lane, n, err);
+        if (rc == 0) {
+            offset += (int64_t)n;
+            left -= (int64_t)n;
+            c->bytes_out += (int64_t)n;
+        }
+    }
+    return rc;
+}
+
 /* Reads one piece ahead of the head of the answer, so that a damaged beginning is an error, not a
  * cut connection. */
 static int send_long(struct ft_s3_call *c, struct ft_blob_reader *r, int status,
                      const struct span *s)
 {
     struct ft_err err = {0};
-    char *piece = malloc(FT_S3_PIECE_BYTES);
-    int rc = piece == NULL ? ft_err_set(&err, FT_ENOMEM, "no memory") : 0;
-    int64_t done = 0;
-    while (rc == 0 && done < s->size) {
-        size_t n = (size_t)FT_MIN(s->size - done, (int64_t)FT_S3_PIECE_BYTES);
-        rc = ft_blob_read(r, s->offset + done, piece, n, &err);
-        if (rc == 0 && done == 0) {
-            rc = ft_lane_begin(c->lane, status, s->size, c->out, c->n_out, &err);
-            c->status = rc == 0 ? status : 0;
-        }
-        if (rc == 0)
-            rc = ft_lane_write(c->lane, piece, n, &err);
-        if (rc == 0) {
-            done += (int64_t)n;
-            c->bytes_out += (int64_t)n;
-        }
+    size_t n = (size_t)FT_MIN(s->size, (int64_t)FIRST_BYTES);
+    char *piece = malloc(n);
+    int rc = piece == NULL ? ft_err_set(&err, FT_ENOMEM, "no memory")
+                           : ft_blob_read(r, s->offset, piece, n, &err);
+    if (rc == 0) {
+        rc = ft_lane_begin(c->lane, status, s->size, c->out, c->n_out, &err);
+        c->status = rc == 0 ? status : 0;
+    }
+    if (rc == 0)
+        rc = ft_lane_write(c->lane, piece, n, &err);
+    if (rc == 0) {
+        c->bytes_out += (int64_t)n;
+        rc = send_rest(c, r, s->offset + (int64_t)n, s->size - (int64_t)n, &err);
     }
     free(piece);
     if (rc == 0)
