@@ -6,6 +6,7 @@
  * the front. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ struct gw_hub {
     struct ft_repos *repos;
     struct ft_hub *hub;
     sem_t inspects;
+    pthread_mutex_t linking; /* one revision at a time is made local */
     int64_t ticks;
 };
 
@@ -267,9 +269,12 @@ static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_
 {
     struct ft_folder *f = NULL;
     char path[8192];
+    pthread_mutex_lock(&g->hub->linking);
     int rc = ft_folder_open(dir, false, &f, err);
-    if (rc == FT_EEXIST) /* it is there: folders appear whole */
+    if (rc == FT_EEXIST) { /* it is there: folders appear whole */
+        pthread_mutex_unlock(&g->hub->linking);
         return 0;
+    }
     for (int i = 0; rc == 0 && i < p->n; i++) {
         const struct ft_repo_file *file = &t->file[p->index[i]];
         snprintf(path, sizeof path, "%s/%s", ft_folder_temp(f), base_of(file->path));
@@ -278,6 +283,7 @@ static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_
     if (rc == 0)
         rc = ft_folder_commit(f, err);
     ft_folder_close(f);
+    pthread_mutex_unlock(&g->hub->linking);
     return rc;
 }
 
@@ -401,6 +407,7 @@ static void part_close(struct gw *g)
     ft_hub_close(g->hub->hub);
     ft_repos_close(g->hub->repos);
     sem_destroy(&g->hub->inspects);
+    pthread_mutex_destroy(&g->hub->linking);
     free(g->hub);
     g->hub = NULL;
 }
@@ -416,6 +423,7 @@ static int part_open(struct gw *g, struct ft_blob *b, struct ft_err *err)
     if (g->hub == NULL)
         return ft_err_set(err, FT_ENOMEM, "hub: no memory");
     sem_init(&g->hub->inspects, 0, INSPECTS_MAX);
+    pthread_mutex_init(&g->hub->linking, NULL);
     int rc_open = ft_repos_open(&rc, &g->hub->repos, err);
     hc.repos = g->hub->repos;
     if (rc_open == 0)

@@ -3,7 +3,7 @@
  * and the pieces make no difference. The first byte says how long they are. */
 #include <string.h>
 
-#include "api/hub/impl.h"
+#include "api/hub/lines.h"
 
 static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *ret,
                  struct ft_err *err)
@@ -18,7 +18,7 @@ static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *
     return 0;
 }
 
-static void check(const struct hub_lines *l)
+static void check(const struct ft_hub_lines *l)
 {
     struct ft_err err;
     FT_ASSERT(l->has_header && l->title[0] != '\0' && l->message != NULL);
@@ -38,18 +38,18 @@ static void check(const struct hub_lines *l)
 static int read_all(const char *data, size_t n, size_t piece)
 {
     int stored = 0;
-    struct hub_lines l = {.store = store, .ctx = &stored};
+    struct ft_hub_lines l = {.store = store, .ctx = &stored};
     struct ft_err err;
     int rc = 0;
-    hub_lines_init(&l);
+    ft_hub_lines_init(&l);
     for (size_t at = 0; rc == 0 && at < n; at += piece)
-        rc = hub_lines_feed(&l, data + at, FT_MIN(piece, n - at), &err);
+        rc = ft_hub_lines_feed(&l, data + at, FT_MIN(piece, n - at), &err);
     if (rc == 0)
-        rc = hub_lines_end(&l, &err);
+        rc = ft_hub_lines_end(&l, &err);
     if (rc == 0)
         check(&l);
     int ops = rc == 0 ? l.n_ops : -1;
-    hub_lines_fini(&l);
+    ft_hub_lines_fini(&l);
     return ops;
 }
 

@@ -131,6 +131,28 @@ def conflicts(hub, first):
            all(f"t{i}" in files for i in range(8)), (done, files))
 
 
+def branches(hub):
+    status, o = hub.json("POST", "/api/models/default/m/branch/dev%2Fone", {})
+    expect("a branch", status == 200, o)
+    expect("another one of its name: 409",
+           hub.json("POST", "/api/models/default/m/branch/dev%2Fone", {})[0] == 409)
+    expect("a commit on it", hub.commit("default/m", ("file", {"path": "on/dev", "content": "d"}),
+                                        rev="dev%2Fone")[0] == 200)
+    for rev in ("dev%2Fone", "dev/one"):  # encoded as it should be, and not
+        status, _, data = hub.ask("GET", f"/default/m/resolve/{rev}/on/dev")
+        expect(f"a file of {rev}", (status, data) == (200, b"d"), status)
+    expect("main has it not", hub.ask("GET", "/default/m/resolve/main/on/dev")[0] == 404)
+    status, o = hub.json("POST", "/api/models/default/m/tag/dev%2Fone", {"tag": "v1"})
+    expect("a tag", status == 200, o)
+    refs = hub.json("GET", "/api/models/default/m/refs")[1]
+    expect("refs", [b["name"] for b in refs["branches"]] == ["dev/one", "main"] and
+           [t["ref"] for t in refs["tags"]] == ["refs/tags/v1"], refs)
+    expect("the branch goes",
+           hub.json("DELETE", "/api/models/default/m/branch/dev%2Fone")[0] == 200)
+    expect("the tag stays", hub.ask("GET", "/default/m/resolve/v1/on/dev")[0] == 200)
+    expect("main does not go", hub.json("DELETE", "/api/models/default/m/branch/main")[0] == 400)
+
+
 def refused(hub):
     for path in ("../x", "/etc/passwd", "a/../../b", ".git/config", "a//b", "a\\b", "a\nb", ""):
         status, o = hub.put("default/m", path, b"x")
@@ -326,6 +348,7 @@ def main():
         hub = Hub(c, c.key)
         first = basics(hub)
         conflicts(hub, first)
+        branches(hub)
         refused(hub)
         large(hub, c)
         in_parts(hub, c)

@@ -9,6 +9,8 @@
 #include "api/openai/json.h"
 #include "net/url.h"
 
+#define REV_PARTS_MAX 4 /* parts of a branch's name that was not encoded */
+
 int ft_hub_open(const struct ft_hub_config *c, struct ft_hub **ret, struct ft_err *err)
 {
     struct ft_hub *h = calloc(1, sizeof *h);
@@ -246,26 +248,38 @@ int hub_repo(struct hub_call *c, enum ft_repo_kind kind, int at, bool write)
     return 0;
 }
 
-int hub_revision(struct hub_call *c, int at)
+/* The parts from `from` on, with '/'. */
+static const char *joined(struct hub_call *c, int from, int end)
 {
-    struct ft_err err = {0};
     struct ft_buf b;
-    c->rev = c->n_parts > at && c->part[at][0] != '\0' ? c->part[at] : "main";
     ft_buf_init(&b, 8192);
-    for (int i = at + 1; i < c->n_parts; i++) {
-        if (b.len > 0)
-            ft_buf_add_byte(&b, '/');
-        ft_buf_add_str(&b, c->part[i]);
-    }
+    for (int i = from; i < end; i++)
+        ft_buf_addf(&b, "%s%s", i > from ? "/" : "", c->part[i]);
     while (b.len > 0 && b.data[b.len - 1] == '/')
         b.len--;
-    c->path = ft_arena_strndup(&c->x->arena, b.len > 0 ? b.data : "", b.len);
+    const char *own = ft_arena_strndup(&c->x->arena, b.len > 0 ? b.data : "", b.len);
     ft_buf_fini(&b);
-    if (c->path == NULL)
-        return hub_fail(c, 500, NULL, "out of memory");
+    return own != NULL ? own : "";
+}
+
+/* A '/' in a branch's name should come encoded; not all clients do that, so a name that is not
+ * there is tried with the parts behind it. */
+int hub_revision(struct hub_call *c, int at)
+{
+    struct ft_err err = {0}, longer;
+    int n = 1;
+    c->rev = c->n_parts > at && c->part[at][0] != '\0' ? c->part[at] : "main";
     int rc = ft_repo_resolve(c->hub->repos, &c->repo, c->rev, c->commit, NULL, &err);
+    for (; rc == FT_ENOTFOUND && n < REV_PARTS_MAX && at + n < c->n_parts; n++) {
+        const char *rev = joined(c, at, at + n + 1);
+        if (ft_repo_resolve(c->hub->repos, &c->repo, rev, c->commit, NULL, &longer) == 0) {
+            c->rev = rev;
+            rc = 0;
+        }
+    }
     if (rc != 0)
         return hub_fail_err(c, &err);
+    c->path = joined(c, at + n, c->n_parts);
     hub_field(c, "X-Repo-Commit", c->commit);
     return 0;
 }

@@ -16,7 +16,7 @@
 #define FT_HUB_SECRET_BYTES 32
 #define FT_HUB_LINE_MAX     (15u << 20) /* bytes of a line of a commit: an inline file in base64 */
 #define FT_HUB_JSON_MAX     (4u << 20)  /* bytes of another body */
-#define FT_HUB_COMMITS_MAX  16          /* that are read at a time: each may hold a line */
+#define FT_HUB_COMMITS_MAX  16          /* that may hold a long line at a time */
 #define FT_HUB_PAGE_MAX     1000        /* entries of a page of a list */
 #define FT_HUB_LFS_MAX      1000        /* objects of one LFS batch */
 #define FT_HUB_PART_BYTES   (64u << 20) /* of a large file that is sent in parts */

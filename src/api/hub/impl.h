@@ -6,6 +6,7 @@
 #include <semaphore.h>
 
 #include "api/hub/hub.h"
+#include "api/hub/lines.h"
 
 #define HUB_PARTS_MAX   (FT_REPO_DEPTH_MAX + 10) /* of a path */
 #define HUB_FIELDS_MAX  16
@@ -95,37 +96,5 @@ hub_handler hub_lfs_batch, hub_lfs_verify, hub_lfs_transfer;
 hub_handler hub_resolve;
 /* scope.c */
 hub_handler hub_scope;
-
-/* ---- lines of a commit (lines.c); what fuzzing drives ---- */
-
-struct hub_lines {
-    struct ft_buf line;
-    struct ft_arena arena; /* paths, texts */
-    const char *title, *message, *parent;
-    bool has_header;
-    struct ft_repo_op *op;
-    int n_ops, cap;
-    /* Content that came inline: stores it and says what it is. */
-    int (*store)(void *ctx, const void *data, size_t n, struct ft_repo_content *ret,
-                 struct ft_err *err);
-    void *ctx;
-    int n; /* of the line, for messages */
-};
-void hub_lines_init(struct hub_lines *l);
-void hub_lines_fini(struct hub_lines *l);
-int hub_lines_feed(struct hub_lines *l, const char *data, size_t n, struct ft_err *err);
-int hub_lines_end(struct hub_lines *l, struct ft_err *err);
-
-/* The objects of an LFS batch. */
-struct hub_lfs_object {
-    char sha256[FT_REPO_SHA_BYTES];
-    int64_t size;
-};
-struct hub_lfs_ask {
-    bool upload, multipart;
-    struct hub_lfs_object object[FT_HUB_LFS_MAX];
-    int n;
-};
-int hub_lfs_parse(const json_t *body, struct hub_lfs_ask *ret, struct ft_err *err);
 
 #endif

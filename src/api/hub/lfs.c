@@ -105,7 +105,7 @@ int ft_hub_signed_for(struct ft_hub *h, const struct ft_http_exchange *x,
 
 /* ---- the batch ---- */
 
-static json_t *refuse(const struct hub_lfs_object *o, int code, const char *why)
+static json_t *refuse(const struct ft_hub_lfs_object *o, int code, const char *why)
 {
     return json_pack("{s:s,s:I,s:{s:i,s:s}}", "oid", o->sha256, "size", (json_int_t)o->size,
                      "error", "code", code, "message", why);
@@ -136,7 +136,7 @@ static int put_parts(struct hub_call *c, struct transfer *t, json_t *header, str
 }
 
 /* Where to send one object. */
-static int upload_action(struct hub_call *c, const struct hub_lfs_object *o, bool multipart,
+static int upload_action(struct hub_call *c, const struct ft_hub_lfs_object *o, bool multipart,
                          json_t *ret, struct ft_err *err)
 {
     struct transfer t = {
@@ -161,7 +161,7 @@ static int upload_action(struct hub_call *c, const struct hub_lfs_object *o, boo
     return rc;
 }
 
-static int upload_object(struct hub_call *c, const struct hub_lfs_object *o, bool multipart,
+static int upload_object(struct hub_call *c, const struct ft_hub_lfs_object *o, bool multipart,
                          json_t **ret, struct ft_err *err)
 {
     int64_t size = 0;
@@ -196,7 +196,7 @@ static bool holds(const struct ft_repo_tree *t, const char *sha256)
 
 /* Fetching by content: what the revision holds. */
 static json_t *download_object(struct hub_call *c, const struct ft_repo_tree *t,
-                               const struct hub_lfs_object *o)
+                               const struct ft_hub_lfs_object *o)
 {
     struct transfer to = {
         .verb = "get", .size = o->size, .expires = (long long)time(NULL) + FT_HUB_EXPIRES_S};
@@ -215,14 +215,14 @@ static json_t *download_object(struct hub_call *c, const struct ft_repo_tree *t,
     return ret;
 }
 
-static int batch(struct hub_call *c, const json_t *body, struct hub_lfs_ask *ask)
+static int batch(struct hub_call *c, const json_t *body, struct ft_hub_lfs_ask *ask)
 {
     struct ft_err err = {0};
     const struct ft_repo_tree *t = NULL;
     json_t *list = json_array();
     const char *ref = json_string_value(json_object_get(json_object_get(body, "ref"), "name"));
     bool parts = false;
-    int rc = hub_lfs_parse(body, ask, &err);
+    int rc = ft_hub_lfs_parse(body, ask, &err);
     if (rc == 0 && ask->upload && !hub_changes(c->who, c->repo.org)) {
         json_decref(list);
         return hub_fail(c, 403, NULL, "this key may not change what belongs to '%s'", c->repo.org);
@@ -257,7 +257,7 @@ int hub_lfs_batch(struct hub_call *c)
     int rc = hub_body(c, &body);
     if (rc != 0)
         return rc;
-    struct hub_lfs_ask *ask = calloc(1, sizeof *ask);
+    struct ft_hub_lfs_ask *ask = calloc(1, sizeof *ask);
     rc = ask != NULL ? batch(c, body, ask) : hub_fail(c, 500, NULL, "out of memory");
     free(ask);
     json_decref(body);

@@ -5,18 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/hub/impl.h"
+#include "api/hub/lines.h"
 #include "api/openai/json.h"
 
 #define TEXTS_MAX ((size_t)128 << 20) /* of all paths of a commit */
 
-void hub_lines_init(struct hub_lines *l)
+void ft_hub_lines_init(struct ft_hub_lines *l)
 {
     ft_buf_init(&l->line, FT_HUB_LINE_MAX);
     ft_arena_init(&l->arena, TEXTS_MAX);
 }
 
-void hub_lines_fini(struct hub_lines *l)
+void ft_hub_lines_fini(struct ft_hub_lines *l)
 {
     ft_buf_fini(&l->line);
     ft_arena_fini(&l->arena);
@@ -28,7 +28,7 @@ static const char *text(const json_t *o, const char *name)
     return json_string_value(json_object_get(o, name));
 }
 
-static const char *keep(struct hub_lines *l, const char *s)
+static const char *keep(struct ft_hub_lines *l, const char *s)
 {
     return ft_arena_strndup(&l->arena, s, strlen(s));
 }
@@ -38,7 +38,7 @@ static int no_memory(struct ft_err *err)
     return ft_err_set(err, FT_ENOMEM, "commit: out of memory");
 }
 
-static int header(struct hub_lines *l, const json_t *v, struct ft_err *err)
+static int header(struct ft_hub_lines *l, const json_t *v, struct ft_err *err)
 {
     const char *summary = text(v, "summary"), *description = text(v, "description");
     const char *parent = text(v, "parentCommit");
@@ -68,7 +68,7 @@ static bool decode_base64(char *s, size_t n, size_t *ret_n)
     return base64_decode_update(&c, ret_n, (uint8_t *)s, n, s) != 0 && base64_decode_final(&c) != 0;
 }
 
-static int inline_file(struct hub_lines *l, const json_t *v, struct ft_repo_op *op,
+static int inline_file(struct ft_hub_lines *l, const json_t *v, struct ft_repo_op *op,
                        struct ft_err *err)
 {
     const json_t *content = json_object_get(v, "content");
@@ -109,7 +109,8 @@ static bool is_sha256(const char *s)
     return s != NULL && strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
-static int lfs_file(struct hub_lines *l, const json_t *v, struct ft_repo_op *op, struct ft_err *err)
+static int lfs_file(struct ft_hub_lines *l, const json_t *v, struct ft_repo_op *op,
+                    struct ft_err *err)
 {
     const char *oid = text(v, "oid"), *algo = text(v, "algo");
     const json_t *size = json_object_get(v, "size");
@@ -126,7 +127,7 @@ static int lfs_file(struct hub_lines *l, const json_t *v, struct ft_repo_op *op,
     return 0;
 }
 
-static int operation(struct hub_lines *l, const char *key, const json_t *v, struct ft_err *err)
+static int operation(struct ft_hub_lines *l, const char *key, const json_t *v, struct ft_err *err)
 {
     struct ft_repo_op op = {.size = -1};
     const char *path = text(v, "path");
@@ -165,7 +166,7 @@ static int operation(struct hub_lines *l, const char *key, const json_t *v, stru
     return 0;
 }
 
-static int line(struct hub_lines *l, const char *s, size_t n, struct ft_err *err)
+static int line(struct ft_hub_lines *l, const char *s, size_t n, struct ft_err *err)
 {
     struct ft_oai_error e;
     json_t *o = NULL;
@@ -190,7 +191,7 @@ static int line(struct hub_lines *l, const char *s, size_t n, struct ft_err *err
     return rc;
 }
 
-int hub_lines_feed(struct hub_lines *l, const char *data, size_t n, struct ft_err *err)
+int ft_hub_lines_feed(struct ft_hub_lines *l, const char *data, size_t n, struct ft_err *err)
 {
     while (n > 0) {
         const char *end = memchr(data, '\n', n);
@@ -211,7 +212,7 @@ int hub_lines_feed(struct hub_lines *l, const char *data, size_t n, struct ft_er
     return 0;
 }
 
-int hub_lines_end(struct hub_lines *l, struct ft_err *err)
+int ft_hub_lines_end(struct ft_hub_lines *l, struct ft_err *err)
 {
     int rc = l->line.len > 0 ? line(l, l->line.data, l->line.len, err) : 0;
     if (rc == 0 && !l->has_header)
@@ -221,7 +222,7 @@ int hub_lines_end(struct hub_lines *l, struct ft_err *err)
 
 /* ---- LFS ---- */
 
-int hub_lfs_parse(const json_t *body, struct hub_lfs_ask *ret, struct ft_err *err)
+int ft_hub_lfs_parse(const json_t *body, struct ft_hub_lfs_ask *ret, struct ft_err *err)
 {
     const char *operation = text(body, "operation"), *algo = text(body, "hash_algo");
     const json_t *objects = json_object_get(body, "objects");

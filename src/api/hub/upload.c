@@ -1,14 +1,18 @@
 /* Commits: which files are sent how, and the commit itself, read line by line. */
+#include <errno.h>
 #include <nettle/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/hub/impl.h"
 
-#define REGULAR_MAX 1000000 /* bytes; above it a file goes by LFS */
-#define CHUNK_BYTES 65536
-#define SAMPLE_MAX  1024 /* of what a client shows of a file, in base64 */
+#define REGULAR_MAX  1000000 /* bytes; above it a file goes by LFS */
+#define CHUNK_BYTES  65536
+#define LONG_LINE    ((size_t)2 << 20)
+#define PLACE_WAIT_S 30
+#define SAMPLE_MAX   1024 /* of what a client shows of a file, in base64 */
 
 /* ---- preupload ---- */
 
@@ -100,7 +104,7 @@ static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *
 }
 
 /* A file that is named by its hash alone must be the project's already, or in this repository. */
-static int check_owned(struct hub_call *c, const struct hub_lines *l, struct ft_err *err)
+static int check_owned(struct hub_call *c, const struct ft_hub_lines *l, struct ft_err *err)
 {
     const struct ft_repo_tree *t = NULL;
     int rc = ft_repo_resolve(c->hub->repos, &c->repo, c->rev, c->commit, NULL, err);
@@ -124,20 +128,42 @@ static int check_owned(struct hub_call *c, const struct hub_lines *l, struct ft_
     return rc;
 }
 
-static int read_lines(struct hub_call *c, struct hub_lines *l, struct ft_err *err)
+/* Lines that are long take a place of a few; who waits for one too long may try again. */
+static int take_place(struct hub_call *c, const struct ft_hub_lines *l, bool *has,
+                      struct ft_err *err)
+{
+    struct timespec until;
+    if (*has || l->line.len <= LONG_LINE)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PLACE_WAIT_S;
+    while (sem_timedwait(&c->hub->commits, &until) != 0)
+        if (errno == ETIMEDOUT)
+            return ft_err_set(err, FT_EBUSY, "too many commits with large inline files at a time");
+    *has = true;
+    return 0;
+}
+
+static int read_lines(struct hub_call *c, struct ft_hub_lines *l, struct ft_err *err)
 {
     char *chunk = malloc(CHUNK_BYTES);
     int64_t n = 0;
+    bool has = false;
     int rc = chunk != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "out of memory");
-    while (rc == 0 && (n = ft_lane_read(c->lane, chunk, CHUNK_BYTES, err)) > 0)
-        rc = hub_lines_feed(l, chunk, (size_t)n, err);
+    while (rc == 0 && (n = ft_lane_read(c->lane, chunk, CHUNK_BYTES, err)) > 0) {
+        rc = ft_hub_lines_feed(l, chunk, (size_t)n, err);
+        if (rc == 0)
+            rc = take_place(c, l, &has, err);
+    }
+    if (has)
+        sem_post(&c->hub->commits);
     free(chunk);
     if (rc == 0)
-        rc = n < 0 ? (int)n : hub_lines_end(l, err);
+        rc = n < 0 ? (int)n : ft_hub_lines_end(l, err);
     return rc;
 }
 
-static int commit(struct hub_call *c, struct hub_lines *l)
+static int commit(struct hub_call *c, struct ft_hub_lines *l)
 {
     struct ft_err err = {0};
     char id[FT_REPO_OID_BYTES], url[512];
@@ -165,17 +191,14 @@ static int commit(struct hub_call *c, struct hub_lines *l)
 
 int hub_commit(struct hub_call *c)
 {
-    struct hub_lines l = {.store = store, .ctx = c};
+    struct ft_hub_lines l = {.store = store, .ctx = c};
     if (hub_flag(c, "create_pr"))
         return hub_fail(c, 501, NULL,
                         "create_pr: this hub keeps no pull requests; commit to a "
                         "branch");
     c->rev = c->n_parts > 5 ? c->part[5] : "main";
-    hub_lines_init(&l);
-    while (sem_wait(&c->hub->commits) != 0)
-        ;
+    ft_hub_lines_init(&l);
     int status = commit(c, &l);
-    sem_post(&c->hub->commits);
-    hub_lines_fini(&l);
+    ft_hub_lines_fini(&l);
     return status;
 }

@@ -1,5 +1,5 @@
 /* The lines of a commit, and the objects of an LFS batch. */
-#include "api/hub/impl.h"
+#include "api/hub/lines.h"
 #include "api/openai/json.h"
 
 #include "testing.h"
@@ -20,15 +20,15 @@ static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *
     return 0;
 }
 
-static int read_lines(struct hub_lines *l, const char *text, size_t piece)
+static int read_lines(struct ft_hub_lines *l, const char *text, size_t piece)
 {
-    *l = (struct hub_lines){.store = store};
-    hub_lines_init(l);
+    *l = (struct ft_hub_lines){.store = store};
+    ft_hub_lines_init(l);
     size_t n = strlen(text);
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < n; at += piece)
-        rc = hub_lines_feed(l, text + at, FT_MIN(piece, n - at), &err);
-    return rc != 0 ? rc : hub_lines_end(l, &err);
+        rc = ft_hub_lines_feed(l, text + at, FT_MIN(piece, n - at), &err);
+    return rc != 0 ? rc : ft_hub_lines_end(l, &err);
 }
 
 static void test_all_kinds_in_any_pieces(void **state)
@@ -44,7 +44,7 @@ static void test_all_kinds_in_any_pieces(void **state)
         "{\"key\":\"deletedFile\",\"value\":{\"path\":\"x\"}}\n"
         "{\"key\":\"deletedFolder\",\"value\":{\"path\":\"y/\"}}";
     for (size_t piece = 1; piece < sizeof text; piece += 13) {
-        struct hub_lines l;
+        struct ft_hub_lines l;
         assert_int_equal(read_lines(&l, text, piece), 0);
         assert_string_equal(l.title, "s");
         assert_string_equal(l.message, "d");
@@ -58,7 +58,7 @@ static void test_all_kinds_in_any_pieces(void **state)
         assert_int_equal(l.op[1].size, 7);
         assert_int_equal(l.op[2].kind, FT_REPO_DELETE);
         assert_int_equal(l.op[3].kind, FT_REPO_DELETE_FOLDER);
-        hub_lines_fini(&l);
+        ft_hub_lines_fini(&l);
     }
 }
 
@@ -84,33 +84,33 @@ static void test_what_is_wrong_is_named_by_its_line(void **state)
         {HEADER "\n\n{\"key\"\n", "line 4"},
     };
     for (size_t i = 0; i < FT_COUNT(bad); i++) {
-        struct hub_lines l;
+        struct ft_hub_lines l;
         int rc = read_lines(&l, bad[i].text, 1000);
         if (rc != FT_EINVAL || strstr(err.msg, bad[i].says) == NULL)
             fail_msg("%s: %d %s", bad[i].text, rc, err.msg);
-        hub_lines_fini(&l);
+        ft_hub_lines_fini(&l);
     }
 }
 
 static void test_a_line_has_an_end(void **state)
 {
     (void)state;
-    struct hub_lines l = {.store = store};
+    struct ft_hub_lines l = {.store = store};
     char chunk[65536];
     int rc = 0;
     memset(chunk, ' ', sizeof chunk);
-    hub_lines_init(&l);
+    ft_hub_lines_init(&l);
     for (size_t n = 0; rc == 0 && n <= FT_HUB_LINE_MAX; n += sizeof chunk)
-        rc = hub_lines_feed(&l, chunk, sizeof chunk, &err);
+        rc = ft_hub_lines_feed(&l, chunk, sizeof chunk, &err);
     assert_int_equal(rc, FT_ELIMIT);
-    hub_lines_fini(&l);
+    ft_hub_lines_fini(&l);
 }
 
-static int parse(const char *text, struct hub_lfs_ask *ask)
+static int parse(const char *text, struct ft_hub_lfs_ask *ask)
 {
     json_t *o = json_loads(text, 0, NULL);
     assert_non_null(o);
-    int rc = hub_lfs_parse(o, ask, &err);
+    int rc = ft_hub_lfs_parse(o, ask, &err);
     json_decref(o);
     return rc;
 }
@@ -118,7 +118,7 @@ static int parse(const char *text, struct hub_lfs_ask *ask)
 static void test_lfs_batches(void **state)
 {
     (void)state;
-    static struct hub_lfs_ask ask;
+    static struct ft_hub_lfs_ask ask;
     assert_int_equal(parse("{\"operation\":\"upload\",\"transfers\":[\"basic\",\"multipart\"],"
                            "\"hash_algo\":\"sha_256\",\"objects\":[{\"oid\":\"" SHA
                            "\",\"size\":5}]}",
