@@ -28,11 +28,28 @@ static void test_pieces_are_the_whole(void **state)
         assert_int_equal(ft_crc32c(ft_crc32c(0, text, cut), text + cut, sizeof text - cut), whole);
 }
 
+/* Long input is taken in stretches side by side: the same as in pieces that are too short for it.
+ */
+static void test_long_input(void **state)
+{
+    static unsigned char bytes[70000];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * i >> 3 ^ i);
+    for (size_t n = 16000; n <= sizeof bytes; n += 1777) {
+        uint32_t pieces = 5;
+        for (size_t at = 0; at < n; at += 1000)
+            pieces = ft_crc32c(pieces, bytes + at, n - at < 1000 ? n - at : 1000);
+        assert_int_equal(ft_crc32c(5, bytes, n), pieces);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_values),
         cmocka_unit_test(test_pieces_are_the_whole),
+        cmocka_unit_test(test_long_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
