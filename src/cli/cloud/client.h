@@ -68,6 +68,9 @@ int ft_cloud_send(struct ft_cloud *c, const char *method, const char *where,
 int ft_cloud_fetch(struct ft_cloud *c, const char *path, ft_http_data_fn *on_data,
                    bool (*stop)(void *ctx), void *ctx, struct ft_err *err);
 
+/* The same into the file `to`, which appears whole or not at all; "-": standard output. */
+int ft_cloud_save(struct ft_cloud *c, const char *path, const char *to, struct ft_err *err);
+
 /* A POST whose answer comes piece by piece (server-sent events): the data of each event to fn until
  * "[DONE]". stop: not 0 ends it, which is no error. */
 typedef int ft_cloud_event_fn(void *ctx, const json_t *event, struct ft_err *err);

@@ -178,6 +178,32 @@ static const char hub_tag_text[] =
     "  --delete                removes it\n"
     "  --dataset               of a dataset, not a model\n" CLOUD_TEXT;
 
+static const char files_ls_text[] = "  --purpose P             of one purpose alone: batch, "
+                                    "batch_output, fine-tune, ...\n" CLOUD_TEXT;
+
+static const char files_put_text[] =
+    "  --purpose P             batch, fine-tune, user_data, assistants, evals, vision [user_data]\n"
+    "                          of batch and fine-tune every line is checked\n" CLOUD_TEXT;
+
+static const char files_get_text[] =
+    "  -o, --output PATH       where to; - is standard output [the file's name, here]\n" CLOUD_TEXT;
+
+static const char batch_create_text[] =
+    "FILE is JSONL, a request a line: {\"custom_id\",\"method\":\"POST\",\"url\",\"body\"}. It is\n"
+    "uploaded; file-... names one that the cloud has.\n"
+    "\n"
+    "  --endpoint PATH         where all of them go [the first line's url]\n"
+    "  --window TIME           what is not done then expires: 24h, 30m, 7d [24h]\n"
+    "  --wait                  until it has ended\n" CLOUD_TEXT;
+
+static const char batch_show_text[] = "  --wait                  until it has ended\n" CLOUD_TEXT;
+
+static const char batch_results_text[] =
+    "A line each, in the order in which they were done: see custom_id.\n"
+    "\n"
+    "  -o, --output PATH       where to [standard output]\n"
+    "  --errors                of the requests that failed\n" CLOUD_TEXT;
+
 static const char tune_create_text[] =
     "FILE is JSONL: a conversation a line, whose assistant's turns are learnt, or with --dpo pairs "
     "of\n"
@@ -267,6 +293,15 @@ static const struct {
     {"hub pull", hub_text},
     {"hub rm", hub_text},
     {"hub tag", hub_tag_text},
+    {"files ls", files_ls_text},
+    {"files put", files_put_text},
+    {"files get", files_get_text},
+    {"files rm", plain_text},
+    {"batch create", batch_create_text},
+    {"batch ls", plain_text},
+    {"batch show", batch_show_text},
+    {"batch cancel", plain_text},
+    {"batch results", batch_results_text},
     {"tune create", tune_create_text},
     {"tune list", plain_text},
     {"tune show", tune_show_text},
