@@ -5,8 +5,10 @@ usage: batches.py FEITIAN
 """
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -332,6 +334,46 @@ def keys(c):
            done["request_counts"] == {"total": 60, "completed": 60, "failed": 0}, done)
 
 
+def cli(c, folder):
+    def run(*words):
+        env = {**os.environ, "FEITIAN_URL": f"http://127.0.0.1:{c.port}", "FEITIAN_API_KEY": c.key,
+               "TZ": "UTC"}
+        return subprocess.run([c.program, *words], capture_output=True, text=True, timeout=WAIT_S,
+                              env=env, cwd=folder)
+
+    path = f"{folder}/requests.jsonl"
+    with open(path, "wb") as f:
+        f.write(jsonl([line(i) for i in range(20)] + [line(20, {"model": "nobody",
+                                                                "messages": [{"role": "user",
+                                                                              "content": "x"}]})]))
+    r = run("batch", "create", path, "--wait", "--json")
+    b = json.loads(r.stdout or "{}")
+    expect("feitian batch create --wait", r.returncode == 0 and b.get("status") == "completed", r)
+    r = run("batch", "ls")
+    expect("feitian batch ls", b["id"] in r.stdout and "LINES" in r.stdout, r)
+    r = run("batch", "show", b["id"])
+    expect("feitian batch show", "21 of 21 done, 1 of them failed" in r.stdout, r)
+    r = run("batch", "results", b["id"])
+    expect("feitian batch results", len(r.stdout.splitlines()) == 20, r)
+    r = run("batch", "results", b["id"], "--errors", "-o", "errors.jsonl")
+    with open(f"{folder}/errors.jsonl") as f:
+        expect("feitian batch results --errors", json.loads(f.read())["custom_id"] == "c20", r)
+    r = run("batch", "cancel", b["id"])
+    expect("feitian batch cancel", r.returncode != 0 and "completed" in r.stderr, r)
+    r = run("files", "put", path, "--purpose", "batch", "--json")
+    file = json.loads(r.stdout or "[{}]")[0]
+    expect("feitian files put", r.returncode == 0 and file.get("purpose") == "batch", r)
+    r = run("files", "ls", "--purpose", "batch")
+    expect("feitian files ls", file["id"] in r.stdout and "batch_output" not in r.stdout, r)
+    r = run("files", "get", file["id"], "-o", "-")
+    with open(path) as f:
+        expect("feitian files get", r.stdout == f.read(), r.stderr)
+    r = run("files", "rm", file["id"])
+    expect("feitian files rm", r.returncode == 0 and file["id"] in r.stdout, r)
+    r = run("files", "get", file["id"])
+    expect("what is gone is said", r.returncode != 0 and "No such File" in r.stderr, r)
+
+
 def main(program):
     folder = tempfile.mkdtemp(prefix="feitian-batches-")
     try:
@@ -347,6 +389,7 @@ def main(program):
             cancelled(c)
             expired(c)
             keys(c)
+            cli(c, folder)
             if not all(results):
                 print(c.log()[-4000:])
                 with open(f"{c.home}/control.log") as f:
