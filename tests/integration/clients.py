@@ -55,7 +55,7 @@ def main():
             assert r.returncode == 0, r
         env = c.env(FEITIAN_URL=c.url, FEITIAN_API_KEY=c.credentials()["key"])
         failed = 0
-        for name in ("openai.mjs", "anthropic.mjs", "hub.mjs"):
+        for name in ("openai.mjs", "openai_batches.mjs", "anthropic.mjs", "hub.mjs"):
             r = subprocess.run(["node", "--test", "--test-reporter=spec", name], cwd=folder,
                                env=env, check=False, timeout=600)
             failed += r.returncode != 0
