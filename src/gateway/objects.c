@@ -59,6 +59,12 @@ static int quota(void *ctx, const char *project, int64_t bytes, struct ft_err *e
     return gw_keep(current, project, bytes, err);
 }
 
+static int64_t quota_max(void *ctx, const char *project)
+{
+    struct gw *g = ctx;
+    return ft_tenant_storage_max(g->tenant, project);
+}
+
 static int admit(void *ctx, const struct ft_s3_caller *caller, bool writes, struct ft_err *err)
 {
     struct gw *g = ctx;
@@ -186,6 +192,7 @@ static int open_s3(struct gw *g, struct ft_blob *b, struct ft_err *err)
                              .credentials = credentials,
                              .display = display,
                              .quota = quota,
+                             .quota_max = quota_max,
                              .admit = admit,
                              .done = done};
     return ft_s3_open(&c, &g->s3, err);

@@ -155,6 +155,21 @@ static int answer_is_there(struct ft_s3_call *c, const struct wishes *w)
     return ft_s3_answer_empty(c, 200);
 }
 
+static int count_bucket(void *ctx, const struct ft_blob_bucket *b)
+{
+    *(int *)ctx += b->name[0] != '.';
+    return 0;
+}
+
+static int check_number(struct ft_s3_call *c)
+{
+    struct ft_err err = {0};
+    int n = 0;
+    if (ft_blob_bucket_list(c->blob, c->caller.project, count_bucket, &n, &err) != 0)
+        return ft_s3_fail_err(c, &err);
+    return n < FT_S3_BUCKETS_MAX ? 0 : ft_s3_fail(c, FT_S3_TooManyBuckets, NULL);
+}
+
 int ft_s3_bucket_create(struct ft_s3_call *c)
 {
     struct wishes w;
@@ -163,7 +178,7 @@ int ft_s3_bucket_create(struct ft_s3_call *c)
         return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
     if (!name_is_good(c->bucket))
         return ft_s3_fail(c, FT_S3_InvalidBucketName, NULL);
-    if (check_location(c) != 0 || read_wishes(c, &w) != 0)
+    if (check_location(c) != 0 || read_wishes(c, &w) != 0 || check_number(c) != 0)
         return -1;
     if (ft_blob_bucket_create(c->blob, c->bucket, c->caller.project, &err) != 0)
         return ft_blob_why(&err) == FT_BLOB_BUCKET_IS_THERE ? answer_is_there(c, &w)
@@ -190,10 +205,77 @@ int ft_s3_bucket_delete(struct ft_s3_call *c)
     return ft_s3_answer_empty(c, 204);
 }
 
+struct tally {
+    int64_t objects, bytes;
+    char last[FT_BLOB_KEY_MAX + 1];
+};
+
+static int tally(void *ctx, const struct ft_blob_info *info, const char *prefix)
+{
+    struct tally *t = ctx;
+    (void)prefix;
+    t->objects++;
+    t->bytes += info->size;
+    snprintf(t->last, sizeof(t->last), "%s", info->key);
+    return 0;
+}
+
+/* Ceph's "read-stats": all of the bucket is looked through, for who owns it. */
+static int out_stats(struct ft_s3_call *c)
+{
+    struct tally t = {0};
+    bool more = true;
+    while (more) {
+        struct ft_err err = {0};
+        char after[FT_BLOB_KEY_MAX + 1];
+        memcpy(after, t.last, sizeof(after));
+        const struct ft_blob_list l = {
+            .bucket = c->bucket, .after = after, .max = FT_BLOB_LIST_MAX};
+        if (ft_blob_list(c->blob, &l, false, tally, &t, &more, &err) != 0)
+            return ft_s3_fail_err(c, &err);
+    }
+    ft_s3_outf(c, "X-RGW-Object-Count", "%lld", (long long)t.objects);
+    ft_s3_outf(c, "X-RGW-Bytes-Used", "%lld", (long long)t.bytes);
+    ft_s3_outf(c, "X-RGW-Quota-Max-Buckets", "%d", FT_S3_BUCKETS_MAX);
+    return 0;
+}
+
 int ft_s3_bucket_head(struct ft_s3_call *c)
 {
+    const char *stats = ft_s3_param(c, "read-stats");
+    bool own = !c->anonymous && strcmp(c->at.owner, c->caller.project) == 0;
+    if (stats != NULL && strcmp(stats, "true") == 0 && own && out_stats(c) != 0)
+        return -1;
     ft_s3_out(c, "x-amz-bucket-region", c->s3->region);
     return ft_s3_answer_empty(c, 200);
+}
+
+/* Ceph's "usage": what the project keeps and may. */
+int ft_s3_usage(struct ft_s3_call *c)
+{
+    const struct ft_s3_config *config = &c->s3->config;
+    struct ft_blob_usage usage = {0};
+    struct ft_err err = {0};
+    struct ft_xml x;
+    if (c->anonymous || !c->caller.read)
+        return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
+    if (ft_blob_usage(c->blob, c->caller.project, &usage, &err) != 0)
+        return ft_s3_fail_err(c, &err);
+    int64_t most =
+        config->quota_max != NULL ? config->quota_max(config->ctx, c->caller.project) : -1;
+    ft_xml_init(&x, FT_S3_ANSWER_MAX);
+    ft_xml_root(&x, "Usage", NULL);
+    ft_xml_begin(&x, "Summary");
+    ft_xml_int(&x, "QuotaMaxBytes", most);
+    ft_xml_int(&x, "QuotaMaxBuckets", FT_S3_BUCKETS_MAX);
+    ft_xml_int(&x, "QuotaMaxObjCount", -1);
+    ft_xml_int(&x, "QuotaMaxBytesPerBucket", -1);
+    ft_xml_int(&x, "QuotaMaxObjCountPerBucket", -1);
+    ft_xml_int(&x, "TotalBytes", usage.bytes);
+    ft_xml_int(&x, "TotalEntries", usage.objects);
+    ft_xml_end(&x);
+    ft_xml_end(&x);
+    return ft_s3_answer_xml(c, 200, &x);
 }
 
 /* us-east-1 is said by saying nothing. */

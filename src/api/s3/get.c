@@ -73,16 +73,15 @@ static int part_of(struct ft_s3_call *c, struct ft_blob_reader *r, const struct 
 {
     struct ft_blob_part part;
     struct ft_err err = {0};
+    if (number > FT_MAX(info->n_parts, 1))
+        return ft_s3_fail(c, FT_S3_InvalidPart, "there is no part %d", number);
     if (info->n_parts == 0) {
-        if (number != 1)
-            return ft_s3_fail(c, FT_S3_InvalidPart, NULL);
         ft_s3_info_out(c, info, sums);
         *ret = (struct span){0, info->size, true};
         return 0;
     }
     if (ft_blob_part_of(r, number, &part, &ret->offset, &err) != 0)
-        return err.code == FT_EINVAL ? ft_s3_fail(c, FT_S3_InvalidPart, NULL)
-                                     : ft_s3_fail_err(c, &err);
+        return ft_s3_fail_err(c, &err);
     ret->size = part.size;
     ret->part = true;
     ft_s3_info_out(c, info, false);
@@ -250,6 +249,23 @@ static int answer(struct ft_s3_call *c, struct ft_blob_reader *r, const struct f
     return s.size <= AT_ONCE_BYTES ? send_small(c, r, status, &s) : send_long(c, r, status, &s);
 }
 
+/* May the caller read what is there (NULL: nothing)? */
+static int may_read(struct ft_s3_call *c, const char *version, const struct ft_blob_info *info)
+{
+    const struct ft_s3_ask ask = {.action = "s3:GetObject",
+                                  .bucket = &c->at,
+                                  .key = c->key,
+                                  .version = version,
+                                  .object = info};
+    return ft_s3_may(c, &ask);
+}
+
+/* Nothing to read: said to those who may know it. */
+static int fail_read(struct ft_s3_call *c, const char *version, const struct ft_err *err)
+{
+    return may_read(c, version, NULL) != 0 ? -1 : ft_s3_fail_read(c, version, err);
+}
+
 int ft_s3_object_get(struct ft_s3_call *c)
 {
     const char *version;
@@ -265,14 +281,18 @@ int ft_s3_object_get(struct ft_s3_call *c)
     if (part == 0 && strcmp(c->x->method, "HEAD") == 0) {
         struct ft_blob_object o = {0};
         rc = ft_blob_head(c->blob, c->bucket, c->key, version, &o, &err);
-        rc = rc != 0 ? ft_s3_fail_read(c, version, &err) : answer(c, NULL, &o.info, 0);
+        if (rc != 0)
+            rc = fail_read(c, version, &err);
+        else
+            rc = may_read(c, version, &o.info) != 0 ? -1 : answer(c, NULL, &o.info, 0);
         ft_blob_object_fini(&o);
         return rc;
     }
     struct ft_blob_reader *r;
     if (ft_blob_open(c->blob, c->bucket, c->key, version, &r, &err) != 0)
-        return ft_s3_fail_read(c, version, &err);
-    rc = answer(c, r, ft_blob_reader_info(r), part);
+        return fail_read(c, version, &err);
+    const struct ft_blob_info *info = ft_blob_reader_info(r);
+    rc = may_read(c, version, info) != 0 ? -1 : answer(c, r, info, part);
     ft_blob_close_reader(r);
     return rc;
 }

@@ -63,6 +63,7 @@ struct ft_s3_call {
     struct ft_arena *arena;
 
     const char *bucket, *key; /* decoded; NULL if the request names none */
+    const char *of_project;   /* "PROJECT:BUCKET" was named: it must be that project's; else NULL */
     struct ft_s3_param params[FT_S3_PARAMS_MAX];
     int n_params;
     const struct ft_s3_op *op;
@@ -159,6 +160,8 @@ int ft_s3_admit(struct ft_s3_call *c); /* SlowDown */
 /* ---- versions and holds (object_marks.c) ---- */
 /* x-amz-version-id, where c->at has or had versions. */
 void ft_s3_out_version(struct ft_s3_call *c, const char *version);
+/* x-amz-expiration: when the latest version goes by the bucket's lifecycle rules, and by which. */
+void ft_s3_out_expiry(struct ft_s3_call *c, const struct ft_blob_info *info);
 /* Does the request ask to get past governance retention, and may it? */
 bool ft_s3_bypasses(struct ft_s3_call *c, const char *key, const char *version);
 

@@ -280,23 +280,26 @@ static int add_upload(void *ctx, const struct ft_blob_upload *u, const char *pre
         ft_s3_lister_prefix(l, prefix);
         return 0;
     }
-    const char *class = NULL, *sum = NULL, *type = NULL, *by = l->c->at.owner;
+    const char *class = NULL, *sum = NULL, *type = NULL;
+    const char *owner = l->c->at.owner, *initiator = owner;
     for (int i = 0; i < u->n_fields; i++) {
         const struct ft_blob_field *f = &u->fields[i];
         if (strcmp(f->name, "x-amz-storage-class") == 0)
             class = f->value;
-        if (strcmp(f->name, FT_S3_FIELD_BY) == 0)
-            by = f->value;
         if (strcmp(f->name, FT_S3_FIELD_SUM_NAME) == 0)
             sum = f->value;
         if (strcmp(f->name, FT_S3_FIELD_SUM_TYPE) == 0)
             type = f->value;
+        if (strcmp(f->name, FT_S3_FIELD_OWNER) == 0)
+            owner = f->value;
+        if (strcmp(f->name, FT_S3_FIELD_INITIATOR) == 0)
+            initiator = f->value;
     }
     ft_xml_begin(&l->x, "Upload");
     ft_s3_lister_name(l, "Key", u->key);
     ft_xml_text(&l->x, "UploadId", u->id);
-    ft_s3_lister_owner(l, "Initiator", by);
-    ft_s3_lister_owner(l, "Owner", by);
+    ft_s3_lister_owner(l, "Initiator", initiator);
+    ft_s3_lister_owner(l, "Owner", owner);
     ft_xml_text(&l->x, "StorageClass", class != NULL ? class : "STANDARD");
     ft_xml_time(&l->x, "Initiated", u->begun_ns);
     ft_xml_text(&l->x, "ChecksumAlgorithm", sum);
@@ -397,9 +400,10 @@ static int list_parts(struct ft_s3_call *c, struct ft_s3_lister *l,
     ft_xml_text(x, "Bucket", c->bucket);
     ft_s3_lister_name(l, "Key", c->key);
     ft_xml_text(x, "UploadId", id);
-    const char *by = ft_blob_field(&upload->info, FT_S3_FIELD_BY);
-    ft_s3_lister_owner(l, "Initiator", by != NULL ? by : c->at.owner);
-    ft_s3_lister_owner(l, "Owner", by != NULL ? by : c->at.owner);
+    const char *owner = ft_blob_field(&upload->info, FT_S3_FIELD_OWNER),
+               *initiator = ft_blob_field(&upload->info, FT_S3_FIELD_INITIATOR);
+    ft_s3_lister_owner(l, "Initiator", initiator != NULL ? initiator : c->at.owner);
+    ft_s3_lister_owner(l, "Owner", owner != NULL ? owner : c->at.owner);
     ft_xml_text(x, "StorageClass", class != NULL ? class : "STANDARD");
     ft_xml_text(x, "ChecksumAlgorithm", ft_blob_field(&upload->info, FT_S3_FIELD_SUM_NAME));
     ft_xml_text(x, "ChecksumType", ft_blob_field(&upload->info, FT_S3_FIELD_SUM_TYPE));

@@ -297,6 +297,7 @@ void ft_s3_info_out(struct ft_s3_call *c, const struct ft_blob_info *info, bool 
     if (info->n_tags > 0)
         ft_s3_outf(c, "x-amz-tagging-count", "%d", info->n_tags);
     hold_out(c, &info->hold);
+    ft_s3_out_expiry(c, info);
 }
 
 /* ---- writing ---- */

@@ -6,8 +6,10 @@
 #include "api/s3/body.h"
 
 #define FT_S3_FIELD_SUM_NAME "ft-checksum"         /* of an upload: which one its parts have */
-#define FT_S3_FIELD_BY       "ft-initiator"        /* of an upload: the project that began it */
 #define FT_S3_FIELD_SUM_TYPE "x-amz-checksum-type" /* "FULL_OBJECT", "COMPOSITE" */
+/* Of an upload, where they are not who owns the bucket. */
+#define FT_S3_FIELD_OWNER     "ft-owner"     /* of what it will be */
+#define FT_S3_FIELD_INITIATOR "ft-initiator" /* who began it */
 
 /* The headers that an object keeps: content-type, cache-control, ..., x-amz-meta-, storage class.
  * In the arena, with room for FT_S3_MORE_FIELDS more. MetadataTooLarge, InvalidStorageClass, ... */

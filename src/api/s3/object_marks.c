@@ -4,11 +4,32 @@
 
 #include "api/s3/marks.h"
 #include "api/s3/ops.h"
+#include "net/date.h"
+#include "net/url.h"
 
 void ft_s3_out_version(struct ft_s3_call *c, const char *version)
 {
     if (c->at.versioning != FT_BLOB_UNVERSIONED && *version != '\0')
         ft_s3_out(c, "x-amz-version-id", version);
+}
+
+void ft_s3_out_expiry(struct ft_s3_call *c, const struct ft_blob_info *info)
+{
+    const struct ft_s3_settings *s;
+    int64_t at;
+    if (!info->is_latest || ft_s3_settings(c, &c->at, &s) != 0)
+        return;
+    const struct ft_s3_rule *rule = ft_s3_lifecycle_expires(&s->lifecycle, info, &at);
+    if (rule == NULL)
+        return;
+    char date[FT_DATE_MAX];
+    struct ft_buf id;
+    ft_date_http(at, date);
+    ft_buf_init(&id, 3 * FT_S3_RULE_ID_MAX + 1);
+    ft_url_encode(&id, rule->id, strlen(rule->id));
+    if (id.failed == 0)
+        ft_s3_outf(c, "x-amz-expiration", "expiry-date=\"%s\", rule-id=\"%s\"", date, id.data);
+    ft_buf_fini(&id);
 }
 
 static int head(struct ft_s3_call *c, struct ft_blob_object *ret)

@@ -25,6 +25,7 @@ int ft_s3_form_put(struct ft_s3_call *c); /* form.c */
 
 /* buckets (ops_bucket.c) */
 int ft_s3_buckets_list(struct ft_s3_call *c); /* bucket.c */
+int ft_s3_usage(struct ft_s3_call *c);
 int ft_s3_bucket_create(struct ft_s3_call *c);
 int ft_s3_bucket_delete(struct ft_s3_call *c);
 int ft_s3_bucket_head(struct ft_s3_call *c);

@@ -3,6 +3,7 @@
 #include "api/s3/ops.h"
 
 const struct ft_s3_op ft_s3_bucket_ops[] = {
+    {FT_S3_SERVICE, "GET", "usage", NULL, "GetUsage", NULL, true, ft_s3_usage},
     {FT_S3_SERVICE, "GET", NULL, NULL, "ListBuckets", NULL, true, ft_s3_buckets_list},
     {FT_S3_BUCKET, "GET", "policy", NULL, "GetBucketPolicy", "s3:GetBucketPolicy", false,
      ft_s3_policy_get},

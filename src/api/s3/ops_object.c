@@ -38,8 +38,8 @@ const struct ft_s3_op ft_s3_object_ops[] = {
     {FT_S3_OBJECT, "PUT", NULL, "x-amz-copy-source", "CopyObject", "s3:PutObject", false,
      ft_s3_object_copy},
     {FT_S3_OBJECT, "PUT", NULL, NULL, "PutObject", "s3:PutObject", false, ft_s3_object_put},
-    {FT_S3_OBJECT, "GET", NULL, NULL, "GetObject", "s3:GetObject", false, ft_s3_object_get},
-    {FT_S3_OBJECT, "HEAD", NULL, NULL, "HeadObject", "s3:GetObject", false, ft_s3_object_get},
+    {FT_S3_OBJECT, "GET", NULL, NULL, "GetObject", NULL, false, ft_s3_object_get},
+    {FT_S3_OBJECT, "HEAD", NULL, NULL, "HeadObject", NULL, false, ft_s3_object_get},
     {FT_S3_OBJECT, "DELETE", NULL, NULL, "DeleteObject", NULL, false, ft_s3_object_delete},
     {.method = NULL},
 };

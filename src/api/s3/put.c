@@ -4,7 +4,7 @@
 #include "api/s3/object.h"
 #include "api/s3/ops.h"
 
-static int commit(struct ft_s3_call *c, struct ft_blob_writer *w)
+static int commit(struct ft_s3_call *c, struct ft_blob_writer *w, const struct ft_blob_put *put)
 {
     struct ft_blob_field sums[2];
     int n;
@@ -18,6 +18,13 @@ static int commit(struct ft_s3_call *c, struct ft_blob_writer *w)
         return ft_s3_fail_err(c, &err);
     ft_s3_outf(c, "ETag", "\"%s\"", done.etag);
     ft_s3_out_new_version(c, done.version);
+    const struct ft_blob_info info = {.key = c->key,
+                                      .is_latest = true,
+                                      .size = done.size,
+                                      .modified_ns = done.modified_ns,
+                                      .tags = put->tags,
+                                      .n_tags = put->n_tags};
+    ft_s3_out_expiry(c, &info);
     return ft_s3_answer_empty(c, 200);
 }
 
@@ -38,5 +45,5 @@ int ft_s3_object_put(struct ft_s3_call *c)
     struct ft_err err = {0};
     if (ft_blob_put(c->blob, &put, &w, &err) != 0)
         return ft_s3_fail_err(c, &err);
-    return commit(c, w);
+    return commit(c, w, &put);
 }

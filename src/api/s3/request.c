@@ -85,6 +85,12 @@ int ft_s3_request_read(struct ft_s3_call *c)
         c->bucket = ft_s3_unescape(c->arena, path, m, false);
         if (c->bucket == NULL)
             return ft_s3_fail(c, FT_S3_InvalidURI, NULL);
+        const char *colon = strchr(c->bucket, ':');
+        if (colon != NULL) { /* as Ceph's tenants write it; names have none here */
+            if (colon > c->bucket)
+                c->of_project = ft_arena_strndup(c->arena, c->bucket, (size_t)(colon - c->bucket));
+            c->bucket = colon + 1;
+        }
         path += m + (slash != NULL);
         n -= m + (slash != NULL);
     }

@@ -141,6 +141,8 @@ static int find_bucket(struct ft_s3_call *c)
         return 0;
     if (ft_s3_bucket(c, c->bucket, &c->at) != 0)
         return -1;
+    if (c->of_project != NULL && strcmp(c->of_project, c->at.owner) != 0)
+        return ft_s3_fail(c, FT_S3_NoSuchBucket, NULL);
     c->has_bucket = true;
     ft_s3_cors_headers(c);
     const char *owner = ft_s3_in(c, "x-amz-expected-bucket-owner");

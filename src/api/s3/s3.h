@@ -15,6 +15,7 @@
 #define FT_S3_SECRET_MAX  128
 #define FT_S3_DISPLAY_MAX 128
 #define FT_S3_DOMAINS_MAX 8
+#define FT_S3_BUCKETS_MAX 1000 /* of a project */
 
 /* Whom an access key id stands for. */
 struct ft_s3_caller {
@@ -52,6 +53,8 @@ struct ft_s3_config {
                    struct ft_err *err);
     /* May the project store `bytes` more? FT_ELIMIT. NULL: always. */
     int (*quota)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
+    /* How much that is in all; -1: there is no bound. NULL: never one. */
+    int64_t (*quota_max)(void *ctx, const char *project);
     /* Before a request of a known caller is done: rates and the like. FT_EBUSY: SlowDown. NULL. */
     int (*admit)(void *ctx, const struct ft_s3_caller *caller, bool writes, struct ft_err *err);
     void (*done)(void *ctx, struct ft_http_exchange *x, const struct ft_s3_record *r); /* or NULL */

@@ -79,15 +79,31 @@ static int begin_sum(struct ft_s3_call *c, struct ft_blob_field *f, int *n)
     return 0;
 }
 
+/* Who begins it, and who will own what it becomes: for listings. */
+static int begin_people(struct ft_s3_call *c, struct ft_blob_field *f, struct ft_blob_put *put)
+{
+    const struct ft_s3_settings *s;
+    struct ft_s3_acl *acl = ft_arena_alloc(c->arena, sizeof *acl);
+    if (acl == NULL)
+        return ft_s3_fail(c, FT_S3_InternalError, NULL);
+    if (ft_s3_settings(c, &c->at, &s) != 0)
+        return -1;
+    const char *owner = ft_s3_owner_of(s, c->at.owner, put->acl, acl);
+    if (strcmp(owner, c->at.owner) != 0)
+        f[put->n_fields++] = (struct ft_blob_field){FT_S3_FIELD_OWNER, owner};
+    if (!c->anonymous && strcmp(c->caller.project, c->at.owner) != 0)
+        f[put->n_fields++] = (struct ft_blob_field){FT_S3_FIELD_INITIATOR, c->caller.project};
+    return 0;
+}
+
 int ft_s3_upload_begin(struct ft_s3_call *c)
 {
     struct ft_blob_field *fields;
     struct ft_blob_put put = {.bucket = c->bucket, .key = c->key, .size = -1};
     if (ft_s3_fields_read(c, &fields, &put.n_fields) != 0 ||
-        begin_sum(c, fields, &put.n_fields) != 0 || ft_s3_put_marks(c, &put) != 0)
+        begin_sum(c, fields, &put.n_fields) != 0 || ft_s3_put_marks(c, &put) != 0 ||
+        begin_people(c, fields, &put) != 0)
         return -1;
-    if (!c->anonymous)
-        fields[put.n_fields++] = (struct ft_blob_field){FT_S3_FIELD_BY, c->caller.project};
     put.fields = fields;
     char id[FT_BLOB_UPLOAD_MAX + 1];
     struct ft_err err = {0};
@@ -179,10 +195,11 @@ static int read_part(struct ft_s3_call *c, const struct ft_xml_node *p, struct c
     long value = strtol(number, NULL, 10);
     if (value < 1 || value > FT_BLOB_PART_MAX || strlen(etag) > FT_BLOB_ETAG_MAX)
         return ft_s3_fail(c, FT_S3_InvalidPart, NULL);
-    if (ch->n > 0 && value < part[-1].number)
+    if (ch->n > 0 && value == part[-1].number) {
+        part = &ch->parts[--ch->n]; /* named again: the later one counts */
+    } else if (ch->n > 0 && value < part[-1].number) {
         return ft_s3_fail(c, FT_S3_InvalidPartOrder, NULL);
-    if (ch->n > 0 && value == part[-1].number) /* named twice: the last counts */
-        part = &ch->parts[--ch->n];
+    }
     part->number = (int)value;
     memcpy(part->etag, etag, strlen(etag) + 1);
     ch->sums[ch->n] = FT_S3_SUM_NONE;
