@@ -365,6 +365,26 @@ static int answer_complete(struct ft_s3_call *c, const struct ft_blob_done *done
     return ft_s3_answer_xml(c, 200, &x);
 }
 
+/* Of an upload that had been completed before: what was answered then. */
+static void recall_sum(struct ft_s3_call *c, const struct ft_blob_done *done,
+                       struct ft_s3_upload *u, struct ft_blob_field *f, int *n)
+{
+    struct ft_blob_object o = {0};
+    struct ft_err ignored;
+    const char *text = NULL,
+               *version = c->at.versioning == FT_BLOB_VERSIONED ? done->version : NULL;
+    if (ft_blob_head(c->blob, c->bucket, c->key, version, &o, &ignored) == 0 &&
+        strcmp(o.info.etag, done->etag) == 0)
+        u->sum = ft_s3_sum_of(o.info.fields, o.info.n_fields, &text);
+    const char *type = text != NULL ? ft_blob_field(&o.info, FT_S3_FIELD_SUM_TYPE) : NULL,
+               *copy = text != NULL ? ft_arena_strndup(c->arena, text, strlen(text)) : NULL;
+    if (copy != NULL) {
+        u->whole = type != NULL && strcmp(type, "FULL_OBJECT") == 0;
+        f[(*n)++] = (struct ft_blob_field){ft_s3_sums[u->sum].header, copy};
+    }
+    ft_blob_object_fini(&o);
+}
+
 int ft_s3_upload_complete(struct ft_s3_call *c)
 {
     struct ft_s3_upload u;
@@ -391,5 +411,7 @@ int ft_s3_upload_complete(struct ft_s3_call *c)
     if (ft_blob_upload_complete(c->blob, c->bucket, c->key, u.id, ch.parts, ch.n, &condition,
                                 fields, n_fields, &done, &err) != 0)
         return ft_s3_fail_err(c, &err);
+    if (again)
+        recall_sum(c, &done, &u, fields, &n_fields);
     return answer_complete(c, &done, fields, n_fields, &u);
 }

@@ -154,15 +154,14 @@ int mem_list(struct ft_blob *b, const struct ft_blob_list *l, bool versions, ft_
 
 static int add_upload(struct page *p, const struct upload *u, struct ft_err *err)
 {
-    struct ft_blob_info info = {.key = u->o.info.key, .modified_ns = u->o.info.modified_ns};
-    int rc = roll_up(p, info.key, err);
+    int rc = roll_up(p, u->o.info.key, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
     struct item *item = page_next(p);
     if (item == NULL)
         return 0;
     strcpy(item->id, u->id);
-    return ft_blob_object_set(&item->o, &info, NULL, 0, err);
+    return ft_blob_object_set(&item->o, &u->o.info, NULL, 0, err);
 }
 
 /* The first upload behind what the page begins behind. */

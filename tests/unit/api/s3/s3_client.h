@@ -82,7 +82,6 @@ struct s3_ask {
     const char *payload; /* x-amz-content-sha256; NULL: of the body */
     const char *host;    /* NULL: "localhost" */
     int64_t skew_s;
-    struct ft_sigv4_chain *ret_chain;
 };
 
 /* headers: "Name: value\n..." */
@@ -123,8 +122,6 @@ static int s3_send(const struct s3_ask *ask, const char *method, const char *tar
                                 "x-amz-date: %s\r\nx-amz-content-sha256: %s\r\n"
                                 "Authorization: %s\r\n",
                                 s.date, payload, s.authorization);
-        if (ask->ret_chain != NULL)
-            *ask->ret_chain = s.chain;
     }
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "DELETE") != 0)
         len += (size_t)snprintf(head + len, sizeof head - len, "Content-Length: %zu\r\n", n);
