@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A cloud whose objects are kept by another S3 server: here another cloud. Streams both ways, parts,
-versions and a restart of the one in front.
+"""A cloud whose objects are kept by another S3 server: here another cloud. Streams both ways,
+parts, versions and a restart of the one in front.
 
 usage: upstream.py FEITIAN
 """
@@ -27,12 +27,15 @@ def expect(what, ok, seen=None):
 
 
 class Front(live_cloud.LiveCloud):
-    def __init__(self, feitian, where, key, secret):
-        super().__init__(feitian, "--storage", where)
-        self.upstream = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    """Its objects are kept by another cloud, under a key of that."""
 
-    def env(self, **more):
-        return super().env(**getattr(self, "upstream", {}), **more)
+    def __init__(self, feitian, behind):
+        super().__init__(feitian, "--storage", f"s3+http://127.0.0.1:{behind.port}")
+        key, secret = credentials(behind)
+        os.makedirs(self.home, mode=0o700, exist_ok=True)
+        path = f"{self.home}/storage.json"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+            json.dump({"access_key_id": key, "secret_access_key": secret, "prefix": "front-"}, f)
 
 
 def credentials(c):
@@ -73,7 +76,8 @@ def drive(s3):
         Body=LARGE[i * half:(i + 1) * half])["ETag"]} for i in range(2)]
     s3.complete_multipart_upload(Bucket="things", Key="parts", UploadId=upload,
                                  MultipartUpload={"Parts": parts})
-    expect("an object in parts", s3.get_object(Bucket="things", Key="parts")["Body"].read() == LARGE)
+    got = s3.get_object(Bucket="things", Key="parts")["Body"].read()
+    expect("an object in parts", got == LARGE)
     s3.copy_object(Bucket="things", Key="copy", CopySource="things/parts")
     expect("a copy", s3.get_object(Bucket="things", Key="copy")["Body"].read() == LARGE)
     listed = s3.list_objects_v2(Bucket="things", Delimiter="/")
@@ -96,8 +100,7 @@ def drive(s3):
 
 def main(feitian):
     with live_cloud.LiveCloud(feitian, "--storage", "memory") as behind:
-        where = f"s3+{behind.url}/front-"
-        with Front(feitian, where, *credentials(behind)) as front:
+        with Front(feitian, behind) as front:
             drive(client(front))
             expect("it stops", front.down() == 0)
             front.start()

@@ -89,7 +89,7 @@ static void change(struct model *m, const char *bucket, uint64_t x)
     if (x >> 20 & 1 || at == 400) {
         if (at < m->n) {
             m->n--;
-            strcpy(m->keys[at], m->keys[m->n]);
+            memmove(m->keys[at], m->keys[m->n], sizeof m->keys[at]);
             m->sizes[at] = m->sizes[m->n];
         }
         OK(remove_key(bucket, key, NULL, NULL));
@@ -97,8 +97,8 @@ static void change(struct model *m, const char *bucket, uint64_t x)
     }
     char text[16];
     m->sizes[at] = snprintf(text, sizeof text, "%.*s", (int)(x >> 30 & 7), "1234567");
-    strcpy(m->keys[at], key);
-    m->n += at == m->n;
+    if (at == m->n)
+        strcpy(m->keys[m->n++], key);
     put_text(bucket, key, text);
 }
 
