@@ -283,7 +283,7 @@ def scope(hub):
     status, _, data = hub.ask("GET", "/api/v1/models/default/m/repo?Revision=master"
                                      "&FilePath=a%2Fb.txt")
     expect("ModelScope's file", data == b"0123456789", data)
-    status, _, data = hub.ask("GET", "/models/default/m/resolve/main/a/b.txt")
+    status, _, data = hub.ask("GET", "/models/default/m/resolve/master/a/b.txt")
     expect("by its other route", data == b"0123456789", data)
 
 
@@ -313,6 +313,11 @@ def served(hub, cloud, nano):
         expect("hub pull", r.returncode == 0 and a.read() == b.read(), r)
     wait_until(lambda: json.loads(cloud.run("hub", "show", "nano", "--json").stdout)
                ["downloadsAllTime"] > 0, 5, "downloads are counted")
+    for source, env in (("hf:", {"HF_ENDPOINT": cloud.url, "HF_TOKEN": cloud.key}),
+                        ("ms:", {"MODELSCOPE_ENDPOINT": cloud.url,
+                                 "MODELSCOPE_API_TOKEN": cloud.key})):
+        r = cloud.run("model", "add", f"{source}default/nano", "--name", source[:2], **env)
+        expect(f"another cloud's model add {source}", r.returncode == 0, r)
     bad = f"{cloud.folder}/bad.gguf"
     with open(bad, "wb") as f:
         f.write(b"GGUF" + os.urandom(4096))

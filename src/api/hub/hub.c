@@ -413,6 +413,8 @@ static int on_files(struct hub_call *c)
     bool get = strcmp(c->x->method, "GET") == 0 || strcmp(c->x->method, "HEAD") == 0;
     if (get && (strcmp(verb, "resolve") == 0 || strcmp(verb, "raw") == 0)) {
         int rc = hub_repo(c, kind, at, false);
+        if (rc == 0 && at == 1 && !datasets)
+            hub_scope_master(c, at + 3);
         if (rc == 0)
             rc = hub_revision(c, at + 3);
         return rc != 0 ? rc : hub_resolve(c);

@@ -96,5 +96,6 @@ hub_handler hub_lfs_batch, hub_lfs_verify, hub_lfs_transfer;
 hub_handler hub_resolve;
 /* scope.c */
 hub_handler hub_scope;
+void hub_scope_master(struct hub_call *c, int at); /* the revision of part `at`: "master" */
 
 #endif

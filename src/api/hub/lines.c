@@ -1,11 +1,12 @@
 /* The lines of a commit as they come, and the objects of an LFS batch: what is outside's, read
  * within bounds. One line is held at a time; content that comes inline is stored as its line is
  * read. */
+#include "api/hub/lines.h"
+
 #include <nettle/base64.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/hub/lines.h"
 #include "api/openai/json.h"
 
 #define TEXTS_MAX ((size_t)128 << 20) /* of all paths of a commit */

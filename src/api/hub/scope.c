@@ -12,14 +12,28 @@ static int answer(struct hub_call *c, json_t *data)
                               "RequestId", c->who->request_id, "Success", 1, "Data", data));
 }
 
+/* ModelScope's usual branch, unless there is one of the name. */
+static const char *master(struct hub_call *c, const char *rev)
+{
+    struct ft_err err;
+    char commit[FT_REPO_OID_BYTES];
+    bool is = strcmp(rev, "master") == 0 &&
+              ft_repo_resolve(c->hub->repos, &c->repo, rev, commit, NULL, &err) == FT_ENOTFOUND;
+    return is ? "main" : rev;
+}
+
+void hub_scope_master(struct hub_call *c, int at)
+{
+    if (at < c->n_parts)
+        c->part[at] = master(c, c->part[at]);
+}
+
 static int revision(struct hub_call *c)
 {
     const char *rev = hub_param(c, "Revision");
     struct ft_err err = {0};
-    c->rev = rev == NULL || rev[0] == '\0' ? "main" : rev;
+    c->rev = rev == NULL || rev[0] == '\0' ? "main" : master(c, rev);
     int rc = ft_repo_resolve(c->hub->repos, &c->repo, c->rev, c->commit, NULL, &err);
-    if (rc == FT_ENOTFOUND && strcmp(c->rev, "master") == 0)
-        rc = ft_repo_resolve(c->hub->repos, &c->repo, "main", c->commit, NULL, &err);
     if (rc != 0)
         return hub_fail_err(c, &err);
     hub_field(c, "X-Repo-Commit", c->commit);
