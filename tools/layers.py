@@ -49,7 +49,6 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "gnutls/gnutls.h": "GNUTLS",
     "gnutls/x509.h": "GNUTLS",
     "gnutls/crypto.h": "GNUTLS",
-    "nettle/md5.h": "NETTLE",
     "nettle/sha1.h": "NETTLE",
     "nettle/sha2.h": "NETTLE",
     "nettle/hmac.h": "NETTLE",
@@ -58,6 +57,7 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "nettle/base16.h": "NETTLE",
     "nettle/memops.h": "NETTLE",
     "expat.h": "EXPAT",
+    "openssl/md5.h": "CRYPTO",
     "sqlite3.h": "SQLITE",
     "seccomp.h": "SECCOMP",
 }

@@ -32,7 +32,7 @@ static void *digest_main(void *arg)
             struct ft_digest_piece *x = d->head;
             d->head = x->next;
             pthread_mutex_unlock(&p->mutex);
-            md5_update(&d->md5, x->n, x->data);
+            MD5_Update(&d->md5, x->data, x->n);
             pthread_mutex_lock(&p->mutex);
             x->next = p->spare;
             p->spare = x;
@@ -83,7 +83,7 @@ void ft_digest_pool_close(struct ft_digest_pool *p)
 void ft_digest_init(struct ft_digest *d, struct ft_digest_pool *p)
 {
     *d = (struct ft_digest){.pool = p};
-    md5_init(&d->md5);
+    MD5_Init(&d->md5);
 }
 
 /* A piece of memory if a thread is to take it, else NULL: then nothing of the stream is under way.
@@ -138,7 +138,7 @@ void ft_digest_add(struct ft_digest *d, const void *data, size_t n)
         struct ft_digest_piece *x = piece_take(d, take);
         pthread_mutex_unlock(&d->pool->mutex);
         if (x == NULL) {
-            md5_update(&d->md5, take, from);
+            MD5_Update(&d->md5, from, take);
         } else {
             x->n = take;
             memcpy(x->data, from, take);
@@ -151,11 +151,11 @@ void ft_digest_add(struct ft_digest *d, const void *data, size_t n)
     }
 }
 
-void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_SIZE])
+void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_LENGTH])
 {
     pthread_mutex_lock(&d->pool->mutex);
     while (d->n_pieces > 0)
         pthread_cond_wait(&d->pool->done, &d->pool->mutex);
     pthread_mutex_unlock(&d->pool->mutex);
-    md5_digest(&d->md5, MD5_DIGEST_SIZE, ret);
+    MD5_Final(ret, &d->md5);
 }

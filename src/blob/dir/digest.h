@@ -6,7 +6,8 @@
 #ifndef FT_BLOB_DIR_DIGEST_H
 #define FT_BLOB_DIR_DIGEST_H
 
-#include <nettle/md5.h>
+#define OPENSSL_API_COMPAT 0x10100000L /* MD5_Update: no object to allocate for each */
+#include <openssl/md5.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ struct ft_digest_pool {
 /* One stream; in its owner's memory. */
 struct ft_digest {
     struct ft_digest_pool *pool;
-    struct md5_ctx md5;
+    MD5_CTX md5;
     struct ft_digest_piece *head, *tail; /* what waits */
     int n_pieces;                        /* waiting, or being taken */
     struct ft_digest *next;
@@ -43,6 +44,6 @@ void ft_digest_pool_close(struct ft_digest_pool *p); /* no stream is open */
 void ft_digest_init(struct ft_digest *d, struct ft_digest_pool *p);
 void ft_digest_add(struct ft_digest *d, const void *data, size_t n);
 /* Waits for what is under way. The stream may be forgotten then. */
-void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_SIZE]);
+void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_LENGTH]);
 
 #endif

@@ -43,7 +43,7 @@ struct writer {
 
 static void writer_free(struct writer *w)
 {
-    uint8_t unused[MD5_DIGEST_SIZE];
+    uint8_t unused[MD5_DIGEST_LENGTH];
     if (w->digest.pool != NULL) /* no thread has it any more */
         ft_digest_end(&w->digest, unused);
     if (w->fd >= 0)
@@ -352,7 +352,7 @@ static int part_add(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_er
 
 static void etag_of(struct writer *w, char ret[FT_BLOB_ETAG_MAX + 1])
 {
-    uint8_t digest[MD5_DIGEST_SIZE];
+    uint8_t digest[MD5_DIGEST_LENGTH];
     if (w->linked != 0) {
         memcpy(ret, w->etag, sizeof w->etag);
         return;

@@ -156,7 +156,7 @@ void ft_dir_file_drop(struct ft_dir *d, int64_t id, bool doubt)
     if (!doubt && file_remove(d, id, NULL) == 0)
         return;
     struct ft_dir_doubt *x = malloc(sizeof *x); /* the sweeper tries again */
-    if (x == NULL) /* without memory the next start collects it */
+    if (x == NULL)                              /* without memory the next start collects it */
         return;
     pthread_mutex_lock(&d->sweep_mutex);
     if (d->n_doubts < DOUBTS_MAX) {

@@ -3,7 +3,6 @@
  * An upload is a row, its parts are rows under its number. To complete it is to let a version refer
  * to that number: no byte and no part's row is moved, however large the object. What completed just
  * now is remembered a while, for callers who did not hear the answer. */
-#include <nettle/md5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,7 +268,7 @@ struct end {
     const struct ft_blob_condition *condition;
     const struct ft_blob_field *fields;
     int n_fields;
-    uint8_t digest[MD5_DIGEST_SIZE]; /* of the numbers and ETags that were asked for */
+    uint8_t digest[MD5_DIGEST_LENGTH]; /* of the numbers and ETags that were asked for */
     struct ft_blob_done done;
     struct ft_row old, row;
 };
@@ -314,8 +313,8 @@ static int ended(struct ft_dir *d, struct ft_conn *c, int64_t bucket, struct end
     if (upload == 0)
         return 0;
     int rc = ft_sql_row(c, &s, err, FT_SQL_ENDED_GET, "i", upload);
-    if (rc == 1 && sqlite3_column_bytes(s, 0) == MD5_DIGEST_SIZE &&
-        memcmp(sqlite3_column_blob(s, 0), x->digest, MD5_DIGEST_SIZE) == 0 &&
+    if (rc == 1 && sqlite3_column_bytes(s, 0) == MD5_DIGEST_LENGTH &&
+        memcmp(sqlite3_column_blob(s, 0), x->digest, MD5_DIGEST_LENGTH) == 0 &&
         sqlite3_column_int64(s, 1) == bucket &&
         strcmp((const char *)sqlite3_column_text(s, 2), x->key) == 0) {
         snprintf(x->done.version, sizeof x->done.version, "%s",
@@ -333,10 +332,10 @@ static int ended(struct ft_dir *d, struct ft_conn *c, int64_t bucket, struct end
 /* Looks at every part that is asked for: size and ETag of the whole. Changes nothing. */
 static int parts_check(struct ft_conn *c, int64_t upload, struct end *x, struct ft_err *err)
 {
-    struct md5_ctx md5;
-    uint8_t digest[MD5_DIGEST_SIZE];
+    MD5_CTX md5;
+    uint8_t digest[MD5_DIGEST_LENGTH];
     int64_t size = 0;
-    md5_init(&md5);
+    MD5_Init(&md5);
     for (int i = 0; i < x->n_parts; i++) {
         sqlite3_stmt *s;
         const struct ft_blob_part *p = &x->parts[i];
@@ -348,22 +347,22 @@ static int parts_check(struct ft_conn *c, int64_t upload, struct end *x, struct 
             return ft_blob_err(err, FT_EINVAL, FT_BLOB_NO_PART,
                                rc == 0 ? "part %d: was not uploaded" : "part %d: another ETag",
                                p->number);
-        for (int k = 0; k < MD5_DIGEST_SIZE; k++) {
+        for (int k = 0; k < MD5_DIGEST_LENGTH; k++) {
             unsigned byte = 0;
             sscanf(x->old.info.etag + 2 * k, "%2x", &byte);
             digest[k] = (uint8_t)byte;
         }
-        md5_update(&md5, sizeof digest, digest);
+        MD5_Update(&md5, digest, sizeof digest);
         size += x->old.info.size;
         if (size > FT_BLOB_SIZE_MAX)
             return ft_err_set(err, FT_ELIMIT, "the object would be larger than %lld bytes",
                               (long long)FT_BLOB_SIZE_MAX);
     }
-    md5_digest(&md5, sizeof digest, digest);
-    for (int k = 0; k < MD5_DIGEST_SIZE; k++)
+    MD5_Final(digest, &md5);
+    for (int k = 0; k < MD5_DIGEST_LENGTH; k++)
         snprintf(x->done.etag + 2 * k, 3, "%02x", digest[k]);
-    snprintf(x->done.etag + 2 * MD5_DIGEST_SIZE, sizeof x->done.etag - 2 * MD5_DIGEST_SIZE, "-%d",
-             x->n_parts);
+    snprintf(x->done.etag + 2 * MD5_DIGEST_LENGTH, sizeof x->done.etag - 2 * MD5_DIGEST_LENGTH,
+             "-%d", x->n_parts);
     x->done.size = size;
     return 0;
 }
@@ -457,7 +456,7 @@ int ft_dir_upload_complete(struct ft_blob *b, const char *bucket, const char *ke
                            const struct ft_blob_field *fields, int n_fields,
                            struct ft_blob_done *ret, struct ft_err *err)
 {
-    struct md5_ctx md5;
+    MD5_CTX md5;
     struct end *x = calloc(1, sizeof *x);
     if (x == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for an upload");
@@ -469,13 +468,13 @@ int ft_dir_upload_complete(struct ft_blob *b, const char *bucket, const char *ke
     x->condition = condition;
     x->fields = fields;
     x->n_fields = n_fields;
-    md5_init(&md5);
+    MD5_Init(&md5);
     for (int i = 0; i < n_parts; i++) {
         char line[FT_BLOB_ETAG_MAX + 32];
         int n = snprintf(line, sizeof line, "%d %.48s\n", parts[i].number, parts[i].etag);
-        md5_update(&md5, (size_t)n, (const uint8_t *)line);
+        MD5_Update(&md5, (const uint8_t *)line, (size_t)n);
     }
-    md5_digest(&md5, sizeof x->digest, x->digest);
+    MD5_Final(x->digest, &md5);
     int rc = ft_dir_commit(ft_dir_of(b), complete, x, 0, NULL, err);
     if (rc == 0 && ret != NULL)
         *ret = x->done;
