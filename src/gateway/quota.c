@@ -89,11 +89,12 @@ int ft_quota_lane(struct ft_quota *q, const char *project, struct ft_quota_hold 
                   struct ft_err *err)
 {
     int rc = 0;
+    int most = project[0] != '\0' ? FT_QUOTA_LANES_MAX : FT_QUOTA_LANES_OPEN;
     pthread_mutex_lock(&q->lock);
     struct ft_quota_entry *e = entry_of(q, project);
     if (e == NULL)
         rc = ft_err_set(err, FT_ENOMEM, "no memory");
-    else if (e->lanes >= FT_QUOTA_LANES_MAX)
+    else if (e->lanes >= most)
         rc =
             ft_err_set(err, FT_EBUSY, "%d requests of the project are under way already", e->lanes);
     if (rc == 0) {

@@ -12,6 +12,7 @@
 #include "blob/blob.h"
 
 #define FT_QUOTA_PROJECTS_MAX 100000
+#define FT_QUOTA_LANES_OPEN   128 /* of FT_LANES_MAX for requests of nobody's */
 #define FT_QUOTA_LANES_MAX    384 /* of FT_LANES_MAX: the rest is left for the others */
 
 struct ft_quota;

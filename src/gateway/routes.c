@@ -273,7 +273,11 @@ static void start_lane(struct gw_request *r)
     struct ft_err err = {0};
     struct ft_oai_error e;
     atomic_fetch_add(&r->holds, 1);
-    int rc = ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err);
+    int rc = 0;
+    if (r->project[0] != '\0') /* of S3, api/s3 finds out whose it is */
+        rc = ft_quota_lane(r->gw->quota, r->project, &r->lane_hold, &err);
+    if (rc == 0)
+        rc = ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err);
     if (rc == 0)
         return;
     atomic_fetch_sub(&r->holds, 1);

@@ -149,6 +149,11 @@ static void one_project_leaves_lanes_to_the_others(void **state)
     assert_int_equal(ft_quota_lane(quota, "p1", &held[7], &err), 0);
     for (int i = 0; i < FT_QUOTA_LANES_MAX; i++)
         ft_quota_give(quota, &held[i], false);
+    for (int i = 0; i < FT_QUOTA_LANES_OPEN; i++) /* who shows no key has fewer */
+        assert_int_equal(ft_quota_lane(quota, "", &held[i], &err), 0);
+    assert_int_equal(ft_quota_lane(quota, "", &h, &err), FT_EBUSY);
+    for (int i = 0; i < FT_QUOTA_LANES_OPEN; i++)
+        ft_quota_give(quota, &held[i], false);
 }
 
 static void *take_and_give(void *arg)
