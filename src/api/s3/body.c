@@ -216,7 +216,7 @@ static int fill(struct ft_s3_call *c, size_t *ret_n)
         b->at = 0;
     }
     struct ft_err err = {0};
-    int64_t n = ft_lane_read(c->lane, b->raw + b->n, b->cap - b->n, &err);
+    int64_t n = c->read(c, b->raw + b->n, b->cap - b->n, &err);
     if (n < 0)
         return err.code == FT_ECANCELED ? ft_s3_fail(c, FT_S3_RequestTimeout, NULL)
                                         : ft_s3_fail_err(c, &err);

@@ -59,6 +59,8 @@ struct ft_s3_call {
     struct ft_s3 *s3;
     struct ft_blob *blob;
     struct ft_lane *lane;
+    /* of the body as it is sent; ft_lane_read, but in tests */
+    int64_t (*read)(struct ft_s3_call *c, void *data, size_t n, struct ft_err *err);
     struct ft_http_exchange *x;
     struct ft_arena *arena;
 

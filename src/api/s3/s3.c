@@ -210,6 +210,11 @@ static void report(const struct ft_s3_call *c)
     config->done(config->ctx, c->x, &r);
 }
 
+static int64_t read_lane(struct ft_s3_call *c, void *data, size_t n, struct ft_err *err)
+{
+    return ft_lane_read(c->lane, data, n, err);
+}
+
 void ft_s3_serve(void *s3, struct ft_lane *lane)
 {
     struct ft_s3_call *c = ft_arena_alloc(&lane->x->arena, sizeof *c);
@@ -220,6 +225,7 @@ void ft_s3_serve(void *s3, struct ft_lane *lane)
     c->s3 = s3;
     c->blob = c->s3->config.blob;
     c->lane = lane;
+    c->read = read_lane;
     c->x = lane->x;
     c->arena = &lane->x->arena;
     c->now_s = (int64_t)time(NULL);
