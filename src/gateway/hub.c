@@ -91,10 +91,18 @@ static void serve_signed(struct gw_request *r)
     gw_fail(r, &e);
 }
 
-static int may_store(void *ctx, const char *project, int64_t bytes, struct ft_err *err)
+static int may_store(void *ctx, const char *project, int64_t bytes, bool later, struct ft_err *err)
 {
-    (void)ctx;
-    return current != NULL ? gw_keep(current, project, bytes, err) : 0;
+    struct gw *g = ctx;
+    struct ft_quota_hold none = {0};
+    if (current == NULL)
+        return 0;
+    if (!later)
+        return gw_keep(current, project, bytes, err);
+    int rc = ft_quota_take(g->quota, project, ft_tenant_storage_max(g->tenant, project), bytes,
+                           &none, err);
+    ft_quota_give(g->quota, &none, false);
+    return rc;
 }
 
 int gw_hub_kept(struct gw *g, const char *project, int64_t *ret_bytes, struct ft_err *err)
@@ -264,6 +272,20 @@ static void folder_name(const struct ft_repo_tree *t, const struct ft_pull_pick 
     snprintf(ret, 40, "%.12s-%08llx", t->id, (unsigned long long)(sum & 0xffffffff));
 }
 
+/* Is all of it there? A file of several may have been removed since, with a model. */
+static bool is_whole(const struct ft_repo_tree *t, const struct ft_pull_pick *p, const char *dir)
+{
+    char path[FT_REPO_PATH_MAX + 8192];
+    struct stat st;
+    for (int i = 0; i < p->n; i++) {
+        const struct ft_repo_file *f = &t->file[p->index[i]];
+        snprintf(path, sizeof path, "%s/%s", dir, base_of(f->path));
+        if (stat(path, &st) != 0 || st.st_size != f->size)
+            return false;
+    }
+    return true;
+}
+
 static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_pull_pick *p,
                     const char *dir, struct ft_err *err)
 {
@@ -271,9 +293,13 @@ static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_
     char path[8192];
     pthread_mutex_lock(&g->hub->linking);
     int rc = ft_folder_open(dir, false, &f, err);
-    if (rc == FT_EEXIST) { /* it is there: folders appear whole */
+    if (rc == FT_EEXIST && is_whole(t, p, dir)) {
         pthread_mutex_unlock(&g->hub->linking);
         return 0;
+    }
+    if (rc == FT_EEXIST) {
+        ft_folder_remove(dir);
+        rc = ft_folder_open(dir, false, &f, err);
     }
     for (int i = 0; rc == 0 && i < p->n; i++) {
         const struct ft_repo_file *file = &t->file[p->index[i]];

@@ -27,8 +27,9 @@ struct ft_hub;
 struct ft_hub_config {
     struct ft_repos *repos;
     uint8_t secret[FT_HUB_SECRET_BYTES]; /* of URLs; stays the same over restarts */
-    /* May the project keep so many bytes more? FT_ELIMIT says why not; NULL: any. */
-    int (*may_store)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
+    /* May the project keep so many bytes more? They are written by this request; `later`: by
+     * another one, so nothing is set aside. FT_ELIMIT says why not; NULL: any. */
+    int (*may_store)(void *ctx, const char *project, int64_t bytes, bool later, struct ft_err *err);
     /* Is there such a project? NULL: any. */
     bool (*has_project)(void *ctx, const char *project);
     /* What a model's files say of themselves: reads the revision in a process of its own. *ret: a

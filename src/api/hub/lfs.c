@@ -178,7 +178,7 @@ static int upload_object(struct hub_call *c, const struct ft_hub_lfs_object *o, 
     if (rc != 0) /* there already: nothing to send */
         return FT_MIN(rc, 0);
     if (c->hub->c.may_store != NULL &&
-        c->hub->c.may_store(c->hub->c.ctx, c->repo.org, o->size, err) != 0) {
+        c->hub->c.may_store(c->hub->c.ctx, c->repo.org, o->size, true, err) != 0) {
         json_decref(*ret);
         *ret = refuse(o, 413, err->msg);
         return 0;
@@ -395,6 +395,21 @@ static int get_whole(struct hub_call *c, const struct transfer *t)
     return c->status = status;
 }
 
+/* What was allowed when the URL was made may have changed since. */
+static int check_put(struct hub_call *c, const struct transfer *t)
+{
+    struct ft_err err = {0};
+    const struct ft_hub_config *k = &c->hub->c;
+    bool part = strcmp(t->verb, "part") == 0;
+    int64_t size = part ? FT_MIN(t->chunk, t->size - (t->part - 1) * t->chunk) : t->size;
+    if (!hub_changes(c->who, t->org))
+        return hub_fail(c, 403, NULL, "this key may not change what belongs to '%s'", t->org);
+    if (strcmp(t->verb, "complete") == 0 || k->may_store == NULL ||
+        k->may_store(k->ctx, t->org, size, false, &err) == 0)
+        return 0;
+    return hub_fail_err(c, &err);
+}
+
 int hub_lfs_transfer(struct hub_call *c)
 {
     struct ft_err err = {0};
@@ -406,6 +421,8 @@ int hub_lfs_transfer(struct hub_call *c)
     bool put = strcmp(c->x->method, "PUT") == 0, post = strcmp(c->x->method, "POST") == 0;
     if (strcmp(t.verb, "get") == 0 && strcmp(c->x->method, "GET") == 0)
         return get_whole(c, &t);
+    if ((put || post) && (rc = check_put(c, &t)) != 0)
+        return rc;
     if (strcmp(t.verb, "put") == 0 && put)
         rc = put_whole(c, &t, &err);
     else if (strcmp(t.verb, "part") == 0 && put)

@@ -88,8 +88,9 @@ int hub_preupload(struct hub_call *c)
 
 static int may_store(struct hub_call *c, int64_t bytes, struct ft_err *err)
 {
-    return c->hub->c.may_store != NULL ? c->hub->c.may_store(c->hub->c.ctx, c->repo.org, bytes, err)
-                                       : 0;
+    return c->hub->c.may_store != NULL
+               ? c->hub->c.may_store(c->hub->c.ctx, c->repo.org, bytes, false, err)
+               : 0;
 }
 
 static int store(void *ctx, const void *data, size_t n, struct ft_repo_content *ret,

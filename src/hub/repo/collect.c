@@ -31,6 +31,8 @@ struct collect {
     /* of the repository that is looked at */
     const char *uid;
     struct set reached;
+    /* where a listing of uploads is */
+    char upload_key[FT_REPO_KEY_MAX], upload_id[FT_BLOB_UPLOAD_MAX + 1];
 };
 
 static int set_init(struct set *s, struct ft_err *err)
@@ -187,6 +189,44 @@ static int on_owner(void *ctx, const char *key, int64_t size, int64_t modified_s
     return drop(c, key, modified_s);
 }
 
+/* Parts of what was never put together. */
+static int on_upload(void *ctx, const struct ft_blob_upload *u, const char *prefix)
+{
+    struct collect *c = ctx;
+    (void)prefix;
+    if (stopped(c))
+        return 1;
+    snprintf(c->upload_key, sizeof c->upload_key, "%s", u->key);
+    snprintf(c->upload_id, sizeof c->upload_id, "%s", u->id);
+    if (u->begun_ns / 1000000000 >= c->before_s)
+        return 0;
+    return 2; /* taken away outside of the listing, which then goes on behind it */
+}
+
+static int abort_uploads(struct collect *c)
+{
+    bool more = true;
+    int rc = 0;
+    while (rc == 0 && more && !stopped(c)) {
+        char after[FT_REPO_KEY_MAX], id[FT_BLOB_UPLOAD_MAX + 1];
+        snprintf(after, sizeof after, "%s", c->upload_key);
+        snprintf(id, sizeof id, "%s", c->upload_id);
+        struct ft_blob_list l = {.bucket = FT_REPO_BUCKET,
+                                 .prefix = "s/",
+                                 .after = after,
+                                 .after_version = id[0] != '\0' ? id : NULL,
+                                 .max = FT_BLOB_LIST_MAX};
+        rc = ft_blob_uploads(c->r->c.blob, &l, on_upload, c, &more, c->err);
+        if (rc == 2) {
+            rc = ft_blob_upload_abort(c->r->c.blob, FT_REPO_BUCKET, c->upload_key, c->upload_id,
+                                      c->err);
+            rc = rc == FT_ENOTFOUND ? 0 : rc;
+            more = true;
+        }
+    }
+    return FT_MIN(rc, 0);
+}
+
 static int on_live(void *ctx, const struct ft_repo *repo)
 {
     struct collect *c = ctx;
@@ -226,6 +266,8 @@ static int run(struct collect *c)
         rc = ft_repo_each(r, "p/", on_owner, c, c->err);
     if (rc == 0 && !stopped(c))
         rc = ft_repo_each(r, "s/", on_left, c, c->err);
+    if (rc == 0 && !stopped(c))
+        rc = abort_uploads(c);
     return FT_MIN(rc, 0);
 }
 

@@ -360,6 +360,41 @@ static void test_content_in_parts(void **state)
     assert_int_equal(size, 6);
 }
 
+static int count_upload(void *ctx, const struct ft_blob_upload *u, const char *prefix)
+{
+    (void)u;
+    (void)prefix;
+    ++*(int *)ctx;
+    return 0;
+}
+
+static int uploads(void)
+{
+    int n = 0;
+    bool more;
+    struct ft_blob_list l = {.bucket = FT_REPO_BUCKET, .max = 1000};
+    assert_int_equal(ft_blob_uploads(blob, &l, count_upload, &n, &more, &err), 0);
+    return n;
+}
+
+static void test_parts_that_were_left_are_collected(void **state)
+{
+    (void)state;
+    struct ft_repos_collected done;
+    struct ft_blob_part part;
+    char sha[FT_REPO_SHA_BYTES], id[FT_BLOB_UPLOAD_MAX + 1];
+    for (int i = 0; i < 3; i++) {
+        snprintf(sha, sizeof sha, "%064d", i);
+        assert_int_equal(ft_repo_parts_begin(repos, sha, 6, id, &err), 0);
+        put_part(sha, id, 1, "abc", &part);
+    }
+    assert_int_equal(ft_repos_collect(repos, NULL, &done, &err), 0);
+    assert_int_equal(uploads(), 3);
+    later_s = 2 * FT_REPO_GRACE_S;
+    assert_int_equal(ft_repos_collect(repos, NULL, &done, &err), 0);
+    assert_int_equal(uploads(), 0);
+}
+
 static void test_moves_leave_the_way(void **state)
 {
     (void)state;
@@ -475,6 +510,7 @@ int main(void)
         TEST(test_content_is_stored_once_and_held_to_its_hash),
         TEST(test_who_has_bytes),
         TEST(test_content_in_parts),
+        TEST(test_parts_that_were_left_are_collected),
         TEST(test_moves_leave_the_way),
         TEST(test_collection_takes_what_nothing_holds),
         TEST(test_downloads_are_counted_and_saved),
