@@ -153,11 +153,22 @@ static bool unrecorded(struct gw_request *r)
     return r->name != NULL && !r->batch && !atomic_exchange(&r->accounted, true);
 }
 
+int gw_record_begin(struct gw_request *r, struct ft_err *err)
+{
+    if (r->name == NULL || r->batch)
+        return 0;
+    struct ft_ledger_begin b = record_of(r, "");
+    return ft_ledger_begin(r->gw->ledger, &b, &r->slot, err);
+}
+
 /* Refused ones are added up where they are many: nobody makes the ledger long by being refused. */
 void gw_record(struct gw_request *r)
 {
     int slot, status = atomic_load(&r->status);
     bool refused = status >= 400 && status < 500;
+    if (r->slot != FT_LEDGER_SLOT_NONE) /* by now it is known whose it was, and what */
+        ft_ledger_drop(r->gw->ledger, r->slot);
+    r->slot = FT_LEDGER_SLOT_NONE;
     if (!refused && r->ident == NULL && r->project[0] == '\0') /* nobody's */
         return;
     if (!unrecorded(r))

@@ -46,6 +46,7 @@ struct gw_request {
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
     struct ft_quota_hold lane_hold, bytes_hold;
+    int slot;           /* on a lane: in the ledger, so that a kill leaves a record; or none */
     atomic_int holds;   /* the exchange, and its lane: the last one records it */
     const char *record; /* of a batch's call, for the answer; NULL: none */
     /* once more is known (calls) */
@@ -106,6 +107,9 @@ void gw_id_new(char ret[GW_ID_BYTES]);
 int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
 void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
+/* A request goes to a lane: it gets a slot of the ledger for the time being. FT_EBUSY: none can be
+ * had, so it is not served. */
+int gw_record_begin(struct gw_request *r, struct ft_err *err);
 /* One record of a request that calls no model, when it is over; none if it has one. */
 void gw_record(struct gw_request *r);
 /* Fails and records the request as refused in the ledger. */

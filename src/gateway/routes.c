@@ -277,6 +277,8 @@ static void start_lane(struct gw_request *r)
     if (r->project[0] != '\0') /* of S3, api/s3 finds out whose it is */
         rc = ft_quota_lane(r->gw->quota, r->project, &r->lane_hold, &err);
     if (rc == 0)
+        rc = gw_record_begin(r, &err);
+    if (rc == 0)
         rc = ft_lane_start(r->gw->lanes, r->x, r->route->body_max, on_lane, r, &err);
     if (rc == 0)
         return;
@@ -342,6 +344,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->rest = "";
     r->project = "";
     r->key = "";
+    r->slot = FT_LEDGER_SLOT_NONE;
     atomic_init(&r->holds, 1);
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);

@@ -130,6 +130,12 @@ static struct ft_slot *open_slot(struct ft_ledger *l, int slot)
     return &l->slots.slot[slot];
 }
 
+void ft_ledger_drop(struct ft_ledger *l, int slot)
+{
+    open_slot(l, slot);
+    ft_slots_give(&l->slots, slot);
+}
+
 /* Counts are the truth about what left us: they never go down. */
 static void raise_to(_Atomic int64_t *count, int64_t n)
 {

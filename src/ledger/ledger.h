@@ -89,6 +89,9 @@ struct ft_ledger_begin {
 int ft_ledger_begin(struct ft_ledger *l, const struct ft_ledger_begin *b, int *ret_slot,
                     struct ft_err *err);
 
+/* Instead of an end: no record comes of it. For who writes another one in its place. */
+void ft_ledger_drop(struct ft_ledger *l, int slot);
+
 /* Totals so far (not increments); they never go down. Counted when it was handed to the client's
  * connection. */
 void ft_ledger_count(struct ft_ledger *l, int slot, int64_t prompt_tokens, int64_t cached_tokens,

@@ -379,8 +379,17 @@ def kills(c, own, data):
                                                                       "x" * 43)).list_buckets)
     for pid in control:
         os.kill(pid, signal.SIGCONT)
-    c.kill("gateway")
+    with socket.create_connection(("127.0.0.1", c.port), 30) as s:
+        lines = "".join(f"{k}: {v}\r\n" for k, v in own.head("PUT", "/own/half").items())
+        s.sendall(f"PUT /own/half HTTP/1.1\r\n{lines}content-length: 100000\r\n\r\nx".encode())
+        time.sleep(0.3)
+        c.kill("gateway")
     live_cloud.wait_until(c.is_ready, 30, "the gateway is back")
+    answers("what was not whole is not there", own.call("GET", "/own/half"), 404, "NoSuchKey")
+    live_cloud.wait_until(
+        lambda: any(r["status"] == "lost" and r["route"] == "s3.request" for r in
+                    c.get("/api/v1/usage/records?limit=100")[1]["data"]), 20,
+        "a request that a kill ended is recorded")
     expect("objects are there after a kill", body_of(s3, "own", "a/b") == data and
            body_of(s3, "own", "orphan") == b"while control is dead")
 

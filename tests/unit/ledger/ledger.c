@@ -97,6 +97,32 @@ static void test_a_request_becomes_one_record(void **state)
     remove_dir(dir);
 }
 
+static void test_what_is_dropped_has_no_record(void **state)
+{
+    (void)state;
+    const char *dir = new_dir();
+    struct intake in;
+    intake_init(&in);
+    struct ft_ledger *l = open_ledger(dir, &in);
+    struct ft_ledger_stats s;
+    for (int i = 0; i < 300; i++) /* more than there are slots: each is free again */
+        ft_ledger_drop(l, begin(l, "req_dropped"));
+    int killed = begin(l, "req_lost");
+    assert_true(killed >= 0);
+    drain(l);
+    ft_ledger_close(l); /* as if killed */
+    l = open_ledger(dir, &in);
+    drain(l);
+    assert_int_equal(in.n, 1);
+    assert_string_equal(in.records[0].id, "req_lost");
+    assert_int_equal(in.records[0].status, FT_RECORD_LOST);
+    ft_ledger_stats(l, &s);
+    assert_int_equal(s.slots_used, 0);
+    ft_ledger_close(l);
+    intake_fini(&in);
+    remove_dir(dir);
+}
+
 static void test_bad_texts_are_refused(void **state)
 {
     (void)state;
@@ -545,6 +571,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_becomes_one_record),
         cmocka_unit_test(test_a_record_may_be_begun_late),
+        cmocka_unit_test(test_what_is_dropped_has_no_record),
         cmocka_unit_test(test_bad_texts_are_refused),
         cmocka_unit_test(test_one_process_at_a_time),
         cmocka_unit_test(test_what_a_killed_process_left_is_recorded_once),
