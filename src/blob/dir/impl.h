@@ -77,6 +77,7 @@ struct ft_dir {
     pthread_mutex_t commit_mutex;
     pthread_cond_t commit_more;
     struct ft_dir_wait *commit_head, *commit_tail;
+    int n_queued;
     pthread_t committer;
     bool commit_stopping;
 
