@@ -148,6 +148,10 @@ static void check_line(struct check *c, const char *text, size_t n, int line)
     }
     check_members(c, line, o);
     json_decref(o);
+    struct ft_slice id, body; /* how it will be read: within narrower bounds */
+    struct ft_err err = {0};
+    if (bt_line_read(text, n, &id, &body, &err) != 0 && json_array_size(c->errors) == 0)
+        note(c, line, "invalid_json_line", NULL, err.msg);
 }
 
 int bt_lines_check(const struct ft_map *input, const struct bt_lines *l, const char *endpoint,

@@ -87,21 +87,21 @@ static void gw_files(struct gw_request *r)
     ft_files_handle(&q);
 }
 
-#define FILES(method, path)                                                                        \
+#define FILES(method, path, action)                                                                \
     {                                                                                              \
-        method, path, "files", "files", GW_OPENAI, gw_files, 0, GW_LANE | GW_STORE | GW_PROJECT, 0 \
+        method, path, action, "files", GW_OPENAI, gw_files, 0, GW_LANE | GW_STORE | GW_PROJECT, 0  \
     }
-#define BATCHES(method, path)                                                                      \
+#define BATCHES(method, path, action)                                                              \
     {                                                                                              \
-        method, path, "batches", "batches", GW_OPENAI, gw_proxy, 0, 0, 0                           \
+        method, path, action, "batches", GW_OPENAI, gw_proxy, 0, 0, 0                              \
     }
 
 static const struct gw_route rows[] = {
-    FILES("GET", "/v1/files"),       FILES("POST", "/v1/files"),
-    FILES("GET", "/v1/files/*"),     FILES("DELETE", "/v1/files/*"),
-    FILES("POST", "/v1/uploads"),    FILES("POST", "/v1/uploads/*"),
-    BATCHES("GET", "/v1/batches"),   BATCHES("POST", "/v1/batches"),
-    BATCHES("GET", "/v1/batches/*"), BATCHES("POST", "/v1/batches/*"),
+    FILES("GET", "/v1/files", "files.read"),         FILES("POST", "/v1/files", "files"),
+    FILES("GET", "/v1/files/*", "files.read"),       FILES("DELETE", "/v1/files/*", "files"),
+    FILES("POST", "/v1/uploads", "files"),           FILES("POST", "/v1/uploads/*", "files"),
+    BATCHES("GET", "/v1/batches", "batches.read"),   BATCHES("POST", "/v1/batches", "batches"),
+    BATCHES("GET", "/v1/batches/*", "batches.read"), BATCHES("POST", "/v1/batches/*", "batches"),
 };
 const struct gw_table gw_file_routes = {rows, FT_COUNT(rows)};
 

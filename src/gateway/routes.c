@@ -30,9 +30,11 @@ static const struct gw_route model_routes[] = {
 const struct gw_table gw_model_routes = {model_routes, FT_COUNT(model_routes)};
 
 static const struct gw_route control_routes[] = {
-    {"GET", "/v1/fine_tuning/jobs", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/v1/fine_tuning/jobs", "fine_tuning.read", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0,
+     0},
     {"POST", "/v1/fine_tuning/jobs", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
-    {"GET", "/v1/fine_tuning/jobs/*", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/v1/fine_tuning/jobs/*", "fine_tuning.read", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0,
+     0},
     {"POST", "/v1/fine_tuning/jobs/*", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},

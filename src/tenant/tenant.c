@@ -12,6 +12,9 @@
 
 #include "base/glob.h"
 #include "base/map.h"
+#include "base/slice.h"
+
+#define READS ".read" /* actions that end so are a viewer's too */
 
 /* ---- nodes ---- */
 
@@ -363,11 +366,25 @@ static bool globs_match(const struct ft_tenant_globs *g, const char *text)
 
 static bool role_may(enum ft_tenant_role role, const char *action)
 {
-    static const char *const viewers[] = {"models", "usage", "objects.read", "hub.read"};
+    static const char *const viewers[] = {"models", "usage"};
+    if (ft_str_ends(action, READS))
+        return true;
     for (size_t i = 0; i < FT_COUNT(viewers); i++)
         if (strcmp(action, viewers[i]) == 0)
             return true;
     return role != FT_ROLE_VIEWER;
+}
+
+/* "files" has "files.read" in it. */
+static bool has_action(const struct ft_tenant_record *r, const char *action)
+{
+    char whole[FT_TENANT_NAME_MAX];
+    if (globs_match(&r->actions, action))
+        return true;
+    if (!ft_str_ends(action, READS))
+        return false;
+    snprintf(whole, sizeof whole, "%.*s", (int)(strlen(action) - strlen(READS)), action);
+    return globs_match(&r->actions, whole);
 }
 
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
@@ -383,7 +400,7 @@ int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const cha
                         "You have insufficient permissions for this operation: '%s' needs a "
                         "higher role than %s.",
                         action, ft_tenant_role_name(role));
-    } else if (!globs_match(&r->actions, action)) {
+    } else if (!has_action(r, action)) {
         why = FT_WHY_ACTION;
         rc = ft_err_set(err, FT_EINVAL,
                         "You have insufficient permissions for this operation: '%s' is not among "
@@ -403,7 +420,7 @@ int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const cha
 bool ft_tenant_ident_may(const struct ft_tenant_ident *i, const char *action)
 {
     return role_may(ft_tenant_ident_role(i), action) &&
-           globs_match(&((const struct ft_tenant_record *)i)->actions, action);
+           has_action((const struct ft_tenant_record *)i, action);
 }
 
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model)

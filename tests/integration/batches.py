@@ -334,6 +334,37 @@ def keys(c):
            done["request_counts"] == {"total": 60, "completed": 60, "failed": 0}, done)
 
 
+def projects(c):
+    me = Batches(c)
+    viewer = c.ask("POST", "/api/v1/keys", {"name": "viewer", "role": "viewer"})["secret"]
+    her = Batches(c, viewer)
+    f = me.put(jsonl([line(0)]))["id"]
+    b = me.ask("GET", "/v1/batches?limit=1")["data"][0]
+    expect("viewers read", her.ask("GET", f"/v1/files/{f}").status == 200 and
+           her.get(b["id"])["id"] == b["id"])
+    expect("and make nothing", her.put(b"x").status == 403 and her.create(f).status == 403 and
+           her.ask("DELETE", f"/v1/files/{f}").status == 403 and
+           her.ask("POST", f"/v1/batches/{b['id']}/cancel").status == 403)
+    assert c.ask("POST", "/api/v1/projects", {"name": "other"}).status == 201
+    key = c.ask("POST", "/api/v1/keys", {"name": "o", "project": "other", "role": "developer"})
+    other = Batches(c, key["secret"])
+    expect("another project sees none of it", other.ask("GET", f"/v1/files/{f}").status == 404 and
+           other.ask("GET", f"/v1/batches/{b['id']}").status == 404 and
+           other.ask("GET", "/v1/batches")["data"] == [] and
+           other.ask("POST", f"/v1/batches/{b['id']}/cancel").status == 404 and
+           other.create(f).status == 400)
+    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
+    running = other.run(jsonl([line(i, slow) for i in range(400)]))
+    while other.get(running["id"])["status"] == "validating":
+        time.sleep(0.02)
+    gone = c.ask("DELETE", "/api/v1/projects/other?cascade=true")
+    expect("a project goes with its batches", gone.status == 200, gone)
+    until = time.monotonic() + WAIT_S
+    while os.path.exists(f"{c.home}/batches/{running['id']}") and time.monotonic() < until:
+        time.sleep(0.05)
+    expect("which end", not os.path.exists(f"{c.home}/batches/{running['id']}"))
+
+
 def cli(c, folder):
     def run(*words):
         env = {**os.environ, "FEITIAN_URL": f"http://127.0.0.1:{c.port}", "FEITIAN_API_KEY": c.key,
@@ -389,6 +420,7 @@ def main(program):
             cancelled(c)
             expired(c)
             keys(c)
+            projects(c)
             cli(c, folder)
             if not all(results):
                 print(c.log()[-4000:])

@@ -340,6 +340,8 @@ static void test_viewers_read_objects_and_models_of_the_hub(void **state)
     struct ft_tenant_ident *i = login(t, "a");
     assert_int_equal(may(i, "objects.read", NULL), FT_WHY_OK);
     assert_int_equal(may(i, "hub.read", NULL), FT_WHY_OK);
+    assert_int_equal(may(i, "files.read", NULL), FT_WHY_OK);
+    assert_int_equal(may(i, "files", NULL), FT_WHY_ACTION);
     static const char *const no[] = {"objects.write", "hub.write", "files", "batches",
                                      "fine_tuning"};
     for (size_t k = 0; k < FT_COUNT(no); k++)
@@ -348,6 +350,12 @@ static void test_viewers_read_objects_and_models_of_the_hub(void **state)
     i = login(t, "b");
     assert_int_equal(may(i, "objects.write", NULL), FT_WHY_OK);
     assert_int_equal(may(i, "hub.read", NULL), FT_WHY_ACTION);
+    ft_tenant_ident_unref(i);
+    key(t, "k3", "p1", "c", ",\"actions\":[\"files\",\"batches.read\"]");
+    i = login(t, "c");
+    assert_int_equal(may(i, "files.read", NULL), FT_WHY_OK); /* part of files */
+    assert_int_equal(may(i, "batches.read", NULL), FT_WHY_OK);
+    assert_int_equal(may(i, "batches", NULL), FT_WHY_ACTION);
     ft_tenant_ident_unref(i);
     ft_tenant_close(t);
 }
