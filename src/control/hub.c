@@ -1,4 +1,5 @@
-/* Models of the hub: "ORG/NAME@REV", perhaps with ":FILE", where a model is named.
+/* Models of the hub: "ORG/NAME@REV", perhaps with ":FILE", where a model is named. Without ORG it
+ * is the caller's project's; "ORG/NAME" alone is its main branch, unless a model has that name.
  *
  * The gateway has the hub. It makes the files of the revision local, in the name of the caller's
  * key, and says where; from there on they are a model like any other, named by the commit, so that
@@ -13,17 +14,20 @@
 
 bool ft_ctl_is_hub(const char *name)
 {
-    const char *at = name != NULL ? strchr(name, '@') : NULL;
-    return at != NULL && memchr(name, '/', (size_t)(at - name)) != NULL;
+    return name != NULL && strchr(name, '@') != NULL;
 }
 
 /* "ORG/NAME@REV:FILE" apart; false: too long. */
-static bool split(const char *asked, char *what, size_t n_what, const char **ret_file)
+static bool split(const struct ft_ctl_call *c, const char *asked, char *what, size_t n_what,
+                  const char **ret_file)
 {
     const char *at = strchr(asked, '@'), *colon = at != NULL ? strchr(at, ':') : NULL;
+    const char *slash = memchr(asked, '/', at != NULL ? (size_t)(at - asked) : strlen(asked));
     size_t n = colon != NULL ? (size_t)(colon - asked) : strlen(asked);
     *ret_file = colon != NULL ? colon + 1 : "";
-    return snprintf(what, n_what, "%.*s", (int)n, asked) < (int)n_what;
+    return snprintf(what, n_what, "%s%s%.*s%s", slash == NULL ? c->project : "",
+                    slash == NULL ? "/" : "", (int)n, asked,
+                    at == NULL ? "@main" : "") < (int)n_what;
 }
 
 static int refuse(struct ft_ctl_call *c, const char *param, int rc, const struct ft_err *err)
@@ -42,7 +46,7 @@ int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked
     const char *file;
     struct ft_err err = {0};
     json_t *answer = NULL, *row = NULL;
-    if (!split(asked, what, sizeof what, &file))
+    if (!split(c, asked, what, sizeof what, &file))
         return ft_ctl_refuse(c, 400, "invalid_value", param, "%s: is too long", param);
     json_t *body = json_pack("{s:s,s:b}", "model", what, "adapter", adapter);
     if (file[0] != '\0')
@@ -90,13 +94,18 @@ static int prepare(struct ft_ctl_call *c, const char *where, const json_t *targe
     char param[64];
     json_t *row = NULL;
     const char *asked = ft_ctl_text(target, member);
-    if (!ft_ctl_is_hub(asked) || ft_ctl_has(target, "url") || ft_ctl_has(c->found, asked))
+    bool may_be = asked != NULL && strchr(asked, '/') != NULL; /* or a model's name */
+    if ((!ft_ctl_is_hub(asked) && !may_be) || ft_ctl_has(target, "url") ||
+        ft_ctl_has(c->found, asked))
         return 0;
     snprintf(param, sizeof param, "%s.%s", where, member);
     int rc = ft_ctl_hub_fetch(c, param, asked, strcmp(member, "adapter") == 0, &row);
     if (rc == 0)
         json_object_set_new(c->found, asked, row);
-    return rc;
+    if (rc == 0 || ft_ctl_is_hub(asked))
+        return rc;
+    c->refused = false; /* the handler looks for a model */
+    return 0;
 }
 
 /* Outside of the store. What is a model's name already (as an endpoint shows it) is found again:
@@ -115,7 +124,7 @@ void ft_ctl_endpoints_prepare(struct ft_ctl_call *c)
     }
 }
 
-/* The row of what was asked for, if it is not there yet; *ret_name: its name. */
+/* The row of what was asked for, if it is not there yet. */
 static int put_row(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *found, const char *base,
                    struct ft_err *err)
 {
@@ -134,6 +143,14 @@ static int put_row(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *found,
     return rc;
 }
 
+static int has_model(struct ft_state_tx *tx, const char *name, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_get(tx, "model", name, &e, err);
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
 int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *target,
                     struct ft_err *err)
 {
@@ -144,6 +161,10 @@ int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *targe
         json_t *found = asked != NULL ? json_object_get(c->found, asked) : NULL;
         if (found == NULL)
             continue;
+        if (!ft_ctl_is_hub(asked) && (rc = has_model(tx, asked, err)) != 0) {
+            rc = FT_MIN(rc, 0);
+            continue;
+        }
         rc = put_row(c, tx, found, i == 1 ? ft_ctl_text(target, "model") : NULL, err);
         json_object_set(target, members[i], json_object_get(found, "name"));
     }

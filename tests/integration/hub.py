@@ -303,6 +303,10 @@ def served(hub, cloud, nano):
     body = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
     status, o = cloud.post("/v1/chat/completions", body)
     expect("answers", status == 200 and o["choices"][0]["message"]["content"], o)
+    for name in ("nano@v1", "default/nano"):  # of the own project; the main branch
+        r = cloud.run("endpoint", "create", "also", "--model", name)
+        expect(f"--model {name}", r.returncode == 0 and "default/nano@" in r.stdout, r)
+        cloud.run("endpoint", "rm", "also")
     r = cloud.run("endpoint", "create", "none", "--model", "default/nano@none")
     expect("no such revision", r.returncode != 0 and "none" in r.stderr, r)
     r = cloud.run("endpoint", "create", "none", "--model", "default/m@main")
