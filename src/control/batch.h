@@ -19,19 +19,15 @@
 
 #include <stdatomic.h>
 
-#include "base/file.h"
-#include "base/slice.h"
+#include "control/batch_lines.h"
 #include "control/inner.h"
 #include "control/inside.h"
 
 #define BATCH_KIND        "batch"
-#define BATCH_LINES_MAX   50000
 #define BATCH_BYTES_MAX   ((int64_t)200 << 20)
 #define BATCH_ACTIVE_MAX  1000 /* not ended, of one project */
 #define BATCH_RUNNING_MAX 8    /* at a time; others wait as "validating" */
 #define BATCH_IN_FLIGHT   32   /* lines of one batch at the gateway */
-#define BATCH_ERRORS_MAX  100  /* of an input, told */
-#define BATCH_ID_MAX      512  /* bytes of a custom_id */
 #define BATCH_ID_BYTES    40
 #define BATCH_DIR_MAX     3200
 
@@ -50,7 +46,7 @@ void ft_batches_wake(struct ft_batches *b);
 ft_ctl_handler ft_ctl_batches_create, ft_ctl_batches_list, ft_ctl_batches_get, ft_ctl_batches_act;
 void ft_ctl_batches_look(struct ft_ctl_call *c); /* outside of the store: is the input there */
 
-/* ---- rows (bt_row.c) ---- */
+/* ---- rows (batch_row.c) ---- */
 
 struct bt_progress {
     int64_t total, completed, failed;
@@ -71,35 +67,11 @@ int bt_active_count(struct ft_state_tx *tx, const char *project, int64_t *ret, s
 int bt_active_list(struct ft_state_tx *tx, json_t *ret, struct ft_err *err);
 /* OpenAI's object. */
 json_t *bt_view(const char *id, const json_t *body, const struct bt_progress *p);
-json_t *bt_error(const char *code, const char *message, const char *param, int64_t line);
 /* Where its calls go: the name in the ledger; NULL: no endpoint for batches. */
 const char *bt_route(const char *endpoint);
 bool bt_has_ended(const json_t *body);
 
-/* ---- the input (bt_lines.c) ---- */
-
-struct batch_line {
-    int64_t at; /* bytes from the file's begin */
-    uint32_t n;
-    int number; /* of the line in the file, from 1 */
-};
-struct bt_lines {
-    struct batch_line *line;
-    int n;
-};
-/* Lines that are not empty. FT_ELIMIT: more than BATCH_LINES_MAX. */
-int bt_lines_index(const struct ft_map *input, struct bt_lines *ret, struct ft_err *err);
-void bt_lines_fini(struct bt_lines *l);
-/* Appends what is wrong to errors, BATCH_ERRORS_MAX at most; *ret_model: of the first line. stop is
- * asked in between: FT_ECANCELED. */
-int bt_lines_check(const struct ft_map *input, const struct bt_lines *l, const char *endpoint,
-                   json_t *errors, char ret_model[128], bool (*stop)(void *ctx), void *ctx,
-                   struct ft_err *err);
-/* The parts of a line that was checked, as they stand in it. */
-int bt_line_read(const char *text, size_t n, struct ft_slice *ret_custom_id,
-                 struct ft_slice *ret_body, struct ft_err *err);
-
-/* ---- one batch (bt_run.c; sending: bt_send.c) ---- */
+/* ---- one batch (batch_run.c; sending: batch_send.c) ---- */
 
 struct batch {
     struct ft_ctl *ctl;
@@ -114,7 +86,7 @@ struct batch {
     json_t *body;
     struct bt_progress done; /* as it is committed */
     struct ft_map input;
-    struct bt_lines lines;
+    struct ft_batch_lines lines;
     int out_fd, err_fd;
     bool gone; /* its row was removed */
 };

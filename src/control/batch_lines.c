@@ -1,4 +1,6 @@
 /* The lines of a batch's input: {"custom_id","method","url","body"} each. */
+#include "control/batch_lines.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,7 @@
 #include "base/arena.h"
 #include "base/json_scan.h"
 #include "base/map.h"
-#include "control/batch.h"
+#include "control/inner.h"
 
 #define IDS_BYTES   ((size_t)BATCH_LINES_MAX * (BATCH_ID_MAX + 32))
 #define SCAN_BYTES  ((size_t)32 << 20)
@@ -22,10 +24,10 @@ static bool is_empty(const char *p, size_t n)
     return true;
 }
 
-int bt_lines_index(const struct ft_map *input, struct bt_lines *ret, struct ft_err *err)
+int ft_batch_lines_index(const struct ft_map *input, struct ft_batch_lines *ret, struct ft_err *err)
 {
     const char *p = (const char *)input->data, *end = p + input->bytes;
-    struct bt_lines l = {.line = malloc(sizeof *l.line * BATCH_LINES_MAX)};
+    struct ft_batch_lines l = {.line = malloc(sizeof *l.line * BATCH_LINES_MAX)};
     if (l.line == NULL)
         return ft_err_set(err, FT_ENOMEM, "batch: no memory");
     for (int number = 1; p != NULL && p < end; number++) {
@@ -36,7 +38,7 @@ int bt_lines_index(const struct ft_map *input, struct bt_lines *ret, struct ft_e
             return ft_err_set(err, FT_ELIMIT, "the input has more than %d lines", BATCH_LINES_MAX);
         }
         if (!is_empty(p, n))
-            l.line[l.n++] = (struct batch_line){
+            l.line[l.n++] = (struct ft_batch_line){
                 .at = p - (const char *)input->data, .n = (uint32_t)n, .number = number};
         p += n + (newline != NULL);
     }
@@ -44,13 +46,19 @@ int bt_lines_index(const struct ft_map *input, struct bt_lines *ret, struct ft_e
     return 0;
 }
 
-void bt_lines_fini(struct bt_lines *l)
+void ft_batch_lines_fini(struct ft_batch_lines *l)
 {
     free(l->line);
-    *l = (struct bt_lines){0};
+    *l = (struct ft_batch_lines){0};
 }
 
 /* ---- checking ---- */
+
+json_t *ft_batch_error(const char *code, const char *message, const char *param, int64_t line)
+{
+    return json_pack("{s:s,s:s,s:s?,s:o}", "code", code, "message", message, "param", param, "line",
+                     line > 0 ? json_integer(line) : json_null());
+}
 
 struct check {
     const char *endpoint;
@@ -64,7 +72,7 @@ static void note(struct check *c, int line, const char *code, const char *param,
                  const char *message)
 {
     if (json_array_size(c->errors) < BATCH_ERRORS_MAX)
-        json_array_append_new(c->errors, bt_error(code, message, param, line));
+        json_array_append_new(c->errors, ft_batch_error(code, message, param, line));
 }
 
 /* False: it is there, and of another type. */
@@ -150,13 +158,13 @@ static void check_line(struct check *c, const char *text, size_t n, int line)
     json_decref(o);
     struct ft_slice id, body; /* how it will be read: within narrower bounds */
     struct ft_err err = {0};
-    if (bt_line_read(text, n, &id, &body, &err) != 0 && json_array_size(c->errors) == 0)
+    if (ft_batch_line_read(text, n, &id, &body, &err) != 0 && json_array_size(c->errors) == 0)
         note(c, line, "invalid_json_line", NULL, err.msg);
 }
 
-int bt_lines_check(const struct ft_map *input, const struct bt_lines *l, const char *endpoint,
-                   json_t *errors, char ret_model[128], bool (*stop)(void *ctx), void *ctx,
-                   struct ft_err *err)
+int ft_batch_lines_check(const struct ft_map *input, const struct ft_batch_lines *l,
+                         const char *endpoint, json_t *errors, char ret_model[128],
+                         bool (*stop)(void *ctx), void *ctx, struct ft_err *err)
 {
     struct check c = {.endpoint = endpoint, .errors = errors, .model = ret_model};
     int rc = ft_strmap_init(&c.seen, (size_t)l->n);
@@ -180,8 +188,8 @@ int bt_lines_check(const struct ft_map *input, const struct bt_lines *l, const c
 
 /* ---- reading what was checked ---- */
 
-int bt_line_read(const char *text, size_t n, struct ft_slice *ret_custom_id,
-                 struct ft_slice *ret_body, struct ft_err *err)
+int ft_batch_line_read(const char *text, size_t n, struct ft_slice *ret_custom_id,
+                       struct ft_slice *ret_body, struct ft_err *err)
 {
     struct ft_arena arena;
     struct ft_jscan s;

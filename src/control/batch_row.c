@@ -133,12 +133,6 @@ bool bt_has_ended(const json_t *body)
     return false;
 }
 
-json_t *bt_error(const char *code, const char *message, const char *param, int64_t line)
-{
-    return json_pack("{s:s,s:s,s:s?,s:o}", "code", code, "message", message, "param", param, "line",
-                     line > 0 ? json_integer(line) : json_null());
-}
-
 json_t *bt_view(const char *id, const json_t *body, const struct bt_progress *p)
 {
     static const char *const names[] = {"endpoint",

@@ -98,8 +98,9 @@ static json_t *error_list(json_t *data)
 
 void bt_say(struct batch *b, const char *code, const char *message)
 {
-    json_t *errors =
-        code != NULL ? error_list(json_pack("[o]", bt_error(code, message, NULL, 0))) : json_null();
+    json_t *errors = code != NULL
+                         ? error_list(json_pack("[o]", ft_batch_error(code, message, NULL, 0)))
+                         : json_null();
     move(b, json_pack("{s:o}", "errors", errors), false, NULL, NULL);
     if (code != NULL)
         ft_log(FT_LOG_WARN, "control", "%s waits: %s", b->id, message);
@@ -187,7 +188,7 @@ static int open_input(struct batch *b, struct ft_err *err)
             bt_sleep(b, RETRY_MS);
     if (rc == 0)
         rc = ft_map_open(path, &b->input, err);
-    return rc == 0 ? bt_lines_index(&b->input, &b->lines, err) : rc;
+    return rc == 0 ? ft_batch_lines_index(&b->input, &b->lines, err) : rc;
 }
 
 static int fail(struct batch *b, json_t *errors, struct ft_err *err)
@@ -204,11 +205,12 @@ static int validate(struct batch *b, struct ft_err *err)
     json_t *errors = json_array();
     int rc = open_input(b, err);
     if (rc == 0)
-        rc = bt_lines_check(&b->input, &b->lines, b->endpoint, errors, model, bt_stops, b, err);
+        rc = ft_batch_lines_check(&b->input, &b->lines, b->endpoint, errors, model, bt_stops, b,
+                                  err);
     if (rc == FT_ENOTFOUND || rc == FT_ELIMIT || rc == FT_EINVAL) {
-        json_array_append_new(errors,
-                              bt_error(rc == FT_ELIMIT ? "too_many_tasks" : "invalid_input_file",
-                                       err->msg, "input_file_id", 0));
+        json_array_append_new(
+            errors, ft_batch_error(rc == FT_ELIMIT ? "too_many_tasks" : "invalid_input_file",
+                                   err->msg, "input_file_id", 0));
         rc = 0;
     }
     if (rc != 0) {
@@ -249,7 +251,7 @@ static int open_results(const struct batch *b, const char *name, int64_t bytes, 
     return 0;
 }
 
-static int index_of(const struct bt_lines *l, int number)
+static int index_of(const struct ft_batch_lines *l, int number)
 {
     int low = 0, high = l->n - 1;
     while (low <= high) {
@@ -387,7 +389,7 @@ static int end_work(struct batch *b, bool *answered, enum batch_end end, struct 
         rc = bt_send_none(b, answered, "batch_expired", expired, err);
     if (end == BATCH_KEY_GONE) {
         rc = bt_send_none(b, answered, "invalid_api_key", keyless, err);
-        errors = json_pack("[o]", bt_error("invalid_api_key", keyless, NULL, 0));
+        errors = json_pack("[o]", ft_batch_error("invalid_api_key", keyless, NULL, 0));
     }
     if (rc != 0) {
         json_decref(errors);
@@ -446,10 +448,10 @@ void *bt_run(void *ctx)
     int rc = live(b, &err);
     if (rc != 0 && rc != FT_ECANCELED && !b->gone && !bt_stops(b)) {
         ft_log(FT_LOG_ERROR, "control", "%s cannot go on: %s", b->id, err.msg);
-        json_t *e = json_pack("[o]", bt_error("server_error", err.msg, NULL, 0));
+        json_t *e = json_pack("[o]", ft_batch_error("server_error", err.msg, NULL, 0));
         rc = fail(b, e, &err);
     }
-    bt_lines_fini(&b->lines);
+    ft_batch_lines_fini(&b->lines);
     ft_map_close(&b->input);
     if (b->out_fd >= 0)
         close(b->out_fd);

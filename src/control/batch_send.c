@@ -113,11 +113,11 @@ static void on_done(void *ctx, const struct ft_err *err)
 static int start(struct sender *s, struct flight *f, int line, struct ft_err *err)
 {
     struct batch *b = s->b;
-    const struct batch_line *l = &b->lines.line[line];
+    const struct ft_batch_line *l = &b->lines.line[line];
     const char *text = (const char *)b->input.data + l->at;
     char url[96], key[CTL_ID_MAX + 32], batch[BATCH_ID_BYTES + 32];
     struct ft_slice id, body;
-    int rc = bt_line_read(text, l->n, &id, &body, err);
+    int rc = ft_batch_line_read(text, l->n, &id, &body, err);
     if (rc != 0)
         return rc;
     snprintf(url, sizeof url, "http://gateway%s", b->endpoint);
@@ -172,9 +172,9 @@ static void add_json_text(struct ft_buf *b, const char *text)
 static void add_head(struct sender *s, struct ft_buf *to, int line)
 {
     struct batch *b = s->b;
-    const struct batch_line *l = &b->lines.line[line];
+    const struct ft_batch_line *l = &b->lines.line[line];
     struct ft_slice id = {0}, body;
-    bt_line_read((const char *)b->input.data + l->at, l->n, &id, &body, NULL);
+    ft_batch_line_read((const char *)b->input.data + l->at, l->n, &id, &body, NULL);
     ft_buf_addf(to, "{\"id\":\"batch_req_%s_%d\",\"custom_id\":", strrchr(b->id, '_') + 1,
                 l->number);
     if (id.n > 0)

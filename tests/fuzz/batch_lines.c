@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "control/batch.h"
+#include "control/batch_lines.h"
 
 static bool stop(void *ctx)
 {
@@ -10,13 +10,13 @@ static bool stop(void *ctx)
     return false;
 }
 
-static void read_all(const struct ft_map *map, const struct bt_lines *l)
+static void read_all(const struct ft_map *map, const struct ft_batch_lines *l)
 {
     for (int i = 0; i < l->n; i++) {
         struct ft_slice id, body;
         struct ft_err err;
-        int rc =
-            bt_line_read((const char *)map->data + l->line[i].at, l->line[i].n, &id, &body, &err);
+        int rc = ft_batch_line_read((const char *)map->data + l->line[i].at, l->line[i].n, &id,
+                                    &body, &err);
         FT_ASSERT(rc == 0);
         json_t *v = json_loadb(id.p, id.n, JSON_DECODE_ANY, NULL);
         FT_ASSERT(json_is_string(v) && memchr(id.p, '\n', id.n) == NULL);
@@ -30,17 +30,17 @@ static void read_all(const struct ft_map *map, const struct bt_lines *l)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct ft_map map = {.data = data, .bytes = n};
-    struct bt_lines lines;
+    struct ft_batch_lines lines;
     struct ft_err err;
     char model[128];
-    if (bt_lines_index(&map, &lines, &err) != 0)
+    if (ft_batch_lines_index(&map, &lines, &err) != 0)
         return 0;
     json_t *errors = json_array();
-    int rc = bt_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err);
+    int rc = ft_batch_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err);
     FT_ASSERT(rc == 0 && json_array_size(errors) <= BATCH_ERRORS_MAX);
     if (json_array_size(errors) == 0)
         read_all(&map, &lines);
     json_decref(errors);
-    bt_lines_fini(&lines);
+    ft_batch_lines_fini(&lines);
     return 0;
 }

@@ -1,5 +1,8 @@
 /* The lines of a batch's input: which are taken, what is said of others, and how they are read. */
-#include "control/batch.h"
+#include "control/batch_lines.h"
+
+#include "base/buf.h"
+#include "control/inner.h"
 #include "testing.h"
 
 static bool stop(void *ctx)
@@ -11,7 +14,7 @@ static bool stop(void *ctx)
 static void check(const char *text, const char *want)
 {
     struct ft_map map = {.data = (const uint8_t *)text, .bytes = strlen(text)};
-    struct bt_lines lines;
+    struct ft_batch_lines lines;
     struct ft_err err = {0};
     struct ft_buf b;
     char model[128];
@@ -19,9 +22,9 @@ static void check(const char *text, const char *want)
     size_t i;
     ft_buf_init(&b, 1 << 20);
     ft_buf_add_str(&b, "");
-    assert_int_equal(bt_lines_index(&map, &lines, &err), 0);
+    assert_int_equal(ft_batch_lines_index(&map, &lines, &err), 0);
     assert_int_equal(
-        bt_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err), 0);
+        ft_batch_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err), 0);
     json_array_foreach(errors, i, e)
     {
         const char *param = ft_ctl_text(e, "param");
@@ -31,12 +34,12 @@ static void check(const char *text, const char *want)
     assert_string_equal(b.data, want);
     json_decref(errors);
     ft_buf_fini(&b);
-    bt_lines_fini(&lines);
+    ft_batch_lines_fini(&lines);
 }
 
 #define LINE(id, body)                                                                             \
     "{\"custom_id\":\"" id "\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":" body "}"  \
-                                                                                              "\n"
+    "\n"
 #define BODY "{\"model\":\"m\",\"input\":\"x\"}"
 
 static void lines_are_checked(void **state)
@@ -61,26 +64,27 @@ static void bounds(void **state)
     (void)state;
     struct ft_buf b;
     struct ft_map map;
-    struct bt_lines lines;
+    struct ft_batch_lines lines;
     struct ft_err err = {0};
     ft_buf_init(&b, 1 << 24);
     for (int i = 0; i < BATCH_LINES_MAX; i++)
         ft_buf_add_str(&b, "{}\n");
     map = (struct ft_map){.data = (const uint8_t *)b.data, .bytes = b.len};
-    assert_int_equal(bt_lines_index(&map, &lines, &err), 0);
+    assert_int_equal(ft_batch_lines_index(&map, &lines, &err), 0);
     assert_int_equal(lines.n, BATCH_LINES_MAX);
     json_t *errors = json_array();
     char model[128];
     assert_int_equal(
-        bt_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err), 0);
+        ft_batch_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, NULL, &err), 0);
     assert_int_equal(json_array_size(errors), BATCH_ERRORS_MAX);
-    assert_int_equal(bt_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, &b, &err),
-                     FT_ECANCELED);
+    assert_int_equal(
+        ft_batch_lines_check(&map, &lines, "/v1/embeddings", errors, model, stop, &b, &err),
+        FT_ECANCELED);
     json_decref(errors);
-    bt_lines_fini(&lines);
+    ft_batch_lines_fini(&lines);
     ft_buf_add_str(&b, "{}");
     map = (struct ft_map){.data = (const uint8_t *)b.data, .bytes = b.len};
-    assert_int_equal(bt_lines_index(&map, &lines, &err), FT_ELIMIT);
+    assert_int_equal(ft_batch_lines_index(&map, &lines, &err), FT_ELIMIT);
     ft_buf_reset(&b); /* deeper than it is read */
     ft_buf_add_str(&b, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\","
                        "\"body\":{\"model\":\"m\",\"input\":");
@@ -100,12 +104,12 @@ static void a_line_is_read_as_it_stands(void **state)
                                "\"s\":\"\\u00e9\"} ,\"custom\\u005fid\":\"a\\\"\"}";
     struct ft_slice id, body;
     struct ft_err err = {0};
-    assert_int_equal(bt_line_read(line, sizeof line - 1, &id, &body, &err), 0);
+    assert_int_equal(ft_batch_line_read(line, sizeof line - 1, &id, &body, &err), 0);
     assert_int_equal(id.n, strlen("\"a\\\"\""));
     assert_memory_equal(id.p, "\"a\\\"\"", id.n);
     assert_int_equal(body.n, strlen("{\"n\": 1.50, \"s\":\"\\u00e9\"}"));
     assert_memory_equal(body.p, "{\"n\": 1.50, \"s\":\"\\u00e9\"}", body.n);
-    assert_int_equal(bt_line_read("{\"body\":{}}", 11, &id, &body, &err), FT_EINVAL);
+    assert_int_equal(ft_batch_line_read("{\"body\":{}}", 11, &id, &body, &err), FT_EINVAL);
 }
 
 int main(void)
