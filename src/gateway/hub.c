@@ -77,7 +77,12 @@ static void serve_signed(struct gw_request *r)
     enum ft_tenant_why why = FT_WHY_OK;
     struct ft_err err = {0};
     struct ft_oai_error e;
-    if (ft_hub_signed_for(r->gw->hub->hub, r->x, key) == 1 &&
+    int ours = ft_hub_signed_for(r->gw->hub->hub, r->x, key);
+    if (ours == 1 && key[0] == '\0' && r->inner && r->project[0] != '\0') {
+        serve(r); /* of the cloud itself, for a project */
+        return;
+    }
+    if (ours == 1 &&
         ft_tenant_find(r->gw->tenant, key, (int64_t)time(NULL), &r->ident, &why, &err) == 0) {
         const char *project = r->ident->project;
         project = ft_arena_strndup(&r->x->arena, project, strlen(project));
@@ -397,11 +402,12 @@ static void serve_local(struct gw_request *r)
 
 #define HUB(path)                                                                                  \
     {                                                                                              \
-        "*", path, "hub.read", "hub", GW_HUB, serve, 0, GW_LANE | GW_STORE, 0                      \
+        "*", path, "hub.read", "hub", GW_HUB, serve, 0, GW_LANE | GW_STORE | GW_PROJECT, 0         \
     }
 
 static const struct gw_route rows[] = {
-    {"*", "/api/hub/lfs/*", NULL, "hub", GW_HUB, serve_signed, 0, GW_LANE | GW_STORE, 0},
+    {"*", "/api/hub/lfs/*", NULL, "hub", GW_HUB, serve_signed, 0, GW_LANE | GW_STORE | GW_PROJECT,
+     0},
     {"POST", "/internal/hub/local", "hub.read", NULL, GW_OPENAI, serve_local, 0,
      GW_LANE | GW_STORE | GW_INNER, BODY_MAX},
     HUB("/api/whoami-v2"),

@@ -105,6 +105,8 @@ def basics(hub):
     status, _, _ = hub.ask("GET", "/default/m/resolve/main/a/b.txt",
                            If_None_Match=headers["etag"])
     expect("unchanged", status == 304, status)
+    status, headers, data = hub.ask("HEAD", "/api/models/default/m")
+    expect("the head of what is told", (status, data) == (200, b""), status)
     for path, code in (("/default/m/resolve/main/none", "EntryNotFound"),
                        ("/default/m/resolve/none/a/b.txt", "RevisionNotFound"),
                        ("/default/none/resolve/main/x", "RepoNotFound")):

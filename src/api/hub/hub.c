@@ -354,13 +354,18 @@ static int unknown(struct hub_call *c)
     return hub_fail(c, 404, NULL, "the hub has no %s %.200s", c->x->method, c->x->target);
 }
 
+static const char *method_of(const struct hub_call *c)
+{
+    return strcmp(c->x->method, "HEAD") == 0 ? "GET" : c->x->method;
+}
+
 /* /api/models/ORG/NAME/... */
 static int on_repo(struct hub_call *c, enum ft_repo_kind kind)
 {
     const char *verb = c->n_parts > 4 ? c->part[4] : "";
     for (size_t i = 0; i < FT_COUNT(repo_routes); i++) {
         const struct route *r = &repo_routes[i];
-        if (strcmp(r->path, verb) != 0 || strcmp(r->method, c->x->method) != 0)
+        if (strcmp(r->path, verb) != 0 || strcmp(r->method, method_of(c)) != 0)
             continue;
         int rc = hub_repo(c, kind, 2, r->write);
         if (rc == 0 && r->revision)
@@ -387,10 +392,10 @@ static int on_api(struct hub_call *c)
     bool models = strcmp(a, "models") == 0, datasets = strcmp(a, "datasets") == 0;
     for (size_t i = 0; i < FT_COUNT(api_routes); i++)
         if (strcmp(api_routes[i].a, a) == 0 && strcmp(api_routes[i].b, b) == 0 &&
-            strcmp(api_routes[i].method, c->x->method) == 0)
+            strcmp(api_routes[i].method, method_of(c)) == 0)
             return api_routes[i].run(c);
     c->kind = datasets ? FT_REPO_DATASET : FT_REPO_MODEL;
-    if ((models || datasets) && c->n_parts == 2 && strcmp(c->x->method, "GET") == 0)
+    if ((models || datasets) && c->n_parts == 2 && strcmp(method_of(c), "GET") == 0)
         return hub_list(c);
     if ((models || datasets) && c->n_parts > 3)
         return on_repo(c, c->kind);
@@ -410,7 +415,7 @@ static int on_files(struct hub_call *c)
     int at = datasets || strcmp(c->part[0], "models") == 0;
     enum ft_repo_kind kind = datasets ? FT_REPO_DATASET : FT_REPO_MODEL;
     const char *verb = c->n_parts > at + 2 ? c->part[at + 2] : "";
-    bool get = strcmp(c->x->method, "GET") == 0 || strcmp(c->x->method, "HEAD") == 0;
+    bool get = strcmp(method_of(c), "GET") == 0;
     if (get && (strcmp(verb, "resolve") == 0 || strcmp(verb, "raw") == 0)) {
         int rc = hub_repo(c, kind, at, false);
         if (rc == 0 && at == 1 && !datasets)
