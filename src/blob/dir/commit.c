@@ -119,6 +119,10 @@ static void *commit_main(void *arg)
         pthread_mutex_unlock(&d->commit_mutex);
         int64_t begun_ns = ft_clock_now_ns();
         run_batch(d, batch, n);
+        if (d->is_full) { /* what the log takes, and perhaps what was removed, is room */
+            ft_index_shrink(&d->index);
+            ft_dir_reserve_make(d);
+        }
         commit_ns = ft_clock_now_ns() - begun_ns;
         pthread_mutex_lock(&d->commit_mutex);
         for (int i = 0; i < n; i++) {

@@ -17,6 +17,7 @@
 #define WRITER_CACHE "-16384"   /* KiB */
 #define READER_CACHE "-512"
 #define BUSY_MS      10000
+#define SHRINK_MS    100
 
 static const char schema[] =
     "CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -337,6 +338,13 @@ void ft_index_close(struct ft_index *x)
     pthread_mutex_destroy(&x->mutex);
     free(x->path);
     x->path = NULL;
+}
+
+void ft_index_shrink(struct ft_index *x)
+{
+    sqlite3_busy_timeout(x->writer->db, SHRINK_MS);
+    sqlite3_wal_checkpoint_v2(x->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(x->writer->db, BUSY_MS);
 }
 
 int ft_index_read(struct ft_index *x, struct ft_conn **ret, struct ft_err *err)

@@ -99,6 +99,8 @@ struct ft_index {
 int ft_index_open(struct ft_index *x, const char *path, const char *vfs, bool create,
                   int64_t *ret_epoch, uint64_t *ret_secret, struct ft_err *err);
 void ft_index_close(struct ft_index *x);
+/* The committing thread's: moves the log into the file and cuts it off, if readers let it. */
+void ft_index_shrink(struct ft_index *x);
 
 /* A connection in a transaction for reading: one view of the index. Waits for one. */
 int ft_index_read(struct ft_index *x, struct ft_conn **ret, struct ft_err *err);

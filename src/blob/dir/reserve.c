@@ -1,6 +1,6 @@
 /* Room kept for removals: on a full disk they too need a little (the index's log grows before
  * anything shrinks). When one finds none, a file that was kept for it is given up; from then on
- * only what frees room is done, until the sweeper could make the file again. */
+ * only what frees room is done, until the file could be made again. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>

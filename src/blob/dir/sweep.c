@@ -307,9 +307,9 @@ static void *sweep_main(void *arg)
         bool left = false;
         d->sweep_due = false;
         pthread_mutex_unlock(&d->sweep_mutex);
-        if (d->is_full)
-            ft_dir_reserve_make(d);
         int rc = doubts_remove(d, &err);
+        if (rc == 0 && d->is_full) /* after a commit it looks whether there is room again */
+            ft_dir_commit(d, touch, NULL, FT_DIR_FREES, NULL, NULL);
         if (rc == 0)
             rc = trash_empty(d, &left, &err);
         if (rc == 0 && !is_collected) {
