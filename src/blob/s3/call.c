@@ -351,6 +351,9 @@ static int start(struct ups_server *s, struct ups_request *q, bool want_down,
                                         .on_read = puts ? on_read : NULL,
                                         .body_bytes = puts ? q->body_bytes : 0,
                                         .idle_timeout_ms = q->streamed ? IDLE_STREAM_MS : IDLE_MS,
+                                        /* curl sends again by itself what a kept connection
+                                         * swallowed, unless there is a body to be read anew */
+                                        .fresh = q->once && q->body_bytes == 0,
                                         .large = q->streamed || want_down || q->body_bytes > 65536,
                                         .ca_file = s->ca_file,
                                         .on_head = on_head,

@@ -139,7 +139,7 @@ static int copy_whole(struct ups *s, const struct source *from, const struct ups
     ups_header(&q, "x-amz-metadata-directive", "REPLACE");
     ups_header(&q, "x-amz-tagging-directive", "REPLACE");
     q.once = true;
-    int rc = ups_state_send(s, &q, info, nonce, err);
+    int rc = ups_state_send(s, p, &q, info, nonce, err);
     if (rc == 0)
         rc = ups_do(&s->server, &q, info->key, &a, err);
     ups_request_fini(&q);
@@ -173,7 +173,7 @@ static int copy_in_pieces(struct ups *s, const struct source *from, const struct
         rc = copy_piece(s, from, p, info->key, id, from->offset + i * PIECE, &pieces[i], err);
     }
     if (rc == 0)
-        rc = ups_state_keep(s, nonce, info, err);
+        rc = ups_state_keep(s, p, nonce, info, err);
     if (rc == 0)
         rc = ups_native_complete(s, p, info->key, id, pieces, n, nonce, ret, err);
     if (rc != 0 && begun)

@@ -45,7 +45,7 @@ struct ups {
     struct ups_server server;
     char prefix[20];
     char hidden[FT_BLOB_BUCKET_MAX + 1]; /* the upstream bucket of documents */
-    int usage_seconds;
+    int usage_seconds, document_seconds;
     pthread_mutex_t keys[S3_LOCKS]; /* held over a change of a key, also while the upstream works */
     pthread_mutex_t lock;           /* of all below; never held over a call */
     struct ups_bucket **buckets;    /* by name */
@@ -94,18 +94,22 @@ int ups_bucket_config(struct ft_blob *b, const char *name, const char *what, str
                       struct ft_err *err);
 
 /* ---- state.c: what an object carries, upstream ---- */
-/* As JSON; malloc'ed. */
-int ups_state_write(const struct ft_blob_info *info, const char *nonce, char **ret,
-                    struct ft_err *err);
+/* As JSON; malloc'ed. bucket: for who finds it as a document and asks whose it is; NULL: left out.
+ */
+int ups_state_write(const struct ft_blob_info *info, const char *nonce, const char *bucket,
+                    char **ret, struct ft_err *err);
 /* Adds the headers that carry the state to the request of a write; a document is written first if
  * it does not fit into them. nonce: of this write, so that it can be known again. */
-int ups_state_send(struct ups *s, struct ups_request *q, const struct ft_blob_info *info,
-                   const char nonce[S3_TOKEN_SIZE], struct ft_err *err);
+int ups_state_send(struct ups *s, const struct ups_place *p, struct ups_request *q,
+                   const struct ft_blob_info *info, const char nonce[S3_TOKEN_SIZE],
+                   struct ft_err *err);
 /* The same for an upload: its state is in the document of this name, which is written later. */
 void ups_state_promise(struct ups_request *q, const struct ft_blob_info *info,
                        const char nonce[S3_TOKEN_SIZE]);
-int ups_state_keep(struct ups *s, const char *nonce, const struct ft_blob_info *info,
-                   struct ft_err *err);
+int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
+                   const struct ft_blob_info *info, struct ft_err *err);
+/* 1: the document state/TOKEN is a state of some version that is there; 0: of none. */
+int ups_state_is_used(struct ups *s, const char *token, struct ft_err *err);
 /* From the answer to GET or HEAD: everything of ret->info, but is_latest. */
 int ups_state_receive(struct ups *s, const struct ups_place *p, const char *key,
                       const char *version, const struct ups_answer *a, struct ft_blob_object *ret,

@@ -6,6 +6,8 @@
 #include "blob/s3/impl.h"
 #include "net/date.h"
 
+#define REMOVE_TRIES 3
+
 void ups_etag(const char *from, char ret[FT_BLOB_ETAG_MAX + 1])
 {
     size_t n = 0;
@@ -40,6 +42,7 @@ struct sought {
     struct ft_blob_object *ret;
     struct ft_err *err;
     bool found;
+    char marker[FT_BLOB_VERSION_MAX + 1];
 };
 
 static int seek(void *ctx, const struct ft_blob_info *info, const char *prefix)
@@ -60,10 +63,8 @@ static int look_for_marker(struct ups *s, const struct ups_place *p, const char 
                            const char *version, struct ft_blob_object *ret, struct ft_err *err)
 {
     struct sought w = {.key = key, .version = version, .ret = ret, .err = err};
-    char after[FT_BLOB_VERSION_MAX + 1] = "";
     struct ft_blob_list l = {.bucket = p->name, .prefix = key, .max = FT_BLOB_LIST_MAX};
     bool more = false;
-    (void)after;
     int rc = ups_list(&s->base, &l, true, seek, &w, &more, err);
     if (rc < 0)
         return rc;
@@ -220,6 +221,30 @@ static int may_remove(struct ups *s, const struct ups_place *p, const struct ft_
     return rc;
 }
 
+static int note_marker(void *ctx, const struct ft_blob_info *info, const char *prefix)
+{
+    struct sought *w = ctx;
+    (void)prefix;
+    w->found = strcmp(info->key, w->key) == 0 && info->is_marker;
+    if (w->found)
+        strcpy(w->marker, info->version);
+    return 1;
+}
+
+/* After an answer that was lost: is a marker the latest now? */
+static bool was_marked(struct ups *s, const struct ups_place *p, const char *key,
+                       struct ft_blob_deleted *ret)
+{
+    struct sought w = {.key = key};
+    struct ft_blob_list l = {.bucket = p->name, .prefix = key, .max = 1};
+    bool more;
+    if (ups_list(&s->base, &l, true, note_marker, &w, &more, NULL) < 0 || !w.found)
+        return false;
+    ret->is_marker = true;
+    strcpy(ret->version, w.marker);
+    return true;
+}
+
 static int do_remove(struct ups *s, const struct ups_place *p, const struct ft_blob_delete *d,
                      struct ft_blob_deleted *ret, struct ft_err *err)
 {
@@ -229,7 +254,14 @@ static int do_remove(struct ups *s, const struct ups_place *p, const struct ft_b
     if (d->version != NULL && p->versioning != FT_BLOB_UNVERSIONED)
         ups_query(&q, "versionId", d->version);
     q.once = d->version == NULL && p->versioning != FT_BLOB_UNVERSIONED; /* no two markers */
-    int rc = ups_do(&s->server, &q, d->key, &a, err);
+    int rc = 0;
+    for (int try = 1; try == 1 || (rc == FT_EIO && q.once && try <= REMOVE_TRIES); try++) {
+        rc = ups_do(&s->server, &q, d->key, &a, err);
+        if (rc == FT_EIO && q.once && was_marked(s, p, d->key, ret)) {
+            ups_request_fini(&q);
+            return 0;
+        }
+    }
     ups_request_fini(&q);
     if (rc == FT_ENOTFOUND && ft_blob_why(err) != FT_BLOB_NO_BUCKET) {
         snprintf(ret->version, sizeof ret->version, "%s", d->version != NULL ? d->version : "");

@@ -13,9 +13,10 @@
 #include "net/date.h"
 #include "net/xml.h"
 
-#define PREFIX_MAX   16
-#define DOCS_XML_MAX (32u << 20)
-#define DELETE_MAX   1000 /* documents that one request removes */
+#define PREFIX_MAX       16
+#define DOCUMENT_SECONDS 86400
+#define DOCS_XML_MAX     (32u << 20)
+#define DELETE_MAX       1000 /* documents that one request removes */
 
 int64_t ups_now_s(void)
 {
@@ -289,6 +290,7 @@ int ft_blob_s3_open(const struct ft_blob_s3_config *c, struct ft_blob **ret, str
         return ft_err_set(err, FT_ENOMEM, "no memory for a store");
     s->base.ops = &ops;
     s->usage_seconds = c->usage_seconds;
+    s->document_seconds = c->document_seconds > 0 ? c->document_seconds : DOCUMENT_SECONDS;
     pthread_mutex_init(&s->lock, NULL);
     for (int i = 0; i < S3_LOCKS; i++)
         pthread_mutex_init(&s->keys[i], NULL);

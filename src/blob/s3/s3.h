@@ -24,6 +24,9 @@ struct ft_blob_s3_config {
     /* Usage is counted by listing. Counted anew after this long; between, what is put is added.
      * 0: counted every time. */
     int usage_seconds;
+    /* Documents that belong to nothing are removed by a scrub when they are older; 0: a day. Less
+     * than a write takes would remove what it has just put there. */
+    int document_seconds;
 };
 /* FT_EUNAVAIL: it does not answer; FT_EINVAL: names the field; FT_EIO: it refuses. */
 int ft_blob_s3_open(const struct ft_blob_s3_config *config, struct ft_blob **ret,

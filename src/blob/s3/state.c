@@ -29,14 +29,18 @@ static json_t *fields_json(const struct ft_blob_field *f, int n)
     return all;
 }
 
-int ups_state_write(const struct ft_blob_info *info, const char *nonce, char **ret,
-                    struct ft_err *err)
+int ups_state_write(const struct ft_blob_info *info, const char *nonce, const char *bucket,
+                    char **ret, struct ft_err *err)
 {
     json_t *j =
         json_pack("{s:o,s:o,s:[i,I,b],s:s,s:i,s:s}", "f", fields_json(info->fields, info->n_fields),
                   "t", fields_json(info->tags, info->n_tags), "h", (int)info->hold.mode,
                   (json_int_t)info->hold.until_s, (int)info->hold.legal, "a",
                   info->acl != NULL ? info->acl : "", "p", info->n_parts, "n", nonce);
+    if (j != NULL && bucket != NULL) {
+        json_object_set_new(j, "bucket", json_string(bucket));
+        json_object_set_new(j, "key", json_string(info->key));
+    }
     *ret = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     return *ret != NULL ? 0
@@ -127,11 +131,11 @@ void ups_state_promise(struct ups_request *q, const struct ft_blob_info *info,
     ups_header(q, META "feitian-doc", "%s", nonce);
 }
 
-int ups_state_keep(struct ups *s, const char *nonce, const struct ft_blob_info *info,
-                   struct ft_err *err)
+int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
+                   const struct ft_blob_info *info, struct ft_err *err)
 {
     char key[DOC_KEY_MAX], *text;
-    int rc = ups_state_write(info, nonce, &text, err);
+    int rc = ups_state_write(info, nonce, p->name, &text, err);
     if (rc != 0)
         return rc;
     state_key(key, nonce);
@@ -140,11 +144,12 @@ int ups_state_keep(struct ups *s, const char *nonce, const struct ft_blob_info *
     return rc;
 }
 
-int ups_state_send(struct ups *s, struct ups_request *q, const struct ft_blob_info *info,
-                   const char nonce[S3_TOKEN_SIZE], struct ft_err *err)
+int ups_state_send(struct ups *s, const struct ups_place *p, struct ups_request *q,
+                   const struct ft_blob_info *info, const char nonce[S3_TOKEN_SIZE],
+                   struct ft_err *err)
 {
     char *text;
-    int rc = ups_state_write(info, nonce, &text, err);
+    int rc = ups_state_write(info, nonce, NULL, &text, err);
     if (rc != 0)
         return rc;
     size_t n = strlen(text);
@@ -156,9 +161,7 @@ int ups_state_send(struct ups *s, struct ups_request *q, const struct ft_blob_in
         ups_header(q, META "feitian-put", "%s", nonce);
         ups_header(q, META "feitian", "%s", encoded);
     } else {
-        char key[DOC_KEY_MAX];
-        state_key(key, nonce);
-        rc = ups_doc_put(s, key, text, err);
+        rc = ups_state_keep(s, p, nonce, info, err);
         ups_state_promise(q, info, nonce);
     }
     free(text);
@@ -312,7 +315,7 @@ int ups_state_replace(struct ups *s, const struct ups_place *p, const struct ft_
     char token[S3_TOKEN_SIZE] = "", key[DOC_KEY_MAX], *text, body[256];
     if (nonce == NULL)
         return ft_err_set(err, FT_EUNSUPPORTED, "key %s was put by others than feitian", info->key);
-    int rc = ups_state_write(info, nonce, &text, err);
+    int rc = ups_state_write(info, nonce, p->name, &text, err);
     if (rc != 0)
         return rc;
     bool is_new = doc == NULL;
@@ -342,5 +345,78 @@ int ups_state_replace(struct ups *s, const struct ups_place *p, const struct ft_
     ups_body(&q, body, strlen(body));
     rc = ups_do(&s->server, &q, "tags", NULL, err);
     ups_request_fini(&q);
+    return rc;
+}
+
+/* ---- what belongs to nothing ---- */
+
+struct user {
+    struct ups *s;
+    const struct ups_place *p;
+    const char *key, *token;
+    bool found;
+    struct ft_err *err;
+};
+
+/* Is this version's state in the document? */
+static int is_user(void *ctx, const struct ft_blob_info *info, const char *prefix)
+{
+    struct user *u = ctx;
+    struct ft_blob_object o = {.memory = NULL};
+    struct ups_answer head;
+    struct ft_err why = {.code = FT_OK};
+    (void)prefix;
+    if (strcmp(info->key, u->key) != 0)
+        return 1; /* they come in order: that was all of the key */
+    if (info->is_marker)
+        return 0;
+    int rc = ups_look(u->s, u->p, info->key, info->version, &o, &head, &why);
+    if (rc == FT_ENOTFOUND)
+        return 0; /* it went meanwhile */
+    if (rc != 0) {
+        *u->err = why;
+        return rc;
+    }
+    const char *doc = ups_answer_header(&head, META "feitian-doc");
+    const char *tags = ups_answer_header(&head, "x-amz-tagging-count");
+    char named[S3_TOKEN_SIZE] = "";
+    if (tags != NULL && atoi(tags) > 0)
+        rc = tagged(u->s, u->p, &o.info, named, u->err);
+    u->found = (doc != NULL && strcmp(doc, u->token) == 0) || strcmp(named, u->token) == 0;
+    ft_blob_object_fini(&o);
+    ups_answer_fini(&head);
+    return rc != 0 ? rc : u->found;
+}
+
+static int find_user(struct user *u)
+{
+    struct ft_blob_list l = {.bucket = u->p->name, .prefix = u->key, .max = FT_BLOB_LIST_MAX};
+    bool more = false;
+    int rc = ups_list(&u->s->base, &l, true, is_user, u, &more, u->err);
+    if (rc == 0 && more)
+        return 1; /* more versions than are looked at: rather keep it */
+    return rc < 0 ? rc : u->found;
+}
+
+int ups_state_is_used(struct ups *s, const char *token, struct ft_err *err)
+{
+    char key[DOC_KEY_MAX], *text;
+    const char *bucket = NULL, *of = NULL;
+    struct ups_place p;
+    struct ft_err own;
+    state_key(key, token);
+    int rc = ups_doc_get(s, key, &text, err);
+    if (rc <= 0)
+        return rc;
+    json_t *j = json_loads(text, 0, NULL);
+    free(text);
+    if (j == NULL || json_unpack(j, "{s:s,s:s}", "bucket", &bucket, "key", &of) != 0)
+        rc = 1; /* not ours to judge */
+    else if (ups_place(s, bucket, &p, NULL) != 0)
+        rc = 0;
+    else
+        rc = find_user(&(struct user){
+            .s = s, .p = &p, .key = of, .token = token, .err = err != NULL ? err : &own});
+    json_decref(j);
     return rc;
 }

@@ -87,7 +87,7 @@ int ups_upload_begin(struct ft_blob *b, const struct ft_blob_put *put,
     if (put->hold.mode != FT_BLOB_LOCK_NONE || put->hold.legal)
         rc = ups_bucket_held(s, &p, err);
     if (rc == 0)
-        rc = ups_state_write(&info, nonce, &state, err);
+        rc = ups_state_write(&info, nonce, NULL, &state, err);
     if (rc == 0)
         rc = ups_native_begin(s, &p, &info, nonce, id, err);
     if (rc == 0) {
@@ -455,7 +455,7 @@ static int complete(struct completion *c, json_t *j, const struct ft_blob_condit
         rc = ft_blob_object_set(&whole, &begun.info, fields, n_fields, err);
     if (rc == 0) {
         whole.info.n_parts = c->n_parts;
-        rc = ups_state_keep(c->s, c->nonce, &whole.info, err);
+        rc = ups_state_keep(c->s, &c->p, c->nonce, &whole.info, err);
     }
     if (rc == 0)
         rc = ups_native_complete(c->s, &c->p, c->key, c->id, c->pieces, c->n_parts, c->nonce, ret,

@@ -8,7 +8,6 @@
 
 #include "blob/s3/impl.h"
 
-#define OLD_S       86400 /* younger ones may be of a write that is on its way */
 #define DOC_KEY_MAX (FT_BLOB_KEY_MAX + 1)
 
 /* ---- counting ---- */
@@ -159,6 +158,30 @@ static int stop_or_go_on(const struct sweep *w)
     return 0;
 }
 
+/* Younger ones may be of a write that is on its way. */
+static bool is_old(const struct sweep *w, int64_t modified_s)
+{
+    return ups_now_s() - modified_s > w->s->document_seconds;
+}
+
+/* state/TOKEN: of a version that was replaced or removed, or of a write that never came to its
+ * end; and parts/TOKEN with it. */
+static int sweep_state(void *ctx, const char *doc, int64_t modified_s)
+{
+    struct sweep *w = ctx;
+    const char *token = doc + strlen("state/");
+    char parts[DOC_KEY_MAX];
+    int rc = stop_or_go_on(w);
+    if (rc != 0 || !is_old(w, modified_s))
+        return rc;
+    rc = ups_state_is_used(w->s, token, w->err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    snprintf(parts, sizeof parts, "parts/%s", token);
+    rc = ups_doc_remove(w->s, parts, w->err);
+    return rc == 0 ? ups_doc_remove(w->s, doc, w->err) : rc;
+}
+
 /* upload/NAME: completed long ago, or of an upload that the upstream does not know. */
 static int sweep_upload(void *ctx, const char *doc, int64_t modified_s)
 {
@@ -169,7 +192,7 @@ static int sweep_upload(void *ctx, const char *doc, int64_t modified_s)
     struct ups_piece *pieces = NULL;
     int n, rc = stop_or_go_on(w);
     bool more;
-    if (rc != 0 || ups_now_s() - modified_s < OLD_S)
+    if (rc != 0 || !is_old(w, modified_s))
         return rc;
     rc = ups_doc_get(w->s, doc, &text, w->err);
     if (rc <= 0)
@@ -214,6 +237,8 @@ int ups_scrub(struct ft_blob *b, const struct ft_blob_scrub *scrub, struct ft_bl
     }
     if (rc == 0)
         rc = ups_docs(s, "upload/", sweep_upload, &w, err);
+    if (rc == 0)
+        rc = ups_docs(s, "state/", sweep_state, &w, err);
     free(all.names);
     *ret = sum;
     return rc;

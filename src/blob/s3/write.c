@@ -292,7 +292,7 @@ static int put_small(struct writer *w, struct ft_blob_done *ret, struct ft_err *
     ups_request_init(&q, "PUT", w->p.upstream, w->o.info.key);
     ups_body(&q, w->held != NULL ? w->held : (unsigned char *)"", w->n_held);
     q.once = true;
-    int rc = ups_state_send(s, &q, &w->o.info, w->nonce, err);
+    int rc = ups_state_send(s, &w->p, &q, &w->o.info, w->nonce, err);
     for (int try = 0; rc == 0; try++) {
         rc = ups_do(&s->server, &q, w->o.info.key, &a, err);
         if (rc == 0) {
@@ -315,7 +315,7 @@ static int put_small(struct writer *w, struct ft_blob_done *ret, struct ft_err *
 
 static int put_large(struct writer *w, struct ft_blob_done *ret, struct ft_err *err)
 {
-    int rc = ups_state_keep(store_of(w), w->nonce, &w->o.info, err);
+    int rc = ups_state_keep(store_of(w), &w->p, w->nonce, &w->o.info, err);
     if (rc == 0)
         rc = ups_native_complete(store_of(w), &w->p, w->o.info.key, w->native, w->pieces,
                                  w->n_pieces, w->nonce, ret, err);
