@@ -95,9 +95,9 @@ static int add_local(struct cp *c, const char *path, struct ft_err *err)
 {
     struct stat st;
     if (c->to.bucket[0] == '\0')
-        return ft_err_set(err, FT_EINVAL,
-                          "%s: one of the two must be s3://BUCKET/KEY ('cp' copies on this machine)",
-                          path);
+        return ft_err_set(
+            err, FT_EINVAL,
+            "%s: one of the two must be s3://BUCKET/KEY ('cp' copies on this machine)", path);
     if (stat(path, &st) != 0)
         return ft_err_sys(err, "%s", path);
     if (!S_ISDIR(st.st_mode))
@@ -195,7 +195,7 @@ static int say(const struct cp *c, int failed, int64_t bytes)
     if (c->o->cloud.json)
         ft_show_json(json_pack("{s:i,s:i,s:I}", "copied", c->n - failed, "failed", failed, "bytes",
                                (json_int_t)bytes));
-    else if (!c->o->quiet)
+    else if (!c->o->quiet && failed == 0)
         printf("%d %s, %s\n", c->n - failed, c->n - failed == 1 ? "file" : "files",
                ft_figure_bytes(text, (uint64_t)bytes));
     return failed;
@@ -210,12 +210,12 @@ static int cp(struct ft_cloud *cloud, void *ctx, struct ft_err *err)
     int rc = look_at_place(&c, o->args[o->n_args - 1], err);
     if (rc == 0)
         rc = ft_objects_open(cloud, &c.server, err);
-    const struct ft_transfers_config config = {
-        .server = &c.server,
-        .n_threads = (int)o->threads,
-        .fresh = o->fresh,
-        .quiet = o->quiet || o->cloud.json || isatty(STDERR_FILENO) != 1,
-        .stop = ft_interrupt_catch()};
+    const struct ft_transfers_config config = {.server = &c.server,
+                                               .n_threads = (int)o->threads,
+                                               .fresh = o->fresh,
+                                               .quiet = o->quiet || o->cloud.json ||
+                                                        isatty(STDERR_FILENO) != 1,
+                                               .stop = ft_interrupt_catch()};
     if (rc == 0)
         rc = ft_transfers_open(&config, &c.t, err);
     if (rc == 0)

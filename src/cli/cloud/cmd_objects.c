@@ -19,7 +19,7 @@
 
 struct object_options {
     struct ft_cloud_options cloud;
-    bool deep, put, force;
+    bool deep, put;
     const char *expires;
     char **args;
     int n_args;
@@ -61,11 +61,11 @@ static int list_one(void *ctx, const struct ft_object_entry *e, struct ft_err *e
     (void)err;
     l->n++;
     if (l->json != NULL) {
-        json_array_append_new(
-            l->json, e->size < 0 ? json_pack("{s:s}", "prefix", e->key)
-                                 : json_pack("{s:s,s:I,s:s,s:s}", "key", e->key, "size",
-                                             (json_int_t)e->size, "modified", e->modified, "etag",
-                                             e->etag));
+        json_array_append_new(l->json, e->size < 0
+                                           ? json_pack("{s:s}", "prefix", e->key)
+                                           : json_pack("{s:s,s:I,s:s,s:s}", "key", e->key, "size",
+                                                       (json_int_t)e->size, "modified", e->modified,
+                                                       "etag", e->etag));
         return 0;
     }
     ft_table_add(l->table, e->size < 0 ? "" : plain_time(e->modified, when));
@@ -227,8 +227,13 @@ static int remove_at(struct ups_server *s, const struct object_options *o,
     struct ups_answer a = {0};
     bool bucket = at->key[0] == '\0';
     int rc = 0;
-    if (o->deep)
-        rc = remove_below(s, at, ret_n, err);
+    if (o->deep) {
+        struct ft_object_at below = *at;
+        size_t n = strlen(below.key);
+        if (n > 0 && below.key[n - 1] != '/' && n + 1 < sizeof below.key)
+            strcpy(below.key + n, "/");
+        rc = remove_below(s, &below, ret_n, err);
+    }
     if (rc != 0 || (o->deep && !bucket))
         return rc;
     if (!bucket) { /* S3 removes what is not there as well; people want to know */

@@ -204,6 +204,26 @@ static const char batch_results_text[] =
     "  -o, --output PATH       where to [standard output]\n"
     "  --errors                of the requests that failed\n" CLOUD_TEXT;
 
+static const char cp_text[] =
+    "FROM and TO are paths of this machine or objects, s3://BUCKET/KEY; one of the two is an "
+    "object.\n"
+    "Large files go in parts, many at a time. What was broken off goes on with the same command.\n"
+    "\n"
+    "  -r, --recursive         folders, and all objects below a prefix\n"
+    "  --fresh                 from the begin, whatever was moved before\n"
+    "  --at-once N             parts and files at a time [8]\n"
+    "  --quiet                 no bar, no sum\n" CLOUD_TEXT;
+
+static const char ls_text[] =
+    "  -r, --recursive         all objects below the prefix, not one level\n" CLOUD_TEXT;
+
+static const char rm_text[] =
+    "  -r, --recursive         all objects below the prefix; of a bucket, it too\n" CLOUD_TEXT;
+
+static const char presign_text[] =
+    "  --expires WHEN          30m, 12h, or a date, at most 7 days from now [1h]\n"
+    "  --put                   to upload with, not to fetch\n" CLOUD_TEXT;
+
 static const char tune_create_text[] =
     "FILE is JSONL: a conversation a line, whose assistant's turns are learnt, or with --dpo pairs "
     "of\n"
@@ -302,6 +322,11 @@ static const struct {
     {"batch show", batch_show_text},
     {"batch cancel", plain_text},
     {"batch results", batch_results_text},
+    {"cp", cp_text},
+    {"ls", ls_text},
+    {"mb", plain_text},
+    {"rm", rm_text},
+    {"presign", presign_text},
     {"tune create", tune_create_text},
     {"tune list", plain_text},
     {"tune show", tune_show_text},

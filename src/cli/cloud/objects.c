@@ -65,7 +65,7 @@ void ft_objects_close(struct ups_server *s)
 }
 
 /* "There is no such bucket (NoSuchBucket)" */
-static int refused(const struct ups_answer *a, struct ft_err *err)
+int ft_object_refused(const struct ups_answer *a, struct ft_err *err)
 {
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
@@ -78,10 +78,11 @@ static int refused(const struct ups_answer *a, struct ft_err *err)
                       : a->status == 429 || a->status == 503 ? FT_EBUSY
                       : a->status < 500                      ? FT_EINVAL
                                                              : FT_EIO;
-    int rc = what != NULL ? ft_err_set(err, is, "%.300s (%.60s)", what, code != NULL ? code : "")
-                          : ft_err_set(err, is, a->status == 404 ? "it is not there"
-                                                                 : "answered with status %d",
-                                       a->status);
+    int rc =
+        what != NULL
+            ? ft_err_set(err, is, "%.300s (%.60s)", what, code != NULL ? code : "")
+            : ft_err_set(err, is, a->status == 404 ? "it is not there" : "answered with status %d",
+                         a->status);
     ft_arena_fini(&arena);
     return rc;
 }
@@ -92,7 +93,7 @@ int ft_object_do(struct ups_server *s, struct ups_request *q, struct ups_answer 
     struct ups_answer a = {0};
     int rc = ups_call(s, q, &a, err);
     if (rc == 0 && a.status / 100 != 2)
-        rc = refused(&a, err);
+        rc = ft_object_refused(&a, err);
     if (rc == 0 && ret != NULL)
         *ret = a;
     else

@@ -24,7 +24,9 @@ int ft_object_at(const char *text, struct ft_object_at *ret, struct ft_err *err)
 int ft_objects_open(struct ft_cloud *c, struct ups_server *ret, struct ft_err *err);
 void ft_objects_close(struct ups_server *s); /* a zeroed one is accepted */
 
-/* What an error means to people, by its code of S3. */
+/* What an answer that is no 2xx means to people. */
+int ft_object_refused(const struct ups_answer *a, struct ft_err *err);
+/* The whole exchange; other answers than 2xx are such an error. */
 int ft_object_do(struct ups_server *s, struct ups_request *q, struct ups_answer *ret,
                  struct ft_err *err);
 

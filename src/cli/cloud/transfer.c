@@ -1,7 +1,8 @@
 /* Transfers: a few threads take pieces of files, the next one that is there, whichever file it is
  * of. A small file is one piece; a large one is begun by whoever comes first, moved in parts by
  * all, and finished by whoever did the last. Parts that an earlier run moved are not moved again:
- * uploads are asked for what they have, downloads keep a list beside the file (transfer_parts.c). */
+ * uploads are asked for what they have, downloads keep a list beside the file (transfer_parts.c).
+ */
 #include "cli/cloud/transfer.h"
 
 #include <errno.h>
@@ -229,7 +230,7 @@ int ft_transfers_run(struct ft_transfers *t, int *ret_failed, int64_t *ret_bytes
     *ret_bytes = atomic_load(&t->moved);
     if (n == 0)
         return ft_err_sys(err, "start a thread");
-    return *t->c.stop != 0 ? ft_err_set(err, FT_ECANCELED,
-                                        "stopped; the same command goes on where it was")
-                           : 0;
+    return *t->c.stop != 0
+               ? ft_err_set(err, FT_ECANCELED, "stopped; the same command goes on where it was")
+               : 0;
 }

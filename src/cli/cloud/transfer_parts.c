@@ -12,8 +12,8 @@
 #include "net/url.h"
 #include "net/xml.h"
 
-#define WHOLE_MAX   ((int64_t)8 << 20)  /* files up to this are one request */
-#define COPY_WHOLE  ((int64_t)5 << 30)  /* S3's bound of one copy */
+#define WHOLE_MAX   ((int64_t)8 << 20) /* files up to this are one request */
+#define COPY_WHOLE  ((int64_t)5 << 30) /* S3's bound of one copy */
 #define COPY_PART   ((int64_t)1 << 30)
 #define CHUNK_BYTES ((size_t)256 << 10)
 #define TREE_MAX    ((size_t)16 << 20)
@@ -132,8 +132,7 @@ static int keep_etag(struct ft_transfer *f, int part, const char *etag, struct f
 
 /* ---- up ---- */
 
-static int read_at(const struct ft_transfer *f, char *buf, size_t n, int64_t at,
-                   struct ft_err *err)
+static int read_at(const struct ft_transfer *f, char *buf, size_t n, int64_t at, struct ft_err *err)
 {
     ssize_t got = pread(f->fd, buf, n, at);
     if (got < 0)
@@ -195,7 +194,7 @@ static int send_piece(struct ft_transfers *t, struct ft_transfer *f, struct ups_
     }
     rc = ups_finish(x, &a, err);
     if (rc == 0 && a.status / 100 != 2)
-        rc = ups_refused(&a, f->to_key, err);
+        rc = ft_object_refused(&a, err);
     else if (rc == 0 && sent != 0)
         rc = ft_err_set(err, FT_EIO, "%s", broke.msg);
     md5_text(&md5, ret_etag);
@@ -225,8 +224,7 @@ static int find_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_
         const char *key = ft_xml_child_text(n, "Key"), *id = ft_xml_child_text(n, "UploadId");
         const char *at = ft_xml_child_text(n, "Initiated");
         if (strcmp(n->name, "Upload") != 0 || key == NULL || id == NULL || at == NULL ||
-            strcmp(key, f->to_key) != 0 || strlen(id) >= sizeof f->upload ||
-            strcmp(at, newest) < 0)
+            strcmp(key, f->to_key) != 0 || strlen(id) >= sizeof f->upload || strcmp(at, newest) < 0)
             continue;
         newest = at;
         strcpy(f->upload, id);
@@ -404,8 +402,7 @@ static int open_list(const struct ft_transfer *f, bool fresh, char **ret_have, s
         return ft_err_sys(err, "%s", path);
     }
     bool same = !fresh && access(f->temp, F_OK) == 0 && pread(fd, was, (size_t)n, 0) == n &&
-                memcmp(was, head, (size_t)n) == 0 &&
-                pread(fd, have, (size_t)f->n_parts, n) >= 0;
+                memcmp(was, head, (size_t)n) == 0 && pread(fd, have, (size_t)f->n_parts, n) >= 0;
     if (!same) {
         memset(have, 0, (size_t)f->n_parts);
         if (ftruncate(fd, 0) != 0 || pwrite(fd, head, (size_t)n, 0) != n) {
@@ -444,14 +441,14 @@ static int fetch_piece(struct ft_transfers *t, struct ft_transfer *f, int64_t at
     ups_header(&q, "if-match", "%s", f->etag);
     if (n > 0)
         ups_header(&q, "range", "bytes=%lld-%lld", (long long)at, (long long)(at + n - 1));
-    int rc = buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory")
-                         : ups_start(t->c.server, &q, &x, err);
+    int rc =
+        buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory") : ups_start(t->c.server, &q, &x, err);
     ups_request_fini(&q);
     if (rc == 0)
         rc = ups_wait_head(x, &a, err);
     if (rc == 0 && a->status / 100 != 2)
         rc = a->status == 412 ? ft_err_set(err, FT_EBUSY, "it was changed while it was fetched")
-                              : ups_refused(a, f->from_key, err);
+                              : ft_object_refused(a, err);
     while (rc == 0 && n > 0) {
         size_t k = FT_MIN((size_t)n, CHUNK_BYTES);
         rc = stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped") : ups_receive(x, buf, k, err);

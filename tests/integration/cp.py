@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""feitian cp, ls, mb, rm, presign on a running cloud: files of all sizes up, down and across; what
+was broken off goes on; what cannot be says why.
+
+usage: cp.py FEITIAN
+"""
+import filecmp
+import hashlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from live_cloud import LiveCloud, wait_until
+
+MIB = 1 << 20
+failures = 0
+
+
+def expect(what, ok, seen=None):
+    global failures
+    print(("ok   " if ok else "FAIL ") + what, "" if ok else seen, flush=True)
+    failures += not ok
+
+
+def write(path, size, seed=b"x"):
+    """Bytes that differ everywhere; the same for the same seed."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        for at in range(0, size, MIB):
+            block = hashlib.sha256(seed + str(at).encode()).digest() * (MIB // 32)
+            f.write(block[:min(MIB, size - at)])
+    return path
+
+
+def says(c, what, text, *args, status=0):
+    r = c.run(*args)
+    expect(what, r.returncode == status and text in r.stdout + r.stderr, r)
+    return r
+
+
+def keys(c, where="s3://data"):
+    return {e["key"]: e["size"] for e in json.loads(c.run("ls", "-r", "--json", where).stdout)}
+
+
+def around(c, d):
+    """Up, across and down again."""
+    sizes = {"empty": 0, "one": 1, "edge": 8 * MIB, "parts": 8 * MIB + 1, "many": 50 * MIB + 7}
+    for name, size in sizes.items():
+        write(f"{d}/up/{name}", size, name.encode())
+    names = [f"{d}/up/{n}" for n in sizes]
+    says(c, "cp several files", "5 files", "cp", *names, "s3://data/in/")
+    expect("they have their sizes", keys(c) == {f"in/{n}": s for n, s in sizes.items()}, keys(c))
+    says(c, "cp -r across", "5 files", "cp", "-r", "s3://data/in", "s3://data/over")
+    says(c, "cp -r down", "5 files", "cp", "-r", "s3://data/over", f"{d}/down")
+    same = filecmp.cmpfiles(f"{d}/up", f"{d}/down", list(sizes), shallow=False)
+    expect("the same bytes", sorted(same[0]) == sorted(sizes) and
+           sorted(os.listdir(f"{d}/down")) == sorted(sizes), same)
+    r = json.loads(c.run("cp", "s3://data/in/many", f"{d}/one-file", "--json").stdout)
+    expect("cp --json", r == {"copied": 1, "failed": 0, "bytes": sizes["many"]}, r)
+
+
+def trees(c, d):
+    for name in ("a.html", "deep/er/b", "deep/ü %2F&.txt", "deep/er/..hidden"):
+        write(f"{d}/tree/{name}", 5)
+    says(c, "cp -r a folder", "4 files", "cp", "-r", f"{d}/tree", "s3://data/tree")
+    expect("keys are the paths", "tree/deep/ü %2F&.txt" in keys(c), keys(c))
+    r = c.run("ls", "s3://data/tree/")
+    expect("ls shows one level", "deep/" in r.stdout and "er/b" not in r.stdout, r)
+    says(c, "cp -r the folder back", "4 files", "cp", "-r", "s3://data/tree/", f"{d}/back")
+    expect("the same tree", subprocess.run(["diff", "-r", f"{d}/tree", f"{d}/back"],
+                                           check=False).returncode == 0)
+    url = c.run("presign", "s3://data/tree/a.html", "--expires", "5m").stdout.strip()
+    with urllib.request.urlopen(url) as r:
+        with open(f"{d}/tree/a.html", "rb") as f:
+            expect("a presigned link needs no key, and knows its type", r.read() == f.read() and
+                   r.headers["Content-Type"] == "text/html")
+    try:
+        urllib.request.urlopen(url.replace("a.html", "deep/er/b"))
+        expect("it is for one object", False)
+    except urllib.error.HTTPError as e:
+        expect("it is for one object", e.code == 403, e.code)
+    url = c.run("presign", "s3://data/put", "--put").stdout.strip()
+    urllib.request.urlopen(urllib.request.Request(url, b"words", method="PUT"))
+    expect("one to upload with", keys(c)["put"] == 5)
+
+
+def stored(c):
+    """Bytes, those of unfinished uploads too."""
+    usage = json.loads(c.run("blob", "usage", "--json").stdout)
+    return sum(of["bytes"] for of in usage.values())
+
+
+def broken_off(c, d):
+    big = write(f"{d}/big", 600 * MIB, b"big")
+    p = subprocess.Popen([c.feitian, "cp", big, "s3://data/big", "--at-once", "2"], env=c.env())
+    before = stored(c)
+    wait_until(lambda: stored(c) > before + 100 * MIB or p.poll() is not None, 60,
+               "parts are there")
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    expect("nothing is seen of an upload that was killed", "big" not in keys(c))
+    kept = stored(c)
+    r = json.loads(c.run("cp", big, "s3://data/big", "--json").stdout)
+    expect("it goes on: no part twice", r["copied"] == 1 and stored(c) - kept < 600 * MIB and
+           keys(c)["big"] == 600 * MIB, r)
+    p = subprocess.Popen([c.feitian, "cp", "s3://data/big", f"{d}/big2", "--at-once", "1"],
+                         env=c.env())
+    end = time.monotonic() + 60
+    while time.monotonic() < end and p.poll() is None:
+        try:
+            with open(f"{d}/big2.feitian-part.list", "rb") as f:
+                if f.read().count(b"\n1") or f.tell() > 60:
+                    break
+        except OSError:
+            pass
+        time.sleep(0.005)
+    p.send_signal(signal.SIGINT)
+    p.wait()
+    left = os.path.exists(f"{d}/big2.feitian-part")
+    expect("a download that was stopped leaves its parts", left != os.path.exists(f"{d}/big2"))
+    says(c, "and goes on", "1 file", "cp", "s3://data/big", f"{d}/big2")
+    expect("whole, and nothing beside it", filecmp.cmp(big, f"{d}/big2", shallow=False) and
+           not os.path.exists(f"{d}/big2.feitian-part.list"))
+
+
+def refusals(c, d):
+    says(c, "no such object", "it is not there", "cp", "s3://data/none", f"{d}/none", status=1)
+    says(c, "no such bucket", "NoSuchBucket", "cp", f"{d}/tree/a.html", "s3://none/", status=1)
+    says(c, "no such file", "No such file", "cp", f"{d}/none", "s3://data/", status=1)
+    says(c, "two files of this machine", "s3://BUCKET/KEY", "cp", f"{d}/tree/a.html", f"{d}/b",
+         status=2)
+    says(c, "a folder without -r", "-r copies it", "cp", f"{d}/tree", "s3://data/x", status=2)
+    says(c, "a bucket without -r", "-r copies all", "cp", "s3://data", f"{d}/x", status=2)
+    says(c, "several into a file", "several things", "cp", f"{d}/tree/a.html", f"{d}/big",
+         "s3://data/x", status=2)
+    says(c, "a bad name of a bucket", "InvalidBucketName", "mb", "s3://A_B", status=2)
+    says(c, "rm of nothing", "not there", "rm", "s3://data/none", status=1)
+    says(c, "a bucket that is not empty", "BucketNotEmpty", "rm", "s3://data", status=1)
+    says(c, "a link for too long", "7 days", "presign", "s3://data/x", "--expires", "30d", status=2)
+
+
+def climbing(c, d):
+    """A key cannot leave the folder that it is fetched into."""
+    url = c.run("presign", "s3://data/evil/../../out", "--put").stdout.strip()
+    h = http.client.HTTPConnection("127.0.0.1", c.port)
+    h.request("PUT", url[url.index("/data"):], b"words")
+    expect("such a key is a key", h.getresponse().status == 200)
+    h.close()
+    says(c, "but no file", "cannot be a file", "cp", "-r", "s3://data/evil", f"{d}/in", status=2)
+    expect("nothing came out", not os.path.exists(f"{d}/out"))
+
+
+def main():
+    with LiveCloud(sys.argv[1]) as c:
+        d = c.folder
+        wait_until(lambda: c.run("ls").returncode == 0, 30, "the store is open")
+        says(c, "no buckets yet", "there are no buckets", "ls")
+        says(c, "mb", "is made", "mb", "s3://data")
+        says(c, "ls of buckets", "s3://data", "ls")
+        around(c, d)
+        trees(c, d)
+        broken_off(c, d)
+        refusals(c, d)
+        climbing(c, d)
+        says(c, "rm of a prefix", "5 removed", "rm", "-r", "s3://data/in")
+        says(c, "rm of a bucket with all", "removed", "rm", "-r", "s3://data")
+        says(c, "all is gone", "there are no buckets", "ls")
+    print("failures:", failures)
+    return failures != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
