@@ -163,14 +163,14 @@ int ups_buckets_load(struct ups *s, struct ft_err *err)
 static int change_upstream(struct ups *s, const char *method, const char *upstream,
                            const char *what, const char *body, struct ft_err *err)
 {
-    struct ups_request q;
-    ups_request_init(&q, method, upstream, NULL);
+    struct ft_ups_request q;
+    ft_ups_request_init(&q, method, upstream, NULL);
     if (what != NULL)
-        ups_query(&q, what, NULL);
+        ft_ups_query(&q, what, NULL);
     if (body != NULL)
-        ups_body(&q, body, strlen(body));
-    int rc = ups_do(&s->server, &q, upstream, NULL, err);
-    ups_request_fini(&q);
+        ft_ups_body(&q, body, strlen(body));
+    int rc = ft_ups_do(&s->server, &q, upstream, NULL, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 

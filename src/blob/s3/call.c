@@ -38,10 +38,10 @@ static void encode_path(struct ft_buf *b, const char *key)
     }
 }
 
-void ups_request_init(struct ups_request *q, const char *method, const char *bucket,
-                      const char *key)
+void ft_ups_request_init(struct ft_ups_request *q, const char *method, const char *bucket,
+                         const char *key)
 {
-    *q = (struct ups_request){.method = method};
+    *q = (struct ft_ups_request){.method = method};
     ft_buf_init(&q->path, PATH_MAX_BYTES);
     ft_buf_init(&q->query, QUERY_MAX);
     ft_buf_add_byte(&q->path, '/');
@@ -54,7 +54,7 @@ void ups_request_init(struct ups_request *q, const char *method, const char *buc
     }
 }
 
-void ups_request_fini(struct ups_request *q)
+void ft_ups_request_fini(struct ft_ups_request *q)
 {
     for (int i = 0; i < q->n_headers; i++)
         free(q->headers[i]);
@@ -62,7 +62,7 @@ void ups_request_fini(struct ups_request *q)
     ft_buf_fini(&q->query);
 }
 
-void ups_query(struct ups_request *q, const char *name, const char *value)
+void ft_ups_query(struct ft_ups_request *q, const char *name, const char *value)
 {
     if (q->query.len > 0)
         ft_buf_add_byte(&q->query, '&');
@@ -72,14 +72,14 @@ void ups_query(struct ups_request *q, const char *name, const char *value)
         ft_url_encode(&q->query, value, strlen(value));
 }
 
-void ups_query_int(struct ups_request *q, const char *name, int64_t value)
+void ft_ups_query_int(struct ft_ups_request *q, const char *name, int64_t value)
 {
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)value);
-    ups_query(q, name, text);
+    ft_ups_query(q, name, text);
 }
 
-void ups_header(struct ups_request *q, const char *name, const char *fmt, ...)
+void ft_ups_header(struct ft_ups_request *q, const char *name, const char *fmt, ...)
 {
     struct ft_buf line;
     va_list ap;
@@ -97,7 +97,7 @@ void ups_header(struct ups_request *q, const char *name, const char *fmt, ...)
     q->headers[q->n_headers++] = line.data;
 }
 
-void ups_body(struct ups_request *q, const void *data, size_t n)
+void ft_ups_body(struct ft_ups_request *q, const void *data, size_t n)
 {
     struct md5_ctx md5;
     uint8_t digest[MD5_DIGEST_SIZE];
@@ -106,12 +106,12 @@ void ups_body(struct ups_request *q, const void *data, size_t n)
     md5_update(&md5, n, data);
     md5_digest(&md5, sizeof digest, digest);
     base64_encode_raw(text, sizeof digest, digest);
-    ups_header(q, "content-md5", "%s", text);
+    ft_ups_header(q, "content-md5", "%s", text);
     q->body = data;
     q->body_bytes = (int64_t)n;
 }
 
-const char *ups_answer_header(const struct ups_answer *a, const char *name)
+const char *ft_ups_answer_header(const struct ft_ups_answer *a, const char *name)
 {
     const char *at = a->head.data, *end = at + a->head.len;
     while (at < end) {
@@ -123,7 +123,7 @@ const char *ups_answer_header(const struct ups_answer *a, const char *name)
     return NULL;
 }
 
-void ups_answer_fini(struct ups_answer *a)
+void ft_ups_answer_fini(struct ft_ups_answer *a)
 {
     ft_buf_fini(&a->head);
     ft_buf_fini(&a->body);
@@ -155,7 +155,7 @@ static void wire_line(struct wire *w, const char *name, const char *value)
         w->lines[w->n_own++] = line.data;
 }
 
-static int sign(struct ups_server *s, const struct ups_request *q, struct wire *w,
+static int sign(struct ft_ups_server *s, const struct ft_ups_request *q, struct wire *w,
                 struct ft_err *err)
 {
     struct ft_http_field fields[S3_HEADERS_MAX + 1];
@@ -184,7 +184,7 @@ static int sign(struct ups_server *s, const struct ups_request *q, struct wire *
     return rc;
 }
 
-static int wire_make(struct ups_server *s, const struct ups_request *q, struct wire *w,
+static int wire_make(struct ft_ups_server *s, const struct ft_ups_request *q, struct wire *w,
                      struct ft_err *err)
 {
     *w = (struct wire){.n_lines = 0};
@@ -204,8 +204,8 @@ static int wire_make(struct ups_server *s, const struct ups_request *q, struct w
 
 /* ---- exchanges ---- */
 
-struct ups_exchange {
-    struct ups_server *server;
+struct ft_ups_exchange {
+    struct ft_ups_server *server;
     struct ft_http_call *call;
     const char *body; /* what is left of a whole one */
     size_t n_body;
@@ -213,7 +213,7 @@ struct ups_exchange {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under lock */
-    struct ups_answer answer;
+    struct ft_ups_answer answer;
     char *up, *down; /* rings */
     size_t up_at, up_n, down_at, down_n;
     bool up_ended, up_waits; /* the client asked for more than there was */
@@ -241,7 +241,7 @@ static size_t ring_take(const char *ring, size_t at, size_t n, char *data, size_
 
 static void on_head(void *ctx, const struct ft_http_answer_head *head)
 {
-    struct ups_exchange *x = ctx;
+    struct ft_ups_exchange *x = ctx;
     pthread_mutex_lock(&x->lock);
     x->answer.status = head->status;
     for (int i = 0; i < head->n_fields; i++) {
@@ -255,7 +255,7 @@ static void on_head(void *ctx, const struct ft_http_answer_head *head)
 
 static bool on_data(void *ctx, const char *data, size_t n)
 {
-    struct ups_exchange *x = ctx;
+    struct ft_ups_exchange *x = ctx;
     bool taken = true;
     pthread_mutex_lock(&x->lock);
     if (x->want_down && x->answer.status / 100 == 2) {
@@ -273,7 +273,7 @@ static bool on_data(void *ctx, const char *data, size_t n)
 
 static size_t on_read(void *ctx, char *data, size_t n)
 {
-    struct ups_exchange *x = ctx;
+    struct ft_ups_exchange *x = ctx;
     size_t k;
     if (!x->streamed) {
         k = FT_MIN(n, x->n_body);
@@ -296,7 +296,7 @@ static size_t on_read(void *ctx, char *data, size_t n)
 
 static void on_done(void *ctx, const struct ft_err *err)
 {
-    struct ups_exchange *x = ctx;
+    struct ft_ups_exchange *x = ctx;
     pthread_mutex_lock(&x->lock);
     x->done = true;
     if (err != NULL) {
@@ -309,10 +309,10 @@ static void on_done(void *ctx, const struct ft_err *err)
     pthread_mutex_unlock(&x->lock);
 }
 
-static void exchange_free(struct ups_exchange *x)
+static void exchange_free(struct ft_ups_exchange *x)
 {
     ft_http_call_unref(x->call);
-    ups_answer_fini(&x->answer);
+    ft_ups_answer_fini(&x->answer);
     pthread_cond_destroy(&x->changed);
     pthread_mutex_destroy(&x->lock);
     free(x->up);
@@ -320,11 +320,11 @@ static void exchange_free(struct ups_exchange *x)
     free(x);
 }
 
-static int start(struct ups_server *s, struct ups_request *q, bool want_down,
-                 struct ups_exchange **ret, struct ft_err *err)
+static int start(struct ft_ups_server *s, struct ft_ups_request *q, bool want_down,
+                 struct ft_ups_exchange **ret, struct ft_err *err)
 {
     struct wire w;
-    struct ups_exchange *x = calloc(1, sizeof *x);
+    struct ft_ups_exchange *x = calloc(1, sizeof *x);
     if (x == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for a request");
     x->server = s;
@@ -371,19 +371,19 @@ static int start(struct ups_server *s, struct ups_request *q, bool want_down,
     return 0;
 }
 
-int ups_start(struct ups_server *s, struct ups_request *q, struct ups_exchange **ret,
-              struct ft_err *err)
+int ft_ups_start(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_exchange **ret,
+                 struct ft_err *err)
 {
     return start(s, q, !q->streamed, ret, err);
 }
 
 /* How an exchange failed: without a connection nothing can have happened. */
-static int failed(const struct ups_exchange *x, struct ft_err *err)
+static int failed(const struct ft_ups_exchange *x, struct ft_err *err)
 {
-    return ft_err_set(err, x->rc == FT_ENOMEM ? FT_ENOMEM : FT_EIO, "upstream: %s", x->err.msg);
+    return ft_err_set(err, x->rc == FT_ENOMEM ? FT_ENOMEM : FT_EIO, "%s", x->err.msg);
 }
 
-int ups_send(struct ups_exchange *x, const void *data, size_t n, struct ft_err *err)
+int ft_ups_send(struct ft_ups_exchange *x, const void *data, size_t n, struct ft_err *err)
 {
     int rc = 0;
     for (const char *at = data; n > 0 && rc == 0;) {
@@ -393,7 +393,7 @@ int ups_send(struct ups_exchange *x, const void *data, size_t n, struct ft_err *
             pthread_cond_wait(&x->changed, &x->lock);
         if (x->done) {
             rc = x->rc != 0 ? failed(x, err)
-                            : ft_err_set(err, FT_EIO, "upstream: answered %d before the end",
+                            : ft_err_set(err, FT_EIO, "answered %d before the end",
                                          x->answer.status);
         } else {
             size_t k = ring_put(x->up, x->up_at, x->up_n, at, n);
@@ -410,7 +410,7 @@ int ups_send(struct ups_exchange *x, const void *data, size_t n, struct ft_err *
     return rc;
 }
 
-int ups_wait_head(struct ups_exchange *x, struct ups_answer **ret, struct ft_err *err)
+int ft_ups_wait_head(struct ft_ups_exchange *x, struct ft_ups_answer **ret, struct ft_err *err)
 {
     int rc = 0;
     pthread_mutex_lock(&x->lock);
@@ -424,7 +424,7 @@ int ups_wait_head(struct ups_exchange *x, struct ups_answer **ret, struct ft_err
     return rc;
 }
 
-int ups_receive(struct ups_exchange *x, void *data, size_t n, struct ft_err *err)
+int ft_ups_receive(struct ft_ups_exchange *x, void *data, size_t n, struct ft_err *err)
 {
     int rc = 0;
     for (char *at = data; n > 0 && rc == 0;) {
@@ -439,7 +439,7 @@ int ups_receive(struct ups_exchange *x, void *data, size_t n, struct ft_err *err
         n -= k;
         if (k == 0)
             rc = x->rc != 0 ? failed(x, err)
-                            : ft_err_set(err, FT_EIO, "upstream: the answer is too short");
+                            : ft_err_set(err, FT_EIO, "the answer is too short");
         if (x->down_waits && x->down_n <= S3_RING_BYTES / 2) {
             x->down_waits = false;
             wake = true;
@@ -451,7 +451,7 @@ int ups_receive(struct ups_exchange *x, void *data, size_t n, struct ft_err *err
     return rc;
 }
 
-int ups_finish(struct ups_exchange *x, struct ups_answer *ret, struct ft_err *err)
+int ft_ups_finish(struct ft_ups_exchange *x, struct ft_ups_answer *ret, struct ft_err *err)
 {
     bool wake;
     pthread_mutex_lock(&x->lock);
@@ -468,13 +468,13 @@ int ups_finish(struct ups_exchange *x, struct ups_answer *ret, struct ft_err *er
     int rc = x->rc != 0 ? failed(x, err) : 0;
     if (rc == 0 && ret != NULL) {
         *ret = x->answer;
-        x->answer = (struct ups_answer){.status = 0};
+        x->answer = (struct ft_ups_answer){.status = 0};
     }
     exchange_free(x);
     return rc;
 }
 
-void ups_cancel(struct ups_exchange *x)
+void ft_ups_cancel(struct ft_ups_exchange *x)
 {
     if (x == NULL)
         return;
@@ -502,16 +502,16 @@ static void back_off(int try)
     nanosleep(&t, NULL);
 }
 
-int ups_call(struct ups_server *s, struct ups_request *q, struct ups_answer *ret,
-             struct ft_err *err)
+int ft_ups_call(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
+                struct ft_err *err)
 {
     for (int try = 0;; try++) {
-        struct ups_exchange *x;
-        struct ups_answer a;
+        struct ft_ups_exchange *x;
+        struct ft_ups_answer a;
         int rc = start(s, q, false, &x, err);
         if (rc != 0)
             return rc;
-        rc = ups_finish(x, &a, err);
+        rc = ft_ups_finish(x, &a, err);
         bool again = rc == FT_EIO
                          ? !q->once
                          : rc == 0 && (is_overload(a.status) || (a.status >= 500 && !q->once));
@@ -521,28 +521,28 @@ int ups_call(struct ups_server *s, struct ups_request *q, struct ups_answer *ret
             return rc;
         }
         if (rc == 0)
-            ups_answer_fini(&a);
+            ft_ups_answer_fini(&a);
         back_off(try);
     }
 }
 
-int ups_do(struct ups_server *s, struct ups_request *q, const char *what, struct ups_answer *ret,
-           struct ft_err *err)
+int ft_ups_do(struct ft_ups_server *s, struct ft_ups_request *q, const char *what,
+              struct ft_ups_answer *ret, struct ft_err *err)
 {
-    struct ups_answer a;
-    int rc = ups_call(s, q, &a, err);
+    struct ft_ups_answer a;
+    int rc = ft_ups_call(s, q, &a, err);
     if (rc != 0)
         return ft_err_wrap(err, "%s", what);
     if (a.status / 100 != 2)
-        rc = ups_refused(&a, what, err);
+        rc = ft_ups_refused(&a, what, err);
     if (rc != 0 || ret == NULL)
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     else
         *ret = a;
     return rc;
 }
 
-int ups_refused(const struct ups_answer *a, const char *what, struct ft_err *err)
+int ft_ups_refused(const struct ft_ups_answer *a, const char *what, struct ft_err *err)
 {
     static const struct {
         const char *code;

@@ -38,7 +38,7 @@ static int source_find(struct ups *s, const struct ft_blob_copy *c, struct sourc
     return 0;
 }
 
-static void send_source(struct ups_request *q, const struct source *from)
+static void send_source(struct ft_ups_request *q, const struct source *from)
 {
     struct ft_buf name;
     const char *key = from->o.info.key;
@@ -55,14 +55,14 @@ static void send_source(struct ups_request *q, const struct source *from)
         ft_buf_add_str(&name, "?versionId=");
         ft_url_encode(&name, from->o.info.version, strlen(from->o.info.version));
     }
-    ups_header(q, "x-amz-copy-source", "%s", name.failed == 0 ? name.data : "");
+    ft_ups_header(q, "x-amz-copy-source", "%s", name.failed == 0 ? name.data : "");
     q->failed = q->failed || name.failed != 0;
-    ups_header(q, "x-amz-copy-source-if-match", "\"%s\"", from->o.info.etag);
+    ft_ups_header(q, "x-amz-copy-source-if-match", "\"%s\"", from->o.info.etag);
     ft_buf_fini(&name);
 }
 
 /* The result of either kind of copy: an ETag, or an error although the status is 200. */
-static int copied(const struct ups_answer *a, char etag[FT_BLOB_ETAG_MAX + 1],
+static int copied(const struct ft_ups_answer *a, char etag[FT_BLOB_ETAG_MAX + 1],
                   int64_t *ret_modified_s, struct ft_err *err)
 {
     struct ft_arena arena;
@@ -70,7 +70,7 @@ static int copied(const struct ups_answer *a, char etag[FT_BLOB_ETAG_MAX + 1],
     ft_arena_init(&arena, XML_MAX);
     int rc = ft_xml_read(a->body.data, a->body.len, &arena, &root, err);
     if (rc == 0 && strcmp(root->name, "Error") == 0) {
-        rc = ups_refused(a, "copy", err);
+        rc = ft_ups_refused(a, "copy", err);
     } else if (rc == 0) {
         const char *at = ft_xml_child_text(root, "LastModified");
         ups_etag(ft_xml_child_text(root, "ETag"), etag);
@@ -85,18 +85,18 @@ static int copy_piece(struct ups *s, const struct source *from, const struct ups
                       const char *key, const char *id, int64_t offset, struct ups_piece *piece,
                       struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     ups_native_part(&q, p, key, id, piece->number);
     send_source(&q, from);
-    ups_header(&q, "x-amz-copy-source-range", "bytes=%lld-%lld", (long long)offset,
-               (long long)(offset + piece->size - 1));
-    int rc = ups_do(&s->server, &q, key, &a, err);
-    ups_request_fini(&q);
+    ft_ups_header(&q, "x-amz-copy-source-range", "bytes=%lld-%lld", (long long)offset,
+                  (long long)(offset + piece->size - 1));
+    int rc = ft_ups_do(&s->server, &q, key, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     rc = copied(&a, piece->etag, &piece->modified_s, err);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -129,26 +129,26 @@ static int copy_part(struct ups *s, const struct source *from, const struct ups_
 static int copy_whole(struct ups *s, const struct source *from, const struct ups_place *p,
                       const struct ft_blob_info *info, struct ft_blob_done *ret, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     char nonce[S3_TOKEN_SIZE];
     int64_t modified_s = 0;
     ups_token(nonce);
-    ups_request_init(&q, "PUT", p->upstream, info->key);
+    ft_ups_request_init(&q, "PUT", p->upstream, info->key);
     send_source(&q, from);
-    ups_header(&q, "x-amz-metadata-directive", "REPLACE");
-    ups_header(&q, "x-amz-tagging-directive", "REPLACE");
+    ft_ups_header(&q, "x-amz-metadata-directive", "REPLACE");
+    ft_ups_header(&q, "x-amz-tagging-directive", "REPLACE");
     q.once = true;
     int rc = ups_state_send(s, p, &q, info, nonce, err);
     if (rc == 0)
-        rc = ups_do(&s->server, &q, info->key, &a, err);
-    ups_request_fini(&q);
+        rc = ft_ups_do(&s->server, &q, info->key, &a, err);
+    ft_ups_request_fini(&q);
     if (rc == 0) {
         ups_done(p, &a, from->size, ret);
         rc = copied(&a, ret->etag, &modified_s, err);
         if (modified_s != 0)
             ret->modified_ns = modified_s * 1000000000;
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     } else if (rc == FT_EIO && ups_was_written(s, p, info->key, nonce, ret, NULL) == 1) {
         rc = 0;
     }

@@ -1,5 +1,5 @@
-/* Inside of the store over S3; for src/blob/s3 alone. ups_: upstream. README.md says what lies
- * where upstream. */
+/* Inside of the store over S3; for src/blob/s3 alone. ups_, ft_ups_: upstream. README.md says what
+ * lies where upstream. */
 #ifndef FT_BLOB_S3_IMPL_H
 #define FT_BLOB_S3_IMPL_H
 
@@ -42,7 +42,7 @@ struct ups_place {
 
 struct ups {
     struct ft_blob base;
-    struct ups_server server;
+    struct ft_ups_server server;
     char prefix[20];
     char hidden[FT_BLOB_BUCKET_MAX + 1]; /* the upstream bucket of documents */
     int usage_seconds, document_seconds;
@@ -100,11 +100,11 @@ int ups_state_write(const struct ft_blob_info *info, const char *nonce, const ch
                     char **ret, struct ft_err *err);
 /* Adds the headers that carry the state to the request of a write; a document is written first if
  * it does not fit into them. nonce: of this write, so that it can be known again. */
-int ups_state_send(struct ups *s, const struct ups_place *p, struct ups_request *q,
+int ups_state_send(struct ups *s, const struct ups_place *p, struct ft_ups_request *q,
                    const struct ft_blob_info *info, const char nonce[S3_TOKEN_SIZE],
                    struct ft_err *err);
 /* The same for an upload: its state is in the document of this name, which is written later. */
-void ups_state_promise(struct ups_request *q, const struct ft_blob_info *info,
+void ups_state_promise(struct ft_ups_request *q, const struct ft_blob_info *info,
                        const char nonce[S3_TOKEN_SIZE]);
 int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
                    const struct ft_blob_info *info, struct ft_err *err);
@@ -112,11 +112,11 @@ int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
 int ups_state_is_used(struct ups *s, const char *token, struct ft_err *err);
 /* From the answer to GET or HEAD: everything of ret->info, but is_latest. */
 int ups_state_receive(struct ups *s, const struct ups_place *p, const char *key,
-                      const char *version, const struct ups_answer *a, struct ft_blob_object *ret,
-                      struct ft_err *err);
+                      const char *version, const struct ft_ups_answer *a,
+                      struct ft_blob_object *ret, struct ft_err *err);
 /* Replaces the state of a version that is there. */
 int ups_state_replace(struct ups *s, const struct ups_place *p, const struct ft_blob_info *info,
-                      const struct ups_answer *head, struct ft_err *err);
+                      const struct ft_ups_answer *head, struct ft_err *err);
 /* The state as it was written by ups_state_write, into *ret (its info given by the caller else). */
 int ups_state_read(const char *text, struct ft_blob_info info, struct ft_blob_object *ret,
                    struct ft_err *err);
@@ -125,7 +125,7 @@ int ups_state_read(const char *text, struct ft_blob_info info, struct ft_blob_ob
 /* HEAD of a version, or of the latest; *ret_answer too, if it is not NULL (the caller's to free,
  * when 0 was returned). Markers as in blob.h. */
 int ups_look(struct ups *s, const struct ups_place *p, const char *key, const char *version,
-             struct ft_blob_object *ret, struct ups_answer *ret_answer, struct ft_err *err);
+             struct ft_blob_object *ret, struct ft_ups_answer *ret_answer, struct ft_err *err);
 /* Looks at conditions and holds before the latest is replaced; under the key's lock. */
 int ups_may_replace(struct ups *s, const struct ups_place *p, const char *key,
                     const struct ft_blob_condition *c, struct ft_err *err);
@@ -134,7 +134,7 @@ int ups_may_replace(struct ups *s, const struct ups_place *p, const char *key,
 int ups_was_written(struct ups *s, const struct ups_place *p, const char *key, const char *nonce,
                     struct ft_blob_done *ret, struct ft_err *err);
 /* What a write's answer tells. */
-void ups_done(const struct ups_place *p, const struct ups_answer *a, int64_t size,
+void ups_done(const struct ups_place *p, const struct ft_ups_answer *a, int64_t size,
               struct ft_blob_done *ret);
 void ups_etag(const char *from, char ret[FT_BLOB_ETAG_MAX + 1]); /* without quotes; NULL: "" */
 

@@ -58,30 +58,32 @@ static const char *decoded(const struct ft_xml_node *n, const char *name)
     return text;
 }
 
-static void request(struct listing *g, struct ups_request *q)
+static void request(struct listing *g, struct ft_ups_request *q)
 {
     static const char *const behind[] = {"start-after", "key-marker", "key-marker"};
     /* an upstream may begin with versions that are not told, and must not end among them */
     bool behind_all = g->kind == VERSIONS && *g->behind != '\0' && g->marker_id[0] == '\0';
-    ups_request_init(q, "GET", g->p.upstream, NULL);
+    ft_ups_request_init(q, "GET", g->p.upstream, NULL);
     if (g->kind == OBJECTS)
-        ups_query(q, "list-type", "2");
+        ft_ups_query(q, "list-type", "2");
     else
-        ups_query(q, g->kind == VERSIONS ? "versions" : "uploads", NULL);
-    ups_query(q, "encoding-type", "url");
-    ups_query_int(q, g->kind == UPLOADS ? "max-uploads" : "max-keys",
-                  g->only != NULL || behind_all ? FT_BLOB_LIST_MAX
-                                                : FT_MIN(g->l->max - g->n + 1, FT_BLOB_LIST_MAX));
+        ft_ups_query(q, g->kind == VERSIONS ? "versions" : "uploads", NULL);
+    ft_ups_query(q, "encoding-type", "url");
+    ft_ups_query_int(q, g->kind == UPLOADS ? "max-uploads" : "max-keys",
+                     g->only != NULL || behind_all
+                         ? FT_BLOB_LIST_MAX
+                         : FT_MIN(g->l->max - g->n + 1, FT_BLOB_LIST_MAX));
     if (g->only != NULL || *g->prefix != '\0')
-        ups_query(q, "prefix", g->only != NULL ? g->only : g->prefix);
+        ft_ups_query(q, "prefix", g->only != NULL ? g->only : g->prefix);
     if (*g->delimiter != '\0' && g->kind != UPLOADS)
-        ups_query(q, "delimiter", g->delimiter);
+        ft_ups_query(q, "delimiter", g->delimiter);
     if (g->token[0] != '\0')
-        ups_query(q, "continuation-token", g->token);
+        ft_ups_query(q, "continuation-token", g->token);
     else if (g->marker[0] != '\0')
-        ups_query(q, behind[g->kind], g->marker);
+        ft_ups_query(q, behind[g->kind], g->marker);
     if (g->marker_id[0] != '\0')
-        ups_query(q, g->kind == VERSIONS ? "version-id-marker" : "upload-id-marker", g->marker_id);
+        ft_ups_query(q, g->kind == VERSIONS ? "version-id-marker" : "upload-id-marker",
+                     g->marker_id);
 }
 
 static int64_t date_ns(const char *text)
@@ -232,13 +234,13 @@ static bool next_page(struct listing *g, const struct ft_xml_node *root)
 
 static int list_page(struct listing *g, bool *ret_next, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root;
     request(g, &q);
-    int rc = ups_do(&g->s->server, &q, g->p.name, &a, err);
-    ups_request_fini(&q);
+    int rc = ft_ups_do(&g->s->server, &q, g->p.name, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, XML_MAX);
@@ -248,7 +250,7 @@ static int list_page(struct listing *g, bool *ret_next, struct ft_err *err)
         rc = tell_page(g, root);
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 

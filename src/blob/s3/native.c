@@ -15,15 +15,15 @@
 int ups_native_begin(struct ups *s, const struct ups_place *p, const struct ft_blob_info *info,
                      const char *nonce, char ret_id[FT_BLOB_UPLOAD_MAX + 1], struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root;
-    ups_request_init(&q, "POST", p->upstream, info->key);
-    ups_query(&q, "uploads", NULL);
+    ft_ups_request_init(&q, "POST", p->upstream, info->key);
+    ft_ups_query(&q, "uploads", NULL);
     ups_state_promise(&q, info, nonce);
-    int rc = ups_do(&s->server, &q, info->key, &a, err);
-    ups_request_fini(&q);
+    int rc = ft_ups_do(&s->server, &q, info->key, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, XML_MAX);
@@ -34,32 +34,32 @@ int ups_native_begin(struct ups *s, const struct ups_place *p, const struct ft_b
     if (rc == 0)
         strcpy(ret_id, id);
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
-void ups_native_part(struct ups_request *q, const struct ups_place *p, const char *key,
+void ups_native_part(struct ft_ups_request *q, const struct ups_place *p, const char *key,
                      const char *id, int number)
 {
-    ups_request_init(q, "PUT", p->upstream, key);
-    ups_query_int(q, "partNumber", number);
-    ups_query(q, "uploadId", id);
+    ft_ups_request_init(q, "PUT", p->upstream, key);
+    ft_ups_query_int(q, "partNumber", number);
+    ft_ups_query(q, "uploadId", id);
 }
 
 int ups_native_abort(struct ups *s, const struct ups_place *p, const char *key, const char *id,
                      struct ft_err *err)
 {
-    struct ups_request q;
-    ups_request_init(&q, "DELETE", p->upstream, key);
-    ups_query(&q, "uploadId", id);
-    int rc = ups_do(&s->server, &q, key, NULL, err);
-    ups_request_fini(&q);
+    struct ft_ups_request q;
+    ft_ups_request_init(&q, "DELETE", p->upstream, key);
+    ft_ups_query(&q, "uploadId", id);
+    int rc = ft_ups_do(&s->server, &q, key, NULL, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 
 /* The body of an answer that may be an error after all: the upstream begins to answer before it
  * knows. */
-static int completed(const struct ups_place *p, const struct ups_answer *a, int64_t size,
+static int completed(const struct ups_place *p, const struct ft_ups_answer *a, int64_t size,
                      struct ft_blob_done *ret, struct ft_err *err)
 {
     struct ft_arena arena;
@@ -67,7 +67,7 @@ static int completed(const struct ups_place *p, const struct ups_answer *a, int6
     ft_arena_init(&arena, XML_MAX);
     int rc = ft_xml_read(a->body.data, a->body.len, &arena, &root, err);
     if (rc == 0 && strcmp(root->name, "Error") == 0) {
-        rc = ups_refused(a, "completion", err);
+        rc = ft_ups_refused(a, "completion", err);
     } else if (rc == 0) {
         ups_done(p, a, size, ret);
         ups_etag(ft_xml_child_text(root, "ETag"), ret->etag);
@@ -98,18 +98,18 @@ static int complete_once(struct ups *s, const struct ups_place *p, const char *k
                          const struct ft_xml *xml, int64_t size, struct ft_blob_done *ret,
                          struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
-    ups_request_init(&q, "POST", p->upstream, key);
-    ups_query(&q, "uploadId", id);
-    ups_body(&q, xml->buf.data, xml->buf.len);
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
+    ft_ups_request_init(&q, "POST", p->upstream, key);
+    ft_ups_query(&q, "uploadId", id);
+    ft_ups_body(&q, xml->buf.data, xml->buf.len);
     q.once = true;
-    int rc = ups_do(&s->server, &q, key, &a, err);
-    ups_request_fini(&q);
+    int rc = ft_ups_do(&s->server, &q, key, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     rc = completed(p, &a, size, ret, err);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -153,16 +153,16 @@ static int parts_page(struct ups *s, const struct ups_place *p, const char *key,
                       int after, int max, struct ups_piece *ret, int *ret_n, bool *ret_more,
                       struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root;
-    ups_request_init(&q, "GET", p->upstream, key);
-    ups_query(&q, "uploadId", id);
-    ups_query_int(&q, "part-number-marker", after);
-    ups_query_int(&q, "max-parts", FT_MIN(max, 1000));
-    int rc = ups_do(&s->server, &q, "list of parts", &a, err);
-    ups_request_fini(&q);
+    ft_ups_request_init(&q, "GET", p->upstream, key);
+    ft_ups_query(&q, "uploadId", id);
+    ft_ups_query_int(&q, "part-number-marker", after);
+    ft_ups_query_int(&q, "max-parts", FT_MIN(max, 1000));
+    int rc = ft_ups_do(&s->server, &q, "list of parts", &a, err);
+    ft_ups_request_fini(&q);
     if (rc == FT_ENOTFOUND) /* Ceph says that the key is not there */
         return ft_blob_err(err, rc, FT_BLOB_NO_UPLOAD, "key %s has no upload %s", key, id);
     if (rc != 0)
@@ -187,7 +187,7 @@ static int parts_page(struct ups *s, const struct ups_place *p, const char *key,
         }
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 

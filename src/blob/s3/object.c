@@ -17,12 +17,12 @@ void ups_etag(const char *from, char ret[FT_BLOB_ETAG_MAX + 1])
     ret[n] = '\0';
 }
 
-void ups_done(const struct ups_place *p, const struct ups_answer *a, int64_t size,
+void ups_done(const struct ups_place *p, const struct ft_ups_answer *a, int64_t size,
               struct ft_blob_done *ret)
 {
-    const char *id = ups_answer_header(a, "x-amz-version-id");
-    const char *date = ups_answer_header(a, "date");
-    const char *etag = ups_answer_header(a, "etag");
+    const char *id = ft_ups_answer_header(a, "x-amz-version-id");
+    const char *date = ft_ups_answer_header(a, "date");
+    const char *etag = ft_ups_answer_header(a, "etag");
     int64_t now_s = ups_now_s();
     *ret = (struct ft_blob_done){.size = size};
     if (id == NULL || *id == '\0' || p->versioning != FT_BLOB_VERSIONED)
@@ -88,17 +88,17 @@ static int no_key(const char *key, const char *version, struct ft_err *err)
 }
 
 int ups_look(struct ups *s, const struct ups_place *p, const char *key, const char *version,
-             struct ft_blob_object *ret, struct ups_answer *ret_answer, struct ft_err *err)
+             struct ft_blob_object *ret, struct ft_ups_answer *ret_answer, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     if (p->versioning == FT_BLOB_UNVERSIONED && version != NULL && strcmp(version, "null") != 0)
         return no_key(key, version, err);
-    ups_request_init(&q, "HEAD", p->upstream, key);
+    ft_ups_request_init(&q, "HEAD", p->upstream, key);
     if (version != NULL && p->versioning != FT_BLOB_UNVERSIONED)
-        ups_query(&q, "versionId", version);
-    int rc = ups_call(&s->server, &q, &a, err);
-    ups_request_fini(&q);
+        ft_ups_query(&q, "versionId", version);
+    int rc = ft_ups_call(&s->server, &q, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     if (a.status == 200)
@@ -109,9 +109,9 @@ int ups_look(struct ups *s, const struct ups_place *p, const char *key, const ch
     else if (a.status == 404)
         rc = no_key(key, version, err);
     else
-        rc = ups_refused(&a, key, err);
+        rc = ft_ups_refused(&a, key, err);
     if (rc != 0 || ret_answer == NULL)
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     else
         *ret_answer = a;
     return rc;
@@ -168,7 +168,7 @@ int ups_was_written(struct ups *s, const struct ups_place *p, const char *key, c
                     struct ft_blob_done *ret, struct ft_err *err)
 {
     struct ft_blob_object o = {.memory = NULL};
-    struct ups_answer a;
+    struct ft_ups_answer a;
     struct ft_err why = {.code = FT_OK};
     int rc = ups_look(s, p, key, NULL, &o, &a, &why);
     if (rc == FT_ENOTFOUND)
@@ -178,7 +178,7 @@ int ups_was_written(struct ups *s, const struct ups_place *p, const char *key, c
             *err = why;
         return rc;
     }
-    const char *put = ups_answer_header(&a, "x-amz-meta-feitian-put");
+    const char *put = ft_ups_answer_header(&a, "x-amz-meta-feitian-put");
     bool same = put != NULL && strcmp(put, nonce) == 0;
     if (same) {
         *ret = (struct ft_blob_done){.size = o.info.size, .modified_ns = o.info.modified_ns};
@@ -186,7 +186,7 @@ int ups_was_written(struct ups *s, const struct ups_place *p, const char *key, c
         strcpy(ret->etag, o.info.etag);
     }
     ft_blob_object_fini(&o);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return same;
 }
 
@@ -248,29 +248,29 @@ static bool was_marked(struct ups *s, const struct ups_place *p, const char *key
 static int do_remove(struct ups *s, const struct ups_place *p, const struct ft_blob_delete *d,
                      struct ft_blob_deleted *ret, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
-    ups_request_init(&q, "DELETE", p->upstream, d->key);
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
+    ft_ups_request_init(&q, "DELETE", p->upstream, d->key);
     if (d->version != NULL && p->versioning != FT_BLOB_UNVERSIONED)
-        ups_query(&q, "versionId", d->version);
+        ft_ups_query(&q, "versionId", d->version);
     q.once = d->version == NULL && p->versioning != FT_BLOB_UNVERSIONED; /* no two markers */
     int rc = 0;
     for (int try = 1; try == 1 || (rc == FT_EIO && q.once && try <= REMOVE_TRIES); try++) {
-        rc = ups_do(&s->server, &q, d->key, &a, err);
+        rc = ft_ups_do(&s->server, &q, d->key, &a, err);
         if (rc == FT_EIO && q.once && was_marked(s, p, d->key, ret)) {
-            ups_request_fini(&q);
+            ft_ups_request_fini(&q);
             return 0;
         }
     }
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     if (rc == FT_ENOTFOUND && ft_blob_why(err) != FT_BLOB_NO_BUCKET) {
         snprintf(ret->version, sizeof ret->version, "%s", d->version != NULL ? d->version : "");
         return 0;
     }
     if (rc != 0)
         return rc;
-    const char *id = ups_answer_header(&a, "x-amz-version-id");
-    const char *marker = ups_answer_header(&a, "x-amz-delete-marker");
+    const char *id = ft_ups_answer_header(&a, "x-amz-version-id");
+    const char *marker = ft_ups_answer_header(&a, "x-amz-delete-marker");
     ret->is_marker =
         marker != NULL && strcmp(marker, "true") == 0 && p->versioning != FT_BLOB_UNVERSIONED;
     if (d->version != NULL) {
@@ -283,7 +283,7 @@ static int do_remove(struct ups *s, const struct ups_place *p, const struct ft_b
         id = "";
     }
     snprintf(ret->version, sizeof ret->version, "%s", id != NULL ? id : "");
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return 0;
 }
 
@@ -317,7 +317,7 @@ int ups_remove(struct ft_blob *b, const struct ft_blob_delete *d, struct ft_blob
 static int annotate(struct ups *s, struct ups_place *p, const char *key, const char *version,
                     const struct ft_blob_marks *marks, struct ft_blob_object *o, struct ft_err *err)
 {
-    struct ups_answer head;
+    struct ft_ups_answer head;
     int rc = ups_look(s, p, key, version, o, &head, err);
     if (rc != 0)
         return rc;
@@ -336,7 +336,7 @@ static int annotate(struct ups *s, struct ups_place *p, const char *key, const c
         info.acl = marks->acl;
     if (rc == 0)
         rc = ups_state_replace(s, p, &info, &head, err);
-    ups_answer_fini(&head);
+    ft_ups_answer_fini(&head);
     return rc;
 }
 

@@ -12,7 +12,7 @@ struct ups_piece { /* of a native upload */
 int ups_native_begin(struct ups *s, const struct ups_place *p, const struct ft_blob_info *info,
                      const char *nonce, char ret_id[FT_BLOB_UPLOAD_MAX + 1], struct ft_err *err);
 /* The request of a part; to be finished by the caller. */
-void ups_native_part(struct ups_request *q, const struct ups_place *p, const char *key,
+void ups_native_part(struct ft_ups_request *q, const struct ups_place *p, const char *key,
                      const char *id, int number);
 int ups_native_complete(struct ups *s, const struct ups_place *p, const char *key, const char *id,
                         const struct ups_piece *pieces, int n, const char *nonce,

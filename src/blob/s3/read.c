@@ -25,29 +25,29 @@ struct reader {
     char nonce[S3_TOKEN_SIZE];
     char *first; /* the first bytes */
     int64_t n_first;
-    struct ups_exchange *x; /* a range that is on its way */
-    int64_t at, end;        /* of it: what comes next, where it ends */
-    int64_t range_bytes;    /* of the last one */
-    void *part_memory;      /* what the last answer of part_of points to */
+    struct ft_ups_exchange *x; /* a range that is on its way */
+    int64_t at, end;           /* of it: what comes next, where it ends */
+    int64_t range_bytes;       /* of the last one */
+    void *part_memory;         /* what the last answer of part_of points to */
 };
 
 static void reader_free(struct reader *r)
 {
-    ups_cancel(r->x);
+    ft_ups_cancel(r->x);
     ft_blob_object_fini(&r->o);
     free(r->first);
     free(r->part_memory);
     free(r);
 }
 
-static void get_request(struct ups_request *q, const struct ups_place *p, const char *key,
+static void get_request(struct ft_ups_request *q, const struct ups_place *p, const char *key,
                         const char *version, int64_t from, int64_t to)
 {
-    ups_request_init(q, "GET", p->upstream, key);
+    ft_ups_request_init(q, "GET", p->upstream, key);
     if (version != NULL && p->versioning != FT_BLOB_UNVERSIONED)
-        ups_query(q, "versionId", version);
+        ft_ups_query(q, "versionId", version);
     if (to > from)
-        ups_header(q, "range", "bytes=%lld-%lld", (long long)from, (long long)to - 1);
+        ft_ups_header(q, "range", "bytes=%lld-%lld", (long long)from, (long long)to - 1);
 }
 
 /* The whole of a small object has its MD5 for an ETag: it is held to it. */
@@ -73,15 +73,15 @@ static int check_first(const struct reader *r, struct ft_err *err)
 static int open_first(struct ups *s, struct reader *r, const char *key, const char *version,
                       struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     get_request(&q, &r->p, key, version, 0, S3_FIRST_BYTES);
-    int rc = ups_call(&s->server, &q, &a, err);
-    ups_request_fini(&q);
+    int rc = ft_ups_call(&s->server, &q, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     if (a.status == 206 || a.status == 200) {
-        const char *nonce = ups_answer_header(&a, "x-amz-meta-feitian-put");
+        const char *nonce = ft_ups_answer_header(&a, "x-amz-meta-feitian-put");
         rc = ups_state_receive(s, &r->p, key, version, &a, &r->o, err);
         snprintf(r->nonce, sizeof r->nonce, "%s", nonce != NULL ? nonce : "");
         r->n_first = (int64_t)a.body.len;
@@ -91,7 +91,7 @@ static int open_first(struct ups *s, struct reader *r, const char *key, const ch
             rc = check_first(r, err);
         rc = rc == 0 ? 1 : rc;
     } /* any other: HEAD knows why */
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -129,11 +129,11 @@ const struct ft_blob_info *ups_reader_info(struct ft_blob_reader *r)
 
 static int range_begin(struct reader *r, int64_t offset, size_t n, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer *a;
+    struct ft_ups_request q;
+    struct ft_ups_answer *a;
     struct ups *s = ups_of(r->base.blob);
     bool goes_on = offset == r->end || offset == r->n_first;
-    ups_cancel(r->x);
+    ft_ups_cancel(r->x);
     r->x = NULL;
     int64_t bytes = goes_on && r->range_bytes > 0 ? r->range_bytes * RANGE_GROWS : RANGE_FIRST;
     bytes = FT_MAX(FT_MIN(bytes, RANGE_MAX), (int64_t)n);
@@ -141,18 +141,18 @@ static int range_begin(struct reader *r, int64_t offset, size_t n, struct ft_err
     r->at = offset;
     r->end = FT_MIN(offset + bytes, r->o.info.size);
     get_request(&q, &r->p, r->o.info.key, r->o.info.version, r->at, r->end);
-    ups_header(&q, "if-match", "\"%s\"", r->o.info.etag);
-    int rc = ups_start(&s->server, &q, &r->x, err);
-    ups_request_fini(&q);
+    ft_ups_header(&q, "if-match", "\"%s\"", r->o.info.etag);
+    int rc = ft_ups_start(&s->server, &q, &r->x, err);
+    ft_ups_request_fini(&q);
     if (rc == 0)
-        rc = ups_wait_head(r->x, &a, err);
+        rc = ft_ups_wait_head(r->x, &a, err);
     if (rc != 0)
         return rc;
     if (a->status == 412 || a->status == 404)
         return ft_err_set(err, FT_EUNAVAIL, "key %s was replaced or removed while it was read",
                           r->o.info.key);
     if (a->status != 206)
-        return ups_refused(a, r->o.info.key, err);
+        return ft_ups_refused(a, r->o.info.key, err);
     return 0;
 }
 
@@ -164,12 +164,12 @@ static int read_range(struct reader *r, int64_t offset, char *data, size_t n, st
         rc = range_begin(r, offset, n, err);
     size_t k = (size_t)FT_MIN((int64_t)n, r->end - r->at);
     if (rc == 0)
-        rc = ups_receive(r->x, data, k, err);
+        rc = ft_ups_receive(r->x, data, k, err);
     if (rc == 0) {
         r->at += (int64_t)k;
         return (int)k;
     }
-    ups_cancel(r->x);
+    ft_ups_cancel(r->x);
     r->x = NULL;
     return rc;
 }

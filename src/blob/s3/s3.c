@@ -57,21 +57,21 @@ int ups_place(struct ups *s, const char *bucket, struct ups_place *ret, struct f
 
 int ups_doc_put(struct ups *s, const char *key, const char *text, struct ft_err *err)
 {
-    struct ups_request q;
-    ups_request_init(&q, "PUT", s->hidden, key);
-    ups_body(&q, text, strlen(text));
-    int rc = ups_do(&s->server, &q, key, NULL, err);
-    ups_request_fini(&q);
+    struct ft_ups_request q;
+    ft_ups_request_init(&q, "PUT", s->hidden, key);
+    ft_ups_body(&q, text, strlen(text));
+    int rc = ft_ups_do(&s->server, &q, key, NULL, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 
 int ups_doc_get(struct ups *s, const char *key, char **ret, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
-    ups_request_init(&q, "GET", s->hidden, key);
-    int rc = ups_call(&s->server, &q, &a, err);
-    ups_request_fini(&q);
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
+    ft_ups_request_init(&q, "GET", s->hidden, key);
+    int rc = ft_ups_call(&s->server, &q, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     if (a.status == 200) {
@@ -80,18 +80,18 @@ int ups_doc_get(struct ups *s, const char *key, char **ret, struct ft_err *err)
         a.body = (struct ft_buf){.data = NULL};
         rc = *ret != NULL ? 1 : ft_err_set(err, FT_ENOMEM, "no memory for a document");
     } else if (a.status != 404) {
-        rc = ups_refused(&a, key, err);
+        rc = ft_ups_refused(&a, key, err);
     }
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
 int ups_doc_remove(struct ups *s, const char *key, struct ft_err *err)
 {
-    struct ups_request q;
-    ups_request_init(&q, "DELETE", s->hidden, key);
-    int rc = ups_do(&s->server, &q, key, NULL, err);
-    ups_request_fini(&q);
+    struct ft_ups_request q;
+    ft_ups_request_init(&q, "DELETE", s->hidden, key);
+    int rc = ft_ups_do(&s->server, &q, key, NULL, err);
+    ft_ups_request_fini(&q);
     return rc == FT_ENOTFOUND ? 0 : rc;
 }
 
@@ -99,17 +99,17 @@ int ups_doc_remove(struct ups *s, const char *key, struct ft_err *err)
 static int docs_page(struct ups *s, const char *prefix, char *after, size_t after_size,
                      ups_doc_fn *fn, void *ctx, bool *ret_more, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root;
-    ups_request_init(&q, "GET", s->hidden, NULL);
-    ups_query(&q, "list-type", "2");
-    ups_query(&q, "prefix", prefix);
+    ft_ups_request_init(&q, "GET", s->hidden, NULL);
+    ft_ups_query(&q, "list-type", "2");
+    ft_ups_query(&q, "prefix", prefix);
     if (*after != '\0')
-        ups_query(&q, "start-after", after);
-    int rc = ups_do(&s->server, &q, "list of documents", &a, err);
-    ups_request_fini(&q);
+        ft_ups_query(&q, "start-after", after);
+    int rc = ft_ups_do(&s->server, &q, "list of documents", &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, DOCS_XML_MAX);
@@ -134,7 +134,7 @@ static int docs_page(struct ups *s, const char *prefix, char *after, size_t afte
         *ret_more = *ret_more && some;
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -167,13 +167,13 @@ static int removal_end(struct removal *r)
 {
     int rc = 0;
     if (r->n > 0) {
-        struct ups_request q;
+        struct ft_ups_request q;
         ft_xml_end(&r->xml);
-        ups_request_init(&q, "POST", r->s->hidden, NULL);
-        ups_query(&q, "delete", NULL);
-        ups_body(&q, r->xml.buf.data, r->xml.buf.len);
-        rc = ups_do(&r->s->server, &q, "removal of documents", NULL, r->err);
-        ups_request_fini(&q);
+        ft_ups_request_init(&q, "POST", r->s->hidden, NULL);
+        ft_ups_query(&q, "delete", NULL);
+        ft_ups_body(&q, r->xml.buf.data, r->xml.buf.len);
+        rc = ft_ups_do(&r->s->server, &q, "removal of documents", NULL, r->err);
+        ft_ups_request_fini(&q);
     }
     ft_xml_fini(&r->xml);
     return rc;
@@ -259,23 +259,23 @@ static char *host_of(const char *endpoint)
 
 static int open_hidden(struct ups *s, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
-    ups_request_init(&q, "HEAD", s->hidden, NULL);
-    int rc = ups_call(&s->server, &q, &a, err);
-    ups_request_fini(&q);
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
+    ft_ups_request_init(&q, "HEAD", s->hidden, NULL);
+    int rc = ft_ups_call(&s->server, &q, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return ft_err_wrap(err, "%s", s->server.endpoint);
     int status = a.status;
     if (status / 100 != 2 && status != 404)
         rc = ft_err_set(err, FT_EIO, "%s: answers %d for bucket %s", s->server.endpoint, status,
                         s->hidden);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     if (rc != 0 || status != 404)
         return rc;
-    ups_request_init(&q, "PUT", s->hidden, NULL);
-    rc = ups_do(&s->server, &q, s->hidden, NULL, err);
-    ups_request_fini(&q);
+    ft_ups_request_init(&q, "PUT", s->hidden, NULL);
+    rc = ft_ups_do(&s->server, &q, s->hidden, NULL, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 

@@ -106,16 +106,16 @@ static const char *const standard[] = {"content-type",        "cache-control",
                                        "content-disposition", "content-encoding",
                                        "content-language",    "expires"};
 
-static void send_standard(struct ups_request *q, const struct ft_blob_info *info)
+static void send_standard(struct ft_ups_request *q, const struct ft_blob_info *info)
 {
     for (size_t i = 0; i < FT_COUNT(standard); i++) {
         const char *value = ft_blob_field(info, standard[i]);
         if (value != NULL && is_plain(value) && strstr(value, "aws-chunked") == NULL)
-            ups_header(q, standard[i], "%s", value);
+            ft_ups_header(q, standard[i], "%s", value);
     }
     if (ft_blob_field(info, "content-type") == NULL)
-        ups_header(q, "content-type",
-                   "application/octet-stream"); /* else curl or they choose one */
+        ft_ups_header(q, "content-type",
+                      "application/octet-stream"); /* else curl or they choose one */
 }
 
 static void state_key(char ret[DOC_KEY_MAX], const char *nonce)
@@ -123,12 +123,12 @@ static void state_key(char ret[DOC_KEY_MAX], const char *nonce)
     snprintf(ret, DOC_KEY_MAX, "state/%s", nonce);
 }
 
-void ups_state_promise(struct ups_request *q, const struct ft_blob_info *info,
+void ups_state_promise(struct ft_ups_request *q, const struct ft_blob_info *info,
                        const char nonce[S3_TOKEN_SIZE])
 {
     send_standard(q, info);
-    ups_header(q, META "feitian-put", "%s", nonce);
-    ups_header(q, META "feitian-doc", "%s", nonce);
+    ft_ups_header(q, META "feitian-put", "%s", nonce);
+    ft_ups_header(q, META "feitian-doc", "%s", nonce);
 }
 
 int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
@@ -144,7 +144,7 @@ int ups_state_keep(struct ups *s, const struct ups_place *p, const char *nonce,
     return rc;
 }
 
-int ups_state_send(struct ups *s, const struct ups_place *p, struct ups_request *q,
+int ups_state_send(struct ups *s, const struct ups_place *p, struct ft_ups_request *q,
                    const struct ft_blob_info *info, const char nonce[S3_TOKEN_SIZE],
                    struct ft_err *err)
 {
@@ -158,8 +158,8 @@ int ups_state_send(struct ups *s, const struct ups_place *p, struct ups_request 
         base64_encode_raw(encoded, n, (const uint8_t *)text);
         encoded[BASE64_ENCODE_RAW_LENGTH(n)] = '\0';
         send_standard(q, info);
-        ups_header(q, META "feitian-put", "%s", nonce);
-        ups_header(q, META "feitian", "%s", encoded);
+        ft_ups_header(q, META "feitian-put", "%s", nonce);
+        ft_ups_header(q, META "feitian", "%s", encoded);
     } else {
         rc = ups_state_keep(s, p, nonce, info, err);
         ups_state_promise(q, info, nonce);
@@ -211,7 +211,7 @@ static int from_header(const char *encoded, const struct ft_blob_info *info,
 }
 
 /* An object that somebody else put upstream. */
-static int from_strangers(const struct ups_answer *a, const struct ft_blob_info *info,
+static int from_strangers(const struct ft_ups_answer *a, const struct ft_blob_info *info,
                           struct ft_blob_object *ret, struct ft_err *err)
 {
     struct ft_blob_field fields[FT_BLOB_FIELDS_MAX];
@@ -234,17 +234,17 @@ static int from_strangers(const struct ups_answer *a, const struct ft_blob_info 
 static int tagged(struct ups *s, const struct ups_place *p, const struct ft_blob_info *info,
                   char ret[S3_TOKEN_SIZE], struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     ret[0] = '\0';
-    ups_request_init(&q, "GET", p->upstream, info->key);
-    ups_query(&q, "tagging", NULL);
+    ft_ups_request_init(&q, "GET", p->upstream, info->key);
+    ft_ups_query(&q, "tagging", NULL);
     if (p->versioning != FT_BLOB_UNVERSIONED)
-        ups_query(&q, "versionId", info->version);
-    int rc = ups_do(&s->server, &q, "tags", &a, err);
-    ups_request_fini(&q);
+        ft_ups_query(&q, "versionId", info->version);
+    int rc = ft_ups_do(&s->server, &q, "tags", &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, TAGS_XML_MAX);
@@ -256,35 +256,35 @@ static int tagged(struct ups *s, const struct ups_place *p, const struct ft_blob
             snprintf(ret, S3_TOKEN_SIZE, "%s", value);
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return 0;
 }
 
 /* From "bytes 0-9/1234", or the length of the whole. */
-static int64_t size_of(const struct ups_answer *a)
+static int64_t size_of(const struct ft_ups_answer *a)
 {
-    const char *range = ups_answer_header(a, "content-range");
+    const char *range = ft_ups_answer_header(a, "content-range");
     const char *slash = range != NULL ? strchr(range, '/') : NULL;
-    const char *length = ups_answer_header(a, "content-length");
+    const char *length = ft_ups_answer_header(a, "content-length");
     return slash != NULL ? atoll(slash + 1) : length != NULL ? atoll(length) : 0;
 }
 
 int ups_state_receive(struct ups *s, const struct ups_place *p, const char *key,
-                      const char *version, const struct ups_answer *a, struct ft_blob_object *ret,
-                      struct ft_err *err)
+                      const char *version, const struct ft_ups_answer *a,
+                      struct ft_blob_object *ret, struct ft_err *err)
 {
     struct ft_blob_info info = {.key = key, .acl = "", .size = size_of(a)};
-    const char *id = ups_answer_header(a, "x-amz-version-id");
-    const char *modified = ups_answer_header(a, "last-modified");
-    const char *inlined = ups_answer_header(a, META "feitian");
-    const char *doc = ups_answer_header(a, META "feitian-doc");
-    const char *nonce = ups_answer_header(a, META "feitian-put");
-    const char *tags = ups_answer_header(a, "x-amz-tagging-count");
+    const char *id = ft_ups_answer_header(a, "x-amz-version-id");
+    const char *modified = ft_ups_answer_header(a, "last-modified");
+    const char *inlined = ft_ups_answer_header(a, META "feitian");
+    const char *doc = ft_ups_answer_header(a, META "feitian-doc");
+    const char *nonce = ft_ups_answer_header(a, META "feitian-put");
+    const char *tags = ft_ups_answer_header(a, "x-amz-tagging-count");
     int64_t modified_s = 0;
     if (id == NULL || *id == '\0' || p->versioning == FT_BLOB_UNVERSIONED)
         id = version != NULL ? version : "null";
     snprintf(info.version, sizeof info.version, "%s", id);
-    ups_etag(ups_answer_header(a, "etag"), info.etag);
+    ups_etag(ft_ups_answer_header(a, "etag"), info.etag);
     if (modified != NULL && ft_date_parse_http(modified, &modified_s))
         info.modified_ns = modified_s * 1000000000;
     int rc = 0;
@@ -307,11 +307,11 @@ int ups_state_receive(struct ups *s, const struct ups_place *p, const char *key,
 
 /* In the place of the document there is, or in one of its own that a tag names. */
 int ups_state_replace(struct ups *s, const struct ups_place *p, const struct ft_blob_info *info,
-                      const struct ups_answer *head, struct ft_err *err)
+                      const struct ft_ups_answer *head, struct ft_err *err)
 {
-    const char *doc = ups_answer_header(head, META "feitian-doc");
-    const char *nonce = ups_answer_header(head, META "feitian-put");
-    const char *tags = ups_answer_header(head, "x-amz-tagging-count");
+    const char *doc = ft_ups_answer_header(head, META "feitian-doc");
+    const char *nonce = ft_ups_answer_header(head, META "feitian-put");
+    const char *tags = ft_ups_answer_header(head, "x-amz-tagging-count");
     char token[S3_TOKEN_SIZE] = "", key[DOC_KEY_MAX], *text, body[256];
     if (nonce == NULL)
         return ft_err_set(err, FT_EUNSUPPORTED, "key %s was put by others than feitian", info->key);
@@ -333,18 +333,18 @@ int ups_state_replace(struct ups *s, const struct ups_place *p, const struct ft_
     free(text);
     if (rc != 0 || !is_new)
         return rc;
-    struct ups_request q;
+    struct ft_ups_request q;
     snprintf(body, sizeof body,
              "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet><Tag>"
              "<Key>feitian</Key><Value>%s</Value></Tag></TagSet></Tagging>",
              token);
-    ups_request_init(&q, "PUT", p->upstream, info->key);
-    ups_query(&q, "tagging", NULL);
+    ft_ups_request_init(&q, "PUT", p->upstream, info->key);
+    ft_ups_query(&q, "tagging", NULL);
     if (p->versioning != FT_BLOB_UNVERSIONED)
-        ups_query(&q, "versionId", info->version);
-    ups_body(&q, body, strlen(body));
-    rc = ups_do(&s->server, &q, "tags", NULL, err);
-    ups_request_fini(&q);
+        ft_ups_query(&q, "versionId", info->version);
+    ft_ups_body(&q, body, strlen(body));
+    rc = ft_ups_do(&s->server, &q, "tags", NULL, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 
@@ -363,7 +363,7 @@ static int is_user(void *ctx, const struct ft_blob_info *info, const char *prefi
 {
     struct user *u = ctx;
     struct ft_blob_object o = {.memory = NULL};
-    struct ups_answer head;
+    struct ft_ups_answer head;
     struct ft_err why = {.code = FT_OK};
     (void)prefix;
     if (strcmp(info->key, u->key) != 0)
@@ -377,14 +377,14 @@ static int is_user(void *ctx, const struct ft_blob_info *info, const char *prefi
         *u->err = why;
         return rc;
     }
-    const char *doc = ups_answer_header(&head, META "feitian-doc");
-    const char *tags = ups_answer_header(&head, "x-amz-tagging-count");
+    const char *doc = ft_ups_answer_header(&head, META "feitian-doc");
+    const char *tags = ft_ups_answer_header(&head, "x-amz-tagging-count");
     char named[S3_TOKEN_SIZE] = "";
     if (tags != NULL && atoi(tags) > 0)
         rc = tagged(u->s, u->p, &o.info, named, u->err);
     u->found = (doc != NULL && strcmp(doc, u->token) == 0) || strcmp(named, u->token) == 0;
     ft_blob_object_fini(&o);
-    ups_answer_fini(&head);
+    ft_ups_answer_fini(&head);
     return rc != 0 ? rc : u->found;
 }
 

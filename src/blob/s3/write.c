@@ -33,7 +33,7 @@ struct writer {
     int n_pieces;
     /* streaming, if piece_bytes is not 0 */
     int64_t piece_bytes, left;
-    struct ups_exchange *x;
+    struct ft_ups_exchange *x;
     struct md5_ctx md5;
     struct ups_piece streamed; /* of a caller's part */
 };
@@ -45,7 +45,7 @@ static struct ups *store_of(const struct writer *w)
 
 static void writer_free(struct writer *w)
 {
-    ups_cancel(w->x);
+    ft_ups_cancel(w->x);
     if (w->native[0] != '\0') /* else it was completed; if this fails, the upstream's rules clean */
         ups_native_abort(store_of(w), &w->p, w->o.info.key, w->native, NULL);
     ft_blob_object_fini(&w->o);
@@ -118,7 +118,7 @@ static int piece_add(struct writer *w, const struct ups_piece *piece, struct ft_
 }
 
 /* The request of the next part, be it the caller's or one of the object's own. */
-static int part_request(struct writer *w, struct ups_request *q, struct ups_piece *piece,
+static int part_request(struct writer *w, struct ft_ups_request *q, struct ups_piece *piece,
                         struct ft_err *err)
 {
     *piece = (struct ups_piece){.number = w->part > 0 ? w->part : w->n_pieces + 1};
@@ -136,26 +136,26 @@ static int part_request(struct writer *w, struct ups_request *q, struct ups_piec
 
 static int send_held_part(struct writer *w, struct ups_piece *piece, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     int rc = part_request(w, &q, piece, err);
     if (rc != 0)
         return rc;
-    ups_body(&q, w->held != NULL ? w->held : (unsigned char *)"", w->n_held);
-    rc = ups_do(&store_of(w)->server, &q, w->o.info.key, &a, err);
-    ups_request_fini(&q);
+    ft_ups_body(&q, w->held != NULL ? w->held : (unsigned char *)"", w->n_held);
+    rc = ft_ups_do(&store_of(w)->server, &q, w->o.info.key, &a, err);
+    ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
-    ups_etag(ups_answer_header(&a, "etag"), piece->etag);
+    ups_etag(ft_ups_answer_header(&a, "etag"), piece->etag);
     piece->size = (int64_t)w->n_held;
     w->n_held = 0;
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return 0;
 }
 
 static int stream_begin(struct writer *w, struct ft_err *err)
 {
-    struct ups_request q;
+    struct ft_ups_request q;
     int rc = part_request(w, &q, &w->streamed, err);
     if (rc != 0)
         return rc;
@@ -164,24 +164,24 @@ static int stream_begin(struct writer *w, struct ft_err *err)
     q.streamed = true;
     q.body_bytes = w->left;
     md5_init(&w->md5);
-    rc = ups_start(&store_of(w)->server, &q, &w->x, err);
-    ups_request_fini(&q);
+    rc = ft_ups_start(&store_of(w)->server, &q, &w->x, err);
+    ft_ups_request_fini(&q);
     return rc;
 }
 
 static int stream_end(struct writer *w, struct ft_err *err)
 {
-    struct ups_answer a;
+    struct ft_ups_answer a;
     uint8_t digest[MD5_DIGEST_SIZE];
     char wanted[2 * MD5_DIGEST_SIZE + 1];
-    int rc = ups_finish(w->x, &a, err);
+    int rc = ft_ups_finish(w->x, &a, err);
     w->x = NULL;
     if (rc != 0)
         return rc;
     if (a.status / 100 != 2)
-        rc = ups_refused(&a, w->o.info.key, err);
-    ups_etag(ups_answer_header(&a, "etag"), w->streamed.etag);
-    ups_answer_fini(&a);
+        rc = ft_ups_refused(&a, w->o.info.key, err);
+    ups_etag(ft_ups_answer_header(&a, "etag"), w->streamed.etag);
+    ft_ups_answer_fini(&a);
     md5_digest(&w->md5, sizeof digest, digest);
     for (size_t i = 0; i < sizeof digest; i++)
         sprintf(wanted + 2 * i, "%02x", digest[i]);
@@ -202,7 +202,7 @@ static int stream(struct writer *w, const char *data, size_t n, struct ft_err *e
         if (w->x == NULL && (rc = stream_begin(w, err)) != 0)
             break;
         k = (size_t)FT_MIN((int64_t)n, w->left);
-        rc = ups_send(w->x, data, k, err);
+        rc = ft_ups_send(w->x, data, k, err);
         md5_update(&w->md5, k, (const uint8_t *)data);
         data += k;
         n -= k;
@@ -286,18 +286,18 @@ int ups_put_write(struct ft_blob_writer *base, const void *data, size_t n, struc
 
 static int put_small(struct writer *w, struct ft_blob_done *ret, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a;
+    struct ft_ups_request q;
+    struct ft_ups_answer a;
     struct ups *s = store_of(w);
-    ups_request_init(&q, "PUT", w->p.upstream, w->o.info.key);
-    ups_body(&q, w->held != NULL ? w->held : (unsigned char *)"", w->n_held);
+    ft_ups_request_init(&q, "PUT", w->p.upstream, w->o.info.key);
+    ft_ups_body(&q, w->held != NULL ? w->held : (unsigned char *)"", w->n_held);
     q.once = true;
     int rc = ups_state_send(s, &w->p, &q, &w->o.info, w->nonce, err);
     for (int try = 0; rc == 0; try++) {
-        rc = ups_do(&s->server, &q, w->o.info.key, &a, err);
+        rc = ft_ups_do(&s->server, &q, w->o.info.key, &a, err);
         if (rc == 0) {
             ups_done(&w->p, &a, w->n, ret);
-            ups_answer_fini(&a);
+            ft_ups_answer_fini(&a);
             break;
         }
         if (rc != FT_EIO)
@@ -309,7 +309,7 @@ static int put_small(struct writer *w, struct ft_blob_done *ret, struct ft_err *
             break;
         rc = 0;
     }
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     return rc;
 }
 

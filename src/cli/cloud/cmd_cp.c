@@ -26,7 +26,7 @@ struct cp_options {
 
 struct cp {
     const struct cp_options *o;
-    struct ups_server server;
+    struct ft_ups_server server;
     struct ft_transfers *t;
     struct ft_object_at to; /* "": this machine, at `path` */
     const char *path;

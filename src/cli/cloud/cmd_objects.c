@@ -74,16 +74,16 @@ static int list_one(void *ctx, const struct ft_object_entry *e, struct ft_err *e
     return 0;
 }
 
-static int list_buckets(struct ups_server *s, struct listing *l, struct ft_err *err)
+static int list_buckets(struct ft_ups_server *s, struct listing *l, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     char when[20];
-    ups_request_init(&q, "GET", NULL, NULL);
+    ft_ups_request_init(&q, "GET", NULL, NULL);
     int rc = ft_object_do(s, &q, &a, err);
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     ft_arena_init(&arena, TREE_MAX);
     if (rc == 0)
         rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
@@ -99,7 +99,7 @@ static int list_buckets(struct ups_server *s, struct listing *l, struct ft_err *
         ft_table_addf(l->table, "s3://%s", name);
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -109,7 +109,7 @@ static int ls(struct ft_cloud *c, void *ctx, struct ft_err *err)
     static const char *const of_keys[] = {"CHANGED", ">SIZE", "NAME"};
     const struct object_options *o = ctx;
     struct ft_object_at at = {.bucket = ""};
-    struct ups_server s = {0};
+    struct ft_ups_server s = {0};
     int rc = o->n_args > 0 ? ft_object_at(o->args[0], &at, err) : 1;
     if (rc == 0)
         rc = ft_err_set(err, FT_EINVAL, "%.200s: must be s3://BUCKET/PREFIX", o->args[0]);
@@ -150,7 +150,7 @@ int ft_cmd_ls(int argc, char **argv)
 /* ---- rm ---- */
 
 struct removal {
-    struct ups_server *s;
+    struct ft_ups_server *s;
     const struct ft_object_at *at;
     struct ft_xml x;
     int n, done;
@@ -167,18 +167,18 @@ static void removal_begin(struct removal *r)
 /* Removes what was collected. */
 static int removal_send(struct removal *r, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     int rc = 0;
     ft_xml_end(&r->x);
     if (r->n > 0) {
-        ups_request_init(&q, "POST", r->at->bucket, NULL);
-        ups_query(&q, "delete", NULL);
-        ups_body(&q, r->x.buf.data, r->x.buf.len);
+        ft_ups_request_init(&q, "POST", r->at->bucket, NULL);
+        ft_ups_query(&q, "delete", NULL);
+        ft_ups_body(&q, r->x.buf.data, r->x.buf.len);
         rc = ft_object_do(r->s, &q, &a, err);
-        ups_request_fini(&q);
+        ft_ups_request_fini(&q);
         ft_arena_init(&arena, TREE_MAX);
         if (rc == 0)
             rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
@@ -187,7 +187,7 @@ static int removal_send(struct removal *r, struct ft_err *err)
             rc = ft_err_set(err, FT_EINVAL, "%.200s: %.200s", ft_xml_child_text(bad, "Key"),
                             ft_xml_child_text(bad, "Message"));
         ft_arena_fini(&arena);
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     }
     r->done += rc == 0 ? r->n : 0;
     ft_xml_fini(&r->x);
@@ -208,7 +208,7 @@ static int remove_one(void *ctx, const struct ft_object_entry *e, struct ft_err 
 }
 
 /* Everything below a prefix. */
-static int remove_below(struct ups_server *s, const struct ft_object_at *at, int *ret_n,
+static int remove_below(struct ft_ups_server *s, const struct ft_object_at *at, int *ret_n,
                         struct ft_err *err)
 {
     struct removal r = {.s = s, .at = at};
@@ -220,11 +220,11 @@ static int remove_below(struct ups_server *s, const struct ft_object_at *at, int
     return rc != 0 ? rc : last;
 }
 
-static int remove_at(struct ups_server *s, const struct object_options *o,
+static int remove_at(struct ft_ups_server *s, const struct object_options *o,
                      const struct ft_object_at *at, int *ret_n, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     bool bucket = at->key[0] == '\0';
     int rc = 0;
     if (o->deep) {
@@ -237,16 +237,16 @@ static int remove_at(struct ups_server *s, const struct object_options *o,
     if (rc != 0 || (o->deep && !bucket))
         return rc;
     if (!bucket) { /* S3 removes what is not there as well; people want to know */
-        ups_request_init(&q, "HEAD", at->bucket, at->key);
+        ft_ups_request_init(&q, "HEAD", at->bucket, at->key);
         rc = ft_object_do(s, &q, &a, err);
-        ups_request_fini(&q);
-        ups_answer_fini(&a);
+        ft_ups_request_fini(&q);
+        ft_ups_answer_fini(&a);
     }
     if (rc != 0)
         return rc;
-    ups_request_init(&q, "DELETE", at->bucket, bucket ? NULL : at->key);
+    ft_ups_request_init(&q, "DELETE", at->bucket, bucket ? NULL : at->key);
     rc = ft_object_do(s, &q, NULL, err);
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     *ret_n += rc == 0;
     return rc;
 }
@@ -254,7 +254,7 @@ static int remove_at(struct ups_server *s, const struct object_options *o,
 static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct object_options *o = ctx;
-    struct ups_server s = {0};
+    struct ft_ups_server s = {0};
     int n = 0, rc = ft_objects_open(c, &s, err);
     for (int i = 0; rc == 0 && i < o->n_args; i++) {
         struct ft_object_at at;
@@ -288,19 +288,19 @@ int ft_cmd_rm(int argc, char **argv)
 static int mb(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct object_options *o = ctx;
-    struct ups_server s = {0};
+    struct ft_ups_server s = {0};
     json_t *made = json_array();
     int rc = ft_objects_open(c, &s, err);
     for (int i = 0; rc == 0 && i < o->n_args; i++) {
         struct ft_object_at at;
-        struct ups_request q;
+        struct ft_ups_request q;
         rc = one_at(o->args[i], false, &at, err);
         if (rc == 0 && at.key[0] != '\0')
             rc = ft_err_set(err, FT_EINVAL, "a bucket's name has no '/'");
         if (rc == 0) {
-            ups_request_init(&q, "PUT", at.bucket, NULL);
+            ft_ups_request_init(&q, "PUT", at.bucket, NULL);
             rc = ft_object_do(&s, &q, NULL, err);
-            ups_request_fini(&q);
+            ft_ups_request_fini(&q);
         }
         if (rc != 0)
             ft_err_wrap(err, "%.200s", o->args[i]);
@@ -328,26 +328,26 @@ int ft_cmd_mb(int argc, char **argv)
 
 /* ---- presign ---- */
 
-static int signed_url(const struct ups_server *s, const struct object_options *o,
+static int signed_url(const struct ft_ups_server *s, const struct object_options *o,
                       const struct ft_object_at *at, int64_t expires_s, struct ft_buf *ret,
                       struct ft_err *err)
 {
-    struct ups_request q;
+    struct ft_ups_request q;
     const struct ft_http_field host = {"host", s->host};
     const struct ft_sigv4_key key = {s->access_key, s->secret_key, s->region, "s3"};
-    ups_request_init(&q, o->put ? "PUT" : "GET", at->bucket, at->key);
+    ft_ups_request_init(&q, o->put ? "PUT" : "GET", at->bucket, at->key);
     const struct ft_sigv4_request r = {
         .method = q.method, .path = q.path.data, .query = "", .fields = &host, .n_fields = 1};
     ft_buf_addf(ret, "%s%s?", s->endpoint, q.path.data);
     int rc = ft_sigv4_presign(&r, &key, (int64_t)time(NULL), (int)expires_s, ret, err);
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     return rc;
 }
 
 static int presign(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct object_options *o = ctx;
-    struct ups_server s = {0};
+    struct ft_ups_server s = {0};
     struct ft_object_at at;
     struct ft_buf url;
     int64_t expires = EXPIRES_S;

@@ -29,10 +29,10 @@ int ft_object_at(const char *text, struct ft_object_at *ret, struct ft_err *err)
 
 /* ---- the server ---- */
 
-int ft_objects_open(struct ft_cloud *c, struct ups_server *ret, struct ft_err *err)
+int ft_objects_open(struct ft_cloud *c, struct ft_ups_server *ret, struct ft_err *err)
 {
     json_t *j = NULL;
-    *ret = (struct ups_server){.client = c->client};
+    *ret = (struct ft_ups_server){.client = c->client};
     int rc = ft_cloud_call(c, "GET", "/api/v1/s3/credentials", NULL, &j, err);
     if (rc != 0)
         return rc;
@@ -51,7 +51,7 @@ int ft_objects_open(struct ft_cloud *c, struct ups_server *ret, struct ft_err *e
     return ft_err_set(err, FT_ENOMEM, "no memory");
 }
 
-void ft_objects_close(struct ups_server *s)
+void ft_objects_close(struct ft_ups_server *s)
 {
     free(s->endpoint);
     free(s->host);
@@ -61,11 +61,11 @@ void ft_objects_close(struct ups_server *s)
         explicit_bzero(s->secret_key, strlen(s->secret_key));
     free(s->secret_key);
     free(s->ca_file);
-    *s = (struct ups_server){.client = NULL};
+    *s = (struct ft_ups_server){.client = NULL};
 }
 
 /* "There is no such bucket (NoSuchBucket)" */
-int ft_object_refused(const struct ups_answer *a, struct ft_err *err)
+int ft_object_refused(const struct ft_ups_answer *a, struct ft_err *err)
 {
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
@@ -87,17 +87,17 @@ int ft_object_refused(const struct ups_answer *a, struct ft_err *err)
     return rc;
 }
 
-int ft_object_do(struct ups_server *s, struct ups_request *q, struct ups_answer *ret,
+int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
                  struct ft_err *err)
 {
-    struct ups_answer a = {0};
-    int rc = ups_call(s, q, &a, err);
+    struct ft_ups_answer a = {0};
+    int rc = ft_ups_call(s, q, &a, err);
     if (rc == 0 && a.status / 100 != 2)
         rc = ft_object_refused(&a, err);
     if (rc == 0 && ret != NULL)
         *ret = a;
     else
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -130,22 +130,22 @@ static int tell_page(const struct ft_xml_node *root, ft_object_fn *fn, void *ctx
 }
 
 /* *token: where it goes on; NULL: from the begin, and at the end. */
-static int page(struct ups_server *s, const struct ft_object_at *at, bool deep, char **token,
+static int page(struct ft_ups_server *s, const struct ft_object_at *at, bool deep, char **token,
                 ft_object_fn *fn, void *ctx, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
-    ups_request_init(&q, "GET", at->bucket, NULL);
-    ups_query(&q, "list-type", "2");
-    ups_query(&q, "prefix", at->key);
+    ft_ups_request_init(&q, "GET", at->bucket, NULL);
+    ft_ups_query(&q, "list-type", "2");
+    ft_ups_query(&q, "prefix", at->key);
     if (!deep)
-        ups_query(&q, "delimiter", "/");
+        ft_ups_query(&q, "delimiter", "/");
     if (*token != NULL)
-        ups_query(&q, "continuation-token", *token);
+        ft_ups_query(&q, "continuation-token", *token);
     int rc = ft_object_do(s, &q, &a, err);
-    ups_request_fini(&q);
+    ft_ups_request_fini(&q);
     free(*token);
     *token = NULL;
     ft_arena_init(&arena, TREE_MAX);
@@ -157,12 +157,12 @@ static int page(struct ups_server *s, const struct ft_object_at *at, bool deep, 
     if (rc == 0 && next != NULL)
         *token = strdup(next);
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
-int ft_object_list(struct ups_server *s, const struct ft_object_at *at, bool deep, ft_object_fn *fn,
-                   void *ctx, struct ft_err *err)
+int ft_object_list(struct ft_ups_server *s, const struct ft_object_at *at, bool deep,
+                   ft_object_fn *fn, void *ctx, struct ft_err *err)
 {
     char *token = NULL;
     int rc = 0;

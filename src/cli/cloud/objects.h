@@ -21,13 +21,13 @@ struct ft_object_at {
 int ft_object_at(const char *text, struct ft_object_at *ret, struct ft_err *err);
 
 /* The cloud's S3 in the name of the command's key: asks for its secret. */
-int ft_objects_open(struct ft_cloud *c, struct ups_server *ret, struct ft_err *err);
-void ft_objects_close(struct ups_server *s); /* a zeroed one is accepted */
+int ft_objects_open(struct ft_cloud *c, struct ft_ups_server *ret, struct ft_err *err);
+void ft_objects_close(struct ft_ups_server *s); /* a zeroed one is accepted */
 
 /* What an answer that is no 2xx means to people. */
-int ft_object_refused(const struct ups_answer *a, struct ft_err *err);
+int ft_object_refused(const struct ft_ups_answer *a, struct ft_err *err);
 /* The whole exchange; other answers than 2xx are such an error. */
-int ft_object_do(struct ups_server *s, struct ups_request *q, struct ups_answer *ret,
+int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
                  struct ft_err *err);
 
 struct ft_object_entry {
@@ -37,8 +37,8 @@ struct ft_object_entry {
 };
 /* Every object below a prefix, or, with delimiter, one level of it. Non-zero from fn ends it. */
 typedef int ft_object_fn(void *ctx, const struct ft_object_entry *e, struct ft_err *err);
-int ft_object_list(struct ups_server *s, const struct ft_object_at *at, bool deep, ft_object_fn *fn,
-                   void *ctx, struct ft_err *err);
+int ft_object_list(struct ft_ups_server *s, const struct ft_object_at *at, bool deep,
+                   ft_object_fn *fn, void *ctx, struct ft_err *err);
 
 /* ---- transfers (transfer.c) ---- */
 
@@ -46,7 +46,7 @@ enum ft_transfer_kind { FT_UPLOAD, FT_DOWNLOAD, FT_COPY };
 
 struct ft_transfers;
 struct ft_transfers_config {
-    struct ups_server *server;
+    struct ft_ups_server *server;
     int n_threads;
     bool fresh; /* nothing is gone on with that an earlier one left */
     bool quiet; /* no bar, no names */

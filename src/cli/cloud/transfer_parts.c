@@ -44,11 +44,11 @@ static int plan(struct ft_transfer *f, int64_t part_bytes, struct ft_err *err)
     return 0;
 }
 
-static int ask(struct ft_transfers *t, struct ups_request *q, struct ups_answer *ret,
+static int ask(struct ft_transfers *t, struct ft_ups_request *q, struct ft_ups_answer *ret,
                struct ft_err *err)
 {
     int rc = ft_object_do(t->c.server, q, ret, err);
-    ups_request_fini(q);
+    ft_ups_request_fini(q);
     return rc;
 }
 
@@ -76,13 +76,13 @@ static const char *type_of(const char *path)
 
 static int begin_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
-    ups_request_init(&q, "POST", f->to_bucket, f->to_key);
-    ups_query(&q, "uploads", NULL);
-    ups_header(&q, "content-type", "%s", type_of(f->to_key));
+    ft_ups_request_init(&q, "POST", f->to_bucket, f->to_key);
+    ft_ups_query(&q, "uploads", NULL);
+    ft_ups_header(&q, "content-type", "%s", type_of(f->to_key));
     int rc = ask(t, &q, &a, err);
     ft_arena_init(&arena, TREE_MAX);
     if (rc == 0)
@@ -93,15 +93,15 @@ static int begin_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_
     if (rc == 0)
         strcpy(f->upload, id);
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
 static int complete_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     struct ft_xml x;
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     ft_xml_init(&x, XML_MAX);
     ft_xml_root(&x, "CompleteMultipartUpload", "http://s3.amazonaws.com/doc/2006-03-01/");
     for (int i = 0; i < f->n_parts; i++) {
@@ -111,13 +111,13 @@ static int complete_parts(struct ft_transfers *t, struct ft_transfer *f, struct 
         ft_xml_end(&x);
     }
     ft_xml_end(&x);
-    ups_request_init(&q, "POST", f->to_bucket, f->to_key);
-    ups_query(&q, "uploadId", f->upload);
-    ups_body(&q, x.buf.data, x.buf.len);
+    ft_ups_request_init(&q, "POST", f->to_bucket, f->to_key);
+    ft_ups_query(&q, "uploadId", f->upload);
+    ft_ups_body(&q, x.buf.data, x.buf.len);
     int rc = ask(t, &q, &a, err);
     if (rc == 0 && a.body.data != NULL && memmem(a.body.data, a.body.len, "<Error>", 7) != NULL)
         rc = ft_err_set(err, FT_EIO, "the parts could not be put together; try again");
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     ft_xml_fini(&x);
     return rc;
 }
@@ -151,7 +151,7 @@ static void md5_text(struct md5_ctx *md5, char ret[35])
     strcpy(at, "\"");
 }
 
-static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ups_exchange *x,
+static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_exchange *x,
                       int64_t at, int64_t n, struct md5_ctx *md5, struct ft_err *err)
 {
     char *buf = malloc(CHUNK_BYTES);
@@ -162,7 +162,7 @@ static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ups_
         if (rc != 0)
             break;
         md5_update(md5, k, (const uint8_t *)buf);
-        rc = ups_send(x, buf, k, err);
+        rc = ft_ups_send(x, buf, k, err);
         ft_transfer_moved(t, (int64_t)k);
         at += (int64_t)k;
         n -= (int64_t)k;
@@ -172,50 +172,50 @@ static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ups_
 }
 
 /* Bytes of the file as the body of q; the answer's ETag must be their MD5. */
-static int send_piece(struct ft_transfers *t, struct ft_transfer *f, struct ups_request *q,
+static int send_piece(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_request *q,
                       int64_t at, int64_t n, char ret_etag[35], struct ft_err *err)
 {
     struct md5_ctx md5;
-    struct ups_exchange *x = NULL;
-    struct ups_answer a = {0};
+    struct ft_ups_exchange *x = NULL;
+    struct ft_ups_answer a = {0};
     struct ft_err broke = {0};
     q->streamed = true;
     q->body_bytes = n;
     md5_init(&md5);
-    int rc = ups_start(t->c.server, q, &x, err);
-    ups_request_fini(q);
+    int rc = ft_ups_start(t->c.server, q, &x, err);
+    ft_ups_request_fini(q);
     if (rc != 0)
         return rc;
     int sent = send_bytes(t, f, x, at, n, &md5, &broke);
     if (sent != 0 && sent != FT_EIO) {
-        ups_cancel(x);
+        ft_ups_cancel(x);
         *err = broke;
         return sent;
     }
-    rc = ups_finish(x, &a, err);
+    rc = ft_ups_finish(x, &a, err);
     if (rc == 0 && a.status / 100 != 2)
         rc = ft_object_refused(&a, err);
     else if (rc == 0 && sent != 0)
         rc = ft_err_set(err, FT_EIO, "%s", broke.msg);
     md5_text(&md5, ret_etag);
-    const char *etag = rc == 0 ? ups_answer_header(&a, "etag") : NULL;
+    const char *etag = rc == 0 ? ft_ups_answer_header(&a, "etag") : NULL;
     if (rc == 0 && (etag == NULL || strcmp(etag, ret_etag) != 0))
         rc = ft_err_set(err, FT_ECORRUPT, "other bytes came there than were sent");
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
 /* The newest unfinished upload of this key. */
 static int find_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     const char *newest = "";
-    ups_request_init(&q, "GET", f->to_bucket, NULL);
-    ups_query(&q, "uploads", NULL);
-    ups_query(&q, "prefix", f->to_key);
+    ft_ups_request_init(&q, "GET", f->to_bucket, NULL);
+    ft_ups_query(&q, "uploads", NULL);
+    ft_ups_query(&q, "prefix", f->to_key);
     int rc = ask(t, &q, &a, err);
     ft_arena_init(&arena, TREE_MAX);
     if (rc == 0)
@@ -230,7 +230,7 @@ static int find_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_
         strcpy(f->upload, id);
     }
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -278,13 +278,13 @@ static int match_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_
     int rc = 0;
     char after[24] = "0";
     for (bool more = true; rc == 0 && more && !stopped(t);) {
-        struct ups_request q;
-        struct ups_answer a = {0};
+        struct ft_ups_request q;
+        struct ft_ups_answer a = {0};
         struct ft_arena arena;
         struct ft_xml_node *root = NULL;
-        ups_request_init(&q, "GET", f->to_bucket, f->to_key);
-        ups_query(&q, "uploadId", f->upload);
-        ups_query(&q, "part-number-marker", after);
+        ft_ups_request_init(&q, "GET", f->to_bucket, f->to_key);
+        ft_ups_query(&q, "uploadId", f->upload);
+        ft_ups_query(&q, "part-number-marker", after);
         rc = ask(t, &q, &a, err);
         ft_arena_init(&arena, TREE_MAX);
         if (rc == 0)
@@ -299,7 +299,7 @@ static int match_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_
         if (more)
             snprintf(after, sizeof after, "%s", next);
         ft_arena_fini(&arena);
-        ups_answer_fini(&a);
+        ft_ups_answer_fini(&a);
     }
     return rc;
 }
@@ -314,9 +314,9 @@ static int begin_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft
     f->size = st.st_size;
     f->modified_s = st.st_mtime;
     if (f->size <= WHOLE_MAX) {
-        struct ups_request q;
-        ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-        ups_header(&q, "content-type", "%s", type_of(f->path));
+        struct ft_ups_request q;
+        ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
+        ft_ups_header(&q, "content-type", "%s", type_of(f->path));
         int rc = send_piece(t, f, &q, 0, f->size, etag, err);
         close(f->fd);
         f->fd = -1;
@@ -332,11 +332,11 @@ static int begin_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft
 
 static int upload_part(struct ft_transfers *t, struct ft_transfer *f, int part, struct ft_err *err)
 {
-    struct ups_request q;
+    struct ft_ups_request q;
     char etag[35];
-    ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-    ups_query_int(&q, "partNumber", part + 1);
-    ups_query(&q, "uploadId", f->upload);
+    ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
+    ft_ups_query_int(&q, "partNumber", part + 1);
+    ft_ups_query(&q, "uploadId", f->upload);
     int rc = send_piece(t, f, &q, part_offset(f, part), part_size(f, part), etag, err);
     return rc == 0 ? keep_etag(f, part, etag, err) : rc;
 }
@@ -356,19 +356,19 @@ static int end_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_e
 
 static int head_source(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
-    ups_request_init(&q, "HEAD", f->from_bucket, f->from_key);
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
+    ft_ups_request_init(&q, "HEAD", f->from_bucket, f->from_key);
     int rc = ask(t, &q, &a, err);
-    const char *size = rc == 0 ? ups_answer_header(&a, "content-length") : NULL;
-    const char *etag = rc == 0 ? ups_answer_header(&a, "etag") : NULL;
+    const char *size = rc == 0 ? ft_ups_answer_header(&a, "content-length") : NULL;
+    const char *etag = rc == 0 ? ft_ups_answer_header(&a, "etag") : NULL;
     if (rc == 0 && (size == NULL || etag == NULL || strlen(etag) >= sizeof f->etag))
         rc = ft_err_set(err, FT_ECORRUPT, "the answer tells no size or ETag");
     if (rc == 0) {
         f->size = strtoll(size, NULL, 10);
         strcpy(f->etag, etag);
     }
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
@@ -433,32 +433,32 @@ static void note_part(const struct ft_transfer *f, int part)
 static int fetch_piece(struct ft_transfers *t, struct ft_transfer *f, int64_t at, int64_t n,
                        struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_exchange *x = NULL;
-    struct ups_answer *a = NULL;
+    struct ft_ups_request q;
+    struct ft_ups_exchange *x = NULL;
+    struct ft_ups_answer *a = NULL;
     char *buf = malloc(CHUNK_BYTES);
-    ups_request_init(&q, "GET", f->from_bucket, f->from_key);
-    ups_header(&q, "if-match", "%s", f->etag);
+    ft_ups_request_init(&q, "GET", f->from_bucket, f->from_key);
+    ft_ups_header(&q, "if-match", "%s", f->etag);
     if (n > 0)
-        ups_header(&q, "range", "bytes=%lld-%lld", (long long)at, (long long)(at + n - 1));
-    int rc =
-        buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory") : ups_start(t->c.server, &q, &x, err);
-    ups_request_fini(&q);
+        ft_ups_header(&q, "range", "bytes=%lld-%lld", (long long)at, (long long)(at + n - 1));
+    int rc = buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory")
+                         : ft_ups_start(t->c.server, &q, &x, err);
+    ft_ups_request_fini(&q);
     if (rc == 0)
-        rc = ups_wait_head(x, &a, err);
+        rc = ft_ups_wait_head(x, &a, err);
     if (rc == 0 && a->status / 100 != 2)
         rc = a->status == 412 ? ft_err_set(err, FT_EBUSY, "it was changed while it was fetched")
                               : ft_object_refused(a, err);
     while (rc == 0 && n > 0) {
         size_t k = FT_MIN((size_t)n, CHUNK_BYTES);
-        rc = stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped") : ups_receive(x, buf, k, err);
+        rc = stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped") : ft_ups_receive(x, buf, k, err);
         if (rc == 0 && pwrite(f->fd, buf, k, at) != (ssize_t)k)
             rc = ft_err_sys(err, "write");
         ft_transfer_moved(t, (int64_t)k);
         at += (int64_t)k;
         n -= (int64_t)k;
     }
-    ups_cancel(x);
+    ft_ups_cancel(x);
     free(buf);
     return rc;
 }
@@ -516,7 +516,7 @@ static int end_download(struct ft_transfer *f, struct ft_err *err)
 
 /* ---- across ---- */
 
-static void name_source(struct ups_request *q, const struct ft_transfer *f)
+static void name_source(struct ft_ups_request *q, const struct ft_transfer *f)
 {
     struct ft_buf b;
     ft_buf_init(&b, 8192);
@@ -528,14 +528,14 @@ static void name_source(struct ups_request *q, const struct ft_transfer *f)
         for (; *key == '/'; key++)
             ft_buf_add_byte(&b, '/');
     }
-    ups_header(q, "x-amz-copy-source", "%s", b.data);
-    ups_header(q, "x-amz-copy-source-if-match", "%s", f->etag);
+    ft_ups_header(q, "x-amz-copy-source", "%s", b.data);
+    ft_ups_header(q, "x-amz-copy-source-if-match", "%s", f->etag);
     ft_buf_fini(&b);
 }
 
 static int begin_copy(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
-    struct ups_request q;
+    struct ft_ups_request q;
     int rc = head_source(t, f, err);
     if (rc != 0)
         return rc;
@@ -543,7 +543,7 @@ static int begin_copy(struct ft_transfers *t, struct ft_transfer *f, struct ft_e
         rc = plan(f, COPY_PART, err);
         return rc == 0 ? begin_parts(t, f, err) : rc;
     }
-    ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
+    ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
     name_source(&q, f);
     rc = ask(t, &q, NULL, err);
     if (rc == 0)
@@ -553,17 +553,17 @@ static int begin_copy(struct ft_transfers *t, struct ft_transfer *f, struct ft_e
 
 static int copy_part(struct ft_transfers *t, struct ft_transfer *f, int part, struct ft_err *err)
 {
-    struct ups_request q;
-    struct ups_answer a = {0};
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     int64_t at = part_offset(f, part), n = part_size(f, part);
-    ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-    ups_query_int(&q, "partNumber", part + 1);
-    ups_query(&q, "uploadId", f->upload);
+    ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
+    ft_ups_query_int(&q, "partNumber", part + 1);
+    ft_ups_query(&q, "uploadId", f->upload);
     name_source(&q, f);
-    ups_header(&q, "x-amz-copy-source-range", "bytes=%lld-%lld", (long long)at,
-               (long long)(at + n - 1));
+    ft_ups_header(&q, "x-amz-copy-source-range", "bytes=%lld-%lld", (long long)at,
+                  (long long)(at + n - 1));
     int rc = ask(t, &q, &a, err);
     ft_arena_init(&arena, TREE_MAX);
     if (rc == 0)
@@ -573,7 +573,7 @@ static int copy_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
     if (rc == 0)
         ft_transfer_moved(t, n);
     ft_arena_fini(&arena);
-    ups_answer_fini(&a);
+    ft_ups_answer_fini(&a);
     return rc;
 }
 
