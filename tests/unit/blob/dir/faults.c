@@ -23,9 +23,23 @@ static bool is_due(void)
     return is_on && one_in > 0 && ft_rand_u64(11, 3, calls++) % (uint64_t)one_in == 0;
 }
 
+/* What was asked of the disk, in order: w s f: a data file written, synced, its folder synced; W S:
+ * the index written, synced. */
+static char events[4096];
+static _Atomic int n_events;
+
+static void note(char event)
+{
+    int i = n_events++;
+    if (i < (int)sizeof events - 1)
+        events[i] = event;
+}
+
 static int disk_fault(void *ctx, enum ft_disk_op op, size_t *n)
 {
     (void)ctx;
+    if (op == FT_DISK_WRITE || op == FT_DISK_SYNC || op == FT_DISK_FOLDER)
+        note(op == FT_DISK_WRITE ? 'w' : op == FT_DISK_SYNC ? 's' : 'f');
     if (is_full && op != FT_DISK_OPEN && op != FT_DISK_READ && op != FT_DISK_UNLINK)
         return ENOSPC;
     if (reads_fail && op == FT_DISK_READ)
@@ -47,6 +61,8 @@ static bool reserve_is_there(void)
 
 static int index_fault(enum vfs_op op)
 {
+    if (op != VFS_READ)
+        note(op == VFS_WRITE ? 'W' : 'S');
     if (op == VFS_WRITE && is_full && (!reserve_counts || reserve_is_there()))
         return SQLITE_FULL;
     if (syncs_fail && op == VFS_SYNC)
@@ -257,12 +273,41 @@ static void reads_that_fail(void **state)
     ft_blob_close(b);
 }
 
+/* What is acknowledged was synced before: the bytes, the file's name, then the index that speaks of
+ * it. */
+static void synced_in_order(void **state)
+{
+    struct ft_blob_put put = {.bucket = "b", .key = "k", .size = -1};
+    struct ft_blob_done done;
+    (void)state;
+    struct ft_blob *b = open_faulty();
+    OK(ft_blob_bucket_create(b, "b", "prj", &err));
+    OK(put_made(b, &put, 1, 0, 200000, &done)); /* makes the folder too */
+    usleep(50000);                              /* the sweeper has looked for orphans */
+    for (int i = 0; i < 2; i++) {
+        bool small = i == 1;
+        memset(events, 0, sizeof events);
+        n_events = 0;
+        put.key = small ? "small" : "large";
+        OK(put_made(b, &put, 2, 0, small ? 1000 : 200000, &done));
+        char *written = strrchr(events, 'w'), *synced = strchr(events, 's'),
+             *named = strchr(events, 'f'), *index = strchr(events, 'W'),
+             *index_last = strrchr(events, 'W'), *index_synced = strrchr(events, 'S');
+        assert_non_null(index);
+        assert_true(index_synced > index_last);
+        if (!small)
+            assert_true(written != NULL && written < synced && synced < named && named < index);
+    }
+    ft_blob_close(b);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(failed_steps_change_nothing, make_folder, quiet),
         cmocka_unit_test_setup_teardown(failed_commits_then_death, make_folder, quiet),
         cmocka_unit_test_setup_teardown(a_full_disk, make_folder, quiet),
+        cmocka_unit_test_setup_teardown(synced_in_order, make_folder, quiet),
         cmocka_unit_test_setup_teardown(reads_that_fail, make_folder, quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
