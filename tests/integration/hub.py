@@ -114,6 +114,9 @@ def basics(hub):
         expect(code, status == 404 and headers["x-error-code"] == code, headers)
     status, o = hub.json("GET", "/api/models/default/m/xet-write-token/main")
     expect("no Xet, and what to set", status == 501 and "HF_HUB_DISABLE_XET=1" in o["error"], o)
+    _, headers, _ = hub.ask("POST", "/api/models/default/m/preupload/main",
+                            {"files": [{"path": "w.bin", "size": 5}]}, User_Agent="hf_hub/1.2")
+    expect("said before it is tried", "HF_HUB_DISABLE_XET=1" in headers["x-hf-warning"], headers)
     return first
 
 

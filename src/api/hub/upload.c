@@ -47,11 +47,22 @@ static bool looks_binary(const char *sample)
            memchr(bytes, 0, n) != NULL;
 }
 
+/* The Python client may be about to upload by Xet, whose library tells less than we can. */
+static void warn_of_xet(struct hub_call *c)
+{
+    const char *agent = ft_http_header(c->x, "user-agent");
+    if (agent != NULL && strstr(agent, "hf_hub/") != NULL)
+        hub_field(c, "X-HF-Warning",
+                  "xet; This hub has no Xet storage: if the upload fails, set "
+                  "HF_HUB_DISABLE_XET=1.");
+}
+
 int hub_preupload(struct hub_call *c)
 {
     struct ft_err err = {0};
     json_t *body = NULL, *f, *files = json_array();
     const struct ft_repo_tree *t = NULL;
+    bool any = false;
     size_t i;
     int rc = hub_body(c, &body);
     if (rc == 0)
@@ -68,6 +79,7 @@ int hub_preupload(struct hub_call *c)
             break;
         const char *sample = json_string_value(json_object_get(f, "sample"));
         bool lfs = size > 0 && (size > REGULAR_MAX || is_large_kind(path) || looks_binary(sample));
+        any |= lfs;
         const struct ft_repo_file *old = ft_repo_tree_file(t, path);
         json_t *o = json_pack("{s:s,s:s,s:b}", "path", path, "uploadMode", lfs ? "lfs" : "regular",
                               "shouldIgnore", 0);
@@ -81,6 +93,8 @@ int hub_preupload(struct hub_call *c)
         json_decref(files);
         return rc;
     }
+    if (any)
+        warn_of_xet(c);
     return hub_json(c, 200, json_pack("{s:o,s:s}", "files", files, "commitOid", c->commit));
 }
 
