@@ -117,6 +117,17 @@ def commands(c):
     out = c.run("key", "s3").stdout
     env = dict(line[len("export "):].split("=", 1) for line in out.splitlines())
     first = Caller(c.port, env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    plain = boto3.client("s3", endpoint_url=env["AWS_ENDPOINT_URL"],
+                         region_name=env["AWS_DEFAULT_REGION"], aws_access_key_id=first.key,
+                         aws_secret_access_key=first.secret)
+    url = plain.generate_presigned_url("get_object", {"Bucket": "own", "Key": "big"})
+    expect("URLs that it signs unless told otherwise are of version 4",
+           "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url, url)
+    plain.create_bucket(Bucket="here", CreateBucketConfiguration={
+        "LocationConstraint": env["AWS_DEFAULT_REGION"]})
+    expect("a bucket is where it was asked for", plain.get_bucket_location(Bucket="here")[
+        "LocationConstraint"] == env["AWS_DEFAULT_REGION"])
+    plain.delete_bucket(Bucket="here")
     expect("feitian key s3 tells what clients need", env["AWS_ENDPOINT_URL"] == c.url and
            first.call("GET", "/")[0] == 200, out)
     key = json.loads(c.run("key", "create", "cli", "--action", "objects.*", "--json").stdout)
