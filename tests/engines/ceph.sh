@@ -18,6 +18,7 @@ pids=()
 finish() {
     rc=$?
     trap - EXIT
+    trap '' INT TERM
     # the gateway first: it waits for the others otherwise
     for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
         kill "${pids[i]}" 2>/dev/null
@@ -35,6 +36,8 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+# A process that ends when this script does, even if that is killed.
+mortal() { exec setpriv --pdeathsig KILL "$@"; }
 free_port() {
     /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
@@ -114,18 +117,18 @@ conf=(-c "$dir/ceph.conf")
 
 monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon_port]" "$dir/monmap" >/dev/null || die "no monitor map"
 ceph-mon "${conf[@]}" -i a --mkfs --monmap "$dir/monmap" 2>"$dir/mkfs.log" || die "ceph-mon --mkfs"
-ceph-mon "${conf[@]}" -i a -f 2>"$dir/mon.err.log" &
+mortal ceph-mon "${conf[@]}" -i a -f 2>"$dir/mon.err.log" &
 pids+=($!)
 ceph=(ceph "${conf[@]}" --connect-timeout 5)
 wait_for 60 "the monitor" "${ceph[@]}" mon stat
 uuid=$(cat /proc/sys/kernel/random/uuid) # the monitor lets no OSD in that does not know its own
 id=$("${ceph[@]}" osd new "$uuid" 2>>"$dir/mon.err.log") || die "osd new"
 ceph-osd "${conf[@]}" -i "$id" --mkfs --osd-uuid "$uuid" 2>"$dir/osd.mkfs.log" || die "ceph-osd --mkfs"
-ceph-osd "${conf[@]}" -i "$id" -f 2>"$dir/osd.err.log" &
+mortal ceph-osd "${conf[@]}" -i "$id" -f 2>"$dir/osd.err.log" &
 pids+=($!)
 osd_is_up() { alive || die "the OSD ended"; "${ceph[@]}" osd stat | grep -q '1 up'; }
 wait_for 60 "the OSD" osd_is_up
-radosgw "${conf[@]}" -n client.rgw -f 2>"$dir/rgw.err.log" &
+mortal radosgw "${conf[@]}" -n client.rgw -f 2>"$dir/rgw.err.log" &
 pids+=($!)
 rgw_is_up() { alive || die "the gateway ended"; curl -sf "http://127.0.0.1:$rgw_port/"; }
 wait_for 120 "the gateway" rgw_is_up

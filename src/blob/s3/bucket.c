@@ -174,6 +174,23 @@ static int change_upstream(struct ups *s, const char *method, const char *upstre
     return rc;
 }
 
+int ups_bucket_make(struct ups *s, const char *upstream, struct ft_err *err)
+{
+    char body[256];
+    struct ft_err why;
+    bool elsewhere = strcmp(s->server.region, "us-east-1") != 0; /* which must not be named */
+    snprintf(body, sizeof body,
+             "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+             "<LocationConstraint>%.64s</LocationConstraint></CreateBucketConfiguration>",
+             s->server.region);
+    int rc = change_upstream(s, "PUT", upstream, NULL, elsewhere ? body : NULL, &why);
+    if (rc == FT_EEXIST)
+        return 0;
+    if (rc != 0 && err != NULL)
+        *err = why;
+    return rc;
+}
+
 /* Buckets are made and removed one at a time: the lock of the key "" stands for that. */
 int ups_bucket_create(struct ft_blob *b, const char *name, const char *owner, struct ft_err *err)
 {
@@ -195,7 +212,7 @@ int ups_bucket_create(struct ft_blob *b, const char *name, const char *owner, st
         rc = ft_blob_err(err, FT_EEXIST, FT_BLOB_BUCKET_IS_THERE, "bucket %s is there already",
                          name);
     if (rc == 0)
-        rc = change_upstream(s, "PUT", k->upstream, NULL, NULL, err);
+        rc = ups_bucket_make(s, k->upstream, err);
     if (rc == 0)
         rc = facts_keep(s, &k->facts, false, err);
     if (rc == 0) {

@@ -556,6 +556,7 @@ int ft_ups_refused(const struct ft_ups_answer *a, const char *what, struct ft_er
         {"InvalidPart", FT_EINVAL, FT_BLOB_NO_PART},
         {"InvalidPartOrder", FT_EINVAL, FT_BLOB_PART_ORDER},
         {"PreconditionFailed", FT_EBUSY, FT_BLOB_CONDITION},
+        {"BucketAlreadyOwnedByYou", FT_EEXIST, FT_BLOB_BUCKET_IS_THERE},
         {"BucketNotEmpty", FT_EBUSY, FT_BLOB_BUCKET_FULL},
         {"EntityTooSmall", FT_EINVAL, FT_BLOB_WHY_NONE},
         {"EntityTooLarge", FT_ELIMIT, FT_BLOB_WHY_NONE},

@@ -73,6 +73,8 @@ int ups_docs(struct ups *s, const char *prefix, ups_doc_fn *fn, void *ctx, struc
 int ups_docs_remove(struct ups *s, const char *prefix, struct ft_err *err);
 
 /* ---- bucket.c ---- */
+/* Makes a bucket of the upstream; one that is there already is ours, from a try that broke off. */
+int ups_bucket_make(struct ups *s, const char *upstream, struct ft_err *err);
 int ups_buckets_load(struct ups *s, struct ft_err *err);
 void ups_bucket_free(struct ups_bucket *k);
 /* Remembers that the bucket has holds, before the first. */

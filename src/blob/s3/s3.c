@@ -273,10 +273,7 @@ static int open_hidden(struct ups *s, struct ft_err *err)
     ft_ups_answer_fini(&a);
     if (rc != 0 || status != 404)
         return rc;
-    ft_ups_request_init(&q, "PUT", s->hidden, NULL);
-    rc = ft_ups_do(&s->server, &q, s->hidden, NULL, err);
-    ft_ups_request_fini(&q);
-    return rc;
+    return ups_bucket_make(s, s->hidden, err);
 }
 
 int ft_blob_s3_open(const struct ft_blob_s3_config *c, struct ft_blob **ret, struct ft_err *err)

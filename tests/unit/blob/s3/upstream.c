@@ -246,6 +246,8 @@ static void everything_is_there_again(void **state)
     OK(ft_blob_bucket_set_versioning(blob, "b", FT_BLOB_SUSPENDED, &err));
     OK(ft_blob_bucket_set(blob, "b", "policy", "{}", &err));
     OK(ft_blob_bucket_create(blob, ".Hidden", "", &err));
+    OK(ft_blob_bucket_create(own.blob, "up-half", "prj_own", &err)); /* as a crash leaves it */
+    OK(ft_blob_bucket_create(blob, "half", "prj", &err));
     OK(ft_blob_upload_begin(blob, &begin, id, &err));
     struct ft_blob_put p = {.bucket = "b", .key = "k", .upload = id, .part = 1, .size = -1};
     OK(ft_blob_put(blob, &p, &w, &err));
