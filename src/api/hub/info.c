@@ -72,11 +72,9 @@ static bool has_ending(const struct ft_repo_tree *t, const char *ending)
 
 static json_t *tags_of(const json_t *card, const struct ft_repo_tree *t)
 {
-    static const char *const formats[][2] = {{".gguf", "gguf"},
-                                             {".safetensors", "safetensors"},
-                                             {".onnx", "onnx"},
-                                             {".parquet", "format:parquet"},
-                                             {".jsonl", "format:json"}};
+    static const char *const formats[][2] = {
+        {".gguf", "gguf"}, {".safetensors", "safetensors"}, {"adapter_config.json", "peft"},
+        {".onnx", "onnx"}, {".parquet", "format:parquet"},  {".jsonl", "format:json"}};
     json_t *tags = json_array();
     add_tags(tags, "", json_object_get(card, "library_name"));
     for (size_t i = 0; i < FT_COUNT(formats); i++)
@@ -101,6 +99,16 @@ static void copy(json_t *to, const char *as, const json_t *from, const char *nam
         json_object_set(to, as, v);
 }
 
+/* {"BF16": parameters, ...} */
+static json_t *by_type(const json_t *said)
+{
+    json_t *o = json_object(), *t;
+    const char *name;
+    json_object_foreach(json_object_get(said, "types"), name, t)
+        json_object_set(o, name, json_object_get(t, "parameters"));
+    return o;
+}
+
 /* As the Hub tells it where clients look for it. */
 static void put_inspected(json_t *o, const json_t *said)
 {
@@ -116,7 +124,7 @@ static void put_inspected(json_t *o, const json_t *said)
                       json_object_get(json_object_get(said, "shape"), "context_length")));
     else
         json_object_set_new(o, "safetensors",
-                            json_pack("{s:{s:I},s:I}", "parameters", "total", n, "total", n));
+                            json_pack("{s:o,s:I}", "parameters", by_type(said), "total", n));
     json_object_set(o, "inspected", (json_t *)said);
 }
 

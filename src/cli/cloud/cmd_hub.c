@@ -100,9 +100,22 @@ static int64_t parameters(const json_t *m)
     return json_integer_value(json_object_get(of, "total"));
 }
 
+static bool is_adapter(const json_t *m)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(json_object_get(m, "tags"), i, t)
+    {
+        if (strcmp(json_string_value(t) != NULL ? json_string_value(t) : "", "peft") == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *format(const json_t *m)
 {
-    return json_object_get(m, "gguf") != NULL          ? "gguf"
+    return is_adapter(m)                               ? "adapter"
+           : json_object_get(m, "gguf") != NULL        ? "gguf"
            : json_object_get(m, "safetensors") != NULL ? "safetensors"
                                                        : "-";
 }
