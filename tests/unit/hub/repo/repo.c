@@ -1,9 +1,12 @@
-/* Repositories: names, commits, revisions, content once, conflicts, collection. On memory. */
+/* Repositories: names, commits, revisions, content once, conflicts, collection. In memory and in a
+ * folder. */
 /* labels: threads */
 #include "hub/repo/repo.h"
 
+#include <ftw.h>
 #include <pthread.h>
 
+#include "blob/dir/dir.h"
 #include "blob/mem/mem.h"
 #include "testing.h"
 
@@ -19,11 +22,20 @@ static int64_t now_s(void *ctx)
     return (int64_t)time(NULL) + later_s;
 }
 
+static char folder[64]; /* "": in memory */
+
 static int setup(void **state)
 {
-    (void)state;
     later_s = 0;
-    assert_int_equal(ft_blob_mem_open(0, &blob, &err), 0);
+    folder[0] = '\0';
+    if (*state != NULL) {
+        strcpy(folder, "/tmp/ft_repo_XXXXXX");
+        assert_non_null(mkdtemp(folder));
+        const struct ft_blob_dir_config dir = {.path = folder};
+        assert_int_equal(ft_blob_dir_open(&dir, &blob, &err), 0);
+    } else {
+        assert_int_equal(ft_blob_mem_open(0, &blob, &err), 0);
+    }
     struct ft_repos_config c = {.blob = blob, .now_s = now_s};
     assert_int_equal(ft_repos_open(&c, &repos, &err), 0);
     assert_int_equal(ft_repo_create(repos, FT_REPO_MODEL, "team", "m", false, "ann", &repo, &err),
@@ -31,11 +43,21 @@ static int setup(void **state)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
 static int teardown(void **state)
 {
     (void)state;
     ft_repos_close(repos);
     ft_blob_close(blob);
+    if (folder[0] != '\0')
+        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
 
@@ -493,7 +515,12 @@ static void test_a_broken_disk_changes_nothing(void **state)
     assert_int_equal(commit(&repo, NULL, &op, 1, id), 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define MEMORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)                                                                                    \
+    MEMORY(f),                                                                                     \
+    {                                                                                              \
+#f "_in_a_folder", f, setup, teardown, (void *)1                                           \
+    }
 
 int main(void)
 {
@@ -514,7 +541,7 @@ int main(void)
         TEST(test_moves_leave_the_way),
         TEST(test_collection_takes_what_nothing_holds),
         TEST(test_downloads_are_counted_and_saved),
-        TEST(test_a_broken_disk_changes_nothing),
+        MEMORY(test_a_broken_disk_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
