@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDED_MIN (64u << 10) /* smaller pieces are not worth waking a thread */
+#define ALONE_MAX (64u << 10) /* a stream no longer than this is not worth waking a thread */
 
 struct ft_digest_piece {
     struct ft_digest_piece *next;
@@ -87,15 +87,15 @@ void ft_digest_init(struct ft_digest *d, struct ft_digest_pool *p)
 }
 
 /* A piece of memory if a thread is to take it, else NULL: then nothing of the stream is under way.
- * Called with the lock held. */
-static struct ft_digest_piece *piece_take(struct ft_digest *d, size_t n)
+ */
+static struct ft_digest_piece *piece_take(struct ft_digest *d)
 {
     struct ft_digest_pool *p = d->pool;
+    struct ft_digest_piece *x = NULL;
+    pthread_mutex_lock(&p->mutex);
     while (d->n_pieces >= FT_DIGEST_AHEAD_MAX)
         pthread_cond_wait(&p->done, &p->mutex);
-    struct ft_digest_piece *x = NULL;
-    bool is_idle = p->n_idle > 0 && p->head == NULL;
-    if (d->n_pieces > 0 || (is_idle && n >= HANDED_MIN)) {
+    if (d->n_pieces > 0 || (p->n_idle > 0 && p->head == NULL)) {
         x = p->spare;
         if (x != NULL)
             p->spare = x->next;
@@ -104,47 +104,55 @@ static struct ft_digest_piece *piece_take(struct ft_digest *d, size_t n)
     }
     while (x == NULL && d->n_pieces > 0)
         pthread_cond_wait(&p->done, &p->mutex);
+    pthread_mutex_unlock(&p->mutex);
+    if (x != NULL)
+        x->n = 0;
     return x;
 }
 
-static void piece_give(struct ft_digest *d, struct ft_digest_piece *x)
+/* The piece that was filled to the threads. */
+static void piece_give(struct ft_digest *d)
 {
     struct ft_digest_pool *p = d->pool;
-    bool is_taken = d->n_pieces > 0; /* a thread has it, or it stands in the queue */
+    struct ft_digest_piece *x = d->filling;
+    d->filling = NULL;
     x->next = NULL;
+    pthread_mutex_lock(&p->mutex);
+    bool is_taken = d->n_pieces > 0; /* a thread has the stream, or it stands in the queue */
     if (d->head == NULL)
         d->head = x;
     else
         d->tail->next = x;
     d->tail = x;
     d->n_pieces++;
-    if (is_taken)
-        return;
-    d->next = NULL;
-    if (p->head == NULL)
-        p->head = d;
-    else
-        p->tail->next = d;
-    p->tail = d;
-    pthread_cond_signal(&p->more);
+    if (!is_taken) {
+        d->next = NULL;
+        if (p->head == NULL)
+            p->head = d;
+        else
+            p->tail->next = d;
+        p->tail = d;
+        pthread_cond_signal(&p->more);
+    }
+    pthread_mutex_unlock(&p->mutex);
 }
 
 void ft_digest_add(struct ft_digest *d, const void *data, size_t n)
 {
     const uint8_t *from = data;
+    d->total += n;
     while (n > 0) {
-        size_t take = FT_MIN(n, FT_DIGEST_PIECE);
-        pthread_mutex_lock(&d->pool->mutex);
-        struct ft_digest_piece *x = piece_take(d, take);
-        pthread_mutex_unlock(&d->pool->mutex);
+        if (d->filling == NULL && d->total > ALONE_MAX)
+            d->filling = piece_take(d);
+        struct ft_digest_piece *x = d->filling;
+        size_t take = FT_MIN(n, FT_DIGEST_PIECE - (x == NULL ? 0 : x->n));
         if (x == NULL) {
             MD5_Update(&d->md5, from, take);
         } else {
-            x->n = take;
-            memcpy(x->data, from, take);
-            pthread_mutex_lock(&d->pool->mutex);
-            piece_give(d, x);
-            pthread_mutex_unlock(&d->pool->mutex);
+            memcpy(x->data + x->n, from, take);
+            x->n += take;
+            if (x->n == FT_DIGEST_PIECE)
+                piece_give(d);
         }
         from += take;
         n -= take;
@@ -153,9 +161,19 @@ void ft_digest_add(struct ft_digest *d, const void *data, size_t n)
 
 void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_LENGTH])
 {
-    pthread_mutex_lock(&d->pool->mutex);
+    struct ft_digest_pool *p = d->pool;
+    struct ft_digest_piece *rest = d->filling;
+    d->filling = NULL;
+    pthread_mutex_lock(&p->mutex);
     while (d->n_pieces > 0)
-        pthread_cond_wait(&d->pool->done, &d->pool->mutex);
-    pthread_mutex_unlock(&d->pool->mutex);
+        pthread_cond_wait(&p->done, &p->mutex);
+    pthread_mutex_unlock(&p->mutex);
+    if (rest != NULL) {
+        MD5_Update(&d->md5, rest->data, rest->n);
+        pthread_mutex_lock(&p->mutex);
+        rest->next = p->spare;
+        p->spare = rest;
+        pthread_mutex_unlock(&p->mutex);
+    }
     MD5_Final(ret, &d->md5);
 }

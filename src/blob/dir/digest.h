@@ -15,8 +15,8 @@
 #include "base/err.h"
 
 #define FT_DIGEST_THREADS_MAX 8
-#define FT_DIGEST_PIECE       (256u << 10) /* bytes handed over at once */
-#define FT_DIGEST_AHEAD_MAX   4            /* pieces of one stream that wait */
+#define FT_DIGEST_PIECE       (128u << 10) /* bytes handed over at once */
+#define FT_DIGEST_AHEAD_MAX   3            /* pieces of one stream that wait */
 
 struct ft_digest_piece;
 struct ft_digest_pool {
@@ -35,6 +35,8 @@ struct ft_digest {
     MD5_CTX md5;
     struct ft_digest_piece *head, *tail; /* what waits */
     int n_pieces;                        /* waiting, or being taken */
+    struct ft_digest_piece *filling;     /* the owner's: smaller pieces are put together */
+    size_t total;
     struct ft_digest *next;
 };
 
@@ -43,7 +45,7 @@ void ft_digest_pool_close(struct ft_digest_pool *p); /* no stream is open */
 
 void ft_digest_init(struct ft_digest *d, struct ft_digest_pool *p);
 void ft_digest_add(struct ft_digest *d, const void *data, size_t n);
-/* Waits for what is under way. The stream may be forgotten then. */
+/* Waits for what is under way. The stream may be forgotten then; a second time is accepted. */
 void ft_digest_end(struct ft_digest *d, uint8_t ret[MD5_DIGEST_LENGTH]);
 
 #endif
