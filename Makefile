@@ -44,8 +44,9 @@ test-release: all
 setup-engines:
 	@scripts/setup engines
 
-test-engines: setup-engines all ## backends beside the servers they are for, which are installed: Ceph RGW
-	@cmake --build build -j $(JOBS)
+test-engines: setup setup-engines ## backends beside the servers they are for, which are installed: Ceph RGW
+	@$(call configure,release,build)
+	@cmake --build build -j $(JOBS) --target engines
 	@ctest --preset release -L engines --output-on-failure
 
 test-sanitizers: setup

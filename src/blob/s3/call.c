@@ -377,7 +377,6 @@ int ft_ups_start(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_up
     return start(s, q, !q->streamed, ret, err);
 }
 
-/* How an exchange failed: without a connection nothing can have happened. */
 static int failed(const struct ft_ups_exchange *x, struct ft_err *err)
 {
     return ft_err_set(err, x->rc == FT_ENOMEM ? FT_ENOMEM : FT_EIO, "%s", x->err.msg);
@@ -392,9 +391,9 @@ int ft_ups_send(struct ft_ups_exchange *x, const void *data, size_t n, struct ft
         while (x->up_n == S3_RING_BYTES && !x->done)
             pthread_cond_wait(&x->changed, &x->lock);
         if (x->done) {
-            rc = x->rc != 0 ? failed(x, err)
-                            : ft_err_set(err, FT_EIO, "answered %d before the end",
-                                         x->answer.status);
+            rc = x->rc != 0
+                     ? failed(x, err)
+                     : ft_err_set(err, FT_EIO, "answered %d before the end", x->answer.status);
         } else {
             size_t k = ring_put(x->up, x->up_at, x->up_n, at, n);
             x->up_n += k;
@@ -438,8 +437,7 @@ int ft_ups_receive(struct ft_ups_exchange *x, void *data, size_t n, struct ft_er
         at += k;
         n -= k;
         if (k == 0)
-            rc = x->rc != 0 ? failed(x, err)
-                            : ft_err_set(err, FT_EIO, "the answer is too short");
+            rc = x->rc != 0 ? failed(x, err) : ft_err_set(err, FT_EIO, "the answer is too short");
         if (x->down_waits && x->down_n <= S3_RING_BYTES / 2) {
             x->down_waits = false;
             wake = true;

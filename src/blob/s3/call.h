@@ -49,8 +49,8 @@ struct ft_ups_answer {
 const char *ft_ups_answer_header(const struct ft_ups_answer *a, const char *name); /* lower case */
 void ft_ups_answer_fini(struct ft_ups_answer *a); /* a zeroed one is accepted */
 
-/* The whole exchange. 0: it answered, whatever the status. FT_EUNAVAIL: no connection, nothing
- * happened; FT_EIO: it broke, and what was asked for may have happened. */
+/* The whole exchange. 0: it answered, whatever the status. FT_EIO: there was no connection, or it
+ * broke, and what was asked for may have happened. */
 int ft_ups_call(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
                 struct ft_err *err);
 /* ft_ups_call, and any status but 2xx is an error of ft_ups_refused. *ret may be NULL. */

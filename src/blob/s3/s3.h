@@ -28,7 +28,7 @@ struct ft_blob_s3_config {
      * than a write takes would remove what it has just put there. */
     int document_seconds;
 };
-/* FT_EUNAVAIL: it does not answer; FT_EINVAL: names the field; FT_EIO: it refuses. */
+/* FT_EINVAL: names the field; FT_EIO: it does not answer, or refuses. */
 int ft_blob_s3_open(const struct ft_blob_s3_config *config, struct ft_blob **ret,
                     struct ft_err *err);
 
