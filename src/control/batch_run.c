@@ -14,6 +14,7 @@
 
 #define RETRY_MS 500 /* while the gateway is away, or the store in trouble */
 #define SLEEP_MS 50
+#define AGAIN_MS 5000 /* before one that failed is tried again */
 
 bool bt_stops(void *ctx)
 {
@@ -440,14 +441,25 @@ static int gone_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     return bt_row_end(tx, ((struct batch *)ctx)->id, err);
 }
 
+/* What no other try mends: the input is gone, or what was committed of the results is. */
+static bool is_hopeless(const struct batch *b, int rc)
+{
+    bool finishes = b->body != NULL && ft_ctl_text(b->body, "ends_as") != NULL;
+    return !finishes && (rc == FT_ECORRUPT || rc == FT_ENOTFOUND || rc == FT_EINVAL);
+}
+
 void *bt_run(void *ctx)
 {
     struct batch *b = ctx;
     struct ft_err err = {0};
     b->out_fd = b->err_fd = -1;
     int rc = live(b, &err);
-    if (rc != 0 && rc != FT_ECANCELED && !b->gone && !bt_stops(b)) {
+    bool stuck = rc != 0 && rc != FT_ECANCELED && !b->gone && !bt_stops(b);
+    if (stuck)
         ft_log(FT_LOG_ERROR, "control", "%s cannot go on: %s", b->id, err.msg);
+    if (stuck && !is_hopeless(b, rc)) {
+        bt_sleep(b, AGAIN_MS); /* then it is begun again, from where it is */
+    } else if (stuck) {
         json_t *e = json_pack("[o]", ft_batch_error("server_error", err.msg, NULL, 0));
         rc = fail(b, e, &err);
     }

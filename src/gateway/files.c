@@ -52,12 +52,12 @@ static void on_end(void *ctx, bool whole)
 }
 
 /* What the project may still store; -1: no bound. What is announced is held, so that others do not
- * count on it. */
+ * count on it. Results of jobs are kept whatever the bound: they were paid for. */
 static int64_t room_of(struct gw_request *r)
 {
     struct ft_err err = {0};
     int64_t most = ft_tenant_storage_max(r->gw->tenant, r->project), left = 0;
-    if (most < 0 || strcmp(r->x->method, "POST") != 0)
+    if (most < 0 || r->inner || strcmp(r->x->method, "POST") != 0)
         return -1;
     if (ft_quota_left(r->gw->quota, r->project, most, &left, &err) != 0)
         ft_log(FT_LOG_WARN, "gateway", "files: %s", err.msg);

@@ -353,6 +353,16 @@ def projects(c):
            other.ask("GET", "/v1/batches")["data"] == [] and
            other.ask("POST", f"/v1/batches/{b['id']}/cancel").status == 404 and
            other.create(f).status == 400)
+    f = other.put(jsonl([line(i) for i in range(20)]))["id"]
+    limit = {"limits": {"storage_bytes": 1}}
+    assert c.ask("PATCH", "/api/v1/projects/other", limit).status == 200
+    full = other.put(b"xx", "user_data")
+    expect("a project that is full takes no files", full.status == 413, full)
+    done = other.wait(other.create(f)["id"])
+    expect("but results, which were paid for", done["status"] == "completed" and
+           len(other.lines(done["output_file_id"])) == 20, done)
+    limit = {"limits": {"storage_bytes": None}}
+    assert c.ask("PATCH", "/api/v1/projects/other", limit).status == 200
     slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
     running = other.run(jsonl([line(i, slow) for i in range(400)]))
     while other.get(running["id"])["status"] == "validating":

@@ -124,8 +124,8 @@ static inline int rig_apply(struct rig *r, const char *kind, const char *id, con
     return rc;
 }
 
-static inline int rig_ask(struct rig *r, struct client *c, const char *endpoint,
-                          const char *project, const char *json)
+static inline int rig_ask_as(struct rig *r, struct client *c, const char *endpoint,
+                             const char *project, const char *json, int priority)
 {
     char id[32];
     struct ft_err err = {0};
@@ -135,6 +135,7 @@ static inline int rig_ask(struct rig *r, struct client *c, const char *endpoint,
                                  .id = id,
                                  .endpoint = endpoint,
                                  .project = project,
+                                 .priority = priority,
                                  .body = body,
                                  .on_piece = client_piece,
                                  .ctx = c};
@@ -144,6 +145,12 @@ static inline int rig_ask(struct rig *r, struct client *c, const char *endpoint,
         snprintf(c->message, sizeof c->message, "%s", err.msg);
     json_decref(body);
     return rc;
+}
+
+static inline int rig_ask(struct rig *r, struct client *c, const char *endpoint,
+                          const char *project, const char *json)
+{
+    return rig_ask_as(r, c, endpoint, project, json, 0);
 }
 
 #endif

@@ -256,6 +256,30 @@ static void a_removed_endpoint_finishes_what_runs_and_refuses_what_waits(void **
     rig_close(&r);
 }
 
+static void background_leaves_half_of_the_places(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open_with(&r, &(struct ft_serve_config){.memory_bytes = 1 << 20, .in_flight_max = 4});
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":1,\"max\":1}}");
+    rig_pass(&r, 200);
+    struct client batch[4], other;
+    for (int i = 0; i < 4; i++)
+        rig_ask_as(&r, &batch[i], "chat", "p", "{\"max_tokens\":1}", FT_SERVE_BACKGROUND);
+    rig_ask(&r, &other, "chat", "q", "{\"max_tokens\":1}"); /* at once, past those that wait */
+    double_token(&r.plant, 0);
+    assert_int_equal(other.ends, 1);
+    assert_int_equal(batch[0].ends + batch[1].ends, 2);
+    assert_int_equal(batch[2].ends + batch[3].ends, 0);
+    rig_settle(&r);
+    double_token(&r.plant, 0);
+    assert_int_equal(batch[2].ends + batch[3].ends, 2);
+    rig_close(&r);
+}
+
 static void projects_see_their_own_endpoints_and_everyones(void **state)
 {
     (void)state;
@@ -662,6 +686,7 @@ int main(void)
         cmocka_unit_test(load_brings_replicas_and_calm_takes_them_away),
         cmocka_unit_test(a_changed_model_is_replaced_once_its_calls_are_done),
         cmocka_unit_test(a_removed_endpoint_finishes_what_runs_and_refuses_what_waits),
+        cmocka_unit_test(background_leaves_half_of_the_places),
         cmocka_unit_test(projects_see_their_own_endpoints_and_everyones),
         cmocka_unit_test(what_a_snapshot_does_not_tell_is_gone),
         cmocka_unit_test(what_is_behind_a_projects_own_name_is_told),
