@@ -4,6 +4,17 @@
 
 #include "gateway/inner.h"
 
+int gw_s3_master(struct gw *g, struct ft_err *err)
+{
+    char path[4096];
+    if (atomic_load(&g->s3_has_master))
+        return 0;
+    snprintf(path, sizeof path, "%s/s3.secret", g->opt->home);
+    int rc = ft_s3_master_open(path, g->s3_master, err);
+    atomic_store(&g->s3_has_master, rc == 0);
+    return rc;
+}
+
 /* Where the caller reached us, as it named it. */
 static void endpoint_of(const struct gw_request *r, char *ret, size_t n)
 {
@@ -16,6 +27,10 @@ static void endpoint_of(const struct gw_request *r, char *ret, size_t n)
 void gw_s3_credentials(struct gw_request *r)
 {
     char secret[FT_S3_SECRET_BYTES], endpoint[512];
+    if (!atomic_load(&r->gw->s3_has_master)) {
+        gw_no_storage(r);
+        return;
+    }
     endpoint_of(r, endpoint, sizeof endpoint);
     ft_tenant_s3_secret(r->ident, r->gw->s3_master, secret);
     json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s}", "object", "s3_credentials", "access_key_id",

@@ -56,13 +56,6 @@ static int open_ledger(struct gw *g, struct ft_err *err)
     return ft_ledger_open(&o, &g->ledger, err);
 }
 
-static int open_secret(struct gw *g, struct ft_err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/s3.secret", g->opt->home);
-    return ft_s3_master_open(path, g->s3_master, err);
-}
-
 static int open_serve(struct gw *g, struct ft_err *err)
 {
     struct ft_serve_config c = g->opt->serve;
@@ -163,8 +156,6 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     else
         snprintf(g.control_socket, sizeof g.control_socket, "%s/run/control.sock", o->home);
     int rc = ft_tenant_open(&g.tenant, err);
-    if (rc == 0)
-        rc = open_secret(&g, err);
     if (rc == 0)
         rc = ft_http_client_open(&g.client, err);
     if (rc == 0)

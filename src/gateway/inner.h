@@ -49,7 +49,8 @@ struct gw {
     } moved; /* by requests on lanes: how many, bytes of their bodies */
     _Atomic(struct gw_scrub *) scrub;
     struct gw_hub *hub;                    /* with the store */
-    uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret */
+    uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret, once */
+    atomic_bool s3_has_master;             /* it was read */
     struct ft_http_client *client;         /* of serving, the feed and the ledger */
     struct ft_http_client
         *asking; /* of requests that control answers; closed before what those use */
@@ -111,6 +112,8 @@ extern const struct gw_route gw_s3_route; /* S3 */
 /* No route has the path: perhaps a bucket that everybody may read has. */
 extern const struct gw_route gw_bucket_route;
 extern const struct gw_part gw_s3_part;
+/* Reads HOME/s3.secret, unless it is read; the storage's thread. */
+int gw_s3_master(struct gw *g, struct ft_err *err);
 
 /* What works on the store: a row of `parts` in storage.c. */
 struct gw_part {

@@ -75,7 +75,9 @@ static int try_open(struct gw_storage *s, struct ft_err *err)
 {
     struct gw *g = s->gw;
     struct ft_blob *b = NULL;
-    int rc = g->opt->open_blob(g->opt->ctx, &b, err);
+    int rc = gw_s3_master(g, err);
+    if (rc == 0)
+        rc = g->opt->open_blob(g->opt->ctx, &b, err);
     if (rc != 0)
         return rc;
     rc = open_parts(g, b, err);

@@ -449,6 +449,16 @@ def broken_store(feitian):
         status, answer = c.get("/v1/files")
         expect("files too", status == 503 and answer["error"]["code"] == "storage_unavailable",
                answer)
+        with open(f"{c.home}/s3.secret", "wb") as f:
+            f.write(b"damaged")
+        c.kill("gateway")
+        live_cloud.wait_until(c.is_ready, 30, "the gateway is back")
+        status, answer = c.get("/api/v1/s3/credentials")
+        expect("a damaged s3.secret stops objects alone", status == 503 and
+               "s3.secret" in answer["error"]["message"], answer)
+        os.unlink(f"{c.home}/s3.secret")
+        live_cloud.wait_until(lambda: c.get("/api/v1/s3/credentials")[0] == 200, 20,
+                              "a new one is made")
         status = c.get("/api/v1/status")[1]["storage"]
         expect("the status says why", not status["open"] and "/dev/null" in status["trouble"],
                status)
