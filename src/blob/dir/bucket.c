@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 static void copy_text(char *to, size_t max, const unsigned char *from)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define COPY_BYTES (1u << 20)
 

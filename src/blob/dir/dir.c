@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/rand.h"
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define EPOCH_SHIFT  40
 #define EPOCH_MAX    ((int64_t)1 << 22)
@@ -139,13 +139,60 @@ static int index_open(struct ft_dir *d, const char *vfs, struct ft_err *err)
     return rc;
 }
 
+static void close_dir(struct ft_blob *b)
+{
+    struct ft_dir *d = ft_dir_of(b);
+    ft_dir_sweep_stop(d);
+    ft_dir_commit_stop(d);
+    ft_digest_pool_close(&d->digests);
+    ft_index_close(&d->index);
+    close(d->lock_fd);
+    pthread_mutex_destroy(&d->id_mutex);
+    free(d);
+}
+
+static const struct ft_blob_ops dir_ops = {
+    .name = "dir",
+    .bucket_create = ft_dir_bucket_create,
+    .bucket_delete = ft_dir_bucket_delete,
+    .bucket_get = ft_dir_bucket_get,
+    .bucket_list = ft_dir_bucket_list,
+    .bucket_set_versioning = ft_dir_bucket_set_versioning,
+    .bucket_set = ft_dir_bucket_set,
+    .bucket_config = ft_dir_bucket_config,
+    .put = ft_dir_put,
+    .put_write = ft_dir_put_write,
+    .put_commit = ft_dir_put_commit,
+    .put_abort = ft_dir_put_abort,
+    .copy = ft_dir_copy,
+    .remove = ft_dir_remove,
+    .annotate = ft_dir_annotate,
+    .head = ft_dir_head,
+    .open = ft_dir_open,
+    .reader_info = ft_dir_reader_info,
+    .read = ft_dir_read,
+    .close_reader = ft_dir_close_reader,
+    .link = ft_dir_link,
+    .list = ft_dir_list,
+    .upload_begin = ft_dir_upload_begin,
+    .upload_get = ft_dir_upload_get,
+    .upload_complete = ft_dir_upload_complete,
+    .upload_abort = ft_dir_upload_abort,
+    .upload_parts = ft_dir_upload_parts,
+    .uploads = ft_dir_uploads,
+    .part_of = ft_dir_part_of,
+    .usage = ft_dir_usage,
+    .scrub = ft_dir_scrub,
+    .close = close_dir,
+};
+
 int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **ret,
                      struct ft_err *err)
 {
     struct ft_dir *d = calloc(1, sizeof *d);
     if (d == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for a store");
-    d->base.ops = &ft_dir_ops;
+    d->base.ops = &dir_ops;
     d->disk = config->disk;
     d->lock_fd = -1;
     pthread_mutex_init(&d->id_mutex, NULL);
@@ -183,50 +230,3 @@ int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **r
     *ret = &d->base;
     return 0;
 }
-
-static void close_dir(struct ft_blob *b)
-{
-    struct ft_dir *d = ft_dir_of(b);
-    ft_dir_sweep_stop(d);
-    ft_dir_commit_stop(d);
-    ft_digest_pool_close(&d->digests);
-    ft_index_close(&d->index);
-    close(d->lock_fd);
-    pthread_mutex_destroy(&d->id_mutex);
-    free(d);
-}
-
-const struct ft_blob_ops ft_dir_ops = {
-    .name = "dir",
-    .bucket_create = ft_dir_bucket_create,
-    .bucket_delete = ft_dir_bucket_delete,
-    .bucket_get = ft_dir_bucket_get,
-    .bucket_list = ft_dir_bucket_list,
-    .bucket_set_versioning = ft_dir_bucket_set_versioning,
-    .bucket_set = ft_dir_bucket_set,
-    .bucket_config = ft_dir_bucket_config,
-    .put = ft_dir_put,
-    .put_write = ft_dir_put_write,
-    .put_commit = ft_dir_put_commit,
-    .put_abort = ft_dir_put_abort,
-    .copy = ft_dir_copy,
-    .remove = ft_dir_remove,
-    .annotate = ft_dir_annotate,
-    .head = ft_dir_head,
-    .open = ft_dir_open,
-    .reader_info = ft_dir_reader_info,
-    .read = ft_dir_read,
-    .close_reader = ft_dir_close_reader,
-    .link = ft_dir_link,
-    .list = ft_dir_list,
-    .upload_begin = ft_dir_upload_begin,
-    .upload_get = ft_dir_upload_get,
-    .upload_complete = ft_dir_upload_complete,
-    .upload_abort = ft_dir_upload_abort,
-    .upload_parts = ft_dir_upload_parts,
-    .uploads = ft_dir_uploads,
-    .part_of = ft_dir_part_of,
-    .usage = ft_dir_usage,
-    .scrub = ft_dir_scrub,
-    .close = close_dir,
-};

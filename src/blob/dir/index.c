@@ -103,6 +103,10 @@ static const char *const text[FT_SQL_N] = {
     [FT_SQL_PART_DROP] = "DELETE FROM part WHERE upload = ? AND number = ?",
     [FT_SQL_PART_LIST] =
         "SELECT number, row FROM part WHERE upload = ? AND number > ? ORDER BY number",
+    [FT_SQL_PART_WALK] =
+        "SELECT p.upload, p.number, b.name, u.key, p.row FROM part p JOIN upload u ON"
+        " u.id = p.upload LEFT JOIN bucket b ON b.id = u.bucket"
+        " WHERE (p.upload, p.number) > (?, ?) ORDER BY p.upload, p.number LIMIT 1",
     [FT_SQL_PART_DROP_ALL] = "DELETE FROM part WHERE upload = ?",
     [FT_SQL_ENDED_GET] = "SELECT parts, bucket, key, version, etag, size, modified FROM ended"
                          " WHERE upload = ?",

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 #include "blob/dir/page.h"
 
 #define SKIPS_MAX 8 /* older versions stepped over before the scan is begun anew */

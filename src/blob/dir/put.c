@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define FLUSH_BYTES (4 << 20) /* written before the disk is told to begin */
 

@@ -6,12 +6,13 @@
  * not. An object of parts is a list of such pieces, of which one is open at a time.
  *
  * A reader pins its place: the sweeper leaves it alone, whatever is removed meanwhile. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define CRC_BYTES 4
 
@@ -154,20 +155,31 @@ static int load(struct reader *r, struct ft_conn *c, const char *bucket, const c
     return small_load(r, c, &r->one, err);
 }
 
+/* One that pins everything: before it looks, so what it finds stays. */
+static struct reader *reader_new(struct ft_dir *d, struct ft_err *err)
+{
+    struct reader *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        ft_err_set(err, FT_ENOMEM, "no memory for a reader");
+        return NULL;
+    }
+    r->base.blob = &d->base;
+    r->d = d;
+    r->pieces = &r->one;
+    r->fd = -1;
+    piece_close(r);
+    ft_dir_pin(d, &r->pin);
+    return r;
+}
+
 int ft_dir_open(struct ft_blob *b, const char *bucket, const char *key, const char *version,
                 struct ft_blob_reader **ret, struct ft_err *err)
 {
     struct ft_dir *d = ft_dir_of(b);
     struct ft_conn *c;
-    struct reader *r = calloc(1, sizeof *r);
+    struct reader *r = reader_new(d, err);
     if (r == NULL)
-        return ft_err_set(err, FT_ENOMEM, "no memory for a reader");
-    r->base.blob = b;
-    r->d = d;
-    r->pieces = &r->one;
-    r->fd = -1;
-    piece_close(r);
-    ft_dir_pin(d, &r->pin); /* before it looks: what it finds stays */
+        return FT_ENOMEM;
     int rc = ft_index_read(&d->index, &c, err);
     if (rc == 0) {
         rc = load(r, c, bucket, key, version, err);
@@ -179,6 +191,54 @@ int ft_dir_open(struct ft_blob *b, const char *bucket, const char *key, const ch
     }
     *ret = &r->base;
     return 0;
+}
+
+/* The row of a part becomes what the reader reads. */
+static int part_load(struct reader *r, sqlite3_stmt *s, struct ft_dir_part_at *at,
+                     struct ft_err *err)
+{
+    struct ft_row row;
+    const char *name = (const char *)sqlite3_column_text(s, 2);
+    const char *key = (const char *)sqlite3_column_text(s, 3);
+    at->upload = sqlite3_column_int64(s, 0);
+    at->number = sqlite3_column_int64(s, 1);
+    snprintf(at->bucket, sizeof at->bucket, "%s", name == NULL ? "" : name);
+    snprintf(at->key, sizeof at->key, "%s", key == NULL ? "" : key);
+    struct ft_row_at where = {at->upload, at->number, ""};
+    int rc = ft_row_decode(sqlite3_column_blob(s, 4), (size_t)sqlite3_column_bytes(s, 4), &where,
+                           &row, err);
+    row.info.key = at->key;
+    if (rc == 0)
+        rc = ft_blob_object_set(&r->object, &row.info, NULL, 0, err);
+    if (rc == 0) {
+        r->one = (struct piece){0, row.info.size, row.id, row.place, (int)at->number};
+        r->n_pieces = row.place == FT_PLACE_NONE ? 0 : 1;
+    }
+    return rc;
+}
+
+int ft_dir_open_next_part(struct ft_dir *d, struct ft_dir_part_at *at, struct ft_blob_reader **ret,
+                          struct ft_err *err)
+{
+    struct ft_conn *c;
+    sqlite3_stmt *s;
+    struct reader *r = reader_new(d, err);
+    if (r == NULL)
+        return FT_ENOMEM;
+    *ret = NULL;
+    int rc = ft_index_read(&d->index, &c, err);
+    if (rc == 0) {
+        rc = ft_sql_row(c, &s, err, FT_SQL_PART_WALK, "ii", at->upload, at->number);
+        if (rc == 1 && (rc = part_load(r, s, at, err)) == 0)
+            rc = 1;
+        ft_sql_end(s);
+        ft_index_done(&d->index, c);
+    }
+    if (rc == 1)
+        *ret = &r->base;
+    else
+        ft_dir_close_reader(&r->base);
+    return rc;
 }
 
 const struct ft_blob_info *ft_dir_reader_info(struct ft_blob_reader *base)

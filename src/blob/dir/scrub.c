@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define READ_BYTES (1u << 20)
 #define NAP_NS_MAX 100000000 /* asks whether to stop between naps */
@@ -113,14 +113,15 @@ static int next_row(struct scrub *s, struct ft_row *row, struct ft_err *ret_bad,
 }
 
 /* Every byte that the reader can read. Goes on behind what is damaged; one fault each object. */
-static void bytes_check(struct scrub *s, struct ft_blob_reader *r, const char *version)
+static void bytes_check(struct scrub *s, struct ft_blob_reader *r, const char *bucket,
+                        const char *version)
 {
     const struct ft_blob_info *info = ft_dir_reader_info(r);
     struct ft_err err = {.msg = ""};
     for (int64_t at = 0; at < info->size && !is_stopped(s);) {
         size_t n = (size_t)FT_MIN(info->size - at, (int64_t)READ_BYTES);
         if (ft_dir_read(r, at, s->buf, n, &err) != 0) {
-            tell(s, s->name, s->key, version, err.msg);
+            tell(s, bucket, info->key, version, err.msg);
             return;
         }
         at += (int64_t)n;
@@ -155,8 +156,33 @@ static int objects_check(struct scrub *s, struct ft_row *row, struct ft_err *err
             tell(s, s->name, s->key, version, bad.msg);
             continue;
         }
-        bytes_check(s, r, version);
+        bytes_check(s, r, s->name, version);
         ft_dir_close_reader(r);
+    }
+    return 0;
+}
+
+static int parts_check(struct scrub *s, struct ft_err *err)
+{
+    struct ft_dir_part_at at = {.upload = 0};
+    while (!is_stopped(s)) {
+        struct ft_blob_reader *r;
+        struct ft_err bad = {.msg = ""};
+        int64_t upload = at.upload, number = at.number;
+        int rc = ft_dir_open_next_part(s->d, &at, &r, &bad);
+        if (rc == 0)
+            return 0;
+        if (rc < 0 && at.upload == upload && at.number == number) { /* not the row alone */
+            *err = bad;
+            return rc;
+        }
+        s->done.objects++;
+        if (rc < 0)
+            tell(s, at.bucket, at.key, "", bad.msg);
+        else
+            bytes_check(s, r, at.bucket, "");
+        if (rc == 1)
+            ft_dir_close_reader(r);
     }
     return 0;
 }
@@ -179,6 +205,8 @@ int ft_dir_scrub(struct ft_blob *b, const struct ft_blob_scrub *asked, struct ft
     }
     if (rc == 0)
         rc = objects_check(s, row, err);
+    if (rc == 0)
+        rc = parts_check(s, err);
     if (rc == 0 && is_stopped(s))
         rc = ft_err_set(err, FT_ECANCELED, "scrub: stopped");
     if (rc == 0)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 #include "blob/dir/page.h"
 
 #define ENDED_KEPT_NS ((int64_t)3600 * 1000000000)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define NULL_VERSION "null"
 

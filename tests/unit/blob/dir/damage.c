@@ -161,6 +161,38 @@ static void in_a_small_object(void **state)
     ft_blob_close(b);
 }
 
+/* Parts are looked at before their upload is completed, and read with it after. */
+static void in_a_part(void **state)
+{
+    struct ft_blob_put p = {.bucket = "b", .key = "parts", .size = -1};
+    struct ft_blob_part parts[2] = {{.number = 1}, {.number = 2}};
+    struct ft_blob_done done;
+    char id[FT_BLOB_UPLOAD_MAX + 1], path[256];
+    (void)state;
+    struct ft_blob *b = filled();
+    OK(ft_blob_upload_begin(b, &p, id, &err));
+    p.upload = id;
+    for (int i = 0; i < 2; i++) {
+        p.part = i + 1;
+        OK(put_made(b, &p, 9, (size_t)i * LARGE, LARGE, &done));
+        memcpy(parts[i].etag, done.etag, sizeof done.etag);
+    }
+    data_file(3, path); /* behind large and other: the second */
+    assert_int_equal(scrub(b).n, 0);
+    flip(path, 70000);
+    struct told t = scrub(b);
+    assert_int_equal(t.n, 1);
+    assert_string_equal(t.key, "parts");
+    OK(ft_blob_upload_complete(b, "b", "parts", id, parts, 2, NULL, NULL, 0, &done, &err));
+    t = scrub(b);
+    assert_int_equal(t.n, 1);
+    assert_string_equal(t.key, "parts");
+    assert_int_equal(get(b, "parts", 9), FT_ECORRUPT);
+    flip(path, 70000);
+    OK(get(b, "parts", 9));
+    ft_blob_close(b);
+}
+
 static int see(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     (void)info;
@@ -212,6 +244,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(in_a_data_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(in_a_small_object, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(in_a_part, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(in_a_row_of_the_index, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_index_that_is_gone, make_folder, remove_folder),
     };
