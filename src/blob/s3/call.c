@@ -13,7 +13,6 @@
 #include "blob/backend.h"
 #include "net/sigv4.h"
 #include "net/url.h"
-#include "net/xml.h"
 
 #define QUERY_MAX      16384
 #define PATH_MAX_BYTES 8192
@@ -581,4 +580,17 @@ int ft_ups_refused(const struct ft_ups_answer *a, const char *what, struct ft_er
         ft_err_set(err, rc, "%s: upstream: %d %s", what, a->status, code != NULL ? code : "");
     ft_arena_fini(&arena);
     return rc;
+}
+
+int ft_ups_xml(const struct ft_ups_answer *a, struct ft_arena *arena, struct ft_xml_node **ret_root,
+               struct ft_err *err)
+{
+    struct ft_err why;
+    int rc = ft_xml_read(a->body.len > 0 ? a->body.data : "", a->body.len, arena, ret_root, &why);
+    if (rc == 0 || rc == FT_ENOMEM) {
+        if (rc != 0 && err != NULL)
+            *err = why;
+        return rc;
+    }
+    return ft_err_set(err, FT_EIO, "the upstream's answer: %s", why.msg);
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "blob/object.h"
 #include "net/client.h"
+#include "net/xml.h"
 
 #define S3_HEADERS_MAX 24
 #define S3_ANSWER_MAX  ((size_t)32 << 20) /* bytes of a document that is answered */
@@ -58,6 +59,10 @@ int ft_ups_do(struct ft_ups_server *s, struct ft_ups_request *q, const char *wha
               struct ft_ups_answer *ret, struct ft_err *err);
 /* The error that an answer means, of the seam where it has one. */
 int ft_ups_refused(const struct ft_ups_answer *a, const char *what, struct ft_err *err);
+
+/* The document in an answer. FT_EIO: it is none. */
+int ft_ups_xml(const struct ft_ups_answer *a, struct ft_arena *arena, struct ft_xml_node **ret_root,
+               struct ft_err *err);
 
 /* ---- streams: one request, on its way ---- */
 

@@ -68,7 +68,7 @@ static int copied(const struct ft_ups_answer *a, char etag[FT_BLOB_ETAG_MAX + 1]
     struct ft_arena arena;
     struct ft_xml_node *root;
     ft_arena_init(&arena, XML_MAX);
-    int rc = ft_xml_read(a->body.data, a->body.len, &arena, &root, err);
+    int rc = ft_ups_xml(a, &arena, &root, err);
     if (rc == 0 && strcmp(root->name, "Error") == 0) {
         rc = ft_ups_refused(a, "copy", err);
     } else if (rc == 0) {

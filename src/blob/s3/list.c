@@ -9,7 +9,8 @@
 #include "net/date.h"
 #include "net/xml.h"
 
-#define XML_MAX ((size_t)64 << 20)
+#define XML_MAX   ((size_t)64 << 20)
+#define PAGES_MAX 10000 /* of the upstream for one of ours */
 
 enum kind { OBJECTS, VERSIONS, UPLOADS };
 
@@ -24,7 +25,8 @@ struct listing {
     const char *through;              /* and of them those behind this one, if not NULL */
     char behind[FT_BLOB_KEY_MAX + 1]; /* keys up to this one are not told */
     char rolled[FT_BLOB_KEY_MAX + 1], told[FT_BLOB_KEY_MAX + 1]; /* uploads: the last prefixes */
-    int n;                                                       /* entries told */
+    int pages;
+    int n; /* entries told */
     bool more, stopped;
     ft_blob_list_fn *fn;
     ft_blob_uploads_fn *uploads_fn;
@@ -151,7 +153,7 @@ static bool is_behind(struct listing *g, const struct ft_xml_node *n, const char
 static int tell(struct listing *g, const struct ft_xml_node *n, const char *key, const char *rolled)
 {
     int rc;
-    if (g->kind == UPLOADS && roll_up(g, key)) {
+    if (g->kind == UPLOADS && key != NULL && roll_up(g, key)) {
         if (strcmp(g->told, g->rolled) == 0)
             return 0;
         strcpy(g->told, g->rolled);
@@ -238,13 +240,15 @@ static int list_page(struct listing *g, bool *ret_next, struct ft_err *err)
     struct ft_ups_answer a;
     struct ft_arena arena;
     struct ft_xml_node *root;
+    if (++g->pages > PAGES_MAX)
+        return ft_err_set(err, FT_EIO, "bucket %s: the upstream's listing has no end", g->p.name);
     request(g, &q);
     int rc = ft_ups_do(&g->s->server, &q, g->p.name, &a, err);
     ft_ups_request_fini(&q);
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, XML_MAX);
-    rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
+    rc = ft_ups_xml(&a, &arena, &root, err);
     if (rc == 0) {
         *ret_next = next_page(g, root);
         rc = tell_page(g, root);

@@ -27,7 +27,7 @@ int ups_native_begin(struct ups *s, const struct ups_place *p, const struct ft_b
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, XML_MAX);
-    rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
+    rc = ft_ups_xml(&a, &arena, &root, err);
     const char *id = rc == 0 ? ft_xml_child_text(root, "UploadId") : NULL;
     if (rc == 0 && (id == NULL || *id == '\0' || strlen(id) > FT_BLOB_UPLOAD_MAX))
         rc = ft_err_set(err, FT_EIO, "key %s: the upstream began no upload", info->key);
@@ -65,7 +65,7 @@ static int completed(const struct ups_place *p, const struct ft_ups_answer *a, i
     struct ft_arena arena;
     struct ft_xml_node *root;
     ft_arena_init(&arena, XML_MAX);
-    int rc = ft_xml_read(a->body.data, a->body.len, &arena, &root, err);
+    int rc = ft_ups_xml(a, &arena, &root, err);
     if (rc == 0 && strcmp(root->name, "Error") == 0) {
         rc = ft_ups_refused(a, "completion", err);
     } else if (rc == 0) {
@@ -168,7 +168,7 @@ static int parts_page(struct ups *s, const struct ups_place *p, const char *key,
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, XML_MAX);
-    rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
+    rc = ft_ups_xml(&a, &arena, &root, err);
     *ret_n = 0;
     if (rc == 0) {
         const char *truncated = ft_xml_child_text(root, "IsTruncated");

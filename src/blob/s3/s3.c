@@ -113,7 +113,7 @@ static int docs_page(struct ups *s, const char *prefix, char *after, size_t afte
     if (rc != 0)
         return rc;
     ft_arena_init(&arena, DOCS_XML_MAX);
-    rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
+    rc = ft_ups_xml(&a, &arena, &root, err);
     if (rc == 0) {
         const char *truncated = ft_xml_child_text(root, "IsTruncated");
         *ret_more = truncated != NULL && strcmp(truncated, "true") == 0;
@@ -127,6 +127,10 @@ static int docs_page(struct ups *s, const char *prefix, char *after, size_t afte
                 continue;
             if (at != NULL)
                 ft_date_parse_iso(at, &modified);
+            if (strcmp(key, after) <= 0) {
+                rc = ft_err_set(err, FT_EIO, "the upstream's listing is in no order");
+                break;
+            }
             snprintf(after, after_size, "%s", key);
             some = true;
             rc = fn(ctx, key, modified);

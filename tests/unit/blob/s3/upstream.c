@@ -231,6 +231,49 @@ static void wrong_configurations(void **state)
     assert_int_equal(ft_blob_s3_open(&c, &b, &err), FT_EINVAL);
 }
 
+/* ---- one that lies ---- */
+
+static const char *listing;
+
+static void lie(void *ctx, struct ft_http_exchange *x)
+{
+    static const char facts[] =
+        "{\"owner\":\"p\",\"created_ns\":1,\"versioning\":0,\"held\":false}";
+    (void)ctx;
+    bool lists = x->query != NULL && strstr(x->query, "list-type") != NULL;
+    const char *body = lists ? listing : facts;
+    ft_http_respond(x, 200, NULL, 0, body, strlen(body));
+}
+
+static void lies_of_an_upstream_are_errors(void **state)
+{
+    static const char *const lies[] = {
+        /* the same for ever */
+        "<a><IsTruncated>true</IsTruncated><Contents><Key>bucket/b</Key></Contents></a>",
+        "<a><IsTruncated>true</IsTrunca",
+        "no XML at all",
+        "",
+        "<a><Contents><Key>bucket/b/././with-a-name-that-is-longer-than-any-bucket-of-ours-may-"
+        "be-------------</Key></Contents></a>",
+    };
+    struct ft_http_server *liar;
+    struct ft_http_server_config config = {
+        .listen = "127.0.0.1:0", .raw_targets = true, .handler = lie};
+    struct ft_blob *b;
+    char url[64];
+    struct ft_blob_s3_config c = {.endpoint = url, .access_key = OWN_KEY, .secret_key = OWN_SECRET};
+    (void)state;
+    OK(ft_http_server_open(&config, &liar, &err));
+    snprintf(url, sizeof url, "http://%s", ft_http_server_address(liar));
+    for (size_t i = 0; i < FT_COUNT(lies); i++) {
+        listing = lies[i];
+        int rc = ft_blob_s3_open(&c, &b, &err);
+        if (rc != FT_EIO && rc != FT_ECORRUPT)
+            fail_msg("%zu: %d", i, rc);
+    }
+    ft_http_server_close(liar);
+}
+
 /* ---- what stays ---- */
 
 static void everything_is_there_again(void **state)
@@ -315,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_objects_are_not_mixed, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_upstream_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(strangers_objects_are_read, setup, teardown),
+        cmocka_unit_test(lies_of_an_upstream_are_errors),
         cmocka_unit_test_setup_teardown(wrong_configurations, setup, teardown),
         cmocka_unit_test_setup_teardown(everything_is_there_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_scrub_removes_what_belongs_to_nothing, setup, teardown),
