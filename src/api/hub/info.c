@@ -161,13 +161,17 @@ static int inspected(struct ft_hub *h, const struct ft_repo *repo, const struct 
     if (rc != 0 || *ret != NULL || !look || h->c.inspect == NULL || repo->kind != FT_REPO_MODEL ||
         !is_model(t))
         return rc;
-    rc = h->c.inspect(h->c.ctx, repo, t->id, ret, err);
+    struct ft_err later = {0};
+    rc = h->c.inspect(h->c.ctx, repo, t->id, ret, &later);
     if (rc == 0 && *ret == NULL)
         *ret = json_object(); /* looked at, and no model */
     if (rc == 0)
-        rc = ft_repo_note_put(h->repos, repo, t->id, "inspect", *ret, err);
+        rc = ft_repo_note_put(h->repos, repo, t->id, "inspect", *ret, &later);
+    if (rc != 0) /* the rest can be told all the same */
+        ft_log(FT_LOG_WARN, "hub", "%s/%s could not be looked at: %s", repo->org, repo->name,
+               later.msg);
     hub_forget(h, repo->uid); /* what was found out without it */
-    return rc;
+    return 0;
 }
 
 void hub_look_later(struct ft_hub *h, const struct ft_repo *repo)
@@ -224,6 +228,7 @@ static int found_out(struct ft_hub *h, const struct ft_repo *repo, const struct 
         rc = inspected(h, repo, t, look, &said, err);
     if (rc != 0) {
         json_decref(card);
+        json_decref(said);
         return rc;
     }
     json_t *o = json_pack("{s:s,s:I}", "sha", t->id, "usedStorage", (json_int_t)t->bytes);
