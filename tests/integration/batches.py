@@ -127,6 +127,9 @@ def files(c):
            bad["error"]["param"] == "file", bad)
     no = me.ask("POST", "/v1/files", {"purpose": "batch"})
     expect("no form", no.status == 400 and no["error"]["type"] == "invalid_request_error", no)
+    head = me.ask("HEAD", f"/v1/files/{a['id']}/content")
+    expect("its head", head.status == 200 and head.headers["content-length"] == "5" and
+           head.body == b"" and 'filename="a.txt"' in head.headers["content-disposition"], head)
     gone = me.ask("DELETE", f"/v1/files/{a['id']}")
     expect("deleted", gone.json == {"id": a["id"], "object": "file", "deleted": True}, gone)
     gone = me.ask("GET", f"/v1/files/{a['id']}")
@@ -367,6 +370,9 @@ def projects(c):
     running = other.run(jsonl([line(i, slow) for i in range(400)]))
     while other.get(running["id"])["status"] == "validating":
         time.sleep(0.02)
+    events = c.ask("GET", "/api/v1/audit?kind=batch&limit=100")
+    seen = {e["action"] for e in events["data"] if e["target"] == running["id"]}
+    expect("the audit log has its life", {"batch.create", "batch.update"} <= seen, events)
     gone = c.ask("DELETE", "/api/v1/projects/other?cascade=true")
     expect("a project goes with its batches", gone.status == 200, gone)
     until = time.monotonic() + WAIT_S

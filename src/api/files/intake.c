@@ -6,6 +6,8 @@
 #include "api/files/inner.h"
 #include "net/form.h"
 
+#define AROUND_MAX ((int64_t)1 << 20) /* bytes of a form that are not its file's */
+
 static int refuse(struct fl_intake *in, int status, const char *code, const char *param,
                   const char *why)
 {
@@ -149,14 +151,18 @@ bool fl_take(struct fl_intake *in)
     static const struct ft_form_ops ops = {on_begin, on_data, on_end};
     struct ft_err err = {0};
     struct ft_form *form = NULL;
-    int64_t n = 0;
+    int64_t n = 0, all = 0;
     char *chunk = malloc(FT_FILES_CHUNK);
     ft_oai_error_init(&in->e);
     ft_jsonl_init(&in->jsonl);
     int rc = chunk != NULL ? ft_form_open(in->q->content_type, &ops, in, &form, &err)
                            : ft_err_set(&err, FT_ENOMEM, "out of memory");
-    while (rc == 0 && (n = in->q->io->read(in->q->ctx, chunk, FT_FILES_CHUNK, &err)) > 0)
-        rc = ft_form_feed(form, chunk, (size_t)n, &err);
+    while (rc == 0 && (n = in->q->io->read(in->q->ctx, chunk, FT_FILES_CHUNK, &err)) > 0) {
+        all += n;
+        rc = all <= in->bytes_max + AROUND_MAX
+                 ? ft_form_feed(form, chunk, (size_t)n, &err)
+                 : refuse(in, 413, "body_too_large", NULL, "the form has too much around its file");
+    }
     if (rc == 0 && n < 0)
         rc = (int)n;
     if (rc == 0)
