@@ -120,9 +120,11 @@ void ft_s3_out(struct ft_s3_call *c, const char *name, const char *value)
 {
     if (value == NULL || c->n_out >= FT_HTTP_FIELDS_MAX)
         return;
-    char *copy = ft_arena_strndup(c->arena, value, strlen(value));
-    if (copy != NULL)
-        c->out[c->n_out++] = (struct ft_http_field){name, copy};
+    /* both may be an object's, which is closed before an error is answered */
+    const char *own = ft_arena_strndup(c->arena, name, strlen(name)),
+               *copy = ft_arena_strndup(c->arena, value, strlen(value));
+    if (own != NULL && copy != NULL)
+        c->out[c->n_out++] = (struct ft_http_field){own, copy};
 }
 
 void ft_s3_outf(struct ft_s3_call *c, const char *name, const char *fmt, ...)
