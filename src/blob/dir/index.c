@@ -231,6 +231,21 @@ static int exec(struct ft_conn *c, const char *sql, struct ft_err *err)
     return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : ft_sql_err(c, err);
 }
 
+/* A file system without shared memory has no such log, and then readers would wait for the writer.
+ */
+static int wal_check(struct ft_conn *c, struct ft_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = 0;
+    if (sqlite3_prepare_v2(c->db, "PRAGMA journal_mode", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        rc = ft_sql_err(c, err);
+    else if (strcmp((const char *)sqlite3_column_text(s, 0), "wal") != 0)
+        rc = ft_err_set(err, FT_EUNSUPPORTED, "index: this file system cannot keep its log (WAL)");
+    sqlite3_finalize(s);
+    return rc;
+}
+
 static int conn_open(const struct ft_index *x, bool writer, bool create, struct ft_conn **ret,
                      struct ft_err *err)
 {
@@ -254,6 +269,8 @@ static int conn_open(const struct ft_index *x, bool writer, bool create, struct 
                          : "PRAGMA cache_size=" READER_CACHE ";PRAGMA query_only=1",
                   err);
     }
+    if (rc == 0 && writer)
+        rc = wal_check(c, err);
     if (rc != 0) {
         conn_close(c);
         return rc;
