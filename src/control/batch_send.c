@@ -118,6 +118,16 @@ static int start(struct sender *s, struct flight *f, int line, struct ft_err *er
     char url[96], key[CTL_ID_MAX + 32], batch[BATCH_ID_BYTES + 32];
     struct ft_slice id, body;
     int rc = ft_batch_line_read(text, l->n, &id, &body, err);
+    free(f->record); /* of the line before */
+    f->record = NULL;
+    f->line = line;
+    f->status = 0;
+    f->broken = f->final = false;
+    f->retry_ms = 0;
+    f->request_id[0] = '\0';
+    ft_buf_reset(&f->body);
+    f->body.failed = 0;
+    f->call = NULL;
     if (rc != 0)
         return rc;
     snprintf(url, sizeof url, "http://gateway%s", b->endpoint);
@@ -136,14 +146,6 @@ static int start(struct sender *s, struct flight *f, int line, struct ft_err *er
                                     .on_data = on_data,
                                     .on_done = on_done,
                                     .ctx = f};
-    f->line = line;
-    f->status = 0;
-    f->broken = f->final = false;
-    f->retry_ms = 0;
-    f->request_id[0] = '\0';
-    ft_buf_reset(&f->body);
-    f->body.failed = 0;
-    f->call = NULL;
     f->flying = true;
     s->n_flying++;
     s->state[line] = FLYING;
@@ -228,6 +230,8 @@ static void add_record(struct sender *s, const struct flight *f)
     r.start_us = r.end_us = now_us();
     if (f->record != NULL && ft_record_parse(f->record, strlen(f->record), &r, &err) != 0)
         ft_log(FT_LOG_ERROR, "control", "%s: the record of a line is none: %s", b->id, err.msg);
+    if (f->record == NULL && f->status / 100 == 2)
+        ft_log(FT_LOG_ERROR, "control", "%s: an answer came without its record", b->id);
     snprintf(r.id, sizeof r.id, "%s.%d", b->id, b->lines.line[f->line].number);
     snprintf(r.project, sizeof r.project, "%s", b->project);
     snprintf(r.key, sizeof r.key, "%s", b->key);
@@ -457,7 +461,6 @@ static void send_more(struct sender *s)
             continue;
         if (start(s, f, line, &err) != 0) { /* deeper than can be sent, or no memory */
             f->status = 400;
-            f->line = line;
             add_error(s, line, "invalid_json_line", err.msg);
             add_record(s, f);
             add_line(s, line, false);
