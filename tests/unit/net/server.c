@@ -373,6 +373,11 @@ static void test_many_parameters_are_not_too_many(void **state)
 
 static void test_every_exchange_is_closed_once(void **state)
 {
+    struct ft_http_stats stats = {.exchanges = 1};
+    for (int i = 0; i < FAR_MS && stats.exchanges != 0; i++) { /* of the tests before */
+        ft_http_server_stats(*state, &stats);
+        nap_ms(1);
+    }
     int fd = raw_connect(*state);
     int closed = atomic_load(&n_closed), clean = atomic_load(&n_clean);
     raw_send(fd, "GET /head HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -384,7 +389,6 @@ static void test_every_exchange_is_closed_once(void **state)
     close(fd);
     await_int(&n_closed, closed + 2);
     assert_int_equal(atomic_load(&n_clean), clean + 1);
-    struct ft_http_stats stats;
     for (int i = 0; i < FAR_MS; i++) {
         ft_http_server_stats(*state, &stats);
         if (stats.exchanges == 0 && stats.connections == 0)
