@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""OpenAI's, Anthropic's and Hugging Face's own clients against a cloud: tests/clients/*.mjs.
+"""OpenAI's, Anthropic's, Hugging Face's and AWS's own clients against a cloud: tests/clients/*.mjs.
 
 usage: clients.py FEITIAN BUILD-FOLDER
 
@@ -53,9 +53,14 @@ def main():
         if "nano" not in c.run("endpoint", "list").stdout:
             r = c.run("model", "add", NANO)
             assert r.returncode == 0, r
-        env = c.env(FEITIAN_URL=c.url, FEITIAN_API_KEY=c.credentials()["key"])
+        lines = c.run("key", "s3").stdout.splitlines()
+        own = (w.removeprefix("export ").split("=", 1) for w in lines)
+        aws = {n: v for n, v in own if n != "AWS_CA_BUNDLE"}
+        env = c.env(FEITIAN_URL=c.url, FEITIAN_API_KEY=c.credentials()["key"],
+                    AWS_REGION=aws.pop("AWS_DEFAULT_REGION"), **aws)
         failed = 0
-        for name in ("openai.mjs", "openai_batches.mjs", "anthropic.mjs", "hub.mjs"):
+        for name in ("openai.mjs", "openai_batches.mjs", "openai_tune.mjs", "anthropic.mjs",
+                     "hub.mjs", "s3.mjs"):
             r = subprocess.run(["node", "--test", "--test-reporter=spec", name], cwd=folder,
                                env=env, check=False, timeout=600)
             failed += r.returncode != 0
