@@ -112,8 +112,10 @@ static int unmet(struct ft_err *err, const char *what)
 int ft_blob_condition_check(const struct ft_blob_condition *c, const struct ft_blob_info *there,
                             struct ft_err *err)
 {
+    if (c->if_marker && there != NULL)
+        return there->is_marker ? 0 : unmet(err, "if_marker");
     if (there == NULL || there->is_marker) {
-        if (c->if_match == NULL && !c->if_size_set && !c->if_modified_set)
+        if (c->if_match == NULL && !c->if_size_set && !c->if_modified_set && !c->if_marker)
             return 0;
         return ft_blob_err(err, FT_ENOTFOUND, FT_BLOB_NO_KEY, "nothing is there to match");
     }

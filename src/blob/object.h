@@ -97,7 +97,14 @@ struct ft_blob_condition {
     int64_t if_size;           /* with if_size_set: of what is there */
     int64_t if_modified_s;     /* with if_modified_set: modified in this second */
     bool if_size_set, if_modified_set;
+    bool if_marker; /* what is there is a marker; nothing else is looked at then */
 };
+/* Is there anything to be held against? */
+static inline bool ft_blob_condition_any(const struct ft_blob_condition *c)
+{
+    return c->if_match != NULL || c->if_none_match != NULL || c->if_size_set ||
+           c->if_modified_set || c->if_marker;
+}
 
 struct ft_blob_put {
     const char *bucket, *key;

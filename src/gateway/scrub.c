@@ -200,7 +200,7 @@ json_t *gw_scrub_status(struct gw *g)
     if (s == NULL)
         return json_null();
     pthread_mutex_lock(&s->lock);
-    json_t *j = json_pack("{s:b,s:I,s:I,s:I,s:I,s:O}", "running", s->running, "finished",
+    json_t *j = json_pack("{s:b,s:I,s:I,s:I,s:I,s:o}", "running", s->running, "finished",
                           (json_int_t)s->finished_s, "objects", (json_int_t)s->last.objects,
                           "bytes", (json_int_t)s->last.bytes, "faults", (json_int_t)s->last.faults,
                           "found", json_deep_copy(s->faults));

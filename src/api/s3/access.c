@@ -70,6 +70,7 @@ struct question {
     struct ft_blob_object own; /* what object points to, if it was looked for here */
     bool looked;               /* for the object; NULL then: it is not there */
     bool failed;               /* looking failed, and so has the call */
+    struct ft_err missing;     /* why it is not there */
     struct ft_s3_tags tags;    /* of the request */
     bool tags_read;
     char room[128]; /* of the value that was told last */
@@ -105,7 +106,10 @@ static const struct ft_blob_info *object_of(struct question *q)
     if (ft_blob_head(q->c->blob, q->ask->bucket->name, q->ask->key, q->ask->version, &q->own,
                      &err) == 0) {
         q->object = &q->own.info;
-    } else if (err.code != FT_ENOTFOUND && err.code != FT_EINVAL) {
+        return q->object;
+    }
+    q->missing = err;
+    if (err.code != FT_ENOTFOUND && err.code != FT_EINVAL) {
         q->failed = true;
         ft_s3_fail_err(q->c, &err);
     }
@@ -379,6 +383,10 @@ bool ft_s3_is_allowed(struct ft_s3_call *c, const struct ft_s3_ask *ask)
     name_action(&q);
     bool missing = ask->key != NULL && !by_bucket(q.action) && object_of(&q) == NULL;
     bool ok = !q.failed && (missing ? may_know(&q) : allowed(&q));
+    if (ok && missing && !reads(q.action)) { /* nothing to change now; what comes is another's */
+        ft_s3_fail_err(c, &q.missing);
+        ok = false;
+    }
     ft_blob_object_fini(&q.own);
     return ok;
 }
@@ -388,4 +396,33 @@ int ft_s3_may(struct ft_s3_call *c, const struct ft_s3_ask *ask)
     if (ft_s3_is_allowed(c, ask))
         return 0;
     return ft_s3_fail(c, FT_S3_AccessDenied, NULL); /* unless looking failed: the first counts */
+}
+
+int ft_s3_may_run(struct ft_s3_call *c)
+{
+    if (c->op->action == NULL)
+        return 0;
+    const struct ft_s3_ask ask = {.action = c->op->action,
+                                  .bucket = &c->at,
+                                  .key = c->key,
+                                  .version = ft_s3_param(c, "versionId")};
+    FT_ASSERT(c->has_bucket);
+    return ft_s3_may(c, &ask);
+}
+
+int ft_s3_bucket_again(struct ft_s3_call *c)
+{
+    struct ft_blob_bucket now;
+    if (!c->has_bucket)
+        return 0;
+    if (ft_s3_bucket(c, c->bucket, &now) != 0)
+        return -1;
+    return now.created_ns == c->at.created_ns && strcmp(now.owner, c->at.owner) == 0
+               ? 0
+               : ft_s3_fail(c, FT_S3_NoSuchBucket, NULL);
+}
+
+int ft_s3_may_again(struct ft_s3_call *c)
+{
+    return ft_s3_bucket_again(c) != 0 ? -1 : ft_s3_may_run(c);
 }

@@ -13,14 +13,14 @@ static int answer_acl(struct ft_s3_call *c, const struct ft_s3_acl *acl)
     return ft_s3_answer_xml(c, 200, &x);
 }
 
-/* The list that a request puts: by headers or as a document. */
-static int read_acl(struct ft_s3_call *c, const char *owner, struct ft_s3_acl *ret)
+/* The list that a request puts: by headers or as a document, which is text. */
+static int read_acl(struct ft_s3_call *c, const char *text, size_t n, const char *owner,
+                    struct ft_s3_acl *ret)
 {
     const struct ft_s3_settings *s;
-    const char *canned = ft_s3_in(c, "x-amz-acl"), *text;
-    size_t n;
+    const char *canned = ft_s3_in(c, "x-amz-acl");
     struct ft_err err = {0};
-    if (ft_s3_body_whole(c, FT_S3_XML_MAX, &text, &n) != 0 || ft_s3_settings(c, &c->at, &s) != 0)
+    if (ft_s3_settings(c, &c->at, &s) != 0)
         return -1;
     if (s->ownership == FT_S3_OWNER_ENFORCED)
         return ft_s3_fail(c, FT_S3_AccessControlListNotSupported, NULL);
@@ -67,7 +67,10 @@ int ft_s3_bucket_acl_keep(struct ft_s3_call *c, const struct ft_s3_acl *acl)
 int ft_s3_bucket_acl_put(struct ft_s3_call *c)
 {
     struct ft_s3_acl acl;
-    if (read_acl(c, c->at.owner, &acl) != 0 || ft_s3_bucket_acl_keep(c, &acl) != 0)
+    const char *text;
+    size_t n;
+    if (ft_s3_body_whole(c, FT_S3_XML_MAX, &text, &n) != 0 ||
+        read_acl(c, text, n, c->at.owner, &acl) != 0 || ft_s3_bucket_acl_keep(c, &acl) != 0)
         return -1;
     return ft_s3_answer_empty(c, 200);
 }
@@ -110,7 +113,11 @@ int ft_s3_object_acl_put(struct ft_s3_call *c)
     char version[FT_BLOB_VERSION_MAX + 1];
     struct ft_blob_marks marks = {.acl = NULL};
     struct ft_err err = {0};
-    if (object_acl(c, &old, version) != 0 || read_acl(c, old.owner, &acl) != 0 ||
+    const char *text;
+    size_t n;
+    /* the body first: who owns the object may change while it comes */
+    if (ft_s3_body_whole(c, FT_S3_XML_MAX, &text, &n) != 0 || object_acl(c, &old, version) != 0 ||
+        read_acl(c, text, n, old.owner, &acl) != 0 ||
         ft_s3_acl_text(c, &acl, c->at.owner, &marks.acl) != 0)
         return -1;
     if (ft_blob_annotate(c->blob, c->bucket, c->key, version, &marks, version, &err) != 0)

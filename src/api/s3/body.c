@@ -506,7 +506,7 @@ int ft_s3_body_whole(struct ft_s3_call *c, size_t max, const char **ret, size_t 
     data[len] = '\0';
     *ret = data;
     *ret_n = len;
-    return 0;
+    return len > 0 ? ft_s3_may_again(c) : 0;
 }
 
 int ft_s3_body_xml(struct ft_s3_call *c, const char *root, const struct ft_xml_node **ret)

@@ -51,9 +51,11 @@ int ft_s3_source_open(struct ft_s3_call *c, struct ft_s3_source *s)
         .key = s->key,
         .version = s->version,
     };
+    if (ft_blob_head(c->blob, s->bucket, s->key, s->version, &s->object, &err) == 0)
+        ask.object = &s->object.info; /* what is asked about is what will be copied */
     if (ft_s3_may(c, &ask) != 0)
         return -1;
-    if (ft_blob_head(c->blob, s->bucket, s->key, s->version, &s->object, &err) != 0)
+    if (ask.object == NULL)
         return ft_blob_why(&err) == FT_BLOB_IS_MARKER
                    ? ft_s3_fail(c, FT_S3_InvalidRequest,
                                 "The source of a copy request may not specifically refer to a "

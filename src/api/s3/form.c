@@ -365,6 +365,8 @@ int ft_s3_form_put(struct ft_s3_call *c)
                         "POST requires exactly one file upload per request.");
     if (rc == 0)
         rc = check_file(c, u, sums, &n);
+    if (rc == 0)
+        rc = ft_s3_bucket_again(c);
     if (rc != 0) {
         ft_blob_put_abort(u->w);
         return -1;

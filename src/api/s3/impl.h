@@ -145,6 +145,11 @@ struct ft_s3_ask {
 };
 bool ft_s3_is_allowed(struct ft_s3_call *c, const struct ft_s3_ask *ask);
 int ft_s3_may(struct ft_s3_call *c, const struct ft_s3_ask *ask); /* AccessDenied */
+/* A client may take long over its body. Is the bucket still the one whose owner was asked, and what
+ * the head asked for still allowed of the object that is there now? NoSuchBucket, AccessDenied. */
+int ft_s3_bucket_again(struct ft_s3_call *c);
+int ft_s3_may_again(struct ft_s3_call *c);
+int ft_s3_may_run(struct ft_s3_call *c); /* c->op's action, if it has one */
 /* A bucket that is seen here: NoSuchBucket, also for those of the cloud. */
 int ft_s3_bucket(struct ft_s3_call *c, const char *name, struct ft_blob_bucket *ret);
 /* InternalError if they cannot be read; valid to the end of the call. */

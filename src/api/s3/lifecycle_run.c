@@ -1,8 +1,8 @@
 /* Lifecycle rules carried out: every bucket that has some is listed page by page; what is due is
  * noted, and removed once the page is through (a store may not be changed from inside a listing).
  *
- * The latest version is removed on the condition that it is still the one that was looked at. What
- * retention or a hold forbids stays. */
+ * All is removed on the condition that it is still what was looked at: the latest may have been put
+ * anew, and so may a version called "null". What retention or a hold forbids stays. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ struct victim {
     const char *key, *version, *etag; /* the page's arena; version "": the key's latest */
     int64_t modified_s;
     bool is_marker, is_upload;
+    bool is_alone; /* a marker that nothing stands behind */
 };
 
 struct sweep {
@@ -66,8 +67,10 @@ static int settle_marker(struct sweep *s)
     if (!ft_s3_lifecycle_due(s->rules, &v, s->now_s, s->day_s))
         return 0;
     int rc = add_victim(s, s->marker_key, s->marker.version, "");
-    if (rc == 0)
+    if (rc == 0) {
         s->victims[s->n - 1].is_marker = true;
+        s->victims[s->n - 1].is_alone = true;
+    }
     return rc;
 }
 
@@ -96,8 +99,10 @@ static int see_version(void *ctx, const struct ft_blob_info *info, const char *p
         s->noncurrent += !info->is_latest;
         if (ft_s3_lifecycle_due(s->rules, &v, s->now_s, s->day_s)) {
             rc = add_victim(s, info->key, info->is_latest ? "" : info->version, info->etag);
-            if (rc == 0)
+            if (rc == 0) {
                 s->victims[s->n - 1].modified_s = info->modified_ns / NS_PER_S;
+                s->victims[s->n - 1].is_marker = info->is_marker;
+            }
         }
     }
     s->newer_s = info->modified_ns / NS_PER_S;
@@ -132,15 +137,16 @@ static void remove_victim(struct sweep *s, const struct victim *v)
         struct ft_blob_delete d = {.bucket = s->bucket, .key = v->key};
         if (*v->version != '\0')
             d.version = v->version;
-        else
-            d.condition = (struct ft_blob_condition){
-                .if_match = v->etag, .if_modified_s = v->modified_s, .if_modified_set = true};
+        d.condition = v->is_marker ? (struct ft_blob_condition){.if_marker = true}
+                                   : (struct ft_blob_condition){.if_match = v->etag,
+                                                                .if_modified_s = v->modified_s,
+                                                                .if_modified_set = true};
         rc = ft_blob_remove(s->blob, &d, &deleted, &err);
     }
     if (rc == 0) {
         s->swept.uploads += v->is_upload;
-        s->swept.markers += v->is_marker;
-        s->swept.versions += !v->is_upload && !v->is_marker;
+        s->swept.markers += v->is_alone;
+        s->swept.versions += !v->is_upload && !v->is_alone;
     } else if (rc != FT_EBUSY && rc != FT_ENOTFOUND) { /* kept, changed, gone meanwhile */
         ft_log(FT_LOG_WARN, "s3", "lifecycle of %s: %s: %s", s->bucket, v->key, err.msg);
     }

@@ -8,7 +8,8 @@ static int commit(struct ft_s3_call *c, struct ft_blob_writer *w, const struct f
 {
     struct ft_blob_field sums[2];
     int n;
-    if (ft_s3_body_store(c, w) != 0 || ft_s3_sum_fields(c, true, sums, &n) != 0) {
+    if (ft_s3_body_store(c, w) != 0 || ft_s3_sum_fields(c, true, sums, &n) != 0 ||
+        ft_s3_bucket_again(c) != 0) {
         ft_blob_put_abort(w);
         return -1;
     }

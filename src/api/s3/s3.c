@@ -170,15 +170,8 @@ static int run(struct ft_s3_call *c)
         return ft_s3_preflight(c); /* of whoever: browsers do not sign it */
     if (ft_s3_authenticate(c) != 0 || choose(c) != 0 || ft_s3_admit(c) != 0 || find_bucket(c) != 0)
         return -1;
-    if (c->op->action != NULL) {
-        const struct ft_s3_ask ask = {.action = c->op->action,
-                                      .bucket = &c->at,
-                                      .key = c->key,
-                                      .version = ft_s3_param(c, "versionId")};
-        FT_ASSERT(c->has_bucket);
-        if (ft_s3_may(c, &ask) != 0)
-            return -1;
-    }
+    if (ft_s3_may_run(c) != 0)
+        return -1;
     c->n_out_any = c->n_out;
     return c->op->run(c);
 }

@@ -130,8 +130,7 @@ int ft_dir_condition(struct ft_dir *d, struct ft_conn *c, int64_t bucket, const 
                      const struct ft_blob_condition *condition, struct ft_err *err)
 {
     struct ft_row there;
-    if (condition->if_match == NULL && condition->if_none_match == NULL &&
-        !condition->if_size_set && !condition->if_modified_set)
+    if (!ft_blob_condition_any(condition))
         return 0;
     int rc = ft_dir_latest(d, c, bucket, key, &there, err);
     if (rc < 0)

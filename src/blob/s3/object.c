@@ -140,8 +140,7 @@ int ups_may_replace(struct ups *s, const struct ups_place *p, const char *key,
                     const struct ft_blob_condition *c, struct ft_err *err)
 {
     struct ft_blob_object o = {.memory = NULL};
-    bool conditional =
-        c->if_match != NULL || c->if_none_match != NULL || c->if_size_set || c->if_modified_set;
+    bool conditional = ft_blob_condition_any(c);
     bool replaces = p->held && p->versioning != FT_BLOB_VERSIONED;
     int rc = 0;
     if (conditional) {
@@ -200,21 +199,21 @@ static int may_remove(struct ups *s, const struct ups_place *p, const struct ft_
     struct ft_blob_object o = {.memory = NULL};
     struct ft_err why = {.code = FT_OK};
     const struct ft_blob_condition *c = &d->condition;
-    bool conditional =
-        c->if_match != NULL || c->if_none_match != NULL || c->if_size_set || c->if_modified_set;
+    const struct ft_blob_info marker = {.is_marker = true};
+    bool conditional = ft_blob_condition_any(c);
     bool goes = d->version != NULL || p->versioning == FT_BLOB_UNVERSIONED;
     if (!goes)
         return ups_may_replace(s, p, d->key, c, err);
     if (!conditional && !p->held)
         return 0;
     int rc = ups_look(s, p, d->key, d->version, &o, NULL, &why);
-    bool there = rc == 0;
-    if (rc == FT_ENOTFOUND || ft_blob_why(&why) == FT_BLOB_IS_MARKER)
+    bool there = rc == 0, is_marker = ft_blob_why(&why) == FT_BLOB_IS_MARKER;
+    if (rc == FT_ENOTFOUND || is_marker)
         rc = 0;
     else if (rc != 0 && err != NULL)
         *err = why;
     if (rc == 0)
-        rc = ft_blob_condition_check(c, there ? &o.info : NULL, err);
+        rc = ft_blob_condition_check(c, there ? &o.info : is_marker ? &marker : NULL, err);
     if (rc == 0 && there)
         rc = ft_blob_hold_check(&o.info.hold, ups_now_s(), d->bypass, err);
     ft_blob_object_fini(&o);
