@@ -83,13 +83,13 @@ static int read_line(struct ft_repo_file *f, char *line, const char *commit, str
     char flag;
     int at = 0;
     long long size;
-    if (sscanf(line, "%64[0-9a-f] %40[0-9a-f] %lld %c %40[0-9a-f] %n", f->sha256, f->oid, &size,
+    if (sscanf(line, "%64[0-9a-f] %40[0-9a-f] %lld %c %40[0-9a-f]%n", f->sha256, f->oid, &size,
                &flag, f->commit, &at) != 5 ||
-        at == 0 || line[at] == '\0' || size < 0)
+        at == 0 || line[at] != ' ' || line[at + 1] == '\0' || size < 0)
         return broken(commit, err);
     f->size = size;
     f->lfs = flag == 'l';
-    f->path = line + at;
+    f->path = line + at + 1; /* which may begin with spaces */
     return 0;
 }
 

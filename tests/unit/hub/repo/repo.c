@@ -177,6 +177,23 @@ static void test_commits_add_change_and_remove(void **state)
     assert_int_equal(h.number, 3);
 }
 
+static void test_paths_of_spaces_come_back(void **state)
+{
+    (void)state;
+    put(&repo, "a", "1");
+    put(&repo, " a", "2");
+    put(&repo, " ", "3");
+    put(&repo, "b /  c", "4");
+    ft_repos_close(repos); /* with the trees that it has parsed */
+    struct ft_repos_config c = {.blob = blob, .now_s = now_s};
+    assert_int_equal(ft_repos_open(&c, &repos, &err), 0);
+    assert_string_equal(paths(&repo, "main"), " , a,a,b /  c");
+    struct ft_repos_collected done;
+    later_s = 30 * 86400;
+    assert_int_equal(ft_repos_collect(repos, NULL, &done, &err), 0);
+    assert_string_equal(paths(&repo, "main"), " , a,a,b /  c");
+}
+
 static void test_ids_are_what_git_computes(void **state)
 {
     (void)state;
@@ -528,6 +545,7 @@ int main(void)
         TEST(test_a_new_one_is_empty_and_found_by_name),
         TEST(test_bad_names_are_refused),
         TEST(test_commits_add_change_and_remove),
+        TEST(test_paths_of_spaces_come_back),
         TEST(test_ids_are_what_git_computes),
         TEST(test_bad_paths_are_refused),
         TEST(test_what_is_missing_is_named),
