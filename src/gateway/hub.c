@@ -25,7 +25,8 @@
 #define SAVE_TICKS    60    /* seconds between two savings of counts */
 #define COLLECT_TICKS 21600 /* and between two collections; the first after COLLECT_FIRST */
 #define COLLECT_FIRST 600
-#define HEAD_BYTES    ((int64_t)64 << 20) /* of a file, for who looks at it */
+#define HEAD_BYTES    ((int64_t)64 << 20) /* of a file, for who looks at it, */
+#define HEADS_BYTES   ((int64_t)1 << 30)  /* and of all of a model together */
 #define INSPECT_MS    60000
 #define INSPECT_BYTES ((size_t)8 << 20)
 #define INSPECTS_MAX  2 /* at a time */
@@ -141,9 +142,9 @@ static const char *base_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The front of a file, at its whole length. */
-static int write_head(struct ft_repos *repos, const struct ft_repo_file *f, const char *to,
-                      struct ft_err *err)
+/* The front of a file, `most` bytes of it, at its whole length. */
+static int write_head(struct ft_repos *repos, const struct ft_repo_file *f, int64_t most,
+                      const char *to, struct ft_err *err)
 {
     struct ft_blob_reader *in = NULL;
     char *data = malloc(CHUNK_BYTES);
@@ -151,7 +152,7 @@ static int write_head(struct ft_repos *repos, const struct ft_repo_file *f, cons
     int rc = fd < 0 || data == NULL ? ft_err_sys(err, "make %s", to) : 0;
     if (rc == 0)
         rc = ft_repo_content_open(repos, f->sha256, &in, err);
-    int64_t all = FT_MIN(f->size, HEAD_BYTES);
+    int64_t all = FT_MIN(f->size, most);
     for (int64_t at = 0; rc == 0 && at < all;) {
         size_t n = (size_t)FT_MIN(all - at, (int64_t)CHUNK_BYTES);
         rc = ft_blob_read(in, at, data, n, err);
@@ -196,7 +197,7 @@ static int look(struct gw *g, const struct ft_repo_tree *t, const struct ft_pull
     for (int i = 0; rc == 0 && i < p->n; i++) {
         const struct ft_repo_file *f = &t->file[p->index[i]];
         snprintf(path, sizeof path, "%s/%s", dir, base_of(f->path));
-        rc = write_head(g->hub->repos, f, path, err);
+        rc = write_head(g->hub->repos, f, FT_MIN(HEAD_BYTES, HEADS_BYTES / p->n), path, err);
         if (i == 0)
             snprintf(model, sizeof model, "%s", p->folder ? dir : path);
     }

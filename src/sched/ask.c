@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 
+#define WAIT_US 2000
+
 extern char **environ;
 
 static int start(const struct ft_ask *a, pid_t *ret_pid, int *ret_out, int *ret_says)
@@ -44,14 +46,16 @@ static int start(const struct ft_ask *a, pid_t *ret_pid, int *ret_out, int *ret_
 }
 
 /* Reads both until they end; false: too long, too much. */
-static bool drain(int timeout_ms, int out_fd, int says_fd, struct ft_buf *out, struct ft_buf *says)
+static bool drain(int64_t until, int out_fd, int says_fd, struct ft_buf *out, struct ft_buf *says)
 {
-    int64_t until = ft_clock_now_ns() + timeout_ms * INT64_C(1000000);
     struct pollfd p[2] = {{out_fd, POLLIN, 0}, {says_fd, POLLIN, 0}};
     char chunk[65536];
     while (p[0].fd >= 0 || p[1].fd >= 0) {
         int64_t left_ms = (until - ft_clock_now_ns()) / 1000000;
-        if (left_ms <= 0 || (poll(p, 2, (int)left_ms) < 0 && errno != EINTR))
+        int ready = left_ms > 0 ? poll(p, 2, (int)left_ms) : 0;
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0)
             return false;
         for (int i = 0; i < 2; i++) {
             if (p[i].fd < 0 || p[i].revents == 0)
@@ -66,6 +70,20 @@ static bool drain(int timeout_ms, int out_fd, int says_fd, struct ft_buf *out, s
         }
     }
     return true;
+}
+
+/* Its words have ended; that it ends too is not for it to decide. False: it had to be killed. */
+static bool await(pid_t pid, int64_t until, int *ret_status)
+{
+    pid_t got;
+    while ((got = waitpid(pid, ret_status, WNOHANG)) == 0 && ft_clock_now_ns() < until)
+        usleep(WAIT_US);
+    if (got == pid)
+        return true;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+        ;
+    return false;
 }
 
 /* On one line. */
@@ -88,14 +106,12 @@ int ft_ask(const struct ft_ask *a, struct ft_buf *out, struct ft_ask_answer *ret
     if (rc != 0)
         return ft_err_set(err, FT_EBUSY, "start %s: %s", a->argv[0], strerror(-rc));
     ft_buf_init(&says, FT_ASK_SAYS_MAX + 1);
-    ret->whole = drain(a->timeout_ms, out_fd, says_fd, out, &says);
-    if (!ret->whole)
-        kill(pid, SIGKILL);
+    int64_t until = ft_clock_now_ns() + a->timeout_ms * INT64_C(1000000);
+    ret->whole = drain(until, out_fd, says_fd, out, &says);
     close(out_fd);
     close(says_fd);
     ret->status = 0;
-    while (waitpid(pid, &ret->status, 0) < 0 && errno == EINTR)
-        ;
+    ret->whole &= await(pid, ret->whole ? until : 0, &ret->status);
     copy_plain(&says, ret->says);
     ft_buf_fini(&says);
     return 0;
