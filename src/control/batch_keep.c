@@ -44,11 +44,12 @@ static int active_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     return rc;
 }
 
-/* The oldest of the project that has the fewest running. */
+/* The oldest of the project that has the fewest running. No project has all places: what waits for
+ * a budget, or for somebody's model, waits in its place. */
 static const json_t *choose(const struct ft_batches *all)
 {
     const json_t *best = NULL;
-    int fewest = BATCH_RUNNING_MAX;
+    int fewest = BATCH_PROJECT_MAX;
     for (size_t i = 0; i < json_array_size(all->active); i++) {
         const json_t *a = json_array_get(all->active, i);
         int n = 0;

@@ -1,9 +1,9 @@
-/* The process: HTTP in front, the writer's thread behind it, a thread for what takes long.
+/* The process: HTTP in front, the writer's thread behind it, a few for what takes long.
  *
  *   HTTP's thread --(bounded)--> writer: checks, runs on the store, answers --> HTTP's thread
  *                                   |  ^
  *                                   v  |   requests with something to find out first (models)
- *                                 slow thread
+ *                                 slow threads
  *
  * The writer alone uses the store, one request after the other. Long polls of the feed lie with it
  * until something is committed or their time is over. */
@@ -28,12 +28,13 @@
 #include "net/server.h"
 #include "sched/ready.h"
 
-#define QUEUE_MAX   512 /* requests on their way to the writer; more get 503 */
-#define SLOW_MAX    16
-#define WAITERS_MAX 32 /* long polls; more are answered at once */
-#define TICK_MS     100
-#define DRAIN_MS    5000
-#define FIELDS_MAX  8
+#define QUEUE_MAX    512 /* requests on their way to the writer; more get 503 */
+#define SLOW_MAX     16
+#define SLOW_THREADS 4  /* one that waits for the hub does not hold up the others */
+#define WAITERS_MAX  32 /* long polls; more are answered at once */
+#define TICK_MS      100
+#define DRAIN_MS     5000
+#define FIELDS_MAX   8
 
 struct request {
     struct ft_ctl_call call;
@@ -46,7 +47,9 @@ struct process {
     struct ft_ctl ctl;
     struct ft_http_server *server;
     struct ft_mailbox *queue, *slow;
-    pthread_t writer_thread, slow_thread;
+    pthread_t writer_thread, slow_thread[SLOW_THREADS];
+    pthread_mutex_t slow_lock;
+    int n_slow;
     atomic_bool stopping;
     /* the writer's own */
     struct request *waiter[WAITERS_MAX];
@@ -197,11 +200,19 @@ static void *writer(void *ctx)
     return NULL;
 }
 
+static bool take_slow(struct process *p, struct request **ret)
+{
+    pthread_mutex_lock(&p->slow_lock); /* a mailbox has one consumer at a time */
+    int rc = ft_mailbox_take(p->slow, ret, -1);
+    pthread_mutex_unlock(&p->slow_lock);
+    return rc == 0;
+}
+
 static void *slow(void *ctx)
 {
     struct process *p = ctx;
     struct request *q;
-    while (ft_mailbox_take(p->slow, &q, -1) == 0) {
+    while (take_slow(p, &q)) {
         q->call.route->before(&q->call);
         if (ft_mailbox_post(p->queue, &q) != 0)
             busy(q);
@@ -313,7 +324,8 @@ static void stop(struct process *p)
     atomic_store(&p->stopping, true);
     ft_http_server_drain(p->server, DRAIN_MS);
     ft_mailbox_shut(p->slow);
-    pthread_join(p->slow_thread, NULL);
+    for (int i = 0; i < p->n_slow; i++)
+        pthread_join(p->slow_thread[i], NULL);
     ft_mailbox_shut(p->queue);
     pthread_join(p->writer_thread, NULL);
     ft_tune_close(p->ctl.tune);
@@ -328,7 +340,10 @@ static int serve(struct process *p, struct ft_err *err)
         return rc;
     if (pthread_create(&p->writer_thread, NULL, writer, p) != 0)
         return ft_err_sys(err, "control: start a thread");
-    if (pthread_create(&p->slow_thread, NULL, slow, p) != 0) {
+    while (p->n_slow < SLOW_THREADS &&
+           pthread_create(&p->slow_thread[p->n_slow], NULL, slow, p) == 0)
+        p->n_slow++;
+    if (p->n_slow == 0) {
         ft_mailbox_shut(p->queue);
         pthread_join(p->writer_thread, NULL);
         return ft_err_sys(err, "control: start a thread");
@@ -350,6 +365,7 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
         return ft_err_set(err, FT_ENOMEM, "control: no memory");
     p->ctl.opt = o;
     p->ctl.state = o->state;
+    pthread_mutex_init(&p->slow_lock, NULL);
     int rc = open_queues(p, err);
     if (rc == 0)
         rc = prepare(p, err);
@@ -364,6 +380,7 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     ft_inside_close(p->ctl.inside);
     ft_mailbox_close(p->slow);
     ft_mailbox_close(p->queue);
+    pthread_mutex_destroy(&p->slow_lock);
     json_decref(p->ctl.doc);
     free(p);
     return rc;
