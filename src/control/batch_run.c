@@ -325,7 +325,7 @@ static int put_results(struct batch *b, const char *name, const char *id, int64_
                                .filename = filename,
                                .path = path,
                                .expires_s = ft_ctl_int(b->body, "output_expires_s", 0)};
-    while ((rc = ft_inside_put_file_as(b->ctl->inside, &f, err)) == FT_EUNAVAIL && !bt_stops(b))
+    while ((rc = ft_inside_put_file(b->ctl->inside, &f, err)) == FT_EUNAVAIL && !bt_stops(b))
         bt_sleep(b, RETRY_MS);
     return rc;
 }

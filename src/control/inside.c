@@ -278,7 +278,7 @@ int ft_inside_send(struct ft_inside *in, const char *key, const char *path, cons
 }
 
 static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struct ft_form_send *f,
-                     json_t **ret, struct ft_err *err)
+                     struct ft_err *err)
 {
     struct words w;
     struct ft_buf body;
@@ -298,15 +298,11 @@ static int send_form(struct ft_inside *in, const struct ft_inside_file *q, struc
         rc = run(&w.config, &s, err);
     if (rc != 0 && ft_form_send_broke(f))
         rc = ft_err_set(err, FT_EIO, "the file became shorter while it was read");
-    else if (rc == 0)
-        *ret = json_loadb(body.data, body.len, 0, NULL);
     ft_buf_fini(&body);
     return rc;
 }
 
-/* *ret: OpenAI's object. */
-static int put_file(struct ft_inside *in, const struct ft_inside_file *q, json_t **ret,
-                    struct ft_err *err)
+int ft_inside_put_file(struct ft_inside *in, const struct ft_inside_file *q, struct ft_err *err)
 {
     struct ft_form_send *f = NULL;
     char seconds[24];
@@ -316,32 +312,7 @@ static int put_file(struct ft_inside *in, const struct ft_inside_file *q, json_t
     snprintf(seconds, sizeof seconds, "%lld", (long long)q->expires_s);
     int rc = ft_form_send_open(fields, q->expires_s > 0 ? 3 : 1, q->filename, q->path, &f, err);
     if (rc == 0)
-        rc = send_form(in, q, f, ret, err);
+        rc = send_form(in, q, f, err);
     ft_form_send_close(f);
-    return rc;
-}
-
-int ft_inside_put_file_as(struct ft_inside *in, const struct ft_inside_file *q, struct ft_err *err)
-{
-    json_t *o = NULL;
-    int rc = put_file(in, q, &o, err);
-    json_decref(o);
-    return rc;
-}
-
-int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
-                       const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
-                       struct ft_err *err)
-{
-    json_t *o = NULL;
-    const struct ft_inside_file q = {
-        .key = key, .purpose = purpose, .filename = filename, .path = path};
-    int rc = put_file(in, &q, &o, err);
-    const char *id = json_string_value(json_object_get(o, "id"));
-    if (rc == 0 && (id == NULL || strlen(id) >= FT_INSIDE_FILE_ID_MAX))
-        rc = ft_err_set(err, FT_EINTERNAL, "the answer names no file");
-    if (rc == 0)
-        strcpy(ret_id, id);
-    json_decref(o);
     return rc;
 }

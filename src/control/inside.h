@@ -15,8 +15,7 @@
 #include "base/err.h"
 #include "net/client.h"
 
-#define FT_INSIDE_FILE_ID_MAX 64
-#define FT_INSIDE_ANSWER_MAX  ((size_t)16 << 20)
+#define FT_INSIDE_ANSWER_MAX ((size_t)16 << 20)
 
 struct ft_inside;
 
@@ -51,18 +50,13 @@ int ft_inside_fetch(struct ft_inside *in, const char *key, const char *path, con
 int ft_inside_send(struct ft_inside *in, const char *key, const char *path, const char *file,
                    struct ft_err *err);
 
-/* A file into /v1/files, streamed. Its id into ret_id. */
-int ft_inside_put_file(struct ft_inside *in, const char *key, const char *purpose,
-                       const char *filename, const char *path, char ret_id[FT_INSIDE_FILE_ID_MAX],
-                       struct ft_err *err);
-
-/* The same with an id that was drawn before (api/openai/id.h, "file-"), so that doing it again
- * makes no second file. expires_s: after so long it goes; 0: it stays. */
+/* A file into /v1/files, streamed. Its id was drawn before (api/openai/id.h, "file-"), so that
+ * doing it again makes no second file. expires_s: after so long it goes; 0: it stays. */
 struct ft_inside_file {
     const char *key; /* as in ft_inside_ask */
     const char *id, *purpose, *filename, *path;
     int64_t expires_s;
 };
-int ft_inside_put_file_as(struct ft_inside *in, const struct ft_inside_file *f, struct ft_err *err);
+int ft_inside_put_file(struct ft_inside *in, const struct ft_inside_file *f, struct ft_err *err);
 
 #endif

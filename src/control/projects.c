@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/batch.h"
 #include "control/inner.h"
+#include "control/tune.h"
 
 #define OWNED_MAX 100000 /* entities that go with a project */
 
@@ -127,6 +129,20 @@ static int collect(void *ctx, const char *id, json_t *body)
     return json_array_size(o->rows) > OWNED_MAX ? FT_ELIMIT : 0;
 }
 
+static int drop_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
+                    const json_t *body, struct ft_err *err)
+{
+    int rc = ft_ctl_drop(c, tx, kind, id, body, err);
+    return rc == 0 && strcmp(kind, TUNE_KIND) == 0 ? ft_tune_forget(tx, id, err) : rc;
+}
+
+/* Jobs that ran end. */
+static void wake(struct ft_ctl_call *c)
+{
+    ft_batches_wake(c->ctl->batches);
+    ft_tune_wake(c->ctl->tune);
+}
+
 static int drop_owned(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct owned *o,
                       struct ft_err *err)
 {
@@ -136,16 +152,16 @@ static int drop_owned(struct ft_ctl_call *c, struct ft_state_tx *tx, const struc
     json_array_foreach(o->rows, i, row)
     {
         if (rc == 0)
-            rc =
-                ft_ctl_drop(c, tx, json_string_value(json_array_get(row, 0)),
-                            json_string_value(json_array_get(row, 1)), json_array_get(row, 2), err);
+            rc = drop_one(c, tx, json_string_value(json_array_get(row, 0)),
+                          json_string_value(json_array_get(row, 1)), json_array_get(row, 2), err);
     }
     return rc;
 }
 
 static int collect_all(struct ft_state_tx *tx, struct owned *o, struct ft_err *err)
 {
-    static const char *const kinds[] = {"batch", "endpoint", "key", "member"};
+    static const char *const kinds[] = {BATCH_KIND, "endpoint", TUNE_KIND,
+                                        "key",      "member",   "model"};
     for (size_t i = 0; i < FT_COUNT(kinds); i++) {
         struct ft_ctl_scan scan = {.kind = kinds[i]};
         o->kind = kinds[i];
@@ -165,12 +181,11 @@ int ft_ctl_projects_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct
         rc = collect_all(tx, &o, err);
     size_t n = json_array_size(o.rows);
     if (rc == 0 && n > 0 && !json_is_true(json_object_get(c->params, "cascade")))
-        rc =
-            ft_ctl_refuse(c, 409, "not_empty", NULL,
-                          "the project has keys, members or endpoints (%zu of them, such as the %s "
-                          "'%s'); cascade=true removes them too",
-                          n, json_string_value(json_array_get(json_array_get(o.rows, 0), 0)),
-                          json_string_value(json_array_get(json_array_get(o.rows, 0), 1)));
+        rc = ft_ctl_refuse(c, 409, "not_empty", NULL,
+                           "the project has keys, members, endpoints, models or jobs (%zu of them, "
+                           "such as the %s '%s'); cascade=true removes them too",
+                           n, json_string_value(json_array_get(json_array_get(o.rows, 0), 0)),
+                           json_string_value(json_array_get(json_array_get(o.rows, 0), 1)));
     if (rc == 0 && !o.operator_left)
         rc = ft_ctl_refuse(c, 409, "last_operator", NULL,
                            "no operator's key that does not expire would be left");
@@ -180,6 +195,7 @@ int ft_ctl_projects_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct
         rc = ft_ctl_drop(c, tx, "project", e.id, e.body, err);
     if (rc == 0)
         ft_ctl_answer(c, 200, ft_ctl_deleted("project", e.id));
+    c->after = wake;
     ft_ctl_entity_fini(&e);
     json_decref(o.rows);
     return rc;

@@ -71,6 +71,9 @@ int ft_tune_progress(struct ft_state_tx *tx, const char *job, int64_t *ret_read_
 int ft_tune_set_progress(struct ft_state_tx *tx, const char *job, int64_t read_to,
                          const json_t *state, struct ft_err *err);
 
+/* All of that, with the job's row. */
+int ft_tune_forget(struct ft_state_tx *tx, const char *job, struct ft_err *err);
+
 /* ---- handlers (tune_api.c) ---- */
 
 ft_ctl_handler ft_ctl_tune_create, ft_ctl_tune_list, ft_ctl_tune_get, ft_ctl_tune_act;

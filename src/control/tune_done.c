@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/openai/id.h"
 #include "base/log.h"
 #include "control/inside.h"
 #include "control/tune_run.h"
@@ -123,6 +124,21 @@ static int keep_all(struct result *r, struct ft_err *err)
     return rc == 0 ? keep_checkpoints(r, path, head, err) : rc;
 }
 
+void ft_tune_drop_adapters(const struct ft_tune *t, const struct tune_job *job)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    size_t n = strlen(job->id);
+    snprintf(folder, sizeof folder, "%s/adapters", t->ctl->home);
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (strncmp(e->d_name, job->id, n) == 0 &&
+            (e->d_name[n] == '\0' || strncmp(e->d_name + n, "-step-", 6) == 0) &&
+            snprintf(path, sizeof path, "%.3000s/%s", folder, e->d_name) < (int)sizeof path)
+            ft_tune_remove(path);
+    if (d != NULL)
+        closedir(d);
+}
+
 /* ---- figures ---- */
 
 static void put_figure(FILE *to, const json_t *o, const char *name)
@@ -162,28 +178,47 @@ static int write_figures(struct ft_tune *t, const struct tune_job *job, const ch
     return good ? 0 : ft_err_sys(err, "%s", to_path);
 }
 
-/* As a file of the project; kept in the row, so that another try finds it. */
+/* Takes the patch. */
+static int patch_row(struct ft_tune *t, struct tune_job *job, json_t *patch, struct ft_err *err)
+{
+    const struct ft_tune_change what = {.patch = patch};
+    int rc = ft_tune_change(t, job, &what, err);
+    json_decref(patch);
+    return rc;
+}
+
+/* As a file of the project. Its id is in the row before, so that another try makes the same one. */
 static int give_figures(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
 {
-    char path[PATH_MAX], id[FT_INSIDE_FILE_ID_MAX];
+    char path[PATH_MAX], id[FT_OAI_ID_BYTES];
+    int rc = 0;
     if (json_array_size(json_object_get(job->body, "result_files")) > 0)
         return 0;
+    if (!ft_ctl_has(job->body, "figures_id")) {
+        rc = ft_oai_id_new("file-", (int64_t)time(NULL) * 1000, id, err);
+        if (rc == 0)
+            rc = patch_row(t, job, json_pack("{s:s}", "figures_id", id), err);
+    }
+    const char *drawn = ft_ctl_text(job->body, "figures_id");
+    if (rc != 0 || drawn == NULL) /* cancelled meanwhile */
+        return rc;
+    snprintf(id, sizeof id, "%s", drawn);
     ft_tune_path(t, job->id, "step_metrics.csv", path);
-    int rc = write_figures(t, job, path, err);
+    rc = write_figures(t, job, path, err);
+    const struct ft_inside_file f = {.key = ft_ctl_text(job->body, "key"),
+                                     .id = id,
+                                     .purpose = "fine-tune-results",
+                                     .filename = "step_metrics.csv",
+                                     .path = path};
     if (rc == 0)
-        rc = ft_inside_put_file(t->ctl->inside, ft_ctl_text(job->body, "key"), "fine-tune-results",
-                                "step_metrics.csv", path, id, err);
+        rc = ft_inside_put_file(t->ctl->inside, &f, err);
     if (rc == FT_EUNAVAIL || rc == FT_ECANCELED)
         return rc;
     if (rc != 0) { /* the key is gone, the project is full: the model is no worse for it */
         ft_log(FT_LOG_WARN, "tune", "%s: no file of figures: %s", job->id, err->msg);
         return 0;
     }
-    json_t *patch = json_pack("{s:[s]}", "result_files", id);
-    const struct ft_tune_change what = {.patch = patch};
-    rc = ft_tune_change(t, job, &what, err);
-    json_decref(patch);
-    return rc;
+    return patch_row(t, job, json_pack("{s:[s]}", "result_files", id), err);
 }
 
 static int give_repository(struct result *r, struct ft_err *err)
@@ -198,11 +233,7 @@ static int give_repository(struct result *r, struct ft_err *err)
         ft_log(FT_LOG_WARN, "tune", "%s: no repository: %s", r->job->id, err->msg);
         return 0;
     }
-    json_t *patch = json_pack("{s:s}", "repository", name);
-    const struct ft_tune_change what = {.patch = patch};
-    rc = ft_tune_change(r->t, r->job, &what, err);
-    json_decref(patch);
-    return rc;
+    return patch_row(r->t, r->job, json_pack("{s:s}", "repository", name), err);
 }
 
 /* ---- rows ---- */
@@ -318,7 +349,8 @@ int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
                                   "trained_tokens", (json_int_t)job->tokens);
         char status[32];
         snprintf(status, sizeof status, "%s", ft_ctl_text(job->body, "status"));
-        const struct ft_tune_change what = {status, patch, put_rows, r};
+        const struct ft_tune_change what = {
+            .only = status, .patch = patch, .more = put_rows, .ctx = r};
         rc = ft_tune_change(t, job, &what, err);
         json_decref(patch);
     }

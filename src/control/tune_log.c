@@ -99,6 +99,17 @@ int ft_tune_set_progress(struct ft_state_tx *tx, const char *job, int64_t read_t
     return rc;
 }
 
+int ft_tune_forget(struct ft_state_tx *tx, const char *job, struct ft_err *err)
+{
+    static const char *const statements[] = {"DELETE FROM tune_event WHERE job = $1",
+                                             "DELETE FROM tune_checkpoint WHERE job = $1",
+                                             "DELETE FROM tune_progress WHERE job = $1"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(statements); i++)
+        rc = ft_state_exec(tx, statements[i], FT_ARGS(ft_sql_text(job)), NULL, err);
+    return rc;
+}
+
 /* ---- pages ---- */
 
 struct page {

@@ -59,10 +59,12 @@ static int on_step(struct pass *p, struct ft_state_tx *tx, const json_t *o, stru
     a->finish_s = (int64_t)time(NULL) + (int64_t)left;
     if (step % every != 0 && step != a->steps)
         return 0;
-    snprintf(text, sizeof text, "Step %lld/%lld: training loss=%.4f", (long long)step,
-             (long long)a->steps, a->train_loss);
-    json_t *data = json_pack("{s:I,s:I,s:f,s:O?}", "step", (json_int_t)step, "total_steps",
-                             (json_int_t)a->steps, "train_loss", a->train_loss, "learning_rate",
+    json_t *loss = json_object_get(o, "loss"); /* left out: no number any more */
+    int n = snprintf(text, sizeof text, "Step %lld/%lld: training loss=", (long long)step,
+                     (long long)a->steps);
+    snprintf(text + n, sizeof text - (size_t)n, loss != NULL ? "%.4f" : "NaN", a->train_loss);
+    json_t *data = json_pack("{s:I,s:I,s:O*,s:O?}", "step", (json_int_t)step, "total_steps",
+                             (json_int_t)a->steps, "train_loss", loss, "learning_rate",
                              json_object_get(o, "lr"));
     int rc = note(p, tx, "info", "metrics", text, data, err);
     json_decref(data);
@@ -203,14 +205,13 @@ static int in_pass(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     struct pass *p = ctx;
     struct ft_ctl_call c = {.ctl = p->t->ctl, .now_s = (int64_t)time(NULL)};
     struct ft_ctl_entity e = {0};
-    int rc = take_lines(tx, p, err);
-    if (rc == 0)
-        rc = ft_ctl_get(tx, TUNE_KIND, p->job->id, &e, err);
-    if (rc <= 0)
-        return rc;
+    int rc = ft_ctl_get(tx, TUNE_KIND, p->job->id, &e, err);
+    if (rc == 0) /* with its project: nothing of it is kept */
+        return ft_err_set(err, FT_ENOTFOUND, "the job is gone");
+    if (rc > 0)
+        rc = take_lines(tx, p, err);
     const char *status = ft_ctl_text(e.body, "status");
-    rc = 0;
-    if (strcmp(status, "queued") == 0 && p->after.planned) {
+    if (rc == 0 && strcmp(status, "queued") == 0 && p->after.planned) {
         json_t *body = json_deep_copy(e.body);
         json_object_set_new(body, "status", json_string("running"));
         rc = ft_ctl_put(&c, tx, TUNE_KIND, p->job->id, e.body, body, err);
@@ -249,7 +250,7 @@ static bool read_some(struct ft_tune *t, struct tune_job *job, char *buf, size_t
     return *ret_n > 0;
 }
 
-void ft_tune_read(struct ft_tune *t, struct tune_job *job)
+bool ft_tune_read(struct ft_tune *t, struct tune_job *job)
 {
     struct ft_err err = {0};
     struct pass p = {.t = t, .job = job};
@@ -267,7 +268,11 @@ void ft_tune_read(struct ft_tune *t, struct tune_job *job)
         if (job->planned)
             atomic_store(&t->changed, true); /* the row's status may be another */
     }
-    if (rc != 0)
+    if (rc == FT_ENOTFOUND)
+        atomic_store(&t->changed, true); /* its row went: to be looked at */
+    else if (rc != 0)
         ft_log(FT_LOG_WARN, "tune", "%s: the report cannot be taken now: %s", job->id, err.msg);
+    bool all = rc == 0 && buf != NULL;
     free(buf);
+    return all;
 }

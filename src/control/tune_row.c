@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "api/openai/check.h"
+#include "base/glob.h"
 #include "control/tune.h"
 
 #define SUFFIX_MAX 24
@@ -205,7 +206,31 @@ static int find_endpoint(struct ft_ctl_call *c, struct ft_state_tx *tx, const ch
     char id[264];
     snprintf(id, sizeof id, "%s@%s", name, c->project);
     int rc = ft_ctl_get(tx, "endpoint", id, ret, err);
-    return rc != 0 ? rc : ft_ctl_get(tx, "endpoint", name, ret, err);
+    if (rc == 0)
+        rc = ft_ctl_get(tx, "endpoint", name, ret, err);
+    const char *of = ft_ctl_text(ret->body, "project");
+    if (rc > 0 && of != NULL && strcmp(of, c->project) != 0) { /* the name was "NAME@PROJECT" */
+        ft_ctl_entity_fini(ret);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* Who may not call a model may not train it either. */
+static int check_key(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *name,
+                     struct ft_err *err)
+{
+    struct ft_ctl_entity key = {0};
+    int rc = ft_ctl_get(tx, "key", c->key, &key, err);
+    const json_t *globs = json_object_get(key.body, "models"), *glob;
+    bool any = globs == NULL;
+    size_t i;
+    json_array_foreach(globs, i, glob) any |= ft_glob_match(json_string_value(glob), name);
+    ft_ctl_entity_fini(&key);
+    if (rc >= 0 && !any)
+        return ft_ctl_refuse(c, 403, "model_not_allowed", "model",
+                             "This key is not allowed to use the model '%.96s'.", name);
+    return FT_MIN(rc, 0);
 }
 
 /* Sets the row's "base": the registered model whose weights are trained upon. */
@@ -213,7 +238,10 @@ static int resolve(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *row, s
 {
     struct ft_ctl_entity e = {0};
     const char *name = ft_ctl_text(row, "model");
-    int rc = find_endpoint(c, tx, name, &e, err);
+    int rc = check_key(c, tx, name, err);
+    if (rc != 0)
+        return rc;
+    rc = find_endpoint(c, tx, name, &e, err);
     if (rc <= 0)
         return rc == 0 ? no_model(c, name) : rc;
     const json_t *targets = json_object_get(e.body, "targets"), *t = json_array_get(targets, 0);

@@ -5,7 +5,9 @@
  * then, and only if its status still is what the change is about. */
 #include "control/tune_run.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,6 +45,17 @@ struct change {
     bool done;
 };
 
+/* What has ended stays as it ended: a cancel may have come since the runner looked. */
+static bool applies(const struct ft_tune_change *what, const json_t *body)
+{
+    const char *status = ft_ctl_text(body, "status");
+    if (ft_tune_has_ended(body))
+        return false;
+    if (what->only != NULL)
+        return strcmp(status, what->only) == 0;
+    return !what->unless_paused || strcmp(status, "paused") != 0;
+}
+
 static int in_change(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
     struct change *ch = ctx;
@@ -52,9 +65,8 @@ static int in_change(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     int rc = ft_ctl_get(tx, TUNE_KIND, ch->job->id, &e, err);
     if (rc <= 0)
         return rc;
-    const char *status = ft_ctl_text(e.body, "status"), *only = ch->what->only;
     rc = 0;
-    if (only == NULL || strcmp(status, only) == 0) {
+    if (applies(ch->what, e.body)) {
         json_t *body = ft_ctl_merge(e.body, ch->what->patch);
         ch->done = true;
         if (ch->what->more != NULL)
@@ -95,13 +107,13 @@ static int say_in(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, stru
     return ft_tune_note(tx, s->job->id, c->now_s, s->level, "message", s->message, NULL, err);
 }
 
-/* only: as it must still be; NULL: whatever it is. Takes the patch. */
+/* only: as it must still be; NULL: whatever but paused. Takes the patch. */
 static void become(struct ft_tune *t, struct tune_job *job, const char *only, json_t *patch,
                    const char *level, const char *message)
 {
     struct ft_err err = {0};
     struct saying s = {job, level, message};
-    const struct ft_tune_change what = {only, patch, say_in, &s};
+    const struct ft_tune_change what = {only, only == NULL, patch, say_in, &s};
     if (ft_tune_change(t, job, &what, &err) != 0)
         ft_log(FT_LOG_WARN, "tune", "%s: %s", job->id, err.msg);
     json_decref(patch);
@@ -248,6 +260,18 @@ static void fill_words(struct ft_tune *t, const struct tune_job *job, struct wor
     w->argv[w->n] = NULL;
 }
 
+/* What a killed training began to say must not become one line with what the next says. */
+static void end_line(const char *log)
+{
+    char last = '\n';
+    int fd = open(log, O_RDWR | O_CLOEXEC);
+    off_t n = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+    if (n > 0 && pread(fd, &last, 1, n - 1) == 1 && last != '\n' && write(fd, "\n", 1) != 1)
+        ft_log(FT_LOG_WARN, "tune", "%s: %s", log, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
 static int start(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
 {
     struct words *w = calloc(1, sizeof *w);
@@ -262,6 +286,7 @@ static int start(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
         .log = w->log,
         .log_bytes = LOG_BYTES,
         .outlives = true};
+    end_line(w->log);
     int rc = mkdir(w->out, 0700) != 0 && errno != EEXIST ? ft_err_sys(err, "%s", w->out)
                                                          : ft_exec_start(t->exec, &spec, err);
     free(w);
@@ -284,7 +309,7 @@ static void launch(struct ft_tune *t, struct tune_job *job)
         return;
     }
     job->end = TUNE_END_NONE;
-    job->stopping = false;
+    job->stopping = 0;
     job->stepped = false;
     ft_log(FT_LOG_INFO, "tune", "%s: training begins", job->id);
 }
@@ -318,9 +343,8 @@ static void conclude(struct ft_tune *t, struct tune_job *job, const struct ft_ex
 
 static void stop_training(struct ft_tune *t, struct tune_job *job, int sig)
 {
-    if (!job->stopping)
-        ft_exec_kill(t->exec, job->id, sig, NULL);
-    job->stopping = true;
+    if (job->stopping != sig && ft_exec_kill(t->exec, job->id, sig, NULL) == 0)
+        job->stopping = sig;
 }
 
 /* Nothing of it is needed any more. */
@@ -329,6 +353,8 @@ static void clear(struct ft_tune *t, struct tune_job *job)
     char folder[PATH_MAX];
     ft_tune_path(t, job->id, "", folder);
     ft_tune_remove(folder);
+    if (strcmp(ft_ctl_text(job->body, "status"), "succeeded") != 0)
+        ft_tune_drop_adapters(t, job);
     job->gone = true;
 }
 
@@ -355,43 +381,83 @@ static void step(struct ft_tune *t, struct tune_job *job, int *running)
     const char *status = ft_ctl_text(job->body, "status");
     bool there = ft_exec_query(t->exec, job->id, &info, NULL) == 0;
     if (there || !job->looked)
-        ft_tune_read(t, job);
-    job->looked = true;
+        job->looked |= ft_tune_read(t, job);
     if (there && info.state == FT_EXEC_RUNNING) {
         if (strcmp(status, "paused") == 0)
             stop_training(t, job, SIGTERM);
         else if (ft_tune_has_ended(job->body))
             stop_training(t, job, SIGKILL);
     } else if (there) {
-        ft_tune_read(t, job); /* what it said last */
-        if (ft_exec_remove(t->exec, job->id, NULL) == 0)
+        /* what it said last; a job whose row is gone says nothing any more */
+        if ((ft_tune_read(t, job) || !job->seen) && ft_exec_remove(t->exec, job->id, NULL) == 0)
             conclude(t, job, &info);
-    } else if (ft_clock_now_ns() >= job->not_before_ns) {
+    } else if ((job->looked || !job->seen) && ft_clock_now_ns() >= job->not_before_ns) {
         idle_step(t, job, running);
     }
 }
 
 /* ---- the list of them ---- */
 
+static struct tune_job *find(struct ft_tune *t, const char *id)
+{
+    for (int i = 0; i < t->n_jobs; i++)
+        if (strcmp(t->job[i].id, id) == 0)
+            return &t->job[i];
+    return NULL;
+}
+
+static struct tune_job *add_job(struct ft_tune *t, const char *id, json_t *body)
+{
+    struct tune_job *job = &t->job[t->n_jobs++];
+    *job = (struct tune_job){.body = body};
+    snprintf(job->id, sizeof job->id, "%s", id);
+    return job;
+}
+
+/* Has one that ended left something: a process, or, killed before it tidied, a folder? */
+static bool left_something(const struct ft_tune *t, const char *id)
+{
+    char folder[PATH_MAX];
+    struct ft_exec_info info;
+    ft_tune_path(t, id, "", folder);
+    return ft_exec_query(t->exec, id, &info, NULL) == 0 ||
+           (!t->looked && access(folder, F_OK) == 0);
+}
+
 static int take_row(void *ctx, const char *id, json_t *body)
 {
     struct ft_tune *t = ctx;
-    struct ft_exec_info info;
-    int i = 0;
-    while (i < t->n_jobs && strcmp(t->job[i].id, id) != 0)
-        i++;
-    if (i < t->n_jobs) {
-        ft_tune_job_set(&t->job[i], json_incref(body));
+    struct tune_job *job = find(t, id);
+    if (job != NULL)
+        ft_tune_job_set(job, json_incref(body));
+    else if (ft_tune_has_ended(body) && !left_something(t, id))
         return 0;
-    }
-    if (ft_tune_has_ended(body) && ft_exec_query(t->exec, id, &info, NULL) != 0)
-        return 0;
-    if (t->n_jobs == TUNE_JOBS_MAX)
-        return 0; /* beyond what is created; looked at again when others have ended */
-    struct tune_job *job = &t->job[t->n_jobs++];
-    *job = (struct tune_job){.body = json_incref(body)};
-    snprintf(job->id, sizeof job->id, "%s", id);
+    else if (t->n_jobs < TUNE_JOBS_MAX) /* others are looked at when some have ended */
+        job = add_job(t, id, json_incref(body));
+    if (job != NULL)
+        job->seen = true;
     return 0;
+}
+
+/* Rows go with their project, a training does not: its job is as if it were cancelled. */
+static void cancel_gone(struct ft_tune *t)
+{
+    for (int i = 0; i < t->n_jobs; i++)
+        if (!t->job[i].seen && !ft_tune_has_ended(t->job[i].body))
+            ft_tune_job_set(&t->job[i], json_pack("{s:s}", "status", "cancelled"));
+}
+
+/* The same while no control ran: what is left is a folder. */
+static void take_left(struct ft_tune *t)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/tune", t->ctl->home);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && t->n_jobs < TUNE_JOBS_MAX && (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.' && strlen(e->d_name) < CTL_ID_MAX && find(t, e->d_name) == NULL)
+            add_job(t, e->d_name, json_pack("{s:s}", "status", "cancelled"));
+    if (d != NULL)
+        closedir(d);
 }
 
 static int read_rows(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
@@ -413,8 +479,18 @@ static void look(struct ft_tune *t)
     struct ft_err err = {0};
     if (!atomic_exchange(&t->changed, false))
         return;
-    if (ft_state_read(t->ctl->state, read_rows, t, &err) != 0)
+    for (int i = 0; i < t->n_jobs; i++)
+        t->job[i].seen = false;
+    if (ft_state_read(t->ctl->state, read_rows, t, &err) != 0) {
+        for (int i = 0; i < t->n_jobs; i++)
+            t->job[i].seen = true;       /* for all that is known */
         atomic_store(&t->changed, true); /* the store is in trouble; control says so */
+    } else {
+        cancel_gone(t);
+        if (!t->looked)
+            take_left(t);
+        t->looked = true;
+    }
     qsort(t->job, (size_t)t->n_jobs, sizeof *t->job, by_age);
 }
 

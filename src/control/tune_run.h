@@ -21,7 +21,9 @@ struct tune_job {
     char id[CTL_ID_MAX];
     json_t *body; /* the row as last read, with what the runner changed since */
     bool looked;  /* the report was read since this process began */
-    bool stopping, stepped, trained, gone;
+    bool seen;    /* its row was there at the last look */
+    int stopping; /* the signal that its training was sent; 0: none */
+    bool stepped, trained, gone;
     int tries;
     int64_t not_before_ns;
     char waits_for[FT_ERR_MSG_MAX];
@@ -42,6 +44,7 @@ struct ft_tune {
     atomic_bool end, changed;
     struct tune_job job[TUNE_JOBS_MAX];
     int n_jobs;
+    bool looked;              /* at the rows, once */
     char base_path[PATH_MAX]; /* of the model that is being started */
     uint64_t memory;          /* bytes that a training may take */
 };
@@ -54,9 +57,10 @@ void ft_tune_job_set(struct tune_job *job, json_t *body);
 void ft_tune_remove(const char *path);
 
 /* A change of a job's row, in one transaction with what `more` (may be NULL) writes. Nothing is
- * done if the status is not `only` any more (NULL: any). */
+ * done to a job that has ended, or if the status is not `only` any more (NULL: any). */
 struct ft_tune_change {
     const char *only;
+    bool unless_paused;
     const json_t *patch; /* RFC 7396 */
     int (*more)(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, struct ft_err *err);
     void *ctx;
@@ -67,8 +71,8 @@ void ft_tune_fail(struct ft_tune *t, struct tune_job *job, const char *code, con
                   const char *message);
 
 /* tune_read.c: what the report says beyond read_to becomes events, checkpoints, the row's status.
- */
-void ft_tune_read(struct ft_tune *t, struct tune_job *job);
+ * False: not all of it could be taken now. */
+bool ft_tune_read(struct ft_tune *t, struct tune_job *job);
 
 /* tune_push.c: an adapter's folder as a private repository of the project's; "ORG/NAME" into ret.
  * Again: another commit of the same. */
@@ -80,5 +84,7 @@ int ft_tune_push(struct ft_tune *t, const struct tune_job *job, const char *fold
  * record, and the job has succeeded. May be called again after a failure, or a kill, at any point.
  */
 int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err);
+/* Adapters of a job that came to nothing. */
+void ft_tune_drop_adapters(const struct ft_tune *t, const struct tune_job *job);
 
 #endif
