@@ -171,14 +171,18 @@ static int begin_file(struct ft_s3_call *c, struct upload *u, const char *filena
 {
     struct ft_blob_field *fields;
     struct ft_blob_put put = {.bucket = c->bucket, .size = -1};
+    struct ft_s3_tags tags;
     struct ft_err err = {0};
-    if (take_key(c, &u->f, filename) != 0 || check_policy(c, &u->f) != 0 || take_sums(c, u) != 0)
+    c->form = u->f.fields;
+    c->n_form = u->f.n;
+    if (take_key(c, &u->f, filename) != 0 || check_policy(c, &u->f) != 0 || take_sums(c, u) != 0 ||
+        ft_s3_form_tags(c, ft_s3_form_field(&u->f, "tagging"), &tags) != 0)
         return -1;
-    const struct ft_s3_ask ask = {.action = "s3:PutObject", .bucket = &c->at, .key = c->key};
+    const struct ft_s3_ask ask = {
+        .action = "s3:PutObject", .bucket = &c->at, .key = c->key, .tags = &tags};
     if (ft_s3_may(c, &ask) != 0 ||
         ft_s3_fields_of(c, u->f.fields, u->f.n, &fields, &put.n_fields) != 0 ||
-        ft_s3_put_form_marks(c, ft_s3_form_field(&u->f, "acl"), ft_s3_form_field(&u->f, "tagging"),
-                             &put) != 0 ||
+        ft_s3_put_form_marks(c, &tags, &put) != 0 ||
         ft_s3_quota(c, FT_MAX(ft_s3_body_size(c), 0)) != 0)
         return -1;
     put.key = c->key;
@@ -211,6 +215,8 @@ static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
         u->size += (int64_t)n;
         if (u->size > u->f.size_max)
             return ft_s3_fail(u->c, FT_S3_EntityTooLarge, NULL);
+        if (ft_s3_quota_more(u->c, (int64_t)n) != 0)
+            return -1;
         ft_s3_summer_add(&u->summer, data, n);
         if (u->want_md5 != NULL)
             md5_update(&u->md5, n, data);

@@ -121,6 +121,9 @@ static int check_all(struct ft_s3_call *c, json_t *root, struct ft_s3_form *f)
     }
     if (!named[f->n])
         return denied(c, "the bucket is not named");
+    for (int k = 0; k < f->n; k++) /* the first was held to the conditions */
+        if (ft_s3_form_field(f, f->fields[k].name) != f->fields[k].value)
+            return denied(c, ft_s3_printf(c, "Field given twice: %s", f->fields[k].name));
     for (int k = 0; k < f->n; k++)
         if (!named[k] && !is_free(f->fields[k].name) &&
             strcasecmp(f->fields[k].name, "bucket") != 0)

@@ -79,6 +79,8 @@ struct ft_s3_call {
 
     char request_id[17];
     int64_t now_s;
+    const struct ft_http_field *form; /* fields that its policy was held to; NULL: it is no form */
+    int n_form;
     /* the answer */
     struct ft_http_field out[FT_HTTP_FIELDS_MAX];
     int n_out, n_out_any; /* of these: that whatever answer has */
@@ -98,10 +100,8 @@ struct ft_s3_call {
 
 /* ---- the request (request.c) ---- */
 const char *ft_s3_param(const struct ft_s3_call *c, const char *name); /* NULL: not there */
-static inline const char *ft_s3_in(const struct ft_s3_call *c, const char *header)
-{
-    return ft_http_header(c->x, header); /* NULL: not there */
-}
+/* A header; in a form's call, fields of the form stand in the place of those of S3. NULL: none. */
+const char *ft_s3_in(const struct ft_s3_call *c, const char *header);
 /* A number from min to max in a parameter. InvalidArgument. absent: what it is when not there. */
 int ft_s3_param_int(struct ft_s3_call *c, const char *name, int64_t min, int64_t max,
                     int64_t absent, int64_t *ret);

@@ -218,16 +218,21 @@ int ft_s3_tags_of_xml(struct ft_s3_call *c, const struct ft_xml_node *root, int 
     return ft_s3_fail(c, rc == FT_ECORRUPT ? FT_S3_MalformedXML : FT_S3_InvalidTag, "%s", err.msg);
 }
 
-int ft_s3_put_form_marks(struct ft_s3_call *c, const char *acl, const char *tagging,
-                         struct ft_blob_put *put)
+int ft_s3_form_tags(struct ft_s3_call *c, const char *tagging, struct ft_s3_tags *ret)
 {
     struct ft_xml_node *root;
-    struct ft_s3_tags tags;
-    if (tagging != NULL) {
-        if (ft_xml_read(tagging, strlen(tagging), c->arena, &root, NULL) != 0)
-            return ft_s3_fail(c, FT_S3_MalformedXML, NULL);
-        if (ft_s3_tags_of_xml(c, root, FT_S3_TAGS_MAX, &tags) != 0 || keep_tags(c, &tags, put) != 0)
-            return -1;
-    }
-    return ft_s3_put_acl(c, acl, &put->acl) != 0 ? -1 : read_hold(c, &put->hold);
+    *ret = (struct ft_s3_tags){.n = 0};
+    if (tagging == NULL)
+        return 0;
+    if (ft_xml_read(tagging, strlen(tagging), c->arena, &root, NULL) != 0)
+        return ft_s3_fail(c, FT_S3_MalformedXML, NULL);
+    return ft_s3_tags_of_xml(c, root, FT_S3_TAGS_MAX, ret);
+}
+
+int ft_s3_put_form_marks(struct ft_s3_call *c, const struct ft_s3_tags *tags,
+                         struct ft_blob_put *put)
+{
+    if (keep_tags(c, tags, put) != 0 || ft_s3_put_acl(c, ft_s3_in(c, "x-amz-acl"), &put->acl) != 0)
+        return -1;
+    return read_hold(c, &put->hold);
 }

@@ -24,8 +24,9 @@ int ft_s3_put_acl(struct ft_s3_call *c, const char *canned, const char **ret);
 /* MalformedXML, InvalidTag. */
 int ft_s3_tags_of_xml(struct ft_s3_call *c, const struct ft_xml_node *root, int max,
                       struct ft_s3_tags *ret);
-/* ft_s3_put_marks for a form: its fields "acl" and "tagging" (XML), NULL: not there. */
-int ft_s3_put_form_marks(struct ft_s3_call *c, const char *acl, const char *tagging,
+/* ft_s3_put_marks for a form, whose tags are a document in a field. */
+int ft_s3_form_tags(struct ft_s3_call *c, const char *tagging, struct ft_s3_tags *ret);
+int ft_s3_put_form_marks(struct ft_s3_call *c, const struct ft_s3_tags *tags,
                          struct ft_blob_put *put);
 
 #endif

@@ -312,6 +312,8 @@ int ft_s3_body_store(struct ft_s3_call *c, struct ft_blob_writer *w)
             return -1;
         if (n == 0)
             return 0;
+        if (ft_s3_quota_more(c, (int64_t)n) != 0)
+            return -1;
         if (ft_blob_put_write(w, piece, n, &err) != 0)
             return ft_s3_fail_err(c, &err);
     }
@@ -335,6 +337,11 @@ int ft_s3_sum_fields(struct ft_s3_call *c, bool with_type, struct ft_blob_field 
         ft_s3_out(c, FT_S3_FIELD_SUM_TYPE, "FULL_OBJECT");
     }
     return 0;
+}
+
+int ft_s3_quota_more(struct ft_s3_call *c, int64_t bytes)
+{
+    return ft_s3_body_size(c) >= 0 ? 0 : ft_s3_quota(c, bytes);
 }
 
 int ft_s3_quota(struct ft_s3_call *c, int64_t bytes)

@@ -46,6 +46,7 @@ int ft_s3_body_store(struct ft_s3_call *c, struct ft_blob_writer *w);
  * the answer. */
 int ft_s3_sum_fields(struct ft_s3_call *c, bool with_type, struct ft_blob_field *ret, int *ret_n);
 int ft_s3_quota(struct ft_s3_call *c, int64_t bytes); /* of the bucket's owner: QuotaExceeded */
+int ft_s3_quota_more(struct ft_s3_call *c, int64_t bytes); /* came, of a body without a length */
 /* What could not be opened or looked at: with what AWS says of delete markers. */
 int ft_s3_fail_read(struct ft_s3_call *c, const char *version, const struct ft_err *err);
 

@@ -114,6 +114,18 @@ const char *ft_s3_param(const struct ft_s3_call *c, const char *name)
     return NULL;
 }
 
+/* Who holds a signed form may send it with any header: only what is in the form was allowed. */
+const char *ft_s3_in(const struct ft_s3_call *c, const char *header)
+{
+    if (c->form == NULL || strncasecmp(header, "x-amz-", 6) != 0)
+        return ft_http_header(c->x, header);
+    const char *name = strcasecmp(header, "x-amz-acl") == 0 ? "acl" : header;
+    for (int i = 0; i < c->n_form; i++)
+        if (strcasecmp(c->form[i].name, name) == 0)
+            return c->form[i].value;
+    return NULL;
+}
+
 int ft_s3_param_int(struct ft_s3_call *c, const char *name, int64_t min, int64_t max,
                     int64_t absent, int64_t *ret)
 {

@@ -226,6 +226,8 @@ static void test_plain_bodies(void **state)
 
 /* ---- forms ---- */
 
+static const char *form_headers = ""; /* "\nName: value" */
+
 static int post_form(const char *policy, const char *key, const char *more, bool v4)
 {
     char text[4096], b64[2048], head[512], signature[128] = "", credential[256], date[32];
@@ -264,7 +266,7 @@ static int post_form(const char *policy, const char *key, const char *more, bool
         FIELD(more, "extra");
     n += (size_t)sprintf(text + n, "--B\r\nContent-Disposition: form-data; name=\"file\"; "
                                    "filename=\"f.txt\"\r\n\r\ncontent\r\n--B--\r\n");
-    snprintf(head, sizeof head, "Content-Type: multipart/form-data; boundary=B");
+    snprintf(head, sizeof head, "Content-Type: multipart/form-data; boundary=B%s", form_headers);
     return s3_send(&none, "POST", "/bucket", head, text, n);
 }
 
@@ -302,6 +304,53 @@ static void test_forms(void **state)
     assert_s3_error(400, "InvalidPolicyDocument");
     post_form("no json", "up/2", NULL, false);
     assert_s3_error(400, "InvalidPolicyDocument");
+    post_form(POLICY_V2(""), "up/2", "key", false); /* the first is held to the policy */
+    assert_s3_error(403, "AccessDenied");
+}
+
+/* Who holds a signed form may do what is in it, and no more. */
+static void test_headers_of_forms_are_not_the_forms(void **state)
+{
+    (void)state;
+    static const struct s3_ask other = {.key = "key_other"};
+    assert_int_equal(s3("PUT", "/bucket?ownershipControls", NULL,
+                        "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership>"
+                        "</Rule></OwnershipControls>"),
+                     200);
+    form_headers = "\nx-amz-grant-full-control: id=other";
+    assert_int_equal(post_form(POLICY_V2(""), "up/mine", NULL, false), 204);
+    form_headers = "";
+    s3_send(&other, "GET", "/bucket/up/mine", NULL, NULL, 0);
+    assert_s3_error(403, "AccessDenied");
+    /* nor do they meet what the bucket's policy asks of tags */
+    assert_int_equal(
+        s3("PUT", "/bucket?policy", NULL,
+           "{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Deny\", \"Principal\": "
+           "\"*\", \"Action\": \"s3:PutObject\", \"Resource\": \"arn:aws:s3:::bucket/*\", "
+           "\"Condition\": {\"StringNotEquals\": {\"s3:RequestObjectTag/a\": \"b\"}}}]}"),
+        204);
+    form_headers = "\nx-amz-tagging: a=b";
+    post_form(POLICY_V2(""), "up/tagged", NULL, false);
+    assert_s3_error(403, "AccessDenied");
+    form_headers = "";
+    assert_int_equal(s3("DELETE", "/bucket?policy", NULL, NULL), 204);
+}
+
+/* What comes without a length is counted as it comes. */
+static void test_bytes_of_unknown_number_are_counted(void **state)
+{
+    (void)state;
+    static const struct s3_ask open = {.payload = FT_SIGV4_UNSIGNED};
+    static const char chunks[] = "a\r\n0123456789\r\n0\r\n\r\n";
+    server.room = 9;
+    s3_send(&open, "PUT", "/bucket/unknown", "Transfer-Encoding: chunked\n", chunks,
+            sizeof chunks - 1);
+    assert_s3_error(403, "QuotaExceeded");
+    server.room = 10;
+    assert_int_equal(s3_send(&open, "PUT", "/bucket/unknown", "Transfer-Encoding: chunked\n",
+                             chunks, sizeof chunks - 1),
+                     200);
+    server.room = -1;
 }
 
 int main(void)
@@ -311,6 +360,8 @@ int main(void)
         cmocka_unit_test(test_unsigned_chunks),
         cmocka_unit_test(test_plain_bodies),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_headers_of_forms_are_not_the_forms),
+        cmocka_unit_test(test_bytes_of_unknown_number_are_counted),
     };
     return cmocka_run_group_tests(tests, s3_setup, s3_end);
 }

@@ -146,7 +146,8 @@ static int s3_send(const struct s3_ask *ask, const char *method, const char *tar
                                 "Authorization: %s\r\n",
                                 s.date, payload, s.authorization);
     }
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "DELETE") != 0)
+    if ((headers == NULL || strstr(headers, "Transfer-Encoding") == NULL) &&
+        strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "DELETE") != 0)
         len += (size_t)snprintf(head + len, sizeof head - len, "Content-Length: %zu\r\n", n);
     len += (size_t)snprintf(head + len, sizeof head - len, "\r\n");
     s3_raw(head, len, body, n);
