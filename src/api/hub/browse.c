@@ -315,6 +315,10 @@ int hub_commits(struct hub_call *c)
     char at[FT_REPO_OID_BYTES];
     int limit = hub_limit(c, COMMITS_PAGE), rc = 0;
     json_t *list = json_array();
+    if (cursor != NULL && (strlen(cursor) != 40 || strspn(cursor, "0123456789abcdef") != 40)) {
+        json_decref(list);
+        return hub_fail(c, 400, NULL, "cursor: is none of this list");
+    }
     snprintf(at, sizeof at, "%s", cursor != NULL ? cursor : c->commit);
     struct ft_repo_commit_head *h = calloc(1, sizeof *h);
     if (h == NULL)

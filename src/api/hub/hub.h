@@ -41,7 +41,7 @@ struct ft_hub_config {
 int ft_hub_open(const struct ft_hub_config *c, struct ft_hub **ret, struct ft_err *err);
 void ft_hub_close(struct ft_hub *h); /* no request may run; NULL is accepted */
 
-/* Looks at what was pushed since (inspect); may block for long, one thread. */
+/* Looks at one thing that was pushed since (inspect); may block for long, one thread. */
 void ft_hub_tick(struct ft_hub *h);
 
 /* Who asks. Strings live as long as the request. */

@@ -13,6 +13,9 @@
 
 #define KNOWN_MAX 20000 /* repositories */
 #define WORDS_MAX 16    /* of a search, and of its filters */
+#define TAGS_MAX  500   /* of a repository; what its card names beyond is not searched by */
+#define CARD_KEPT ((size_t)16 << 10) /* bytes of what is kept of one; lists tell no larger cards   \
+                                      */
 
 static const char *text(const json_t *o, const char *name)
 {
@@ -33,6 +36,8 @@ static void add_tag(json_t *tags, const char *prefix, const char *tag)
     char all[256];
     size_t i;
     json_t *t;
+    if (json_array_size(tags) == TAGS_MAX)
+        return;
     snprintf(all, sizeof all, "%s%s", prefix, tag);
     json_array_foreach(tags, i, t)
     {
@@ -184,29 +189,27 @@ void hub_look_later(struct ft_hub *h, const struct ft_repo *repo)
 
 void ft_hub_tick(struct ft_hub *h)
 {
-    for (;;) {
-        struct ft_repo repo;
-        struct ft_err err = {0};
-        const struct ft_repo_tree *t = NULL;
-        json_t *said = NULL;
-        char head[FT_REPO_OID_BYTES];
-        pthread_mutex_lock(&h->lock);
-        bool any = h->n_pending > 0;
-        if (any)
-            repo = h->pending[--h->n_pending];
-        pthread_mutex_unlock(&h->lock);
-        if (!any)
-            return;
-        int rc = ft_repo_resolve(h->repos, &repo, "main", head, NULL, &err);
-        if (rc == 0)
-            rc = ft_repo_tree(h->repos, &repo, head, &t, &err);
-        if (rc == 0)
-            rc = inspected(h, &repo, t, true, &said, &err);
-        if (rc != 0 && rc != FT_ENOTFOUND) /* removed again */
-            ft_log(FT_LOG_WARN, "hub", "%s/%s: %s", repo.org, repo.name, err.msg);
-        ft_repo_tree_unref(h->repos, t);
-        json_decref(said);
-    }
+    struct ft_repo repo;
+    struct ft_err err = {0};
+    const struct ft_repo_tree *t = NULL;
+    json_t *said = NULL;
+    char head[FT_REPO_OID_BYTES];
+    pthread_mutex_lock(&h->lock);
+    bool any = h->n_pending > 0;
+    if (any)
+        repo = h->pending[--h->n_pending];
+    pthread_mutex_unlock(&h->lock);
+    if (!any)
+        return;
+    int rc = ft_repo_resolve(h->repos, &repo, "main", head, NULL, &err);
+    if (rc == 0)
+        rc = ft_repo_tree(h->repos, &repo, head, &t, &err);
+    if (rc == 0)
+        rc = inspected(h, &repo, t, true, &said, &err);
+    if (rc != 0 && rc != FT_ENOTFOUND) /* removed again */
+        ft_log(FT_LOG_WARN, "hub", "%s/%s: %s", repo.org, repo.name, err.msg);
+    ft_repo_tree_unref(h->repos, t);
+    json_decref(said);
 }
 
 static void put_dates(json_t *o, const struct ft_repo *repo, const struct ft_repo_tree *t)
@@ -270,6 +273,8 @@ static int known(struct ft_hub *h, const struct ft_repo *repo, json_t **ret, str
     ft_repo_tree_unref(h->repos, t);
     if (rc != 0)
         return rc;
+    if (json_dumpb(json_object_get(o, "cardData"), NULL, 0, JSON_COMPACT) > CARD_KEPT)
+        json_object_del(o, "cardData");
     pthread_mutex_lock(&h->lock);
     if (json_object_size(h->known) >= KNOWN_MAX)
         json_object_clear(h->known);

@@ -13,6 +13,7 @@
 #include "hub/repo/impl.h"
 
 #define LINES_MAX 8192
+#define FRONT_MAX ((size_t)128 << 10) /* bytes; what is larger is no card */
 #define DEPTH_MAX 16
 #define NOTE_MAX  ((size_t)1 << 20)
 
@@ -249,10 +250,12 @@ static bool split(struct card *c, char *text)
         p++;
         end = strchr(p, '\n');
         size_t n = end != NULL ? (size_t)(end - p) : strlen(p);
+        if (n > FRONT_MAX)
+            break;
         n = trimmed(p, n);
         if (n == 3 && strncmp(p, "---", 3) == 0)
             return true;
-        if (end == NULL || c->n == LINES_MAX)
+        if (end == NULL || c->n == LINES_MAX || p - text > (ptrdiff_t)FRONT_MAX)
             break;
         struct line *l = &c->line[c->n++];
         l->indent = (int)FT_MIN(strspn(p, " "), n);

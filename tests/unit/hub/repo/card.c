@@ -43,6 +43,21 @@ static void test_what_is_no_card_is_empty(void **state)
     check("---\n---\n", "{}");
 }
 
+static void test_what_is_too_large_is_empty(void **state)
+{
+    (void)state;
+    size_t n = 500000; /* of tags, a hundred times as much memory as text */
+    char *text = malloc(n + 64);
+    int at = sprintf(text, "---\ntags: [");
+    for (size_t i = (size_t)at; i < n; i += 2)
+        memcpy(text + i, "a,", 3);
+    strcpy(text + strlen(text), "b]\n---\n");
+    json_t *got = ft_repo_card_parse(text, strlen(text));
+    assert_int_equal(json_object_size(got), 0);
+    json_decref(got);
+    free(text);
+}
+
 static void test_hostile_ones_end(void **state)
 {
     (void)state;
@@ -70,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cards_as_they_are_written),
         cmocka_unit_test(test_what_is_no_card_is_empty),
+        cmocka_unit_test(test_what_is_too_large_is_empty),
         cmocka_unit_test(test_hostile_ones_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
