@@ -93,7 +93,6 @@ struct batch {
 };
 /* The thread's function. */
 void *bt_run(void *ctx);
-void bt_remove_dir(const char *dir);
 bool bt_stops(void *ctx); /* of a struct batch: the process ends */
 void bt_sleep(struct batch *b, int ms);
 /* Why the lines are not all done. */

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/log.h"
 #include "control/batch.h"
 
@@ -104,20 +105,6 @@ static void look(struct ft_batches *all)
     }
 }
 
-void bt_remove_dir(const char *dir)
-{
-    char path[BATCH_DIR_MAX + 300];
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-            unlink(path);
-        }
-    if (d != NULL)
-        closedir(d);
-    rmdir(dir);
-}
-
 /* Folders of batches that ended while nobody could remove them. */
 static void tidy(struct ft_batches *all)
 {
@@ -130,7 +117,7 @@ static void tidy(struct ft_batches *all)
             active |= strcmp(ft_ctl_text(json_array_get(all->active, i), "id"), e->d_name) == 0;
         snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
         if (!active)
-            bt_remove_dir(path);
+            ft_folder_remove(path);
     }
     if (d != NULL)
         closedir(d);

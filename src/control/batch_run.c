@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/openai/id.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "control/batch.h"
 
@@ -472,7 +473,7 @@ void *bt_run(void *ctx)
     if (b->gone)
         ft_state_tx(b->ctl->state, gone_tx, b, NULL);
     if (b->gone || (b->body != NULL && bt_has_ended(b->body)))
-        bt_remove_dir(b->dir);
+        ft_folder_remove(b->dir);
     json_decref(b->body);
     b->body = NULL;
     atomic_store(&b->finished, true);

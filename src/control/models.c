@@ -330,10 +330,15 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return 0;
 }
 
+void ft_ctl_remove_all(const char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Once its row is gone for good. */
 static void remove_files(struct ft_ctl_call *c)
 {
-    nftw(ft_ctl_text(c->found, "path"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    ft_ctl_remove_all(ft_ctl_text(c->found, "path"));
 }
 
 /* All that still needs the model: refused, with their names. */

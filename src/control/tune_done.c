@@ -3,7 +3,6 @@
  * in one transaction. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,21 +36,6 @@ struct result {
 };
 
 /* ---- files ---- */
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    if (remove(path) != 0)
-        ft_log(FT_LOG_WARN, "tune", "remove %s: %s", path, strerror(errno));
-    return 0;
-}
-
-void ft_tune_remove(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static int64_t folder_bytes(const char *path)
 {
@@ -134,7 +118,7 @@ void ft_tune_drop_adapters(const struct ft_tune *t, const struct tune_job *job)
         if (strncmp(e->d_name, job->id, n) == 0 &&
             (e->d_name[n] == '\0' || strncmp(e->d_name + n, "-step-", 6) == 0) &&
             snprintf(path, sizeof path, "%.3000s/%s", folder, e->d_name) < (int)sizeof path)
-            ft_tune_remove(path);
+            ft_ctl_remove_all(path);
     if (d != NULL)
         closedir(d);
 }
@@ -278,12 +262,24 @@ static int take_price(void *ctx, const char *id, json_t *body)
     return 0;
 }
 
-/* Trained tokens cost what tokens of a prompt do. */
+/* Trained tokens cost what tokens of a prompt do. A project names its endpoints itself: none makes
+ * what is behind it cheaper. */
+static int64_t cost_of(struct ft_prices *prices, const struct tune_job *job)
+{
+    static const char *const names[] = {"model", "base"};
+    int64_t most = 0;
+    for (size_t i = 0; i < FT_COUNT(names); i++) {
+        struct ft_price price;
+        ft_prices_find(prices, ft_ctl_text(job->body, names[i]), &price);
+        most = FT_MAX(most, ft_price_cost(&price, job->tokens, 0, 0));
+    }
+    return most;
+}
+
 static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tune_job *job,
                   struct ft_err *err)
 {
     struct ft_prices prices;
-    struct ft_price price;
     struct ft_buf line;
     int64_t fresh;
     const struct ft_ctl_scan all = {.kind = "price"};
@@ -300,9 +296,8 @@ static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tu
     snprintf(u.model, sizeof u.model, "%s", ft_ctl_text(job->body, "model"));
     ft_prices_init(&prices);
     int rc = ft_ctl_scan(tx, &all, take_price, &prices, err);
-    ft_prices_find(&prices, u.model, &price);
+    u.cost_nanos = cost_of(&prices, job);
     ft_prices_fini(&prices);
-    u.cost_nanos = ft_price_cost(&price, u.prompt_tokens, 0, 0);
     ft_buf_init(&line, FT_RECORD_LINE_MAX);
     if (rc == 0)
         rc = ft_record_write(&u, &line);

@@ -53,8 +53,6 @@ struct ft_tune {
 void ft_tune_path(const struct ft_tune *t, const char *id, const char *name, char *ret);
 /* Takes the reference. */
 void ft_tune_job_set(struct tune_job *job, json_t *body);
-/* A folder and all below it; failing is logged. */
-void ft_tune_remove(const char *path);
 
 /* A change of a job's row, in one transaction with what `more` (may be NULL) writes. Nothing is
  * done to a job that has ended, or if the status is not `only` any more (NULL: any). */

@@ -5,6 +5,7 @@
 
 #include "control/tune_run.h"
 #include "fixture.h"
+#include "ledger/store.h"
 #include "sched/exec_fake.h"
 
 #define JOB "ftjob-0123456789abcdefghij"
@@ -64,7 +65,8 @@ static int open_all(void **state)
     if (fixture_open(state) != 0)
         return -1;
     struct fixture *f = *state;
-    return ft_tune_migrate(f->ctl.state, &err);
+    int rc = ft_usage_migrate(f->ctl.state, &err);
+    return rc == 0 ? ft_tune_migrate(f->ctl.state, &err) : rc;
 }
 
 /* ---- who may ---- */
@@ -319,6 +321,73 @@ static void what_a_killed_control_left_is_removed(void **state)
 #t, t, open_all, fixture_close, NULL                                                       \
     }
 
+struct sum {
+    int64_t n, nanos;
+};
+
+static int sum_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct sum *s = ctx;
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx, "SELECT COUNT(*), SUM(cost_nanos) FROM usage_records", FT_NO_ARGS,
+                            &r, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(r, err);
+    *s = (struct sum){ft_rows_int(r, 0), ft_rows_int(r, 1)};
+    ft_rows_close(r);
+    return FT_MIN(rc, 0);
+}
+
+/* A job that has trained, and whose files were given away; `model` is an endpoint of nano. */
+static void have_trained(struct fixture *f, struct ft_tune *to, const char *model)
+{
+    char path[PATH_MAX];
+    have_job(f, to, "running");
+    json_t *row = to->job[0].body;
+    json_object_set_new(row, "model", json_string(model));
+    json_object_set_new(row, "result_files", json_pack("[s]", "file-x"));
+    json_object_set_new(row, "repository", json_string("default/x"));
+    to->job[0].tokens = 1000000;
+    put(f, TUNE_KIND, JOB, json_deep_copy(row));
+    snprintf(path, sizeof path, "%s/adapters", f->ctl.home);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/adapters/%s", f->ctl.home, JOB);
+    mkdir(path, 0700);
+}
+
+static void a_name_of_ones_own_makes_training_no_cheaper(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    struct sum sum;
+    put(f, "price", "p1", json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "2", "output", "3"));
+    put(f, "price", "p2",
+        json_pack("{s:s,s:s,s:s}", "model", "cheap", "input", "0", "output", "0"));
+    have_trained(f, &t, "cheap");
+    assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
+    assert_status(f, "succeeded");
+    assert_int_equal(0, ft_state_read(f->ctl.state, sum_tx, &sum, &err));
+    assert_int_equal(1, sum.n);
+    assert_int_equal(INT64_C(2000000000), sum.nanos);
+    json_decref(t.job[0].body);
+}
+
+static void what_was_cancelled_at_its_end_is_not_billed(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    struct sum sum;
+    have_trained(f, &t, "nano");
+    put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
+    assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
+    assert_status(f, "cancelled");
+    assert_int_equal(0, ft_state_read(f->ctl.state, sum_tx, &sum, &err));
+    assert_int_equal(0, sum.n);
+    assert_null(get(f, "model", "ft:nano:default::01234567"));
+    json_decref(t.job[0].body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +398,8 @@ int main(void)
         TEST(a_job_goes_with_its_project),
         TEST(who_hangs_in_a_pause_can_be_cancelled),
         TEST(what_a_killed_control_left_is_removed),
+        TEST(a_name_of_ones_own_makes_training_no_cheaper),
+        TEST(what_was_cancelled_at_its_end_is_not_billed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
