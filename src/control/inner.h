@@ -137,6 +137,8 @@ int ft_ctl_store_migrate(struct ft_state *s, struct ft_err *err);
 /* 1: found; 0: not there; negative. */
 int ft_ctl_get(struct ft_state_tx *tx, const char *kind, const char *id, struct ft_ctl_entity *ret,
                struct ft_err *err);
+/* 1: there was one, which is deleted. */
+int ft_ctl_was(struct ft_state_tx *tx, const char *kind, const char *id, struct ft_err *err);
 /* Writes it and its event. before: NULL for a new one. */
 int ft_ctl_put(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
                const json_t *before, json_t *body, struct ft_err *err);

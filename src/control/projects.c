@@ -39,6 +39,13 @@ int ft_ctl_projects_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct
     if (rc > 0)
         return ft_ctl_refuse(c, 409, "already_exists", "id", "id: there is a project '%s' already",
                              id);
+    if (rc == 0)
+        rc = ft_ctl_was(tx, "project", id, err);
+    if (rc > 0) /* its objects, files and repositories outlive it, and go by its id */
+        return ft_ctl_refuse(c, 409, "already_exists", "id",
+                             "id: '%s' was another project's, whose objects and usage go by it: "
+                             "give another id",
+                             id);
     if (rc < 0)
         return rc;
     json_t *body = ft_ctl_merge(NULL, c->body);

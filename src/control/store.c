@@ -74,6 +74,18 @@ int ft_ctl_get(struct ft_state_tx *tx, const char *kind, const char *id, struct 
     return rc;
 }
 
+int ft_ctl_was(struct ft_state_tx *tx, const char *kind, const char *id, struct ft_err *err)
+{
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx, "SELECT 1 FROM entity WHERE kind = $1 AND id = $2 AND body IS NULL",
+                            FT_ARGS(ft_sql_text(kind), ft_sql_text(id)), &r, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(r, err);
+    ft_rows_close(r);
+    return rc;
+}
+
 int ft_ctl_scan(struct ft_state_tx *tx, const struct ft_ctl_scan *scan, ft_ctl_scan_fn *fn,
                 void *ctx, struct ft_err *err)
 {

@@ -73,6 +73,48 @@ static inline int fixture_ask(struct fixture *f, const char *method, const char 
     return c->refused ? ft_oai_error_status(&c->error) : c->status;
 }
 
+/* ---- rows, past the handlers ---- */
+
+struct fixture_row {
+    const char *kind, *id;
+    json_t *body; /* out, or to be written; NULL to write: removes it */
+    int found;
+};
+
+static inline int fixture_put_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct fixture_row *r = ctx;
+    struct ft_ctl_call c = {.now_s = 1};
+    return r->body != NULL ? ft_ctl_put(&c, tx, r->kind, r->id, NULL, r->body, err)
+                           : ft_ctl_drop(&c, tx, r->kind, r->id, json_object(), err);
+}
+
+static inline int fixture_get_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct fixture_row *r = ctx;
+    struct ft_ctl_entity e = {0};
+    r->found = ft_ctl_get(tx, r->kind, r->id, &e, err);
+    r->body = e.body;
+    return FT_MIN(r->found, 0);
+}
+
+/* Takes the body. */
+static inline void fixture_put(struct fixture *f, const char *kind, const char *id, json_t *body)
+{
+    struct fixture_row r = {kind, id, body, 0};
+    struct ft_err err = {0};
+    assert_int_equal(0, ft_state_tx(f->ctl.state, fixture_put_tx, &r, &err));
+    json_decref(body);
+}
+
+static inline json_t *fixture_get(struct fixture *f, const char *kind, const char *id)
+{
+    struct fixture_row r = {.kind = kind, .id = id};
+    struct ft_err err = {0};
+    assert_int_equal(0, ft_state_read(f->ctl.state, fixture_get_tx, &r, &err));
+    return r.body;
+}
+
 /* A member of the last answer, by a path of names. */
 static inline const char *fixture_text(struct fixture *f, const char *name)
 {

@@ -12,49 +12,9 @@
 #define STEPS                                                                                      \
     "{\"event\":\"plan\",\"steps\":9}\n{\"event\":\"step\",\"step\":1,\"steps\":9,\"loss\":2}\n"
 
-struct row {
-    const char *kind, *id;
-    json_t *body; /* out, or to be written; NULL to write: removes it */
-    int found;
-};
-
-static int put_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
-{
-    const struct row *r = ctx;
-    struct ft_ctl_call c = {.now_s = 1};
-    return r->body != NULL ? ft_ctl_put(&c, tx, r->kind, r->id, NULL, r->body, err)
-                           : ft_ctl_drop(&c, tx, r->kind, r->id, json_object(), err);
-}
-
-static int get_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
-{
-    struct row *r = ctx;
-    struct ft_ctl_entity e = {0};
-    r->found = ft_ctl_get(tx, r->kind, r->id, &e, err);
-    r->body = e.body;
-    return FT_MIN(r->found, 0);
-}
-
-/* Takes the body. */
-static void put(struct fixture *f, const char *kind, const char *id, json_t *body)
-{
-    struct row r = {kind, id, body, 0};
-    struct ft_err err = {0};
-    assert_int_equal(0, ft_state_tx(f->ctl.state, put_tx, &r, &err));
-    json_decref(body);
-}
-
-static json_t *get(struct fixture *f, const char *kind, const char *id)
-{
-    struct row r = {.kind = kind, .id = id};
-    struct ft_err err = {0};
-    assert_int_equal(0, ft_state_read(f->ctl.state, get_tx, &r, &err));
-    return r.body;
-}
-
 static void assert_status(struct fixture *f, const char *status)
 {
-    json_t *body = get(f, TUNE_KIND, JOB);
+    json_t *body = fixture_get(f, TUNE_KIND, JOB);
     assert_string_equal(status, ft_ctl_text(body, "status"));
     json_decref(body);
 }
@@ -101,9 +61,9 @@ static int ask(struct fixture *f, const char *model)
 static void anothers_endpoint_is_no_model_to_train(void **state)
 {
     struct fixture *f = *state;
-    put(f, "endpoint", "secret@other", endpoint("secret", "other"));
-    put(f, "endpoint", "open", endpoint("open", NULL));
-    put(f, "endpoint", "own@default", endpoint("own", "default"));
+    fixture_put(f, "endpoint", "secret@other", endpoint("secret", "other"));
+    fixture_put(f, "endpoint", "open", endpoint("open", NULL));
+    fixture_put(f, "endpoint", "own@default", endpoint("own", "default"));
     assert_int_equal(404, ask(f, "secret"));
     assert_int_equal(404, ask(f, "secret@other"));
     assert_int_equal(200, ask(f, "open"));
@@ -113,9 +73,10 @@ static void anothers_endpoint_is_no_model_to_train(void **state)
 static void a_key_trains_the_models_that_it_may_use(void **state)
 {
     struct fixture *f = *state;
-    put(f, "endpoint", "open", endpoint("open", NULL));
-    put(f, "endpoint", "dear", endpoint("dear", NULL));
-    put(f, "key", "key_narrow", json_pack("{s:s,s:[s]}", "project", "default", "models", "op*"));
+    fixture_put(f, "endpoint", "open", endpoint("open", NULL));
+    fixture_put(f, "endpoint", "dear", endpoint("dear", NULL));
+    fixture_put(f, "key", "key_narrow",
+                json_pack("{s:s,s:[s]}", "project", "default", "models", "op*"));
     f->key = "key_narrow";
     assert_int_equal(200, ask(f, "open"));
     assert_int_equal(403, ask(f, "dear"));
@@ -148,7 +109,7 @@ static void what_was_cancelled_does_not_fail(void **state)
 {
     struct fixture *f = *state;
     have_job(f, &t, "running");
-    put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
+    fixture_put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
     ft_tune_fail(&t, &t.job[0], "server_error", NULL, "it fell over");
     assert_status(f, "cancelled");
     json_decref(t.job[0].body);
@@ -158,7 +119,7 @@ static int only(const struct ft_tune_change *what, const char *was, struct fixtu
 {
     struct ft_err err = {0};
     have_job(f, &t, "running");
-    put(f, TUNE_KIND, JOB, job_row(was));
+    fixture_put(f, TUNE_KIND, JOB, job_row(was));
     int rc = ft_tune_change(&t, &t.job[0], what, &err);
     json_decref(t.job[0].body);
     return rc;
@@ -199,7 +160,7 @@ static bool starts(const struct waiting *w)
 
 static bool is_status(const struct waiting *w)
 {
-    json_t *body = get(w->f, TUNE_KIND, JOB);
+    json_t *body = fixture_get(w->f, TUNE_KIND, JOB);
     bool is = body != NULL && strcmp(ft_ctl_text(body, "status"), w->status) == 0;
     json_decref(body);
     return is;
@@ -226,8 +187,8 @@ static void begin(struct fixture *f, struct waiting *w, char folder[PATH_MAX])
     mkdir(path, 0700);
     snprintf(folder, PATH_MAX, "%s/tune/%s", f->ctl.home, JOB);
     mkdir(folder, 0700);
-    put(f, "model", "nano", json_pack("{s:s}", "path", "/nowhere"));
-    put(f, TUNE_KIND, JOB, job_row("queued"));
+    fixture_put(f, "model", "nano", json_pack("{s:s}", "path", "/nowhere"));
+    fixture_put(f, TUNE_KIND, JOB, job_row("queued"));
     f->opt.program = "/bin/true";
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w->x, &err));
     f->opt.exec = w->x;
@@ -248,11 +209,11 @@ static void a_job_goes_with_its_project(void **state)
     begin(f, &w, folder);
     assert_int_equal(
         201, fixture_ask(f, "POST", "/api/v1/projects", "{\"id\":\"other\",\"name\":\"other\"}"));
-    put(f, TUNE_KIND, JOB, json_pack("{s:s,s:s}", "status", "running", "project", "other"));
-    put(f, "model", "ft:x", json_pack("{s:s}", "project", "other"));
+    fixture_put(f, TUNE_KIND, JOB, json_pack("{s:s,s:s}", "status", "running", "project", "other"));
+    fixture_put(f, "model", "ft:x", json_pack("{s:s}", "project", "other"));
     assert_int_equal(200, fixture_ask(f, "DELETE", "/api/v1/projects/other?cascade=true", NULL));
-    assert_null(get(f, TUNE_KIND, JOB));
-    assert_null(get(f, "model", "ft:x"));
+    assert_null(fixture_get(f, TUNE_KIND, JOB));
+    assert_null(fixture_get(f, "model", "ft:x"));
     w.path = folder;
     wait_until(is_gone, &w);
     assert_int_equal(FT_ENOTFOUND, ft_exec_query(w.x, JOB, &info, NULL));
@@ -304,7 +265,7 @@ static void what_a_killed_control_left_is_removed(void **state)
     mkdir(ended, 0700);
     snprintf(lost, sizeof lost, "%s/tune/ftjob-lost", f->ctl.home);
     mkdir(lost, 0700);
-    put(f, TUNE_KIND, JOB, job_row("succeeded"));
+    fixture_put(f, TUNE_KIND, JOB, job_row("succeeded"));
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w.x, &err));
     f->opt.exec = w.x;
     assert_int_equal(0, ft_tune_open(&f->ctl, &f->ctl.tune, &err));
@@ -349,7 +310,7 @@ static void have_trained(struct fixture *f, struct ft_tune *to, const char *mode
     json_object_set_new(row, "result_files", json_pack("[s]", "file-x"));
     json_object_set_new(row, "repository", json_string("default/x"));
     to->job[0].tokens = 1000000;
-    put(f, TUNE_KIND, JOB, json_deep_copy(row));
+    fixture_put(f, TUNE_KIND, JOB, json_deep_copy(row));
     snprintf(path, sizeof path, "%s/adapters", f->ctl.home);
     mkdir(path, 0700);
     snprintf(path, sizeof path, "%s/adapters/%s", f->ctl.home, JOB);
@@ -361,9 +322,10 @@ static void a_name_of_ones_own_makes_training_no_cheaper(void **state)
     struct fixture *f = *state;
     struct ft_err err = {0};
     struct sum sum;
-    put(f, "price", "p1", json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "2", "output", "3"));
-    put(f, "price", "p2",
-        json_pack("{s:s,s:s,s:s}", "model", "cheap", "input", "0", "output", "0"));
+    fixture_put(f, "price", "p1",
+                json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "2", "output", "3"));
+    fixture_put(f, "price", "p2",
+                json_pack("{s:s,s:s,s:s}", "model", "cheap", "input", "0", "output", "0"));
     have_trained(f, &t, "cheap");
     assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
     assert_status(f, "succeeded");
@@ -379,12 +341,12 @@ static void what_was_cancelled_at_its_end_is_not_billed(void **state)
     struct ft_err err = {0};
     struct sum sum;
     have_trained(f, &t, "nano");
-    put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
+    fixture_put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
     assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
     assert_status(f, "cancelled");
     assert_int_equal(0, ft_state_read(f->ctl.state, sum_tx, &sum, &err));
     assert_int_equal(0, sum.n);
-    assert_null(get(f, "model", "ft:nano:default::01234567"));
+    assert_null(fixture_get(f, "model", "ft:nano:default::01234567"));
     json_decref(t.job[0].body);
 }
 
