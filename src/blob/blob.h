@@ -66,7 +66,8 @@ int ft_blob_bucket_config(struct ft_blob *b, const char *name, const char *what,
 int ft_blob_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_writer **ret,
                 struct ft_err *err);
 int ft_blob_put_write(struct ft_blob_writer *w, const void *data, size_t n, struct ft_err *err);
-/* fields: more of them, known by now (checksums, ...). Frees the writer, whatever comes. */
+/* fields: more of them, known by now (checksums, ...). Frees the writer, whatever comes. NO_BUCKET
+ * if the bucket was removed meanwhile, even if there is one of its name again. */
 int ft_blob_put_commit(struct ft_blob_writer *w, const struct ft_blob_field *fields, int n_fields,
                        struct ft_blob_done *ret, struct ft_err *err);
 void ft_blob_put_abort(struct ft_blob_writer *w); /* frees it; NULL is accepted */

@@ -107,10 +107,13 @@ static int drop(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_err *e
         return ft_blob_err(err, FT_EBUSY, FT_BLOB_BUCKET_FULL, "bucket %s: is not empty", x->name);
     if (rc == 0)
         rc = drop_uploads(c, b.id, err);
+    if (rc == 0) /* its number may be given to another */
+        rc = ft_sql_run(c, err, FT_SQL_ENDED_DROP_ALL, "i", b.id);
     if (rc == 0)
         rc = ft_sql_run(c, err, FT_SQL_CONFIG_DROP_ALL, "i", b.id);
     if (rc == 0)
         rc = ft_sql_run(c, err, FT_SQL_BUCKET_DROP, "i", b.id);
+    c->broken |= rc != 0; /* some of its uploads may be gone */
     return rc;
 }
 

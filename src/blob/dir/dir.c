@@ -61,20 +61,18 @@ void ft_dir_file_path(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_M
 
 int ft_dir_file_place(struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX], struct ft_err *err)
 {
-    pthread_mutex_lock(&d->id_mutex);
-    bool is_made = d->folder_made != 0 && d->folder_made >> FOLDER_SHIFT == id >> FOLDER_SHIFT;
-    pthread_mutex_unlock(&d->id_mutex);
-    if (!is_made) {
+    int rc = 0;
+    pthread_mutex_lock(&d->folder_mutex); /* nobody uses one whose name is not on the disk yet */
+    if (d->folder_made == 0 || d->folder_made >> FOLDER_SHIFT != id >> FOLDER_SHIFT) {
         ft_dir_file_folder(d, id, ret);
-        int rc = ft_disk_folder(&d->disk, ret, err);
-        if (rc != 0)
-            return rc;
-        pthread_mutex_lock(&d->id_mutex);
-        d->folder_made = id;
-        pthread_mutex_unlock(&d->id_mutex);
+        rc = ft_disk_folder(&d->disk, ret, err);
+        if (rc == 0)
+            d->folder_made = id;
     }
-    ft_dir_file_path(d, id, ret);
-    return 0;
+    pthread_mutex_unlock(&d->folder_mutex);
+    if (rc == 0)
+        ft_dir_file_path(d, id, ret);
+    return rc;
 }
 
 static uint32_t check_of(const struct ft_dir *d, int64_t id)
@@ -148,6 +146,7 @@ static void close_dir(struct ft_blob *b)
     ft_index_close(&d->index);
     close(d->lock_fd);
     pthread_mutex_destroy(&d->id_mutex);
+    pthread_mutex_destroy(&d->folder_mutex);
     free(d);
 }
 
@@ -196,6 +195,7 @@ int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **r
     d->disk = config->disk;
     d->lock_fd = -1;
     pthread_mutex_init(&d->id_mutex, NULL);
+    pthread_mutex_init(&d->folder_mutex, NULL);
     int rc = 0;
     if ((size_t)snprintf(d->path, sizeof d->path, "%s", config->path) > FT_DIR_PATH_MAX - 128)
         rc = ft_err_set(err, FT_EINVAL, "%.100s...: the path is too long", config->path);
@@ -224,6 +224,7 @@ int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **r
         if (d->lock_fd >= 0)
             close(d->lock_fd);
         pthread_mutex_destroy(&d->id_mutex);
+        pthread_mutex_destroy(&d->folder_mutex);
         free(d);
         return rc;
     }

@@ -142,6 +142,8 @@ static int make_one(const struct ft_disk *d, char *path, struct ft_err *err)
     *slash = '\0';
     int rc = ft_disk_folder_sync(d, path, err);
     *slash = '/';
+    if (rc != 0)
+        rmdir(path); /* or the next would take it for one that the disk has */
     return rc;
 }
 

@@ -44,7 +44,7 @@ int ft_disk_sync(const struct ft_disk *d, int fd, struct ft_err *err);
 int ft_disk_link(const struct ft_disk *d, const char *from, const char *to, struct ft_err *err);
 /* One that is not there is removed well. */
 int ft_disk_unlink(const struct ft_disk *d, const char *path, struct ft_err *err);
-/* Makes the folder with its parents, each synced into the one above. */
+/* Makes the folder with its parents, each synced into the one above. One thread at a time. */
 int ft_disk_folder(const struct ft_disk *d, const char *path, struct ft_err *err);
 int ft_disk_folder_sync(const struct ft_disk *d, const char *path, struct ft_err *err);
 

@@ -70,7 +70,9 @@ struct ft_dir {
     struct ft_digest_pool digests;
 
     pthread_mutex_t id_mutex;
-    int64_t id_next, folder_made; /* folder_made: number of a file in the last one made */
+    int64_t id_next;
+    pthread_mutex_t folder_mutex; /* held while folders are made */
+    int64_t folder_made;          /* number of a file in the last one */
 
     /* commit.c */
     pthread_mutex_t commit_mutex;

@@ -112,6 +112,7 @@ static const char *const text[FT_SQL_N] = {
                          " WHERE upload = ?",
     [FT_SQL_ENDED_ADD] = "INSERT INTO ended VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [FT_SQL_ENDED_DROP] = "DELETE FROM ended WHERE at < ?",
+    [FT_SQL_ENDED_DROP_ALL] = "DELETE FROM ended WHERE bucket = ?",
 
     [FT_SQL_TRASH_ADD] = "INSERT OR IGNORE INTO trash VALUES (?, ?)",
     [FT_SQL_TRASH_LIST] = "SELECT id, pin FROM trash WHERE id > ? ORDER BY id LIMIT ?",

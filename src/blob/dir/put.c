@@ -17,8 +17,9 @@
 struct writer {
     struct ft_blob_writer base;
     struct ft_dir *d;
-    struct ft_blob_object meta; /* key, fields, tags, hold, acl */
-    char bucket[FT_BLOB_BUCKET_MAX + 1], upload[FT_BLOB_UPLOAD_MAX + 1];
+    struct ft_blob_object meta;  /* key, fields, tags, hold, acl */
+    struct ft_dir_bucket bucket; /* as it was */
+    char upload[FT_BLOB_UPLOAD_MAX + 1];
     int part; /* 0: an object */
     struct ft_blob_condition condition;
     char *match, *none_match; /* what it points to */
@@ -57,17 +58,17 @@ static void writer_free(struct writer *w)
 }
 
 /* Is there what it is to be put into? */
-static int look(struct ft_dir *d, const struct ft_blob_put *put, struct ft_err *err)
+static int look(struct ft_dir *d, const struct ft_blob_put *put, struct ft_dir_bucket *ret,
+                struct ft_err *err)
 {
     struct ft_conn *c;
-    struct ft_dir_bucket bucket;
     int rc = ft_index_read(&d->index, &c, err);
     if (rc != 0)
         return rc;
-    rc = ft_dir_bucket_find(c, put->bucket, &bucket, err);
+    rc = ft_dir_bucket_find(c, put->bucket, ret, err);
     if (rc == 0 && put->upload != NULL) {
         struct ft_row row;
-        rc = ft_dir_upload_find(d, c, bucket.id, put->key, put->upload, &row, err);
+        rc = ft_dir_upload_find(d, c, ret->id, put->key, put->upload, &row, err);
         if (rc == 0)
             ft_row_fini(&row);
     }
@@ -86,7 +87,8 @@ int ft_dir_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_
                struct ft_err *err)
 {
     struct ft_dir *d = ft_dir_of(b);
-    int rc = look(d, put, err);
+    struct ft_dir_bucket bucket;
+    int rc = look(d, put, &bucket, err);
     if (rc != 0)
         return rc;
     struct writer *w = calloc(1, sizeof *w);
@@ -103,7 +105,7 @@ int ft_dir_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_
         bad |= w->small == NULL;
         ft_buf_init(&w->crcs, FT_DIR_SUMS_CHUNK * sizeof(uint32_t));
         ft_digest_init(&w->digest, &d->digests);
-        snprintf(w->bucket, sizeof w->bucket, "%s", put->bucket);
+        w->bucket = bucket;
         if (put->upload != NULL) {
             snprintf(w->upload, sizeof w->upload, "%s", put->upload);
             w->part = put->part;
@@ -310,12 +312,24 @@ static int place_add(struct ft_dir *d, struct ft_conn *c, struct commit *x, stru
     return rc != 0 ? rc : ft_sql_run(c, err, FT_SQL_SUMS_COPY, "ii", w->file, w->linked);
 }
 
+/* The bucket as it is now; one that was made anew meanwhile is another. */
+static int bucket_now(struct ft_conn *c, const struct writer *w, struct ft_dir_bucket *ret,
+                      struct ft_err *err)
+{
+    const struct ft_blob_bucket *was = &w->bucket.info;
+    int rc = ft_dir_bucket_find(c, was->name, ret, err);
+    if (rc == 0 && (ret->id != w->bucket.id || ret->info.created_ns != was->created_ns))
+        rc = ft_blob_err(err, FT_ENOTFOUND, FT_BLOB_NO_BUCKET, "bucket %s: is another by now",
+                         was->name);
+    return rc;
+}
+
 static int object_add(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_err *err)
 {
     struct commit *x = ctx;
     const struct writer *w = x->w;
     struct ft_dir_bucket bucket;
-    int rc = ft_dir_bucket_find(c, w->bucket, &bucket, err);
+    int rc = bucket_now(c, w, &bucket, err);
     if (rc == 0)
         rc = ft_dir_condition(d, c, bucket.id, w->meta.info.key, &w->condition, err);
     if (rc != 0)
@@ -335,7 +349,7 @@ static int part_add(struct ft_dir *d, struct ft_conn *c, void *ctx, struct ft_er
     const struct writer *w = x->w;
     struct ft_dir_bucket bucket;
     struct ft_row upload;
-    int rc = ft_dir_bucket_find(c, w->bucket, &bucket, err);
+    int rc = bucket_now(c, w, &bucket, err);
     if (rc == 0)
         rc = ft_dir_upload_find(d, c, bucket.id, w->meta.info.key, w->upload, &upload, err);
     if (rc != 0)

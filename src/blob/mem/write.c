@@ -7,7 +7,8 @@
 struct writer {
     struct ft_blob_writer base;
     char bucket[FT_BLOB_BUCKET_MAX + 1];
-    struct ft_blob_object o; /* as it is to be */
+    int64_t bucket_created_ns; /* 0: not looked for yet */
+    struct ft_blob_object o;   /* as it is to be */
     char upload[FT_BLOB_UPLOAD_MAX + 1];
     int part; /* 0: an object */
     struct ft_blob_condition condition;
@@ -32,6 +33,10 @@ static int place_find(struct mem *m, const struct writer *w, struct bucket **ret
 {
     *ret_upload = NULL;
     int rc = mem_bucket_to_change(m, w->bucket, ret_bucket, err);
+    if (rc == 0 && w->bucket_created_ns != 0 &&
+        w->bucket_created_ns != (*ret_bucket)->facts.created_ns)
+        rc = ft_blob_err(err, FT_ENOTFOUND, FT_BLOB_NO_BUCKET, "bucket %s: is another by now",
+                         w->bucket);
     if (rc == 0 && w->part > 0)
         rc = mem_upload_find(*ret_bucket, w->o.info.key, w->upload, ret_upload, err);
     return rc;
@@ -90,6 +95,8 @@ int mem_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_wri
         return rc;
     pthread_mutex_lock(&m->lock);
     rc = place_find(m, w, &k, &u, err);
+    if (rc == 0)
+        w->bucket_created_ns = k->facts.created_ns;
     pthread_mutex_unlock(&m->lock);
     if (rc != 0) {
         writer_free(w);

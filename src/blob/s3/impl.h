@@ -37,6 +37,7 @@ struct ups_place {
     char name[FT_BLOB_BUCKET_MAX + 1];
     char upstream[FT_BLOB_BUCKET_MAX + 1];
     enum ft_blob_versioning versioning;
+    int64_t created_ns; /* tells it from another of its name */
     bool held;
 };
 

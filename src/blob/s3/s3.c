@@ -45,6 +45,7 @@ int ups_place(struct ups *s, const char *bucket, struct ups_place *ret, struct f
         strcpy(ret->name, k->facts.name);
         strcpy(ret->upstream, k->upstream);
         ret->versioning = k->facts.versioning;
+        ret->created_ns = k->facts.created_ns;
         ret->held = k->held;
     }
     pthread_mutex_unlock(&s->lock);

@@ -342,7 +342,11 @@ static int commit_object(struct writer *w, struct ft_blob_done *ret, struct ft_e
         return rc;
     pthread_mutex_t *lock = ups_key_lock(s, w->p.name, w->o.info.key);
     pthread_mutex_lock(lock);
+    int64_t created_ns = w->p.created_ns;
     rc = ups_place(s, w->p.name, &w->p, err); /* as it is now */
+    if (rc == 0 && w->p.created_ns != created_ns)
+        rc = ft_blob_err(err, FT_ENOTFOUND, FT_BLOB_NO_BUCKET, "bucket %s: is another by now",
+                         w->p.name);
     if (rc == 0)
         rc = ups_may_replace(s, &w->p, w->o.info.key, &w->condition, err);
     if (rc == 0)

@@ -275,6 +275,22 @@ static int remove_if(const char *bucket, const char *key, struct ft_blob_conditi
     return ft_blob_remove(blob, &d, NULL, &err);
 }
 
+/* A bucket that was made anew is another: what was begun in the first does not come into it. */
+static void writers_end_with_their_bucket(void **state)
+{
+    const char *bucket = new_bucket(FT_BLOB_UNVERSIONED);
+    struct ft_blob_put put = {.bucket = bucket, .key = "k", .size = -1};
+    struct ft_blob_writer *w;
+    (void)state;
+    OK(ft_blob_put(blob, &put, &w, &err));
+    OK(ft_blob_put_write(w, "text", 4, &err));
+    OK(ft_blob_bucket_delete(blob, bucket, &err));
+    OK(ft_blob_bucket_create(blob, bucket, "prj_other", &err));
+    assert_int_equal(ft_blob_put_commit(w, NULL, 0, NULL, &err), FT_ENOTFOUND);
+    assert_int_equal(ft_blob_why(&err), FT_BLOB_NO_BUCKET);
+    OK(ft_blob_bucket_delete(blob, bucket, &err)); /* is empty */
+}
+
 static void conditions_hold(void **state)
 {
     const char *bucket = new_bucket(FT_BLOB_UNVERSIONED);
@@ -619,6 +635,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_not_there),
     cmocka_unit_test(readers_outlive_changes),
     cmocka_unit_test(links_are_files),
+    cmocka_unit_test(writers_end_with_their_bucket),
     cmocka_unit_test(conditions_hold),
     cmocka_unit_test(conditions_under_races),
     cmocka_unit_test(copies),

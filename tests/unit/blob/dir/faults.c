@@ -13,9 +13,10 @@ static _Atomic bool is_on;
 static _Atomic int one_in;   /* calls fail by chance: one in this many; 0: none */
 static _Atomic bool is_full; /* nothing can be written */
 static _Atomic bool
-    reserve_counts;             /* a full disk has room for the index once the reserve is gone */
-static _Atomic bool reads_fail; /* nothing can be read from data files */
-static _Atomic bool syncs_fail; /* of the index */
+    reserve_counts;              /* a full disk has room for the index once the reserve is gone */
+static _Atomic bool reads_fail;  /* nothing can be read from data files */
+static _Atomic bool syncs_fail;  /* of the index */
+static _Atomic int folder_fails; /* which of the next makings and syncings of folders; 0: none */
 static _Atomic uint64_t calls;
 
 static bool is_due(void)
@@ -43,6 +44,8 @@ static int disk_fault(void *ctx, enum ft_disk_op op, size_t *n)
     if (is_full && op != FT_DISK_OPEN && op != FT_DISK_READ && op != FT_DISK_UNLINK)
         return ENOSPC;
     if (reads_fail && op == FT_DISK_READ)
+        return EIO;
+    if (op == FT_DISK_FOLDER && folder_fails > 0 && --folder_fails == 0)
         return EIO;
     if (is_on && (op == FT_DISK_WRITE || op == FT_DISK_READ) && *n > 1)
         *n = *n / 2 + 1; /* every one is short */
@@ -301,6 +304,26 @@ static void synced_in_order(void **state)
     ft_blob_close(b);
 }
 
+/* The name of a new folder that could not be synced is not taken for one that the disk has. */
+static void folders_are_synced_at_last(void **state)
+{
+    struct ft_blob_put put = {.bucket = "b", .key = "k", .size = -1};
+    struct ft_blob_done done;
+    int n = 0;
+    (void)state;
+    struct ft_blob *b = open_faulty();
+    OK(ft_blob_bucket_create(b, "b", "prj", &err));
+    folder_fails = 4; /* of the opening: made, synced; of 4096 files: made, synced */
+    assert_int_equal(put_made(b, &put, 1, 0, 200000, &done), FT_EIO);
+    memset(events, 0, sizeof events);
+    n_events = 0;
+    OK(put_made(b, &put, 1, 0, 200000, &done));
+    for (const char *e = events; *e != '\0'; e++)
+        n += *e == 'f';
+    assert_int_equal(n, 3); /* made, synced, and the file's name within */
+    ft_blob_close(b);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -309,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk, make_folder, quiet),
         cmocka_unit_test_setup_teardown(synced_in_order, make_folder, quiet),
         cmocka_unit_test_setup_teardown(reads_that_fail, make_folder, quiet),
+        cmocka_unit_test_setup_teardown(folders_are_synced_at_last, make_folder, quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
