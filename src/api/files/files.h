@@ -32,7 +32,8 @@
 
 /* The way in and out. */
 struct ft_files_io {
-    /* > 0 bytes of the body, 0 at its end; FT_ECANCELED: the client is gone. */
+    /* > 0 bytes of the body, 0 at its end; FT_ECANCELED: the client is gone; FT_ELIMIT, of a form:
+     * the project may not store that much. */
     int64_t (*read)(void *ctx, void *data, size_t n, struct ft_err *err);
     /* One of these ends it ... */
     void (*respond)(void *ctx, int status, const void *json, size_t n);

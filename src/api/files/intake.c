@@ -163,7 +163,9 @@ bool fl_take(struct fl_intake *in)
                  ? ft_form_feed(form, chunk, (size_t)n, &err)
                  : refuse(in, 413, "body_too_large", NULL, "the form has too much around its file");
     }
-    if (rc == 0 && n < 0)
+    if (rc == 0 && n == FT_ELIMIT)
+        rc = refuse(in, 413, "storage_limit_exceeded", NULL, err.msg);
+    else if (rc == 0 && n < 0)
         rc = (int)n;
     if (rc == 0)
         rc = ft_form_end(form, &err);

@@ -99,8 +99,10 @@ static int get(struct ft_cloud *c, void *ctx, struct ft_err *err)
     ft_buf_add_str(&b, "/content");
     if (rc == 0)
         rc = ft_cloud_save(c, b.data, to, err);
-    if (rc == 0 && strcmp(to, "-") != 0)
-        fprintf(stderr, "%s\n", to);
+    if (rc == 0 && strcmp(to, "-") != 0) {
+        ft_cli_put_plain(stderr, to);
+        fputc('\n', stderr);
+    }
     json_decref(file);
     ft_buf_fini(&b);
     return rc;

@@ -15,7 +15,7 @@
 struct world {
     struct ft_blob *blob;
     int64_t now_ms, room;
-    bool inside;
+    bool inside, full;
     const char *id, *project;
     /* of the request that runs */
     const char *in;
@@ -30,7 +30,8 @@ struct world {
 static int64_t on_read(void *ctx, void *data, size_t n, struct ft_err *err)
 {
     struct world *w = ctx;
-    (void)err;
+    if (w->full) /* as the gateway says it of a body without a length */
+        return ft_err_set(err, FT_ELIMIT, "the project keeps all that it may");
     n = FT_MIN(n, FT_MIN(w->n_in, w->piece));
     memcpy(data, w->in, n);
     w->in += n;
@@ -249,6 +250,11 @@ static void what_is_refused(void **state)
     w->room = 3;
     assert_int_equal(create(w, "a", "four", PURPOSE("vision")), 413);
     assert_string_equal(error(w, "code"), "storage_limit_exceeded");
+    w->room = -1;
+    w->full = true;
+    assert_int_equal(create(w, "a", "four", PURPOSE("vision")), 413);
+    assert_string_equal(error(w, "code"), "storage_limit_exceeded");
+    w->full = false;
     assert_int_equal(list(w, ""), 200);
     assert_int_equal(json_array_size(json_object_get(w->json, "data")), 0);
     assert_int_equal(ft_blob_usage(w->blob, "acme", &u, NULL), 0);
