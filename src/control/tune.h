@@ -22,6 +22,7 @@
 #define TUNE_KIND            "fine_tuning_job"
 #define TUNE_RUNNING_MAX     1   /* trainings at a time; others are queued */
 #define TUNE_JOBS_MAX        256 /* not ended, of all projects */
+#define TUNE_PROJECT_MAX     16  /* and of one: paused ones may stay for ever, with their files */
 #define TUNE_FILE_MAX        ((int64_t)1 << 30)
 #define TUNE_CHECKPOINTS_MAX 3 /* kept, of a job */
 #define TUNE_METRICS_MAX                                                                           \

@@ -79,23 +79,41 @@ void ft_ctl_tune_look(struct ft_ctl_call *c)
         look_at(c, "validation_file", ft_ctl_text(c->body, "validation_file"));
 }
 
+struct counted {
+    const char *project;
+    int all, own;
+};
+
 static int count_one(void *ctx, const char *id, json_t *body)
 {
+    struct counted *n = ctx;
+    const char *project = ft_ctl_text(body, "project");
     (void)id;
-    *(int *)ctx += !ft_tune_has_ended(body);
+    if (ft_tune_has_ended(body))
+        return 0;
+    n->all++;
+    n->own += project != NULL && strcmp(project, n->project) == 0;
     return 0;
+}
+
+static int check_many(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct counted n = {.project = c->project};
+    const struct ft_ctl_scan all = {.kind = TUNE_KIND};
+    int rc = ft_ctl_scan(tx, &all, count_one, &n, err);
+    if (rc == 0 && (n.all >= TUNE_JOBS_MAX || n.own >= TUNE_PROJECT_MAX))
+        rc = ft_ctl_refuse(c, 429, "too_many_jobs", NULL,
+                           "%d jobs of the project have not ended, %d may; or %d of all projects: "
+                           "wait for some, or cancel them",
+                           n.own, TUNE_PROJECT_MAX, TUNE_JOBS_MAX);
+    return rc;
 }
 
 int ft_ctl_tune_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     char id[CTL_ID_MAX];
     json_t *row;
-    int n = 0;
-    const struct ft_ctl_scan all = {.kind = TUNE_KIND};
-    int rc = ft_ctl_scan(tx, &all, count_one, &n, err);
-    if (rc == 0 && n >= TUNE_JOBS_MAX)
-        rc = ft_ctl_refuse(c, 429, "too_many_jobs", NULL, "%d jobs have not ended; wait for some",
-                           n);
+    int rc = check_many(c, tx, err);
     if (rc == 0)
         rc = ft_tune_row_make(c, tx, &row, err);
     if (rc != 0)

@@ -83,6 +83,17 @@ static void a_key_trains_the_models_that_it_may_use(void **state)
     assert_string_equal("model_not_allowed", f->call.error.code);
 }
 
+static void no_project_has_all_jobs(void **state)
+{
+    struct fixture *f = *state;
+    fixture_put(f, "endpoint", "open", endpoint("open", NULL));
+    for (int i = 0; i < TUNE_PROJECT_MAX; i++)
+        assert_int_equal(200, ask(f, "open"));
+    assert_int_equal(429, ask(f, "open"));
+    f->project = "other";
+    assert_int_equal(200, ask(f, "open"));
+}
+
 /* ---- the runner ---- */
 
 static json_t *job_row(const char *status)
@@ -355,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(anothers_endpoint_is_no_model_to_train),
         TEST(a_key_trains_the_models_that_it_may_use),
+        TEST(no_project_has_all_jobs),
         TEST(what_was_cancelled_does_not_fail),
         TEST(a_change_minds_what_came_between),
         TEST(a_job_goes_with_its_project),
