@@ -26,7 +26,7 @@
 #define FT_HTTP_STREAM_HIGH    (256u << 10) /* bytes waiting for the client: writes say FT_EBUSY */
 #define FT_HTTP_STREAM_LOW     (32u << 10)  /* on_drained once below, after FT_EBUSY */
 #define FT_HTTP_STREAM_MAX     (4u << 20)   /* a writer that does not heed FT_EBUSY ends here */
-#define FT_HTTP_FIELDS_MAX     64           /* headers of an answer */
+#define FT_HTTP_FIELDS_MAX     160          /* headers of an answer: all that an object of S3 has */
 #define FT_HTTP_FIELD_NAME_MAX 64           /* bytes in the name of one */
 
 struct ft_http_server;

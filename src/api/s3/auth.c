@@ -34,6 +34,26 @@ int ft_s3_credentials(struct ft_s3_call *c, const char *id, struct ft_s3_caller 
                                     : ft_s3_fail_err(c, &err);
 }
 
+/* Nobody's requests say of their bodies what signed ones do: framed with trailers, or a hash. */
+static int read_unsigned(struct ft_s3_call *c)
+{
+    const char *hash = ft_s3_in(c, "x-amz-content-sha256");
+    if (hash == NULL || strcmp(hash, FT_SIGV4_UNSIGNED) == 0)
+        return 0;
+    if (strcmp(hash, FT_SIGV4_UNSIGNED_TRAILER) == 0) {
+        c->auth.payload = FT_SIGV4_P_UNSIGNED_TRAILER;
+    } else if (strlen(hash) == 64 && strspn(hash, "0123456789abcdefABCDEF") == 64) {
+        c->auth.payload = FT_SIGV4_P_HASH;
+        memcpy(c->auth.payload_hash, hash, 65);
+    } else {
+        return ft_s3_fail(c, FT_S3_InvalidArgument,
+                          "x-amz-content-sha256 of a request that is not signed must be "
+                          "UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 "
+                          "value.");
+    }
+    return 0;
+}
+
 int ft_s3_authenticate(struct ft_s3_call *c)
 {
     const struct ft_sigv4_request r = {.method = c->x->method,
@@ -46,7 +66,7 @@ int ft_s3_authenticate(struct ft_s3_call *c)
         return fail_signature(c, &err);
     c->anonymous = c->auth.how == FT_SIGV4_ANONYMOUS;
     if (c->anonymous)
-        return 0;
+        return read_unsigned(c);
     struct ft_s3_caller caller = {0};
     if (ft_s3_credentials(c, c->auth.id, &caller) != 0)
         return -1;

@@ -25,11 +25,12 @@ static int unsatisfiable(struct ft_s3_call *c, const char *range, int64_t size)
     return ft_s3_fail(c, FT_S3_InvalidRange, NULL);
 }
 
-/* Digits at *s; -1: none, or absurdly many. */
+/* Digits at *s; -1: none. Those of more than there is ("0-9223372036854775807") are as good as the
+ * largest. */
 static int64_t number(const char **s)
 {
     size_t n = strspn(*s, "0123456789");
-    if (n == 0 || n > 18)
+    if (n == 0)
         return -1;
     int64_t v = strtoll(*s, NULL, 10);
     *s += n;

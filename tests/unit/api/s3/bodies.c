@@ -224,6 +224,33 @@ static void test_plain_bodies(void **state)
     s3("DELETE", "/bucket/chunks", NULL, NULL);
 }
 
+/* A body is what its headers say, whoever sends it. */
+static void test_bodies_of_nobody(void **state)
+{
+    (void)state;
+    static const struct s3_ask none = {.key = ""};
+    static const char framed[] = "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n";
+    assert_int_equal(s3("PUT", "/bucket?ownershipControls", NULL,
+                        "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership>"
+                        "</Rule></OwnershipControls>"),
+                     200);
+    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: public-read-write", ""), 200);
+    assert_int_equal(s3_send(&none, "PUT", "/bucket/chunks",
+                             "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\n"
+                             "x-amz-decoded-content-length: 3\nx-amz-trailer: x-amz-checksum-crc32",
+                             framed, sizeof framed - 1),
+                     200);
+    s3("GET", "/bucket/chunks", NULL, NULL);
+    assert_string_equal(got.body, "abc");
+    s3("DELETE", "/bucket/chunks", NULL, NULL);
+    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_EMPTY_SHA256, "x", 1);
+    assert_s3_error(400, "XAmzContentSHA256Mismatch");
+    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_CHUNKS, "x", 1);
+    assert_s3_error(400, "InvalidArgument");
+    gone();
+    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: private", ""), 200);
+}
+
 /* ---- forms ---- */
 
 static const char *form_headers = ""; /* "\nName: value" */
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_signed_chunks),
         cmocka_unit_test(test_unsigned_chunks),
         cmocka_unit_test(test_plain_bodies),
+        cmocka_unit_test(test_bodies_of_nobody),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_headers_of_forms_are_not_the_forms),
         cmocka_unit_test(test_bytes_of_unknown_number_are_counted),

@@ -71,6 +71,29 @@ static void test_who_may(void **state)
     server.room = -1;
 }
 
+/* As many headers as can be signed: none is lost. */
+static void test_metadata_comes_back(void **state)
+{
+    (void)state;
+    char headers[4096] = "", name[64];
+    for (int i = 0; i < 58; i++)
+        sprintf(headers + strlen(headers), "x-amz-meta-%d: v%d\n", i, i);
+    strcat(headers, "Cache-Control: a\nContent-Language: b\nExpires: c\n");
+    assert_int_equal(s3("PUT", "/bucket/m", headers, "x"), 200);
+    assert_int_equal(s3("HEAD", "/bucket/m", "x-amz-checksum-mode: ENABLED", NULL), 200);
+    for (int i = 0; i < 58; i++) {
+        sprintf(name, "x-amz-meta-%d", i);
+        sprintf(headers, "v%d", i);
+        if (s3_header(name) == NULL)
+            fail_msg("%s is lost", name);
+        assert_string_equal(s3_header(name), headers);
+    }
+    assert_string_equal(s3_header("cache-control"), "a");
+    assert_string_equal(s3_header("content-language"), "b");
+    assert_string_equal(s3_header("expires"), "c");
+    assert_non_null(s3_header("accept-ranges"));
+}
+
 static void test_ranges_and_conditions(void **state)
 {
     (void)state;
@@ -84,6 +107,9 @@ static void test_ranges_and_conditions(void **state)
         {"Range: bytes=-3", 206, "789"},
         {"Range: bytes=-99", 206, "0123456789"},
         {"Range: bytes=5-99", 206, "56789"},
+        {"Range: bytes=5-9223372036854775807", 206, "56789"},
+        {"Range: bytes=5-99999999999999999999", 206, "56789"},
+        {"Range: bytes=99999999999999999999-", 416, NULL},
         {"Range: bytes=4-2", 200, "0123456789"},
         {"Range: bytes=0-1,3-4", 200, "0123456789"},
         {"Range: lines=1-2", 200, "0123456789"},
@@ -333,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_put_comes_back),
         cmocka_unit_test(test_who_may),
+        cmocka_unit_test(test_metadata_comes_back),
         cmocka_unit_test(test_ranges_and_conditions),
         cmocka_unit_test(test_what_is_too_much_is_refused),
         cmocka_unit_test(test_listings),
