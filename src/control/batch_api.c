@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "api/openai/id.h"
-#include "control/batch.h"
+#include "control/batch_run.h"
 
 #define PREFIX         "batch_"
 #define LIST_DEFAULT   20

@@ -10,7 +10,7 @@
 
 #include "base/folder.h"
 #include "base/log.h"
-#include "control/batch.h"
+#include "control/batch_run.h"
 
 #define TICK_MS 300
 

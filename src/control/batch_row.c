@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/batch.h"
+#include "control/batch_run.h"
 
 static const struct ft_migration migrations[] = {
     {1, "batches",

@@ -1,4 +1,6 @@
 /* The life of one batch, on a thread of its own, from wherever the one before left it. */
+#include "control/batch_run.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #include "api/openai/id.h"
 #include "base/folder.h"
 #include "base/log.h"
-#include "control/batch.h"
 
 #define RETRY_MS 500 /* while the gateway is away, or the store in trouble */
 #define SLEEP_MS 50

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mailbox.h"
-#include "control/batch.h"
+#include "control/batch_run.h"
 #include "ledger/record.h"
 #include "ledger/store.h"
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "control/batch.h"
+#include "control/inside.h"
 #include "fixture.h"
 
 static int open_all(void **state)
@@ -30,7 +31,11 @@ struct made {
 static int insert_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
     const struct made *m = ctx;
-    return bt_row_insert(tx, m->id, m->project, err);
+    return ft_state_exec(tx,
+                         "INSERT INTO batch (id, project, active, total, completed, failed,"
+                         " out_bytes, err_bytes, prompt_tokens, cached_tokens, completion_tokens,"
+                         " reasoning_tokens) VALUES ($1, $2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                         FT_ARGS(ft_sql_text(m->id), ft_sql_text(m->project)), NULL, err);
 }
 
 static void make_batch(struct fixture *f, const char *project, int number)
