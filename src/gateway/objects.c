@@ -69,7 +69,7 @@ static int admit(void *ctx, const struct ft_s3_caller *caller, bool writes, stru
 {
     struct gw *g = ctx;
     (void)writes;
-    ft_quota_give(g->quota, &current->lane_hold, false); /* it was taken for nobody's */
+    ft_quota_give(g->quota, &current->lane_hold, false); /* it was taken for nobody's, if it was */
     return ft_quota_lane(g->quota, caller->project, &current->lane_hold, err);
 }
 

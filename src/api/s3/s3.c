@@ -155,8 +155,7 @@ int ft_s3_admit(struct ft_s3_call *c)
 {
     const struct ft_s3_config *config = &c->s3->config;
     struct ft_err err = {0};
-    if (c->anonymous || config->admit == NULL ||
-        config->admit(config->ctx, &c->caller, writes(c), &err) == 0)
+    if (config->admit == NULL || config->admit(config->ctx, &c->caller, writes(c), &err) == 0)
         return 0;
     return err.code == FT_EBUSY ? ft_s3_fail(c, FT_S3_SlowDown, "%s", err.msg)
                                 : ft_s3_fail(c, FT_S3_AccessDenied, "%s", err.msg);

@@ -55,7 +55,8 @@ struct ft_s3_config {
     int (*quota)(void *ctx, const char *project, int64_t bytes, struct ft_err *err);
     /* How much that is in all; -1: there is no bound. NULL: never one. */
     int64_t (*quota_max)(void *ctx, const char *project);
-    /* Before a request of a known caller is done: rates and the like. FT_EBUSY: SlowDown. NULL. */
+    /* Before a request is done, and its body read: rates and the like. Again when a form has said
+     * whose it is. Nobody's: an empty caller. FT_EBUSY: SlowDown. NULL. */
     int (*admit)(void *ctx, const struct ft_s3_caller *caller, bool writes, struct ft_err *err);
     void (*done)(void *ctx, struct ft_http_exchange *x, const struct ft_s3_record *r); /* or NULL */
 };

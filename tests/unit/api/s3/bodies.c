@@ -224,33 +224,6 @@ static void test_plain_bodies(void **state)
     s3("DELETE", "/bucket/chunks", NULL, NULL);
 }
 
-/* A body is what its headers say, whoever sends it. */
-static void test_bodies_of_nobody(void **state)
-{
-    (void)state;
-    static const struct s3_ask none = {.key = ""};
-    static const char framed[] = "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n";
-    assert_int_equal(s3("PUT", "/bucket?ownershipControls", NULL,
-                        "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership>"
-                        "</Rule></OwnershipControls>"),
-                     200);
-    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: public-read-write", ""), 200);
-    assert_int_equal(s3_send(&none, "PUT", "/bucket/chunks",
-                             "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\n"
-                             "x-amz-decoded-content-length: 3\nx-amz-trailer: x-amz-checksum-crc32",
-                             framed, sizeof framed - 1),
-                     200);
-    s3("GET", "/bucket/chunks", NULL, NULL);
-    assert_string_equal(got.body, "abc");
-    s3("DELETE", "/bucket/chunks", NULL, NULL);
-    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_EMPTY_SHA256, "x", 1);
-    assert_s3_error(400, "XAmzContentSHA256Mismatch");
-    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_CHUNKS, "x", 1);
-    assert_s3_error(400, "InvalidArgument");
-    gone();
-    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: private", ""), 200);
-}
-
 /* ---- forms ---- */
 
 static const char *form_headers = ""; /* "\nName: value" */
@@ -361,6 +334,41 @@ static void test_headers_of_forms_are_not_the_forms(void **state)
     assert_s3_error(403, "AccessDenied");
     form_headers = "";
     assert_int_equal(s3("DELETE", "/bucket?policy", NULL, NULL), 204);
+}
+
+/* A body is what its headers say, whoever sends it. */
+static void test_bodies_of_nobody(void **state)
+{
+    (void)state;
+    static const struct s3_ask none = {.key = ""};
+    static const char framed[] = "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n";
+    assert_int_equal(s3("PUT", "/bucket?ownershipControls", NULL,
+                        "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership>"
+                        "</Rule></OwnershipControls>"),
+                     200);
+    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: public-read-write", ""), 200);
+    assert_int_equal(s3_send(&none, "PUT", "/bucket/chunks",
+                             "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\n"
+                             "x-amz-decoded-content-length: 3\nx-amz-trailer: x-amz-checksum-crc32",
+                             framed, sizeof framed - 1),
+                     200);
+    s3("GET", "/bucket/chunks", NULL, NULL);
+    assert_string_equal(got.body, "abc");
+    s3("DELETE", "/bucket/chunks", NULL, NULL);
+    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_EMPTY_SHA256, "x", 1);
+    assert_s3_error(400, "XAmzContentSHA256Mismatch");
+    s3_send(&none, "PUT", "/bucket/chunks", "x-amz-content-sha256: " FT_SIGV4_CHUNKS, "x", 1);
+    assert_s3_error(400, "InvalidArgument");
+    gone();
+    /* how many of them there are is bounded before anything is read */
+    server.nobody_is_busy = true;
+    s3_send(&none, "PUT", "/bucket/chunks", NULL, "x", 1);
+    assert_s3_error(503, "SlowDown");
+    gone();
+    post_form(POLICY_V2(""), "up/2", NULL, false);
+    assert_s3_error(503, "SlowDown");
+    server.nobody_is_busy = false;
+    assert_int_equal(s3("PUT", "/bucket?acl", "x-amz-acl: private", ""), 200);
 }
 
 /* What comes without a length is counted as it comes. */

@@ -14,7 +14,8 @@ struct s3_server {
     struct ft_lanes *lanes;
     struct ft_s3 *s3;
     struct ft_http_server *http;
-    int64_t room; /* what quota allows; -1: no bound */
+    int64_t room;        /* what quota allows; -1: no bound */
+    bool nobody_is_busy; /* admit lets none in whom it does not know */
     int records;
     struct ft_s3_record last; /* strings are not kept */
     char last_operation[64], last_code[64];
@@ -42,6 +43,13 @@ static int s3_quota(void *ctx, const char *project, int64_t bytes, struct ft_err
     struct s3_server *s = ctx;
     (void)project;
     return s->room >= 0 && bytes > s->room ? ft_err_set(err, FT_ELIMIT, "full") : 0;
+}
+
+static int s3_admit(void *ctx, const struct ft_s3_caller *caller, bool writes, struct ft_err *err)
+{
+    struct s3_server *s = ctx;
+    (void)writes;
+    return s->nobody_is_busy && caller->project[0] == '\0' ? ft_err_set(err, FT_EBUSY, "busy") : 0;
 }
 
 static void s3_done(void *ctx, struct ft_http_exchange *x, const struct ft_s3_record *r)
@@ -75,6 +83,7 @@ static int s3_setup(void **state)
                                         .ctx = &server,
                                         .credentials = s3_credentials,
                                         .quota = s3_quota,
+                                        .admit = s3_admit,
                                         .done = s3_done};
     assert_int_equal(ft_s3_open(&config, &server.s3, &err), 0);
     const struct ft_http_server_config http = {
