@@ -166,13 +166,11 @@ static int read_length(struct ft_s3_call *c)
     if (b->state == PLAIN)
         return 0;
     const char *s = ft_s3_in(c, "x-amz-decoded-content-length");
-    size_t n = s != NULL ? strlen(s) : 0;
-    if (n == 0)
+    if (s == NULL || *s == '\0')
         return ft_s3_fail(c, FT_S3_MissingContentLength, NULL);
-    if (n > 15 || strspn(s, "0123456789") != n)
-        return ft_s3_fail(c, FT_S3_InvalidArgument, "x-amz-decoded-content-length: %.32s", s);
-    b->size = strtoll(s, NULL, 10);
-    return 0;
+    return ft_s3_size_read(s, &b->size)
+               ? 0
+               : ft_s3_fail(c, FT_S3_InvalidArgument, "x-amz-decoded-content-length: %.32s", s);
 }
 
 int ft_s3_body_open(struct ft_s3_call *c, int64_t max, enum ft_s3_sum wanted)

@@ -51,10 +51,9 @@ int ft_s3_object_delete(struct ft_s3_call *c)
     const char *size = ft_s3_in(c, "x-amz-if-match-size"),
                *modified = ft_s3_in(c, "x-amz-if-match-last-modified-time");
     if (size != NULL) {
-        if (strlen(size) == 0 || strlen(size) > 15 || strspn(size, "0123456789") != strlen(size))
+        if (!ft_s3_size_read(size, &d.condition.if_size))
             return ft_s3_fail(c, FT_S3_InvalidArgument, "x-amz-if-match-size is no size");
         d.condition.if_size_set = true;
-        d.condition.if_size = strtoll(size, NULL, 10);
     }
     if (modified != NULL) {
         if (!ft_date_parse_http(modified, &d.condition.if_modified_s) &&
@@ -103,8 +102,9 @@ static int read_object(struct ft_s3_call *c, const struct ft_xml_node *o, struct
     const char *size = ft_xml_child_text(o, "Size"),
                *modified = ft_xml_child_text(o, "LastModifiedTime");
     if (size != NULL) {
+        if (!ft_s3_size_read(size, &d->condition.if_size))
+            return ft_s3_fail(c, FT_S3_MalformedXML, NULL);
         d->condition.if_size_set = true;
-        d->condition.if_size = strtoll(size, NULL, 10);
     }
     if (modified != NULL) {
         d->condition.if_modified_set = true;

@@ -105,7 +105,8 @@ const char *ft_s3_in(const struct ft_s3_call *c, const char *header);
 /* A number from min to max in a parameter. InvalidArgument. absent: what it is when not there. */
 int ft_s3_param_int(struct ft_s3_call *c, const char *name, int64_t min, int64_t max,
                     int64_t absent, int64_t *ret);
-int ft_s3_request_read(struct ft_s3_call *c); /* bucket, key, params */
+bool ft_s3_size_read(const char *text, int64_t *ret); /* bytes: digits alone, up to 15 */
+int ft_s3_request_read(struct ft_s3_call *c);         /* bucket, key, params */
 /* The bucket of a host-style host in an arena, or NULL. */
 const char *ft_s3_host_bucket(const struct ft_s3 *s3, const struct ft_http_exchange *x,
                               struct ft_arena *arena);

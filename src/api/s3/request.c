@@ -1,5 +1,6 @@
 /* Which bucket, key and parameters a request names: from the raw target, since a key may hold
  * anything ("//", "..", encoded bytes). */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -124,6 +125,15 @@ const char *ft_s3_in(const struct ft_s3_call *c, const char *header)
         if (strcasecmp(c->form[i].name, name) == 0)
             return c->form[i].value;
     return NULL;
+}
+
+bool ft_s3_size_read(const char *text, int64_t *ret)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n > 15 || strspn(text, "0123456789") != n)
+        return false;
+    *ret = strtoll(text, NULL, 10);
+    return true;
 }
 
 int ft_s3_param_int(struct ft_s3_call *c, const char *name, int64_t min, int64_t max,

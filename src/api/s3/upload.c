@@ -311,7 +311,8 @@ static int complete_sum(struct ft_s3_call *c, struct chosen *ch, struct ft_blob_
     enum ft_s3_sum sum;
     const char *want, *size = ft_s3_in(c, "x-amz-mp-object-size"),
                       *type = ft_s3_in(c, FT_S3_FIELD_SUM_TYPE);
-    if (size != NULL && strtoll(size, NULL, 10) != ch->size)
+    int64_t said = 0;
+    if (size != NULL && (!ft_s3_size_read(size, &said) || said != ch->size))
         return ft_s3_fail(c, FT_S3_InvalidRequest,
                           "The provided 'x-amz-mp-object-size' header does not match what was "
                           "computed.");

@@ -94,6 +94,23 @@ static void test_metadata_comes_back(void **state)
     assert_non_null(s3_header("accept-ranges"));
 }
 
+/* What is no size is no size of nothing. */
+static void test_sizes_that_are_none(void **state)
+{
+    (void)state;
+    assert_int_equal(s3("PUT", "/bucket/empty", NULL, ""), 200);
+    assert_int_equal(s3("POST", "/bucket?delete", NULL,
+                        "<Delete><Object><Key>empty</Key><Size>none</Size></Object></Delete>"),
+                     200);
+    assert_s3_error(200, "MalformedXML");
+    s3("DELETE", "/bucket/empty", "x-amz-if-match-size: 0x0", NULL);
+    assert_s3_error(400, "InvalidArgument");
+    assert_int_equal(s3("HEAD", "/bucket/empty", NULL, NULL), 200);
+    s3("POST", "/bucket?delete", NULL,
+       "<Delete><Object><Key>empty</Key><Size>0</Size></Object></Delete>");
+    assert_int_equal(s3("HEAD", "/bucket/empty", NULL, NULL), 404);
+}
+
 static void test_ranges_and_conditions(void **state)
 {
     (void)state;
@@ -360,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_what_is_put_comes_back),
         cmocka_unit_test(test_who_may),
         cmocka_unit_test(test_metadata_comes_back),
+        cmocka_unit_test(test_sizes_that_are_none),
         cmocka_unit_test(test_ranges_and_conditions),
         cmocka_unit_test(test_what_is_too_much_is_refused),
         cmocka_unit_test(test_listings),
