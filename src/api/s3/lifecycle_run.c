@@ -74,6 +74,33 @@ static int settle_marker(struct sweep *s)
     return rc;
 }
 
+static bool asks_for_tags(const struct ft_s3_lifecycle *l)
+{
+    for (int i = 0; i < l->n; i++)
+        if (l->rules[i]->enabled && l->rules[i]->n_tags > 0)
+            return true;
+    return false;
+}
+
+/* Is a rule about it due? Listings tell no tags: they are looked up where a rule asks for them.
+ * What cannot be looked at has none, and stays. */
+static bool is_due(const struct sweep *s, const struct ft_blob_info *info)
+{
+    struct ft_blob_object o = {.memory = NULL};
+    struct ft_blob_info tagged = *info;
+    struct ft_err err = {0};
+    if (!info->is_marker && asks_for_tags(s->rules) &&
+        ft_blob_head(s->blob, s->bucket, info->key, info->version, &o, &err) == 0) {
+        tagged.tags = o.info.tags;
+        tagged.n_tags = o.info.n_tags;
+    }
+    const struct ft_s3_version v = {
+        .info = &tagged, .noncurrent_since_s = s->newer_s, .noncurrent_newer = s->noncurrent};
+    bool due = ft_s3_lifecycle_due(s->rules, &v, s->now_s, s->day_s);
+    ft_blob_object_fini(&o);
+    return due;
+}
+
 static int see_version(void *ctx, const struct ft_blob_info *info, const char *prefix)
 {
     struct sweep *s = ctx;
@@ -94,10 +121,9 @@ static int see_version(void *ctx, const struct ft_blob_info *info, const char *p
         memcpy(s->marker.version, info->version, sizeof(s->marker.version));
         snprintf(s->marker_key, sizeof(s->marker_key), "%s", info->key);
     } else if (rc == 0) {
-        const struct ft_s3_version v = {
-            .info = info, .noncurrent_since_s = s->newer_s, .noncurrent_newer = s->noncurrent};
+        bool due = is_due(s, info);
         s->noncurrent += !info->is_latest;
-        if (ft_s3_lifecycle_due(s->rules, &v, s->now_s, s->day_s)) {
+        if (due) {
             rc = add_victim(s, info->key, info->is_latest ? "" : info->version, info->etag);
             if (rc == 0) {
                 s->victims[s->n - 1].modified_s = info->modified_ns / NS_PER_S;
