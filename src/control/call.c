@@ -64,6 +64,7 @@ static const struct ft_ctl_route routes[] = {
     {"GET", "/v1/fine_tuning/jobs", CTL_VIEWER, false, ft_ctl_tune_list, NULL},
     {"GET", "/v1/fine_tuning/jobs/{id}", CTL_VIEWER, false, ft_ctl_tune_get, NULL},
     {"POST", "/v1/fine_tuning/jobs/{id}", CTL_DEVELOPER, true, ft_ctl_tune_act, NULL},
+    {"DELETE", "/v1/models/{id}", CTL_DEVELOPER, true, ft_ctl_tune_delete, NULL},
     {"GET", "/v1/batches", CTL_VIEWER, false, ft_ctl_batches_list, NULL},
     {"POST", "/v1/batches", CTL_DEVELOPER, true, ft_ctl_batches_create, ft_ctl_batches_look},
     {"GET", "/v1/batches/{id}", CTL_VIEWER, false, ft_ctl_batches_get, NULL},

@@ -77,7 +77,8 @@ int ft_tune_forget(struct ft_state_tx *tx, const char *job, struct ft_err *err);
 
 /* ---- handlers (tune_api.c) ---- */
 
-ft_ctl_handler ft_ctl_tune_create, ft_ctl_tune_list, ft_ctl_tune_get, ft_ctl_tune_act;
+ft_ctl_handler ft_ctl_tune_create, ft_ctl_tune_list, ft_ctl_tune_get, ft_ctl_tune_act,
+    ft_ctl_tune_delete; /* of a result: the model with its endpoint, files and checkpoints */
 void ft_ctl_tune_look(struct ft_ctl_call *c); /* outside of the store: are the files there */
 
 #endif

@@ -329,3 +329,72 @@ int ft_ctl_tune_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err
     ft_ctl_entity_fini(&e);
     return rc;
 }
+
+/* ---- results that go ---- */
+
+struct going {
+    const char *name;
+    json_t *rows; /* [[name, body]] */
+};
+
+/* The model itself, and its checkpoints. */
+static int goes(void *ctx, const char *id, json_t *body)
+{
+    struct going *g = ctx;
+    size_t n = strlen(g->name);
+    if (strncmp(id, g->name, n) == 0 && (id[n] == '\0' || strncmp(id + n, ":ckpt-step-", 11) == 0))
+        json_array_append_new(g->rows, json_pack("[s,O]", id, body));
+    return 0;
+}
+
+static int drop_endpoint(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *name,
+                         const json_t *model, struct ft_err *err)
+{
+    char id[264];
+    struct ft_ctl_entity e = {0};
+    snprintf(id, sizeof id, "%s@%s", name, ft_ctl_text(model, "project"));
+    int rc = ft_ctl_get(tx, "endpoint", id, &e, err);
+    if (rc > 0)
+        rc = ft_ctl_drop(c, tx, "endpoint", id, e.body, err);
+    ft_ctl_entity_fini(&e);
+    return rc;
+}
+
+static void remove_adapters(struct ft_ctl_call *c)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(c->found, i, row)
+        ft_ctl_remove_all(ft_ctl_text(json_array_get(row, 1), "path"));
+}
+
+int ft_ctl_tune_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct going g = {c->id, json_array()};
+    const struct ft_ctl_scan own = {.kind = "model", .project = c->project};
+    size_t i;
+    json_t *row;
+    int rc = ft_ctl_scan(tx, &own, goes, &g, err);
+    json_decref(c->found);
+    c->found = g.rows;
+    if (rc == 0 && strncmp(c->id, "ft:", 3) != 0)
+        return ft_ctl_refuse(c, 400, "invalid_value", "model",
+                             "model: results of fine-tuning are deleted here; others are "
+                             "operators' (feitian model rm)");
+    if (rc == 0 && json_array_size(g.rows) == 0)
+        return ft_ctl_refuse(c, 404, "model_not_found", "model",
+                             "The model '%.96s' does not exist or you do not have access to it.",
+                             c->id);
+    json_array_foreach(g.rows, i, row)
+    {
+        const char *name = json_string_value(json_array_get(row, 0));
+        if (rc == 0)
+            rc = drop_endpoint(c, tx, name, json_array_get(row, 1), err);
+        if (rc == 0)
+            rc = ft_ctl_drop(c, tx, "model", name, json_array_get(row, 1), err);
+    }
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_deleted("model", c->id));
+    c->after = remove_adapters;
+    return rc;
+}

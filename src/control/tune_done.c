@@ -33,6 +33,8 @@ struct result {
     struct kept kept[ADAPTERS_MAX];
     int n;
     char name[TUNE_NAME_MAX];
+    char lack[FT_ERR_MSG_MAX + 64]; /* what could not be kept; "" */
+    int64_t cost_nanos;
 };
 
 /* ---- files ---- */
@@ -215,6 +217,8 @@ static int give_repository(struct result *r, struct ft_err *err)
         return rc;
     if (rc != 0) { /* as for the figures */
         ft_log(FT_LOG_WARN, "tune", "%s: no repository: %s", r->job->id, err->msg);
+        snprintf(r->lack, sizeof r->lack, "The result is in no repository of the hub: %s",
+                 err->msg);
         return 0;
     }
     return patch_row(r->t, r->job, json_pack("{s:s}", "repository", name), err);
@@ -277,7 +281,7 @@ static int64_t cost_of(struct ft_prices *prices, const struct tune_job *job)
 }
 
 static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tune_job *job,
-                  struct ft_err *err)
+                  int64_t *ret_cost, struct ft_err *err)
 {
     struct ft_prices prices;
     struct ft_buf line;
@@ -296,7 +300,7 @@ static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tu
     snprintf(u.model, sizeof u.model, "%s", ft_ctl_text(job->body, "model"));
     ft_prices_init(&prices);
     int rc = ft_ctl_scan(tx, &all, take_price, &prices, err);
-    u.cost_nanos = cost_of(&prices, job);
+    *ret_cost = u.cost_nanos = cost_of(&prices, job);
     ft_prices_fini(&prices);
     ft_buf_init(&line, FT_RECORD_LINE_MAX);
     if (rc == 0)
@@ -315,7 +319,9 @@ static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, st
     for (int i = 0; i < r->n && rc == 0; i++)
         rc = name_adapter(c, tx, r, &r->kept[i], err);
     if (rc == 0)
-        rc = record(c, tx, r->job, err);
+        rc = record(c, tx, r->job, &r->cost_nanos, err);
+    if (rc == 0 && r->lack[0] != '\0')
+        rc = ft_tune_note(tx, r->job->id, c->now_s, "warn", "message", r->lack, NULL, err);
     snprintf(text, sizeof text, "New fine-tuned model created: %s", r->name);
     if (rc == 0)
         rc = ft_tune_note(tx, r->job->id, c->now_s, "info", "message", text, NULL, err);
@@ -323,6 +329,24 @@ static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, st
         rc = ft_tune_note(tx, r->job->id, c->now_s, "info", "message",
                           "The job has successfully completed", NULL, err);
     return rc;
+}
+
+/* Budgets hear of it now; a gateway that does not, from the sums when it starts. */
+static void tell_cost(const struct result *r)
+{
+    struct ft_err err = {0};
+    json_t *o = json_pack("{s:s,s:s,s:I}", "project", ft_ctl_text(r->job->body, "project"), "key",
+                          ft_ctl_text(r->job->body, "key"), "nanos", (json_int_t)r->cost_nanos);
+    char *text = json_dumps(o, JSON_COMPACT);
+    const struct ft_inside_ask a = {.method = "POST",
+                                    .path = "/internal/spent",
+                                    .key = ft_ctl_text(r->job->body, "key"),
+                                    .body = text,
+                                    .n_body = text != NULL ? strlen(text) : 0};
+    if (r->cost_nanos > 0 && ft_inside_ask(r->t->ctl->inside, &a, NULL, &err) != 0)
+        ft_log(FT_LOG_WARN, "tune", "%s: its cost could not be told: %s", r->job->id, err.msg);
+    free(text);
+    json_decref(o);
 }
 
 int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
@@ -349,6 +373,8 @@ int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
         rc = ft_tune_change(t, job, &what, err);
         json_decref(patch);
     }
+    if (rc == 0)
+        tell_cost(r);
     free(r);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "control/inside.h"
 #include "control/tune_run.h"
 
@@ -42,16 +43,22 @@ static void name_it(struct push *p)
             *c = '-';
 }
 
-static int ask(struct push *p, const char *path, const char *type, const char *text, json_t **ret,
-               struct ft_err *err)
+static int ask_as(struct push *p, const char *method, const char *path, const char *type,
+                  const char *text, json_t **ret, struct ft_err *err)
 {
-    const struct ft_inside_ask a = {.method = "POST",
+    const struct ft_inside_ask a = {.method = method,
                                     .path = path,
                                     .key = p->key,
                                     .type = type,
                                     .body = text,
                                     .n_body = strlen(text)};
     return ft_inside_ask(p->in, &a, ret, err);
+}
+
+static int ask(struct push *p, const char *path, const char *type, const char *text, json_t **ret,
+               struct ft_err *err)
+{
+    return ask_as(p, "POST", path, type, text, ret, err);
 }
 
 /* Takes the body. */
@@ -72,6 +79,17 @@ static int create(struct push *p, struct ft_err *err)
                              "organization", ft_ctl_text(p->job->body, "project"), "private", 1);
     int rc = ask_json(p, "/api/repos/create", body, NULL, err);
     return rc == FT_EEXIST ? 0 : rc; /* made by an earlier try */
+}
+
+/* No empty repository is left. */
+static void take_back(struct push *p)
+{
+    char text[TUNE_REPO_MAX + 128];
+    struct ft_err err = {0};
+    snprintf(text, sizeof text, "{\"type\":\"model\",\"name\":\"%s\",\"organization\":\"%s\"}",
+             strchr(p->repo, '/') + 1, ft_ctl_text(p->job->body, "project"));
+    if (ask_as(p, "DELETE", "/api/repos/delete", "application/json", text, NULL, &err) != 0)
+        ft_log(FT_LOG_WARN, "tune", "%s stays, empty: %s", p->repo, err.msg);
 }
 
 static int sum_up(struct push *p, const char *path, struct ft_err *err)
@@ -204,10 +222,13 @@ int ft_tune_push(struct ft_tune *t, const struct tune_job *job, const char *fold
         .in = t->ctl->inside, .job = job, .key = ft_ctl_text(job->body, "key"), .folder = folder};
     name_it(&p);
     int rc = create(&p, err);
-    if (rc == 0)
-        rc = send_weights(&p, err);
+    if (rc != 0)
+        return rc;
+    rc = send_weights(&p, err);
     if (rc == 0)
         rc = commit(&p, err);
+    if (rc != 0 && rc != FT_EUNAVAIL && rc != FT_ECANCELED) /* it will not be tried again */
+        take_back(&p);
     snprintf(ret, TUNE_REPO_MAX, "%s", p.repo);
     return rc;
 }

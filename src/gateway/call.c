@@ -292,6 +292,17 @@ static void raise_price(void *ctx, const char *model)
     c->price.output = FT_MAX(c->price.output, p.output);
 }
 
+void gw_admission_error(const struct gw_request *r, int rc, const struct ft_err *err,
+                        struct ft_oai_error *e)
+{
+    enum ft_tenant_why why = r->limits.why;
+    ft_oai_error_set(e, rc, ft_tenant_why_code(why), NULL, "%s", err->msg);
+    e->type = ft_tenant_why_type(why);
+    e->status = ft_tenant_why_status(why);
+    e->final = why == FT_WHY_TOO_LARGE || rc == FT_ELIMIT;
+    e->retry_after_ms = (int)FT_MIN(r->limits.retry_after_ms, 86400000);
+}
+
 /* context: most tokens that the model takes; 0: not known. */
 static int admit(struct gw_request *r, const struct gw_ask *a, int context, struct call *c,
                  struct ft_oai_error *e)
@@ -323,12 +334,7 @@ static int admit(struct gw_request *r, const struct gw_ask *a, int context, stru
     r->measured = true;
     if (rc == 0)
         return 0;
-    why = r->limits.why;
-    ft_oai_error_set(e, rc, ft_tenant_why_code(why), NULL, "%s", err.msg);
-    e->type = ft_tenant_why_type(why);
-    e->status = ft_tenant_why_status(why);
-    e->final = why == FT_WHY_TOO_LARGE || rc == FT_ELIMIT;
-    e->retry_after_ms = (int)FT_MIN(r->limits.retry_after_ms, 86400000);
+    gw_admission_error(r, rc, &err, e);
     return rc;
 }
 

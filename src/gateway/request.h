@@ -90,6 +90,7 @@ struct gw_table {
 extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
 extern const struct gw_table gw_file_routes;                     /* files.c */
 extern const struct gw_table gw_hub_routes;                      /* hub.c */
+extern const struct gw_table gw_tune_routes;                     /* tune.c */
 
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
@@ -107,6 +108,9 @@ void gw_id_new(char ret[GW_ID_BYTES]);
 int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
 void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
+/* What a refusal of ft_tenant_admit (rc, err, r->limits) is to the client. */
+void gw_admission_error(const struct gw_request *r, int rc, const struct ft_err *err,
+                        struct ft_oai_error *e);
 /* A request goes to a lane: it gets a slot of the ledger for the time being. FT_EBUSY: none can be
  * had, so it is not served. */
 int gw_record_begin(struct gw_request *r, struct ft_err *err);

@@ -30,12 +30,6 @@ static const struct gw_route model_routes[] = {
 const struct gw_table gw_model_routes = {model_routes, FT_COUNT(model_routes)};
 
 static const struct gw_route control_routes[] = {
-    {"GET", "/v1/fine_tuning/jobs", "fine_tuning.read", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0,
-     0},
-    {"POST", "/v1/fine_tuning/jobs", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
-    {"GET", "/v1/fine_tuning/jobs/*", "fine_tuning.read", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0,
-     0},
-    {"POST", "/v1/fine_tuning/jobs/*", "fine_tuning", "fine_tuning", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
@@ -55,7 +49,8 @@ static const struct gw_route control_routes[] = {
 const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_routes)};
 
 /* What is narrower comes first; control's take all the rest of /api/v1. */
-static const struct gw_table *const tables[] = {&gw_model_routes, &gw_file_routes, &gw_hub_routes,
+static const struct gw_table *const tables[] = {&gw_model_routes,   &gw_file_routes,
+                                                &gw_hub_routes,     &gw_tune_routes,
                                                 &gw_control_routes, &gw_scrub_routes};
 
 /* 24 digits of base 62: 142 bits. Random bytes are drawn for many ids at a time. */

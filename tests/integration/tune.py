@@ -266,6 +266,42 @@ def across_down(c, data):
     expect("it goes on after the next up", o["status"] == "succeeded", o)
 
 
+def deleted(c, model):
+    """A result goes with its checkpoints and files; others stay."""
+    status, o = c.request("DELETE", "/v1/models/nano")
+    expect("what was not fine-tuned is not deleted so", status == 400, o)
+    status, o = c.request("DELETE", f"/v1/models/{model}")
+    expect("a result is deleted", status == 200 and o == {"id": model, "object": "model",
+                                                          "deleted": True}, o)
+    names = [m["id"] for m in c.get("/v1/models")[1]["data"]]
+    expect("it is gone, and its checkpoints", not any(n.startswith(model) for n in names), names)
+    expect("its files too", not [n for n in os.listdir(f"{c.home}/adapters")
+                                 if n.endswith(model[-8:]) or model[-8:] in n])
+    expect("and is not there a second time", c.request("DELETE", f"/v1/models/{model}")[0] == 404)
+
+
+def budgets(c, data):
+    """A budget that is used up begins no training; what one cost counts at once."""
+    key = c.post("/api/v1/keys", {"name": "poor", "budget": {"day": "0.00001"}})[1]
+    own, c.key = c.key, key["secret"]
+    job = create(c, training_file=data, method=method(1))
+    o = ended(c, job)
+    expect("with a budget it trains", o["status"] == "succeeded", o)
+    status, o = c.post(JOBS, {"model": "nano", "training_file": data, "method": method(1)})
+    expect("that used it up", status == 429 and o["error"]["code"] == "insufficient_quota", o)
+    c.key = own
+    project = c.post("/api/v1/projects", {"name": "small", "limits": {"storage_bytes": 1000000}})[1]
+    key = c.post("/api/v1/keys", {"name": "full", "project": project["id"]})[1]
+    c.key = key["secret"]
+    job = create(c, training_file=upload(c, chats()), method=method(1))
+    o = ended(c, job)
+    expect("a full project has its result, and hears what it lacks",
+           o["status"] == "succeeded" and o["repository"] is None and
+           any(e["level"] == "warn" and "no repository" in e["message"] for e in events(c, job)) and
+           c.get("/api/models")[1] == [], o)
+    c.key = own
+
+
 def commands(c):
     with open(f"{c.folder}/office.jsonl", "w", encoding="utf-8") as f:
         f.write(chats())
@@ -289,6 +325,8 @@ def main():
         model = succeeds(c, data)
         refused(c, data, model)
         bad_data(c)
+        deleted(c, model)
+        budgets(c, data)
         commands(c)
         preferences(c)
         more = upload(c, chats(20))
