@@ -42,7 +42,7 @@ static const struct ft_cmd commands[] = {
     {"ls", "[s3://BUCKET/PREFIX] [-r] [--json]", "the buckets and objects there are", ft_cmd_ls,
      .group = FT_CMD_CLOUD},
     {"mb", "s3://NAME ...", "make buckets", ft_cmd_mb, .group = FT_CMD_CLOUD},
-    {"rm", "s3://BUCKET/KEY ... [-r]", "remove objects and buckets", ft_cmd_rm,
+    {"rm", "s3://BUCKET/KEY ... [-r] [--versions]", "remove objects and buckets", ft_cmd_rm,
      .group = FT_CMD_CLOUD},
     {"presign", "s3://BUCKET/KEY [--expires 1h] [--put]", "a link to an object that needs no key",
      ft_cmd_presign, .group = FT_CMD_CLOUD},
@@ -211,19 +211,35 @@ static bool is_help(const char *arg)
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
+/* Among a command's words; what follows "--" are no options. */
+static bool asks_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+/* "list" and "ls" are the same word, whichever of them a group has. */
+static const struct ft_cmd *find_sub(const struct ft_cmd *s, const char *name)
+{
+    const char *other = strcmp(name, "ls") == 0 ? "list" : strcmp(name, "list") == 0 ? "ls" : name;
+    while (s->name != NULL && strcmp(s->name, name) != 0 && strcmp(s->name, other) != 0)
+        s++;
+    return s;
+}
+
 static int run_sub(const struct ft_cmd *c, int argc, char **argv)
 {
     char self[SELF_BYTES], above[SELF_BYTES];
-    const struct ft_cmd *s = c->subs;
     if (argc < 2)
         return ft_cli_usage(c->name, "say what to do: %s", c->args);
     bool help = strcmp(argv[1], "help") == 0 && argc > 2;
     const char *name = argv[help ? 2 : 1];
-    while (s->name != NULL && strcmp(s->name, name) != 0)
-        s++;
+    const struct ft_cmd *s = find_sub(c->subs, name);
     if (s->name == NULL)
         return ft_cli_usage(c->name, "no command '%s' here: %s", name, c->args);
-    if (help || (argc > 2 && is_help(argv[2]))) {
+    if (help || (argc > 2 && is_help(argv[2])) || asks_help(argc - 2, argv + 2)) {
         snprintf(above, sizeof above, "%s ", c->name);
         print_command_help(above, s);
         return 0;
@@ -263,7 +279,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "feitian: no command '%s'; see feitian --help\n", argv[help ? 2 : 1]);
         return 2;
     }
-    if (help || (argc > 2 && is_help(argv[2]))) {
+    /* the others read their options themselves, and some of them have a second word */
+    bool within = c->group == FT_CMD_CLOUD && c->subs == NULL && asks_help(argc - 2, argv + 2);
+    if (help || (argc > 2 && is_help(argv[2])) || within) {
         print_command_help("", c);
         return finish("help", 0);
     }

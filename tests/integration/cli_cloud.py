@@ -293,6 +293,14 @@ def errors(c):
     says(c, "an address that is none", "http://", "model", "list", "--cloud", "cloud", status=2)
     says(c, "nobody there", "no answer", "model", "list", "--cloud", "http://127.0.0.1:9",
          "--api-key", "x", status=1)
+    r = c.run("tune", "events", "ftjob-1", "--help")
+    expect("--help may come last", r.returncode == 0 and "usage: feitian tune events" in r.stdout,
+           r)
+    for group in ("batch", "files", "hub", "tune", "key", "model", "endpoint", "project",
+                  "member"):
+        both = [c.run(group, word, "--json") for word in ("ls", "list")]
+        expect(f"{group} ls is {group} list", both[0].returncode == 0 and
+               both[0].stdout == both[1].stdout, both)
     for command in ("model", "endpoint", "key", "project", "member"):
         says(c, f"{command} without a word lists its commands", "list", command, status=2)
         r = c.run(command, "--help")

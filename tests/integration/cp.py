@@ -16,6 +16,8 @@ import time
 import urllib.error
 import urllib.request
 
+import boto3
+
 from live_cloud import LiveCloud, wait_until
 
 MIB = 1 << 20
@@ -68,7 +70,13 @@ def around(c, d):
 def trees(c, d):
     for name in ("a.html", "deep/er/b", "deep/ü %2F&.txt", "deep/er/..hidden"):
         write(f"{d}/tree/{name}", 5)
-    says(c, "cp -r a folder", "4 files", "cp", "-r", f"{d}/tree", "s3://data/tree")
+    os.symlink("nowhere", f"{d}/tree/dangling")
+    r = says(c, "cp -r a folder", "4 files", "cp", "-r", f"{d}/tree", "s3://data/tree")
+    expect("a link to nothing is left out, and named", "dangling: left out" in r.stderr, r)
+    os.unlink(f"{d}/tree/dangling")
+    etag = json.loads(c.run("ls", "--json", "s3://data/tree/a.html").stdout)[0]["etag"]
+    with open(f"{d}/tree/a.html", "rb") as f:
+        expect("ls --json tells the bare etag", etag == hashlib.md5(f.read()).hexdigest(), etag)
     expect("keys are the paths", "tree/deep/ü %2F&.txt" in keys(c), keys(c))
     r = c.run("ls", "s3://data/tree/")
     expect("ls shows one level", "deep/" in r.stdout and "er/b" not in r.stdout, r)
@@ -131,6 +139,11 @@ def broken_off(c, d):
 
 def refusals(c, d):
     says(c, "no such object", "it is not there", "cp", "s3://data/none", f"{d}/none", status=1)
+    says(c, "no such bucket to fetch from", "s3://nope does not exist", "cp", "s3://nope/x",
+         f"{d}/none", status=1)
+    says(c, "nor to remove from", "s3://nope does not exist", "rm", "s3://nope/x", status=1)
+    r = says(c, "mb of a bare name", "must be s3://BUCKET", "mb", "cli2", status=2)
+    expect("names it once", r.stderr.count("cli2") == 1, r)
     says(c, "no such bucket", "NoSuchBucket", "cp", f"{d}/tree/a.html", "s3://none/", status=1)
     says(c, "no such file", "No such file", "cp", f"{d}/none", "s3://data/", status=1)
     says(c, "two files of this machine", "s3://BUCKET/KEY", "cp", f"{d}/tree/a.html", f"{d}/b",
@@ -143,6 +156,27 @@ def refusals(c, d):
     says(c, "rm of nothing", "not there", "rm", "s3://data/none", status=1)
     says(c, "a bucket that is not empty", "BucketNotEmpty", "rm", "s3://data", status=1)
     says(c, "a link for too long", "7 days", "presign", "s3://data/x", "--expires", "30d", status=2)
+
+
+def versions(c):
+    """A bucket that keeps versions is removed with them, if one says so."""
+    s3 = c.get("/api/v1/s3/credentials")[1]
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{c.port}", region_name="us-east-1",
+                          aws_access_key_id=s3["access_key_id"],
+                          aws_secret_access_key=s3["secret_access_key"])
+    says(c, "a bucket", "is made", "mb", "s3://kept")
+    client.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for i in range(3):
+        for name in ("a", "ab", "deep/b"):
+            client.put_object(Bucket="kept", Key=name, Body=b"%d" % i)
+    says(c, "rm --versions of one key", "3 removed", "rm", "--versions", "s3://kept/a")
+    expect("of no other", set(keys(c, "s3://kept")) == {"ab", "deep/b"}, keys(c, "s3://kept"))
+    says(c, "a bucket's versions want -r", "-r --versions", "rm", "--versions", "s3://kept",
+         status=2)
+    says(c, "without --versions they are left, and it says so", "rm -r --versions s3://kept", "rm",
+         "-r", "s3://kept", status=1)
+    says(c, "with it all go, markers too", "9 removed", "rm", "-r", "--versions", "s3://kept")
+    expect("and the bucket", "kept" not in c.run("ls").stdout)
 
 
 def climbing(c, d):
@@ -168,6 +202,7 @@ def main():
         broken_off(c, d)
         refusals(c, d)
         climbing(c, d)
+        versions(c)
         says(c, "rm of a prefix", "5 removed", "rm", "-r", "s3://data/in")
         says(c, "rm of a bucket with all", "removed", "rm", "-r", "s3://data")
         says(c, "all is gone", "there are no buckets", "ls")

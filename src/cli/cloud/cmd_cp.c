@@ -79,8 +79,14 @@ static int add_folder(struct cp *c, const char *path, const char *name, int dept
         rc = join(path, e->d_name, full, sizeof full, err);
         if (rc == 0)
             rc = join(name, e->d_name, in, sizeof in, err);
-        if (rc == 0 && stat(full, &st) != 0)
+        if (rc == 0 && stat(full, &st) != 0) {
+            struct stat link;
+            if (errno == ENOENT && lstat(full, &link) == 0 && S_ISLNK(link.st_mode)) {
+                fprintf(stderr, "%s: left out: a symbolic link to what is not there\n", full);
+                continue;
+            }
             rc = ft_err_sys(err, "%s", full);
+        }
         if (rc == 0 && S_ISDIR(st.st_mode))
             rc = add_folder(c, full, in, depth + 1, err);
         else if (rc == 0 && S_ISREG(st.st_mode))

@@ -19,7 +19,7 @@
 
 struct object_options {
     struct ft_cloud_options cloud;
-    bool deep, put;
+    bool deep, put, versions;
     const char *expires;
     char **args;
     int n_args;
@@ -61,11 +61,12 @@ static int list_one(void *ctx, const struct ft_object_entry *e, struct ft_err *e
     (void)err;
     l->n++;
     if (l->json != NULL) {
+        size_t n = strlen(e->etag), quoted = n > 1 && e->etag[0] == '"' && e->etag[n - 1] == '"';
         json_array_append_new(l->json, e->size < 0
                                            ? json_pack("{s:s}", "prefix", e->key)
-                                           : json_pack("{s:s,s:I,s:s,s:s}", "key", e->key, "size",
+                                           : json_pack("{s:s,s:I,s:s,s:s%}", "key", e->key, "size",
                                                        (json_int_t)e->size, "modified", e->modified,
-                                                       "etag", e->etag));
+                                                       "etag", e->etag + quoted, n - 2 * quoted));
         return 0;
     }
     ft_table_add(l->table, e->size < 0 ? "" : plain_time(e->modified, when));
@@ -152,6 +153,7 @@ int ft_cmd_ls(int argc, char **argv)
 struct removal {
     struct ft_ups_server *s;
     const struct ft_object_at *at;
+    bool one; /* of what is listed below the key, the key alone */
     struct ft_xml x;
     int n, done;
 };
@@ -197,8 +199,12 @@ static int removal_send(struct removal *r, struct ft_err *err)
 static int remove_one(void *ctx, const struct ft_object_entry *e, struct ft_err *err)
 {
     struct removal *r = ctx;
+    if (r->one && strcmp(e->key, r->at->key) != 0)
+        return 0;
     ft_xml_begin(&r->x, "Object");
     ft_xml_text(&r->x, "Key", e->key);
+    if (e->version != NULL)
+        ft_xml_text(&r->x, "VersionId", e->version);
     ft_xml_end(&r->x);
     if (++r->n < DELETES_MAX)
         return 0;
@@ -207,17 +213,38 @@ static int remove_one(void *ctx, const struct ft_object_entry *e, struct ft_err 
     return rc;
 }
 
-/* Everything below a prefix. */
-static int remove_below(struct ft_ups_server *s, const struct ft_object_at *at, int *ret_n,
-                        struct ft_err *err)
+/* Everything below a prefix, or every version of one key. */
+static int remove_below(struct ft_ups_server *s, const struct object_options *o,
+                        const struct ft_object_at *at, int *ret_n, struct ft_err *err)
 {
-    struct removal r = {.s = s, .at = at};
+    struct removal r = {.s = s, .at = at, .one = !o->deep};
     struct ft_err more = {0};
     removal_begin(&r);
-    int rc = ft_object_list(s, at, true, remove_one, &r, err);
+    int rc = o->versions ? ft_object_versions(s, at, remove_one, &r, err)
+                         : ft_object_list(s, at, true, remove_one, &r, err);
     int last = removal_send(&r, rc == 0 ? err : &more);
     *ret_n += r.done;
     return rc != 0 ? rc : last;
+}
+
+static int note_one(void *ctx, const struct ft_object_entry *e, struct ft_err *err)
+{
+    (void)e;
+    *(bool *)ctx = true;
+    return ft_err_set(err, FT_ECANCELED, "one is enough");
+}
+
+/* Why a bucket is not empty whose objects were all removed. */
+static int not_empty(struct ft_ups_server *s, const struct ft_object_at *at, struct ft_err *err)
+{
+    bool left = false;
+    struct ft_err ignored = {0};
+    ft_object_versions(s, at, note_one, &left, &ignored);
+    return left ? ft_err_set(err, FT_EEXIST,
+                             "older versions of its objects are left; 'feitian rm -r --versions "
+                             "s3://%s' removes them too",
+                             at->bucket)
+                : FT_EEXIST;
 }
 
 static int remove_at(struct ft_ups_server *s, const struct object_options *o,
@@ -227,14 +254,17 @@ static int remove_at(struct ft_ups_server *s, const struct object_options *o,
     struct ft_ups_answer a = {0};
     bool bucket = at->key[0] == '\0';
     int rc = 0;
-    if (o->deep) {
+    if (o->versions && bucket && !o->deep)
+        return ft_err_set(err, FT_EINVAL,
+                          "a bucket's versions are many: -r --versions removes all");
+    if (o->deep || o->versions) {
         struct ft_object_at below = *at;
         size_t n = strlen(below.key);
-        if (n > 0 && below.key[n - 1] != '/' && n + 1 < sizeof below.key)
+        if (o->deep && n > 0 && below.key[n - 1] != '/' && n + 1 < sizeof below.key)
             strcpy(below.key + n, "/");
-        rc = remove_below(s, &below, ret_n, err);
+        rc = remove_below(s, o, &below, ret_n, err);
     }
-    if (rc != 0 || (o->deep && !bucket))
+    if (rc != 0 || ((o->deep || o->versions) && !bucket))
         return rc;
     if (!bucket) { /* S3 removes what is not there as well; people want to know */
         ft_ups_request_init(&q, "HEAD", at->bucket, at->key);
@@ -243,12 +273,12 @@ static int remove_at(struct ft_ups_server *s, const struct object_options *o,
         ft_ups_answer_fini(&a);
     }
     if (rc != 0)
-        return rc;
+        return rc == FT_ENOTFOUND ? ft_object_missing(s, at->bucket, err) : rc;
     ft_ups_request_init(&q, "DELETE", at->bucket, bucket ? NULL : at->key);
     rc = ft_object_do(s, &q, NULL, err);
     ft_ups_request_fini(&q);
     *ret_n += rc == 0;
-    return rc;
+    return rc == FT_EEXIST && o->deep ? not_empty(s, at, err) : rc;
 }
 
 static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -259,8 +289,9 @@ static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
     for (int i = 0; rc == 0 && i < o->n_args; i++) {
         struct ft_object_at at;
         rc = one_at(o->args[i], false, &at, err);
-        if (rc == 0)
-            rc = remove_at(&s, o, &at, &n, err);
+        if (rc != 0) /* names it */
+            break;
+        rc = remove_at(&s, o, &at, &n, err);
         if (rc != 0)
             ft_err_wrap(err, "%.200s", o->args[i]);
     }
@@ -276,7 +307,8 @@ int ft_cmd_rm(int argc, char **argv)
 {
     struct object_options o = {0};
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud),
-                                  {"recursive", 'r', FT_OPT_FLAG, &o.deep, 0, 0}};
+                                  {"recursive", 'r', FT_OPT_FLAG, &o.deep, 0, 0},
+                                  {"versions", 0, FT_OPT_FLAG, &o.versions, 0, 0}};
     int rc = ft_opts_parse("rm", opts, FT_COUNT(opts), argc, argv, 1, 1 << 20,
                            "what to remove: feitian rm s3://BUCKET/KEY", &o.args);
     o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
@@ -295,7 +327,9 @@ static int mb(struct ft_cloud *c, void *ctx, struct ft_err *err)
         struct ft_object_at at;
         struct ft_ups_request q;
         rc = one_at(o->args[i], false, &at, err);
-        if (rc == 0 && at.key[0] != '\0')
+        if (rc != 0) /* names it */
+            break;
+        if (at.key[0] != '\0')
             rc = ft_err_set(err, FT_EINVAL, "a bucket's name has no '/'");
         if (rc == 0) {
             ft_ups_request_init(&q, "PUT", at.bucket, NULL);

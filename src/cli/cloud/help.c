@@ -218,7 +218,8 @@ static const char ls_text[] =
     "  -r, --recursive         all objects below the prefix, not one level\n" CLOUD_TEXT;
 
 static const char rm_text[] =
-    "  -r, --recursive         all objects below the prefix; of a bucket, it too\n" CLOUD_TEXT;
+    "  -r, --recursive         all objects below the prefix; of a bucket, it too\n"
+    "  --versions              with all their versions: nothing of them is kept\n" CLOUD_TEXT;
 
 static const char presign_text[] =
     "  --expires WHEN          30m, 12h, or a date, at most 7 days from now [1h]\n"

@@ -101,6 +101,18 @@ int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_up
     return rc;
 }
 
+int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err *err)
+{
+    struct ft_ups_request q;
+    struct ft_err why = {0};
+    ft_ups_request_init(&q, "HEAD", bucket, NULL);
+    int rc = ft_object_do(s, &q, NULL, &why);
+    ft_ups_request_fini(&q);
+    return rc == FT_ENOTFOUND
+               ? ft_err_set(err, FT_ENOTFOUND, "the bucket s3://%s does not exist", bucket)
+               : FT_ENOTFOUND;
+}
+
 /* ---- listing ---- */
 
 static int64_t whole(const char *text)
@@ -172,5 +184,78 @@ int ft_object_list(struct ft_ups_server *s, const struct ft_object_at *at, bool 
             break;
     }
     free(token);
+    return rc;
+}
+
+/* ---- versions ---- */
+
+struct place { /* where a listing of versions goes on; NULL: from the begin, and at the end */
+    char *key, *version;
+};
+
+static int tell_versions(const struct ft_xml_node *root, ft_object_fn *fn, void *ctx,
+                         struct ft_err *err)
+{
+    int rc = 0;
+    for (const struct ft_xml_node *n = root->first; n != NULL && rc == 0; n = n->next) {
+        struct ft_object_entry e = {.size = -1, .modified = "", .etag = ""};
+        if (strcmp(n->name, "Version") != 0 && strcmp(n->name, "DeleteMarker") != 0)
+            continue;
+        e.key = ft_xml_child_text(n, "Key");
+        e.version = ft_xml_child_text(n, "VersionId");
+        if (e.key != NULL && e.version != NULL)
+            rc = fn(ctx, &e, err);
+    }
+    return rc;
+}
+
+static int versions_page(struct ft_ups_server *s, const struct ft_object_at *at, struct place *next,
+                         ft_object_fn *fn, void *ctx, struct ft_err *err)
+{
+    struct ft_ups_request q;
+    struct ft_ups_answer a = {0};
+    struct ft_arena arena;
+    struct ft_xml_node *root = NULL;
+    ft_ups_request_init(&q, "GET", at->bucket, NULL);
+    ft_ups_query(&q, "versions", NULL);
+    ft_ups_query(&q, "prefix", at->key);
+    if (next->key != NULL)
+        ft_ups_query(&q, "key-marker", next->key);
+    if (next->version != NULL)
+        ft_ups_query(&q, "version-id-marker", next->version);
+    int rc = ft_object_do(s, &q, &a, err);
+    ft_ups_request_fini(&q);
+    free(next->key);
+    free(next->version);
+    *next = (struct place){0};
+    ft_arena_init(&arena, TREE_MAX);
+    if (rc == 0)
+        rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
+    if (rc == 0)
+        rc = tell_versions(root, fn, ctx, err);
+    const char *key = ft_xml_child_text(root, "NextKeyMarker");
+    const char *version = ft_xml_child_text(root, "NextVersionIdMarker");
+    const char *more = ft_xml_child_text(root, "IsTruncated");
+    if (rc == 0 && more != NULL && strcmp(more, "true") == 0 && key != NULL) {
+        next->key = strdup(key);
+        next->version = version != NULL ? strdup(version) : NULL;
+    }
+    ft_arena_fini(&arena);
+    ft_ups_answer_fini(&a);
+    return rc;
+}
+
+int ft_object_versions(struct ft_ups_server *s, const struct ft_object_at *at, ft_object_fn *fn,
+                       void *ctx, struct ft_err *err)
+{
+    struct place next = {0};
+    int rc = 0;
+    for (int i = 0; i < PAGES_MAX && rc == 0; i++) {
+        rc = versions_page(s, at, &next, fn, ctx, err);
+        if (next.key == NULL)
+            break;
+    }
+    free(next.key);
+    free(next.version);
     return rc;
 }

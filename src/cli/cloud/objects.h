@@ -30,15 +30,22 @@ int ft_object_refused(const struct ft_ups_answer *a, struct ft_err *err);
 int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
                  struct ft_err *err);
 
+/* After a HEAD of an object was answered 404, which says no more: is there its bucket? */
+int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err *err);
+
 struct ft_object_entry {
-    const char *key; /* or a rolled-up prefix */
-    int64_t size;    /* -1: a prefix */
-    const char *modified, *etag;
+    const char *key;             /* or a rolled-up prefix */
+    int64_t size;                /* -1: a prefix */
+    const char *modified, *etag; /* etag: with its quotes */
+    const char *version;         /* ft_object_versions: which; deletions are some, too */
 };
 /* Every object below a prefix, or, with delimiter, one level of it. Non-zero from fn ends it. */
 typedef int ft_object_fn(void *ctx, const struct ft_object_entry *e, struct ft_err *err);
 int ft_object_list(struct ft_ups_server *s, const struct ft_object_at *at, bool deep,
                    ft_object_fn *fn, void *ctx, struct ft_err *err);
+/* Every version and every deletion's marker below a prefix. */
+int ft_object_versions(struct ft_ups_server *s, const struct ft_object_at *at, ft_object_fn *fn,
+                       void *ctx, struct ft_err *err);
 
 /* ---- transfers (transfer.c) ---- */
 

@@ -360,6 +360,8 @@ static int head_source(struct ft_transfers *t, struct ft_transfer *f, struct ft_
     struct ft_ups_answer a = {0};
     ft_ups_request_init(&q, "HEAD", f->from_bucket, f->from_key);
     int rc = ask(t, &q, &a, err);
+    if (rc == FT_ENOTFOUND)
+        rc = ft_object_missing(t->c.server, f->from_bucket, err);
     const char *size = rc == 0 ? ft_ups_answer_header(&a, "content-length") : NULL;
     const char *etag = rc == 0 ? ft_ups_answer_header(&a, "etag") : NULL;
     if (rc == 0 && (size == NULL || etag == NULL || strlen(etag) >= sizeof f->etag))
