@@ -220,6 +220,8 @@ static int list_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *ids,
     int rc =
         ft_state_query(tx,
                        "SELECT id FROM batch WHERE project = $1 AND id < $2"
+                       " AND ($2 = '" PREFIX "~'" /* behind one that is not there is nothing */
+                       " OR EXISTS (SELECT 1 FROM batch WHERE project = $1 AND id = $2))"
                        " ORDER BY id DESC LIMIT $3",
                        FT_ARGS(ft_sql_text(c->project),
                                ft_sql_text(after != NULL && after[0] != '\0' ? after : PREFIX "~"),

@@ -125,6 +125,10 @@ def files(c):
     bad = me.put(b'{"a":1}\n{"a":}\n')
     expect("JSON Lines are checked", bad.status == 400 and "line 2" in bad["error"]["message"] and
            bad["error"]["param"] == "file", bad)
+    for n in 300, 1500, 10000:
+        no = me.put(b"x", "user_data", "n" * n)
+        expect(f"a name of {n} bytes is not a full store", no.status == 400 and
+               no["error"]["param"] == "file", no)
     no = me.ask("POST", "/v1/files", {"purpose": "batch"})
     expect("no form", no.status == 400 and no["error"]["type"] == "invalid_request_error", no)
     head = me.ask("HEAD", f"/v1/files/{a['id']}/content")
@@ -260,6 +264,8 @@ def lists(c, first):
     me = Batches(c)
     page = me.ask("GET", "/v1/batches?limit=2")
     rest = me.ask("GET", f"/v1/batches?limit=100&after={page['last_id']}")
+    none = me.ask("GET", "/v1/batches?after=unknown")
+    expect("behind one that is not there", none.status == 200 and none["data"] == [], none)
     ids = [b["id"] for b in page["data"] + rest["data"]]
     expect("listed, newest first", ids == sorted(ids, reverse=True) and ids[-1] == first and
            page["has_more"] and not rest["has_more"], ids)

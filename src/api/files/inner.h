@@ -79,6 +79,7 @@ struct fl_intake {
     size_t n_text;
     char field[64];
     bool in_file, has_file, has_anchor, failed;
+    bool of_store; /* the store refused, not the form */
     int64_t expires_after_s;
     struct ft_jsonl jsonl;
     struct ft_blob_writer *writer;

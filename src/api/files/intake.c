@@ -47,7 +47,9 @@ static int on_begin(void *ctx, const struct ft_form_part *p, struct ft_err *err)
     take_name(in, p->filename != NULL ? p->filename : "");
     if (in->wants_purpose && in->info.name[0] == '\0')
         return refuse(in, 400, "invalid_value", "file", "file: needs a name of 1 to 255 bytes");
-    return fl_put(in->q, &in->name, &in->writer, err);
+    int rc = fl_put(in->q, &in->name, &in->writer, err);
+    in->of_store = rc != 0;
+    return rc;
 }
 
 static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
@@ -71,7 +73,9 @@ static int on_data(void *ctx, const void *data, size_t n, struct ft_err *err)
         return refuse(in, 413, "storage_limit_exceeded", NULL,
                       "the project may not store that much more");
     ft_jsonl_feed(&in->jsonl, data, n);
-    return ft_blob_put_write(in->writer, data, n, err);
+    int rc = ft_blob_put_write(in->writer, data, n, err);
+    in->of_store = rc != 0;
+    return rc;
 }
 
 static int on_end(void *ctx, struct ft_err *err)
@@ -136,6 +140,11 @@ static void give_up(struct fl_intake *in, const struct ft_err *err)
 {
     ft_blob_put_abort(in->writer);
     in->writer = NULL;
+    if (!in->failed && err->code == FT_ELIMIT && !in->of_store) { /* the form's, not the store's */
+        char why[FT_ERR_MSG_MAX + 64];
+        snprintf(why, sizeof why, "%s: %s", in->file_field, err->msg);
+        refuse(in, 400, "invalid_value", in->file_field, why);
+    }
     if (in->failed) {
         fl_fail(in->q, &in->e);
     } else if (err->code == FT_EINVAL) {
