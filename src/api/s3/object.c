@@ -63,11 +63,8 @@ static const char *find(const struct ft_http_field *from, int n_from, const char
 
 static int read_class(struct ft_s3_call *c, const char *v, struct ft_blob_field *f, int *n)
 {
-    static const char *const classes[] = {
-        "STANDARD",        "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
-        "GLACIER",         "DEEP_ARCHIVE",       "OUTPOSTS",    "GLACIER_IR", "SNOW",
-        "EXPRESS_ONEZONE",
-    };
+    /* Of others clients believe what is said of them: that one has to be thawed first. */
+    static const char *const classes[] = {"STANDARD", "REDUCED_REDUNDANCY"};
     if (v == NULL)
         return 0;
     size_t i = 0;

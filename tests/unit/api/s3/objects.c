@@ -178,6 +178,8 @@ static void test_what_is_too_much_is_refused(void **state)
     assert_s3_error(501, "NotImplemented");
     s3("PUT", "/bucket/k", "x-amz-storage-class: FAST", "x");
     assert_s3_error(400, "InvalidStorageClass");
+    s3("PUT", "/bucket/k", "x-amz-storage-class: GLACIER", "x");
+    assert_s3_error(400, "InvalidStorageClass");
     s3("POST", "/bucket?delete", NULL, "<Delete>");
     assert_s3_error(400, "MalformedXML");
     static char many[64 << 10];
