@@ -49,7 +49,11 @@ static int check_model(struct ft_ctl_call *c, struct ft_state_tx *tx, const char
     snprintf(param, sizeof param, "%s.model", where);
     if (rc > 0 && !ft_ctl_sees(c, ft_ctl_text(base.body, "project")))
         rc = 0; /* another project's is not there */
-    if (rc == 0)
+    const char *why = ft_ctl_hub_why(c, model);
+    if (rc == 0 && why != NULL)
+        rc = ft_ctl_refuse(c, 400, "invalid_value", param,
+                           "%s: the hub has '%s', but it is no model: %s", param, model, why);
+    else if (rc == 0)
         rc = ft_ctl_refuse(c, 400, "not_found", param, "%s: there is no model '%s'", param, model);
     else if (rc > 0 && of != NULL)
         found = rc = ft_ctl_get(tx, "model", of, &adapter, err);

@@ -12,6 +12,8 @@
 #include "control/inner.h"
 #include "control/inside.h"
 
+#define WHY "?" /* in what was found: no name has it alone */
+
 bool ft_ctl_is_hub(const char *name)
 {
     return name != NULL && strchr(name, '@') != NULL;
@@ -87,6 +89,20 @@ int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked
 
 /* ---- endpoints ---- */
 
+/* What keeps the repository of the name from being a model; said if no model has the name. */
+static void keep_why(struct ft_ctl_call *c, const char *asked, const char *why)
+{
+    json_t *all = json_object_get(c->found, WHY);
+    if (all == NULL)
+        json_object_set_new(c->found, WHY, all = json_object());
+    json_object_set_new(all, asked, json_string(why));
+}
+
+const char *ft_ctl_hub_why(const struct ft_ctl_call *c, const char *asked)
+{
+    return asked != NULL ? ft_ctl_text(json_object_get(c->found, WHY), asked) : NULL;
+}
+
 /* One member of a target; what was found is kept by what was asked for. */
 static int prepare(struct ft_ctl_call *c, const char *where, const json_t *target,
                    const char *member)
@@ -104,6 +120,10 @@ static int prepare(struct ft_ctl_call *c, const char *where, const json_t *targe
         json_object_set_new(c->found, asked, row);
     if (rc == 0 || ft_ctl_is_hub(asked))
         return rc;
+    if (c->error.status == 400 && strcmp(c->error.code, "not_found") != 0) {
+        const char *why = c->error.err.msg, *colon = strstr(why, ": "); /* behind the parameter */
+        keep_why(c, asked, colon != NULL ? colon + 2 : why);
+    }
     c->refused = false; /* the handler looks for a model */
     return 0;
 }

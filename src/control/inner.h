@@ -208,6 +208,8 @@ bool ft_ctl_is_hub(const char *name); /* "ORG/NAME@REV", perhaps ":FILE" */
 int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked, bool adapter,
                      json_t **ret);
 void ft_ctl_endpoints_prepare(struct ft_ctl_call *c);
+/* Why the repository "ORG/NAME" that the endpoint asks for is no model; NULL: nothing is known. */
+const char *ft_ctl_hub_why(const struct ft_ctl_call *c, const char *asked);
 /* In the handler: rows of what a target names of the hub, and their names in its place. */
 int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *target,
                     struct ft_err *err);

@@ -243,6 +243,10 @@ def rights(hub, cloud):
     expect("and written by its project", other.put("default/m", "x", b"x")[0] == 403)
     expect("no repository of another project", other.json(
         "POST", "/api/repos/create", {"name": "n", "organization": "default"})[0] == 403)
+    status, o = viewer.json("GET", "/api/models?limit=x")
+    expect("a limit that is no number", status == 400 and "limit" in o["error"], o)
+    status, o = viewer.json("POST", "/api/repos/create", {"name": "n"})
+    expect("what a viewer's key lacks is said", status == 403 and "hub.write" in o["error"], o)
     secret = os.urandom(5000)
     hub.json("POST", "/api/repos/create", {"name": "p", "organization": "default",
                                            "private": True})
@@ -277,6 +281,12 @@ def limits(cloud):
     expect("a project keeps what it may", small.lfs("small/m", "a.bin", data)[0] == 200)
     wait_until(lambda: small.batch("small/m", ("b" * 64, 800_000))[1]["objects"][0].get("error"),
                10, "more is refused")
+    big = f"{cloud.folder}/big.bin"
+    with open(big, "wb") as f:
+        f.write(os.urandom(800_000))
+    r = cloud.run("hub", "push", big, "small/full", FEITIAN_API_KEY=json.loads(r.stdout)["secret"])
+    expect("a push is refused", r.returncode != 0, r)
+    expect("and leaves no repository", small.ask("GET", "/api/models/small/full")[0] == 404)
 
 
 def scope(hub):
@@ -314,8 +324,9 @@ def served(hub, cloud, nano):
         cloud.run("endpoint", "rm", "also")
     r = cloud.run("endpoint", "create", "none", "--model", "default/nano@none")
     expect("no such revision", r.returncode != 0 and "none" in r.stderr, r)
-    r = cloud.run("endpoint", "create", "none", "--model", "default/m@main")
-    expect("no model", r.returncode != 0 and "no model" in r.stderr, r)
+    for name in "default/m@main", "default/m":
+        r = cloud.run("endpoint", "create", "none", "--model", name)
+        expect("no model", r.returncode != 0 and "no model that feitian reads" in r.stderr, r)
     to = f"{cloud.folder}/pulled"
     r = cloud.run("hub", "pull", "nano@v1", to)
     with open(nano, "rb") as a, open(f"{to}/nano.gguf", "rb") as b:

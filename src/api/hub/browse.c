@@ -109,7 +109,10 @@ int hub_tree(struct hub_call *c)
 {
     struct ft_err err = {0};
     const struct ft_repo_tree *t = NULL;
-    int n, rc = ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, &err);
+    int n, limit = 0, rc = hub_limit(c, FT_HUB_PAGE_MAX, &limit);
+    if (rc != 0)
+        return rc;
+    rc = ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, &err);
     if (rc != 0)
         return hub_fail_err(c, &err);
     int first = ft_repo_tree_folder(t, c->path, &n);
@@ -123,7 +126,7 @@ int hub_tree(struct hub_call *c)
     struct page p = {.c = c,
                      .list = json_array(),
                      .after = hub_param(c, "cursor"),
-                     .limit = hub_limit(c, FT_HUB_PAGE_MAX),
+                     .limit = limit,
                      .expand = hub_flag(c, "expand")};
     list_folder(&p, t->file + first, n, c->path[0] != '\0' ? strlen(c->path) + 1 : 0,
                 hub_flag(c, "recursive"));
@@ -313,7 +316,9 @@ int hub_commits(struct hub_call *c)
     struct ft_err err = {0};
     const char *cursor = hub_param(c, "cursor");
     char at[FT_REPO_OID_BYTES];
-    int limit = hub_limit(c, COMMITS_PAGE), rc = 0;
+    int limit = 0, rc = hub_limit(c, COMMITS_PAGE, &limit);
+    if (rc != 0)
+        return rc;
     json_t *list = json_array();
     if (cursor != NULL && (strlen(cursor) != 40 || strspn(cursor, "0123456789abcdef") != 40)) {
         json_decref(list);

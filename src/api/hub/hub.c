@@ -187,11 +187,15 @@ bool hub_flag(struct hub_call *c, const char *name)
     return v != NULL && strcasecmp(v, "false") != 0 && strcmp(v, "0") != 0;
 }
 
-int hub_limit(struct hub_call *c, int usual)
+int hub_limit(struct hub_call *c, int usual, int *ret)
 {
     const char *v = hub_param(c, "limit");
-    int n = v != NULL ? atoi(v) : usual;
-    return n < 1 ? usual : FT_MIN(n, FT_HUB_PAGE_MAX);
+    char *end = NULL;
+    long n = v != NULL ? strtol(v, &end, 10) : usual;
+    if (v != NULL && (v[0] < '0' || v[0] > '9' || *end != '\0' || n < 1))
+        return hub_fail(c, 400, NULL, "limit: must be a whole number of at least 1");
+    *ret = (int)FT_MIN(n, (long)FT_HUB_PAGE_MAX);
+    return 0;
 }
 
 /* The target's path by its '/', each part decoded on its own: an encoded '/' is within one. */
@@ -222,6 +226,17 @@ bool hub_changes(const struct ft_hub_who *who, const char *org)
     return who->may_write && (who->everywhere || strcmp(who->project, org) == 0);
 }
 
+int hub_may_not(struct hub_call *c, const char *org)
+{
+    if (!c->who->may_write)
+        return hub_fail(c, 403, NULL,
+                        "this key may not write to the hub: that needs the action hub.write and "
+                        "the role developer or admin");
+    return hub_fail(c, 403, NULL,
+                    "this key may not change what belongs to '%.64s': its organization is '%s'",
+                    org, c->who->project);
+}
+
 static int no_repo(struct hub_call *c, enum ft_repo_kind kind, const char *org, const char *name)
 {
     return hub_fail(c, 404, "RepoNotFound", "there is no %s '%.100s/%.100s'",
@@ -244,7 +259,7 @@ int hub_repo(struct hub_call *c, enum ft_repo_kind kind, int at, bool write)
     if (rc != 0)
         return hub_fail_err(c, &err);
     if (write && !hub_changes(c->who, c->repo.org))
-        return hub_fail(c, 403, NULL, "this key may not change what belongs to '%s'", c->repo.org);
+        return hub_may_not(c, c->repo.org);
     return 0;
 }
 

@@ -63,8 +63,8 @@ int hub_body_text(struct hub_call *c, struct ft_buf *ret);
 /* A parameter of the query; NULL if it is not there. */
 const char *hub_param(struct hub_call *c, const char *name);
 bool hub_flag(struct hub_call *c, const char *name);
-/* How many entries a page has. */
-int hub_limit(struct hub_call *c, int usual);
+/* How many entries a page has. 0, or the status that was sent. */
+int hub_limit(struct hub_call *c, int usual, int *ret);
 
 /* The repository of parts at and at + 1; 0, or a status that was sent. Private ones of others are
  * not there. */
@@ -73,6 +73,8 @@ int hub_repo(struct hub_call *c, enum ft_repo_kind kind, int at, bool write);
 int hub_revision(struct hub_call *c, int at);
 bool hub_sees(const struct ft_hub_who *who, const struct ft_repo *repo);
 bool hub_changes(const struct ft_hub_who *who, const char *org);
+/* 403: which right of the key's is missing to change what belongs to org. */
+int hub_may_not(struct hub_call *c, const char *org);
 /* "/ORG/NAME" or "/datasets/ORG/NAME". */
 const char *hub_url_of(struct hub_call *c, const struct ft_repo *repo);
 

@@ -14,8 +14,9 @@
 #define KNOWN_MAX 20000 /* repositories */
 #define WORDS_MAX 16    /* of a search, and of its filters */
 #define TAGS_MAX  500   /* of a repository; what its card names beyond is not searched by */
-#define CARD_KEPT ((size_t)16 << 10) /* bytes of what is kept of one; lists tell no larger cards   \
-                                      */
+#define CARD_KEPT                                                                                  \
+    ((size_t)16 << 10) /* bytes of what is kept of one; lists tell no larger cards                 \
+                        */
 
 static const char *text(const json_t *o, const char *name)
 {
@@ -538,7 +539,9 @@ int hub_list(struct hub_call *c)
     struct search s = {.c = c, .err = &err};
     const char *cursor = hub_param(c, "cursor");
     char next[24];
-    int rc = asked(&s);
+    int limit = 0, rc = hub_limit(c, 500, &limit);
+    if (rc == 0)
+        rc = asked(&s);
     if (rc != 0)
         return rc;
     s.found = json_array();
@@ -553,7 +556,6 @@ int hub_list(struct hub_call *c)
         json_decref(s.found);
         return rc;
     }
-    int limit = hub_limit(c, 500);
     size_t from = cursor != NULL ? strtoul(cursor, NULL, 10) : 0, n = json_array_size(s.found);
     json_t *page = json_array();
     for (size_t i = from; i < n && i < from + (size_t)limit; i++)

@@ -225,7 +225,7 @@ static int batch(struct hub_call *c, const json_t *body, struct ft_hub_lfs_ask *
     int rc = ft_hub_lfs_parse(body, ask, &err);
     if (rc == 0 && ask->upload && !hub_changes(c->who, c->repo.org)) {
         json_decref(list);
-        return hub_fail(c, 403, NULL, "this key may not change what belongs to '%s'", c->repo.org);
+        return hub_may_not(c, c->repo.org);
     }
     if (rc == 0 && !ask->upload)
         rc = ft_repo_resolve(c->hub->repos, &c->repo, ref != NULL ? ref : "main", c->commit, NULL,
@@ -403,7 +403,7 @@ static int check_put(struct hub_call *c, const struct transfer *t)
     bool part = strcmp(t->verb, "part") == 0;
     int64_t size = part ? FT_MIN(t->chunk, t->size - (t->part - 1) * t->chunk) : t->size;
     if (!hub_changes(c->who, t->org))
-        return hub_fail(c, 403, NULL, "this key may not change what belongs to '%s'", t->org);
+        return hub_may_not(c, t->org);
     if (strcmp(t->verb, "complete") == 0 || k->may_store == NULL ||
         k->may_store(k->ctx, t->org, size, false, &err) == 0)
         return 0;

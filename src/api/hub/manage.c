@@ -102,9 +102,7 @@ static int create(struct hub_call *c, const json_t *body)
     if (rc != 0)
         return rc;
     if (!hub_changes(c->who, org))
-        return hub_fail(c, 403, NULL,
-                        "this key may not make repositories of '%.64s': its organization is '%s'",
-                        org, c->who->project);
+        return hub_may_not(c, org);
     if (no_project(c, org))
         return hub_fail(c, 404, NULL, "organization: there is no project '%.64s'", org);
     rc = ft_repo_create(c->hub->repos, c->kind, org, name, is_private, c->author, &c->repo, &err);
@@ -189,7 +187,7 @@ static int move(struct hub_call *c, const json_t *body)
     if (rc == 0 && no_project(c, b))
         rc = hub_fail(c, 404, NULL, "toRepo: there is no project '%.64s'", b);
     if (rc == 0 && !hub_changes(c->who, b))
-        rc = hub_fail(c, 403, NULL, "this key may not put a repository into '%.64s'", b);
+        rc = hub_may_not(c, b);
     if (rc != 0)
         return rc;
     hub_forget(c->hub, c->repo.uid);
