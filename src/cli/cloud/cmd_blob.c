@@ -276,7 +276,7 @@ static void show_usage(json_t *owners)
     json_object_foreach(owners, owner, u)
     {
         char bytes[FT_FIGURE_BYTES];
-        ft_table_add(t, owner);
+        ft_table_add(t, owner[0] != '\0' ? owner : "(the hub, of all projects)");
         ft_table_addf(t, "%lld", json_integer_value(json_object_get(u, "objects")));
         ft_table_add(
             t, ft_figure_bytes(bytes, (uint64_t)json_integer_value(json_object_get(u, "bytes"))));

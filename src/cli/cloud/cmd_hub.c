@@ -303,23 +303,29 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
 static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct ft_hub_options *o = ctx;
+    json_t *gone = json_array();
     int rc = 0;
     for (int i = 0; rc == 0 && i < o->n_args; i++) {
         struct ft_hub_name name;
-        if (strchr(o->args[i], '@') != NULL)
-            return ft_err_set(err, FT_EINVAL,
+        rc = strchr(o->args[i], '@') != NULL
+                 ? ft_err_set(err, FT_EINVAL,
                               "'%.200s': a whole repository is removed; 'feitian hub tag --delete' "
                               "removes a tag or branch",
-                              o->args[i]);
-        rc = ft_hub_name(c, o->args[i], &name, err);
+                              o->args[i])
+                 : ft_hub_name(c, o->args[i], &name, err);
         if (rc == 0)
             rc = ft_cloud_call(
                 c, "DELETE", "/api/repos/delete",
                 json_pack("{s:s,s:s}", "name", name.id, "type", o->dataset ? "dataset" : "model"),
                 NULL, err);
-        if (rc == 0)
+        if (rc == 0 && !o->cloud.json)
             printf("%s removed\n", name.id);
+        if (rc == 0)
+            json_array_append_new(gone, json_pack("{s:s,s:b}", "id", name.id, "deleted", 1));
     }
+    if (o->cloud.json && (rc == 0 || json_array_size(gone) > 0)) /* also what went before */
+        ft_show_json(json_incref(gone));
+    json_decref(gone);
     return rc;
 }
 

@@ -257,7 +257,11 @@ static const char blob_scrub_text[] =
     "\n"
     "  --rate BYTES            a second at most [8M]\n" STORAGE_TEXT;
 
-static const char blob_usage_text[] = STORAGE_TEXT;
+static const char blob_usage_text[] =
+    "What each project keeps: its buckets and files. The hub keeps equal content once for all\n"
+    "projects, so it is one line (in JSON the project \"\"); a repository's own size is in hub "
+    "ls.\n"
+    "\n" STORAGE_TEXT;
 
 static const char key_s3_text[] =
     "Prints what AWS's clients read from the environment: eval \"$(feitian key s3)\".\n"

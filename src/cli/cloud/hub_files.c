@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "cli/cloud/hub.h"
+#include "cli/cloud/show.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/table.h"
@@ -42,6 +43,7 @@ struct push {
     struct ft_progress progress;
     const volatile int *stop;
     char commit[64];
+    bool made; /* the repository, by this push */
     struct ft_err *err;
 };
 
@@ -405,13 +407,36 @@ static int make_repo(struct push *p)
     json_t *body = json_pack("{s:s,s:s,s:b}", "name", p->name.id, "type",
                              p->o->dataset ? "dataset" : "model", "private", p->o->is_private);
     int rc = ft_cloud_call(p->c, "POST", "/api/repos/create", body, NULL, p->err);
+    p->made = rc == 0;
     return rc == FT_EEXIST ? 0 : rc;
+}
+
+/* A push that fails leaves no empty repository behind that it made itself. */
+static void remove_made(struct push *p)
+{
+    struct ft_err ignored;
+    json_t *body =
+        json_pack("{s:s,s:s}", "name", p->name.id, "type", p->o->dataset ? "dataset" : "model");
+    if (p->made && p->commit[0] == '\0')
+        ft_cloud_call(p->c, "DELETE", "/api/repos/delete", body, NULL, &ignored);
+    else
+        json_decref(body);
+}
+
+static void report(const struct push *p)
+{
+    char figure[FT_FIGURE_BYTES];
+    if (p->o->cloud.json)
+        ft_show_json(json_pack("{s:s,s:s,s:i,s:I}", "repository", p->name.id, "commit", p->commit,
+                               "files", p->n, "sent", (json_int_t)p->sent));
+    else
+        printf("%s@%s: %d %s, %s; now at %.12s\n", p->name.id, p->name.rev, p->n,
+               p->n == 1 ? "file" : "files", ft_figure_bytes(figure, (uint64_t)p->all), p->commit);
 }
 
 int ft_hub_push(struct ft_cloud *c, void *options, struct ft_err *err)
 {
     struct push p = {.c = c, .o = options, .err = err, .stop = ft_interrupt_catch()};
-    char figure[FT_FIGURE_BYTES];
     int rc = ft_hub_name(c, p.o->args[1], &p.name, err);
     if (rc == 0)
         rc = find_files(&p);
@@ -427,12 +452,10 @@ int ft_hub_push(struct ft_cloud *c, void *options, struct ft_err *err)
     if (rc == 0)
         rc = commit(&p);
     ft_progress_clear(&p.progress);
-    if (rc == 0 && p.o->cloud.json)
-        printf("{\"repository\": \"%s\", \"commit\": \"%s\", \"files\": %d, \"sent\": %lld}\n",
-               p.name.id, p.commit, p.n, (long long)p.sent);
-    else if (rc == 0)
-        printf("%s@%s: %d files, %s; now at %.12s\n", p.name.id, p.name.rev, p.n,
-               ft_figure_bytes(figure, (uint64_t)p.all), p.commit);
+    if (rc == 0)
+        report(&p);
+    else
+        remove_made(&p);
     for (int i = 0; i < p.n; i++) {
         free(p.file[i].path);
         free(p.file[i].in_repo);
@@ -612,7 +635,7 @@ int ft_hub_pull(struct ft_cloud *c, void *options, struct ft_err *err)
         n++;
     }
     if (rc == 0)
-        printf("%s: %d files of %s at %.12s\n", root, n, name.id, name.rev);
+        printf("%s: %d %s of %s at %.12s\n", root, n, n == 1 ? "file" : "files", name.id, name.rev);
     json_decref(info);
     json_decref(files);
     ft_buf_fini(&b);
