@@ -86,8 +86,11 @@ void gw_index(struct gw_request *r)
     static const char text[] =
         "feitian " FT_VERSION ": a private AI cloud.\n\n"
         "OpenAI's API      /v1           chat/completions, completions, embeddings, rerank,\n"
-        "                                responses, models, usage\n"
+        "                                responses, models, usage, files, uploads, batches,\n"
+        "                                fine_tuning/jobs\n"
         "Anthropic's API   /v1/messages\n"
+        "S3                /             any client of S3's, with what 'feitian key s3' prints\n"
+        "The hub           /api/models   and datasets, for HF_ENDPOINT and Git LFS\n"
         "Administration    /api/v1       described in /api/v1/openapi.json\n";
     gw_respond(r, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
 }

@@ -77,6 +77,8 @@ void ft_tenant_s3_secret(const struct ft_tenant_ident *i, const uint8_t master[F
     base64_encode_raw(padded, sizeof mac, mac);
     for (int k = 0; k < FT_S3_SECRET_BYTES - 1; k++) /* no '+' and '/': files and shells keep it */
         ret[k] = padded[k] == '+' ? '-' : padded[k] == '/' ? '_' : padded[k];
+    if (ret[0] == '-' || ret[0] == '_') /* no option of a command's */
+        ret[0] = ret[0] == '-' ? 'A' : 'B';
     ret[FT_S3_SECRET_BYTES - 1] = '\0';
     explicit_bzero(&h, sizeof h);
 }

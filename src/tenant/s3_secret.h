@@ -7,7 +7,8 @@
 #include "tenant/tenant.h"
 
 #define FT_S3_MASTER_BYTES 32
-#define FT_S3_SECRET_BYTES 44 /* 43 characters of base64url, with the NUL */
+#define FT_S3_SECRET_BYTES                                                                         \
+    44 /* 43 characters of base64url, with the NUL; the first no '-' or '_' */
 
 /* Reads the file, or makes one (0600) of random bytes if it is not there; of two who make it at the
  * same time both get the same. FT_EINVAL: it is not one. */

@@ -2,6 +2,7 @@
  * it, of the key's id and of its hash. */
 #include "unit/tenant/rows.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -92,6 +93,11 @@ static void test_a_secret_is_a_function_of_key_and_cloud(void **state)
     master[31] ^= 1;
     secret_of(t, "sk-ft-aaaa", master, b);
     assert_string_not_equal(a, b);
+    for (int k = 0; k < 256; k++) { /* no option of a command's */
+        master[0] = (uint8_t)k;
+        secret_of(t, "sk-ft-aaaa", master, b);
+        assert_true(isalnum((unsigned char)b[0]));
+    }
     ft_tenant_close(t);
 }
 
