@@ -318,6 +318,10 @@ def served(hub, cloud, nano):
     body = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
     status, o = cloud.post("/v1/chat/completions", body)
     expect("answers", status == 200 and o["choices"][0]["message"]["content"], o)
+    found = [f for f in json.loads(cloud.run("doctor", "--json").stdout)["findings"]
+             if f["check"] == "models"]
+    expect("doctor opens what was made local of the hub",
+           [f["message"] for f in found] == ["2 can be opened"], found)
     for name in ("nano@v1", "default/nano"):  # of the own project; the main branch
         r = cloud.run("endpoint", "create", "also", "--model", name)
         expect(f"--model {name}", r.returncode == 0 and "default/nano@" in r.stdout, r)

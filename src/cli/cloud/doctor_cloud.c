@@ -213,39 +213,65 @@ void ft_doctor_sockets(struct ft_doctor *d)
                       stale, stale == 1 ? "" : "s", stale == 1 ? "it" : "them");
 }
 
-/* A folder that holds a split GGUF is opened by the first part. */
-static void first_part(char *path, size_t size)
+/* What is opened of a folder: the GGUF in it, the first part of a split one; else the folder. */
+static void what_to_open(char *path, size_t size)
 {
+    struct dirent **list;
     size_t n = strlen(path);
-    DIR *dir = opendir(path);
-    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
-        if (strstr(e->d_name, "-00001-of-") != NULL && ft_str_ends(e->d_name, ".gguf")) {
-            snprintf(path + n, size - n, "/%s", e->d_name);
-            break;
-        }
-    if (dir != NULL)
-        closedir(dir);
+    int count = scandir(path, &list, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (path[n] == '\0' && list[i]->d_name[0] != '.' && ft_str_ends(list[i]->d_name, ".gguf"))
+            snprintf(path + n, size - n, "/%s", list[i]->d_name);
+        free(list[i]);
+    }
+    if (count >= 0)
+        free(list);
 }
 
-static void look_at_model(struct ft_doctor *d, const char *path, const char *name, int *good)
+static void look_at_model(struct ft_doctor *d, const char *path, const char *name, const char *mend,
+                          int *good)
 {
     struct ft_err err = {0};
     char model[FT_HOME_PATH + 600];
     snprintf(model, sizeof model, "%s", path);
-    first_part(model, sizeof model);
+    what_to_open(model, sizeof model);
     if (ft_model_check(model, NULL, &err) == 0)
         (*good)++;
     else
-        ft_doctor_say(d, FT_DOCTOR_BAD, "models",
-                      "'feitian model rm' it, and add it again where it came from", "%s: %s", name,
-                      err.msg);
+        ft_doctor_say(d, FT_DOCTOR_BAD, "models", mend, "%s: %s", name, err.msg);
+}
+
+/* Below models/hub lie ORG/NAME/REVISION: links of what the hub keeps, made as models are served.
+ * level: how many names are still to come. */
+static void look_at_hub(struct ft_doctor *d, const char *path, int level, int *left, int *good)
+{
+    char below[FT_HOME_PATH], mend[FT_HOME_PATH + 80];
+    struct dirent **list;
+    int n = scandir(path, &list, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        const char *name = list[i]->d_name;
+        int len = snprintf(below, sizeof below, "%s/%s", path, name);
+        if (name[0] != '.' && len < (int)sizeof below && level > 1) {
+            look_at_hub(d, below, level - 1, left, good);
+        } else if (name[0] != '.' && len < (int)sizeof below && (*left)-- > 0) {
+            char adapter[FT_HOME_PATH + 24];
+            snprintf(adapter, sizeof adapter, "%s/adapter_config.json", below);
+            snprintf(mend, sizeof mend, "rm -r %s: it is made again from the hub when it is served",
+                     below);
+            if (access(adapter, F_OK) != 0) /* that is opened with its model alone */
+                look_at_model(d, below, below, mend, good);
+        }
+        free(list[i]);
+    }
+    if (n >= 0)
+        free(list);
 }
 
 void ft_doctor_models(struct ft_doctor *d)
 {
     char models[FT_HOME_PATH], path[FT_HOME_PATH + 264];
     struct dirent **list;
-    int good = 0;
+    int good = 0, left = MODELS_MAX; /* of the hub's */
     int n = scandir(ft_home_at(&d->home, "models", models), &list, NULL, alphasort);
     if (n < 0)
         return;
@@ -256,8 +282,11 @@ void ft_doctor_models(struct ft_doctor *d)
             ft_doctor_say(d, FT_DOCTOR_OK, "models", "",
                           "downloads that were broken off wait in %s: 'feitian model add' goes on",
                           path);
+        else if (strcmp(name, "hub") == 0)
+            look_at_hub(d, path, 3, &left, &good);
         else if (name[0] != '.' && i < MODELS_MAX)
-            look_at_model(d, path, name, &good);
+            look_at_model(d, path, name,
+                          "'feitian model rm' it, and add it again where it came from", &good);
         free(list[i]);
     }
     free(list);
