@@ -2,7 +2,12 @@
  *
  * The first key goes into HOME/credentials.json before it is in the store: a crash in between
  * leaves a file with a key that nobody knows, and the next start makes another. HOME/state.id says
- * that there was a store here; while it is there, a missing one is never made anew. */
+ * that there was a store here; while it is there, a missing one is never made anew.
+ *
+ * Where credentials.json was lost later, the next start makes another operator's key for it:
+ * whoever can write to HOME owns the cloud anyway. That one is in the store first: a crash in
+ * between leaves a key that nobody knows, and the next start makes another. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,21 +125,29 @@ static void look_at_nano(struct ft_ctl_call *c)
     c->refused = false;
 }
 
+static int put_credentials(struct ft_ctl *ctl, const char *secret, struct ft_err *err)
+{
+    char text[1200];
+    json_t *credentials = json_pack("{s:s,s:s}", "url", ctl->opt->url, "key", secret);
+    char *json = json_dumps(credentials, JSON_COMPACT);
+    snprintf(text, sizeof text, "%s\n", json != NULL ? json : "");
+    free(json);
+    json_decref(credentials);
+    int rc = put_private(ctl, "credentials.json", text, err);
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
 static int make(struct ft_ctl *ctl, struct ft_err *err)
 {
-    char secret[CTL_SECRET_BYTES], text[1200];
+    char secret[CTL_SECRET_BYTES];
     struct ft_ctl_call c = {.ctl = ctl, .now_s = (int64_t)time(NULL)};
     struct first f = {.call = &c, .secret = secret};
     int rc = ft_ctl_secret_new(secret, err);
     if (rc != 0)
         return rc;
     look_at_nano(&c);
-    json_t *credentials = json_pack("{s:s,s:s}", "url", ctl->opt->url, "key", secret);
-    char *json = json_dumps(credentials, JSON_COMPACT);
-    snprintf(text, sizeof text, "%s\n", json != NULL ? json : "");
-    free(json);
-    json_decref(credentials);
-    rc = put_private(ctl, "credentials.json", text, err);
+    rc = put_credentials(ctl, secret, err);
     if (rc == 0)
         rc = ft_state_tx(ctl->state, fill, &f, err);
     if (rc == 0)
@@ -143,17 +156,78 @@ static int make(struct ft_ctl *ctl, struct ft_err *err)
                "%s/credentials.json%s",
                ctl->home, c.found != NULL ? ", model nano" : "");
     explicit_bzero(secret, sizeof secret);
-    explicit_bzero(text, sizeof text);
     ft_ctl_call_fini(&c);
     return rc;
+}
+
+/* ---- a lost credentials.json ---- */
+
+/* The first project, or any. 1: there is one. */
+static int some_project(struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1], struct ft_err *err)
+{
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx,
+                            "SELECT id FROM entity WHERE kind = 'project' AND body IS NOT NULL"
+                            " ORDER BY CASE WHEN id = '" PROJECT "' THEN 0 ELSE 1 END, id LIMIT 1",
+                            FT_NO_ARGS, &r, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(r, err);
+    if (rc == 1) {
+        struct ft_slice id = ft_rows_text(r, 0);
+        snprintf(ret, CTL_ID_MAX + 1, "%.*s", (int)id.n, id.p);
+    }
+    ft_rows_close(r);
+    return rc;
+}
+
+static int add_recovered(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct first *f = ctx;
+    char key[CTL_ID_MAX], project[CTL_ID_MAX + 1];
+    f->call->n_events = 0;
+    int rc = some_project(tx, project, err);
+    if (rc <= 0)
+        return rc < 0 ? rc : ft_err_set(err, FT_ENOTFOUND, "there is no project");
+    rc = ft_ctl_id_new("key_", key, err);
+    if (rc == 0)
+        rc = put(f, tx, "key", key,
+                 ft_ctl_key_body(project, "recovered", "operator", f->secret, f->call->now_s), err);
+    return rc;
+}
+
+/* Without it the cloud goes on as it is. */
+static void recover(struct ft_ctl *ctl)
+{
+    char secret[CTL_SECRET_BYTES], path[4096];
+    struct ft_ctl_call c = {.ctl = ctl, .now_s = (int64_t)time(NULL)};
+    struct first f = {.call = &c, .secret = secret};
+    struct ft_err err = {0};
+    snprintf(path, sizeof path, "%s/credentials.json", ctl->home);
+    if (access(path, F_OK) == 0 || errno != ENOENT)
+        return;
+    int rc = ft_ctl_secret_new(secret, &err);
+    if (rc == 0)
+        rc = ft_state_tx(ctl->state, add_recovered, &f, &err);
+    if (rc == 0)
+        rc = put_credentials(ctl, secret, &err);
+    if (rc == 0)
+        ft_log(FT_LOG_WARN, "control",
+               "%s was gone: a new key of an operator, 'recovered', is in it", path);
+    else
+        ft_log(FT_LOG_WARN, "control", "%s is gone, and cannot be made anew: %s", path, err.msg);
+    explicit_bzero(secret, sizeof secret);
+    ft_ctl_call_fini(&c);
 }
 
 int ft_ctl_bootstrap(struct ft_ctl *ctl, struct ft_err *err)
 {
     struct first f = {0};
     char text[80];
-    if (ft_control_known(ctl->home))
+    if (ft_control_known(ctl->home)) {
+        recover(ctl);
         return 0;
+    }
     int rc = ft_state_read(ctl->state, look, &f, err);
     if (rc == 0 && f.empty)
         rc = make(ctl, err);

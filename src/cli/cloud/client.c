@@ -22,6 +22,19 @@ static const char *env(const char *name)
     return v != NULL && v[0] != '\0' ? v : NULL;
 }
 
+/* Without credentials: where the cloud is that runs in this home, and its own certificate. */
+static void of_running(const struct ft_home *h, struct ft_home_credentials *ret)
+{
+    struct ft_home_up up = {0};
+    struct ft_err ignored = {0};
+    char path[FT_HOME_PATH];
+    if (ft_home_running(h, &up, &ignored) != 1)
+        return;
+    snprintf(ret->url, sizeof ret->url, "%s", up.url);
+    if (access(ft_home_at(h, "tls/cert.pem", path), R_OK) == 0)
+        snprintf(ret->ca, sizeof ret->ca, "%s", path);
+}
+
 int ft_cloud_open(const struct ft_cloud_options *o, struct ft_cloud *ret, struct ft_err *err)
 {
     struct ft_cloud c = {0};
@@ -34,6 +47,8 @@ int ft_cloud_open(const struct ft_cloud_options *o, struct ft_cloud *ret, struct
     rc = ft_home_credentials(&c.home, &cred, err);
     if (rc != 0 && rc != FT_ENOTFOUND && (url == NULL || key == NULL))
         return rc;
+    if (url == NULL && cred.url[0] == '\0')
+        of_running(&c.home, &cred);
     bool ours = url == NULL; /* HOME's key is for HOME's cloud, not for another address */
     if (url == NULL)
         url = cred.url[0] != '\0' ? cred.url : FT_CLOUD_URL;
