@@ -50,7 +50,13 @@ struct storage {
 static int open_blob(void *ctx, struct ft_blob **ret, struct ft_err *err)
 {
     const struct storage *s = ctx;
-    return ft_storage_open(s->where, s->home, ret, err);
+    return ft_storage_open_own(s->where, s->home, ret, err);
+}
+
+static int still_there(void *ctx, struct ft_err *err)
+{
+    const struct storage *s = ctx;
+    return ft_storage_still_there(s->where, err);
 }
 
 static int run(const struct gateway_options *o, struct ft_err *err)
@@ -97,6 +103,7 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                              .threads = (int)o->threads},
                                    .open_blob = open_blob,
                                    .storage = blobs,
+                                   .still_there = still_there,
                                    .s3_domain = o->s3_domain,
                                    .s3_day_s = (int)o->s3_day,
                                    .on_serve = on_serve,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "blob/dir/dir.h"
@@ -87,6 +88,29 @@ bool ft_storage_is_elsewhere(const char *where)
            behind(where, PLAIN) != NULL;
 }
 
+int ft_storage_check(const char *where, struct ft_err *err)
+{
+    const char *colon = strstr(where, "://");
+    if (colon == NULL || memchr(where, '/', (size_t)(colon - where)) != NULL ||
+        ft_storage_is_elsewhere(where))
+        return 0;
+    return ft_err_set(err, FT_EINVAL,
+                      "storage: '%.200s': %.*s:// is not known: it is a folder, s3://HOST[:PORT] "
+                      "or s3+http://HOST[:PORT]",
+                      where, (int)FT_MIN(colon - where, 40), where);
+}
+
+int ft_storage_still_there(const char *where, struct ft_err *err)
+{
+    char path[4096];
+    if (ft_storage_is_elsewhere(where))
+        return 0;
+    snprintf(path, sizeof path, "%s/index.db", where);
+    return access(path, F_OK) == 0
+               ? 0
+               : ft_err_sys(err, "it was moved away while it was open: %s", path);
+}
+
 int ft_storage_open(const char *where, const char *home, struct ft_blob **ret, struct ft_err *err)
 {
     if (strcmp(where, "memory") == 0)
@@ -95,6 +119,8 @@ int ft_storage_open(const char *where, const char *home, struct ft_blob **ret, s
         return open_s3("https", behind(where, TLS), home, ret, err);
     if (behind(where, PLAIN) != NULL)
         return open_s3("http", behind(where, PLAIN), home, ret, err);
+    if (ft_storage_check(where, err) != 0)
+        return err->code;
     const struct ft_blob_dir_config dir = {.path = where};
     return ft_blob_dir_open(&dir, ret, err);
 }

@@ -13,6 +13,18 @@
 /* May take long, and may be tried again. home: the folder of the cloud. */
 int ft_storage_open(const char *where, const char *home, struct ft_blob **ret, struct ft_err *err);
 
+/* The same for the cloud itself, which is to find the store that it had before: a store has an id,
+ * drawn once and kept in it, and HOME/storage.id says which one is the cloud's. FT_EINVAL: it is
+ * another one; nothing was changed in it. Removing HOME/storage.id accepts it. */
+int ft_storage_open_own(const char *where, const char *home, struct ft_blob **ret,
+                        struct ft_err *err);
+
+/* Is a store that was opened still in its folder? 0 for what is none; cheap. */
+int ft_storage_still_there(const char *where, struct ft_err *err);
+
+/* FT_EINVAL for a scheme that there is none of. */
+int ft_storage_check(const char *where, struct ft_err *err);
+
 /* Does `where` name a server, or memory, and no folder? */
 bool ft_storage_is_elsewhere(const char *where);
 

@@ -32,6 +32,8 @@ struct ft_gateway_options {
      * there is none. `storage` names it in messages. */
     int (*open_blob)(void *ctx, struct ft_blob **ret, struct ft_err *err);
     const char *storage;
+    /* Is the store that was opened still where it was? Asked every second; NULL: not at all. */
+    int (*still_there)(void *ctx, struct ft_err *err);
     int s3_day_s;          /* of lifecycle rules, for tests; 0: a day */
     const char *s3_domain; /* buckets are BUCKET.DOMAIN in hosts' names; NULL: "s3.localhost" */
     /* Called once serving is open, so that the exec's events can reach it, and with NULL before it

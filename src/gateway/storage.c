@@ -27,7 +27,7 @@ struct gw_storage {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop, tried;             /* (lock) tried: the first time is over */
-    char trouble[FT_ERR_MSG_MAX]; /* (lock) why it is not open; "" */
+    char trouble[FT_ERR_MSG_MAX]; /* (lock) why it is not open, or gone; "" */
     struct ft_blob_usage stored;  /* (lock) by all, as it was when it was last counted */
     int64_t count_ns;             /* when it is counted next */
 };
@@ -125,6 +125,19 @@ static void count(struct gw_storage *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* A folder that was moved away under us takes nothing any more; it may come back. */
+static void look_again(struct gw_storage *s)
+{
+    struct ft_err err = {0};
+    if (s->gw->opt->still_there == NULL)
+        return;
+    bool gone = s->gw->opt->still_there(s->gw->opt->ctx, &err) != 0;
+    pthread_mutex_lock(&s->lock);
+    if (gone != (s->trouble[0] != '\0'))
+        note(s, gone ? err.msg : "");
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void *keep_house(void *ctx)
 {
     struct gw_storage *s = ctx;
@@ -147,6 +160,7 @@ static void *keep_house(void *ctx)
             if (parts[i]->tick != NULL)
                 parts[i]->tick(s->gw);
         count(s);
+        look_again(s);
         pthread_mutex_lock(&s->lock);
         nap(s, TICK_MS);
     }
@@ -161,7 +175,7 @@ struct ft_blob *gw_blob(struct gw *g)
     return g->storage != NULL ? atomic_load(&g->storage->blob) : NULL;
 }
 
-/* Why it is not open. */
+/* Why it is not open, or gone from where it was; "": nothing. */
 static void trouble_of(struct gw *g, char *ret, size_t n)
 {
     struct gw_storage *s = g->storage;
@@ -183,7 +197,7 @@ void gw_no_storage(struct gw_request *r)
     trouble_of(r->gw, why, sizeof why);
     ft_oai_error_init(&e);
     ft_oai_error_set(&e, FT_EBUSY, "storage_unavailable", NULL,
-                     "the store of objects cannot be used now: %.300s", why);
+                     "the store of objects cannot be used now: %.460s", why);
     e.status = 503;
     e.retry_after_ms = 1000;
     gw_refuse(r, "", &e);
@@ -214,16 +228,16 @@ json_t *gw_storage_status(struct gw *g)
     struct ft_blob_usage stored = {0};
     bool open = gw_blob(g) != NULL;
     trouble_of(g, why, sizeof why);
+    open = open && why[0] == '\0';
     if (open) {
         pthread_mutex_lock(&g->storage->lock);
         stored = g->storage->stored;
         pthread_mutex_unlock(&g->storage->lock);
     }
     return json_pack("{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "where",
-                     g->opt->storage != NULL ? g->opt->storage : "", "open", open, "trouble",
-                     open ? "" : why, "objects", (json_int_t)stored.objects, "bytes",
-                     (json_int_t)stored.bytes, "requests",
-                     (json_int_t)atomic_load(&g->moved.requests), "bytes_in",
+                     g->opt->storage != NULL ? g->opt->storage : "", "open", open, "trouble", why,
+                     "objects", (json_int_t)stored.objects, "bytes", (json_int_t)stored.bytes,
+                     "requests", (json_int_t)atomic_load(&g->moved.requests), "bytes_in",
                      (json_int_t)atomic_load(&g->moved.in), "bytes_out",
                      (json_int_t)atomic_load(&g->moved.out), "scrub", gw_scrub_status(g));
 }

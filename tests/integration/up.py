@@ -285,10 +285,92 @@ def doctor(c):
     expect("in words too", r.returncode == 1 and "to mend" in r.stdout, r)
 
 
+def storage_of(c):
+    r = c.run("status", "--json")
+    return json.loads(r.stdout)["storage"] if r.returncode == 0 else {"trouble": r.stderr}
+
+
+def other_store(c):
+    """A cloud finds its own store, or says that it does not."""
+    r = c.up("--storage", "foo://x")
+    expect("a scheme that there is none of is refused", r.returncode == 2 and "foo://" in r.stderr
+           and not os.path.exists("foo:") and not c.processes(), r)
+    first, second = f"{c.folder}/first", f"{c.folder}/second"
+    r = c.up("--storage", first)
+    expect("a new store is the cloud's", r.returncode == 0 and "warning" not in r.stderr and
+           c.run("mb", "s3://mine").returncode == 0, (r, c.log()))
+    c.run("down")
+    r = c.up("--storage", second)
+    words = (first, "storage.id", "doctor")
+    expect("another one: up warns", r.returncode == 0 and "warning" in r.stderr and
+           all(w in r.stderr for w in words), r)
+    r = c.run("ls")
+    expect("it is not shown as empty", r.returncode != 0 and first in r.stderr and
+           "storage.id" in r.stderr, r)
+    expect("chats go on", c.run("chat", "nano", "-p", "Hello", "--quiet").returncode == 0)
+    c.run("down")
+    os.rename(first, first + "-moved")
+    r = c.up("--storage", first + "-moved")
+    expect("the own one, wherever it is now", r.returncode == 0 and "warning" not in r.stderr and
+           "mine" in c.run("ls").stdout, (r, c.log()))
+    os.rename(first + "-moved", first)
+    expect("a folder that is moved away is noticed",
+           wait_for(lambda: storage_of(c).get("open") is False) and
+           "moved away" in storage_of(c)["trouble"], storage_of(c))
+    r = c.run("doctor")
+    expect("by doctor too", r.returncode == 1 and "moved away" in r.stdout, r)
+    os.rename(first, first + "-moved")
+    expect("and that it is back", wait_for(lambda: storage_of(c).get("open")), storage_of(c))
+    c.run("down")
+    os.unlink(f"{c.home}/storage.id")
+    r = c.up("--storage", second)
+    expect("without storage.id another one is accepted", r.returncode == 0 and
+           "warning" not in r.stderr and c.run("ls").returncode == 0, (r, c.log()))
+    c.run("down")
+    r = c.up("--storage", "s3+http://127.0.0.1:9")
+    expect("a server without keys: up says where they belong", r.returncode == 0 and
+           "warning" in r.stderr and f"{c.home}/storage.json" in r.stderr, r)
+    c.run("down")
+
+
+def lost_credentials(c):
+    c.up()
+    before = c.credentials()["key"]
+    path = f"{c.home}/credentials.json"
+    os.unlink(path)
+    r = c.run("key", "list", FEITIAN_API_KEY=before)
+    expect("without credentials.json commands find the cloud that runs", r.returncode == 0, r)
+    r = c.run("key", "list")
+    expect("and say what they lack", r.returncode != 0 and c.url in r.stderr and
+           "wants a key" in r.stderr, r)
+    c.run("down")
+    r = c.up()
+    expect("the next start makes another key", r.returncode == 0 and os.path.exists(path) and
+           c.credentials()["key"] != before and c.credentials()["url"] == c.url, (r, c.log()))
+    expect("for its owner alone", stat.S_IMODE(os.stat(path).st_mode) == 0o600)
+    r = c.run("key", "list", "--json")
+    keys = json.loads(r.stdout) if r.returncode == 0 else []
+    expect("an operator's, 'recovered'", [k["role"] for k in keys if k["name"] == "recovered"] ==
+           ["operator"], r)
+    request = urllib.request.Request(f"{c.url}/api/v1/audit", headers={
+        "Authorization": f"Bearer {c.credentials()['key']}"})
+    with urllib.request.urlopen(request, timeout=30) as a:
+        events = a.read().decode()
+    expect("which the audit log tells", "recovered" in events and "key.create" in events, events)
+    c.run("down")
+    c.up()
+    r = c.run("key", "list", "--json")
+    expect("once", r.stdout.count('"recovered"') == 1, r)
+    c.run("down")
+
+
 def main():
     feitian = sys.argv[1]
     with cloud.Cloud(feitian) as c:
         for part in (first_time, second_time, killed, ended, zombie, as_a_service, moved):
+            part(c)
+    with cloud.Cloud(feitian) as c:
+        for part in (other_store, lost_credentials):
             part(c)
     with cloud.Cloud(feitian) as c:
         for part in (in_the_way, configured, doctor):

@@ -72,6 +72,8 @@ static int find_storage(struct up *u, struct ft_err *err)
 {
     char here[PATH_MAX];
     const char *where = u->o.storage;
+    if (where != NULL && ft_storage_check(where, err) != 0)
+        return err->code;
     if (where == NULL || where[0] == '/' || ft_storage_is_elsewhere(where))
         return 0;
     if (getcwd(here, sizeof here) == NULL)
@@ -267,6 +269,29 @@ static int supervise(struct up *u, struct ft_err *err)
 
 /* ---- to whoever asked ---- */
 
+/* The cloud is up without its store: chats go on, objects and the hub do not. */
+static void warn_of_storage(const struct ft_up_options *o)
+{
+    char path[FT_HOME_PATH];
+    const struct ft_cloud_options how = {.home = o->home.path, .url = o->url, .ca = o->tls_cert};
+    struct ft_cloud c = {0};
+    struct ft_err ignored = {0};
+    json_t *live = NULL;
+    if (ft_cloud_open(&how, &c, &ignored) == 0 &&
+        ft_cloud_call(&c, "GET", "/api/v1/status", NULL, &live, &ignored) == 0) {
+        const json_t *storage = json_object_get(live, "storage");
+        if (json_is_false(json_object_get(storage, "open")))
+            fprintf(stderr,
+                    "feitian up: warning: objects, files and the hub cannot be had: %s\n"
+                    "It is tried again by itself. The keys of an S3 server are looked for in %s; "
+                    "'feitian doctor' says more.\n\n",
+                    ft_cloud_text(storage, "trouble", "?"),
+                    ft_home_at(&o->home, "storage.json", path));
+    }
+    json_decref(live);
+    ft_cloud_close(&c);
+}
+
 static void say_up(const struct ft_up_options *o, const char *how, bool json)
 {
     char path[FT_HOME_PATH];
@@ -367,6 +392,7 @@ static int already(struct ft_up_options *o)
     say_up(&now, "up already", o->json);
     fflush(stdout);
     say_not_in_force(o, up.url);
+    warn_of_storage(&now);
     return 0;
 }
 
@@ -444,8 +470,10 @@ static int daemonise(struct up *u)
     close(u->lock); /* the child has it */
     int status = await(u, child, pipes[0]);
     close(pipes[0]);
-    if (status == 0)
+    if (status == 0) {
+        warn_of_storage(&u->o);
         say_up(&u->o, "up", u->o.json);
+    }
     return status;
 }
 
@@ -455,7 +483,7 @@ static int run(struct up *u)
     umask(077);
     if (find_certificate(u, &err) != 0 ||
         find_storage(u, &err) != 0) /* also where one runs already */
-        return ft_cli_fail(1, &err, "up");
+        return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
     if (ft_home_make(&u->o.home, &err) != 0 || ft_home_lock(&u->o.home, &u->lock, &err) != 0)
         return ft_cli_fail(1, &err, "up");
     if (u->lock < 0)

@@ -98,11 +98,12 @@ static void look_at_storage(struct ft_doctor *d, const json_t *storage)
     if (storage == NULL)
         return;
     if (!json_is_true(json_object_get(storage, "open")))
-        ft_doctor_say(
-            d, FT_DOCTOR_BAD, "storage",
-            "see to the folder and its disk; it is tried again by itself, and chats go on",
-            "objects, files and models of the hub cannot be had: %s",
-            ft_cloud_text(storage, "trouble", "?"));
+        ft_doctor_say(d, FT_DOCTOR_BAD, "storage",
+                      "see to the folder and its disk, or, for an S3 server, to its keys in "
+                      "storage.json of the "
+                      "cloud's folder; it is tried again by itself, and chats go on",
+                      "objects, files and models of the hub cannot be had: %s",
+                      ft_cloud_text(storage, "trouble", "?"));
     else if (json_array_size(json_object_get(scrub, "found")) > 0 ||
              json_integer_value(json_object_get(scrub, "faults")) > 0)
         ft_doctor_say(
