@@ -158,6 +158,45 @@ def refusals(c, d):
     says(c, "a link for too long", "7 days", "presign", "s3://data/x", "--expires", "30d", status=2)
 
 
+def pipe(c, data, *args):
+    return subprocess.run([c.feitian, "cp", *args], env=c.env(), input=data, capture_output=True,
+                          check=False)
+
+
+def streams(c):
+    """Standard input, whose length nobody knows, and standard output."""
+    for size in (0, 5, 16 * MIB, 40 * MIB + 3):
+        block = hashlib.sha256(b"%d" % size).digest()
+        data = (block * (size // 32 + 1))[:size]
+        r = pipe(c, data, "-", "s3://data/piped")
+        expect(f"cp - of {size}", r.returncode == 0 and keys(c)["piped"] == size, r.stderr)
+        r = pipe(c, b"", "s3://data/piped", "-")
+        expect(f"cp to - of {size}", r.returncode == 0 and r.stdout == data, r.stderr)
+    says(c, "standard input has no name", "no name", "cp", "-", "s3://data/", status=2)
+    says(c, "standard output takes one", "one object", "cp", "-r", "s3://data", "-", status=2)
+
+
+def restarts(c, d):
+    """The gateway is started anew within a moment: commands wait for it."""
+    c.kill("gateway")
+    says(c, "a call right after", "nano", "model", "list")
+    c.kill("gateway")
+    says(c, "a file of files/ right after", "file-", "files", "put", f"{d}/up/one", "--purpose",
+         "user_data")
+    c.kill("gateway")
+    says(c, "objects right after", "1 file", "cp", f"{d}/up/one", "s3://data/again")
+    for name, args in (("up", (f"{d}/big", "s3://data/again")),
+                       ("down", ("s3://data/big", f"{d}/again"))):
+        p = subprocess.Popen([c.feitian, "cp", *args, "--fresh"], env=c.env(),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        time.sleep(0.3)
+        c.kill("gateway")
+        out = p.communicate()[0]
+        expect(f"one in the middle of the way {name}", p.returncode == 0, out)
+    expect("is whole", keys(c)["again"] == 600 * MIB and
+           filecmp.cmp(f"{d}/big", f"{d}/again", shallow=False))
+
+
 def versions(c):
     """A bucket that keeps versions is removed with them, if one says so."""
     s3 = c.get("/api/v1/s3/credentials")[1]
@@ -203,6 +242,8 @@ def main():
         refusals(c, d)
         climbing(c, d)
         versions(c)
+        streams(c)
+        restarts(c, d)
         says(c, "rm of a prefix", "5 removed", "rm", "-r", "s3://data/in")
         says(c, "rm of a bucket with all", "removed", "rm", "-r", "s3://data")
         says(c, "all is gone", "there are no buckets", "ls")

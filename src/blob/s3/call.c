@@ -378,7 +378,10 @@ int ft_ups_start(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_up
 
 static int failed(const struct ft_ups_exchange *x, struct ft_err *err)
 {
-    return ft_err_set(err, x->rc == FT_ENOMEM ? FT_ENOMEM : FT_EIO, "%s", x->err.msg);
+    int rc = ft_err_set(err, x->rc == FT_ENOMEM ? FT_ENOMEM : FT_EIO, "%s", x->err.msg);
+    if (err != NULL) /* ECONNREFUSED: nothing was sent */
+        err->sys_errno = x->err.sys_errno;
+    return rc;
 }
 
 int ft_ups_send(struct ft_ups_exchange *x, const void *data, size_t n, struct ft_err *err)

@@ -1,6 +1,7 @@
 /* HTTP to a cloud, and what its refusals mean for whoever sits before the terminal. */
 #include "cli/cloud/client.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,11 @@
 #include "net/sse.h"
 #include "net/url.h"
 
-#define CALL_MS   120000
-#define EVENT_MAX ((size_t)8 << 20)
-#define PAGES_MAX 100000
-#define URL_BYTES 8192
+#define CALL_MS    120000
+#define EVENT_MAX  ((size_t)8 << 20)
+#define PAGES_MAX  100000
+#define URL_BYTES  8192
+#define REFUSED_US 100000 /* between tries of an address where nobody listens */
 
 static const char *env(const char *name)
 {
@@ -91,14 +93,29 @@ void ft_cloud_close(struct ft_cloud *c)
 
 /* ---- errors ---- */
 
-/* Nobody answered: is there a cloud at all? */
-static int no_answer(const struct ft_cloud *c, struct ft_err *err)
+bool ft_cloud_refused(const struct ft_err *err, int *tries)
+{
+    if (err->code != FT_EIO || err->sys_errno != ECONNREFUSED || *tries == FT_CLOUD_TRIES)
+        return false;
+    ++*tries;
+    usleep(REFUSED_US);
+    return true;
+}
+
+/* The cloud of this machine, and it is down: nobody will listen soon. */
+static bool is_down(const struct ft_cloud *c)
 {
     struct ft_home_up up;
     struct ft_err ignored = {0};
     bool here = strstr(c->url, "//127.") != NULL || strstr(c->url, "//localhost") != NULL ||
                 strstr(c->url, "//[::1]") != NULL;
-    if (here && ft_home_running(&c->home, &up, &ignored) == 0)
+    return here && ft_home_running(&c->home, &up, &ignored) == 0;
+}
+
+/* Nobody answered: is there a cloud at all? */
+static int no_answer(const struct ft_cloud *c, struct ft_err *err)
+{
+    if (is_down(c))
         return ft_err_set(err, FT_EIO,
                           "no cloud is running at %s: start it with 'feitian up' (or say where one "
                           "is: --cloud, FEITIAN_URL)",
@@ -193,7 +210,10 @@ static int request_run(struct request *r, struct ft_cloud *c, const char *path, 
 {
     struct ft_http_answer a = {0};
     c->status = 0;
-    int rc = ft_http_fetch(c->client, &r->config, FT_CLOUD_ANSWER_MAX, &a, err);
+    int tries = 0, rc;
+    while ((rc = ft_http_fetch(c->client, &r->config, FT_CLOUD_ANSWER_MAX, &a, err)) != 0 &&
+           !is_down(c) && ft_cloud_refused(err, &tries))
+        ft_http_answer_fini(&a);
     if (rc != 0)
         rc = rc == FT_EINVAL ? rc : no_answer(c, err);
     else if ((c->status = a.status) / 100 != 2)
@@ -276,12 +296,16 @@ int ft_cloud_fetch(struct ft_cloud *c, const char *path, ft_http_data_fn *on_dat
 {
     struct request r;
     struct ft_http_answer a = {0};
+    int tries = 0;
     c->status = 0;
     int rc = request_init(&r, c, "GET", path, NULL, err);
     r.config.idle_timeout_ms = CALL_MS;
     r.config.large = true;
     if (rc == 0)
-        rc = ft_http_fetch_stream(c->client, &r.config, on_data, stop, ctx, &a, err);
+        while ((rc = ft_http_fetch_stream(c->client, &r.config, on_data, stop, ctx, &a, err)) !=
+                   0 &&
+               !is_down(c) && ft_cloud_refused(err, &tries))
+            ft_http_answer_fini(&a);
     if (rc == 0 && (c->status = a.status) / 100 != 2)
         rc = refused(c, &a, err);
     else if (rc == FT_EIO)

@@ -52,6 +52,11 @@ int ft_cloud_upload(struct ft_cloud *c, const char *path, const char *purpose, j
 /* All pages of a list, as one array. */
 int ft_cloud_list(struct ft_cloud *c, const char *path, json_t **ret, struct ft_err *err);
 
+/* A gateway that is started anew listens again after a moment: true, after a pause, if err says
+ * that the connection was refused (nothing was sent), for about 3 seconds in all. */
+#define FT_CLOUD_TRIES 30
+bool ft_cloud_refused(const struct ft_err *err, int *tries);
+
 /* Other bodies. */
 struct ft_cloud_body {
     const void *data; /* or on_read, as of struct ft_http_call_config */

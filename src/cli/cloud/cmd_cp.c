@@ -30,7 +30,8 @@ struct cp {
     struct ft_transfers *t;
     struct ft_object_at to; /* "": this machine, at `path` */
     const char *path;
-    bool into; /* the place is a folder, or a prefix */
+    bool into;   /* the place is a folder, or a prefix */
+    bool stream; /* it is standard output */
     struct ft_object_at from;
     size_t cut; /* bytes of a source's name that do not appear in the place's */
     int n;
@@ -100,6 +101,10 @@ static int add_folder(struct cp *c, const char *path, const char *name, int dept
 static int add_local(struct cp *c, const char *path, struct ft_err *err)
 {
     struct stat st;
+    if (strcmp(path, "-") == 0 && c->to.bucket[0] != '\0')
+        return c->into
+                   ? ft_err_set(err, FT_EINVAL, "standard input has no name: say s3://BUCKET/KEY")
+                   : add_file(c, path, "", -1, err);
     if (c->to.bucket[0] == '\0')
         return ft_err_set(
             err, FT_EINVAL,
@@ -175,6 +180,10 @@ static int look_at_place(struct cp *c, const char *text, struct ft_err *err)
     if (rc > 0 && c->to.bucket[0] == '\0')
         return ft_err_set(err, FT_EINVAL, "%s: which bucket?", text);
     c->path = text;
+    c->stream = rc == 0 && strcmp(text, "-") == 0;
+    if (c->stream && (c->o->deep || c->o->n_args > 2 || c->o->cloud.json))
+        return ft_err_set(err, FT_EINVAL,
+                          "standard output takes one object: no -r, no --json, no second one");
     c->into = rc > 0 ? c->to.key[0] == '\0' || text[n - 1] == '/'
                      : text[n - 1] == '/' || (stat(text, &st) == 0 && S_ISDIR(st.st_mode));
     if (c->o->n_args > 2 && !c->into)
@@ -195,31 +204,29 @@ static int add_all(struct cp *c, struct ft_err *err)
     return rc;
 }
 
-static int say(const struct cp *c, int failed, int64_t bytes)
+static void say(const struct cp *c, int failed, int64_t bytes)
 {
     char text[FT_FIGURE_BYTES];
     if (c->o->cloud.json)
         ft_show_json(json_pack("{s:i,s:i,s:I}", "copied", c->n - failed, "failed", failed, "bytes",
                                (json_int_t)bytes));
-    else if (!c->o->quiet && failed == 0)
+    else if (!c->o->quiet && !c->stream && failed == 0)
         printf("%d %s, %s\n", c->n - failed, c->n - failed == 1 ? "file" : "files",
                ft_figure_bytes(text, (uint64_t)bytes));
-    return failed;
 }
 
 static int cp(struct ft_cloud *cloud, void *ctx, struct ft_err *err)
 {
     const struct cp_options *o = ctx;
     struct cp c = {.o = o};
-    int failed = 0;
-    int64_t bytes = 0;
+    struct ft_transfers_sum sum = {0};
     int rc = look_at_place(&c, o->args[o->n_args - 1], err);
     if (rc == 0)
         rc = ft_objects_open(cloud, &c.server, err);
     const struct ft_transfers_config config = {.server = &c.server,
                                                .n_threads = (int)o->threads,
                                                .fresh = o->fresh,
-                                               .quiet = o->quiet || o->cloud.json ||
+                                               .quiet = o->quiet || o->cloud.json || c.stream ||
                                                         isatty(STDERR_FILENO) != 1,
                                                .stop = ft_interrupt_catch()};
     if (rc == 0)
@@ -227,12 +234,16 @@ static int cp(struct ft_cloud *cloud, void *ctx, struct ft_err *err)
     if (rc == 0)
         rc = add_all(&c, err);
     if (rc == 0)
-        rc = ft_transfers_run(c.t, &failed, &bytes, err);
+        rc = ft_transfers_run(c.t, &sum, err);
     ft_transfers_close(c.t);
     ft_objects_close(&c.server);
-    if (rc == 0 && say(&c, failed, bytes) > 0)
-        rc = ft_err_set(err, FT_EIO, "%d of %d failed; the same command goes on with them", failed,
-                        c.n);
+    if (rc == 0)
+        say(&c, sum.failed, sum.bytes);
+    if (rc == 0 && sum.failed > 0)
+        rc = ft_err_set(err, FT_EIO, "%d of %d failed%s", sum.failed, c.n,
+                        sum.again == 0            ? ""
+                        : sum.again == sum.failed ? "; the same command goes on with them"
+                                                  : "; the same command goes on with some of them");
     return rc;
 }
 

@@ -208,6 +208,7 @@ static const char cp_text[] =
     "FROM and TO are paths of this machine or objects, s3://BUCKET/KEY; one of the two is an "
     "object.\n"
     "Large files go in parts, many at a time. What was broken off goes on with the same command.\n"
+    "In place of a path, - is standard input or output.\n"
     "\n"
     "  -r, --recursive         folders, and all objects below a prefix\n"
     "  --fresh                 from the begin, whatever was moved before\n"

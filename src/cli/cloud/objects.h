@@ -62,13 +62,16 @@ struct ft_transfers_config {
 int ft_transfers_open(const struct ft_transfers_config *c, struct ft_transfers **ret,
                       struct ft_err *err);
 /* path: of this machine, for uploads from, for downloads to; from: of copies and downloads; to: of
- * copies and uploads. size: as far as it is known, -1. */
+ * copies and uploads. size: as far as it is known, -1. The path "-" is standard input or output. */
 int ft_transfers_add(struct ft_transfers *t, enum ft_transfer_kind kind, const char *path,
                      const struct ft_object_at *from, const struct ft_object_at *to, int64_t size,
                      struct ft_err *err);
-/* Runs them all; what fails is said on standard error, and the others go on. *ret_failed. */
-int ft_transfers_run(struct ft_transfers *t, int *ret_failed, int64_t *ret_bytes,
-                     struct ft_err *err);
+struct ft_transfers_sum {
+    int failed, again; /* again: of those that failed, the ones that may go on later */
+    int64_t bytes;
+};
+/* Runs them all; what fails is said on standard error, and the others go on. */
+int ft_transfers_run(struct ft_transfers *t, struct ft_transfers_sum *ret, struct ft_err *err);
 void ft_transfers_close(struct ft_transfers *t); /* NULL is accepted */
 
 #endif

@@ -185,12 +185,21 @@ static const char *name_of(const struct ft_transfer *f)
     return f->kind == FT_UPLOAD ? f->path : f->from_key;
 }
 
-static void say(struct ft_transfers *t, int *ret_failed)
+/* What is not there, is refused or is damaged remains so; standard input cannot be read again. */
+static bool may_go_on(const struct ft_transfer *f)
+{
+    enum ft_code code = f->err.code;
+    return !ft_transfer_is_stream(f) &&
+           (code == FT_EIO || code == FT_EBUSY || code == FT_ELIMIT || code == FT_EUNAVAIL);
+}
+
+static void say(struct ft_transfers *t, struct ft_transfers_sum *ret)
 {
     for (int i = 0; i < t->n; i++) {
         const struct ft_transfer *f = t->file[i];
         bool done = f->state == FT_TRANSFER_DONE && f->err.code == 0;
-        *ret_failed += !done;
+        ret->failed += !done;
+        ret->again += !done && may_go_on(f);
         if (done || f->state == FT_TRANSFER_NEW || *t->c.stop != 0)
             continue;
         fprintf(stderr, "%s: ", name_of(f));
@@ -199,8 +208,7 @@ static void say(struct ft_transfers *t, int *ret_failed)
     }
 }
 
-int ft_transfers_run(struct ft_transfers *t, int *ret_failed, int64_t *ret_bytes,
-                     struct ft_err *err)
+int ft_transfers_run(struct ft_transfers *t, struct ft_transfers_sum *ret, struct ft_err *err)
 {
     struct ft_progress bar = {.what = t->c.quiet ? "" : "moving"};
     pthread_t thread[FT_TRANSFERS_MAX];
@@ -225,9 +233,8 @@ int ft_transfers_run(struct ft_transfers *t, int *ret_failed, int64_t *ret_bytes
     for (int i = 0; i < n; i++)
         pthread_join(thread[i], NULL);
     ft_progress_clear(&bar);
-    *ret_failed = 0;
-    say(t, ret_failed);
-    *ret_bytes = atomic_load(&t->moved);
+    *ret = (struct ft_transfers_sum){.bytes = atomic_load(&t->moved)};
+    say(t, ret);
     if (n == 0)
         return ft_err_sys(err, "start a thread");
     return *t->c.stop != 0

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/cloud/transfer.h"
 #include "net/url.h"
 #include "net/xml.h"
@@ -19,6 +20,8 @@
 #define TREE_MAX    ((size_t)16 << 20)
 #define TEMP        ".feitian-part"
 #define XML_MAX     ((size_t)2 << 20)
+#define BROKEN_MAX  3 /* times that a piece which broke off is tried again */
+#define BROKEN_US   200000
 
 static int64_t part_offset(const struct ft_transfer *f, int part)
 {
@@ -52,9 +55,26 @@ static int ask(struct ft_transfers *t, struct ft_ups_request *q, struct ft_ups_a
     return rc;
 }
 
-static bool stopped(const struct ft_transfers *t)
+bool ft_transfer_stopped(const struct ft_transfers *t)
 {
     return *t->c.stop != 0;
+}
+
+/* Whether a piece that failed is tried again: while nobody listens, and after it broke off. */
+struct tries {
+    int refused, broken;
+};
+
+static bool once_more(const struct ft_transfers *t, struct tries *n, const struct ft_err *err)
+{
+    if (err->code != FT_EIO || ft_transfer_stopped(t))
+        return false;
+    if (err->sys_errno == ECONNREFUSED)
+        return ft_cloud_refused(err, &n->refused);
+    if (n->broken++ == BROKEN_MAX)
+        return false;
+    usleep(BROKEN_US);
+    return true;
 }
 
 /* ---- uploads in parts, of files and of copies ---- */
@@ -74,7 +94,7 @@ static const char *type_of(const char *path)
     return "application/octet-stream";
 }
 
-static int begin_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
+int ft_transfer_begin_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     struct ft_ups_request q;
     struct ft_ups_answer a = {0};
@@ -97,7 +117,7 @@ static int begin_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_
     return rc;
 }
 
-static int complete_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
+int ft_transfer_complete(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     struct ft_xml x;
     struct ft_ups_request q;
@@ -122,7 +142,7 @@ static int complete_parts(struct ft_transfers *t, struct ft_transfer *f, struct 
     return rc;
 }
 
-static int keep_etag(struct ft_transfer *f, int part, const char *etag, struct ft_err *err)
+int ft_transfer_keep_etag(struct ft_transfer *f, int part, const char *etag, struct ft_err *err)
 {
     if (etag == NULL || strlen(etag) >= sizeof f->part[part].etag)
         return ft_err_set(err, FT_ECORRUPT, "part %d: the answer has no ETag", part + 1);
@@ -135,9 +155,12 @@ static int keep_etag(struct ft_transfer *f, int part, const char *etag, struct f
 static int read_at(const struct ft_transfer *f, char *buf, size_t n, int64_t at, struct ft_err *err)
 {
     ssize_t got = pread(f->fd, buf, n, at);
-    if (got < 0)
-        return ft_err_sys(err, "read");
-    return (size_t)got == n ? 0 : ft_err_set(err, FT_EIO, "it became shorter while it was sent");
+    if (got < 0) { /* FT_EIO is the connection's here */
+        ft_err_sys(err, "read");
+        return (int)(err->code = FT_EUNAVAIL);
+    }
+    return (size_t)got == n ? 0
+                            : ft_err_set(err, FT_EUNAVAIL, "it became shorter while it was sent");
 }
 
 static void md5_text(struct md5_ctx *md5, char ret[35])
@@ -152,18 +175,21 @@ static void md5_text(struct md5_ctx *md5, char ret[35])
 }
 
 static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_exchange *x,
-                      int64_t at, int64_t n, struct md5_ctx *md5, struct ft_err *err)
+                      int64_t at, int64_t n, struct md5_ctx *md5, int64_t *ret_moved,
+                      struct ft_err *err)
 {
     char *buf = malloc(CHUNK_BYTES);
     int rc = buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory") : 0;
     while (rc == 0 && n > 0) {
         size_t k = FT_MIN((size_t)n, CHUNK_BYTES);
-        rc = stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped") : read_at(f, buf, k, at, err);
+        rc = ft_transfer_stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped")
+                                    : read_at(f, buf, k, at, err);
         if (rc != 0)
             break;
         md5_update(md5, k, (const uint8_t *)buf);
         rc = ft_ups_send(x, buf, k, err);
         ft_transfer_moved(t, (int64_t)k);
+        *ret_moved += (int64_t)k;
         at += (int64_t)k;
         n -= (int64_t)k;
     }
@@ -171,22 +197,19 @@ static int send_bytes(struct ft_transfers *t, struct ft_transfer *f, struct ft_u
     return rc;
 }
 
-/* Bytes of the file as the body of q; the answer's ETag must be their MD5. */
-static int send_piece(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_request *q,
-                      int64_t at, int64_t n, char ret_etag[35], struct ft_err *err)
+static int send_once(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_request *q,
+                     int64_t at, char ret_etag[35], int64_t *ret_moved, struct ft_err *err)
 {
     struct md5_ctx md5;
     struct ft_ups_exchange *x = NULL;
     struct ft_ups_answer a = {0};
     struct ft_err broke = {0};
-    q->streamed = true;
-    q->body_bytes = n;
     md5_init(&md5);
+    *ret_moved = 0;
     int rc = ft_ups_start(t->c.server, q, &x, err);
-    ft_ups_request_fini(q);
     if (rc != 0)
         return rc;
-    int sent = send_bytes(t, f, x, at, n, &md5, &broke);
+    int sent = send_bytes(t, f, x, at, q->body_bytes, &md5, ret_moved, &broke);
     if (sent != 0 && sent != FT_EIO) {
         ft_ups_cancel(x);
         *err = broke;
@@ -203,6 +226,33 @@ static int send_piece(struct ft_transfers *t, struct ft_transfer *f, struct ft_u
         rc = ft_err_set(err, FT_ECORRUPT, "other bytes came there than were sent");
     ft_ups_answer_fini(&a);
     return rc;
+}
+
+int ft_transfer_send(struct ft_transfers *t, struct ft_transfer *f, struct ft_ups_request *q,
+                     int64_t at, int64_t n, char ret_etag[35], struct ft_err *err)
+{
+    struct tries tries = {0};
+    int64_t moved;
+    int rc;
+    q->streamed = true;
+    q->body_bytes = n;
+    while ((rc = send_once(t, f, q, at, ret_etag, &moved, err)) != 0 && once_more(t, &tries, err))
+        ft_transfer_moved(t, -moved);
+    ft_ups_request_fini(q);
+    return rc;
+}
+
+void ft_transfer_request_put(struct ft_ups_request *q, const struct ft_transfer *f)
+{
+    ft_ups_request_init(q, "PUT", f->to_bucket, f->to_key);
+    ft_ups_header(q, "content-type", "%s", type_of(ft_transfer_is_stream(f) ? f->to_key : f->path));
+}
+
+void ft_transfer_request_part(struct ft_ups_request *q, const struct ft_transfer *f, int part)
+{
+    ft_ups_request_init(q, "PUT", f->to_bucket, f->to_key);
+    ft_ups_query_int(q, "partNumber", part + 1);
+    ft_ups_query(q, "uploadId", f->upload);
 }
 
 /* The newest unfinished upload of this key. */
@@ -270,14 +320,14 @@ static int match_part(struct ft_transfers *t, struct ft_transfer *f, const struc
         return rc;
     f->part[part].done = true;
     ft_transfer_moved(t, part_size(f, (int)part));
-    return keep_etag(f, (int)part, etag, err);
+    return ft_transfer_keep_etag(f, (int)part, etag, err);
 }
 
 static int match_parts(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     int rc = 0;
     char after[24] = "0";
-    for (bool more = true; rc == 0 && more && !stopped(t);) {
+    for (bool more = true; rc == 0 && more && !ft_transfer_stopped(t);) {
         struct ft_ups_request q;
         struct ft_ups_answer a = {0};
         struct ft_arena arena;
@@ -315,9 +365,8 @@ static int begin_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft
     f->modified_s = st.st_mtime;
     if (f->size <= WHOLE_MAX) {
         struct ft_ups_request q;
-        ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-        ft_ups_header(&q, "content-type", "%s", type_of(f->path));
-        int rc = send_piece(t, f, &q, 0, f->size, etag, err);
+        ft_transfer_request_put(&q, f);
+        int rc = ft_transfer_send(t, f, &q, 0, f->size, etag, err);
         close(f->fd);
         f->fd = -1;
         return rc;
@@ -327,18 +376,16 @@ static int begin_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft
         rc = find_upload(t, f, err);
     if (rc == 0 && f->upload[0] != '\0')
         return match_parts(t, f, err);
-    return rc == 0 ? begin_parts(t, f, err) : rc;
+    return rc == 0 ? ft_transfer_begin_parts(t, f, err) : rc;
 }
 
 static int upload_part(struct ft_transfers *t, struct ft_transfer *f, int part, struct ft_err *err)
 {
     struct ft_ups_request q;
     char etag[35];
-    ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-    ft_ups_query_int(&q, "partNumber", part + 1);
-    ft_ups_query(&q, "uploadId", f->upload);
-    int rc = send_piece(t, f, &q, part_offset(f, part), part_size(f, part), etag, err);
-    return rc == 0 ? keep_etag(f, part, etag, err) : rc;
+    ft_transfer_request_part(&q, f, part);
+    int rc = ft_transfer_send(t, f, &q, part_offset(f, part), part_size(f, part), etag, err);
+    return rc == 0 ? ft_transfer_keep_etag(f, part, etag, err) : rc;
 }
 
 static int end_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
@@ -349,12 +396,12 @@ static int end_upload(struct ft_transfers *t, struct ft_transfer *f, struct ft_e
     f->fd = -1;
     if (!same)
         return ft_err_set(err, FT_EBUSY, "it was changed while it was sent; send it again");
-    return complete_parts(t, f, err);
+    return ft_transfer_complete(t, f, err);
 }
 
 /* ---- down ---- */
 
-static int head_source(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
+int ft_transfer_head(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     struct ft_ups_request q;
     struct ft_ups_answer a = {0};
@@ -432,8 +479,17 @@ static void note_part(const struct ft_transfer *f, int part)
     close(fd);
 }
 
-static int fetch_piece(struct ft_transfers *t, struct ft_transfer *f, int64_t at, int64_t n,
-                       struct ft_err *err)
+static int put_bytes(const struct ft_transfer *f, const char *data, size_t n, int64_t at,
+                     struct ft_err *err)
+{
+    if (ft_transfer_is_stream(f))
+        return ft_file_write(f->fd, data, n, "standard output", NULL, err);
+    return pwrite(f->fd, data, n, at) == (ssize_t)n ? 0 : ft_err_sys(err, "write");
+}
+
+/* *at and *n go on with what came. *ret_cut: the answer began, and ended too soon. */
+static int fetch_once(struct ft_transfers *t, struct ft_transfer *f, int64_t *at, int64_t *n,
+                      bool *ret_cut, struct ft_err *err)
 {
     struct ft_ups_request q;
     struct ft_ups_exchange *x = NULL;
@@ -441,8 +497,8 @@ static int fetch_piece(struct ft_transfers *t, struct ft_transfer *f, int64_t at
     char *buf = malloc(CHUNK_BYTES);
     ft_ups_request_init(&q, "GET", f->from_bucket, f->from_key);
     ft_ups_header(&q, "if-match", "%s", f->etag);
-    if (n > 0)
-        ft_ups_header(&q, "range", "bytes=%lld-%lld", (long long)at, (long long)(at + n - 1));
+    if (*n > 0)
+        ft_ups_header(&q, "range", "bytes=%lld-%lld", (long long)*at, (long long)(*at + *n - 1));
     int rc = buf == NULL ? ft_err_set(err, FT_ENOMEM, "no memory")
                          : ft_ups_start(t->c.server, &q, &x, err);
     ft_ups_request_fini(&q);
@@ -451,17 +507,41 @@ static int fetch_piece(struct ft_transfers *t, struct ft_transfer *f, int64_t at
     if (rc == 0 && a->status / 100 != 2)
         rc = a->status == 412 ? ft_err_set(err, FT_EBUSY, "it was changed while it was fetched")
                               : ft_object_refused(a, err);
-    while (rc == 0 && n > 0) {
-        size_t k = FT_MIN((size_t)n, CHUNK_BYTES);
-        rc = stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped") : ft_ups_receive(x, buf, k, err);
-        if (rc == 0 && pwrite(f->fd, buf, k, at) != (ssize_t)k)
-            rc = ft_err_sys(err, "write");
+    while (rc == 0 && *n > 0) {
+        size_t k = FT_MIN((size_t)*n, CHUNK_BYTES);
+        rc = ft_transfer_stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped")
+                                    : ft_ups_receive(x, buf, k, err);
+        *ret_cut = rc == FT_EIO;
+        if (rc == 0 && (rc = put_bytes(f, buf, k, *at, err)) != 0)
+            rc = (int)(err->code = FT_EUNAVAIL); /* FT_EIO is the connection's here */
+        if (rc != 0)
+            break;
         ft_transfer_moved(t, (int64_t)k);
-        at += (int64_t)k;
-        n -= (int64_t)k;
+        *at += (int64_t)k;
+        *n -= (int64_t)k;
     }
     ft_ups_cancel(x);
     free(buf);
+    return rc;
+}
+
+int ft_transfer_fetch(struct ft_transfers *t, struct ft_transfer *f, int64_t at, int64_t n,
+                      struct ft_err *err)
+{
+    struct tries tries = {0};
+    int64_t cut_at = -1;
+    int rc;
+    do {
+        bool cut = false;
+        rc = fetch_once(t, f, &at, &n, &cut, err);
+        if (cut && at == cut_at) /* the gateway found other bytes there than were stored */
+            return ft_err_set(err, FT_ECORRUPT,
+                              "it breaks off after %lld bytes each time: the object is damaged "
+                              "('feitian blob check' says more)",
+                              (long long)at);
+        if (cut)
+            cut_at = at;
+    } while (rc != 0 && once_more(t, &tries, err));
     return rc;
 }
 
@@ -478,7 +558,7 @@ static int put_in_place(struct ft_transfer *f, struct ft_err *err)
 static int begin_download(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     char *have = NULL;
-    int rc = head_source(t, f, err);
+    int rc = ft_transfer_head(t, f, err);
     if (rc == 0)
         rc = make_folders(f->path, err);
     if (rc == 0 && asprintf(&f->temp, "%s" TEMP, f->path) < 0)
@@ -499,7 +579,7 @@ static int begin_download(struct ft_transfers *t, struct ft_transfer *f, struct 
     free(have);
     if (rc != 0 || f->n_parts > 0)
         return rc;
-    rc = fetch_piece(t, f, 0, f->size, err);
+    rc = ft_transfer_fetch(t, f, 0, f->size, err);
     if (rc == 0)
         return put_in_place(f, err);
     unlink(f->temp);
@@ -538,12 +618,12 @@ static void name_source(struct ft_ups_request *q, const struct ft_transfer *f)
 static int begin_copy(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     struct ft_ups_request q;
-    int rc = head_source(t, f, err);
+    int rc = ft_transfer_head(t, f, err);
     if (rc != 0)
         return rc;
     if (f->size > COPY_WHOLE) {
         rc = plan(f, COPY_PART, err);
-        return rc == 0 ? begin_parts(t, f, err) : rc;
+        return rc == 0 ? ft_transfer_begin_parts(t, f, err) : rc;
     }
     ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
     name_source(&q, f);
@@ -560,9 +640,7 @@ static int copy_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
     struct ft_arena arena;
     struct ft_xml_node *root = NULL;
     int64_t at = part_offset(f, part), n = part_size(f, part);
-    ft_ups_request_init(&q, "PUT", f->to_bucket, f->to_key);
-    ft_ups_query_int(&q, "partNumber", part + 1);
-    ft_ups_query(&q, "uploadId", f->upload);
+    ft_transfer_request_part(&q, f, part);
     name_source(&q, f);
     ft_ups_header(&q, "x-amz-copy-source-range", "bytes=%lld-%lld", (long long)at,
                   (long long)(at + n - 1));
@@ -571,7 +649,7 @@ static int copy_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
     if (rc == 0)
         rc = ft_xml_read(a.body.data, a.body.len, &arena, &root, err);
     if (rc == 0)
-        rc = keep_etag(f, part, ft_xml_child_text(root, "ETag"), err);
+        rc = ft_transfer_keep_etag(f, part, ft_xml_child_text(root, "ETag"), err);
     if (rc == 0)
         ft_transfer_moved(t, n);
     ft_arena_fini(&arena);
@@ -583,6 +661,8 @@ static int copy_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
 
 int ft_transfer_begin(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
+    if (ft_transfer_is_stream(f))
+        return ft_transfer_stream(t, f, err);
     return f->kind == FT_UPLOAD     ? begin_upload(t, f, err)
            : f->kind == FT_DOWNLOAD ? begin_download(t, f, err)
                                     : begin_copy(t, f, err);
@@ -594,7 +674,7 @@ int ft_transfer_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
         return upload_part(t, f, part, err);
     if (f->kind == FT_COPY)
         return copy_part(t, f, part, err);
-    int rc = fetch_piece(t, f, part_offset(f, part), part_size(f, part), err);
+    int rc = ft_transfer_fetch(t, f, part_offset(f, part), part_size(f, part), err);
     if (rc == 0)
         note_part(f, part);
     return rc;
@@ -602,9 +682,9 @@ int ft_transfer_part(struct ft_transfers *t, struct ft_transfer *f, int part, st
 
 int ft_transfer_end(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
-    if (f->err.code != 0 || stopped(t)) /* what is there stays for the next time */
+    if (f->err.code != 0 || ft_transfer_stopped(t)) /* what is there stays for the next time */
         return ft_err_set(err, FT_ECANCELED, "stopped");
     return f->kind == FT_DOWNLOAD ? end_download(f, err)
            : f->kind == FT_UPLOAD ? end_upload(t, f, err)
-                                  : complete_parts(t, f, err);
+                                  : ft_transfer_complete(t, f, err);
 }
