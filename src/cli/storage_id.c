@@ -107,9 +107,9 @@ static int settle(struct ft_blob *b, const char *where, const char *home, struct
         rc = read_id(b, id, err);
     if (rc == 0 && k->any && strcmp(k->id, id) != 0)
         rc = ft_err_set(err, FT_EINVAL,
-                        "%.160s is not the store that this cloud had, which was at %.160s: start "
-                        "it with --storage %.160s, or, to accept this one, remove %.160s",
-                        where, k->where, k->where, k->path);
+                        "%.130s is not the store that this cloud had, which was at %.130s: start "
+                        "it with --storage of that one, or, to accept this, remove %.130s",
+                        where, k->where, k->path);
     if (rc == 0 && id[0] == '\0')
         rc = draw_id(b, id, err);
     if (rc == 0 && (!k->any || strcmp(k->where, where) != 0))
