@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import sys
 import threading
 import urllib.parse
@@ -304,7 +305,9 @@ def scope(hub):
 
 def served(hub, cloud, nano):
     r = cloud.run("hub", "push", nano, "nano", "--message", "weights")
-    expect("hub push", r.returncode == 0, r)
+    expect("hub push", r.returncode == 0 and ": 1 file," in r.stdout, r)
+    r = cloud.run("hub", "ls")
+    expect("hub ls", re.search(r" 20\d\d-\d\d-\d\d \d\d:\d\d$", r.stdout, re.M), r)
     with open(f"{cloud.folder}/README.md", "w", encoding="utf-8") as f:
         f.write("---\nlicense: mit\ntags: [tiny]\n---\n")
     assert cloud.run("hub", "push", f"{cloud.folder}/README.md", "nano").returncode == 0

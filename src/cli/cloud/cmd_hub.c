@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/cloud/hub.h"
 #include "cli/cloud/show.h"
+#include "net/date.h"
 
 #define NAMES_MAX  64
 #define PATH_BYTES 8192
@@ -120,6 +121,17 @@ static const char *format(const json_t *m)
                                                        : "-";
 }
 
+/* As the other commands show dates. */
+static const char *changed(const json_t *m, char ret[FT_SHOW_TIME_BYTES])
+{
+    int64_t at = 0;
+    bool known = ft_date_parse_iso(ft_cloud_text(m, "lastModified", ""), &at);
+    json_t *seconds = known ? json_integer(at) : NULL;
+    ft_show_time(seconds, ret);
+    json_decref(seconds);
+    return known ? ret : "-";
+}
+
 static void row(struct ft_table *t, const json_t *m)
 {
     char figure[FT_FIGURE_BYTES];
@@ -132,7 +144,8 @@ static void row(struct ft_table *t, const json_t *m)
                         figure, (uint64_t)json_integer_value(json_object_get(m, "usedStorage"))));
     ft_table_add(t, licence(m));
     ft_table_addf(t, "%lld", (long long)json_integer_value(json_object_get(m, "downloadsAllTime")));
-    ft_table_addf(t, "%.16s", ft_cloud_text(m, "lastModified", ""));
+    char when[FT_SHOW_TIME_BYTES];
+    ft_table_add(t, changed(m, when));
 }
 
 static void list_files(const json_t *files)
@@ -248,7 +261,8 @@ static void show_text(const json_t *m, const json_t *refs, bool dataset)
     say(dataset ? "dataset" : "model", ft_cloud_text(m, "id", ""));
     say("seen by", json_is_true(json_object_get(m, "private")) ? "its project" : "every key");
     say("revision", ft_cloud_text(m, "sha", ""));
-    say("changed", ft_cloud_text(m, "lastModified", ""));
+    char when[FT_SHOW_TIME_BYTES];
+    say("changed", changed(m, when));
     say("licence", licence(m));
     if (said != NULL) {
         say("format", ft_cloud_text(said, "source", "-"));
