@@ -197,6 +197,31 @@ def restarts(c, d):
            filecmp.cmp(f"{d}/big", f"{d}/again", shallow=False))
 
 
+def damaged(c, d):
+    """Bytes that the disk has lost are nothing to try for again."""
+    words = b"these words are damaged " * 1000
+    with open(f"{d}/whole", "wb") as f:
+        f.write(words * 200)
+    says(c, "an object", "1 file", "cp", f"{d}/whole", "s3://data/whole")
+    hit = 0
+    for folder, _, names in os.walk(f"{c.home}/blob"):
+        for path in (f"{folder}/{name}" for name in names):
+            if os.path.getsize(path) < len(words) * 200:
+                continue
+            with open(path, "rb") as f:
+                if words not in f.read(MIB):
+                    continue
+            os.chmod(path, 0o600)
+            with open(path, "r+b") as f:
+                f.seek(2 * MIB)
+                f.write(b"other")
+            hit += 1
+    expect("its file is found", hit == 1, hit)
+    r = c.run("cp", "s3://data/whole", f"{d}/broken")
+    expect("a damaged object is called one", r.returncode == 1 and "damaged" in r.stderr and
+           "goes on" not in r.stderr and not os.path.exists(f"{d}/broken"), r)
+
+
 def versions(c):
     """A bucket that keeps versions is removed with them, if one says so."""
     s3 = c.get("/api/v1/s3/credentials")[1]
@@ -244,6 +269,7 @@ def main():
         versions(c)
         streams(c)
         restarts(c, d)
+        damaged(c, d)
         says(c, "rm of a prefix", "5 removed", "rm", "-r", "s3://data/in")
         says(c, "rm of a bucket with all", "removed", "rm", "-r", "s3://data")
         says(c, "all is gone", "there are no buckets", "ls")

@@ -487,7 +487,8 @@ static int put_bytes(const struct ft_transfer *f, const char *data, size_t n, in
     return pwrite(f->fd, data, n, at) == (ssize_t)n ? 0 : ft_err_sys(err, "write");
 }
 
-/* *at and *n go on with what came. *ret_cut: the answer began, and ended too soon. */
+/* *at and *n go on with what came. *ret_cut: the server cannot read it from here on, so it says,
+ * or its answer ended too soon. */
 static int fetch_once(struct ft_transfers *t, struct ft_transfer *f, int64_t *at, int64_t *n,
                       bool *ret_cut, struct ft_err *err)
 {
@@ -507,6 +508,7 @@ static int fetch_once(struct ft_transfers *t, struct ft_transfer *f, int64_t *at
     if (rc == 0 && a->status / 100 != 2)
         rc = a->status == 412 ? ft_err_set(err, FT_EBUSY, "it was changed while it was fetched")
                               : ft_object_refused(a, err);
+    *ret_cut = rc == FT_EIO && a != NULL; /* an answer 5xx */
     while (rc == 0 && *n > 0) {
         size_t k = FT_MIN((size_t)*n, CHUNK_BYTES);
         rc = ft_transfer_stopped(t) ? ft_err_set(err, FT_ECANCELED, "stopped")
@@ -536,7 +538,7 @@ int ft_transfer_fetch(struct ft_transfers *t, struct ft_transfer *f, int64_t at,
         rc = fetch_once(t, f, &at, &n, &cut, err);
         if (cut && at == cut_at) /* the gateway found other bytes there than were stored */
             return ft_err_set(err, FT_ECORRUPT,
-                              "it breaks off after %lld bytes each time: the object is damaged "
+                              "the cloud cannot read it after %lld bytes: the object is damaged "
                               "('feitian blob check' says more)",
                               (long long)at);
         if (cut)
