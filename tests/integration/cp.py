@@ -179,11 +179,14 @@ def streams(c):
 def restarts(c, d):
     """The gateway is started anew within a moment: commands wait for it."""
     c.kill("gateway")
+    time.sleep(0.05)  # its connections are gone
     says(c, "a call right after", "nano", "model", "list")
     c.kill("gateway")
+    time.sleep(0.05)  # its connections are gone
     says(c, "a file of files/ right after", "file-", "files", "put", f"{d}/up/one", "--purpose",
          "user_data")
     c.kill("gateway")
+    time.sleep(0.05)  # its connections are gone
     says(c, "objects right after", "1 file", "cp", f"{d}/up/one", "s3://data/again")
     for name, args in (("up", (f"{d}/big", "s3://data/again")),
                        ("down", ("s3://data/big", f"{d}/again"))):
