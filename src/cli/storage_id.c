@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "cli/storage.h"
 
@@ -86,8 +87,7 @@ static int draw_id(struct ft_blob *b, char ret[ID_BYTES], struct ft_err *err)
     struct ft_err there = {0};
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return ft_err_sys(err, "draw the store's id");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+    ft_hex(bytes, sizeof bytes, ret);
     int rc = ft_blob_bucket_create(b, BUCKET, "", &there);
     if (rc != 0 && rc != FT_EEXIST) {
         *err = there;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/hex.h"
 #include "control/inner.h"
 
 #define ID_DIGITS     20
@@ -51,8 +52,7 @@ void ft_ctl_secret_hash(const char *secret, char ret_hex[65])
     sha256_init(&sha);
     sha256_update(&sha, strlen(secret), (const uint8_t *)secret);
     sha256_digest(&sha, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, ret_hex);
 }
 
 json_t *ft_ctl_key_body(const char *project, const char *name, const char *role, const char *secret,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "control/inside.h"
 #include "control/tune_run.h"
@@ -109,8 +110,7 @@ static int sum_up(struct push *p, const char *path, struct ft_err *err)
         close(fd);
     free(buf);
     sha256_digest(&c, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(p->sha256 + 2 * i, 3, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, p->sha256);
     return rc;
 }
 

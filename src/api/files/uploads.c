@@ -13,6 +13,7 @@
 
 #include "api/files/inner.h"
 #include "api/openai/json.h"
+#include "base/hex.h"
 
 #define BODY_MAX   ((size_t)1 << 20)
 #define RECORD_MAX (64u << 10)
@@ -375,8 +376,7 @@ static bool check_content(struct completing *c, const char *md5)
     uint8_t digest[MD5_DIGEST_SIZE];
     char hex[2 * MD5_DIGEST_SIZE + 1];
     md5_digest(&c->md5, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, hex);
     if (md5 != NULL && strcasecmp(md5, hex) != 0) {
         fl_bad(q, "checksum_mismatch", "md5", "md5: the parts together have %s", hex);
         return false;

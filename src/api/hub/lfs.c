@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "api/hub/impl.h"
+#include "base/hex.h"
 
 #define CHUNK_BYTES 262144
 #define MULTI_BYTES (2 * (int64_t)FT_HUB_PART_BYTES) /* larger files are sent in parts */
@@ -34,8 +35,7 @@ static void sign(const struct ft_hub *h, const struct transfer *t, char ret[65])
     hmac_sha256_set_key(&c, sizeof h->c.secret, h->c.secret);
     hmac_sha256_update(&c, (size_t)FT_MIN(n, (int)sizeof text - 1), (const uint8_t *)text);
     hmac_sha256_digest(&c, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, ret);
 }
 
 static void transfer_url(struct hub_call *c, const struct transfer *t, struct ft_buf *b)

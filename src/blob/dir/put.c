@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "base/hex.h"
 #include "blob/dir/calls.h"
 
 #define FLUSH_BYTES (4 << 20) /* written before the disk is told to begin */
@@ -372,8 +373,7 @@ static void etag_of(struct writer *w, char ret[FT_BLOB_ETAG_MAX + 1])
         return;
     }
     ft_digest_end(&w->digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, ret);
 }
 
 /* Everything of the file on the disk. */

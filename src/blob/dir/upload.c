@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "blob/dir/calls.h"
 #include "blob/dir/page.h"
 
@@ -359,8 +360,7 @@ static int parts_check(struct ft_conn *c, int64_t upload, struct end *x, struct 
                               (long long)FT_BLOB_SIZE_MAX);
     }
     MD5_Final(digest, &md5);
-    for (int k = 0; k < MD5_DIGEST_LENGTH; k++)
-        snprintf(x->done.etag + 2 * k, 3, "%02x", digest[k]);
+    ft_hex(digest, MD5_DIGEST_LENGTH, x->done.etag);
     snprintf(x->done.etag + 2 * MD5_DIGEST_LENGTH, sizeof x->done.etag - 2 * MD5_DIGEST_LENGTH,
              "-%d", x->n_parts);
     x->done.size = size;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/hex.h"
 #include "blob/mem/impl.h"
 
 /* ---- contents ---- */
@@ -67,8 +68,7 @@ void mem_md5_hex(const void *bytes, size_t n, char ret[33])
     md5_init(&ctx);
     md5_update(&ctx, n, bytes);
     md5_digest(&ctx, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        sprintf(ret + 2 * i, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, ret);
 }
 
 /* ---- keys ---- */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "blob/s3/impl.h"
 
 #define RANGE_FIRST ((int64_t)1 << 20)
@@ -61,8 +62,7 @@ static int check_first(const struct reader *r, struct ft_err *err)
     md5_init(&md5);
     md5_update(&md5, (size_t)r->n_first, (const uint8_t *)r->first);
     md5_digest(&md5, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        sprintf(hex + 2 * i, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, hex);
     return strcmp(hex, r->o.info.etag) == 0
                ? 0
                : ft_err_set(err, FT_ECORRUPT, "key %s: the upstream sent other bytes than it keeps",

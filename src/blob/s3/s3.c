@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "base/map.h"
 #include "blob/s3/impl.h"
 #include "net/date.h"
@@ -27,8 +28,7 @@ void ups_token(char ret[S3_TOKEN_SIZE])
 {
     unsigned char bytes[(S3_TOKEN_SIZE - 1) / 2];
     FT_ASSERT(getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        sprintf(ret + 2 * i, "%02x", bytes[i]);
+    ft_hex(bytes, sizeof bytes, ret);
 }
 
 pthread_mutex_t *ups_key_lock(struct ups *s, const char *bucket, const char *key)

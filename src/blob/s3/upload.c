@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "blob/s3/impl.h"
 
 #define DOC_KEY_MAX (FT_BLOB_KEY_MAX + 1)
@@ -24,8 +25,7 @@ void ups_upload_name(const char *bucket, const char *key, const char *id, char r
     sha256_update(&ctx, strlen(key) + 1, (const uint8_t *)key);
     sha256_update(&ctx, strlen(id), (const uint8_t *)id);
     sha256_digest(&ctx, sizeof digest, digest);
-    for (int i = 0; i < (S3_TOKEN_SIZE - 1) / 2; i++)
-        sprintf(ret + 2 * i, "%02x", digest[i]);
+    ft_hex(digest, (S3_TOKEN_SIZE - 1) / 2, ret);
 }
 
 static void upload_key(char ret[DOC_KEY_MAX], const char *name)
@@ -341,8 +341,7 @@ static void upload_etag(struct completion *c)
             md5_update(&md5, 1, &(uint8_t){(uint8_t)byte});
         }
     md5_digest(&md5, sizeof digest, digest);
-    for (int i = 0; i < MD5_DIGEST_SIZE; i++)
-        sprintf(c->etag + 2 * i, "%02x", digest[i]);
+    ft_hex(digest, MD5_DIGEST_SIZE, c->etag);
     sprintf(c->etag + 32, "-%d", c->n_parts);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "blob/s3/impl.h"
 
 #define HELD_PART_MAX ((size_t)64 << 20) /* a caller's part of unknown size */
@@ -183,8 +184,7 @@ static int stream_end(struct writer *w, struct ft_err *err)
     ups_etag(ft_ups_answer_header(&a, "etag"), w->streamed.etag);
     ft_ups_answer_fini(&a);
     md5_digest(&w->md5, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        sprintf(wanted + 2 * i, "%02x", digest[i]);
+    ft_hex(digest, sizeof digest, wanted);
     /* an upstream that encrypts has ETags of another kind, which prove nothing */
     if (rc == 0 && strlen(w->streamed.etag) == 32 && strcmp(w->streamed.etag, wanted) != 0)
         rc = ft_err_set(err, FT_EIO, "part %d came to the upstream as other bytes",

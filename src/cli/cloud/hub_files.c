@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "cli/cloud/hub.h"
 #include "cli/cloud/show.h"
 #include "cli/interrupt.h"
@@ -107,12 +108,6 @@ static int find_files(struct push *p)
                        : 0;
 }
 
-static void to_hex(const uint8_t *bytes, size_t n, char *ret)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static int hash(struct push *p, struct local *f)
 {
     struct sha256_ctx sum;
@@ -133,7 +128,7 @@ static int hash(struct push *p, struct local *f)
     if (rc == 0 && n < 0)
         rc = ft_err_sys(p->err, "read %s", f->path);
     sha256_digest(&sum, sizeof digest, digest);
-    to_hex(digest, sizeof digest, f->sha256);
+    ft_hex(digest, sizeof digest, f->sha256);
     if (fd >= 0)
         close(fd);
     free(data);
@@ -502,7 +497,7 @@ static bool is_sum(struct fetch *f, const char *oid)
         sha256_digest(&f->sha256, SHA256_DIGEST_SIZE, digest);
     else
         sha1_digest(&f->sha1, SHA1_DIGEST_SIZE, digest);
-    to_hex(digest, f->lfs ? SHA256_DIGEST_SIZE : SHA1_DIGEST_SIZE, hex);
+    ft_hex(digest, f->lfs ? SHA256_DIGEST_SIZE : SHA1_DIGEST_SIZE, hex);
     return strcmp(hex, oid) == 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "hub/pull/impl.h"
 
 #define READ_BYTES ((size_t)1 << 20)
@@ -19,12 +20,6 @@ struct ft_pull_sum {
     };
 };
 
-static void to_hex(const uint8_t *digest, size_t n, char *ret)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
-}
-
 void ft_pull_tag(struct ft_pull_file *f, const char *more)
 {
     struct sha256_ctx c;
@@ -36,7 +31,7 @@ void ft_pull_tag(struct ft_pull_file *f, const char *more)
     sha256_update(&c, FT_MIN((size_t)n, sizeof text - 1), (const uint8_t *)text);
     sha256_update(&c, strlen(more), (const uint8_t *)more);
     sha256_digest(&c, sizeof digest, digest);
-    to_hex(digest, sizeof digest, f->tag);
+    ft_hex(digest, sizeof digest, f->tag);
 }
 
 void ft_pull_sum_reset(struct ft_pull_sum *s)
@@ -85,7 +80,7 @@ int ft_pull_sum_check(struct ft_pull_sum *s, struct ft_err *err)
         sha1_digest(&s->sha1, SHA1_DIGEST_SIZE, digest);
     else
         sha256_digest(&s->sha256, SHA256_DIGEST_SIZE, digest);
-    to_hex(digest, git ? SHA1_DIGEST_SIZE : SHA256_DIGEST_SIZE, hex);
+    ft_hex(digest, git ? SHA1_DIGEST_SIZE : SHA256_DIGEST_SIZE, hex);
     if (strcmp(hex, s->file->hex) == 0)
         return 0;
     return ft_err_set(err, FT_ECORRUPT, "%.200s: its %s is %s, announced was %s", s->file->path,

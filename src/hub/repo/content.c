@@ -221,7 +221,7 @@ int ft_repo_content_commit(struct ft_repo_writer *w, struct ft_err *err)
     char hex[FT_REPO_SHA_BYTES];
     struct ft_blob_done done;
     sha256_digest(&w->sum, sizeof digest, digest);
-    ft_repo_hex(digest, sizeof digest, hex);
+    ft_hex(digest, sizeof digest, hex);
     int rc = 0;
     if (w->done != w->size)
         rc = ft_repo_err(err, FT_ECORRUPT, FT_REPO_SUM, "%lld bytes came, announced were %lld",
@@ -247,7 +247,7 @@ int ft_repo_content_put(struct ft_repos *r, const void *data, size_t n, struct f
     sha256_init(&sum);
     sha256_update(&sum, n, data);
     sha256_digest(&sum, sizeof digest, digest);
-    ft_repo_hex(digest, sizeof digest, ret->sha256);
+    ft_hex(digest, sizeof digest, ret->sha256);
     ft_repo_git_blob(data, n, ret->oid);
     ret->size = (int64_t)n;
     int rc = ft_repo_content_head(r, ret->sha256, NULL, err);
@@ -390,7 +390,7 @@ static int verify(struct ft_repos *r, const char *key, const char *sha256, int64
         at += (int64_t)n;
     }
     sha256_digest(&sum, sizeof digest, digest);
-    ft_repo_hex(digest, sizeof digest, hex);
+    ft_hex(digest, sizeof digest, hex);
     if (rc == 0 && strcmp(hex, sha256) != 0)
         rc = wrong_sum(sha256, hex, err);
     ft_blob_close_reader(in);

@@ -22,7 +22,7 @@ void ft_repo_git_blob(const void *data, size_t n, char ret[FT_REPO_OID_BYTES])
 {
     uint8_t digest[SHA1_DIGEST_SIZE];
     object("blob", data, n, digest);
-    ft_repo_hex(digest, sizeof digest, ret);
+    ft_hex(digest, sizeof digest, ret);
 }
 
 static int pointer(const char *sha256, int64_t size, char *ret, size_t n)
@@ -87,7 +87,7 @@ int ft_repo_folder_oid(const struct ft_repo_file *files, int n, size_t n_prefix,
         rc = ft_err_set(err, (enum ft_code)b.failed, "a folder is too large");
     if (rc == 0) {
         object("tree", b.len > 0 ? b.data : "", b.len, digest);
-        ft_repo_hex(digest, sizeof digest, ret);
+        ft_hex(digest, sizeof digest, ret);
     }
     ft_buf_fini(&b);
     return rc;
@@ -111,7 +111,7 @@ int ft_repo_git_commit(const char *tree, const struct ft_repo_tree *t, char ret[
         rc = ft_err_set(err, (enum ft_code)b.failed, "the commit's texts are too long");
     } else {
         object("commit", b.data, b.len, digest);
-        ft_repo_hex(digest, sizeof digest, ret);
+        ft_hex(digest, sizeof digest, ret);
     }
     ft_buf_fini(&b);
     return rc;

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/map.h"
 #include "hub/repo/repo.h"
 
@@ -81,7 +82,6 @@ int ft_repo_each(struct ft_repos *r, const char *prefix, ft_repo_key_fn *fn, voi
 /* The rolled-up prefixes behind `prefix` up to the next '/': fn's key is one, with its '/'. */
 int ft_repo_each_folder(struct ft_repos *r, const char *prefix, ft_repo_key_fn *fn, void *ctx,
                         struct ft_err *err);
-void ft_repo_hex(const uint8_t *bytes, size_t n, char *ret);
 bool ft_repo_is_hex(const char *s, size_t n);
 
 /* ---- git.c ---- */

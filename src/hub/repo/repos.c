@@ -203,7 +203,7 @@ int ft_repo_create(struct ft_repos *r, enum ft_repo_kind kind, const char *org, 
         return rc;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return ft_err_sys(err, "random bytes");
-    ft_repo_hex(random, sizeof random, repo.uid);
+    ft_hex(random, sizeof random, repo.uid);
     snprintf(repo.org, sizeof repo.org, "%s", org);
     snprintf(repo.name, sizeof repo.name, "%s", name);
     rc = first_commit(r, &repo, author, err); /* under an id that nobody knows before the name */

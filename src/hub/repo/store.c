@@ -37,16 +37,6 @@ const char *ft_repo_kind_name(enum ft_repo_kind kind)
     return kind == FT_REPO_DATASET ? "dataset" : "model";
 }
 
-void ft_repo_hex(const uint8_t *bytes, size_t n, char *ret)
-{
-    static const char digit[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        ret[2 * i] = digit[bytes[i] >> 4];
-        ret[2 * i + 1] = digit[bytes[i] & 15];
-    }
-    ret[2 * n] = '\0';
-}
-
 bool ft_repo_is_hex(const char *s, size_t n)
 {
     return strlen(s) == n && strspn(s, "0123456789abcdef") == n;
