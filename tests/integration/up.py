@@ -11,6 +11,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -203,6 +204,14 @@ def in_the_way(c):
         r = c.up()
         expect("a port in use: by whom, and what to do", r.returncode == 1 and "in use" in r.stderr
                and str(os.getpid()) in r.stderr and "--listen" in r.stderr, r)
+    with cloud.Cloud(c.feitian) as again:
+        s = socket.socket()  # as of a gateway that was killed and is not quite gone
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", again.port))
+        s.listen(1)
+        threading.Timer(0.3, s.close).start()
+        r = again.up()
+        expect("a port that is about to be free is waited for", r.returncode == 0, r)
     for args, text in ((["--listen", "here"], "HOST:PORT"),
                        (["--listen", "192.0.2.1:80"], "192.0.2.1"),
                        (["--tls-cert", "x"], "both or none"), (["--memory", "lots"], "--memory"),

@@ -34,7 +34,9 @@
 #define ARGS_MAX        32
 #define LOG_LINES       12
 #define NANO_BYTES_MAX  ((size_t)64 << 20)
-#define PATIENCE_S      4 /* without an answer, before the log is shown */
+#define PATIENCE_S      4    /* without an answer, before the log is shown */
+#define PORT_WAIT_MS    2000 /* for a port that is in use */
+#define PORT_LOOK_MS    50
 
 struct up {
     struct ft_up_options o;
@@ -180,6 +182,19 @@ static void environment(struct up *u)
             u->env[n++] = *e;
 }
 
+/* A gateway that was killed may still be closing its socket when its cloud is started again. */
+static int port_free(const struct up *u, struct ft_err *err)
+{
+    int rc = ft_port_check(u->o.host, u->o.port, err);
+    for (int ms = 0; rc == FT_EBUSY && ms < PORT_WAIT_MS; ms += PORT_LOOK_MS) {
+        struct timespec t = {.tv_nsec = PORT_LOOK_MS * 1000000L};
+        nanosleep(&t, NULL);
+        *err = (struct ft_err){0};
+        rc = ft_port_check(u->o.host, u->o.port, err);
+    }
+    return rc;
+}
+
 /* Everything that can be wrong is said here, to whoever asked for the cloud. */
 static int prepare(struct up *u, struct ft_err *err)
 {
@@ -187,7 +202,7 @@ static int prepare(struct up *u, struct ft_err *err)
     if (n < 0)
         return ft_err_sys(err, "read /proc/self/exe");
     u->self[n] = '\0';
-    int rc = ft_port_check(u->o.host, u->o.port, err);
+    int rc = port_free(u, err);
     if (rc == 0 && u->o.tls_self_signed)
         rc = make_certificate(u, err);
     if (rc != 0)
