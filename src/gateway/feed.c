@@ -338,7 +338,6 @@ static void *follow(void *ctx)
             pause_ms = FEED_RETRY_MS_MIN;
         } else {
             notice(f, false, gw_feed_seq(f));
-            note_asked(f);
             if (!told && pause_ms >= FEED_RETRY_MS_MAX) {
                 ft_log(FT_LOG_WARN, "gateway", "control does not answer: %s; going on without",
                        err.msg);
