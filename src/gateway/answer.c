@@ -109,6 +109,17 @@ static int write_hub(struct ft_buf *b, const struct ft_oai_error *e, struct gw_r
     return 1;
 }
 
+/* A parser of JSON says near what it stopped: that may be of a prompt, which no record holds. */
+void gw_error_note(struct gw_request *r, const struct ft_oai_error *e)
+{
+    struct ft_record_error *ret = &r->error;
+    const char *code = ft_oai_error_code(e), *text = ft_oai_error_message(e);
+    const char *near = strstr(text, " near '");
+    size_t n = near != NULL ? (size_t)(near - text) : strlen(text);
+    snprintf(ret->code, sizeof ret->code, "%s", code != NULL ? code : ft_oai_error_type(e));
+    snprintf(ret->text, sizeof ret->text, "%.*s", (int)FT_MIN(n, sizeof ret->text - 1), text);
+}
+
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
 {
     struct ft_http_field f[GW_FIELDS_MAX];
@@ -133,6 +144,7 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
         f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};
     if (status == 401)
         f[n_f++] = (struct ft_http_field){"www-authenticate", "Bearer"};
+    gw_error_note(r, e);
     atomic_store(&r->status, status);
     ft_http_respond(r->x, status, f, n_f, b.data, b.len);
     ft_buf_fini(&b);
@@ -144,7 +156,9 @@ static struct ft_ledger_begin record_of(const struct gw_request *r, const char *
                                     .project = r->ident != NULL ? r->ident->project : r->project,
                                     .key = r->ident != NULL ? r->ident->key : r->key,
                                     .model = model,
-                                    .route = r->name};
+                                    .route = r->name,
+                                    .ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000,
+                                    .client_id = r->client_id};
 }
 
 /* Has it a record of its own still to come? Then it is the caller's. */
@@ -177,7 +191,8 @@ void gw_record(struct gw_request *r)
     struct ft_ledger_end e = {.status = status == 0    ? FT_RECORD_CANCELLED
                                         : status < 400 ? FT_RECORD_OK
                                                        : FT_RECORD_ERROR,
-                              .http = status};
+                              .http = status,
+                              .error = &r->error};
     struct ft_ledger_sum sum;
     if (r->lane != NULL) { /* what blocks moves bytes */
         ft_http_body_bytes(r->x, &e.bytes_in, &e.bytes_out);
@@ -185,18 +200,18 @@ void gw_record(struct gw_request *r)
         atomic_fetch_add(&r->gw->moved.in, e.bytes_in);
         atomic_fetch_add(&r->gw->moved.out, e.bytes_out);
     }
-    b.ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000;
     if (refused)
-        ft_ledger_refuse(r->gw->ledger, &b, status);
+        ft_ledger_refuse(r->gw->ledger, &b, status, &r->error);
     else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }
 
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
 {
+    gw_error_note(r, e);
     if (unrecorded(r)) {
         struct ft_ledger_begin b = record_of(r, model);
-        ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e));
+        ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e), &r->error);
     }
     gw_fail(r, e);
 }

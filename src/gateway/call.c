@@ -37,8 +37,11 @@ struct call {
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
     struct ft_err why;
     int64_t prompt, cached, completion;
+    int64_t given_ns, first_ns; /* to serving; the first token came */
     struct ft_buf out;
     pthread_mutex_t lock; /* of what follows */
+    struct ft_phases phases;
+    int64_t paused_ns; /* since when; 0: it is not */
     struct ft_serve_call *call;
     int refs;
     bool gone, ended, paused;
@@ -69,10 +72,22 @@ static void unref(struct call *c)
 static void cancel(struct call *c, bool gone)
 {
     pthread_mutex_lock(&c->lock);
+    if (gone && !c->gone && !c->ended)
+        ft_moment_add(&c->phases, FT_MOMENT_CLIENT_LEFT, 0, ft_clock_now_ns());
     c->gone |= gone;
     if (c->call != NULL && !c->ended)
         ft_serve_cancel(c->gw->serve, c->call);
     pthread_mutex_unlock(&c->lock);
+}
+
+/* Under the lock. */
+static void note_pause(struct call *c, bool paused)
+{
+    int64_t now = ft_clock_now_ns();
+    ft_moment_add(&c->phases, paused ? FT_MOMENT_PAUSED : FT_MOMENT_RESUMED, 0, now);
+    if (c->paused_ns != 0)
+        c->phases.paused_us += (now - c->paused_ns) / 1000;
+    c->paused_ns = paused ? now : 0;
 }
 
 static void pause_call(struct call *c, bool paused)
@@ -80,6 +95,8 @@ static void pause_call(struct call *c, bool paused)
     pthread_mutex_lock(&c->lock);
     if (c->call != NULL && !c->ended && c->paused != paused)
         ft_serve_pause(c->gw->serve, c->call, paused);
+    if (c->paused != paused)
+        note_pause(c, paused);
     c->paused = paused;
     pthread_mutex_unlock(&c->lock);
 }
@@ -145,6 +162,34 @@ static bool undelivered(struct call *c, const struct ft_piece *end)
     return end->err != NULL && !c->stream && !left;
 }
 
+static void note_first(struct call *c)
+{
+    c->first_ns = ft_clock_now_ns();
+    pthread_mutex_lock(&c->lock);
+    ft_moment_add(&c->phases, FT_MOMENT_FIRST_TOKEN, 0, c->first_ns);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* What serving and the worker say of it, into ours. A server that tells nothing: from outside. */
+static void take_phases(struct call *c, const struct ft_phases *told, int64_t now)
+{
+    struct ft_phases all = told != NULL ? *told : (struct ft_phases){0};
+    const struct ft_phases *own = &c->phases;
+    int n = all.n_moments;
+    all.admission_us = own->admission_us;
+    all.paused_us = own->paused_us;
+    for (int i = 0; i < own->n_moments; i++)
+        ft_moment_add(&all, own->moment[i].kind, own->moment[i].n, own->moment[i].at_ns);
+    if (n < all.n_moments)
+        ft_moments_sort(&all);
+    if (all.prefill_us == 0 && all.decode_us == 0 && c->first_ns != 0) {
+        int64_t before = c->given_ns + 1000 * (all.queue_us + all.start_us + all.failed_us);
+        all.prefill_us = FT_MAX(c->first_ns - before, 0) / 1000;
+        all.decode_us = FT_MAX(now - c->first_ns, 0) / 1000;
+    }
+    c->phases = all;
+}
+
 static void count(struct call *c, const struct ft_piece *p)
 {
     if (c->kind == FT_TASK_COUNT)
@@ -153,6 +198,8 @@ static void count(struct call *c, const struct ft_piece *p)
         return;
     if (p->kind == FT_PIECE_STEP)
         c->completion += p->n_token;
+    if (c->first_ns == 0 && p->kind != FT_PIECE_END)
+        note_first(c);
     c->prompt = FT_MAX(c->prompt, p->usage.prompt_tokens);
     c->cached = FT_MAX(c->cached, p->usage.cached_tokens);
     if (p->kind == FT_PIECE_END) {
@@ -193,7 +240,9 @@ static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct f
                           .reasoning_tokens = e->reasoning_tokens,
                           .cpu_us = e->cpu_us,
                           .energy_uj = e->energy_uj,
-                          .energy_estimated = e->energy_estimated};
+                          .energy_estimated = e->energy_estimated,
+                          .error = *e->error,
+                          .phases = *e->phases};
     snprintf(n.id, sizeof n.id, "%s", r->id);
     snprintf(n.project, sizeof n.project, "%s", r->project);
     snprintf(n.key, sizeof n.key, "%s", c->lease.ident->key);
@@ -215,14 +264,24 @@ static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct f
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
 {
+    struct gw_request *r = c->r;
+    pthread_mutex_lock(&c->lock);
+    if (c->paused_ns != 0)
+        note_pause(c, false);
+    take_phases(c, u->phases, ft_clock_now_ns());
+    pthread_mutex_unlock(&c->lock);
+    if (c->ops.error(c->writer) != NULL)
+        gw_error_note(r, c->ops.error(c->writer));
     struct ft_ledger_end e = {.status = status,
                               .http = http,
+                              .phases = &c->phases,
+                              .error = &r->error,
                               .reasoning_tokens = u->reasoning_tokens,
                               .cpu_us = u->cpu_us,
                               .energy_uj = u->energy_uj,
                               .energy_estimated = u->energy_estimated};
     struct ft_ledger_sum sum;
-    if (c->r->batch)
+    if (r->batch)
         end_of_batch(c, &e, &sum);
     else
         ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
@@ -342,8 +401,10 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
                  struct ft_oai_error *e)
 {
     struct ft_err err = {0};
+    c->given_ns = ft_clock_now_ns();
+    c->phases.admission_us = (c->given_ns - r->x->begun_ns) / 1000;
     if (r->batch) {
-        c->start_us = now_us();
+        c->start_us = now_us() - c->phases.admission_us;
         snprintf(c->model, sizeof c->model, "%s", a->model);
         atomic_store(&r->accounted, true);
         return 0;
@@ -354,7 +415,9 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
                                 .model = a->model,
                                 .route = r->route->name,
                                 .stream = a->stream,
-                                .price = c->price};
+                                .price = c->price,
+                                .ago_us = c->phases.admission_us,
+                                .client_id = r->client_id};
     int rc = ft_ledger_begin(r->gw->ledger, &b, &c->slot, &err);
     if (rc == 0) {
         atomic_store(&r->accounted, true);
@@ -382,6 +445,7 @@ static void not_served(struct call *c, const struct ft_err *err, int retry_ms)
     }
     e.retry_after_ms = retry_ms;
     c->ended = true;
+    gw_error_note(r, &e);
     settle(c, err->code == FT_EBUSY ? FT_RECORD_ERROR : FT_RECORD_REFUSED, ft_oai_error_status(&e),
            &none);
     gw_fail(r, &e);

@@ -6,6 +6,7 @@
 
 #include "api/openai/error.h"
 #include "gateway/quota.h"
+#include "ledger/record.h"
 #include "net/lane.h"
 #include "tenant/tenant.h"
 
@@ -46,9 +47,11 @@ struct gw_request {
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
     struct ft_quota_hold lane_hold, bytes_hold;
-    int slot;           /* on a lane: in the ledger, so that a kill leaves a record; or none */
-    atomic_int holds;   /* the exchange, and its lane: the last one records it */
-    const char *record; /* of a batch's call, for the answer; NULL: none */
+    int slot;              /* on a lane: in the ledger, so that a kill leaves a record; or none */
+    atomic_int holds;      /* the exchange, and its lane: the last one records it */
+    const char *record;    /* of a batch's call, for the answer; NULL: none */
+    const char *client_id; /* its own X-Request-Id, where that is one; NULL */
+    struct ft_record_error error; /* what it was told, once it failed */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;
@@ -114,6 +117,8 @@ void gw_admission_error(const struct gw_request *r, int rc, const struct ft_err 
 /* A request goes to a lane: it gets a slot of the ledger for the time being. FT_EBUSY: none can be
  * had, so it is not served. */
 int gw_record_begin(struct gw_request *r, struct ft_err *err);
+/* What a failed request's record says of it: r->error. */
+void gw_error_note(struct gw_request *r, const struct ft_oai_error *e);
 /* One record of a request that calls no model, when it is over; none if it has one. */
 void gw_record(struct gw_request *r);
 /* Fails and records the request as refused in the ledger. */

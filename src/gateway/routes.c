@@ -327,6 +327,19 @@ static void dispatch(struct gw_request *r)
         r->route->handler(r);
 }
 
+/* What the client calls its request itself: kept beside our id where it is plain and short. */
+static const char *client_id_of(const struct ft_http_exchange *x)
+{
+    const char *id = ft_http_header(x, "x-request-id");
+    size_t n = id != NULL ? strlen(id) : 0;
+    if (n == 0 || n > FT_RECORD_ID_MAX)
+        return NULL;
+    for (const char *p = id; *p != '\0'; p++)
+        if (*p <= ' ' || *p > '~')
+            return NULL;
+    return id;
+}
+
 void gw_handle(void *ctx, struct ft_http_exchange *x)
 {
     const struct gw_door *door = ctx;
@@ -345,6 +358,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     atomic_init(&r->holds, 1);
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);
+    r->client_id = client_id_of(x);
     ft_http_on_close(x, closed, r);
     dispatch(r);
 }

@@ -93,6 +93,10 @@ int ft_ledger_fill(const struct ft_ledger_begin *b, bool mend, struct ft_slot_be
         rc = copy_text("model", b->model, FT_RECORD_MODEL_MAX, mend, ret->model, err);
     if (rc == 0)
         rc = copy_text("route", b->route, FT_RECORD_ROUTE_MAX, mend, ret->route, err);
+    if (rc == 0 && b->client_id != NULL)
+        rc = copy_text("client_id", b->client_id, FT_RECORD_ID_MAX, mend, ret->client_id, err);
+    if (rc == 0 && b->trace_id != NULL)
+        rc = copy_text("trace_id", b->trace_id, FT_RECORD_TRACE_MAX, mend, ret->trace_id, err);
     if (rc == 0 && ret->id[0] == '\0')
         rc = ft_err_set(err, FT_EINVAL, "usage record: id: is empty");
     return rc;
@@ -182,6 +186,12 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
     end.http = e->http < 0 || e->http > 999 ? 0 : e->http;
     end.status = (uint8_t)e->status;
     end.energy_estimated = e->energy_estimated;
+    for (int i = 0; e->phases != NULL && i < FT_PHASE_FIELDS; i++)
+        end.phase[i] = ft_phase_get(e->phases, i);
+    if (e->error != NULL) {
+        copy_text("error", e->error->code, FT_RECORD_CODE_MAX, true, end.error.code, NULL);
+        copy_text("error", e->error->text, FT_RECORD_TEXT_MAX, true, end.error.text, NULL);
+    }
     if (ret_sum != NULL) {
         int64_t prompt = atomic_load_explicit(&s->prompt, memory_order_relaxed);
         int64_t cached = atomic_load_explicit(&s->cached, memory_order_relaxed);

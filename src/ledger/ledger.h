@@ -81,8 +81,9 @@ struct ft_ledger_begin {
     const char *id; /* of our making, random: never what a client sent */
     const char *project, *key, *model, *route;
     bool stream;
-    struct ft_price price; /* what it costs, whatever the feed says meanwhile */
-    int64_t ago_us;        /* it began so long ago */
+    struct ft_price price;            /* what it costs, whatever the feed says meanwhile */
+    int64_t ago_us;                   /* it began so long ago */
+    const char *client_id, *trace_id; /* NULL: none */
 };
 
 /* FT_EINVAL: a text is too long or not UTF-8. FT_EBUSY, FT_EIO: it cannot be recorded now (503). */
@@ -103,6 +104,8 @@ struct ft_ledger_end {
     int64_t reasoning_tokens, cpu_us, energy_uj;
     bool energy_estimated;
     int64_t bytes_in, bytes_out;
+    const struct ft_phases *phases;      /* NULL: not measured */
+    const struct ft_record_error *error; /* NULL: none */
 };
 struct ft_ledger_sum { /* what the record says */
     int64_t end_s;     /* unix time */
@@ -117,8 +120,10 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
  * (project and key ""), they are added up by project, key, route and status for
  * FT_LEDGER_REFUSED_SUM_MS into one record whose `requests` is their number; past
  * FT_LEDGER_REFUSED_ROWS sums at a time, under no key and model. None is left out, unless all slots
- * are taken: then they are counted and logged. b->price is not read. */
-void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int http);
+ * are taken: then they are counted and logged. b->price is not read; error (NULL: none) is kept
+ * where it gets a record of its own. */
+void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int http,
+                      const struct ft_record_error *error);
 
 /* ---- what lies in the journal ---- */
 

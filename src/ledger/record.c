@@ -3,6 +3,7 @@
 #include "ledger/record.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -48,6 +49,31 @@ static void put_int(struct ft_buf *out, const char *name, int64_t value)
     ft_buf_add(out, p, (size_t)(digits + sizeof digits - p));
 }
 
+/* What is not there in most records: left out where it is empty. */
+static void put_more(const struct ft_record *r, struct ft_buf *out)
+{
+    bool any = false;
+    if (r->client_id[0] != '\0')
+        put_text(out, ",\"client_id\":\"", r->client_id);
+    if (r->trace_id[0] != '\0')
+        put_text(out, ",\"trace_id\":\"", r->trace_id);
+    if (r->error.code[0] != '\0' || r->error.text[0] != '\0') {
+        put_text(out, ",\"error_code\":\"", r->error.code);
+        put_text(out, ",\"error_text\":\"", r->error.text);
+    }
+    for (int i = 0; i < FT_PHASE_FIELDS; i++) {
+        char name[48];
+        if (ft_phase_get(&r->phases, i) <= 0)
+            continue;
+        snprintf(name, sizeof name, "%s\"%s\":", any ? "," : ",\"phases\":{",
+                 ft_phase_fields[i].name);
+        put_int(out, name, ft_phase_get(&r->phases, i));
+        any = true;
+    }
+    if (any)
+        ft_buf_add_byte(out, '}');
+}
+
 int ft_record_write(const struct ft_record *r, struct ft_buf *out)
 {
     put_text(out, "{\"id\":\"", r->id); /* first: ft_journal_id looks for it there */
@@ -73,6 +99,7 @@ int ft_record_write(const struct ft_record *r, struct ft_buf *out)
         put_int(out, ",\"bytes_in\":", r->bytes_in);
         put_int(out, ",\"bytes_out\":", r->bytes_out);
     }
+    put_more(r, out);
     return ft_buf_add_str(out, r->energy_estimated ? ",\"energy_estimated\":true}\n"
                                                    : ",\"energy_estimated\":false}\n");
 }
@@ -122,6 +149,35 @@ static int take_status(const json_t *o, enum ft_record_status *ret, struct ft_er
     return ft_err_set(err, FT_EINVAL, "usage record: status: is none of ours");
 }
 
+/* What may be missing. */
+static int take_more(const json_t *o, struct ft_record *r, struct ft_err *err)
+{
+    const struct {
+        const char *name;
+        char *ret;
+        size_t max;
+    } texts[] = {{"client_id", r->client_id, FT_RECORD_ID_MAX},
+                 {"trace_id", r->trace_id, FT_RECORD_TRACE_MAX},
+                 {"error_code", r->error.code, FT_RECORD_CODE_MAX},
+                 {"error_text", r->error.text, FT_RECORD_TEXT_MAX}};
+    const json_t *phases = json_object_get(o, "phases");
+    int rc = 0;
+    if (json_object_get(o, "bytes_in") != NULL)
+        rc = take_int(o, "bytes_in", INT64_MAX, &r->bytes_in, err);
+    if (rc == 0 && json_object_get(o, "bytes_out") != NULL)
+        rc = take_int(o, "bytes_out", INT64_MAX, &r->bytes_out, err);
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
+        if (json_object_get(o, texts[i].name) != NULL)
+            rc = take_text(o, texts[i].name, texts[i].ret, texts[i].max, 0, err);
+    if (rc == 0 && phases != NULL && !json_is_object(phases))
+        rc = ft_err_set(err, FT_EINVAL, "usage record: phases: must be an object");
+    for (int i = 0; rc == 0 && i < FT_PHASE_FIELDS; i++)
+        if (json_object_get(phases, ft_phase_fields[i].name) != NULL)
+            rc = take_int(phases, ft_phase_fields[i].name, INT64_MAX / 2,
+                          ft_phase_at(&r->phases, i), err);
+    return rc;
+}
+
 static int take_all(const json_t *o, struct ft_record *r, struct ft_err *err)
 {
     const int64_t tokens_max = INT32_MAX;
@@ -160,13 +216,33 @@ static int take_all(const json_t *o, struct ft_record *r, struct ft_err *err)
         rc = take_bool(o, "stream", &r->stream, err);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(ints); i++)
         rc = take_int(o, ints[i].name, ints[i].max, ints[i].ret, err);
-    if (rc == 0 && json_object_get(o, "bytes_in") != NULL)
-        rc = take_int(o, "bytes_in", INT64_MAX, &r->bytes_in, err);
-    if (rc == 0 && json_object_get(o, "bytes_out") != NULL)
-        rc = take_int(o, "bytes_out", INT64_MAX, &r->bytes_out, err);
+    if (rc == 0)
+        rc = take_more(o, r, err);
     if (rc == 0)
         rc = take_bool(o, "energy_estimated", &r->energy_estimated, err);
     r->http = (int)http;
+    return rc;
+}
+
+int ft_record_more_write(const struct ft_record *r, struct ft_buf *out)
+{
+    size_t at = out->len;
+    put_more(r, out);
+    if (out->failed != 0 || out->len == at)
+        return out->failed;
+    out->data[at] = '{'; /* in the place of the first comma */
+    return ft_buf_add_byte(out, '}');
+}
+
+int ft_record_more_parse(const char *text, size_t n, struct ft_record *r, struct ft_err *err)
+{
+    json_error_t bad;
+    if (n == 0)
+        return 0;
+    json_t *o = json_loadb(text, n, 0, &bad);
+    int rc = json_is_object(o) ? take_more(o, r, err)
+                               : ft_err_set(err, FT_EINVAL, "usage record: not an object");
+    json_decref(o);
     return rc;
 }
 

@@ -9,10 +9,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/phases.h"
 
 #define FT_RECORD_ID_MAX    64 /* bytes of an id, without NUL */
 #define FT_RECORD_MODEL_MAX 96
 #define FT_RECORD_ROUTE_MAX 31
+#define FT_RECORD_CODE_MAX  47
+#define FT_RECORD_TEXT_MAX  255 /* of what an error says; longer ones are cut */
+#define FT_RECORD_TRACE_MAX 32
 #define FT_RECORD_LINE_MAX  4096 /* bytes of a line, with its newline */
 
 enum ft_record_status {
@@ -23,6 +27,11 @@ enum ft_record_status {
     FT_RECORD_LOST       /* its gateway died; what it had delivered is counted */
 };
 const char *ft_record_status_name(enum ft_record_status s); /* "ok", "cancelled", ... */
+
+/* What its client was told, short: no text of prompts. Empty: nothing went wrong. */
+struct ft_record_error {
+    char code[FT_RECORD_CODE_MAX + 1], text[FT_RECORD_TEXT_MAX + 1];
+};
 
 struct ft_record {
     char id[FT_RECORD_ID_MAX + 1]; /* unique for ever: the store takes each once */
@@ -43,12 +52,22 @@ struct ft_record {
     int64_t bytes_in,
         bytes_out; /* bodies of request and answer, where bytes are what it is about */
     bool energy_estimated;
+    char client_id[FT_RECORD_ID_MAX + 1];   /* the client's own X-Request-Id; "" */
+    char trace_id[FT_RECORD_TRACE_MAX + 1]; /* of the trace that it is in, hex; "" */
+    struct ft_record_error error;
+    struct ft_phases phases; /* the sums; moments are not in the record's form */
 };
 
 /* Appends the record as one line with its newline. */
 int ft_record_write(const struct ft_record *r, struct ft_buf *out);
 /* One line, with or without its newline. Unknown members are ignored; FT_EINVAL names the member:
- * missing, of the wrong type, negative, too long. bytes_in and bytes_out may be missing: 0. */
+ * missing, of the wrong type, negative, too long. What was added later may be missing: bytes,
+ * phases, the error, other ids. */
 int ft_record_parse(const char *line, size_t n, struct ft_record *ret, struct ft_err *err);
+
+/* What was added later (ids, error, phases) alone: an object as text, or nothing where there is
+ * none of it. Parsing no text leaves *r as it is. */
+int ft_record_more_write(const struct ft_record *r, struct ft_buf *out);
+int ft_record_more_parse(const char *text, size_t n, struct ft_record *r, struct ft_err *err);
 
 #endif

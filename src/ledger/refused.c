@@ -48,6 +48,7 @@ static bool row_open(struct ft_ledger *l, struct ft_refused_row *row,
     named.id = id;
     named.model = "";
     named.stream = false;
+    named.client_id = named.trace_id = NULL;
     named.price = (struct ft_price){.input = 0};
     struct ft_slot_begin begin;
     struct ft_slot_end end;
@@ -100,7 +101,8 @@ static void add_up(struct ft_ledger *l, const struct ft_ledger_begin *b, int htt
     }
 }
 
-void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int http)
+void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int http,
+                      const struct ft_record_error *error)
 {
     struct ft_refused *f = &l->refused;
     http = http < 0 || http > 999 ? 0 : http;
@@ -119,7 +121,7 @@ void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int 
     }
     begin.price = (struct ft_price){.input = 0};
     ft_slot_begin(&l->slots.slot[i], &begin);
-    struct ft_ledger_end end = {.status = FT_RECORD_REFUSED, .http = http};
+    struct ft_ledger_end end = {.status = FT_RECORD_REFUSED, .http = http, .error = error};
     ft_ledger_end(l, i, &end, NULL);
 }
 

@@ -131,7 +131,7 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
 #define RECORD_COLUMNS                                                                             \
     "id, project, api_key, model, route, status, http, stream, start_us, end_us, first_us,"        \
     " energy_estimated, requests, prompt_tokens, cached_tokens, completion_tokens,"                \
-    " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out"
+    " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out, more"
 
 static void take_text(struct ft_state_rows *rows, int column, char *ret, size_t max)
 {
@@ -167,13 +167,15 @@ static void take_record(struct ft_state_rows *rows, struct ft_record *r)
     for (enum ft_record_status s = FT_RECORD_OK; s <= FT_RECORD_LOST; s++)
         if (strcmp(ft_rows_text(rows, 5).p, ft_record_status_name(s)) == 0)
             r->status = s;
+    struct ft_slice more = ft_rows_text(rows, 22);
+    (void)ft_record_more_parse(more.p, more.n, r, NULL); /* ours; damaged, there is none of it */
 }
 
 int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, int64_t before_us,
                      const char *before_id, int64_t limit, ft_usage_record_fn *fn, void *ctx,
                      struct ft_err *err)
 {
-    struct ft_sql_value args[FILTER_ARGS + 3];
+    struct ft_sql_value args[FILTER_ARGS + 5];
     struct ft_state_rows *rows;
     struct ft_usage_filter in_us = *f;
     if (f->from_s < 0 || f->from_s > INT64_MAX / 1000000 || f->to_s > INT64_MAX / 1000000)
@@ -188,10 +190,14 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
     args[24] = ft_sql_int(before_us == 0 ? INT64_MAX : before_us);
     args[25] = ft_sql_text(before_id == NULL ? "" : before_id);
     args[26] = ft_sql_int(limit == 0 ? RECORDS_DEFAULT : limit);
+    args[27] = ft_sql_text(f->status == NULL ? "" : f->status);
+    args[28] = ft_sql_int(f->min_us);
     rc = ft_state_query(tx,
                         "SELECT " RECORD_COLUMNS " FROM usage_records"
                         " WHERE end_us >= $1 AND end_us < $2" FILTER
                         " AND (end_us < $25 OR (end_us = $25 AND id < $26))"
+                        " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"
+                        " AND end_us - start_us >= $29"
                         " ORDER BY end_us DESC, id DESC LIMIT $27",
                         args, (int)FT_COUNT(args), &rows, err);
     if (rc != 0)

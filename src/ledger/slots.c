@@ -14,11 +14,11 @@
 #include "base/crc32c.h"
 #include "base/file.h"
 
-#define MAGIC      "FTSLOT02"
+#define MAGIC      "FTSLOT03"
 #define HEAD_BYTES 4096
 #define PATH_BYTES 4096
 
-_Static_assert(sizeof(struct ft_slot) == 512, "a slot is a sector");
+_Static_assert(sizeof(struct ft_slot) == 1024, "a slot is two sectors");
 
 static uint32_t head_crc(const struct ft_slots_head *h)
 {
@@ -242,12 +242,15 @@ static bool begin_is_good(const struct ft_slot *s)
     const struct ft_slot_begin *b = &s->begin;
     return s->begin_crc == ft_crc32c(0, b, sizeof *b) && ended(b->id, sizeof b->id) &&
            ended(b->project, sizeof b->project) && ended(b->key, sizeof b->key) &&
-           ended(b->model, sizeof b->model) && ended(b->route, sizeof b->route);
+           ended(b->model, sizeof b->model) && ended(b->route, sizeof b->route) &&
+           ended(b->client_id, sizeof b->client_id) && ended(b->trace_id, sizeof b->trace_id);
 }
 
 static bool end_is_good(const struct ft_slot *s)
 {
-    return s->end_crc == ft_crc32c(0, &s->end, sizeof s->end) && s->end.status <= FT_RECORD_LOST;
+    const struct ft_record_error *e = &s->end.error;
+    return s->end_crc == ft_crc32c(0, &s->end, sizeof s->end) && s->end.status <= FT_RECORD_LOST &&
+           ended(e->code, sizeof e->code) && ended(e->text, sizeof e->text);
 }
 
 static int64_t count_of(const _Atomic int64_t *count)
@@ -273,6 +276,8 @@ bool ft_slot_record(const struct ft_slot *s, int64_t now_us, struct ft_record *r
     memcpy(r.key, b->key, sizeof r.key);
     memcpy(r.model, b->model, sizeof r.model);
     memcpy(r.route, b->route, sizeof r.route);
+    memcpy(r.client_id, b->client_id, sizeof r.client_id);
+    memcpy(r.trace_id, b->trace_id, sizeof r.trace_id);
     r.requests = FT_MAX(count_of(&s->requests), 1);
     r.prompt_tokens = count_of(&s->prompt);
     r.cached_tokens = FT_MIN(count_of(&s->cached), r.prompt_tokens);
@@ -290,6 +295,9 @@ bool ft_slot_record(const struct ft_slot *s, int64_t now_us, struct ft_record *r
         r.energy_uj = FT_MAX(s->end.energy_uj, 0);
         r.bytes_in = FT_MAX(s->end.bytes_in, 0);
         r.bytes_out = FT_MAX(s->end.bytes_out, 0);
+        r.error = s->end.error;
+        for (int i = 0; i < FT_PHASE_FIELDS; i++)
+            *ft_phase_at(&r.phases, i) = FT_MAX(s->end.phase[i], 0);
         r.energy_estimated = s->end.energy_estimated != 0;
     }
     *ret = r;

@@ -1,11 +1,11 @@
-/* The in-flight table: a file mapped shared, one slot of 512 bytes for each running request, so
+/* The in-flight table: a file mapped shared, one slot of 1024 bytes for each running request, so
  * what a killed process had written is there for the next one.
  *
  * A slot is FREE until all that a request begins with is in it; then its state says OPEN, which is
  * one store. So is every count, and ENDED, after all that the end brings. A kill falls between two
  * stores, never into one: a reader sees the slot before or after, and nothing in between. A power
  * cut may leave any mixture of old and new pages; checksums over the two parts tell, and a slot is
- * a whole sector.
+ * whole sectors.
  *
  *        take, begin            end                 its record is in the journal
  *   FREE -----------> OPEN -----------> ENDED -----------------------> FREE
@@ -27,12 +27,15 @@ struct ft_slot_begin { /* written once, before OPEN */
     uint8_t stream;
     char id[FT_RECORD_ID_MAX + 1], project[FT_RECORD_ID_MAX + 1], key[FT_RECORD_ID_MAX + 1];
     char model[FT_RECORD_MODEL_MAX + 1], route[FT_RECORD_ROUTE_MAX + 1];
+    char client_id[FT_RECORD_ID_MAX + 1], trace_id[FT_RECORD_TRACE_MAX + 1];
 };
 
 struct ft_slot_end { /* written once, before ENDED (or SUM) */
     int64_t end_us, reasoning_tokens, cpu_us, energy_uj, bytes_in, bytes_out;
     int32_t http;
     uint8_t status, energy_estimated;
+    int64_t phase[FT_PHASE_FIELDS];
+    struct ft_record_error error;
 };
 
 struct ft_slot {
@@ -42,7 +45,7 @@ struct ft_slot {
     _Atomic int64_t prompt, cached, completion, first_us, requests;
     struct ft_slot_begin begin;
     struct ft_slot_end end;
-} __attribute__((aligned(512)));
+} __attribute__((aligned(1024)));
 
 struct ft_slots_head { /* the file's first page */
     char magic[8];

@@ -40,6 +40,8 @@ static const struct ft_migration migrations[] = {
      "ALTER TABLE usage_records ADD COLUMN bytes_out BIGINT NOT NULL DEFAULT 0;"
      "ALTER TABLE usage_hours ADD COLUMN bytes_in BIGINT NOT NULL DEFAULT 0;"
      "ALTER TABLE usage_hours ADD COLUMN bytes_out BIGINT NOT NULL DEFAULT 0;"},
+    {3, "where the time went, and what went wrong",
+     "ALTER TABLE usage_records ADD COLUMN more TEXT NOT NULL DEFAULT '';"},
 };
 /* clang-format on */
 
@@ -110,13 +112,16 @@ static int sum_add(struct sums *s, const struct ft_record *r, bool by_hour, stru
 static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *ret_new,
                   struct ft_err *err)
 {
-    return ft_state_exec(
+    struct ft_buf more;
+    ft_buf_init(&more, FT_RECORD_LINE_MAX);
+    ft_record_more_write(r, &more);
+    int rc = ft_state_exec(
         tx,
         "INSERT INTO usage_records (id, at_s, project, api_key, model, route, status, http, stream,"
         " start_us, end_us, first_us, energy_estimated, requests, prompt_tokens, cached_tokens,"
         " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj, estimated_uj,"
-        " bytes_in, bytes_out) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-        " $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
+        " bytes_in, bytes_out, more) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+        " $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
         " ON CONFLICT (id) DO NOTHING",
         FT_ARGS(ft_sql_text(r->id), ft_sql_int(r->end_us / 1000000), ft_sql_text(r->project),
                 ft_sql_text(r->key), ft_sql_text(r->model), ft_sql_text(r->route),
@@ -126,8 +131,11 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
                 ft_sql_int(r->prompt_tokens), ft_sql_int(r->cached_tokens),
                 ft_sql_int(r->completion_tokens), ft_sql_int(r->reasoning_tokens),
                 ft_sql_int(r->cost_nanos), ft_sql_int(r->cpu_us), ft_sql_int(r->energy_uj),
-                ft_sql_int(estimated_uj(r)), ft_sql_int(r->bytes_in), ft_sql_int(r->bytes_out)),
+                ft_sql_int(estimated_uj(r)), ft_sql_int(r->bytes_in), ft_sql_int(r->bytes_out),
+                ft_sql_text(more.len > 0 ? more.data : "")),
         ret_new, err);
+    ft_buf_fini(&more);
+    return rc;
 }
 
 static int add_hour(struct ft_state_tx *tx, const struct sum *s, struct ft_err *err)

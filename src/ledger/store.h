@@ -29,6 +29,9 @@ struct ft_usage_filter {  /* each value list: NULL and n 0 for any */
     int64_t from_s, to_s; /* [from, to) of the ends; to 0: without end */
     const char *const *projects, *const *keys, *const *models, *const *routes;
     int n_projects, n_keys, n_models, n_routes;
+    /* Of lists of records alone: */
+    const char *status; /* a status by its name, or HTTP's in digits; NULL: any */
+    int64_t min_us;     /* that took so long at least */
 };
 
 enum ft_usage_group { /* or-ed */

@@ -134,6 +134,50 @@ static struct ft_target *target_for(struct ft_serve_call *c)
     return t;
 }
 
+/* ---- where its time goes ---- */
+
+/* Is no replica of the target ready? Found out once for all that are looked at together. */
+static bool is_cold(struct ft_serve *s, struct ft_target *t)
+{
+    if (t == NULL || t->kind != FT_TARGET_MODEL)
+        return false;
+    if (t->cold_turn != s->looks) {
+        t->cold_turn = s->looks;
+        t->cold = true;
+        for (int k = 0; k < FT_SERVE_WORKERS_MAX && t->cold; k++)
+            t->cold = s->worker[k] == NULL || !ft_workers_serves(s, t, k);
+    }
+    return t->cold;
+}
+
+/* What it has waited since it was looked at last goes to what it waited for. */
+static void waited(struct ft_serve_call *c, int64_t now)
+{
+    int64_t us = (now - c->waited_ns) / 1000;
+    *(c->cold ? &c->phases.start_us : &c->phases.queue_us) += FT_MAX(us, 0);
+    c->waited_ns = now;
+}
+
+/* QUEUED: looks whether there is a replica by now, or none any more. */
+static void note_waiting(struct ft_serve_call *c, int64_t now)
+{
+    bool cold = is_cold(c->s, target_for(c));
+    if (cold == c->cold)
+        return;
+    waited(c, now);
+    c->cold = cold;
+    ft_moment_add(&c->phases, cold ? FT_MOMENT_COLD : FT_MOMENT_REPLICA, 0, now);
+}
+
+/* It becomes QUEUED. */
+static void begin_waiting(struct ft_serve_call *c, int ahead, int64_t now)
+{
+    c->waited_ns = now;
+    c->cold = false;
+    ft_moment_add(&c->phases, FT_MOMENT_QUEUED, ahead, now);
+    note_waiting(c, now);
+}
+
 /* Its prompt is read now at place k; until it has said something, others with the same beginning
  * wait for it. */
 static void lead(struct ft_serve_call *c, struct ft_worker *w)
@@ -168,6 +212,10 @@ static void reserve(struct ft_serve_call *c, struct ft_target *t, int k)
     c->progress = false;
     c->job = NULL;
     c->tried_ns = s->now(s->now_ctx);
+    if (c->waited_ns != 0)
+        waited(c, c->tried_ns);
+    c->waited_ns = 0;
+    ft_moment_add(&c->phases, FT_MOMENT_GIVEN, k, c->tried_ns);
     target_set(c, t);
     c->place = k;
     t->running++;
@@ -309,8 +357,11 @@ static int call_queue(struct ft_serve_call *c, const struct ft_serve_request *q,
                               : "%d requests wait already",
                           own ? most : s->queue_max);
     }
+    c->phases.queue_ahead = ft_queue_ahead(&s->queue, c->endpoint, q->priority);
     if (ft_queue_add(&s->queue, c->project, c->endpoint, &c->item, q->priority, false) != 0)
         return ft_err_set(err, FT_ENOMEM, "out of memory");
+    s->looks++;
+    begin_waiting(c, (int)c->phases.queue_ahead, s->now(s->now_ctx));
     ft_serve_kick(s);
     return 0;
 }
@@ -538,7 +589,14 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
         *ret_verdict = FT_FAILOVER_TELL;
         return false;
     }
+    if (end.fault != FT_FAULT_BUSY) {
+        c->phases.failovers++;
+        c->phases.failed_us += FT_MAX(now - c->tried_ns, 0) / 1000;
+        ft_moment_add(&c->phases, FT_MOMENT_FAILED, c->place, now);
+    }
     call_move(c, FT_CALL_QUEUED);
+    s->looks++;
+    begin_waiting(c, 0, now);
     ft_serve_kick(s);
     return true;
 }
@@ -593,6 +651,13 @@ static void log_end(const struct ft_serve_call *c, const struct ft_piece *p, boo
                                             : "");
 }
 
+/* A worker's own, of the last try that told any. */
+static void take_phases(struct ft_serve_call *c, const struct ft_phases *told)
+{
+    for (int i = FT_PHASE_FIELDS - FT_PHASE_FIELDS_WORKER; told != NULL && i < FT_PHASE_FIELDS; i++)
+        *ft_phase_at(&c->phases, i) = ft_phase_get(told, i);
+}
+
 static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
 {
     struct ft_err err;
@@ -615,6 +680,8 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
         ft_serve_kick(s);
     log_end(c, p, on, place, verdict);
     struct ft_piece end = *p;
+    take_phases(c, p->usage.phases);
+    end.usage.phases = &c->phases;
     if (!on && p->err != NULL &&
         end_in_our_words(c, p, verdict == FT_FAILOVER_GUILTY, place, &err)) {
         end.err = &err;
@@ -662,6 +729,7 @@ void ft_call_end_waiting(struct ft_serve_call *c, enum ft_code code, int wait_ms
         ft_queue_remove(&s->queue, &c->item);
     else
         suspects_remove(s, c);
+    waited(c, s->now(s->now_ctx));
     ft_err_set(&c->end_err, code, "%s", why);
     c->end_retry_ms = wait_ms;
     c->ending = true;
@@ -750,12 +818,15 @@ static struct ft_serve_call *next_suspect(struct ft_serve *s, struct room *room)
     return c;
 }
 
-/* Those that have waited too long. Under the lock. */
+/* Looks at those that wait; ends those that have for too long. Under the lock. */
 static void expire(struct ft_serve *s, struct room *room)
 {
+    s->looks++;
     for (struct ft_serve_call *c = s->calls; c != NULL; c = c->next) {
         if (c->state != FT_CALL_QUEUED || c->ending)
             continue;
+        if (c->cold || c->phases.failovers > 0) /* others had a replica when they came */
+            note_waiting(c, room->now);
         if (c->until_ns <= room->now)
             ft_call_end_waiting(c, FT_EBUSY, retry_ms(s, c->endpoint),
                                 "no replica of the model became free in time");
@@ -777,6 +848,7 @@ static void tell_ended(struct ft_serve *s)
         struct ft_piece end = {.kind = FT_PIECE_END, .retry_after_ms = c->end_retry_ms};
         struct ft_err err = c->end_err;
         end.err = &err;
+        end.usage.phases = &c->phases;
         for (int i = 0; i < c->n_choice; i++)
             end.usage.completion_tokens += c->choice[i].n;
         tell_end(c, &end);

@@ -13,6 +13,7 @@
 #define MESSAGE_MAX     400 /* bytes of a server's own words that are passed on */
 #define PARAM_MAX       96  /* and of the member that they are about */
 #define BYTES_PER_TOKEN 4   /* where nothing better is known */
+#define PHASE_MAX       ((int64_t)1 << 50)
 
 void ft_chunk_init(struct ft_chunk_reader *r, enum ft_task_kind kind, uint64_t salt,
                    ft_piece_fn *on_piece, void *ctx)
@@ -72,6 +73,17 @@ static void read_usage(struct ft_chunk_reader *r, const json_t *u)
         json_object_get(json_object_get(u, "completion_tokens_details"), "reasoning_tokens"));
 }
 
+/* Outside numbers: none is so large that sums of them overflow. */
+static void read_phases(struct ft_chunk_reader *r, const json_t *ph)
+{
+    if (!json_is_object(ph))
+        return;
+    for (int i = FT_PHASE_FIELDS - FT_PHASE_FIELDS_WORKER; i < FT_PHASE_FIELDS; i++)
+        *ft_phase_at(&r->phases, i) =
+            FT_MIN(large_of(json_object_get(ph, ft_phase_fields[i].name)), PHASE_MAX);
+    r->usage.phases = &r->phases;
+}
+
 static void read_cost(struct ft_chunk_reader *r, const json_t *f)
 {
     if (json_object_get(f, "cpu_us") != NULL)
@@ -80,6 +92,7 @@ static void read_cost(struct ft_chunk_reader *r, const json_t *f)
         r->usage.energy_uj = large_of(json_object_get(f, "uj"));
     if (json_object_get(f, "uj_estimated") != NULL)
         r->usage.energy_estimated = json_is_true(json_object_get(f, "uj_estimated"));
+    read_phases(r, json_object_get(f, "ph"));
 }
 
 /* ---- errors ---- */

@@ -21,6 +21,7 @@ struct ft_chunk_reader {
     uint64_t salt; /* of ids of tool calls that the server gave none */
     struct ft_chunk_choice *choice[FT_PIECE_CHOICES_MAX];
     struct ft_answer_usage usage;
+    struct ft_phases phases; /* where usage.phases points to, once they were told */
     bool has_usage;
     int steps;      /* events with text: roughly tokens, where the server does not tell */
     bool done;      /* [DONE] came */

@@ -51,6 +51,8 @@ struct ft_target {
     int cap;                    /* calls at one replica */
     bool asked, silent;         /* URL: it had a call; the last one got no (whole) answer */
     int calls;                  /* that point here */
+    bool cold;                  /* no replica is ready; as of: */
+    unsigned cold_turn;         /* of ft_serve's turns */
     int running;                /* of these */
     int at[FT_SERVE_PLACES];    /* running per place */
 };
@@ -106,6 +108,9 @@ struct ft_serve_call {
     int place;                /* the worker; -1: target->replica */
     struct ft_replica_job *job;
     bool paused, canceled, suspect, ending;
+    struct ft_phases phases;
+    bool cold;         /* QUEUED: no replica is ready for it */
+    int64_t waited_ns; /* QUEUED: since when it waits so, warm or cold */
     struct ft_router_chain *chain;
     _Atomic bool leads; /* its prompt is being read: its worker's leader */
     int64_t begun_ns, tried_ns, until_ns, not_before_ns;
@@ -151,6 +156,7 @@ struct ft_serve {
     bool suspect_runs;
     struct ft_serve_call *ended; /* to be told so by the serving thread */
     unsigned turn;
+    unsigned looks;      /* how often waiting calls were looked at */
     _Atomic bool choice; /* there are workers' endpoints: prompts are hashed */
     double call_ms;      /* how long calls take, a moving mean: for when to come back */
 };

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/phases.h"
 #include "base/slice.h"
 
 #define FT_PIECE_CHOICES_MAX 128 /* n */
@@ -59,6 +60,8 @@ struct ft_answer_usage {
     int64_t energy_uj;                /* microjoules */
     bool energy_estimated;            /* from cpu_us, where the machine does not tell */
     bool counted; /* tokens were counted here, roughly: the server did not tell */
+    /* Of END: where the time went, as far as it was told; NULL: it was not. */
+    const struct ft_phases *phases;
 };
 
 /* Whose fault it is that a call ended with an error: decides whether it is tried elsewhere. APIs

@@ -21,8 +21,9 @@ enum ft_task_kind {
  * "feitian":{"i":choice,"t":[ids]} and is atomic: it holds exactly what these tokens caused; the
  * first also "p" and "c", the prompt's tokens and how many of them were cached. With
  * resume the ids count as generated already: what they cause is not said again. The last event
- * carries usage and "feitian":{"cpu_us","uj","uj_estimated"}. FT_TASK_COUNT is POST /feitian/count
- * with a chat request; its answer {"prompt_tokens":N}. */
+ * carries usage and "feitian":{"cpu_us","uj","uj_estimated","ph":{..}}, ph: the worker's part of
+ * base/phases.h by name, zeros left out. FT_TASK_COUNT is POST /feitian/count with a chat request;
+ * its answer {"prompt_tokens":N}. */
 struct ft_replica;
 struct ft_replica_job; /* the replica's own record of a running job */
 

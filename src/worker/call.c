@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 static void on_event(void *ctx, const struct ft_event *ev);
@@ -191,11 +192,31 @@ static void count_prompt(struct ft_call *c, struct ft_run *run, const struct ft_
     c->usage.cached_tokens += u->cached_tokens;
 }
 
+static void longest(int64_t *us, int64_t ns)
+{
+    *us = FT_MAX(*us, ns / 1000);
+}
+
+/* Runs go side by side: the slowest tells. */
+static void note_phases(struct ft_call *c, const struct ft_usage *u)
+{
+    struct ft_phases *p = &c->phases;
+    longest(&p->wait_us, u->queue_ns - u->load_ns);
+    longest(&p->load_us, u->load_ns);
+    longest(&p->prefill_us, u->prefill_ns);
+    longest(&p->decode_us, u->decode_ns);
+    c->steps += u->steps;
+    c->shared += u->shared;
+    p->shared = c->steps > 0 ? c->shared * 100 / c->steps : 0;
+    p->preemptions += u->preemptions;
+}
+
 static void run_ended(struct ft_call *c, struct ft_run *run, const struct ft_event *ev)
 {
     const struct ft_usage *u = &ev->usage;
     count_prompt(c, run, u);
     c->cpu_ns += u->cpu_ns;
+    note_phases(c, u);
     pthread_mutex_lock(&c->lock);
     run->engine_id = 0;
     run->ended = true;
@@ -287,6 +308,7 @@ static void work(void *ctx)
     if (rc != 0)
         stop(c, &e, false);
     c->cpu_ns += thread_cpu_ns() - begun;
+    c->phases.prepare_us = (ft_clock_now_ns() - c->body_ns) / 1000;
     submit_more(c);
     let_go(c);
 }
@@ -295,6 +317,7 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
 {
     struct ft_call *c = ctx;
     c->body_in = true;
+    c->body_ns = ft_clock_now_ns();
     c->body = data;
     c->body_n = n;
     int rc = ft_crew_post(c->w->prep, work, c);
@@ -350,6 +373,7 @@ void ft_call_begin(struct ft_worker *w, struct ft_http_exchange *x, enum ft_task
 void ft_call_measure(struct ft_call *c)
 {
     c->usage.cpu_us = c->cpu_ns / 1000;
+    c->usage.phases = &c->phases;
     c->usage.energy_uj =
         ft_energy_since(&c->w->energy, &c->mark, c->usage.cpu_us, &c->usage.energy_estimated);
 }

@@ -60,7 +60,8 @@ struct ft_call {
     enum ft_task_kind kind;
     const char *body; /* the exchange's, until it was parsed */
     size_t body_n;
-    bool body_in; /* server's thread */
+    bool body_in;    /* server's thread */
+    int64_t body_ns; /* since when */
     atomic_int ref;
     char id[FT_OAI_ID_BYTES_MAX + 1];
 
@@ -86,6 +87,8 @@ struct ft_call {
     float *value;          /* [n_runs][dim] vectors, scores */
     int dim;
     struct ft_answer_usage usage;
+    struct ft_phases phases; /* of the slowest run each */
+    int64_t steps, shared;   /* of all */
     int64_t cpu_ns;
 };
 
@@ -99,7 +102,7 @@ void ft_call_fail_err(struct ft_call *c, const struct ft_err *err);
 void ft_call_enough(struct ft_call *c);
 void ft_call_pause(struct ft_call *c, bool paused);
 bool ft_call_is_gone(struct ft_call *c);
-/* In `finish`: processor time and energy into c->usage. */
+/* In `finish`: processor time, energy and phases into c->usage. */
 void ft_call_measure(struct ft_call *c);
 
 extern const struct ft_call_ops ft_generate_ops; /* chat, completions */

@@ -288,14 +288,34 @@ static int take_finish(struct stream *s, const struct ft_piece *p)
     return 0;
 }
 
+/* The worker's own, as far as there are any. */
+static void write_phases(struct ft_buf *out, const struct ft_phases *p)
+{
+    bool any = false;
+    for (int i = FT_PHASE_FIELDS - FT_PHASE_FIELDS_WORKER; i < FT_PHASE_FIELDS; i++) {
+        int64_t v = ft_phase_get(p, i);
+        if (v <= 0)
+            continue;
+        ft_buf_add_str(out, any ? ",\"" : ",\"ph\":{\"");
+        ft_buf_add_str(out, ft_phase_fields[i].name);
+        FT_OAI_LIT(out, "\":");
+        ft_oai_write_int(out, v);
+        any = true;
+    }
+    if (any)
+        ft_buf_add_byte(out, '}');
+}
+
 void ft_oai_write_cost(struct ft_buf *out, const struct ft_answer_usage *u)
 {
     FT_OAI_LIT(out, ",\"feitian\":{\"cpu_us\":");
     ft_oai_write_int(out, u->cpu_us);
     FT_OAI_LIT(out, ",\"uj\":");
     ft_oai_write_int(out, u->energy_uj);
-    ft_buf_add_str(out,
-                   u->energy_estimated ? ",\"uj_estimated\":true}" : ",\"uj_estimated\":false}");
+    ft_buf_add_str(out, u->energy_estimated ? ",\"uj_estimated\":true" : ",\"uj_estimated\":false");
+    if (u->phases != NULL)
+        write_phases(out, u->phases);
+    ft_buf_add_byte(out, '}');
 }
 
 static int take_end(struct stream *s, const struct ft_piece *p, struct ft_buf *out)

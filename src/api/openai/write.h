@@ -10,7 +10,7 @@
  * entries of the choice, to be taken in order, and is [] for a step that gave no text. "logprobs"
  * is in the last entry. A choice that a stop string ended has "stop_reason":"..." beside
  * "finish_reason". The last event before [DONE] holds "usage" and
- * `"feitian":{"cpu_us":..,"uj":..,"uj_estimated":..}`; after an error `{"error":{..},
+ * `"feitian":{"cpu_us":..,"uj":..,"uj_estimated":..,"ph":{..}}`; after an error `{"error":{..},
  * "feitian":{"code":ft_code_name}}` it is left out.
  *
  * A writer belongs to one thread at a time. Bytes are appended to `out`; its failures (the buffer's

@@ -35,7 +35,8 @@ int ft_oai_writer_keep(struct ft_oai_writer *w, size_t n);
 void ft_oai_write_int(struct ft_buf *out, int64_t v);
 /* "usage":{...} of chat and completions. */
 void ft_oai_write_usage(struct ft_buf *out, const struct ft_answer_usage *u);
-/* ,"feitian":{"cpu_us":..,"uj":..,"uj_estimated":..}: what an answer cost, for the gateway. */
+/* ,"feitian":{"cpu_us":..,"uj":..,"uj_estimated":..,"ph":{..}}: what an answer cost, for the
+ * gateway. */
 void ft_oai_write_cost(struct ft_buf *out, const struct ft_answer_usage *u);
 /* Appends a literal. */
 #define FT_OAI_LIT(out, s) ft_buf_add((out), "" s, sizeof(s) - 1)

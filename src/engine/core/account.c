@@ -33,6 +33,15 @@ void ft_account_computed(struct ft_engine *e)
     e->cpu_mark = now;
 }
 
+void ft_account_step(struct ft_engine *e)
+{
+    for (int i = 0; i < e->n_plan; i++) {
+        struct ft_usage *u = &e->plan[i].s->req->usage;
+        u->steps++;
+        u->shared += e->n_plan;
+    }
+}
+
 /* Its share of the sampling so far: what the end of the step adds comes too late for its END. */
 void ft_account_ending(struct ft_engine *e, struct ft_req *q)
 {

@@ -196,6 +196,7 @@ size_t ft_resume_event_bytes(const struct ft_req *q);
 /* account.c: processor time of steps, by rows. */
 void ft_account_begin(struct ft_engine *e);
 void ft_account_computed(struct ft_engine *e);                 /* the forward pass is through */
+void ft_account_step(struct ft_engine *e);                     /* once a step: how many share it */
 void ft_account_ending(struct ft_engine *e, struct ft_req *q); /* q ends within the step */
 void ft_account_end(struct ft_engine *e);
 

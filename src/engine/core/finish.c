@@ -56,12 +56,21 @@ static void unlink_request(struct ft_engine *e, struct ft_req *q)
     e->dead = q;
 }
 
+/* How long of its waiting, which ended then, its model's weights were being read. */
+static int64_t load_ns(const struct ft_req *q, int64_t until)
+{
+    int64_t from = FT_MAX(q->m->load_begun_ns, q->t_submit);
+    int64_t to = q->m->load_ended_ns > from ? FT_MIN(q->m->load_ended_ns, until) : from;
+    return FT_MAX(to - from, 0);
+}
+
 static void end_request(struct ft_engine *e, struct ft_req *q)
 {
     int64_t now = ft_clock_now_ns();
     struct ft_usage *u = &q->usage;
     ft_account_ending(e, q);
     u->queue_ns = (q->t_admit != 0 ? q->t_admit : now) - q->t_submit;
+    u->load_ns = load_ns(q, q->t_submit + u->queue_ns);
     u->prefill_ns = q->t_admit != 0 ? (q->t_first != 0 ? q->t_first : now) - q->t_admit : 0;
     u->decode_ns = q->t_first != 0 ? now - q->t_first : 0;
     struct ft_event ev = {.kind = FT_EVENT_END, .token = -1, .text = "", .usage = *u};

@@ -379,6 +379,7 @@ static void run(struct ft_engine *e, struct ft_hosted *m, bool hidden)
         return;
     }
     ft_account_computed(e);
+    ft_account_step(e);
     for (int i = 0; i < e->n_plan; i++) {
         const struct ft_plan *p = &e->plan[i];
         if (p->s->req->cancelled)

@@ -260,7 +260,9 @@ int ft_models_ready(struct ft_engine *e, struct ft_hosted *h,
         return 0;
     struct load_progress p = {e, h, progress, ctx};
     h->state = FT_MODEL_LOADING;
+    h->load_begun_ns = ft_clock_now_ns();
     int rc = ft_model_load(h->model, note_progress, &p, err);
+    h->load_ended_ns = ft_clock_now_ns();
     if (rc != 0) {
         h->state = FT_MODEL_FAILED;
         return rc;

@@ -49,9 +49,10 @@ struct ft_hosted {
     int32_t *state_free;
     int n_state_free;
     enum ft_model_state state;
-    uint64_t weight_bytes; /* counted in the budget */
-    uint64_t used;         /* clock of the last step */
-    int64_t dropped_ns;    /* when its weights last went */
+    uint64_t weight_bytes;                /* counted in the budget */
+    uint64_t used;                        /* clock of the last step */
+    int64_t dropped_ns;                   /* when its weights last went */
+    int64_t load_begun_ns, load_ended_ns; /* the last time they came */
     bool removed;
     struct ft_hosted_adapter *
         *adapter;                 /* [n_adapters] by id; under the engine's lock, written by */

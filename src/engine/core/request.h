@@ -163,9 +163,11 @@ struct ft_usage {
     int generated_tokens; /* over all samples, end tokens and resumed ones included */
     int drafted_tokens, accepted_tokens; /* by speculation */
     int preemptions;
-    int64_t queue_ns;   /* submit to first admission */
-    int64_t prefill_ns; /* admission to the first token or result */
-    int64_t decode_ns;  /* first token to the end */
+    int64_t queue_ns;      /* submit to first admission */
+    int64_t load_ns;       /* of it: the model's weights were being read */
+    int64_t prefill_ns;    /* admission to the first token or result */
+    int64_t decode_ns;     /* first token to the end */
+    int64_t steps, shared; /* it took part in; sequences in them, itself among them */
     /* Processor time of the steps it took part in, all threads of the process, by its share of
      * their rows. */
     int64_t cpu_ns;

@@ -39,6 +39,52 @@ static void test_a_record_may_be_begun_late(void **state)
     remove_dir(dir);
 }
 
+static void test_a_record_tells_where_the_time_went_and_what_went_wrong(void **state)
+{
+    (void)state;
+    struct intake in;
+    intake_init(&in);
+    const char *dir = new_dir();
+    struct ft_ledger *l = open_ledger(dir, &in);
+    const struct ft_ledger_begin b = {.id = "req_1",
+                                      .project = "p",
+                                      .key = "k",
+                                      .model = "nano",
+                                      .route = "chat.completions",
+                                      .client_id = "mine-7",
+                                      .trace_id = "0af7651916cd43dd8448eb211c80319c"};
+    struct ft_phases phases = {0};
+    for (int i = 0; i < FT_PHASE_FIELDS; i += 2) /* the others took none */
+        *ft_phase_at(&phases, i) = 1000 + i;
+    struct ft_record_error error = {"rate_limit_exceeded", "say \"when\""};
+    const struct ft_ledger_end e = {
+        .status = FT_RECORD_ERROR, .http = 500, .phases = &phases, .error = &error};
+    struct ft_err err;
+    int slot;
+    assert_int_equal(ft_ledger_begin(l, &b, &slot, &err), 0);
+    ft_ledger_end(l, slot, &e, NULL);
+    ft_ledger_refuse(
+        l,
+        &(struct ft_ledger_begin){
+            .id = "req_2", .project = "p", .key = "k", .model = "", .route = "chat.completions"},
+        429, &error);
+    drain(l);
+    assert_int_equal(in.n, 2);
+    const struct ft_record *r = &in.records[0];
+    assert_string_equal(r->client_id, "mine-7");
+    assert_string_equal(r->trace_id, "0af7651916cd43dd8448eb211c80319c");
+    for (int i = 0; i < FT_PHASE_FIELDS; i++)
+        assert_int_equal(ft_phase_get(&r->phases, i), i % 2 == 0 ? 1000 + i : 0);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(in.records[i].error.code, "rate_limit_exceeded");
+        assert_string_equal(in.records[i].error.text, "say \"when\"");
+    }
+    assert_int_equal(in.records[1].status, FT_RECORD_REFUSED);
+    ft_ledger_close(l);
+    intake_fini(&in);
+    remove_dir(dir);
+}
+
 static void test_a_request_becomes_one_record(void **state)
 {
     (void)state;
@@ -251,7 +297,7 @@ static void test_a_damaged_slot_or_table_is_told_not_believed(void **state)
     begin(l, "bbbb");
     ft_ledger_close(l);
     int fd = open(table, O_RDWR);
-    assert_int_equal(pwrite(fd, "#", 1, 4096 + 512 + 200), 1); /* in the second slot's texts */
+    assert_int_equal(pwrite(fd, "#", 1, 4096 + 1024 + 200), 1); /* in the second slot's texts */
     close(fd);
     struct intake in;
     intake_init(&in);
@@ -483,14 +529,14 @@ static void test_refused_requests_are_all_counted(void **state)
         char id[16];
         snprintf(id, sizeof id, "r%d", i);
         known.id = id;
-        ft_ledger_refuse(l, &known, 429);
-        ft_ledger_refuse(l, &unknown, 401);
+        ft_ledger_refuse(l, &known, 429, NULL);
+        ft_ledger_refuse(l, &unknown, 401, NULL);
     }
     for (int i = 0; i < 300; i++) { /* more than there are sums */
         char key[16];
         snprintf(key, sizeof key, "key%d", i);
         known.key = key;
-        ft_ledger_refuse(l, &known, 403);
+        ft_ledger_refuse(l, &known, 403, NULL);
     }
     drain(l);
     for (int i = 0; i < in.n; i++) {
@@ -527,7 +573,7 @@ static void test_sums_of_refused_requests_outlive_the_process(void **state)
         struct ft_ledger_begin b = {
             .id = "", .project = "", .key = "", .model = "m", .route = "chat.completions"};
         for (int i = 0; i < 777; i++)
-            ft_ledger_refuse(l, &b, 401);
+            ft_ledger_refuse(l, &b, 401, NULL);
         kill(getpid(), SIGKILL);
     }
     int status;
@@ -554,7 +600,7 @@ static void test_sums_end_by_themselves(void **state)
     struct ft_ledger *l = open_ledger(dir, &in);
     struct ft_ledger_begin b = {
         .id = "", .project = "", .key = "", .model = "m", .route = "chat.completions"};
-    ft_ledger_refuse(l, &b, 401);
+    ft_ledger_refuse(l, &b, 401, NULL);
     struct ft_ledger_stats s = {.delivered = 0};
     for (int i = 0; i < 400 && s.delivered == 0; i++) {
         usleep(50000);
@@ -570,6 +616,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_becomes_one_record),
+        cmocka_unit_test(test_a_record_tells_where_the_time_went_and_what_went_wrong),
         cmocka_unit_test(test_a_record_may_be_begun_late),
         cmocka_unit_test(test_what_is_dropped_has_no_record),
         cmocka_unit_test(test_bad_texts_are_refused),

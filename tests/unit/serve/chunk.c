@@ -116,6 +116,32 @@ static void the_first_piece_tells_of_the_prompt(void **state)
     ft_chunk_fini(&reader);
 }
 
+static void a_worker_tells_where_the_time_went(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],"
+        "\"feitian\":{\"i\":0,\"t\":[5]}}",
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":1},\"feitian\":{\"cpu_us\":1,\"ph\":{"
+        "\"load_us\":70,\"decode_us\":9223372036854775807,\"wait_us\":-4,\"prefill_us\":\"x\","
+        "\"queue_us\":5,\"new\":1}}}",
+        "[DONE]"};
+    struct ft_answer_usage usage = {0};
+    struct ft_chunk_reader reader;
+    enum ft_piece_fault fault;
+    struct ft_err err;
+    ft_chunk_init(&reader, FT_TASK_CHAT, 7, on_known, &usage);
+    for (size_t i = 0; i < FT_COUNT(events); i++)
+        assert_int_equal(ft_chunk_read(&reader, events[i], strlen(events[i]), &fault, &err), 0);
+    assert_int_equal(ft_chunk_end(&reader, NULL, &usage, &err), 0);
+    assert_non_null(usage.phases);
+    assert_int_equal(usage.phases->load_us, 70);
+    assert_in_range(usage.phases->decode_us, 1, INT64_MAX / 64); /* sums of them do not overflow */
+    assert_int_equal(usage.phases->wait_us + usage.phases->prefill_us, 0);
+    assert_int_equal(usage.phases->queue_us, 0); /* not the worker's to say */
+    ft_chunk_fini(&reader);
+}
+
 static void results_tell_what_they_cost(void **state)
 {
     (void)state;
@@ -358,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workers_events),
         cmocka_unit_test(the_first_piece_tells_of_the_prompt),
+        cmocka_unit_test(a_worker_tells_where_the_time_went),
         cmocka_unit_test(results_tell_what_they_cost),
         cmocka_unit_test(others_without_usage_are_counted),
         cmocka_unit_test(answers_that_were_cut_are_counted),

@@ -14,6 +14,7 @@ struct client {
     int retry_ms;
     char message[FT_ERR_MSG_MAX];
     json_t *result;
+    struct ft_phases phases; /* of END */
 };
 
 static inline void client_piece(void *ctx, const struct ft_piece *p)
@@ -36,6 +37,8 @@ static inline void client_piece(void *ctx, const struct ft_piece *p)
     c->code = p->err != NULL ? p->err->code : FT_OK;
     c->prompt_tokens = p->usage.prompt_tokens;
     c->retry_ms = p->retry_after_ms;
+    assert_non_null(p->usage.phases);
+    c->phases = *p->usage.phases;
     if (p->err != NULL)
         snprintf(c->message, sizeof c->message, "%s", p->err->msg);
 }

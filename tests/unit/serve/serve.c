@@ -40,6 +40,52 @@ static void one_worker_starts_on_demand_serves_and_goes_when_idle(void **state)
     rig_close(&r);
 }
 
+/* Whether the moments are of these kinds, in this order. */
+static void assert_moments(const struct ft_phases *p, const char *names)
+{
+    char text[512] = "";
+    for (int i = 0; i < p->n_moments; i++)
+        sprintf(text + strlen(text), "%s ", ft_moment_name(p->moment[i].kind));
+    assert_string_equal(text, names);
+}
+
+static void the_course_of_a_call_is_told_at_its_end(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_pass(&r, 6000);
+    rig_apply(&r, "model", "nano", NANO);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"chat\",\"targets\":[{\"model\":\"nano\"}],"
+              "\"replicas\":{\"min\":0,\"max\":1}}");
+    rig_settle(&r);
+    struct client cold, warm;
+    rig_ask(&r, &cold, "chat", "p", "{\"max_tokens\":1}");
+    rig_pass(&r, 100);
+    assert_int_equal(r.plant.place[0].n_job, 1);
+    r.plant.now_ns += 250 * FT_SERVE_MS;
+    double_die(&r.plant, 0); /* in the middle of it */
+    rig_pass(&r, 1000);
+    double_token(&r.plant, 0);
+    double_token(&r.plant, 0);
+    assert_int_equal(cold.ends, 1);
+    assert_int_equal(cold.code, FT_OK);
+    assert_int_equal(cold.phases.failovers, 1);
+    assert_in_range(cold.phases.failed_us, 250000, 400000);
+    assert_in_range(cold.phases.start_us, 50000, 1100000); /* twice: the first, the next */
+    assert_moments(&cold.phases,
+                   "queued waits_for_replica replica_ready given replica_failed queued "
+                   "waits_for_replica replica_ready given ");
+    rig_ask(&r, &warm, "chat", "p", "{\"max_tokens\":1}");
+    double_token(&r.plant, 0);
+    double_token(&r.plant, 0);
+    assert_int_equal(warm.ends, 1);
+    assert_int_equal(warm.phases.start_us + warm.phases.queue_us + warm.phases.failovers, 0);
+    assert_moments(&warm.phases, "given ");
+    rig_close(&r);
+}
+
 static void min_replicas_start_at_once_and_are_loaded(void **state)
 {
     (void)state;
@@ -680,6 +726,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_starts_on_demand_serves_and_goes_when_idle),
+        cmocka_unit_test(the_course_of_a_call_is_told_at_its_end),
         cmocka_unit_test(min_replicas_start_at_once_and_are_loaded),
         cmocka_unit_test(an_adapter_comes_after_its_model),
         cmocka_unit_test(an_adapter_that_is_refused_does_not_hold_its_model),
