@@ -43,6 +43,32 @@ static int settle(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *
     return ft_state_seq_last(tx, &c->seq, err);
 }
 
+/* OpenAI's object, and how far the training has come: {"step", "steps", "train_loss", "valid_loss",
+ * "tokens"}, null before its first step. */
+static int with_progress(struct ft_state_tx *tx, const char *id, const json_t *body, json_t **ret,
+                         struct ft_err *err)
+{
+    json_t *state, *o, *progress = json_null();
+    int64_t at, finish;
+    int rc = ft_tune_progress(tx, id, &at, &state, err);
+    if (rc != 0)
+        return rc;
+    o = ft_tune_view(id, body);
+    finish = ft_ctl_int(state, "estimated_finish", 0);
+    if (finish > 0 && strcmp(ft_ctl_text(body, "status"), "running") == 0)
+        json_object_set_new(o, "estimated_finish", json_integer(finish));
+    if (ft_ctl_int(state, "steps", 0) > 0) {
+        progress = state;
+        json_object_del(progress, "estimated_finish");
+        if (json_number_value(json_object_get(progress, "valid_loss")) <= 0) /* none yet */
+            json_object_set_new(progress, "valid_loss", json_null());
+    }
+    json_object_set(o, "progress", progress);
+    json_decref(state);
+    *ret = o;
+    return 0;
+}
+
 /* ---- create ---- */
 
 static int look_at(struct ft_ctl_call *c, const char *param, const char *id)
@@ -189,8 +215,10 @@ static int by_age(const void *a, const void *b)
                    json_string_value(json_array_get(y, 1)));
 }
 
-static int answer_list(struct ft_ctl_call *c, const struct list *l)
+static int answer_list(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct list *l,
+                       struct ft_err *err)
 {
+    int rc = 0;
     size_t n = json_array_size(l->rows), i = 0;
     json_t *data = json_array(), **row = malloc((n + 1) * sizeof(json_t *));
     for (size_t k = 0; k < n; k++)
@@ -200,11 +228,18 @@ static int answer_list(struct ft_ctl_call *c, const struct list *l)
            strcmp(json_string_value(json_array_get(row[i], 1)), l->after) != 0)
         i++;
     i += l->after != NULL && i < n; /* behind it; one that is not there has nothing behind */
-    for (; i < n && (int64_t)json_array_size(data) < l->limit; i++)
-        json_array_append_new(data, ft_tune_view(json_string_value(json_array_get(row[i], 1)),
-                                                 json_array_get(row[i], 2)));
+    for (; rc == 0 && i < n && (int64_t)json_array_size(data) < l->limit; i++) {
+        json_t *one;
+        rc = with_progress(tx, json_string_value(json_array_get(row[i], 1)),
+                           json_array_get(row[i], 2), &one, err);
+        if (rc == 0)
+            json_array_append_new(data, one);
+    }
     free(row);
-    return ft_ctl_answer(c, 200, ft_ctl_page(data, i < n));
+    if (rc == 0)
+        return ft_ctl_answer(c, 200, ft_ctl_page(data, i < n));
+    json_decref(data);
+    return rc;
 }
 
 int ft_ctl_tune_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
@@ -223,7 +258,7 @@ int ft_ctl_tune_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_er
     if (rc == 0)
         rc = ft_ctl_scan(tx, &scan, collect, &l, err);
     if (rc == 0)
-        rc = answer_list(c, &l);
+        rc = answer_list(c, tx, &l, err);
     if (rc == 0)
         rc = settle(c, tx, err);
     json_decref(l.rows);
@@ -251,16 +286,10 @@ static int unknown(struct ft_ctl_call *c)
 static int answer_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct ft_ctl_entity *e,
                       struct ft_err *err)
 {
-    json_t *state, *o;
-    int64_t at, finish;
-    int rc = ft_tune_progress(tx, e->id, &at, &state, err);
+    json_t *o;
+    int rc = with_progress(tx, e->id, e->body, &o, err);
     if (rc != 0)
         return rc;
-    o = ft_tune_view(e->id, e->body);
-    finish = ft_ctl_int(state, "estimated_finish", 0);
-    if (finish > 0 && strcmp(ft_ctl_text(e->body, "status"), "running") == 0)
-        json_object_set_new(o, "estimated_finish", json_integer(finish));
-    json_decref(state);
     ft_ctl_answer(c, 200, o);
     return settle(c, tx, err);
 }

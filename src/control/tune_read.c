@@ -53,6 +53,7 @@ static int on_step(struct pass *p, struct ft_state_tx *tx, const json_t *o, stru
     double left = json_number_value(json_object_get(o, "seconds_left"));
     char text[96];
     a->stepped = true;
+    a->step = step;
     a->steps = ft_ctl_int(o, "steps", 0);
     a->tokens = ft_ctl_int(o, "tokens", 0);
     a->train_loss = json_number_value(json_object_get(o, "loss"));
@@ -173,9 +174,10 @@ static int take_line(struct pass *p, struct ft_state_tx *tx, const json_t *o, st
 
 static json_t *state_of(const struct tune_job *a)
 {
-    return json_pack("{s:I,s:I,s:f,s:f,s:I}", "tokens", (json_int_t)a->tokens, "steps",
-                     (json_int_t)a->steps, "train_loss", a->train_loss, "valid_loss", a->valid_loss,
-                     "estimated_finish", (json_int_t)a->finish_s);
+    return json_pack("{s:I,s:I,s:I,s:f,s:f,s:I}", "tokens", (json_int_t)a->tokens, "step",
+                     (json_int_t)a->step, "steps", (json_int_t)a->steps, "train_loss",
+                     a->train_loss, "valid_loss", a->valid_loss, "estimated_finish",
+                     (json_int_t)a->finish_s);
 }
 
 /* Perhaps more than once. */
@@ -227,6 +229,7 @@ static int known_read_to(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     json_t *state;
     int rc = ft_tune_progress(tx, job->id, &job->read_to, &state, err);
     job->tokens = ft_ctl_int(state, "tokens", 0);
+    job->step = ft_ctl_int(state, "step", 0);
     job->steps = ft_ctl_int(state, "steps", 0);
     job->train_loss = json_number_value(json_object_get(state, "train_loss"));
     job->valid_loss = json_number_value(json_object_get(state, "valid_loss"));

@@ -34,7 +34,7 @@ struct tune_job {
     char end_code[32], end_message[FT_ERR_MSG_MAX + 64];
     const char *end_param;         /* NULL, or static */
     double train_loss, valid_loss; /* the last ones */
-    int64_t steps, tokens, finish_s;
+    int64_t step, steps, tokens, finish_s;
 };
 
 struct ft_tune {

@@ -104,6 +104,9 @@ def succeeds(c, data):
     o = ended(c, job)
     expect("it succeeds", o["status"] == "succeeded" and o["error"] is None and
            o["finished_at"] >= o["created_at"] and o["trained_tokens"] > 0, o)
+    expect("it tells how far it came", o["progress"]["step"] == o["progress"]["steps"] == 96 and
+           o["progress"]["train_loss"] > 0 and o["progress"]["valid_loss"] > 0 and
+           o["progress"]["tokens"] == o["trained_tokens"], o["progress"])
     model = o["fine_tuned_model"]
     expect("the model is called after it", model == f"ft:nano:default:office:{job[6:14]}", model)
     expect("it answers what was taught", answers(c, model) == ANSWERS, answers(c, model))
