@@ -42,14 +42,20 @@ def made(c, path, body):
     return answer
 
 
-def credentials(c, secret):
-    """The access key id and secret of a key."""
+def told(c, secret, path):
+    """What the cloud says to a key."""
     h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=30)
-    h.request("GET", "/api/v1/s3/credentials", headers={"Authorization": f"Bearer {secret}"})
+    h.request("GET", path, headers={"Authorization": f"Bearer {secret}"})
     r = h.getresponse()
     answer = json.loads(r.read())
     h.close()
     assert r.status == 200, answer
+    return answer
+
+
+def credentials(c, secret):
+    """The access key id and secret of a key."""
+    answer = told(c, secret, "/api/v1/s3/credentials")
     return answer["access_key_id"], answer["secret_access_key"]
 
 
@@ -302,9 +308,13 @@ def keys_end(c):
 
 def quotas(c):
     p = made(c, "projects", {"name": "Small", "limits": {"storage_bytes": 1000000}})["id"]
-    s3 = client(c, caller(c, p))
+    key = made(c, "keys", {"name": "test", "project": p})["secret"]
+    s3 = client(c, Caller(c.port, *credentials(c, key)))
     s3.create_bucket(Bucket="small")
     s3.put_object(Bucket="small", Key="a", Body=b"x" * 600000)
+    kept = told(c, key, "/api/v1/storage")
+    expect("a project hears what it keeps and may", kept == {
+        "object": "storage", "project": p, "bytes": 600000, "limit_bytes": 1000000}, kept)
     refused("more than a project may keep", "QuotaExceeded", s3.put_object, Bucket="small",
             Key="b",
             Body=b"x" * 600000)
