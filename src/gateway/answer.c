@@ -209,6 +209,7 @@ void gw_record(struct gw_request *r)
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
 {
     gw_error_note(r, e);
+    gw_meter_refused(&r->gw->meter, r, e);
     if (unrecorded(r)) {
         struct ft_ledger_begin b = record_of(r, model);
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e), &r->error);

@@ -30,8 +30,9 @@ struct call {
     struct ft_price price;
     void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
     int slot;
-    int64_t start_us; /* of a batch's call, which has no slot, and: */
+    int64_t start_us; /* of a batch's call, which has no slot */
     char model[FT_RECORD_MODEL_MAX + 1];
+    struct gw_meter_call meter;
     enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
@@ -261,6 +262,24 @@ static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct f
     ft_buf_fini(&line);
 }
 
+static void measure(struct call *c, enum ft_record_status status, const struct ft_answer_usage *u,
+                    int64_t cost_nanos)
+{
+    char currency[FT_TENANT_CURRENCY_BYTES];
+    ft_tenant_currency(c->gw->tenant, currency);
+    struct gw_meter_end e = {.status = status,
+                             .prompt = c->prompt,
+                             .cached = c->cached,
+                             .completion = c->completion,
+                             .reasoning = u->reasoning_tokens,
+                             .phases = &c->phases,
+                             .cpu_us = u->cpu_us,
+                             .energy_uj = u->energy_uj,
+                             .cost_nanos = cost_nanos,
+                             .currency = currency};
+    gw_meter_call_end(&c->meter, &e);
+}
+
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
 {
@@ -287,6 +306,7 @@ static void settle(struct call *c, enum ft_record_status status, int http,
         ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
     ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
                      sum.cost_nanos);
+    measure(c, status, u, sum.cost_nanos);
     atomic_fetch_sub(&c->gw->running, 1);
 }
 
@@ -307,6 +327,7 @@ static void on_piece(void *ctx, const struct ft_piece *p)
     struct call *c = ctx;
     struct ft_piece end = *p;
     bool last = p->kind == FT_PIECE_END;
+    gw_meter_call_piece(&c->meter, p);
     count(c, p);
     if (last && c->failed && p->err != NULL) {
         end.err = &c->why;
@@ -405,7 +426,6 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
     c->phases.admission_us = (c->given_ns - r->x->begun_ns) / 1000;
     if (r->batch) {
         c->start_us = now_us() - c->phases.admission_us;
-        snprintf(c->model, sizeof c->model, "%s", a->model);
         atomic_store(&r->accounted, true);
         return 0;
     }
@@ -513,6 +533,9 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     c->kind = a->kind;
     c->stream = a->stream;
     c->before_end = a->before_end;
+    snprintf(c->model, sizeof c->model, "%s", a->model);
+    if (c->kind != FT_TASK_COUNT) /* nothing is generated */
+        gw_meter_call_begin(&c->meter, &c->gw->meter, c->model, r->project, r->x->begun_ns);
     c->refs = 3; /* the exchange's, serving's, and one while submitting */
     ft_buf_init(&c->out, CALL_CHUNK_MAX);
     pthread_mutex_init(&c->lock, NULL);

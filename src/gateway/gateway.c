@@ -126,6 +126,7 @@ static void close_all(struct gw *g)
     ft_ledger_close(g->ledger);
     ft_http_client_close(g->client);
     ft_tenant_close(g->tenant);
+    gw_meter_close(&g->meter);
 }
 
 /* What a burst took is free, but malloc keeps it for good unless it is asked. */
@@ -155,7 +156,9 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         snprintf(g.control_socket, sizeof g.control_socket, "%s", o->control_socket);
     else
         snprintf(g.control_socket, sizeof g.control_socket, "%s/run/control.sock", o->home);
-    int rc = ft_tenant_open(&g.tenant, err);
+    int rc = gw_meter_open(&g.meter, err);
+    if (rc == 0)
+        rc = ft_tenant_open(&g.tenant, err);
     if (rc == 0)
         rc = ft_http_client_open(&g.client, err);
     if (rc == 0)

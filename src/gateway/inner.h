@@ -7,6 +7,7 @@
 
 #include "blob/blob.h"
 #include "gateway/gateway.h"
+#include "gateway/meter.h"
 #include "gateway/quota.h"
 #include "gateway/request.h"
 #include "ledger/ledger.h"
@@ -42,6 +43,7 @@ struct gw {
     struct ft_lanes *lanes;                /* handlers that block */
     struct gw_storage *storage;            /* gw_blob() */
     struct ft_quota *quota;
+    struct gw_meter meter;
     struct ft_s3 *s3;    /* with the store */
     int64_t s3_swept_ns; /* when lifecycle rules were carried out last */
     struct {
@@ -75,6 +77,7 @@ gw_handler_fn gw_response_stored; /* one that was stored */
 gw_handler_fn gw_proxy;           /* proxy.c: to control */
 gw_handler_fn gw_status;          /* status.c */
 gw_handler_fn gw_s3_credentials;  /* credentials.c */
+gw_handler_fn gw_metrics;         /* metrics.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
 

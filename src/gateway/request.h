@@ -98,6 +98,10 @@ extern const struct gw_table gw_tune_routes;                     /* tune.c */
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
 
+/* Finds out whose the request is, by the key that it shows, and that the key may do `action` ("":
+ * nothing in particular). Not 0: *e says what the client is told. */
+int gw_authenticate(struct gw_request *r, const char *action, struct ft_oai_error *e);
+
 /* 404 for a path that nothing has; 400 for one that is none. */
 void gw_unknown(struct gw_request *r, struct ft_oai_error *e);
 

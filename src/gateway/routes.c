@@ -43,6 +43,7 @@ static const struct gw_route control_routes[] = {
     {"PUT", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"PATCH", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"DELETE", "/api/v1/*", "manage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
+    {"GET", "/metrics", NULL, NULL, GW_OPENAI, gw_metrics, 0, 0, 0},
     {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0, 0, 0},
     {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0, 0, 0},
 };
@@ -202,7 +203,7 @@ static int identify(struct gw_request *r, enum ft_tenant_why *why, struct ft_err
                                   &r->ident, why, err);
 }
 
-static int authenticate(struct gw_request *r, struct ft_oai_error *e)
+int gw_authenticate(struct gw_request *r, const char *action, struct ft_oai_error *e)
 {
     struct ft_err err = {0};
     enum ft_tenant_why why = FT_WHY_OK;
@@ -211,8 +212,8 @@ static int authenticate(struct gw_request *r, struct ft_oai_error *e)
         r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
     if (rc == 0 && r->project == NULL)
         rc = ft_err_set(&err, FT_ENOMEM, "out of memory");
-    if (rc == 0 && r->route->action[0] != '\0')
-        rc = ft_tenant_may(r->ident, r->route->action, NULL, &why, &err);
+    if (rc == 0 && action[0] != '\0')
+        rc = ft_tenant_may(r->ident, action, NULL, &why, &err);
     if (rc == 0)
         return 0;
     ft_oai_error_set(e, FT_EINVAL, ft_tenant_why_code(why), NULL, "%s", err.msg);
@@ -230,6 +231,7 @@ static void let_go(struct gw_request *r)
     int status = atomic_load(&r->status);
     ft_quota_give(r->gw->quota, &r->lane_hold, false);
     ft_quota_give(r->gw->quota, &r->bytes_hold, status >= 200 && status < 300);
+    gw_meter_request(&r->gw->meter, r);
     gw_record(r);
     ft_tenant_ident_unref(r->ident);
 }
@@ -317,7 +319,7 @@ static void dispatch(struct gw_request *r)
     }
     r->style = r->route->style;
     r->name = r->route->name;
-    if (!is_for_project(r) && needs_key(r) && authenticate(r, &e) != 0)
+    if (!is_for_project(r) && needs_key(r) && gw_authenticate(r, r->route->action, &e) != 0)
         gw_refuse(r, "", &e);
     else if ((r->route->flags & GW_STORE) != 0 && gw_blob(r->gw) == NULL)
         gw_no_storage(r);

@@ -591,6 +591,7 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
     }
     if (end.fault != FT_FAULT_BUSY) {
         c->phases.failovers++;
+        c->endpoint->failovers++;
         c->phases.failed_us += FT_MAX(now - c->tried_ns, 0) / 1000;
         ft_moment_add(&c->phases, FT_MOMENT_FAILED, c->place, now);
     }

@@ -71,7 +71,8 @@ struct ft_endpoint {
     uint64_t seen;    /* the snapshot that it was told in last */
     bool gone;
     int calls, running;
-    int64_t served; /* calls since the start */
+    int64_t served;    /* calls since the start */
+    int64_t failovers; /* calls that went on elsewhere after a replica broke */
 };
 
 /* ---- calls: call.c ---- */
@@ -146,8 +147,9 @@ struct ft_serve {
     int n_endpoint;
     struct ft_target *target;
     int64_t settled_ns; /* before, nothing that was adopted is removed: the feed is still coming */
-    struct ft_worker *worker[FT_SERVE_PLACES]; /* NULL: never needed */
-    int asks;                                  /* under way */
+    struct ft_worker *worker[FT_SERVE_PLACES];                  /* NULL: never needed */
+    int asks;                                                   /* under way */
+    int64_t worker_starts, worker_deaths, worker_deaths_memory; /* since the start */
 
     struct ft_queue queue;
     struct ft_serve_call *calls;

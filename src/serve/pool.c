@@ -224,6 +224,8 @@ static void worker_died(struct ft_serve *s, int k, const struct ft_plant_info *i
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths = quick ? w->quick_deaths + 1 : 0;
     w->restarts++;
+    s->worker_deaths++;
+    s->worker_deaths_memory += info->out_of_memory;
     w->failed_starts = counts ? w->failed_starts + 1 : 0;
 }
 
@@ -387,6 +389,7 @@ static void plan_act(struct ft_serve *s, struct plan *p)
         if (p->act[k] == ACT_START) {
             int rc = s->plant->ops->start(s->plant, k, p->memory_bytes, &err);
             pthread_mutex_lock(&s->mu);
+            s->worker_starts += rc == 0;
             started(s, k, rc, &err, p->memory_bytes);
             plan_by(p, s->now(s->now_ctx));
             pthread_mutex_unlock(&s->mu);

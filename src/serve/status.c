@@ -81,12 +81,12 @@ static json_t *endpoint_json(const struct ft_serve *s, const struct ft_endpoint 
         if (e->target[i]->kind != FT_TARGET_URL)
             kind = kind_name[e->target[i]->kind];
     }
-    return json_pack("{s:s,s:s,s:s,s:s?,s:{s:i,s:i,s:i,s:i},s:i,s:i,s:I,s:f,s:o}", "id", e->id,
+    return json_pack("{s:s,s:s,s:s,s:s?,s:{s:i,s:i,s:i,s:i},s:i,s:i,s:I,s:I,s:f,s:o}", "id", e->id,
                      "kind", kind, "name", e->name, "project", e->project, "replicas", "min",
                      e->scale.min, "max", e->scale.max, "wanted", e->state.wanted, "ready", ready,
                      "in_flight", e->running, "queue", ft_queue_waiting(&s->queue, e), "requests",
-                     (json_int_t)e->served, "since_s", (double)(now - e->since_ns) / 1e9, "targets",
-                     targets);
+                     (json_int_t)e->served, "failovers", (json_int_t)e->failovers, "since_s",
+                     (double)(now - e->since_ns) / 1e9, "targets", targets);
 }
 
 static json_t *queue_json(const struct ft_serve *s)
@@ -147,8 +147,11 @@ json_t *ft_serve_status(struct ft_serve *s)
     for (const struct ft_endpoint *e = s->endpoint; e != NULL; e = e->next)
         if (!e->gone)
             json_array_append_new(endpoints, endpoint_json(s, e, now));
-    json_t *all = json_pack("{s:o,s:o,s:i,s:b}", "workers", workers, "queue", queue_json(s),
-                            "in_flight", s->n_calls - s->queue.waiting, "draining", s->draining);
+    json_t *all = json_pack("{s:o,s:o,s:i,s:b,s:I,s:I,s:I}", "workers", workers, "queue",
+                            queue_json(s), "in_flight", s->n_calls - s->queue.waiting, "draining",
+                            s->draining, "worker_starts", (json_int_t)s->worker_starts,
+                            "worker_deaths", (json_int_t)s->worker_deaths,
+                            "worker_deaths_out_of_memory", (json_int_t)s->worker_deaths_memory);
     pthread_mutex_unlock(&s->mu);
     json_object_set_new(all, "endpoints", sorted(endpoints));
     return all;

@@ -69,7 +69,7 @@ struct ft_tenant {
     uint64_t snapshot;                    /* number of snapshots begun */
     size_t n_projects, n_members, n_keys; /* with a row */
     atomic_llong refused[FT_TENANT_WHYS];
-    char currency[16];
+    char currency[FT_TENANT_CURRENCY_BYTES];
     void (*on_warning)(void *, const struct ft_tenant_warning *);
     void *on_warning_ctx;
 };

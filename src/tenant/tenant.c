@@ -423,6 +423,16 @@ bool ft_tenant_ident_may(const struct ft_tenant_ident *i, const char *action)
            has_action((const struct ft_tenant_record *)i, action);
 }
 
+bool ft_tenant_ident_names(const struct ft_tenant_ident *i, const char *action)
+{
+    const struct ft_tenant_globs *g = &((const struct ft_tenant_record *)i)->actions;
+    const char *glob = g->text;
+    for (int k = 0; k < g->n; k++, glob += strlen(glob) + 1)
+        if (strcmp(glob, action) == 0)
+            return true;
+    return false;
+}
+
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model)
 {
     return globs_match(&((const struct ft_tenant_record *)i)->models, model);
@@ -474,6 +484,13 @@ const char *ft_tenant_why_type(enum ft_tenant_why why)
 const char *ft_tenant_why_name(enum ft_tenant_why why)
 {
     return whys[why].name;
+}
+
+void ft_tenant_currency(struct ft_tenant *t, char ret[FT_TENANT_CURRENCY_BYTES])
+{
+    pthread_rwlock_rdlock(&t->lock);
+    snprintf(ret, FT_TENANT_CURRENCY_BYTES, "%s", t->currency);
+    pthread_rwlock_unlock(&t->lock);
 }
 
 json_t *ft_tenant_status(struct ft_tenant *t)

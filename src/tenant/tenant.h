@@ -108,6 +108,9 @@ int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const cha
 
 /* May it? As ft_tenant_may, but nothing is refused or counted. */
 bool ft_tenant_ident_may(const struct ft_tenant_ident *i, const char *action);
+/* Does the key's row name the action itself, not by a glob, whatever its role? For what nobody gets
+ * by being allowed everything: "metrics". */
+bool ft_tenant_ident_names(const struct ft_tenant_ident *i, const char *action);
 /* Is the model among the key's? Unlike ft_tenant_may, nothing is refused or counted. */
 bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *model);
 
@@ -189,6 +192,10 @@ struct ft_tenant_warning {
  * settles; it must not block. Set before the first admission. */
 void ft_tenant_on_warning(struct ft_tenant *t, void (*fn)(void *, const struct ft_tenant_warning *),
                           void *ctx);
+
+/* What prices and budgets are in, by the setting; "" where it is not set. */
+#define FT_TENANT_CURRENCY_BYTES 16
+void ft_tenant_currency(struct ft_tenant *t, char ret[FT_TENANT_CURRENCY_BYTES]);
 
 /* Live figures for /api/v1/status: {projects, keys, members, refused{key_unknown: n, ...}}, new. */
 json_t *ft_tenant_status(struct ft_tenant *t);

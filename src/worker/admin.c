@@ -16,12 +16,14 @@
 /* What the engine knows of a model, beside its name, path and context. */
 static void add_stats(json_t *row, const struct ft_model_stats *m)
 {
-    json_t *v = json_pack(
-        "{s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I}", "state", ft_model_state_name(m->state),
-        "weight_bytes", (json_int_t)m->weight_bytes, "load_done", (json_int_t)m->load_done,
-        "load_all", (json_int_t)m->load_all, "running", m->running, "waiting", m->waiting,
-        "prompt_tokens", (json_int_t)m->prompt_tokens, "cached_tokens",
-        (json_int_t)m->cached_tokens, "generated_tokens", (json_int_t)m->generated_tokens);
+    json_t *v =
+        json_pack("{s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:i}", "state",
+                  ft_model_state_name(m->state), "weight_bytes", (json_int_t)m->weight_bytes,
+                  "load_done", (json_int_t)m->load_done, "load_all", (json_int_t)m->load_all,
+                  "running", m->running, "waiting", m->waiting, "prompt_tokens",
+                  (json_int_t)m->prompt_tokens, "cached_tokens", (json_int_t)m->cached_tokens,
+                  "generated_tokens", (json_int_t)m->generated_tokens, "blocks_used",
+                  m->blocks_used, "blocks_cached", m->blocks_cached, "blocks_max", m->blocks_max);
     if (v != NULL)
         json_object_update_new(row, v);
 }
