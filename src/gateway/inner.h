@@ -80,6 +80,10 @@ gw_handler_fn gw_s3_credentials;  /* credentials.c */
 gw_handler_fn gw_metrics;         /* metrics.c */
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
+gw_handler_fn gw_console; /* console.c */
+gw_handler_fn gw_console_enter;
+/* Does it ask for a page, as browsers do? */
+bool gw_is_browser(const struct gw_request *r);
 
 /* ---- the blob store (storage.c) ---- */
 

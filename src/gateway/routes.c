@@ -46,6 +46,9 @@ static const struct gw_route control_routes[] = {
     {"GET", "/metrics", NULL, NULL, GW_OPENAI, gw_metrics, 0, 0, 0},
     {"GET", "/health", NULL, NULL, GW_OPENAI, gw_health, 0, 0, 0},
     {"GET", "/", NULL, NULL, GW_OPENAI, gw_index, 0, 0, 0},
+    {"GET", "/console", NULL, NULL, GW_OPENAI, gw_console_enter, 0, 0, 0},
+    {"GET", "/console/", NULL, NULL, GW_OPENAI, gw_console, 0, 0, 0},
+    {"GET", "/console/*", NULL, NULL, GW_OPENAI, gw_console, 0, 0, 0},
 };
 const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_routes)};
 

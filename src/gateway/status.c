@@ -91,6 +91,11 @@ void gw_index(struct gw_request *r)
         "Anthropic's API   /v1/messages\n"
         "S3                /             any client of S3's, with what 'feitian key s3' prints\n"
         "The hub           /api/models   and datasets, for HF_ENDPOINT and Git LFS\n"
-        "Administration    /api/v1       described in /api/v1/openapi.json\n";
+        "Administration    /api/v1       described in /api/v1/openapi.json\n"
+        "The console       /console/     for browsers\n";
+    if (gw_is_browser(r)) {
+        gw_console_enter(r);
+        return;
+    }
     gw_respond(r, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
 }

@@ -1,0 +1,18 @@
+// The table of pages: a new one is a folder in pages/ and a row here.
+//
+//   name: the first part of its address (/console/NAME; '' is the overview), what is behind it is the page's own
+//         (useRoute().rest); folder: of its files, if it is called otherwise
+//   title, group, icon: in the navigation; hidden: not there (pages that others lead to)
+//   role: the least that sees it (viewer if it is not said)
+//   load: () => import(...): fetched when it is first gone to
+export const groups = {
+  home: { en: '', zh: '' },
+  models: { en: 'Models', zh: '模型' },
+  data: { en: 'Data', zh: '数据' },
+  watch: { en: 'Observe', zh: '观测' },
+  admin: { en: 'Administer', zh: '管理' },
+};
+
+export const pages = [
+  { name: '', group: 'home', icon: 'overview', title: { en: 'Overview', zh: '总览' }, load: () => import('./pages/overview/index.jsx') },
+];

@@ -1,0 +1,7 @@
+export const en = {
+  title: 'Overview',
+};
+
+export const zh = {
+  title: '总览',
+};

@@ -1,0 +1,153 @@
+// Curves over time, or over steps. uPlot draws; it is fetched with the first chart.
+//
+//   series: [{ name, values: [number|null], color?: 0..5 }]   all as long as the x
+//   times: unix seconds, or { from, step } of /api/v1/history; x: 'time' or 'number' (steps)
+//   unit(v): how a value is written (i18n.js); label: what it shows, in words
+//   onRange(from, to): somebody dragged over a part of it. max, min: of the scale, if fixed
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { dateTime, number, t, useLang } from '../lib/i18n.js';
+import { useTheme } from '../lib/theme.js';
+
+const COLORS = 6;
+
+function colorOf(element, name) {
+  element.style.color = `var(${name})`;
+  const color = getComputedStyle(element).color;
+  element.style.color = '';
+  return color;
+}
+
+function xsOf(times, n) {
+  if (Array.isArray(times)) return times;
+  return Array.from({ length: n }, (_, i) => times.from + i * times.step);
+}
+
+function spanOf(xs) {
+  return xs.length > 1 ? xs[xs.length - 1] - xs[0] : 0;
+}
+
+function tick(seconds, span) {
+  if (span > 2 * 86400) return dateTime(seconds, { month: 'short', day: 'numeric' });
+  return dateTime(seconds, { hour: '2-digit', minute: '2-digit' });
+}
+
+function optionsOf({ element, series, x, xs, unit, width, height, min, max, onRange, setAt }) {
+  const line = colorOf(element, '--line');
+  const text = colorOf(element, '--text-2');
+  const font = '11px system-ui, sans-serif';
+  const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+  const room = (u, values) => 12 + 6.5 * Math.max(0, ...(values ?? []).map((v) => v.length));
+  return {
+    width,
+    height,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: !!onRange, y: false, setScale: false }, points: { size: 6 } },
+    scales: { x: { time: x === 'time' }, y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) } },
+    axes: [
+      { ...axis, size: 28, space: 70, grid: { show: false },
+        values: (u, ticks) => ticks.map((v) => (x === 'time' ? tick(v, spanOf(xs)) : number(v, { compact: true }))) },
+      { ...axis, space: 32, size: room, gap: 6, values: (u, ticks) => ticks.map(unit) },
+    ],
+    series: [
+      {},
+      ...series.map((s, i) => {
+        const color = colorOf(element, `--chart-${(s.color ?? i) % COLORS}`);
+        const alone = series.length === 1;
+        return { label: s.name, stroke: color, width: 1.5, spanGaps: false, points: { show: false },
+          fill: alone ? color.replace('rgb(', 'rgba(').replace(')', ', 0.09)') : undefined };
+      }),
+    ],
+    hooks: {
+      setCursor: [(u) => setAt(u.cursor.idx ?? null)],
+      setSelect: [(u) => {
+        if (u.select.width < 4) return;
+        onRange?.(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'));
+        u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+      }],
+    },
+  };
+}
+
+function rangeOf(lo, hi, min = 0, max = undefined) {
+  const low = min ?? lo ?? 0;
+  const high = max ?? hi ?? 1;
+  if (high > low) return [low, max ?? low + (high - low) * 1.08];
+  return [low, low + 1];
+}
+
+function lastOf(values) {
+  for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null && values[i] !== undefined) return values[i];
+  return null;
+}
+
+// What a screen reader says in the place of the drawing.
+function inWords(label, series, unit) {
+  const parts = series.map((s) => {
+    const known = s.values.filter((v) => v !== null && v !== undefined);
+    if (known.length === 0) return t('ui.chart_none', { name: s.name });
+    return t('ui.chart_words', { name: s.name, last: unit(lastOf(s.values)), max: unit(known.reduce((a, b) => Math.max(a, b))) });
+  });
+  return `${label}. ${parts.join('; ')}`;
+}
+
+export function Chart({
+  series, times, x = 'time', unit = (v) => number(v, { compact: true }), label, height = 180, onRange, min = 0, max, legend = true,
+}) {
+  const box = useRef(null);
+  const plot = useRef(null);
+  const theme = useTheme();
+  const language = useLang();
+  const [at, setAt] = useState(null);
+  const n = series.length > 0 ? series[0].values.length : 0;
+  const xs = useMemo(() => xsOf(times, n), [times, n]);
+  const shape = `${theme} ${language} ${height} ${x} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
+  const data = [xs, ...series.map((s) => s.values)];
+  const now = useRef({});
+  now.current = { series, xs, unit, onRange, data };
+
+  useEffect(() => {
+    let gone = false;
+    const element = box.current;
+    const resize = new ResizeObserver(() => {
+      const width = element.clientWidth;
+      if (plot.current && width > 0 && width !== plot.current.width) plot.current.setSize({ width, height });
+    });
+    import('uplot').then(({ default: UPlot }) => {
+      if (gone) return;
+      const { series: s, xs: own, unit: write } = now.current;
+      plot.current = new UPlot(
+        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), width: element.clientWidth || 300, height, min, max,
+          onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)), setAt }),
+        now.current.data, element);
+      resize.observe(element);
+    });
+    return () => {
+      gone = true;
+      resize.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+  useEffect(() => {
+    plot.current?.setData(data);
+  }, [series, xs]);
+
+  const moment = at !== null && xs[at] !== undefined ? xs[at] : null;
+  return (
+    <figure class="chart">
+      <div ref={box} class="chart-plot" style={{ height: `${height}px` }} role="img" aria-label={inWords(label, series, unit)} />
+      {legend && (
+        <figcaption class="chart-legend" aria-hidden="true">
+          {series.map((s, i) => (
+            <span key={s.name}>
+              <i class={`swatch swatch-${(s.color ?? i) % COLORS}`} />{s.name}{' '}
+              <b class="figures">{unit(at !== null ? (s.values[at] ?? null) : lastOf(s.values))}</b>
+            </span>
+          ))}
+          <span class="chart-at figures">{moment !== null && (x === 'time' ? dateTime(moment, { dateStyle: 'short', timeStyle: 'medium' }) : number(moment))}</span>
+        </figcaption>
+      )}
+    </figure>
+  );
+}

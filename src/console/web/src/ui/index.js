@@ -1,0 +1,18 @@
+// All of ui/ by name: import { Page, Table } from '../../ui/index.js'.
+export { Badge } from './Badge.jsx';
+export { Button } from './Button.jsx';
+export { Chart } from './Chart.jsx';
+export { Code, Copy, CopyValue } from './Copy.jsx';
+export { confirmDelete, Dialog } from './Dialog.jsx';
+export { Empty, ErrorNote, Note } from './Empty.jsx';
+export { Checkbox, Choice, Field, FileDrop, Form, NumberInput, Select, TextArea, TextInput } from './Form.jsx';
+export { Icon } from './Icon.jsx';
+export { Markdown } from './Markdown.jsx';
+export { Menu } from './Menu.jsx';
+export { Facts, Figures, Live, Page, Section, useFocusOn } from './Page.jsx';
+export { Loading, Meter, Progress, Spinner } from './Spinner.jsx';
+export { Table } from './Table.jsx';
+export { TabPanel, Tabs } from './Tabs.jsx';
+export { Time } from './Time.jsx';
+export { toast } from './Toast.jsx';
+export { Tooltip } from './Tooltip.jsx';

@@ -1,0 +1,251 @@
+// What the tests of pages share: a cloud of its own in a temporary folder on a free port, keys for every
+// role, Debian's Chromium, and what no page may do: log an error, break the content security policy,
+// ask another host, be wider than the screen, or be in the way of those who do not see or use no mouse.
+//
+//   import { start, test } from './harness.mjs';
+//   const cloud = await start({ nano: true });
+//   test('a key can be made', async () => {
+//     const page = await cloud.page('admin', '/keys');     signed in; checked when the test ends
+//     await page.getByRole('button', { name: 'New key' }).click();
+//     await cloud.axe(page);                                both themes
+//     await cloud.shots(page, 'keys');                      no sideways scrolling; pictures into $FT_SHOTS
+//   });
+//
+// Run by ctest (console.NAME), or by hand:
+//   FEITIAN=build/feitian FT_MODULES=build/console-tests node --test-reporter=spec tests/console/NAME.mjs
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { promisify } from 'node:util';
+
+export { assert, test };
+
+const CHROMIUM = process.env.FT_CHROMIUM ?? '/usr/bin/chromium';
+const FEITIAN = path.resolve(process.env.FEITIAN ?? 'build/feitian');
+const MODULES = path.resolve(process.env.FT_MODULES ?? 'build/console-tests');
+const SHOTS = process.env.FT_SHOTS;
+const NANO = path.join(import.meta.dirname, '../../models/nano.gguf');
+const WIDTHS = { phone: 360, tablet: 768, desk: 1440 };
+const HEIGHT = 900;
+const SKIPPED = 77;
+
+if (!fs.existsSync(CHROMIUM)) {
+  console.log(`skipped: no ${CHROMIUM}; scripts/setup installs it`);
+  process.exit(SKIPPED);
+}
+const require = createRequire(path.join(MODULES, 'package.json'));
+const { chromium } = require('playwright-core');
+const axeSource = require('axe-core').source;
+const run = promisify(execFile);
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+class Cloud {
+  constructor(folder, port) {
+    this.folder = folder;
+    this.home = `${folder}/home`;
+    this.url = `http://127.0.0.1:${port}`;
+    this.listen = `127.0.0.1:${port}`;
+    this.keys = {};
+    this.pages = [];
+  }
+
+  // A command of the program, on this cloud: its standard output.
+  async feitian(...args) {
+    const env = { ...process.env, FEITIAN_HOME: this.home, TZ: 'UTC' };
+    for (const name of ['FEITIAN_URL', 'FEITIAN_API_KEY', 'NOTIFY_SOCKET']) delete env[name];
+    const { stdout } = await run(FEITIAN, args, { env, timeout: 120000 });
+    return stdout;
+  }
+
+  async up(...options) {
+    await this.feitian('up', '--listen', this.listen, ...options);
+    this.keys.operator = JSON.parse(fs.readFileSync(`${this.home}/credentials.json`, 'utf8')).key;
+  }
+
+  // The secret of a key with this role, made when it is first wanted.
+  async key(role) {
+    if (this.keys[role] === undefined) {
+      const made = await this.api('POST', '/api/v1/keys', { name: `test ${role}`, role });
+      this.keys[role] = made.secret;
+    }
+    return this.keys[role];
+  }
+
+  // The API as somebody: JSON in, JSON out; throws with the answer's text.
+  async api(method, target, body, role = 'operator') {
+    const answer = await fetch(this.url + target, {
+      method,
+      headers: { Authorization: `Bearer ${await this.key(role)}`, 'Content-Type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${target}: ${answer.status} ${text}`);
+    return text === '' ? null : JSON.parse(text);
+  }
+
+  // A page of the browser that nobody is signed in to. Every one has cookies of its own.
+  async open(target = '/', options = {}) {
+    const context = await this.browser.newContext({
+      locale: 'en-GB', colorScheme: 'light', reducedMotion: 'reduce', timezoneId: 'UTC',
+      viewport: { width: WIDTHS.desk, height: HEIGHT }, permissions: ['clipboard-read', 'clipboard-write'],
+      ...options,
+    });
+    context.setDefaultTimeout(20000);
+    const page = await context.newPage();
+    page.faults = [];
+    watch(page, this.url);
+    this.pages.push(page);
+    await page.goto(`${this.url}/console${target}`);
+    return page;
+  }
+
+  // The same, signed in with a key of the role, where the page is drawn.
+  async page(role, target = '/', options = {}) {
+    const page = await this.open('/licences.txt', options);
+    await signIn(page, this, role);
+    await page.goto(`${this.url}/console${target}`);
+    await settled(page);
+    return page;
+  }
+
+  axe(page, options) {
+    return axe(page, options);
+  }
+
+  shots(page, name, options) {
+    return shots(page, name, options);
+  }
+
+  async stop() {
+    await this.browser?.close();
+    await this.feitian('down', '--force').catch(() => {});
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+// What a page did that none may; looked at when the test ends.
+function watch(page, url) {
+  const fault = (text) => page.faults.push(text);
+  page.on('pageerror', (e) => fault(`exception: ${e.stack ?? e.message}`));
+  page.on('console', (message) => {
+    if (message.type() !== 'error' && !/Content Security Policy/.test(message.text())) return;
+    // what the API refuses is an answer; the browser logs it all the same
+    const { pathname } = new URL(message.location().url || url);
+    if (/^Failed to load resource/.test(message.text()) && /^\/(api|v1)\//.test(pathname) &&
+        (/status of 4\d\d/.test(message.text()) || page.mayFail)) return;
+    fault(`console: ${message.text()} (${message.location().url})`);
+  });
+  page.on('request', (request) => {
+    const target = new URL(request.url());
+    if (!['data:', 'blob:', 'about:'].includes(target.protocol) && target.origin !== url)
+      fault(`asks another host: ${request.url()}`);
+  });
+}
+
+export async function signIn(page, cloud, role) {
+  const key = await cloud.key(role);
+  const answer = await page.context().request.post(`${cloud.url}/api/v1/session`, {
+    data: { key }, headers: { 'X-Feitian-Console': '1' },
+  });
+  if (answer.status() === 404 || answer.status() === 403 || answer.status() === 401)
+    await page.context().setExtraHTTPHeaders({ Authorization: `Bearer ${key}` });
+  else assert.ok(answer.ok(), await answer.text());
+}
+
+// Nothing is on its way any more: no request, no row that waits, no code.
+export async function settled(page) {
+  await page.waitForLoadState('networkidle');
+  await page.waitForFunction(() => document.querySelector('.loading, .starting') === null);
+}
+
+const THEMES = ['light', 'dark'];
+
+// No serious or critical finding of axe-core, in both themes. within: a selector; without: findings that
+// are accepted, with a reason where it is called.
+async function axe(page, { within = null, without = [] } = {}) {
+  for (const theme of THEMES) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.waitForTimeout(50);
+    await page.evaluate(axeSource);
+    const { violations } = await page.evaluate(
+      ([scope]) => window.axe.run(scope ?? document, { resultTypes: ['violations'] }), [within]);
+    const bad = violations.filter((v) => ['serious', 'critical'].includes(v.impact) && !without.includes(v.id));
+    const told = bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.slice(0, 5).map((n) => `    ${n.html}\n    ${n.failureSummary}`).join('\n')}`);
+    assert.equal(bad.length, 0, `axe, ${theme}:\n${told.join('\n')}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+// The page at three widths, in both themes and languages. prepare(page): opens what is to be seen, after the
+// page was loaded anew; all: false for the phone alone.
+async function shots(page, name, { prepare = async () => {}, wait = settled } = {}) {
+  const before = page.viewportSize();
+  for (const language of ['en', 'zh']) {
+    await page.evaluate((code) => localStorage.setItem('feitian.language', code), language);
+    await page.reload();
+    await wait(page);
+    await prepare(page);
+    for (const [device, width] of Object.entries(WIDTHS)) {
+      await page.setViewportSize({ width, height: HEIGHT });
+      await page.waitForTimeout(SHOTS ? 150 : 20);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(wide <= 0, `${name}: ${wide} pixels wider than ${width} (${language}): ${wide > 0 ? await widest(page) : ''}`);
+      if (SHOTS) await pictures(page, path.join(SHOTS, `${name}-${device}-${language}`));
+    }
+  }
+  await page.evaluate(() => localStorage.removeItem('feitian.language'));
+  await page.setViewportSize(before);
+  await page.reload();
+  await wait(page);
+}
+
+function widest(page) {
+  return page.evaluate(() => {
+    const all = [...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1);
+    return all.slice(-5).map((e) => e.outerHTML.slice(0, 120)).join('\n');
+  });
+}
+
+async function pictures(page, file) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  for (const theme of THEMES) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.waitForTimeout(80); // charts are drawn again
+    const open = await page.evaluate(() => document.querySelector('dialog[open]') !== null);
+    await page.screenshot({ path: `${file}-${theme}.png`, fullPage: !open });
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+// A cloud for this file's tests. nano: with the model that ships, served as "nano". options: of `feitian up`.
+export async function start({ nano = false, options = [] } = {}) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'feitian-'));
+  const cloud = new Cloud(folder, await freePort());
+  after(() => cloud.stop());
+  afterEach(async () => {
+    const pages = cloud.pages.splice(0);
+    const faults = pages.flatMap((page) => page.faults);
+    for (const page of pages) await page.context().close();
+    assert.deepEqual(faults, []);
+  });
+  await cloud.up(...options);
+  if (nano && !(await cloud.feitian('endpoint', 'list')).includes('nano')) await cloud.feitian('model', 'add', NANO);
+  cloud.browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--font-render-hinting=none'],
+  });
+  return cloud;
+}

@@ -1,0 +1,97 @@
+// The shell: what is around every page.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { assert, start, test } from './harness.mjs';
+
+const BUILD = process.env.FT_BUILD ?? 'build';
+const WEB = path.join(import.meta.dirname, '../../src/console/web');
+const FIRST_PAINT_BYTES = 200 * 1024;
+const cloud = await start();
+
+const head = async (target, headers = {}, method = 'GET') => {
+  const answer = await fetch(cloud.url + target, { method, headers, redirect: 'manual' });
+  return { status: answer.status, header: (name) => answer.headers.get(name), text: await answer.text() };
+};
+
+test('browsers are led to the console, programs are not', async () => {
+  const browser = await head('/', { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' });
+  assert.equal(browser.status, 302);
+  assert.equal(browser.header('location'), '/console/');
+  assert.equal((await head('/console')).header('location'), '/console/');
+  const program = await head('/', { Accept: '*/*' });
+  assert.equal(program.status, 200);
+  assert.match(program.header('content-type'), /^text\/plain/);
+});
+
+test('files come compressed, are kept for good, and what is kept is not sent again', async () => {
+  const page = await head('/console/', { 'Accept-Encoding': 'br' });
+  assert.equal(page.header('content-encoding'), 'br');
+  assert.equal(page.header('cache-control'), 'no-cache');
+  assert.equal(page.header('vary'), 'accept-encoding');
+  const script = /src="(\/console\/assets\/main-[^"]+)"/.exec(page.text)[1];
+  const whole = await head(script, { 'Accept-Encoding': 'identity' });
+  assert.equal(whole.header('content-encoding'), null);
+  assert.match(whole.header('cache-control'), /immutable/);
+  const gzip = await head(script, { 'Accept-Encoding': 'gzip' });
+  assert.equal(gzip.text, whole.text); // fetch undoes it
+  assert.notEqual(gzip.header('etag'), whole.header('etag'));
+  const again = await head(script, { 'Accept-Encoding': 'gzip', 'If-None-Match': gzip.header('etag') });
+  assert.equal(again.status, 304);
+  assert.equal(again.text, '');
+  const only = await head(script, { 'Accept-Encoding': 'gzip' }, 'HEAD');
+  assert.equal(only.status, 200);
+  assert.equal(only.text, '');
+  assert.equal(only.header('etag'), gzip.header('etag'));
+});
+
+test('every answer says what its pages may do', async () => {
+  for (const target of ['/console/', '/console/models/a', '/console/licences.txt']) {
+    const answer = await head(target);
+    assert.equal(answer.status, 200, target);
+    assert.match(answer.header('content-security-policy'), /default-src 'none'; script-src 'self'; style-src 'self';/);
+    assert.match(answer.header('content-security-policy'), /frame-ancestors 'none'/);
+    assert.doesNotMatch(answer.header('content-security-policy'), /unsafe|\*/);
+    assert.equal(answer.header('x-content-type-options'), 'nosniff');
+    assert.equal(answer.header('referrer-policy'), 'same-origin');
+  }
+  assert.equal((await head('/console/assets/none.js')).status, 404);
+  assert.equal((await head('/console/', {}, 'POST')).status, 405);
+});
+
+test('the first page is less than 200 KB, compressed', () => {
+  const { first, pages, files } = JSON.parse(fs.readFileSync(`${BUILD}/console/manifest.json`, 'utf8'));
+  const needed = new Set([...first, ...pages.overview.map((name) => `assets/${name}`)]);
+  for (const name of Object.keys(files)) if (/uPlot/.test(name)) needed.add(name); // its curves
+  const bytes = [...needed].reduce((sum, name) => sum + files[name].gzip, 0);
+  assert.ok(bytes < FIRST_PAINT_BYTES, `${bytes} bytes: ${[...needed].join(' ')}`);
+});
+
+test('two builds are the same bytes', () => {
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), 'feitian-build-'));
+  try {
+    for (const name of ['package.json', 'package-lock.json']) fs.copyFileSync(path.join(WEB, name), path.join(out, name));
+    fs.symlinkSync(path.resolve(BUILD, 'console/node_modules'), path.join(out, 'node_modules'));
+    execFileSync('node', [path.join(WEB, 'build.mjs'), out]);
+    for (const name of ['assets.bin', 'assets.inc', 'manifest.json'])
+      assert.ok(fs.readFileSync(path.join(out, name)).equals(fs.readFileSync(`${BUILD}/console/${name}`)), name);
+  } finally {
+    fs.rmSync(out, { recursive: true });
+  }
+});
+
+test('every text is there in both languages', async () => {
+  const folder = path.join(WEB, 'src/pages');
+  const own = fs.readdirSync(folder).map((name) => path.join(folder, name, 'text.js')).filter((f) => fs.existsSync(f));
+  const shell = await import(path.join(WEB, 'src/text.js'));
+  const parts = Object.entries(shell);
+  for (const file of own) parts.push([file, await import(file)]);
+  for (const [name, { en, zh }] of parts) {
+    assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort(), name);
+    for (const key of Object.keys(en)) {
+      const params = (text) => (typeof text === 'string' ? [...new Set(text.match(/\{\w+\}/g) ?? [])].sort() : null);
+      if (params(en[key]) && params(zh[key])) assert.deepEqual(params(zh[key]), params(en[key]), `${name}: ${key}`);
+    }
+  }
+});
