@@ -184,17 +184,6 @@ void ft_table_print_here(const struct ft_table *t)
     ft_table_print(t, stdout, columns);
 }
 
-const char *ft_figure_bytes(char *out, uint64_t bytes)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double v = (double)bytes;
-    size_t u = 0;
-    for (; v >= 1024 && u + 1 < FT_COUNT(units); u++)
-        v /= 1024;
-    snprintf(out, FT_FIGURE_BYTES, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
-    return out;
-}
-
 const char *ft_figure_count(char *out, double n)
 {
     if (n >= 1e9)

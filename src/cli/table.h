@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/figure.h"
+
 #define FT_TABLE_COLUMNS_MAX 16
 #define FT_TABLE_CELLS_MAX   (1u << 22)
 
@@ -31,9 +33,7 @@ void ft_text_put(FILE *out, const char *s, int width, int pad);
 /* Columns and rows of the terminal that fd is; 0 if it is none. */
 void ft_terminal_size(int fd, int *ret_columns, int *ret_rows);
 
-/* Figures as people read them, into out (FT_FIGURE_BYTES); return out. */
-#define FT_FIGURE_BYTES 32
-const char *ft_figure_bytes(char *out, uint64_t bytes);   /* "4.1 MiB" */
+/* Figures as people read them, into out (FT_FIGURE_BYTES); return out. base/figure.h has bytes. */
 const char *ft_figure_count(char *out, double n);         /* "12.3 k", "596.0 M", "7.62 B" */
 const char *ft_figure_seconds(char *out, double seconds); /* "3 d 4 h", "2 min 5 s", "1.5 s" */
 

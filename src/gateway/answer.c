@@ -72,6 +72,15 @@ void gw_respond(struct gw_request *r, int status, const char *type, const void *
     ft_http_respond(r->x, status, f, n_f, body, n); /* a client that is gone is not told */
 }
 
+void gw_respond_json(struct gw_request *r, json_t *answer)
+{
+    char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
+    gw_respond(r, text != NULL ? 200 : 500, "application/json", text,
+               text != NULL ? strlen(text) : 0);
+    free(text);
+    json_decref(answer);
+}
+
 /* What S3 calls errors of ours: those that come before its own code does. */
 static void write_s3(struct ft_buf *b, const struct gw_request *r, const struct ft_oai_error *e,
                      int status)

@@ -60,6 +60,7 @@ static int open_serve(struct gw *g, struct ft_err *err)
 {
     struct ft_serve_config c = g->opt->serve;
     c.client = g->client;
+    gw_events_open(g, &c);
     int rc = ft_serve_open(&c, &g->serve, err);
     if (rc == 0 && g->opt->on_serve != NULL)
         g->opt->on_serve(g->opt->ctx, g->serve);
@@ -127,6 +128,9 @@ static void close_all(struct gw *g)
     ft_http_client_close(g->client);
     ft_tenant_close(g->tenant);
     gw_meter_close(&g->meter);
+    ft_events_close(g->events); /* serving told it until now */
+    json_decref(g->checks);
+    pthread_mutex_destroy(&g->checks_lock);
 }
 
 /* What a burst took is free, but malloc keeps it for good unless it is asked. */
@@ -152,6 +156,7 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     struct gw g = {.opt = o, .begun_ns = ft_clock_now_ns()};
     g.front = (struct gw_door){&g, false};
     g.back = (struct gw_door){&g, true};
+    pthread_mutex_init(&g.checks_lock, NULL);
     if (o->control_socket != NULL)
         snprintf(g.control_socket, sizeof g.control_socket, "%s", o->control_socket);
     else
@@ -187,6 +192,9 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         rc = ft_http_server_start(g.server, err);
     if (rc == 0 && g.inner != NULL) {
         ft_log(FT_LOG_INFO, "gateway", "listening on %s", ft_http_server_address(g.server));
+        ft_events_tell(g.events, &(struct ft_event){.kind = "gateway_started",
+                                                    .text = "the gateway is up",
+                                                    .worker = -1});
         rc = ft_ready_tell(err);
         if (rc == 0)
             wait_end(&g);

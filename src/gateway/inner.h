@@ -3,6 +3,7 @@
 #ifndef FT_GATEWAY_INNER_H
 #define FT_GATEWAY_INNER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "blob/blob.h"
@@ -11,6 +12,7 @@
 #include "gateway/quota.h"
 #include "gateway/request.h"
 #include "ledger/ledger.h"
+#include "monitor/events.h"
 #include "net/client.h"
 #include "net/server.h"
 #include "tenant/s3_secret.h"
@@ -64,6 +66,11 @@ struct gw {
     atomic_llong running;       /* calls */
     struct ft_blob *files_blob; /* of files.c */
     int64_t files_ticks;
+    struct ft_events *events; /* NULL: none are kept */
+    /* what the checks of the machine found (nodes.c), and when */
+    pthread_mutex_t checks_lock;
+    json_t *checks;
+    int64_t checks_ns;
 };
 
 /* ---- handlers ---- */
@@ -72,12 +79,18 @@ gw_handler_fn gw_call_model;   /* models.c */
 gw_handler_fn gw_call_message; /* Anthropic's */
 gw_handler_fn gw_list_models;  /* models.c */
 gw_handler_fn gw_get_model;
-gw_handler_fn gw_responses;       /* responses.c */
-gw_handler_fn gw_response_stored; /* one that was stored */
-gw_handler_fn gw_proxy;           /* proxy.c: to control */
-gw_handler_fn gw_status;          /* status.c */
-gw_handler_fn gw_s3_credentials;  /* credentials.c */
-gw_handler_fn gw_metrics;         /* metrics.c */
+gw_handler_fn gw_responses;          /* responses.c */
+gw_handler_fn gw_response_stored;    /* one that was stored */
+gw_handler_fn gw_proxy;              /* proxy.c: to control */
+gw_handler_fn gw_status;             /* status.c */
+gw_handler_fn gw_s3_credentials;     /* credentials.c */
+json_t *gw_status_all(struct gw *g); /* what operators see; a new object */
+gw_handler_fn gw_metrics;            /* metrics.c */
+/* ---- what happened (events.c), where (nodes.c) ---- */
+
+/* Before serving is opened, which tells of it. */
+void gw_events_open(struct gw *g, struct ft_serve_config *serve);
+gw_handler_fn gw_nodes;
 gw_handler_fn gw_health;
 gw_handler_fn gw_index;
 gw_handler_fn gw_console; /* console.c */

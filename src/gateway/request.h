@@ -2,6 +2,7 @@
 #ifndef FT_GATEWAY_REQUEST_H
 #define FT_GATEWAY_REQUEST_H
 
+#include <jansson.h>
 #include <stdatomic.h>
 
 #include "api/openai/error.h"
@@ -94,6 +95,7 @@ extern const struct gw_table gw_model_routes, gw_control_routes; /* routes.c */
 extern const struct gw_table gw_file_routes;                     /* files.c */
 extern const struct gw_table gw_hub_routes;                      /* hub.c */
 extern const struct gw_table gw_tune_routes;                     /* tune.c */
+extern const struct gw_table gw_monitor_routes;                  /* events.c */
 
 ft_http_handler_fn gw_handle; /* ctx: struct gw_door */
 ft_http_error_fn gw_server_error;
@@ -114,6 +116,8 @@ void gw_id_new(char ret[GW_ID_BYTES]);
  * The strings live in the exchange's arena. */
 int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n);
 void gw_respond(struct gw_request *r, int status, const char *type, const void *body, size_t n);
+/* Takes the reference; NULL: 500. */
+void gw_respond_json(struct gw_request *r, json_t *answer);
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e);
 /* What a refusal of ft_tenant_admit (rc, err, r->limits) is to the client. */
 void gw_admission_error(const struct gw_request *r, int rc, const struct ft_err *err,

@@ -54,9 +54,8 @@ static void keep_own(json_t *all, const char *project)
     json_object_del(all, "tenants");
 }
 
-void gw_status(struct gw_request *r)
+json_t *gw_status_all(struct gw *g)
 {
-    struct gw *g = r->gw;
     json_t *all = json_object();
     json_object_set_new(all, "gateway", gateway_status(g));
     json_object_set_new(all, "control",
@@ -66,13 +65,15 @@ void gw_status(struct gw_request *r)
     json_object_set_new(all, "tenants", ft_tenant_status(g->tenant));
     json_object_set_new(all, "serving", ft_serve_status(g->serve));
     json_object_set_new(all, "storage", gw_storage_status(g));
+    return all;
+}
+
+void gw_status(struct gw_request *r)
+{
+    json_t *all = gw_status_all(r->gw);
     if (ft_tenant_ident_role(r->ident) < FT_ROLE_OPERATOR)
         keep_own(all, r->ident->project);
-    char *text = json_dumps(all, JSON_COMPACT);
-    gw_respond(r, text != NULL ? 200 : 500, "application/json", text,
-               text != NULL ? strlen(text) : 0);
-    free(text);
-    json_decref(all);
+    gw_respond_json(r, all);
 }
 
 void gw_health(struct gw_request *r)

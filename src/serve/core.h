@@ -161,6 +161,9 @@ struct ft_serve {
     unsigned looks;      /* how often waiting calls were looked at */
     _Atomic bool choice; /* there are workers' endpoints: prompts are hashed */
     double call_ms;      /* how long calls take, a moving mean: for when to come back */
+    void (*on_event)(void *ctx, const struct ft_serve_event *event);
+    void *event_ctx;
+    bool followed; /* rows that come now are changes, and told as such */
 };
 
 /* serve.c */
@@ -170,6 +173,13 @@ int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plan
 /* Does all that is due. Returns when it wants to be called again. Without the lock; one thread. */
 int64_t ft_serve_step(struct ft_serve *s);
 void ft_serve_kick(struct ft_serve *s); /* under the lock */
+
+/* tell.c: events. Under the lock. */
+void ft_tell(struct ft_serve *s, const char *kind, int level, const struct ft_endpoint *e, int k,
+             const char *request, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+/* Of worker k: told of every endpoint that wants it, of none if none does. */
+void ft_tell_worker(struct ft_serve *s, const char *kind, int level, int k, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* endpoint.c */
 int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);

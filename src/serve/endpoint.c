@@ -396,6 +396,8 @@ static int endpoint_gone(struct ft_serve *s, const char *id)
     struct ft_endpoint *e = endpoint_by_id(s, id);
     if (e == NULL)
         return 0;
+    if (s->followed)
+        ft_tell(s, "endpoint_removed", 0, e, -1, NULL, "%s is removed", e->name);
     e->gone = true;
     endpoint_drop(e);
     ft_call_end_all(s, e, NULL, FT_ENOTFOUND, "the endpoint was removed while the request waited");
@@ -462,6 +464,11 @@ int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, st
         s->endpoint = e;
         s->n_endpoint++;
     }
+    bool is_new = e->n_target == 0;
+    if (s->followed)
+        ft_tell(s, is_new ? "endpoint_created" : "endpoint_changed", 0, e, -1, NULL,
+                "%s is %s: %d target%s, %d to %d replicas", name, is_new ? "made" : "changed", n,
+                n == 1 ? "" : "s", numbers.scale.min, numbers.scale.max);
     e->scale = numbers.scale;
     e->n_ctx = numbers.n_ctx;
     e->created = numbers.created;

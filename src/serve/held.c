@@ -264,6 +264,26 @@ static enum ft_code code_of(int status, const char *words)
                            : FT_EUNSUPPORTED;
 }
 
+/* An event of the endpoints that want the model at k. why: "" if it is there. */
+static void tell_of(struct ft_serve *s, const char *kind, int level, int k, const char *name,
+                    const char *why)
+{
+    const struct ft_endpoint *told = NULL;
+    for (struct ft_target *t = s->target; t != NULL; t = t->next) {
+        const struct ft_model_row *base, *adapter;
+        if (t->kind != FT_TARGET_MODEL || t->dropped || t->endpoint == told ||
+            !ft_workers_wants(s, t, k) || !ft_target_rows(s, t, &base, &adapter) ||
+            (strcmp(base->name, name) != 0 &&
+             (adapter == NULL || strcmp(adapter->name, name) != 0)))
+            continue;
+        told = t->endpoint;
+        if (why[0] == '\0')
+            ft_tell(s, kind, level, told, k, NULL, "worker %d has %s", k, name);
+        else
+            ft_tell(s, kind, level, told, k, NULL, "worker %d cannot have %s: %s", k, name, why);
+    }
+}
+
 /* A model was refused: calls that wait for it, and that no other worker can take, are told. */
 static void added_not(struct ft_serve *s, int k, const char *name, int status, const json_t *answer)
 {
@@ -272,6 +292,7 @@ static void added_not(struct ft_serve *s, int k, const char *name, int status, c
     enum ft_code code = code_of(status, json_string_value(json_object_get(error, "code")));
     ft_log(FT_LOG_WARN, "serve", "worker %d refused %s: %d %s", k, name, status,
            why != NULL ? why : "");
+    tell_of(s, "model_refused", 2, k, name, why != NULL ? why : "the worker refused it");
     char text[FT_ERR_MSG_MAX];
     snprintf(text, sizeof text, "%s cannot be served: %s%s", name,
              why != NULL ? why : "the worker refused it",
@@ -315,6 +336,8 @@ void ft_held_answer(struct ft_serve *s, struct ft_worker *w, const struct ft_ask
     switch (a->kind) {
     case FT_ASK_ADD:
         if (good) {
+            if (!h->adopted)
+                tell_of(s, "model_loaded", 0, a->k, a->name, "");
             h->state = FT_HELD_READY;
         } else if (status == 409) {
             h->state = FT_HELD_READY; /* another file of this name: it is removed first */

@@ -161,6 +161,8 @@ static void health_answer(struct ft_serve *s, struct ft_worker *w, int k, int st
     worker_move(s, w, FT_WORKER_READY);
     w->next_check_ns = now + CHECK_MS * MS;
     ft_log(FT_LOG_INFO, "serve", "worker %d is ready, process %lld", k, (long long)w->pid);
+    ft_tell_worker(s, "worker_ready", 0, k, "worker %d is ready, process %lld", k,
+                   (long long)w->pid);
 }
 
 static void on_answer(void *ctx, int status, const json_t *answer)
@@ -220,6 +222,8 @@ static void worker_died(struct ft_serve *s, int k, const struct ft_plant_info *i
     snprintf(w->last_end, sizeof w->last_end, "%s", info->how);
     ft_log(FT_LOG_WARN, "serve", "worker %d, process %lld, died: %s", k, (long long)w->pid,
            w->last_end);
+    ft_tell_worker(s, "worker_died", 2, k, "worker %d, process %lld, died: %s", k,
+                   (long long)w->pid, w->last_end);
     worker_forget(w);
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths = quick ? w->quick_deaths + 1 : 0;
@@ -277,6 +281,8 @@ static void step_ready(struct ft_serve *s, int k, bool wanted, int64_t now, stru
 {
     struct ft_worker *w = s->worker[k];
     if (has_too_much(s, k, p)) {
+        ft_tell_worker(s, "worker_stopped", 0, k,
+                       "worker %d begins anew with less memory: there are more to share it", k);
         worker_move(s, w, FT_WORKER_STOPPING);
         p->act[k] = ACT_STOP;
         return;
@@ -301,6 +307,7 @@ static void step_ready(struct ft_serve *s, int k, bool wanted, int64_t now, stru
     if (w->useless_ns == 0)
         w->useless_ns = now;
     if (now - w->useless_ns >= USELESS_MS * MS) {
+        ft_tell_worker(s, "worker_stopped", 0, k, "worker %d is stopped: nothing needs it", k);
         worker_move(s, w, FT_WORKER_STOPPING);
         p->act[k] = ACT_STOP;
     }
@@ -370,10 +377,13 @@ static void started(struct ft_serve *s, int k, int rc, const struct ft_err *err,
     if (rc == 0) {
         w->memory_bytes = memory;
         worker_move(s, w, FT_WORKER_STARTING);
+        ft_tell_worker(s, "worker_started", 0, k, "worker %d is started%s", k,
+                       w->restarts > 0 ? " again" : "");
         return;
     }
     ft_log(FT_LOG_WARN, "serve", "worker %d: %s", k, err->msg);
     snprintf(w->last_end, sizeof w->last_end, "%.*s", (int)sizeof w->last_end - 1, err->msg);
+    ft_tell_worker(s, "worker_died", 2, k, "worker %d cannot be started: %s", k, w->last_end);
     w->out_of_memory = false;
     worker_move(s, w, FT_WORKER_RESTING);
     w->quick_deaths++;
@@ -446,6 +456,8 @@ void ft_workers_adopt(struct ft_serve *s, int64_t *ret_memory)
         worker_move(s, w, FT_WORKER_STARTING); /* until it has told what it holds */
         ft_log(FT_LOG_INFO, "serve", "worker %d, process %lld, is taken over", k,
                (long long)info.pid);
+        ft_tell_worker(s, "worker_started", 0, k, "worker %d, process %lld, is taken over", k,
+                       (long long)info.pid);
     }
 }
 

@@ -50,8 +50,11 @@ static void scale_all(struct ft_serve *s, int64_t now)
         scale.min = FT_MIN(scale.min, scale.max);
         int was = e->state.wanted;
         int load = e->running + ft_queue_waiting(&s->queue, e);
-        if (ft_scale_step(&scale, &e->state, load, now) != was)
+        if (ft_scale_step(&scale, &e->state, load, now) != was) {
             e->since_ns = now;
+            ft_tell(s, "scaled", 0, e, -1, NULL, "%d replica%s instead of %d", e->state.wanted,
+                    e->state.wanted == 1 ? "" : "s", was);
+        }
         choice = true;
     }
     atomic_store_explicit(&s->choice, choice, memory_order_relaxed);
@@ -136,6 +139,8 @@ int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plan
     s->wait_ms_max = or_default(config->wait_ms_max, WAIT_MS_DEFAULT);
     s->suspect_end = &s->suspect;
     s->call_ms = CALL_MS_DEFAULT;
+    s->on_event = config->on_event;
+    s->event_ctx = config->event_ctx;
     int64_t given;
     ft_workers_adopt(s, &given);
     if (config->memory_bytes <= 0) /* what those found hold is not available, but theirs */
@@ -228,6 +233,7 @@ void ft_serve_snapshot_begin(struct ft_serve *s)
 {
     pthread_mutex_lock(&s->mu);
     s->snapshot++;
+    s->followed = false;
     pthread_mutex_unlock(&s->mu);
 }
 
@@ -235,6 +241,7 @@ void ft_serve_snapshot_end(struct ft_serve *s)
 {
     pthread_mutex_lock(&s->mu);
     ft_rows_sweep(s);
+    s->followed = true;
     ft_serve_kick(s);
     pthread_mutex_unlock(&s->mu);
 }

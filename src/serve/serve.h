@@ -10,6 +10,17 @@
 struct ft_exec;        /* sched/exec.h: where workers' processes are started */
 struct ft_http_client; /* net/client.h */
 struct ft_serve;
+/* Something that somebody may want to know of: a worker's start or death, a failover, scaling. No
+ * text of requests. Strings are valid during the call. */
+struct ft_serve_event {
+    const char *kind;     /* "worker_died" */
+    int level;            /* 0: as it should be; 1: look at it; 2: something broke */
+    const char *text;     /* for people */
+    const char *endpoint; /* its name; NULL: of none */
+    const char *project;  /* whose endpoint; NULL: everyone's */
+    int worker;           /* -1: none */
+    const char *request;  /* id, or NULL */
+};
 struct ft_serve_call; /* a running request; valid until the callback of its END returned */
 
 #define FT_SERVE_WORKERS_MAX 64
@@ -33,7 +44,10 @@ struct ft_serve_config {
     int workers_max;   /* FT_SERVE_WORKERS_MAX */
     int queue_max;     /* requests waiting in all: 4096; of one project: 256 */
     int in_flight_max; /* requests at one replica of a worker: 64 */
-    int wait_ms_max;   /* in the queue, with a replica's start: 300,000 */
+    /* Comes under serving's lock: it must neither block nor call serving. NULL: nobody is told. */
+    void (*on_event)(void *ctx, const struct ft_serve_event *event);
+    void *event_ctx;
+    int wait_ms_max; /* in the queue, with a replica's start: 300,000 */
 };
 
 /* Starts the serving thread; adopts workers that a gateway before this one left running. */

@@ -1,6 +1,5 @@
 /* feitian doctor: looks at the machine and at a cloud's folder, and says what to mend. Changes
  * nothing. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,32 +12,30 @@
 
 #define CONFIG_MAX 65536
 
-static ft_doctor_check *const checks[] = {
-    ft_doctor_processor, ft_doctor_memory,  ft_doctor_home,    ft_doctor_disk,
-    ft_doctor_limits,    ft_doctor_sandbox, ft_doctor_clock,   ft_doctor_port,
-    ft_doctor_cloud,     ft_doctor_state,   ft_doctor_sockets, ft_doctor_models,
+/* Those of the machine and the folder. */
+static ft_check *const machine[] = {
+    ft_check_processor, ft_check_memory,  ft_check_home,  ft_check_disk,
+    ft_check_limits,    ft_check_sandbox, ft_check_clock,
 };
 
-void ft_doctor_say(struct ft_doctor *d, enum ft_doctor_level level, const char *check,
-                   const char *mend, const char *fmt, ...)
+static ft_doctor_check *const cloud[] = {
+    ft_doctor_port, ft_doctor_cloud, ft_doctor_state, ft_doctor_sockets, ft_doctor_models,
+};
+
+static void say(void *ctx, enum ft_check_level level, const char *check, const char *mend,
+                const char *text)
 {
-    static const char *const word[] = {"ok", "warn", "bad"};
     static const char *const color[] = {"\033[32m", "\033[33m", "\033[31m"};
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
+    struct ft_doctor *d = ctx;
+    const char *word = ft_check_level_name[level];
     d->n[level]++;
-    if (level == FT_DOCTOR_OK)
-        mend = "";
     if (d->json) {
         json_array_append_new(d->findings, json_pack("{s:s,s:s,s:s,s:s}", "check", check, "level",
-                                                     word[level], "message", text, "mend", mend));
+                                                     word, "message", text, "mend", mend));
         return;
     }
     bool tty = isatty(STDOUT_FILENO) == 1;
-    printf("%s%-5s%s%-11s ", tty ? color[level] : "", word[level], tty ? "\033[0m" : "", check);
+    printf("%s%-5s%s%-11s ", tty ? color[level] : "", word, tty ? "\033[0m" : "", check);
     ft_cli_put_plain(stdout, text);
     putchar('\n');
     if (mend[0] != '\0')
@@ -60,8 +57,8 @@ static void find_listen(struct ft_doctor *d)
     json_t *j = json_loadb(text, n, 0, &at);
     const char *listen = json_string_value(json_object_get(j, "listen"));
     if (j == NULL)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "config", "mend the file, or take it away",
-                      "%s: line %d: %s", path, at.line, at.text);
+        ft_check_say(&d->checks, FT_CHECK_BAD, "config", "mend the file, or take it away",
+                     "%s: line %d: %s", path, at.line, at.text);
     else if (listen != NULL)
         snprintf(d->listen, sizeof d->listen, "%s", listen);
     json_decref(j);
@@ -82,19 +79,22 @@ int ft_cmd_doctor(int argc, char **argv)
     if (ft_home_find(given, &d.home, &err) != 0)
         return ft_cli_fail(2, &err, "doctor");
     d.findings = json_array();
+    d.checks = (struct ft_checks){.home = d.home.path, .say = say, .ctx = &d};
     d.running = ft_home_running(&d.home, &d.up, &err) == 1;
     find_listen(&d);
-    for (size_t i = 0; i < FT_COUNT(checks); i++)
-        checks[i](&d);
+    for (size_t i = 0; i < FT_COUNT(machine); i++)
+        machine[i](&d.checks);
+    for (size_t i = 0; i < FT_COUNT(cloud); i++)
+        cloud[i](&d);
     if (d.json)
         ft_show_json(json_pack("{s:s,s:O}", "state",
-                               d.n[FT_DOCTOR_BAD] > 0    ? "bad"
-                               : d.n[FT_DOCTOR_WARN] > 0 ? "warn"
-                                                         : "ok",
+                               d.n[FT_CHECK_BAD] > 0    ? "bad"
+                               : d.n[FT_CHECK_WARN] > 0 ? "warn"
+                                                        : "ok",
                                "findings", d.findings));
     else
-        printf("\n%d ok, %d to know of, %d to mend\n", d.n[FT_DOCTOR_OK], d.n[FT_DOCTOR_WARN],
-               d.n[FT_DOCTOR_BAD]);
+        printf("\n%d ok, %d to know of, %d to mend\n", d.n[FT_CHECK_OK], d.n[FT_CHECK_WARN],
+               d.n[FT_CHECK_BAD]);
     json_decref(d.findings);
-    return d.n[FT_DOCTOR_BAD] > 0 ? 1 : 0;
+    return d.n[FT_CHECK_BAD] > 0 ? 1 : 0;
 }

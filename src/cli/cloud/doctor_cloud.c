@@ -19,64 +19,6 @@
 
 #define MODELS_MAX 1000
 
-/* There is no home: `up` makes it and no folder above it. */
-static void look_where_it_will_be(struct ft_doctor *d, int why)
-{
-    char above[FT_HOME_PATH], parent[FT_HOME_PATH];
-    int fd = -1;
-    snprintf(parent, sizeof parent, "%s", d->home.path);
-    char *slash = strrchr(parent, '/');
-    slash[slash == parent] = '\0';
-    ft_doctor_existing(d->home.path, above, sizeof above);
-    if (why != ENOENT)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
-                      "see to it that the user who runs feitian can reach it", "%s: %s",
-                      d->home.path, strerror(why));
-    else if (access(parent, F_OK) != 0)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home", "make that folder, or choose another by --home",
-                      "%s is not there yet, nor is %s, where 'feitian up' would make it",
-                      d->home.path, parent);
-    else if ((fd = ft_doctor_probe(above)) < 0)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
-                      "let the user who runs feitian write there, or choose another by --home",
-                      "%s is not there yet, and %s cannot be written: %s", d->home.path, above,
-                      strerror(errno));
-    else
-        ft_doctor_say(d, FT_DOCTOR_OK, "home", "", "%s is not there yet; 'feitian up' makes it",
-                      d->home.path);
-    if (fd >= 0)
-        close(fd);
-}
-
-void ft_doctor_home(struct ft_doctor *d)
-{
-    struct stat st;
-    char path[FT_HOME_PATH], mend[FT_HOME_PATH + 64];
-    if (stat(d->home.path, &st) != 0) {
-        look_where_it_will_be(d, errno);
-        return;
-    }
-    snprintf(mend, sizeof mend, "chmod 700 %s", d->home.path);
-    if (!S_ISDIR(st.st_mode))
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home", "take it away, or choose another by --home",
-                      "%s is no folder", d->home.path);
-    else if (access(d->home.path, W_OK | X_OK) != 0)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home",
-                      "run feitian as the user whom it belongs to, or choose another by --home",
-                      "%s cannot be written", d->home.path);
-    else if (st.st_uid != geteuid())
-        ft_doctor_say(d, FT_DOCTOR_WARN, "home", "run feitian as that user",
-                      "%s belongs to another user (%u)", d->home.path, (unsigned)st.st_uid);
-    else
-        ft_doctor_say(d, (st.st_mode & 077) != 0 ? FT_DOCTOR_WARN : FT_DOCTOR_OK, "home", mend,
-                      "%s%s", d->home.path,
-                      (st.st_mode & 077) != 0 ? " can be entered by others" : "");
-    if (stat(ft_home_at(&d->home, "credentials.json", path), &st) == 0 && (st.st_mode & 077) != 0) {
-        snprintf(mend, sizeof mend, "chmod 600 %s", path);
-        ft_doctor_say(d, FT_DOCTOR_BAD, "home", mend, "others can read the key in %s", path);
-    }
-}
-
 void ft_doctor_port(struct ft_doctor *d)
 {
     char host[256];
@@ -86,33 +28,9 @@ void ft_doctor_port(struct ft_doctor *d)
         return; /* it has the port itself; whether it answers comes next */
     if (ft_up_listen_parse(d->listen, host, sizeof host, &port, &err) != 0 ||
         ft_port_check(host, port, &err) != 0)
-        ft_doctor_say(d, FT_DOCTOR_BAD, "port", "", "%s", err.msg);
+        ft_check_say(&d->checks, FT_CHECK_BAD, "port", "", "%s", err.msg);
     else
-        ft_doctor_say(d, FT_DOCTOR_OK, "port", "", "%s is free", d->listen);
-}
-
-static void look_at_storage(struct ft_doctor *d, const json_t *storage)
-{
-    const json_t *scrub = json_object_get(storage, "scrub");
-    const char *where = ft_cloud_text(storage, "where", "");
-    if (storage == NULL)
-        return;
-    if (!json_is_true(json_object_get(storage, "open")))
-        ft_doctor_say(d, FT_DOCTOR_BAD, "storage",
-                      "see to the folder and its disk, or, for an S3 server, to its keys in "
-                      "storage.json of the "
-                      "cloud's folder; it is tried again by itself, and chats go on",
-                      "objects, files and models of the hub cannot be had: %s",
-                      ft_cloud_text(storage, "trouble", "?"));
-    else if (json_array_size(json_object_get(scrub, "found")) > 0 ||
-             json_integer_value(json_object_get(scrub, "faults")) > 0)
-        ft_doctor_say(
-            d, FT_DOCTOR_BAD, "storage",
-            "'feitian blob check' lists what it is: put it back from a copy, and see to the "
-            "disk",
-            "something in %s is not as it was written; it is not served", where);
-    else
-        ft_doctor_say(d, FT_DOCTOR_OK, "storage", "", "open in %s", where);
+        ft_check_say(&d->checks, FT_CHECK_OK, "port", "", "%s is free", d->listen);
 }
 
 void ft_doctor_cloud(struct ft_doctor *d)
@@ -122,29 +40,21 @@ void ft_doctor_cloud(struct ft_doctor *d)
     struct ft_err err = {0};
     json_t *live = NULL;
     if (!d->running) {
-        ft_doctor_say(d, FT_DOCTOR_OK, "cloud", "", "none runs here; 'feitian up' starts one");
+        ft_check_say(&d->checks, FT_CHECK_OK, "cloud", "",
+                     "none runs here; 'feitian up' starts one");
         return;
     }
     o.url = d->up.url[0] != '\0' ? d->up.url : NULL;
     if (ft_cloud_open(&o, &c, &err) != 0 ||
         ft_cloud_call(&c, "GET", "/api/v1/status", NULL, &live, &err) != 0) {
-        ft_doctor_say(d, FT_DOCTOR_BAD, "cloud",
-                      "look into logs/feitian.log there; 'feitian down' and 'feitian up' start it "
-                      "anew",
-                      "process %lld runs it, but: %s", (long long)d->up.pid, err.msg);
+        ft_check_say(&d->checks, FT_CHECK_BAD, "cloud",
+                     "look into logs/feitian.log there; 'feitian down' and 'feitian up' start it "
+                     "anew",
+                     "process %lld runs it, but: %s", (long long)d->up.pid, err.msg);
     } else {
-        const char *trouble = ft_cloud_text(json_object_get(live, "ledger"), "trouble", "");
-        bool connected =
-            json_is_true(json_object_get(json_object_get(live, "control"), "connected"));
-        ft_doctor_say(d, FT_DOCTOR_OK, "cloud", "", "up at %s, process %lld", d->up.url,
-                      (long long)d->up.pid);
-        if (!connected)
-            ft_doctor_say(d, FT_DOCTOR_BAD, "cloud", "see logs/feitian.log for what control says",
-                          "the admin side does not answer; calls with known keys go on");
-        if (trouble[0] != '\0')
-            ft_doctor_say(d, FT_DOCTOR_BAD, "cloud", "see to the disk; usage is kept until then",
-                          "ledger: %s", trouble);
-        look_at_storage(d, json_object_get(live, "storage"));
+        ft_check_say(&d->checks, FT_CHECK_OK, "cloud", "", "up at %s, process %lld", d->up.url,
+                     (long long)d->up.pid);
+        ft_check_live(&d->checks, live);
     }
     json_decref(live);
     ft_cloud_close(&c);
@@ -166,10 +76,10 @@ void ft_doctor_state(struct ft_doctor *d)
     int rc = ft_state_sqlite_open(path, false, &s, &err);
     if (rc == 0)
         rc = ft_state_read(s, read_seq, &seq, &err);
-    ft_doctor_say(d, rc != 0 ? FT_DOCTOR_BAD : FT_DOCTOR_OK, "state",
-                  "see to its permissions and the disk, or put a copy of it back; until then calls "
-                  "with known keys go on",
-                  rc != 0 ? "%s: %s" : "%s can be read%s", path, rc != 0 ? err.msg : "");
+    ft_check_say(&d->checks, rc != 0 ? FT_CHECK_BAD : FT_CHECK_OK, "state",
+                 "see to its permissions and the disk, or put a copy of it back; until then calls "
+                 "with known keys go on",
+                 rc != 0 ? "%s: %s" : "%s can be read%s", path, rc != 0 ? err.msg : "");
     ft_state_close(s);
 }
 
@@ -205,13 +115,14 @@ void ft_doctor_sockets(struct ft_doctor *d)
     if (dir != NULL)
         closedir(dir);
     if (live > 0 && !d->running)
-        ft_doctor_say(d, FT_DOCTOR_WARN, "left over", "'feitian down' stops what was left over",
-                      "%d process%s of a cloud run%s whose supervisor is gone", live,
-                      live == 1 ? "" : "es", live == 1 ? "s" : "");
+        ft_check_say(&d->checks, FT_CHECK_WARN, "left over",
+                     "'feitian down' stops what was left over",
+                     "%d process%s of a cloud run%s whose supervisor is gone", live,
+                     live == 1 ? "" : "es", live == 1 ? "s" : "");
     if (stale > 0 && !d->running)
-        ft_doctor_say(d, FT_DOCTOR_OK, "left over", "",
-                      "%d socket%s of a cloud that was killed; the next 'feitian up' takes %s away",
-                      stale, stale == 1 ? "" : "s", stale == 1 ? "it" : "them");
+        ft_check_say(&d->checks, FT_CHECK_OK, "left over", "",
+                     "%d socket%s of a cloud that was killed; the next 'feitian up' takes %s away",
+                     stale, stale == 1 ? "" : "s", stale == 1 ? "it" : "them");
 }
 
 /* What is opened of a folder: the GGUF in it, the first part of a split one; else the folder. */
@@ -239,7 +150,7 @@ static void look_at_model(struct ft_doctor *d, const char *path, const char *nam
     if (ft_model_check(model, NULL, &err) == 0)
         (*good)++;
     else
-        ft_doctor_say(d, FT_DOCTOR_BAD, "models", mend, "%s: %s", name, err.msg);
+        ft_check_say(&d->checks, FT_CHECK_BAD, "models", mend, "%s: %s", name, err.msg);
 }
 
 /* Below models/hub lie ORG/NAME/REVISION: links of what the hub keeps, made as models are served.
@@ -280,9 +191,9 @@ void ft_doctor_models(struct ft_doctor *d)
         const char *name = list[i]->d_name;
         snprintf(path, sizeof path, "%s/%s", models, name);
         if (strcmp(name, ".pull") == 0)
-            ft_doctor_say(d, FT_DOCTOR_OK, "models", "",
-                          "downloads that were broken off wait in %s: 'feitian model add' goes on",
-                          path);
+            ft_check_say(&d->checks, FT_CHECK_OK, "models", "",
+                         "downloads that were broken off wait in %s: 'feitian model add' goes on",
+                         path);
         else if (strcmp(name, "hub") == 0)
             look_at_hub(d, path, 3, &left, &good);
         else if (name[0] != '.' && i < MODELS_MAX)
@@ -291,5 +202,5 @@ void ft_doctor_models(struct ft_doctor *d)
         free(list[i]);
     }
     free(list);
-    ft_doctor_say(d, FT_DOCTOR_OK, "models", "", "%d can be opened", good);
+    ft_check_say(&d->checks, FT_CHECK_OK, "models", "", "%d can be opened", good);
 }

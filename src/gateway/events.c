@@ -1,0 +1,158 @@
+/* What happened, for people: /api/v1/events, from the ring and files of monitor/events.h. Serving
+ * tells it from here, control (alerts) through the inner socket. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/openai/json.h"
+#include "base/log.h"
+#include "gateway/inner.h"
+#include "net/url.h"
+
+#define TOLD_MAX ((size_t)64 << 10) /* of control, at a time */
+
+/* Under serving's lock: memory only. */
+static void on_serve_event(void *ctx, const struct ft_serve_event *v)
+{
+    struct gw *g = ctx;
+    ft_events_tell(g->events, &(struct ft_event){.kind = v->kind,
+                                                 .level = (enum ft_event_level)v->level,
+                                                 .text = v->text,
+                                                 .endpoint = v->endpoint,
+                                                 .project = v->project,
+                                                 .worker = v->worker,
+                                                 .request = v->request});
+}
+
+void gw_events_open(struct gw *g, struct ft_serve_config *serve)
+{
+    char dir[4096];
+    struct ft_err err = {0};
+    snprintf(dir, sizeof dir, "%s/monitor", g->opt->home);
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        ft_log(FT_LOG_WARN, "gateway", "%s: %s", dir, strerror(errno));
+    if (ft_events_open(dir, &g->events, &err) != 0) { /* calls do not need them */
+        ft_log(FT_LOG_WARN, "gateway", "no events are kept: %s", err.msg);
+        return;
+    }
+    serve->on_event = on_serve_event;
+    serve->event_ctx = g;
+}
+
+/* ---- asked ---- */
+
+struct asked {
+    struct ft_events_filter filter;
+    struct ft_oai_error e;
+    bool refused;
+};
+
+static void refuse(struct asked *a, const char *name, const char *why)
+{
+    ft_oai_error_set(&a->e, FT_EINVAL, "invalid_value", name, "%s: %s", name, why);
+    a->refused = true;
+}
+
+static void take(struct asked *a, const char *name, const char *value)
+{
+    char *end;
+    if (strcmp(name, "endpoint") == 0) {
+        a->filter.endpoint = value;
+    } else if (strcmp(name, "kind") == 0) {
+        a->filter.kind = value;
+    } else if (strcmp(name, "limit") == 0) {
+        long n = strtol(value, &end, 10);
+        if (*end != '\0' || n < 1 || n > FT_EVENTS_LIST_MAX)
+            refuse(a, name, "must be a number from 1 to 500");
+        a->filter.limit = (int)n;
+    } else if (strcmp(name, "before") == 0) {
+        a->filter.before = ft_events_id_parse(value);
+        if (a->filter.before == 0)
+            refuse(a, name, "is no event's id");
+    } else {
+        ft_oai_error_set(&a->e, FT_EINVAL, "unknown_parameter", name,
+                         "%.60s: there is no such parameter", name);
+        a->refused = true;
+    }
+}
+
+static int read_query(struct gw_request *r, struct asked *a)
+{
+    struct ft_err err = {0};
+    const char *name, *value;
+    size_t at = 0;
+    int rc;
+    while (!a->refused &&
+           (rc = ft_url_param_next(r->x->query, &at, &r->x->arena, &name, &value, &err)) > 0)
+        take(a, name, value);
+    if (!a->refused && err.code != 0) {
+        ft_oai_error_from(&a->e, &err);
+        a->refused = true;
+    }
+    return a->refused ? FT_EINVAL : 0;
+}
+
+static void list(struct gw_request *r)
+{
+    struct asked a = {0};
+    ft_oai_error_init(&a.e);
+    if (ft_tenant_ident_role(r->ident) < FT_ROLE_OPERATOR)
+        a.filter.project = r->ident->project;
+    if (read_query(r, &a) != 0) {
+        gw_fail(r, &a.e);
+        return;
+    }
+    if (r->gw->events == NULL) {
+        ft_oai_error_set(&a.e, FT_EBUSY, "events_unavailable", NULL,
+                         "events are not kept now: the log says why");
+        a.e.status = 503;
+        gw_fail(r, &a.e);
+        return;
+    }
+    json_t *all = ft_events_list(r->gw->events, &a.filter);
+    gw_respond_json(r, all);
+}
+
+/* ---- told by control ---- */
+
+static void on_told(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    static const char *const level[] = {"info", "warn", "error"};
+    struct gw_request *r = ctx;
+    struct ft_oai_error e;
+    (void)x;
+    ft_oai_error_init(&e);
+    json_t *o = json_loadb(data, n, 0, NULL);
+    const char *kind = json_string_value(json_object_get(o, "kind"));
+    const char *text = json_string_value(json_object_get(o, "text"));
+    const char *how = json_string_value(json_object_get(o, "level"));
+    struct ft_event v = {.kind = kind,
+                         .text = text,
+                         .endpoint = json_string_value(json_object_get(o, "endpoint")),
+                         .project = json_string_value(json_object_get(o, "project")),
+                         .worker = -1};
+    for (int i = 0; how != NULL && i < (int)FT_COUNT(level); i++)
+        if (strcmp(level[i], how) == 0)
+            v.level = (enum ft_event_level)i;
+    if (kind == NULL || text == NULL) {
+        ft_oai_error_set(&e, FT_EINVAL, NULL, NULL, "an event has a kind and a text");
+        gw_fail(r, &e);
+    } else {
+        ft_events_tell(r->gw->events, &v);
+        gw_respond(r, 200, "application/json", "{}", 2);
+    }
+    json_decref(o);
+}
+
+static void told(struct gw_request *r)
+{
+    ft_http_body_collect(r->x, TOLD_MAX, on_told, r);
+}
+
+static const struct gw_route rows[] = {
+    {"GET", "/api/v1/events", "models", "admin", GW_OPENAI, list, 0, 0, 0},
+    {"GET", "/api/v1/nodes", "models", "admin", GW_OPENAI, gw_nodes, 0, GW_LANE, 0},
+    {"POST", "/internal/events", NULL, NULL, GW_OPENAI, told, 0, GW_INNER, 0},
+};
+const struct gw_table gw_monitor_routes = {rows, FT_COUNT(rows)};

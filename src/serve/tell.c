@@ -1,0 +1,63 @@
+/* Events: what happened, for those who look at the cloud (serve.h, struct ft_serve_event). They are
+ * rare, and never hold words that came with a request. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "serve/core.h"
+
+#define TEXT_MAX 400
+
+static void tell(struct ft_serve *s, const char *kind, int level, const struct ft_endpoint *e,
+                 int k, const char *request, const char *text)
+{
+    s->on_event(s->event_ctx, &(struct ft_serve_event){
+                                  .kind = kind,
+                                  .level = level,
+                                  .text = text,
+                                  .endpoint = e != NULL ? e->name : NULL,
+                                  .project = e != NULL ? e->project : NULL,
+                                  .worker = k,
+                                  .request = request,
+                              });
+}
+
+void ft_tell(struct ft_serve *s, const char *kind, int level, const struct ft_endpoint *e, int k,
+             const char *request, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    va_list ap;
+    if (s->on_event == NULL)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    tell(s, kind, level, e, k, request, text);
+}
+
+static bool wants(const struct ft_serve *s, const struct ft_endpoint *e, int k)
+{
+    for (int i = 0; i < e->n_target; i++)
+        if (ft_workers_wants(s, e->target[i], k))
+            return true;
+    return false;
+}
+
+void ft_tell_worker(struct ft_serve *s, const char *kind, int level, int k, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    bool told = false;
+    va_list ap;
+    if (s->on_event == NULL)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (const struct ft_endpoint *e = s->endpoint; e != NULL; e = e->next) {
+        if (e->gone || !wants(s, e, k))
+            continue;
+        tell(s, kind, level, e, k, NULL, text);
+        told = true;
+    }
+    if (!told)
+        tell(s, kind, level, NULL, k, NULL, text);
+}
