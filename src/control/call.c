@@ -24,6 +24,8 @@ static const struct ft_ctl_route routes[] = {
     {"GET", "/internal/responses/{id}", CTL_NOBODY, false, ft_ctl_responses_get, NULL},
     {"DELETE", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_delete, NULL},
     {"GET", API "openapi.json", CTL_NOBODY, false, ft_ctl_openapi_get, NULL},
+    {"GET", API "history", CTL_VIEWER, false, ft_ctl_history_get, NULL},
+    {"GET", API "history/series", CTL_VIEWER, false, ft_ctl_history_series, NULL},
     {"GET", API "me", CTL_VIEWER, false, ft_ctl_me, NULL},
     {"GET", API "projects", CTL_VIEWER, false, ft_ctl_projects_list, NULL},
     {"POST", API "projects", CTL_OPERATOR, true, ft_ctl_projects_create, NULL},
@@ -332,13 +334,21 @@ static void failed(struct ft_ctl_call *c, int rc, const struct ft_err *err)
     say_trouble(c->ctl, c->now_s, err->msg);
 }
 
+/* Is there without one, too; its handler gets no transaction. */
+static bool needs_no_store(const struct ft_ctl_route *route)
+{
+    return route->run == ft_ctl_openapi_get || route->run == ft_ctl_history_get ||
+           route->run == ft_ctl_history_series;
+}
+
 void ft_ctl_call_run(struct ft_ctl_call *c)
 {
     struct ft_err err = {0};
     if (c->refused)
         return;
-    if (c->route->run == ft_ctl_openapi_get) { /* needs no store, and is there without one */
-        ft_ctl_openapi_get(c, NULL, NULL);
+    if (needs_no_store(c->route)) {
+        if (c->route->run(c, NULL, &err) != 0 && !c->refused)
+            failed(c, err.code, &err);
         return;
     }
     int rc = c->route->writes ? ft_state_tx(c->ctl->state, in_tx, c, &err)

@@ -24,6 +24,7 @@
 #include "control/inner.h"
 #include "control/inside.h"
 #include "control/tune.h"
+#include "control/watch.h"
 #include "ledger/store.h"
 #include "net/server.h"
 #include "sched/ready.h"
@@ -374,7 +375,10 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_batches_open(&p->ctl, &p->ctl.batches, err);
     if (rc == 0)
+        rc = ft_watch_open(&p->ctl, &p->ctl.watch, err);
+    if (rc == 0)
         rc = serve(p, err);
+    ft_watch_close(p->ctl.watch);
     ft_batches_close(p->ctl.batches);
     ft_http_server_close(p->server);
     ft_inside_close(p->ctl.inside);

@@ -31,6 +31,7 @@ struct ft_ctl {
     struct ft_inside *inside; /* jobs' way to the gateway */
     struct ft_tune *tune;     /* NULL: there is nothing to run trainings with */
     struct ft_batches *batches;
+    struct ft_watch *watch;
     /* the store's trouble as it was last said in the log, and when; "" while there is none */
     char trouble[FT_ERR_MSG_MAX];
     int64_t trouble_said_s;
@@ -230,7 +231,8 @@ json_t *ft_ctl_endpoint_body(const char *name, const char *project, const char *
 int ft_ctl_check_name(struct ft_ctl_call *c, const char *name);
 ft_ctl_handler ft_ctl_audit_list, ft_ctl_feed, ft_ctl_openapi_get; /* events.c */
 ft_ctl_handler ft_ctl_usage_get, ft_ctl_usage_records, ft_ctl_usage_take,
-    ft_ctl_spend; /* usage.c */
+    ft_ctl_spend;                                         /* usage.c */
+ft_ctl_handler ft_ctl_history_get, ft_ctl_history_series; /* history.c */
 ft_ctl_handler ft_ctl_org_completions, ft_ctl_org_embeddings, ft_ctl_org_costs;
 ft_ctl_handler ft_ctl_responses_put, ft_ctl_responses_get,
     ft_ctl_responses_delete; /* responses.c */

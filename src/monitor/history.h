@@ -1,7 +1,7 @@
 /* Curves of the last 24 hours at 10 seconds and of 30 days at 5 minutes, in one file of a size that
- * is known beforehand: FT_HISTORY_BYTES at most (68 MiB), as sparse as what is in it.
+ * is known beforehand: FT_HISTORY_BYTES at most (136 MiB), as sparse as what is in it.
  *
- *   header | place 0 | place 1 | ... | place 511         a place: one series
+ *   header | place 0 | place 1 | ... | place 1023        a place: one series
  *   place:   name, labels ... (CRC) | 8640 points of 10 s | 8640 points of 5 min
  *   point:   value (f32) | check of (series, time, value)
  *
@@ -26,7 +26,7 @@
 
 #include "base/err.h"
 
-#define FT_HISTORY_SERIES_MAX  512
+#define FT_HISTORY_SERIES_MAX  1024
 #define FT_HISTORY_POINTS      8640 /* of each kind: 24 h of 10 s, 30 days of 5 min */
 #define FT_HISTORY_STEP_S      10
 #define FT_HISTORY_LONG_STEP_S 300

@@ -38,7 +38,8 @@ static void every_documented_route_is_served(void **state)
         json_object_foreach(item, method, op)
     {
         bool gateway = strcmp(path, "/api/v1/status") == 0 || /* answers these itself */
-                       strcmp(path, "/api/v1/s3/credentials") == 0;
+                       strcmp(path, "/api/v1/s3/credentials") == 0 ||
+                       strcmp(path, "/api/v1/events") == 0 || strcmp(path, "/api/v1/nodes") == 0;
         if (strcmp(method, "parameters") != 0 && !gateway && !has_route(method, path))
             fail_msg("%s %s is documented only", method, path);
     }

@@ -287,7 +287,7 @@ static void test_series_are_bounded_and_the_least_recent_gives_way(void **state)
     assert_int_equal(count(h), FT_HISTORY_SERIES_MAX);
     assert_true(at(h, place_of(h, "requests", "m3"), T0 + 10, 10) == 3);
     assert_int_equal(stat(path, &st), 0);
-    assert_true(st.st_size <= FT_HISTORY_BYTES && FT_HISTORY_BYTES <= 72 << 20);
+    assert_true(st.st_size <= FT_HISTORY_BYTES && FT_HISTORY_BYTES <= 140 << 20);
     ft_history_close(h);
 }
 
