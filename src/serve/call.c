@@ -659,24 +659,6 @@ static void take_phases(struct ft_serve_call *c, const struct ft_phases *told)
         *ft_phase_at(&c->phases, i) = ft_phase_get(told, i);
 }
 
-/* Under the lock. What a client was told of its own fault is no event. */
-static void event_of_end(const struct ft_serve_call *c, const struct ft_piece *p, bool on,
-                         int place, enum ft_failover_verdict verdict)
-{
-    const char *where = place >= 0 ? "the worker" : "the server";
-    if (verdict == FT_FAILOVER_GUILTY)
-        ft_tell(c->s, "request_given_up", 2, c->endpoint, place, c->id,
-                "a request ended every process that worked on it, at last alone: it is given up");
-    else if (on && verdict == FT_FAILOVER_SUSPECT)
-        ft_tell(c->s, "failover", 1, c->endpoint, place, c->id,
-                "processes ended while they worked on this request: it goes to the quarantine");
-    else if (on && p->fault == FT_FAULT_REPLICA)
-        ft_tell(c->s, "failover", 1, c->endpoint, place, c->id,
-                c->begun ? "%s broke off in the middle of an answer, which goes on elsewhere"
-                         : "%s broke off, the request is tried elsewhere",
-                where);
-}
-
 static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
 {
     struct ft_err err;
@@ -699,7 +681,7 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
         ft_serve_kick(s);
     log_end(c, p, on, place, verdict);
     if (p->err != NULL)
-        event_of_end(c, p, on, place, verdict);
+        ft_tell_end(c, p, on, place, verdict);
     struct ft_piece end = *p;
     take_phases(c, p->usage.phases);
     end.usage.phases = &c->phases;

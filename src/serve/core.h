@@ -180,6 +180,10 @@ void ft_tell(struct ft_serve *s, const char *kind, int level, const struct ft_en
 /* Of worker k: told of every endpoint that wants it, of none if none does. */
 void ft_tell_worker(struct ft_serve *s, const char *kind, int level, int k, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* A replica ended the call's try with an error. on: it is tried again. What a client was told of
+ * its own fault is no event. */
+void ft_tell_end(const struct ft_serve_call *c, const struct ft_piece *p, bool on, int place,
+                 enum ft_failover_verdict verdict);
 
 /* endpoint.c */
 int ft_endpoint_apply(struct ft_serve *s, const char *id, const json_t *body, struct ft_err *err);

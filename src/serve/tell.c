@@ -61,3 +61,20 @@ void ft_tell_worker(struct ft_serve *s, const char *kind, int level, int k, cons
     if (!told)
         tell(s, kind, level, NULL, k, NULL, text);
 }
+
+void ft_tell_end(const struct ft_serve_call *c, const struct ft_piece *p, bool on, int place,
+                 enum ft_failover_verdict verdict)
+{
+    const char *where = place >= 0 ? "the worker" : "the server";
+    if (verdict == FT_FAILOVER_GUILTY)
+        ft_tell(c->s, "request_given_up", 2, c->endpoint, place, c->id,
+                "a request ended every process that worked on it, at last alone: it is given up");
+    else if (on && verdict == FT_FAILOVER_SUSPECT)
+        ft_tell(c->s, "failover", 1, c->endpoint, place, c->id,
+                "processes ended while they worked on this request: it goes to the quarantine");
+    else if (on && p->fault == FT_FAULT_REPLICA)
+        ft_tell(c->s, "failover", 1, c->endpoint, place, c->id,
+                c->begun ? "%s broke off in the middle of an answer, which goes on elsewhere"
+                         : "%s broke off, the request is tried elsewhere",
+                where);
+}

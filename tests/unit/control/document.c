@@ -37,9 +37,11 @@ static void every_documented_route_is_served(void **state)
     json_object_foreach(json_object_get(f->ctl.doc, "paths"), path, item)
         json_object_foreach(item, method, op)
     {
-        bool gateway = strcmp(path, "/api/v1/status") == 0 || /* answers these itself */
-                       strcmp(path, "/api/v1/s3/credentials") == 0 ||
-                       strcmp(path, "/api/v1/events") == 0 || strcmp(path, "/api/v1/nodes") == 0;
+        bool gateway = false; /* answers these itself */
+        static const char *const its[] = {"/api/v1/status", "/api/v1/s3/credentials",
+                                          "/api/v1/storage", "/api/v1/events", "/api/v1/nodes"};
+        for (size_t i = 0; i < FT_COUNT(its); i++)
+            gateway |= strcmp(path, its[i]) == 0;
         if (strcmp(method, "parameters") != 0 && !gateway && !has_route(method, path))
             fail_msg("%s %s is documented only", method, path);
     }
