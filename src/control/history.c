@@ -157,7 +157,7 @@ static int read_range(struct ft_ctl_call *c, int n_series, struct range *ret)
         return ft_ctl_refuse(c, 400, "invalid_value", "from",
                              "from: must be before to, and not longer ago than 30 days");
     int64_t step = ft_history_step(from, to, ft_ctl_int(c->params, "step", 0), c->now_s);
-    from -= from % (step >= FT_HISTORY_LONG_STEP_S ? FT_HISTORY_LONG_STEP_S : FT_HISTORY_STEP_S);
+    from -= from % step; /* so that asking again gives the same points */
     int n = (int)FT_MIN((to - from + step - 1) / step, FT_HISTORY_POINTS);
     if ((int64_t)n * n_series > VALUES_SHOWN)
         return ft_ctl_refuse(c, 400, "too_much", "series",
