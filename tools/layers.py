@@ -56,6 +56,7 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "nettle/base64.h": "NETTLE",
     "nettle/base16.h": "NETTLE",
     "nettle/memops.h": "NETTLE",
+    "crypt.h": "XCRYPT",
     "expat.h": "EXPAT",
     "openssl/md5.h": "CRYPTO",
     "sqlite3.h": "SQLITE",

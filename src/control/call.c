@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "control/batch.h"
 #include "control/inner.h"
+#include "control/sign_in.h"
 #include "control/tune.h"
 
 #define API            "/api/v1/"
@@ -26,7 +27,13 @@ static const struct ft_ctl_route routes[] = {
     {"GET", API "openapi.json", CTL_NOBODY, false, ft_ctl_openapi_get, NULL},
     {"GET", API "history", CTL_VIEWER, false, ft_ctl_history_get, NULL},
     {"GET", API "history/series", CTL_VIEWER, false, ft_ctl_history_series, NULL},
+    {"POST", "/internal/sessions/{id}", CTL_NOBODY, true, ft_ctl_session_renew, NULL},
+    {"POST", API "session", CTL_NOBODY, true, ft_ctl_session_create, ft_ctl_session_look},
+    {"DELETE", API "session", CTL_VIEWER, true, ft_ctl_session_end, NULL},
+    {"GET", API "sessions", CTL_VIEWER, false, ft_ctl_sessions_list, NULL},
+    {"DELETE", API "sessions/{id}", CTL_VIEWER, true, ft_ctl_sessions_delete, NULL},
     {"GET", API "me", CTL_VIEWER, false, ft_ctl_me, NULL},
+    {"PUT", API "me/password", CTL_VIEWER, true, ft_ctl_my_password, ft_ctl_password_look},
     {"GET", API "projects", CTL_VIEWER, false, ft_ctl_projects_list, NULL},
     {"POST", API "projects", CTL_OPERATOR, true, ft_ctl_projects_create, NULL},
     {"GET", API "projects/{id}", CTL_VIEWER, false, ft_ctl_projects_get, NULL},
@@ -34,6 +41,8 @@ static const struct ft_ctl_route routes[] = {
     {"DELETE", API "projects/{id}", CTL_OPERATOR, true, ft_ctl_projects_delete, NULL},
     {"GET", API "members", CTL_VIEWER, false, ft_ctl_members_list, NULL},
     {"POST", API "members", CTL_ADMIN, true, ft_ctl_members_create, NULL},
+    {"PUT", API "members/{id}/password", CTL_ADMIN, true, ft_ctl_member_password,
+     ft_ctl_password_look},
     {"GET", API "members/{id}", CTL_VIEWER, false, ft_ctl_members_get, NULL},
     {"PATCH", API "members/{id}", CTL_ADMIN, true, ft_ctl_members_patch, NULL},
     {"DELETE", API "members/{id}", CTL_ADMIN, true, ft_ctl_members_delete, NULL},
@@ -198,29 +207,31 @@ int ft_ctl_project_for(struct ft_ctl_call *c, struct ft_state_tx *tx, const char
 
 /* ---- the way in ---- */
 
-static bool path_matches(const char *pattern, const char *path, const char **ret_id)
+static bool path_matches(struct ft_ctl_call *c, const char *pattern)
 {
-    const char *brace = strchr(pattern, '{');
+    const char *brace = strchr(pattern, '{'), *path = c->path;
     if (brace == NULL)
         return strcmp(pattern, path) == 0;
-    size_t n = (size_t)(brace - pattern);
-    if (strncmp(pattern, path, n) != 0 || path[n] == '\0')
+    const char *behind = strchr(brace, '}') + 1;
+    size_t n = (size_t)(brace - pattern), len = strlen(path), tail = strlen(behind);
+    if (strncmp(pattern, path, n) != 0 || len <= n + tail ||
+        strcmp(path + len - tail, behind) != 0 || len - n - tail >= sizeof c->id_room)
         return false;
-    *ret_id = path + n;
+    snprintf(c->id_room, sizeof c->id_room, "%.*s", (int)(len - n - tail), path + n);
     return true;
 }
 
 static bool find(struct ft_ctl_call *c)
 {
     bool there = false;
-    const char *method = strcmp(c->method, "HEAD") == 0 ? "GET" : c->method, *id = NULL;
+    const char *method = strcmp(c->method, "HEAD") == 0 ? "GET" : c->method;
     for (size_t i = 0; i < FT_COUNT(routes); i++) {
-        if (!path_matches(routes[i].path, c->path, &id))
+        if (!path_matches(c, routes[i].path))
             continue;
         there = true;
         if (strcmp(routes[i].method, method) == 0) {
             c->route = &routes[i];
-            c->id = id;
+            c->id = c->id_room;
             return true;
         }
     }
@@ -290,6 +301,7 @@ static void empty(struct ft_ctl_call *c)
     c->refused = false;
     c->status = 200;
     c->seq = 0;
+    c->cookie[0] = '\0';
     c->wait_after = -1;
     c->n_events = 0;
     c->after = NULL;

@@ -23,6 +23,7 @@
 #include "control/batch.h"
 #include "control/inner.h"
 #include "control/inside.h"
+#include "control/sign_in.h"
 #include "control/tune.h"
 #include "control/watch.h"
 #include "ledger/store.h"
@@ -32,6 +33,7 @@
 #define QUEUE_MAX    512 /* requests on their way to the writer; more get 503 */
 #define SLOW_MAX     16
 #define SLOW_THREADS 4  /* one that waits for the hub does not hold up the others */
+#define HASH_THREADS 2  /* of passwords: each takes a core and 16 MiB for a tenth of a second */
 #define WAITERS_MAX  32 /* long polls; more are answered at once */
 #define TICK_MS      100
 #define DRAIN_MS     5000
@@ -44,13 +46,21 @@ struct request {
     int64_t give_up_ns; /* of a long poll */
 };
 
+/* Threads that do what comes before the store, and what waits for them. */
+struct side {
+    struct process *process;
+    struct ft_mailbox *queue;
+    pthread_t thread[SLOW_THREADS];
+    pthread_mutex_t lock;
+    int n;
+};
+
 struct process {
     struct ft_ctl ctl;
     struct ft_http_server *server;
-    struct ft_mailbox *queue, *slow;
-    pthread_t writer_thread, slow_thread[SLOW_THREADS];
-    pthread_mutex_t slow_lock;
-    int n_slow;
+    struct ft_mailbox *queue;
+    pthread_t writer_thread;
+    struct side slow, hash;
     atomic_bool stopping;
     /* the writer's own */
     struct request *waiter[WAITERS_MAX];
@@ -94,6 +104,8 @@ static void respond(struct request *q)
         snprintf(seq, sizeof seq, "%lld", (long long)c->seq);
         fields[n++] = (struct ft_http_field){"X-Feitian-Seq", seq};
     }
+    if (!c->refused && c->cookie[0] != '\0')
+        fields[n++] = (struct ft_http_field){"X-Feitian-Cookie", c->cookie};
     if (out->failed != 0)
         ft_http_abort(q->x);
     else
@@ -158,7 +170,8 @@ static void work(struct process *p, struct request *q)
     struct ft_ctl_call *c = &q->call;
     if (!q->prepared && ft_ctl_call_begin(c) && c->route->before != NULL) {
         q->prepared = true;
-        if (ft_mailbox_try_post(p->slow, &q) != 0)
+        struct side *side = ft_ctl_hashes(c->route) ? &p->hash : &p->slow;
+        if (ft_mailbox_try_post(side->queue, &q) != 0)
             busy(q);
         return;
     }
@@ -201,27 +214,51 @@ static void *writer(void *ctx)
     return NULL;
 }
 
-static bool take_slow(struct process *p, struct request **ret)
+static bool take_slow(struct side *s, struct request **ret)
 {
-    pthread_mutex_lock(&p->slow_lock); /* a mailbox has one consumer at a time */
-    int rc = ft_mailbox_take(p->slow, ret, -1);
-    pthread_mutex_unlock(&p->slow_lock);
+    pthread_mutex_lock(&s->lock); /* a mailbox has one consumer at a time */
+    int rc = ft_mailbox_take(s->queue, ret, -1);
+    pthread_mutex_unlock(&s->lock);
     return rc == 0;
 }
 
 static void *slow(void *ctx)
 {
-    struct process *p = ctx;
+    struct side *s = ctx;
     struct request *q;
-    while (take_slow(p, &q)) {
+    while (take_slow(s, &q)) {
         q->call.route->before(&q->call);
-        if (ft_mailbox_post(p->queue, &q) != 0)
+        if (ft_mailbox_post(s->process->queue, &q) != 0)
             busy(q);
     }
     return NULL;
 }
 
+/* As many as can be had; false: none. */
+static bool start_side(struct side *s, int n)
+{
+    while (s->n < n && pthread_create(&s->thread[s->n], NULL, slow, s) == 0)
+        s->n++;
+    return s->n > 0;
+}
+
+static void stop_side(struct side *s)
+{
+    ft_mailbox_shut(s->queue);
+    while (s->n > 0)
+        pthread_join(s->thread[--s->n], NULL);
+}
+
 /* ---- HTTP's thread ---- */
+
+/* What a client says of itself: no more of it than can be shown. */
+static void take_shown(const struct ft_http_exchange *x, const char *name, char *ret, size_t n)
+{
+    const char *value = ft_http_header(x, name);
+    snprintf(ret, n, "%s", value != NULL ? value : "");
+    for (char *p = ret; *p != '\0'; p++)
+        *p = *p < ' ' || *p > '~' ? '?' : *p;
+}
 
 static void take_header(const struct ft_http_exchange *x, const char *name, char *ret, size_t n)
 {
@@ -245,6 +282,9 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
     c->n_text = n;
     take_header(x, "X-Feitian-Key", c->key, sizeof c->key);
     take_header(x, "X-Feitian-Project", c->project, sizeof c->project);
+    take_header(x, "X-Feitian-Session", c->session, sizeof c->session);
+    take_shown(x, "X-Feitian-Address", c->address, sizeof c->address);
+    take_shown(x, "User-Agent", c->agent, sizeof c->agent);
     take_header(x, "X-Request-Id", c->request_id, sizeof c->request_id);
     c->role = ft_ctl_role_of(ft_http_header(x, "X-Feitian-Role"));
     ft_buf_init(&c->raw, CTL_ANSWER_MAX);
@@ -264,7 +304,9 @@ static int open_queues(struct process *p, struct ft_err *err)
 {
     int rc = ft_mailbox_open(QUEUE_MAX, sizeof(struct request *), &p->queue, err);
     if (rc == 0)
-        rc = ft_mailbox_open(SLOW_MAX, sizeof(struct request *), &p->slow, err);
+        rc = ft_mailbox_open(SLOW_MAX, sizeof(struct request *), &p->slow.queue, err);
+    if (rc == 0)
+        rc = ft_mailbox_open(SLOW_MAX, sizeof(struct request *), &p->hash.queue, err);
     return rc;
 }
 
@@ -288,7 +330,8 @@ static int open_server(struct process *p, struct ft_err *err)
 static int migrate(struct ft_state *s, struct ft_err *err)
 {
     static int (*const modules[])(struct ft_state *, struct ft_err *) = {
-        ft_ctl_store_migrate, ft_usage_migrate, ft_tune_migrate, ft_batches_migrate};
+        ft_ctl_store_migrate, ft_usage_migrate, ft_tune_migrate, ft_batches_migrate,
+        ft_ctl_sign_in_migrate};
     int rc = 0;
     for (size_t i = 0; i < FT_COUNT(modules); i++) {
         struct ft_err more = {0};
@@ -324,9 +367,8 @@ static void stop(struct process *p)
 {
     atomic_store(&p->stopping, true);
     ft_http_server_drain(p->server, DRAIN_MS);
-    ft_mailbox_shut(p->slow);
-    for (int i = 0; i < p->n_slow; i++)
-        pthread_join(p->slow_thread[i], NULL);
+    stop_side(&p->slow);
+    stop_side(&p->hash);
     ft_mailbox_shut(p->queue);
     pthread_join(p->writer_thread, NULL);
     ft_tune_close(p->ctl.tune);
@@ -341,10 +383,9 @@ static int serve(struct process *p, struct ft_err *err)
         return rc;
     if (pthread_create(&p->writer_thread, NULL, writer, p) != 0)
         return ft_err_sys(err, "control: start a thread");
-    while (p->n_slow < SLOW_THREADS &&
-           pthread_create(&p->slow_thread[p->n_slow], NULL, slow, p) == 0)
-        p->n_slow++;
-    if (p->n_slow == 0) {
+    if (!start_side(&p->slow, SLOW_THREADS) || !start_side(&p->hash, HASH_THREADS)) {
+        stop_side(&p->slow);
+        stop_side(&p->hash);
         ft_mailbox_shut(p->queue);
         pthread_join(p->writer_thread, NULL);
         return ft_err_sys(err, "control: start a thread");
@@ -366,7 +407,9 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
         return ft_err_set(err, FT_ENOMEM, "control: no memory");
     p->ctl.opt = o;
     p->ctl.state = o->state;
-    pthread_mutex_init(&p->slow_lock, NULL);
+    p->slow.process = p->hash.process = p;
+    pthread_mutex_init(&p->slow.lock, NULL);
+    pthread_mutex_init(&p->hash.lock, NULL);
     int rc = open_queues(p, err);
     if (rc == 0)
         rc = prepare(p, err);
@@ -382,9 +425,11 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     ft_batches_close(p->ctl.batches);
     ft_http_server_close(p->server);
     ft_inside_close(p->ctl.inside);
-    ft_mailbox_close(p->slow);
+    ft_mailbox_close(p->hash.queue);
+    ft_mailbox_close(p->slow.queue);
     ft_mailbox_close(p->queue);
-    pthread_mutex_destroy(&p->slow_lock);
+    pthread_mutex_destroy(&p->hash.lock);
+    pthread_mutex_destroy(&p->slow.lock);
     json_decref(p->ctl.doc);
     free(p);
     return rc;

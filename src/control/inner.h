@@ -42,7 +42,8 @@ typedef int ft_ctl_handler(struct ft_ctl_call *c, struct ft_state_tx *tx, struct
 
 struct ft_ctl_route {
     const char *method;
-    const char *path; /* as in the document; "{id}" at its end is the rest, with any '/' */
+    const char *path; /* as in the document; "{id}" is the rest with any '/', or what is
+                       * before the words behind it */
     enum ft_ctl_role least;
     bool writes;
     ft_ctl_handler *run;
@@ -57,10 +58,13 @@ struct ft_ctl_call {
     const char *text; /* the body */
     size_t n_text;
     char key[CTL_ID_MAX + 1], project[CTL_ID_MAX + 1], request_id[129];
+    char session[CTL_ID_MAX + 1]; /* that stands for the key; "" */
+    char address[64], agent[200]; /* of who signs in, printable ASCII */
     enum ft_ctl_role role;
     /* once it is well-formed */
     const struct ft_ctl_route *route;
     const char *id; /* of the path */
+    char id_room[264];
     json_t *body;   /* NULL: none */
     json_t *params; /* of the query, in their types */
     json_t *found;  /* what `before` found out */
@@ -70,10 +74,11 @@ struct ft_ctl_call {
     struct ft_oai_error error;
     int status;
     json_t *answer;
-    struct ft_buf raw;    /* instead of answer, when not empty */
-    const char *raw_type; /* */
-    int64_t seq;          /* X-Feitian-Seq */
-    int64_t wait_after;   /* the feed had nothing beyond it; -1: nothing to wait for */
+    struct ft_buf raw;             /* instead of answer, when not empty */
+    const char *raw_type;          /* */
+    int64_t seq;                   /* X-Feitian-Seq */
+    char cookie[CTL_SECRET_BYTES]; /* X-Feitian-Cookie: a session's secret; "": none */
+    int64_t wait_after;            /* the feed had nothing beyond it; -1: nothing to wait for */
     int64_t wait_s;
     int n_events;
     void (*after)(struct ft_ctl_call *c); /* once it is committed; NULL: nothing */
@@ -143,6 +148,12 @@ int ft_ctl_was(struct ft_state_tx *tx, const char *kind, const char *id, struct 
 /* Writes it and its event. before: NULL for a new one. */
 int ft_ctl_put(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
                const json_t *before, json_t *body, struct ft_err *err);
+/* A row that is no event, or one of which another event is to be told (before, after: NULL for what
+ * was not, or is not any more). */
+int ft_ctl_put_quiet(struct ft_state_tx *tx, const char *kind, const char *id, const json_t *body,
+                     struct ft_err *err);
+int ft_ctl_note(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
+                const json_t *before, const json_t *after, struct ft_err *err);
 int ft_ctl_drop(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
                 const json_t *before, struct ft_err *err);
 /* fn for every entity of a kind after `after`, in the order of ids; returns >0 from fn to stop.
@@ -184,6 +195,15 @@ void ft_ctl_secret_hash(const char *secret, char ret_hex[65]);
 json_t *ft_ctl_key_body(const char *project, const char *name, const char *role, const char *secret,
                         int64_t now_s);
 
+/* ---- for others' keys (keys.c) ---- */
+
+/* The member of the caller's key, or "". */
+int ft_ctl_own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
+                      struct ft_err *err);
+/* 403 unless a key's body gives no more than the caller's; inherit: what it leaves open is filled
+ * in from it. */
+int ft_ctl_within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
+                      struct ft_err *err);
 /* An operator's key that may do everything and does not expire: one is always left (keys.c). */
 bool ft_ctl_key_is_lasting_operator(const json_t *body);
 

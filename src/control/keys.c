@@ -11,6 +11,7 @@
 #include "base/decimal.h"
 #include "base/glob.h"
 #include "control/inner.h"
+#include "control/sign_in.h"
 
 static bool same(const char *a, const char *b)
 {
@@ -47,8 +48,7 @@ int ft_ctl_keys_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err
     return rc;
 }
 
-/* The member of the caller's key, or "". */
-static int own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
+int ft_ctl_own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
                       struct ft_err *err)
 {
     struct ft_ctl_entity me = {0};
@@ -160,7 +160,7 @@ static int group_within(struct ft_ctl_call *c, const json_t *mine, json_t *body,
     return 0;
 }
 
-static int within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
+int ft_ctl_within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
                       struct ft_err *err)
 {
     static const char *const lists[] = {"models", "actions"};
@@ -200,7 +200,7 @@ static int settle_member(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *
     char own[CTL_ID_MAX + 1];
     struct ft_ctl_entity e = {0};
     const char *asked = ft_ctl_text(body, "member");
-    int rc = own_member(c, tx, own, err);
+    int rc = ft_ctl_own_member(c, tx, own, err);
     if (rc != 0)
         return rc;
     if (c->role == CTL_DEVELOPER) {
@@ -246,7 +246,7 @@ int ft_ctl_keys_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
         json_object_set_new(body, "created_by", json_string(c->key));
     rc = check_role(c, body);
     if (rc == 0)
-        rc = within_own(c, tx, body, true, err);
+        rc = ft_ctl_within_own(c, tx, body, true, err);
     if (rc == 0)
         rc = settle_member(c, tx, body, err);
     if (rc == 0)
@@ -267,7 +267,7 @@ static int check_own(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct
                      struct ft_err *err)
 {
     char own[CTL_ID_MAX + 1];
-    int rc = own_member(c, tx, own, err);
+    int rc = ft_ctl_own_member(c, tx, own, err);
     if (rc != 0)
         return rc;
     bool mine = strcmp(e->id, c->key) == 0 || same(ft_ctl_text(e->body, "created_by"), c->key) ||
@@ -335,7 +335,7 @@ int ft_ctl_keys_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_e
     if (rc == 0)
         rc = check_actions(c);
     if (rc == 0)
-        rc = within_own(c, tx, body, false, err);
+        rc = ft_ctl_within_own(c, tx, body, false, err);
     if (rc == 0 && !ft_ctl_key_is_lasting_operator(body))
         rc = check_not_last(c, tx, &e, err);
     if (rc == 0)
@@ -358,6 +358,10 @@ int ft_ctl_keys_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
     if (rc == 0)
         rc = ft_ctl_drop(c, tx, "key", e.id, e.body, err);
     if (rc == 0)
+        rc = ft_ctl_sessions_end_of_key(c, tx, e.id, err);
+    if (rc == 0)
+        rc = ft_ctl_password_drop(c, tx, e.body, err);
+    if (rc == 0)
         ft_ctl_answer(c, 200, ft_ctl_deleted("key", e.id));
     ft_ctl_entity_fini(&e);
     return rc;
@@ -377,6 +381,24 @@ static int view_of(struct ft_state_tx *tx, const char *kind, const char *id, ft_
     return 0;
 }
 
+/* Since when, until when, and as what: a key that was shown, or a session. */
+static int add_session(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *me,
+                       struct ft_err *err)
+{
+    struct ft_ctl_entity s = {0};
+    json_t *expires = json_object_get(json_object_get(me, "key"), "expires");
+    json_t *login = json_object_get(json_object_get(me, "member"), "login");
+    int rc = c->session[0] != '\0' ? ft_ctl_get(tx, "session", c->session, &s, err) : 0;
+    if (rc > 0)
+        expires = json_object_get(s.body, "expires");
+    json_object_set_new(me, "kind", json_string(c->session[0] != '\0' ? "session" : "key"));
+    json_object_set_new(me, "session", rc > 0 ? json_string(c->session) : json_null());
+    json_object_set_new(me, "login", login != NULL ? json_incref(login) : json_null());
+    json_object_set_new(me, "expires", expires != NULL ? json_incref(expires) : json_null());
+    ft_ctl_entity_fini(&s);
+    return FT_MIN(rc, 0);
+}
+
 int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     json_t *key = NULL, *project = NULL, *member = NULL;
@@ -390,8 +412,12 @@ int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
         json_decref(project);
         return rc;
     }
-    return ft_ctl_answer(c, 200,
-                         json_pack("{s:s,s:s,s:o,s:o,s:o}", "object", "me", "role",
-                                   ft_ctl_role_name[c->role], "key", key, "project", project,
-                                   "member", member));
+    json_t *me =
+        json_pack("{s:s,s:s,s:o,s:o,s:o}", "object", "me", "role", ft_ctl_role_name[c->role], "key",
+                  key, "project", project, "member", member);
+    rc = add_session(c, tx, me, err);
+    if (rc == 0)
+        return ft_ctl_answer(c, 200, me);
+    json_decref(me);
+    return rc;
 }

@@ -6,6 +6,7 @@
 
 #include "control/batch.h"
 #include "control/inner.h"
+#include "control/sign_in.h"
 #include "control/tune.h"
 
 #define OWNED_MAX 100000 /* entities that go with a project */
@@ -140,7 +141,13 @@ static int drop_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *k
                     const json_t *body, struct ft_err *err)
 {
     int rc = ft_ctl_drop(c, tx, kind, id, body, err);
-    return rc == 0 && strcmp(kind, TUNE_KIND) == 0 ? ft_tune_forget(tx, id, err) : rc;
+    if (rc == 0 && strcmp(kind, TUNE_KIND) == 0)
+        rc = ft_tune_forget(tx, id, err);
+    if (rc == 0 && strcmp(kind, "key") == 0)
+        rc = ft_ctl_sessions_end_of_key(c, tx, id, err);
+    if (rc == 0 && strcmp(kind, "member") == 0)
+        rc = ft_ctl_login_drop(tx, id, err);
+    return rc;
 }
 
 /* Jobs that ran end. */
@@ -260,6 +267,8 @@ int ft_ctl_members_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct 
     json_object_set_new(body, "created", json_integer(c->now_s));
     rc = ft_ctl_put(c, tx, "member", id, NULL, body, err);
     if (rc == 0)
+        rc = ft_ctl_login_put(c, tx, id, NULL, body, err);
+    if (rc == 0)
         ft_ctl_answer(c, 201, ft_ctl_view_member(id, body));
     json_decref(body);
     return rc;
@@ -285,6 +294,8 @@ int ft_ctl_members_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
     rc = name_is_free(c, tx, ft_ctl_text(body, "project"), ft_ctl_text(body, "name"), e.id, err);
     if (rc == 0)
         rc = ft_ctl_put(c, tx, "member", e.id, e.body, body, err);
+    if (rc == 0)
+        rc = ft_ctl_login_put(c, tx, e.id, e.body, body, err);
     if (rc == 0)
         ft_ctl_answer(c, 200, ft_ctl_view_member(e.id, body));
     json_decref(body);
@@ -319,7 +330,7 @@ int ft_ctl_members_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct 
     if (rc == 0)
         rc = drop_owned(c, tx, &o, err);
     if (rc == 0)
-        rc = ft_ctl_drop(c, tx, "member", e.id, e.body, err);
+        rc = drop_one(c, tx, "member", e.id, e.body, err);
     if (rc == 0)
         ft_ctl_answer(c, 200, ft_ctl_deleted("member", e.id));
     json_decref(keys.rows);

@@ -135,7 +135,7 @@ int ft_ctl_fetch(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind
 json_t *ft_ctl_public(const char *kind, const json_t *body)
 {
     json_t *copy = json_deep_copy(body);
-    if (strcmp(kind, "key") == 0)
+    if (strcmp(kind, "key") == 0 || strcmp(kind, "session") == 0)
         json_object_del(copy, "hash");
     if (strcmp(kind, "endpoint") == 0) {
         size_t i;
@@ -167,8 +167,8 @@ static char *public_text(const char *kind, const json_t *body)
     return text;
 }
 
-static int note_event(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind,
-                      const char *id, const json_t *before, const json_t *after, struct ft_err *err)
+int ft_ctl_note(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
+                const json_t *before, const json_t *after, struct ft_err *err)
 {
     int64_t seq;
     struct ft_ctl_entity actor = {0};
@@ -220,24 +220,31 @@ static int write_row(struct ft_state_tx *tx, const char *kind, const char *id, c
         NULL, err);
 }
 
-int ft_ctl_put(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
-               const json_t *before, json_t *body, struct ft_err *err)
+int ft_ctl_put_quiet(struct ft_state_tx *tx, const char *kind, const char *id, const json_t *body,
+                     struct ft_err *err)
 {
-    if (before != NULL && json_equal(before, body))
-        return 0; /* nothing is changed, so nothing is said */
     char *text = json_dumps(body, JSON_COMPACT);
     if (text == NULL)
         return ft_err_set(err, FT_ENOMEM, "control: no memory");
     int rc = write_row(tx, kind, id, ft_ctl_text(body, "project"), text, err);
     free(text);
-    return rc == 0 ? note_event(c, tx, kind, id, before, body, err) : rc;
+    return rc;
+}
+
+int ft_ctl_put(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
+               const json_t *before, json_t *body, struct ft_err *err)
+{
+    if (before != NULL && json_equal(before, body))
+        return 0; /* nothing is changed, so nothing is said */
+    int rc = ft_ctl_put_quiet(tx, kind, id, body, err);
+    return rc == 0 ? ft_ctl_note(c, tx, kind, id, before, body, err) : rc;
 }
 
 int ft_ctl_drop(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *kind, const char *id,
                 const json_t *before, struct ft_err *err)
 {
     int rc = write_row(tx, kind, id, ft_ctl_text(before, "project"), NULL, err);
-    return rc == 0 ? note_event(c, tx, kind, id, before, NULL, err) : rc;
+    return rc == 0 ? ft_ctl_note(c, tx, kind, id, before, NULL, err) : rc;
 }
 
 int ft_ctl_setting(struct ft_state_tx *tx, const char *name, char *ret, size_t n,
@@ -332,7 +339,8 @@ json_t *ft_ctl_view_project(const char *id, const json_t *body)
 
 json_t *ft_ctl_view_member(const char *id, const json_t *body)
 {
-    static const char *const names[] = {"project", "name", "role", "created", NULL};
+    static const char *const names[] = {"project",          "name", "login", "role", "created",
+                                        "password_changed", NULL};
     return view("member", id, body, names);
 }
 
@@ -341,7 +349,10 @@ json_t *ft_ctl_view_key(const char *id, const json_t *body)
     static const char *const names[] = {"project", "name",       "member", "role",   "prefix",
                                         "models",  "actions",    "limits", "budget", "expires",
                                         "created", "created_by", NULL};
-    return view("key", id, body, names);
+    json_t *o = view("key", id, body, names);
+    const char *kind = ft_ctl_text(body, "kind");
+    json_object_set_new(o, "kind", json_string(kind != NULL ? kind : "key"));
+    return o;
 }
 
 json_t *ft_ctl_view_price(const char *id, const json_t *body)

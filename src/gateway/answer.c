@@ -45,6 +45,11 @@ int gw_fields(struct gw_request *r, struct ft_http_field *ret, int n)
     if (r->style == GW_ANTHROPIC)
         at = add(ret, at, n, "request-id", r->id);
     at = add(ret, at, n, "x-feitian-record", r->record);
+    if (r->x->path != NULL && strncmp(r->x->path, "/api/v1/", 8) == 0) { /* may have secrets */
+        at = add(ret, at, n, "cache-control", "no-store");
+        at = add(ret, at, n, "x-content-type-options", "nosniff");
+    }
+    at = add(ret, at, n, "set-cookie", r->set_cookie);
     if (!r->measured)
         return at;
     at = add(ret, at, n, "openai-processing-ms",

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "gateway/inner.h"
+#include "gateway/sessions.h"
 #include "sched/ready.h"
 
 #define GATEWAY_THREADS  2
@@ -118,6 +118,7 @@ static void close_all(struct gw *g)
     gw_storage_close(g->storage);
     ft_quota_close(g->quota);
     ft_http_client_close(g->asking);
+    gw_sessions_close(g->sessions);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
         ft_ledger_drain(g->ledger, 1000);
@@ -178,6 +179,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     }
     if (rc == 0)
         rc = ft_lanes_open(0, &g.lanes, err);
+    if (rc == 0)
+        rc = gw_sessions_open(&g.sessions, err);
     if (rc == 0)
         rc = ft_quota_open(gw_kept, &g, &g.quota, err);
     if (rc == 0)

@@ -29,6 +29,7 @@ struct gw_spend;
 struct gw_storage;
 struct gw_scrub;
 struct gw_hub;
+struct gw_sessions;
 struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
@@ -62,6 +63,7 @@ struct gw {
     struct ft_ledger *ledger;
     struct ft_serve *serve;
     struct gw_feed *feed;
+    struct gw_sessions *sessions; /* tries to sign in */
     int64_t begun_ns;
     atomic_llong running;       /* calls */
     struct ft_blob *files_blob; /* of files.c */
@@ -79,9 +81,13 @@ gw_handler_fn gw_call_model;   /* models.c */
 gw_handler_fn gw_call_message; /* Anthropic's */
 gw_handler_fn gw_list_models;  /* models.c */
 gw_handler_fn gw_get_model;
-gw_handler_fn gw_responses;          /* responses.c */
-gw_handler_fn gw_response_stored;    /* one that was stored */
-gw_handler_fn gw_proxy;              /* proxy.c: to control */
+gw_handler_fn gw_responses;       /* responses.c */
+gw_handler_fn gw_response_stored; /* one that was stored */
+gw_handler_fn gw_proxy;           /* proxy.c: to control */
+/* The same with a body that is in already. */
+void gw_proxy_send(struct gw_request *r, const char *body, size_t n);
+/* Control made a session: its secret goes to the browser (sessions.c). */
+void gw_session_cookie(struct gw_request *r, const char *secret);
 gw_handler_fn gw_status;             /* status.c */
 gw_handler_fn gw_s3_credentials;     /* credentials.c */
 json_t *gw_status_all(struct gw *g); /* what operators see; a new object */

@@ -18,6 +18,7 @@ struct proxied {
     char type[128];
     int status;
     int64_t seq;
+    char cookie[64]; /* the secret of a new session */
 };
 
 static void proxied_free(struct proxied *p)
@@ -31,6 +32,9 @@ static void proxied_free(struct proxied *p)
 static void answer(void *ctx)
 {
     struct proxied *p = ctx;
+    if (p->cookie[0] != '\0')
+        gw_session_cookie(p->r, p->cookie);
+    explicit_bzero(p->cookie, sizeof p->cookie);
     gw_respond(p->r, p->status, p->type[0] != '\0' ? p->type : NULL, p->body.data, p->body.len);
     proxied_free(p);
 }
@@ -43,6 +47,8 @@ static void on_head(void *ctx, const struct ft_http_answer_head *head)
     p->status = head->status;
     snprintf(p->type, sizeof p->type, "%s", type != NULL ? type : "");
     p->seq = seq != NULL ? strtoll(seq, NULL, 10) : 0;
+    const char *cookie = ft_http_answer_header(head, "x-feitian-cookie");
+    snprintf(p->cookie, sizeof p->cookie, "%s", cookie != NULL ? cookie : "");
 }
 
 static bool on_data(void *ctx, const char *data, size_t n)
@@ -57,6 +63,8 @@ static void on_done(void *ctx, const struct ft_err *err)
     struct proxied *p = ctx;
     struct ft_oai_error e;
     ft_oai_error_init(&e);
+    if (p->r->tried != NULL)
+        p->r->tried(p->r, err == NULL ? p->status : 0);
     if (err == NULL && p->body.failed == 0) {
         gw_feed_after(p->r->gw->feed, p->seq, answer, p);
         return;
@@ -85,25 +93,28 @@ static const char *header(struct gw_request *r, const char *name, const char *va
     return s;
 }
 
-static void forward(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+void gw_proxy_send(struct gw_request *r, const char *data, size_t n)
 {
-    struct gw_request *r = ctx;
+    struct ft_http_exchange *x = r->x;
     struct gw *g = r->gw;
     struct ft_oai_error e;
     struct ft_err err = {0};
     struct proxied *p = calloc(1, sizeof *p);
     size_t url_bytes = strlen(x->target) + 16;
     char *url = ft_arena_alloc(&x->arena, url_bytes);
-    const char *type = ft_http_header(x, "content-type");
+    const char *type = ft_http_header(x, "content-type"), *agent = ft_http_header(x, "user-agent");
     const char *fields[] = {
         header(r, "X-Feitian-Key", r->ident != NULL ? r->ident->key : ""),
         header(r, "X-Feitian-Project", r->ident != NULL ? r->ident->project : ""),
         header(r, "X-Feitian-Role",
                r->ident != NULL ? ft_tenant_role_name(ft_tenant_ident_role(r->ident)) : ""),
         header(r, "X-Request-Id", r->id),
+        header(r, "X-Feitian-Session", r->session),
+        header(r, "X-Feitian-Address", r->address != NULL ? r->address : ""),
+        header(r, "User-Agent", agent != NULL ? agent : ""),
         header(r, "Content-Type", type != NULL ? type : "application/json")};
     ft_oai_error_init(&e);
-    if (p == NULL || url == NULL || fields[4] == NULL) {
+    if (p == NULL || url == NULL || fields[FT_COUNT(fields) - 1] == NULL) {
         free(p);
         ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
         gw_fail(r, &e);
@@ -127,6 +138,12 @@ static void forward(void *ctx, struct ft_http_exchange *x, const char *data, siz
                                     .ctx = p};
     if (ft_http_call_start(g->asking, &c, NULL, &err) != 0)
         on_done(p, &err);
+}
+
+static void forward(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    (void)x;
+    gw_proxy_send(ctx, data, n);
 }
 
 void gw_proxy(struct gw_request *r)

@@ -12,7 +12,7 @@
 #include "tenant/tenant.h"
 
 #define GW_ID_BYTES   32 /* "req_" and 24 digits, with the NUL */
-#define GW_FIELDS_MAX 16 /* headers of our answers */
+#define GW_FIELDS_MAX 20 /* headers of our answers */
 #define GW_PARTS_MAX  6  /* of a path, named in a route */
 
 struct gw;
@@ -20,6 +20,7 @@ struct gw;
 enum gw_style { GW_OPENAI, GW_ANTHROPIC, GW_HUB, GW_S3 }; /* how errors are told */
 
 struct gw_route;
+struct trying;
 
 /* Who wants to hear of the end of an exchange. */
 struct gw_closing {
@@ -37,6 +38,7 @@ struct gw_request {
     struct ft_tenant_ident *ident;
     const char *project; /* its project, in the arena; "" */
     const char *key;     /* the key's id where there is no ident; "" */
+    const char *session; /* the id of the one that stands for the key; "": a key was shown */
     char id[GW_ID_BYTES];
     const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
     const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
@@ -53,6 +55,11 @@ struct gw_request {
     const char *record;    /* of a batch's call, for the answer; NULL: none */
     const char *client_id; /* its own X-Request-Id, where that is one; NULL */
     struct ft_record_error error; /* what it was told, once it failed */
+    /* signing in (sessions.c) */
+    const char *set_cookie; /* a header of the answer; NULL */
+    const char *address;    /* of who tries; told to control; NULL */
+    struct trying *trying;
+    void (*tried)(struct gw_request *r, int status); /* what control answered; 0: nothing; NULL */
     /* once more is known (calls) */
     bool measured;
     struct ft_tenant_limits limits;

@@ -3,7 +3,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "gateway/inner.h"
+#include "gateway/sessions.h"
 #include "net/url.h"
 
 static const struct gw_route model_routes[] = {
@@ -54,8 +54,8 @@ const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_rout
 
 /* What is narrower comes first; control's take all the rest of /api/v1. */
 static const struct gw_table *const tables[] = {
-    &gw_model_routes, &gw_file_routes,    &gw_hub_routes,     &gw_tune_routes,
-    &gw_kept_routes,  &gw_monitor_routes, &gw_control_routes, &gw_scrub_routes};
+    &gw_model_routes,   &gw_file_routes,    &gw_hub_routes,     &gw_tune_routes, &gw_kept_routes,
+    &gw_session_routes, &gw_monitor_routes, &gw_control_routes, &gw_scrub_routes};
 
 /* 24 digits of base 62: 142 bits. Random bytes are drawn for many ids at a time. */
 void gw_id_new(char ret[GW_ID_BYTES])
@@ -210,7 +210,10 @@ int gw_authenticate(struct gw_request *r, const char *action, struct ft_oai_erro
 {
     struct ft_err err = {0};
     enum ft_tenant_why why = FT_WHY_OK;
-    int rc = identify(r, &why, &err);
+    bool cookie = gw_has_cookie(r) && !(r->inner && ft_http_header(r->x, "x-feitian-key") != NULL);
+    int rc = cookie ? gw_identify_cookie(r, e) : identify(r, &why, &err);
+    if (rc != 0 && cookie)
+        return rc;
     if (rc == 0)
         r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
     if (rc == 0 && r->project == NULL)
@@ -359,6 +362,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->rest = "";
     r->project = "";
     r->key = "";
+    r->session = "";
     r->slot = FT_LEDGER_SLOT_NONE;
     atomic_init(&r->holds, 1);
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */

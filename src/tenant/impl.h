@@ -61,9 +61,19 @@ struct ft_tenant_record {
     char *text; /* of all strings */
 };
 
+/* sessions.c; in both tables, under the lock. */
+struct ft_tenant_session_row {
+    char id[FT_TENANT_ID_MAX + 1], parent[FT_TENANT_ID_MAX + 1]; /* parent: a key's id */
+    uint8_t digest[FT_TENANT_DIGEST];
+    int64_t expires_s;
+    uint64_t seen_in; /* as of a node */
+};
+
 struct ft_tenant {
     pthread_rwlock_t lock;
     struct ft_table projects, members, keys, digests; /* nodes by id; records by digest */
+    struct ft_table sessions, session_ids;            /* by digest; by id */
+    size_t sweep_sessions_at;                         /* so many, and expired ones are looked for */
     uint8_t revoked[FT_TENANT_REVOKED_KEPT][FT_TENANT_DIGEST];
     size_t n_revoked;                     /* ever; the ring's newest is n_revoked - 1 */
     uint64_t snapshot;                    /* number of snapshots begun */
@@ -88,7 +98,18 @@ void ft_tenant_project_unref(struct ft_tenant_project *p); /* NULL is accepted *
 void ft_tenant_member_unref(struct ft_tenant_member *m);
 void ft_tenant_key_unref(struct ft_tenant_key *k);
 
+uint64_t ft_tenant_id_hash(const char *id);
 uint64_t ft_tenant_digest_hash(const uint8_t *digest);
+int ft_tenant_digest_read(const json_t *body, uint8_t *ret, struct ft_err *err); /* of "hash" */
+/* May it be used now? Under the lock. */
+enum ft_tenant_why ft_tenant_record_may(const struct ft_tenant_record *r, int64_t now_s);
 struct ft_tenant_record *ft_tenant_record_find(struct ft_tenant *t, const uint8_t *digest);
+
+/* ---- sessions.c ---- */
+int ft_tenant_session_put(struct ft_tenant *t, const char *id, const json_t *body, int64_t now_s,
+                          struct ft_err *err);
+void ft_tenant_session_drop(struct ft_tenant *t, const char *id); /* nothing if not there */
+void ft_tenant_sessions_sweep(struct ft_tenant *t); /* not in this snapshot; under the lock */
+void ft_tenant_sessions_fini(struct ft_tenant *t);
 
 #endif

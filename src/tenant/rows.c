@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/decimal.h"
 #include "base/utf8.h"
@@ -155,7 +156,7 @@ static int hex_value(char c)
                                   : -1;
 }
 
-static int take_digest(const json_t *body, uint8_t *ret, struct ft_err *err)
+int ft_tenant_digest_read(const json_t *body, uint8_t *ret, struct ft_err *err)
 {
     const json_t *v = json_object_get(body, "hash");
     const char *hex = json_string_value(v);
@@ -273,7 +274,7 @@ static int key_read(const json_t *body, struct key_row *row, struct ft_err *err)
     if (rc == 0)
         rc = take_text(body, "member", 0, FT_TENANT_ID_MAX, &row->member, err);
     if (rc == 0)
-        rc = take_digest(body, r.digest, err);
+        rc = ft_tenant_digest_read(body, r.digest, err);
     if (rc == 0)
         rc = check_globs(models, "models", &bytes, err);
     if (rc == 0)
@@ -421,6 +422,8 @@ static void row_drop(struct ft_tenant *t, const char *kind, const char *id)
     else if (strcmp(kind, "key") == 0)
         key_drop(t, ft_tenant_key_find(t, id));
     pthread_rwlock_unlock(&t->lock);
+    if (strcmp(kind, "session") == 0)
+        ft_tenant_session_drop(t, id);
 }
 
 int ft_tenant_apply(struct ft_tenant *t, const char *kind, const char *id, const json_t *body,
@@ -428,7 +431,7 @@ int ft_tenant_apply(struct ft_tenant *t, const char *kind, const char *id, const
 {
     bool setting = strcmp(kind, "setting") == 0;
     if (strcmp(kind, "project") != 0 && strcmp(kind, "member") != 0 && strcmp(kind, "key") != 0 &&
-        !setting)
+        strcmp(kind, "session") != 0 && !setting)
         return 0;
     size_t n = strlen(id);
     if (n == 0 || n > FT_TENANT_ID_MAX)
@@ -447,6 +450,8 @@ int ft_tenant_apply(struct ft_tenant *t, const char *kind, const char *id, const
         rc = project_put(t, id, body, err);
     else if (strcmp(kind, "member") == 0)
         rc = member_put(t, id, body, err);
+    else if (strcmp(kind, "session") == 0)
+        rc = ft_tenant_session_put(t, id, body, (int64_t)time(NULL), err);
     else
         rc = key_put(t, id, body, err);
     if (rc != 0)
@@ -484,5 +489,6 @@ void ft_tenant_snapshot_end(struct ft_tenant *t)
     sweep(t, &t->keys);
     sweep(t, &t->members);
     sweep(t, &t->projects);
+    ft_tenant_sessions_sweep(t);
     pthread_rwlock_unlock(&t->lock);
 }

@@ -23,7 +23,7 @@ static bool node_is(const void *p, const void *id)
     return strcmp(((const struct ft_tenant_node *)p)->id, id) == 0; /* a node's first member */
 }
 
-static uint64_t id_hash(const char *id)
+uint64_t ft_tenant_id_hash(const char *id)
 {
     return ft_hash_bytes(id, strlen(id));
 }
@@ -52,23 +52,23 @@ static void *node_add(struct ft_table *table, struct ft_tenant_node *n, const ch
         free(n);
         return NULL;
     }
-    ft_table_put(table, id_hash(id), n);
+    ft_table_put(table, ft_tenant_id_hash(id), n);
     return n;
 }
 
 struct ft_tenant_project *ft_tenant_project_find(struct ft_tenant *t, const char *id)
 {
-    return ft_table_get(&t->projects, id_hash(id), node_is, id);
+    return ft_table_get(&t->projects, ft_tenant_id_hash(id), node_is, id);
 }
 
 struct ft_tenant_key *ft_tenant_key_find(struct ft_tenant *t, const char *id)
 {
-    return ft_table_get(&t->keys, id_hash(id), node_is, id);
+    return ft_table_get(&t->keys, ft_tenant_id_hash(id), node_is, id);
 }
 
 struct ft_tenant_member *ft_tenant_member_find(struct ft_tenant *t, const char *id)
 {
-    return ft_table_get(&t->members, id_hash(id), node_is, id);
+    return ft_table_get(&t->members, ft_tenant_id_hash(id), node_is, id);
 }
 
 struct ft_tenant_project *ft_tenant_project_get(struct ft_tenant *t, const char *id)
@@ -132,7 +132,7 @@ void ft_tenant_node_drop(struct ft_tenant *t, struct ft_table *table, struct ft_
 {
     if (n == NULL || n->known || n->users > 0)
         return;
-    ft_table_remove(table, id_hash(n->id), n);
+    ft_table_remove(table, ft_tenant_id_hash(n->id), n);
     if (table == &t->projects)
         ft_tenant_project_unref((struct ft_tenant_project *)n);
     else if (table == &t->members)
@@ -178,6 +178,7 @@ void ft_tenant_close(struct ft_tenant *t)
         ft_tenant_member_unref(t->members.slots[i].p);
     for (size_t i = 0; i < t->projects.n_slots; i++)
         ft_tenant_project_unref(t->projects.slots[i].p);
+    ft_tenant_sessions_fini(t);
     ft_table_fini(&t->digests);
     ft_table_fini(&t->keys);
     ft_table_fini(&t->members);
@@ -221,7 +222,7 @@ static bool was_revoked(const struct ft_tenant *t, const uint8_t *digest)
 }
 
 /* Under the lock. */
-static enum ft_tenant_why may_be_used(const struct ft_tenant_record *r, int64_t now_s)
+enum ft_tenant_why ft_tenant_record_may(const struct ft_tenant_record *r, int64_t now_s)
 {
     if (r->ident.expires_s != 0 && now_s >= r->ident.expires_s)
         return FT_WHY_KEY_EXPIRED;
@@ -239,7 +240,7 @@ static enum ft_tenant_why look_up(struct ft_tenant *t, const uint8_t *digest, in
     if (r == NULL)
         why = was_revoked(t, digest) ? FT_WHY_KEY_REVOKED : FT_WHY_KEY_UNKNOWN;
     else
-        why = may_be_used(r, now_s);
+        why = ft_tenant_record_may(r, now_s);
     if (why == FT_WHY_OK)
         *ret = ft_tenant_ident_ref(&r->ident);
     pthread_rwlock_unlock(&t->lock);
@@ -252,7 +253,7 @@ int ft_tenant_find(struct ft_tenant *t, const char *key, int64_t now_s,
     pthread_rwlock_rdlock(&t->lock);
     struct ft_tenant_key *k = ft_tenant_key_find(t, key);
     struct ft_tenant_record *r = k != NULL ? k->record : NULL;
-    enum ft_tenant_why why = r != NULL ? may_be_used(r, now_s) : FT_WHY_KEY_UNKNOWN;
+    enum ft_tenant_why why = r != NULL ? ft_tenant_record_may(r, now_s) : FT_WHY_KEY_UNKNOWN;
     if (why == FT_WHY_OK)
         *ret = ft_tenant_ident_ref(&r->ident);
     pthread_rwlock_unlock(&t->lock);
@@ -499,9 +500,9 @@ json_t *ft_tenant_status(struct ft_tenant *t)
     for (int w = FT_WHY_KEY_MISSING; w < FT_TENANT_WHYS; w++)
         json_object_set_new(refused, whys[w].name, json_integer(atomic_load(&t->refused[w])));
     pthread_rwlock_rdlock(&t->lock);
-    json_t *status =
-        json_pack("{s:I,s:I,s:I,s:o}", "projects", (json_int_t)t->n_projects, "members",
-                  (json_int_t)t->n_members, "keys", (json_int_t)t->n_keys, "refused", refused);
+    json_t *status = json_pack("{s:I,s:I,s:I,s:I,s:o}", "projects", (json_int_t)t->n_projects,
+                               "members", (json_int_t)t->n_members, "keys", (json_int_t)t->n_keys,
+                               "sessions", (json_int_t)t->sessions.count, "refused", refused);
     pthread_rwlock_unlock(&t->lock);
     return status;
 }

@@ -26,6 +26,7 @@
 #define FT_TENANT_LIMIT_MAX    1000000000 /* requests or tokens a minute; above is FT_EINVAL */
 #define FT_TENANT_PROJECTS_MAX 1000000
 #define FT_TENANT_KEYS_MAX     10000000
+#define FT_TENANT_SESSIONS_MAX 1000000
 
 enum ft_tenant_role { FT_ROLE_VIEWER, FT_ROLE_DEVELOPER, FT_ROLE_ADMIN, FT_ROLE_OPERATOR };
 
@@ -67,13 +68,14 @@ struct ft_tenant;
 int ft_tenant_open(struct ft_tenant **ret, struct ft_err *err);
 void ft_tenant_close(struct ft_tenant *t); /* NULL is accepted; idents and leases were given back */
 
-/* A row of the feed: kinds "project", "member", "key", "setting" (id "currency"); others are
- * ignored. body NULL: gone. FT_EINVAL names the field, and the row before it stays in force:
+/* A row of the feed: kinds "project", "member", "key", "session", "setting" (id "currency"); others
+ * are ignored. body NULL: gone. FT_EINVAL names the field, and the row before it stays in force:
  *   project {name, limits{rpm,tpm,concurrency,queue,storage_bytes}, budget{day,month,warn:[0.8]},
  *            weight}
  *   member  {project, name, role}
  *   key     {project, name, member, role, hash, models:[globs], actions:[globs], limits, budget,
  *            expires}; hash: sha256 of the whole key in hex
+ *   session {parent, hash, expires, ended}; parent: a key's id; ended: gone
  * Missing and null: no limit; no budget; weight 1; models and actions ["*"]; never expires. Other
  * members of a body are ignored. */
 int ft_tenant_apply(struct ft_tenant *t, const char *kind, const char *id, const json_t *body,
@@ -87,6 +89,15 @@ void ft_tenant_snapshot_end(struct ft_tenant *t);
 int ft_tenant_authenticate(struct ft_tenant *t, const char *secret, size_t n, int64_t now_s,
                            struct ft_tenant_ident **ret, enum ft_tenant_why *ret_why,
                            struct ft_err *err);
+/* A session: a secret of its own, for the time being that of the key that it was made for. *ret is
+ * that key as it is now: its rights, limits, account. Fails as above, as ended when the key is. */
+struct ft_tenant_session {
+    char id[FT_TENANT_ID_MAX + 1];
+    int64_t expires_s;
+};
+int ft_tenant_session(struct ft_tenant *t, const char *secret, size_t n, int64_t now_s,
+                      struct ft_tenant_ident **ret, struct ft_tenant_session *ret_session,
+                      enum ft_tenant_why *ret_why, struct ft_err *err);
 /* The key of an id, for who has proven it in another way (a signature, a socket of this user's):
  * expiry, orphans and revoked ones as above. */
 int ft_tenant_find(struct ft_tenant *t, const char *key, int64_t now_s,
