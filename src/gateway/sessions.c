@@ -22,7 +22,7 @@
 #include "net/cookie.h"
 
 #define BODY_MAX         4096
-#define COOKIE_AGE_S     (30 * 86400) /* a session lasts no longer; when it ends is control's word */
+#define COOKIE_AGE_S     (30 * 86400) /* no session lasts longer: control says when one ends */
 #define RENEW_LEFT_S     (11 * 3600)  /* of its twelve hours: written once an hour at most */
 #define RENEW_AGAIN_NS   ((int64_t)60 * 1000000000)
 #define RENEWALS         1024

@@ -1,3 +1,4 @@
+/* The header is walked pair by pair; see cookie.h. */
 #include "net/cookie.h"
 
 #include <string.h>

@@ -698,6 +698,45 @@ def ends(c):
                time.monotonic() - begun < 10 and not os.path.exists(c.socket), status)
 
 
+# ---- signing in ----
+
+def signing_in(c):
+    k = c.ask("POST", "/api/v1/keys", {"name": "signs in"}).json
+    a = c.ask("POST", "/api/v1/session", {"key": "x"}, role="", key=k["id"])
+    secret = a.headers.get("x-feitian-cookie", "")
+    expect("a session by a key that the gateway knows", a.status == 201 and a["key"] == k["id"]
+           and secret.startswith("se-ft-") and secret not in str(a.json), a)
+    expect("none by one that it does not", c.ask("POST", "/api/v1/session", {"key": "x"}, role="",
+           key="").status == 401)
+    here = {"X-Feitian-Session": a["id"]}
+    listed = c.ask("GET", "/api/v1/sessions", key=k["id"], headers=here).json["data"]
+    expect("it is listed, and shown by who", [s["current"] for s in listed if s["id"] == a["id"]]
+           == [True], listed)
+    row = [r for r in c.rows() if r["kind"] == "session"][0]
+    expect("the feed has its hash alone", row["body"]["parent"] == k["id"]
+           and secret not in str(row), row)
+    b = c.ask("POST", f"/internal/sessions/{a['id']}", None, role="", key="")
+    expect("its use is told", b.status == 200, b)
+    expect("ended by its id", c.ask("DELETE", f"/api/v1/sessions/{a['id']}").status == 200
+           and c.ask("DELETE", f"/api/v1/sessions/{a['id']}").status == 404
+           and c.ask("POST", f"/internal/sessions/{a['id']}", None, role="", key="").status == 404)
+    a = c.ask("POST", "/api/v1/session", {"key": "x"}, role="", key=k["id"])
+    expect("ended by itself", c.ask("DELETE", "/api/v1/session", key=k["id"],
+           headers={"X-Feitian-Session": a["id"]}).status == 200)
+    m = c.ask("POST", "/api/v1/members", {"name": "lea", "role": "viewer", "login": "lea"}).json
+    put = f"/api/v1/members/{m['id']}/password"
+    a = c.ask("PUT", put, {"password": "a password of lea"}, key=k["id"])
+    expect("a password", a.status == 200 and a["password_changed"] > 0, a)
+    a = c.ask("POST", "/api/v1/session", {"login": "lea", "password": "a password of lea"},
+              role="", key="")
+    expect("a session by it", a.status == 201 and a["role"] == "viewer", a)
+    a = c.ask("PUT", "/api/v1/me/password", {"old": "a password of lea", "new": "another of lea"},
+              role="viewer", key=a["key"])
+    expect("changed by who knows it", a.status == 200, a)
+    expect("not by who does not", c.ask("PUT", "/api/v1/me/password", {"old": "wrong", "new":
+           "another of lea"}, role="viewer", key=k["id"]).status == 409)
+
+
 def main():
     homes = [tempfile.mkdtemp(prefix="ft_control_") for _ in range(3)]
     try:
@@ -711,6 +750,7 @@ def main():
         roles(c)
         every_field(c)
         feed(c)
+        signing_in(c)
         control_reports.usage(c)
         responses(c)
         trouble(c, homes[0])
