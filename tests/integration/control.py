@@ -712,8 +712,8 @@ def signing_in(c):
     listed = c.ask("GET", "/api/v1/sessions", key=k["id"], headers=here).json["data"]
     expect("it is listed, and shown by who", [s["current"] for s in listed if s["id"] == a["id"]]
            == [True], listed)
-    row = [r for r in c.rows() if r["kind"] == "session"][0]
-    expect("the feed has its hash alone", row["body"]["parent"] == k["id"]
+    row = c.rows()[("session", a["id"])]
+    expect("the feed has its hash alone", row["parent"] == k["id"] and len(row["hash"]) == 64
            and secret not in str(row), row)
     b = c.ask("POST", f"/internal/sessions/{a['id']}", None, role="", key="")
     expect("its use is told", b.status == 200, b)
