@@ -64,6 +64,8 @@ struct ft_blob_ops {
                    int64_t *ret_offset, struct ft_err *err);
     int (*usage)(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
                  struct ft_err *err);
+    int (*bucket_usage)(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                        struct ft_err *err);
     int (*scrub)(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
                  struct ft_err *err);
     void (*close)(struct ft_blob *b);

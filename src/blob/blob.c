@@ -382,6 +382,12 @@ int ft_blob_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *re
     return b->ops->usage(b, owner, ret, err);
 }
 
+int ft_blob_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                         struct ft_err *err)
+{
+    return b->ops->bucket_usage(b, name, ret, err);
+}
+
 int ft_blob_scrub(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
                   struct ft_err *err)
 {

@@ -139,6 +139,8 @@ int ft_blob_part_of(struct ft_blob_reader *r, int number, struct ft_blob_part *r
 /* ---- the whole ---- */
 int ft_blob_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
                   struct ft_err *err);
+int ft_blob_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                         struct ft_err *err); /* of one bucket; NO_BUCKET */
 /* Of every owner of buckets, in no order. owner: valid during the call. */
 typedef void ft_blob_usage_fn(void *ctx, const char *owner, const struct ft_blob_usage *u);
 int ft_blob_usage_each(struct ft_blob *b, ft_blob_usage_fn *fn, void *ctx, struct ft_err *err);

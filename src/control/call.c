@@ -20,6 +20,7 @@
 static const struct ft_ctl_route routes[] = {
     {"GET", "/internal/feed", CTL_NOBODY, false, ft_ctl_feed, NULL},
     {"POST", "/internal/usage", CTL_NOBODY, true, ft_ctl_usage_take, NULL},
+    {"GET", "/internal/metrics", CTL_NOBODY, false, ft_ctl_metrics, NULL},
     {"GET", "/internal/spend", CTL_NOBODY, false, ft_ctl_spend, NULL},
     {"PUT", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_put, NULL},
     {"GET", "/internal/responses/{id}", CTL_NOBODY, false, ft_ctl_responses_get, NULL},

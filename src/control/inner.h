@@ -130,6 +130,10 @@ const json_t *ft_ctl_doc_operation(const json_t *doc, const struct ft_ctl_route 
 /* The document's text, embedded. */
 extern const char ft_ctl_openapi[], ft_ctl_openapi_end[];
 
+/* metrics.c: what control adds to the gateway's /metrics; "openmetrics" as the query: in that form.
+ */
+ft_ctl_handler ft_ctl_metrics;
+
 /* ---- store.c: entities and events ---- */
 
 struct ft_ctl_entity {

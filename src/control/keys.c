@@ -75,13 +75,17 @@ static int check_actions(struct ft_ctl_call *c)
     static const char *const known[] = {
         "chat",  "completions",  "embeddings",    "rerank",   "models",
         "usage", "objects.read", "objects.write", "hub.read", "hub.write",
-        "files", "batches",      "fine_tuning",   "manage"};
+        "files", "batches",      "fine_tuning",   "manage",   "metrics"};
     size_t i;
     json_t *glob;
     json_array_foreach(json_object_get(c->body, "actions"), i, glob)
     {
         char param[32];
         bool any = false;
+        /* that of the whole cloud, other projects among it */
+        if (strcmp(json_string_value(glob), "metrics") == 0 && c->role < CTL_OPERATOR)
+            return ft_ctl_refuse(c, 403, "insufficient_permissions", "actions",
+                                 "actions: operators alone give keys 'metrics'");
         for (size_t k = 0; k < FT_COUNT(known); k++)
             any |= ft_glob_match(json_string_value(glob), known[k]);
         snprintf(param, sizeof param, "actions[%zu]", i);
@@ -89,7 +93,7 @@ static int check_actions(struct ft_ctl_call *c)
             return ft_ctl_refuse(c, 400, "invalid_value", param,
                                  "%s: '%s' is none of chat, completions, embeddings, rerank, "
                                  "models, usage, objects.read, objects.write, hub.read, "
-                                 "hub.write, files, batches, fine_tuning, manage",
+                                 "hub.write, files, batches, fine_tuning, manage, metrics",
                                  param, json_string_value(glob));
     }
     return 0;

@@ -116,6 +116,17 @@ struct ft_blob *gw_blob(struct gw *g);
 /* Answers 503: the store is not open, and why not. */
 void gw_no_storage(struct gw_request *r);
 json_t *gw_storage_status(struct gw *g); /* new */
+/* The largest buckets, and the rest as one sum, as they were when it was last counted. */
+#define GW_BUCKETS_TOLD 100
+struct gw_buckets {
+    int n;
+    struct gw_bucket {
+        struct ft_blob_bucket facts;
+        struct ft_blob_usage kept;
+    } list[GW_BUCKETS_TOLD];
+    struct ft_blob_usage other;
+};
+void gw_storage_buckets(struct gw *g, struct gw_buckets *ret);
 /* Bytes that a project keeps, in all; ctx: struct gw. */
 int gw_kept(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *err);
 /* Those of the hub among them (hub.c). */

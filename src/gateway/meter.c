@@ -49,6 +49,9 @@ static const struct {
     {offsetof(struct gw_meter, bytes_out),
      {COUNTER, .name = "feitian_object_sent_bytes", .unit = "bytes", LABELS("project"),
       .help = "Bytes of bodies sent from the store."}},
+    {offsetof(struct gw_meter, downloads),
+     {COUNTER, .name = "feitian_hub_downloads", LABELS("project"),
+      .help = "Files of models and datasets that the hub was asked for and gave."}},
     {offsetof(struct gw_meter, calls),
      {COUNTER, .name = "feitian_model_requests", LABELS("model", "project", "status"),
       .help = "Calls of models that ended, by how: ok, cancelled, error, refused."}},
@@ -150,6 +153,13 @@ static const char *route_of(const struct gw_request *r)
     return r->route != NULL && r->route->path[0] != '\0' ? r->route->path : "unknown";
 }
 
+static bool is_download(const struct gw_request *r, int status)
+{
+    return r->style == GW_HUB && status >= 200 && status < 300 &&
+           strcmp(r->x->method, "GET") == 0 && r->x->path != NULL &&
+           strstr(r->x->path, "/resolve/") != NULL;
+}
+
 void gw_meter_request(struct gw_meter *m, const struct gw_request *r)
 {
     int status = atomic_load(&r->status);
@@ -161,6 +171,8 @@ void gw_meter_request(struct gw_meter *m, const struct gw_request *r)
         return;
     ft_http_body_bytes(r->x, &in, &out);
     ft_series_add(ft_metric_at2(m->objects, route, as), 1);
+    if (is_download(r, status))
+        ft_series_add(ft_metric_at1(m->downloads, r->project), 1);
     ft_series_add(ft_metric_at1(m->bytes_in, r->project), in);
     ft_series_add(ft_metric_at1(m->bytes_out, r->project), out);
 }

@@ -16,7 +16,7 @@ struct gw_meter {
     struct ft_metric_set *all;
     /* of requests */
     struct ft_metric *http, *http_ns, *refused;
-    struct ft_metric *objects, *bytes_in, *bytes_out;
+    struct ft_metric *objects, *bytes_in, *bytes_out, *downloads;
     /* of calls */
     struct ft_metric *calls, *finishes, *prompt, *cached, *completion, *reasoning, *cost;
     struct ft_metric *first_ns, *next_ns, *call_ns, *prompt_size, *completion_size;

@@ -2,6 +2,7 @@
  * counted as it happens is meter.c's. */
 #include "gateway/metrics.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/statvfs.h>
@@ -9,6 +10,8 @@
 #include "gateway/inner.h"
 #include "monitor/expose.h"
 #include "monitor/process.h"
+
+#define CONTROL_WAIT_MS 1000 /* for its figures */
 
 /* ---- giving ---- */
 
@@ -79,6 +82,28 @@ READ(read_members, number(s->tenants, "members"))
 READ(read_store_open, json_is_true(json_object_get(s->storage, "open")))
 READ(read_stored_bytes, number(s->storage, "bytes"))
 READ(read_stored_objects, number(s->storage, "objects"))
+
+static void read_bucket_bytes(void *ctx, struct ft_metric_out *out)
+{
+    SCRAPE(ctx);
+    const struct gw_buckets *b = s->buckets;
+    for (int i = 0; b != NULL && i < b->n; i++)
+        gw_metrics_give2(out, b->list[i].facts.name, b->list[i].facts.owner,
+                         (double)b->list[i].kept.bytes);
+    if (b != NULL && b->other.objects > 0)
+        gw_metrics_give2(out, FT_METRIC_OTHER, FT_METRIC_OTHER, (double)b->other.bytes);
+}
+
+static void read_bucket_objects(void *ctx, struct ft_metric_out *out)
+{
+    SCRAPE(ctx);
+    const struct gw_buckets *b = s->buckets;
+    for (int i = 0; b != NULL && i < b->n; i++)
+        gw_metrics_give2(out, b->list[i].facts.name, b->list[i].facts.owner,
+                         (double)b->list[i].kept.objects);
+    if (b != NULL && b->other.objects > 0)
+        gw_metrics_give2(out, FT_METRIC_OTHER, FT_METRIC_OTHER, (double)b->other.objects);
+}
 
 static void read_build(void *ctx, struct ft_metric_out *out)
 {
@@ -180,6 +205,18 @@ static const struct ft_metric_def families[] = {
     {"feitian_stored_bytes", "Bytes of all objects.", "bytes", GAUGE, .read = read_stored_bytes},
     {"feitian_stored_objects", "Objects of all buckets, with their versions.", NULL, GAUGE,
      .read = read_stored_objects},
+    {"feitian_bucket_bytes",
+     "Bytes kept in a bucket, for the largest buckets.",
+     "bytes",
+     GAUGE,
+     {"bucket", "project"},
+     .read = read_bucket_bytes},
+    {"feitian_bucket_objects",
+     "Objects kept in a bucket, with their versions.",
+     NULL,
+     GAUGE,
+     {"bucket", "project"},
+     .read = read_bucket_objects},
     {"feitian_disk_free_bytes",
      "What is left of the disk that a folder lies on.",
      "bytes",
@@ -242,38 +279,113 @@ static bool may_see(struct gw_request *r, struct ft_oai_error *e)
     return false;
 }
 
-static void write_all(struct gw *g, enum ft_expose_format format, struct ft_buf *out)
+static void write_own(struct gw *g, enum ft_expose_format format, struct ft_buf *out)
 {
     struct gw_scrape s = {.gw = g,
                           .serving = ft_serve_status(g->serve),
                           .tenants = ft_tenant_status(g->tenant),
-                          .storage = gw_storage_status(g)};
+                          .storage = gw_storage_status(g),
+                          .buckets = malloc(sizeof(struct gw_buckets))};
+    if (s.buckets != NULL)
+        gw_storage_buckets(g, s.buckets);
     ft_ledger_stats(g->ledger, &s.ledger);
     ft_http_server_stats(g->server, &s.http);
     ft_expose_write(g->meter.all, &s, format, out);
-    ft_expose_end(format, out);
     json_decref(s.serving);
     json_decref(s.tenants);
     json_decref(s.storage);
+    free(s.buckets);
+}
+
+static enum ft_expose_format format_of(const struct gw_request *r)
+{
+    return ft_expose_choose(ft_http_header(r->x, "accept"));
+}
+
+/* control: what it said; NULL, or empty: nothing. */
+static void answer(struct gw_request *r, const struct ft_buf *control)
+{
+    struct ft_oai_error e;
+    struct ft_buf text;
+    enum ft_expose_format format = format_of(r);
+    ft_buf_init(&text, FT_EXPOSE_BYTES_MAX);
+    write_own(r->gw, format, &text);
+    if (control != NULL && control->failed == 0)
+        ft_buf_add(&text, control->data, control->len);
+    ft_expose_end(format, &text);
+    if (text.failed == 0) {
+        gw_respond(r, 200, ft_expose_type(format), text.data, text.len);
+    } else {
+        ft_oai_error_init(&e);
+        ft_oai_error_set(&e, FT_ELIMIT, NULL, NULL, "there are too many metrics for one answer");
+        gw_fail(r, &e);
+    }
+    ft_buf_fini(&text);
+}
+
+/* ---- what control adds ---- */
+
+struct asked {
+    struct gw_request *r;
+    struct ft_buf text;
+    int status;
+};
+
+static void on_head(void *ctx, const struct ft_http_answer_head *head)
+{
+    ((struct asked *)ctx)->status = head->status;
+}
+
+static bool on_data(void *ctx, const char *data, size_t n)
+{
+    ft_buf_add(&((struct asked *)ctx)->text, data, n); /* a failure is seen at the end */
+    return true;
+}
+
+/* Without control's, ours are shown all the same. */
+static void on_done(void *ctx, const struct ft_err *err)
+{
+    struct asked *a = ctx;
+    struct ft_http_exchange *x = a->r->x;
+    answer(a->r, err == NULL && a->status == 200 ? &a->text : NULL);
+    ft_buf_fini(&a->text);
+    free(a);
+    ft_http_unref(x);
+}
+
+static void ask_control(struct gw_request *r)
+{
+    struct asked *a = calloc(1, sizeof *a);
+    struct ft_err err = {0};
+    if (a == NULL) {
+        answer(r, NULL);
+        return;
+    }
+    a->r = r;
+    ft_buf_init(&a->text, FT_EXPOSE_BYTES_MAX);
+    ft_http_ref(r->x);
+    struct ft_http_call_config c = {.method = "GET",
+                                    .url = format_of(r) == FT_EXPOSE_OPENMETRICS
+                                               ? "http://control/internal/metrics?openmetrics"
+                                               : "http://control/internal/metrics",
+                                    .unix_socket = r->gw->control_socket,
+                                    .total_timeout_ms = CONTROL_WAIT_MS,
+                                    .on_head = on_head,
+                                    .on_data = on_data,
+                                    .on_done = on_done,
+                                    .ctx = a};
+    if (ft_http_call_start(r->gw->asking, &c, NULL, &err) != 0)
+        on_done(a, &err);
 }
 
 void gw_metrics(struct gw_request *r)
 {
     struct ft_oai_error e;
-    struct ft_buf text;
-    enum ft_expose_format format = ft_expose_choose(ft_http_header(r->x, "accept"));
     ft_oai_error_init(&e);
-    if (!may_see(r, &e)) {
+    if (!may_see(r, &e))
         gw_refuse(r, "", &e);
-        return;
-    }
-    ft_buf_init(&text, FT_EXPOSE_BYTES_MAX);
-    write_all(r->gw, format, &text);
-    if (text.failed == 0) {
-        gw_respond(r, 200, ft_expose_type(format), text.data, text.len);
-    } else {
-        ft_oai_error_set(&e, FT_ELIMIT, NULL, NULL, "there are too many metrics for one answer");
-        gw_fail(r, &e);
-    }
-    ft_buf_fini(&text);
+    else if (r->inner || !gw_feed_connected(r->gw->feed)) /* control asks there, for ours */
+        answer(r, NULL);
+    else
+        ask_control(r);
 }

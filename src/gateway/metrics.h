@@ -11,6 +11,7 @@
 #include "net/server.h"
 
 struct gw;
+struct gw_buckets;
 
 /* vLLM's bounds (vllm/v1/metrics/loggers.py). Ours hold them all. */
 #define GW_VLLM_FIRST_BOUNDS                                                                       \
@@ -29,6 +30,7 @@ struct gw_scrape {
     json_t *serving, *tenants, *storage; /* as /api/v1/status has them */
     struct ft_ledger_stats ledger;
     struct ft_http_stats http;
+    struct gw_buckets *buckets;
 };
 
 int gw_metrics_add(struct ft_metric_set *m, struct ft_err *err); /* metrics.c: all of them */

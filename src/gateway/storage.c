@@ -29,6 +29,7 @@ struct gw_storage {
     bool stop, tried;             /* (lock) tried: the first time is over */
     char trouble[FT_ERR_MSG_MAX]; /* (lock) why it is not open, or gone; "" */
     struct ft_blob_usage stored;  /* (lock) by all, as it was when it was last counted */
+    struct gw_buckets buckets;    /* (lock) */
     int64_t count_ns;             /* when it is counted next */
 };
 
@@ -100,29 +101,58 @@ static void note(struct gw_storage *s, const char *trouble)
         ft_log(FT_LOG_INFO, "gateway", "the store of objects is open: %s", s->gw->opt->storage);
 }
 
-static void add(void *ctx, const char *owner, const struct ft_blob_usage *u)
+struct counting {
+    struct gw_storage *s;
+    struct ft_blob_usage all;
+    struct gw_buckets buckets;
+};
+
+static void add(struct ft_blob_usage *to, const struct ft_blob_usage *u)
 {
-    struct ft_blob_usage *all = ctx;
-    (void)owner;
-    all->bytes += u->bytes;
-    all->objects += u->objects;
+    to->bytes += u->bytes;
+    to->objects += u->objects;
+}
+
+static int count_bucket(void *ctx, const struct ft_blob_bucket *b)
+{
+    struct counting *c = ctx;
+    struct gw_buckets *all = &c->buckets;
+    struct gw_bucket new = {.facts = *b}, *least = all->list;
+    if (ft_blob_bucket_usage(atomic_load(&c->s->blob), b->name, &new.kept, NULL) != 0)
+        return 0; /* removed meanwhile */
+    add(&c->all, &new.kept);
+    if (all->n < GW_BUCKETS_TOLD) {
+        all->list[all->n++] = new;
+        return 0;
+    }
+    for (int i = 1; i < all->n; i++)
+        if (all->list[i].kept.bytes < least->kept.bytes)
+            least = &all->list[i];
+    bool larger = new.kept.bytes > least->kept.bytes;
+    add(&all->other, larger ? &least->kept : &new.kept);
+    if (larger)
+        *least = new;
+    return 0;
 }
 
 /* For the status: seldom where it takes long. */
 static void count(struct gw_storage *s)
 {
-    struct ft_blob_usage all = {0};
     int64_t begun = ft_clock_now_ns();
-    if (begun < s->count_ns)
+    struct counting *c = begun >= s->count_ns ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL)
         return;
-    int rc = ft_blob_usage_each(atomic_load(&s->blob), add, &all, NULL);
+    c->s = s;
+    int rc = ft_blob_bucket_list(atomic_load(&s->blob), NULL, count_bucket, c, NULL);
     int64_t end = ft_clock_now_ns();
     s->count_ns = end + FT_MAX(COUNT_NS, 100 * (end - begun));
-    if (rc != 0)
-        return;
     pthread_mutex_lock(&s->lock);
-    s->stored = all;
+    if (rc == 0) {
+        s->stored = c->all;
+        s->buckets = c->buckets;
+    }
     pthread_mutex_unlock(&s->lock);
+    free(c);
 }
 
 /* A folder that was moved away under us takes nothing any more; it may come back. */
@@ -220,6 +250,16 @@ int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_
 {
     return ft_quota_take(r->gw->quota, project, ft_tenant_storage_max(r->gw->tenant, project),
                          bytes, &r->bytes_hold, err);
+}
+
+void gw_storage_buckets(struct gw *g, struct gw_buckets *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    if (g->storage == NULL)
+        return;
+    pthread_mutex_lock(&g->storage->lock);
+    *ret = g->storage->buckets;
+    pthread_mutex_unlock(&g->storage->lock);
 }
 
 json_t *gw_storage_status(struct gw *g)

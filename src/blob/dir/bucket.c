@@ -258,3 +258,27 @@ int ft_dir_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret
     ft_index_done(&d->index, c);
     return rc;
 }
+
+int ft_dir_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                        struct ft_err *err)
+{
+    struct ft_dir *d = ft_dir_of(b);
+    struct ft_dir_bucket found;
+    struct ft_conn *c;
+    int rc = ft_index_read(&d->index, &c, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_dir_bucket_find(c, name, &found, err);
+    if (rc == 0) {
+        sqlite3_stmt *s;
+        rc = ft_sql_row(c, &s, err, FT_SQL_USAGE_BUCKET, "i", found.id);
+        if (rc == 1) {
+            ret->objects = sqlite3_column_int64(s, 0);
+            ret->bytes = sqlite3_column_int64(s, 1);
+        }
+        ft_sql_end(s);
+        rc = FT_MIN(rc, 0);
+    }
+    ft_index_done(&d->index, c);
+    return rc;
+}

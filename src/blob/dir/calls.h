@@ -59,6 +59,8 @@ int ft_dir_bucket_config(struct ft_blob *b, const char *name, const char *what, 
                          struct ft_err *err);
 int ft_dir_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
                  struct ft_err *err);
+int ft_dir_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                        struct ft_err *err);
 
 int ft_dir_put(struct ft_blob *b, const struct ft_blob_put *put, struct ft_blob_writer **ret,
                struct ft_err *err);

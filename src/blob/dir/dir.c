@@ -181,6 +181,7 @@ static const struct ft_blob_ops dir_ops = {
     .uploads = ft_dir_uploads,
     .part_of = ft_dir_part_of,
     .usage = ft_dir_usage,
+    .bucket_usage = ft_dir_bucket_usage,
     .scrub = ft_dir_scrub,
     .close = close_dir,
 };

@@ -64,6 +64,7 @@ static const char *const text[FT_SQL_N] = {
     [FT_SQL_USAGE] =
         "SELECT COALESCE(SUM(objects), 0), COALESCE(SUM(bytes), 0) FROM bucket WHERE owner = ?",
     [FT_SQL_USAGE_ALL] = "SELECT COALESCE(SUM(objects), 0), COALESCE(SUM(bytes), 0) FROM bucket",
+    [FT_SQL_USAGE_BUCKET] = "SELECT objects, bytes FROM bucket WHERE id = ?",
     [FT_SQL_CONFIG_GET] = "SELECT text FROM config WHERE bucket = ? AND what = ?",
     [FT_SQL_CONFIG_SET] = "INSERT OR REPLACE INTO config VALUES (?, ?, ?)",
     [FT_SQL_CONFIG_DROP] = "DELETE FROM config WHERE bucket = ? AND what = ?",

@@ -245,6 +245,20 @@ static int mem_bucket_config(struct ft_blob *b, const char *name, const char *wh
 
 /* ---- the whole ---- */
 
+static void add_bucket(const struct bucket *k, struct ft_blob_usage *sum)
+{
+    for (size_t i = 0; i < k->n_entries; i++)
+        for (struct version *v = k->entries[i].newest; v != NULL; v = v->older) {
+            sum->objects++;
+            sum->bytes += v->o.info.size;
+        }
+    for (struct upload *u = k->uploads; u != NULL; u = u->next)
+        for (int i = 0; i < u->n_pieces; i++) {
+            sum->objects++;
+            sum->bytes += u->pieces[i].size;
+        }
+}
+
 static int mem_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret,
                      struct ft_err *err)
 {
@@ -255,20 +269,27 @@ static int mem_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage 
     for (struct bucket *k = m->buckets; k != NULL; k = k->next) {
         if (owner != NULL && strcmp(owner, k->facts.owner) != 0)
             continue;
-        for (size_t i = 0; i < k->n_entries; i++)
-            for (struct version *v = k->entries[i].newest; v != NULL; v = v->older) {
-                sum.objects++;
-                sum.bytes += v->o.info.size;
-            }
-        for (struct upload *u = k->uploads; u != NULL; u = u->next)
-            for (int i = 0; i < u->n_pieces; i++) {
-                sum.objects++;
-                sum.bytes += u->pieces[i].size;
-            }
+        add_bucket(k, &sum);
     }
     pthread_mutex_unlock(&m->lock);
     *ret = sum;
     return 0;
+}
+
+static int mem_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                            struct ft_err *err)
+{
+    struct mem *m = mem_of(b);
+    struct bucket *k;
+    struct ft_blob_usage sum = {0};
+    pthread_mutex_lock(&m->lock);
+    int rc = mem_bucket(m, name, &k, err);
+    if (rc == 0)
+        add_bucket(k, &sum);
+    pthread_mutex_unlock(&m->lock);
+    if (rc == 0)
+        *ret = sum;
+    return rc;
 }
 
 static void scrub_version(const struct bucket *k, const struct version *v,
@@ -370,6 +391,7 @@ static const struct ft_blob_ops ops = {
     .uploads = mem_uploads,
     .part_of = mem_part_of,
     .usage = mem_usage,
+    .bucket_usage = mem_bucket_usage,
     .scrub = mem_scrub,
     .close = mem_close,
 };

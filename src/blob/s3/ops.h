@@ -81,6 +81,8 @@ int ups_part_find(struct ups *s, const char *nonce, int number, struct ft_blob_p
 
 /* ---- whole.c ---- */
 int ups_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret, struct ft_err *err);
+int ups_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                     struct ft_err *err);
 int ups_scrub(struct ft_blob *b, const struct ft_blob_scrub *scrub, struct ft_blob_scrubbed *ret,
               struct ft_err *err);
 

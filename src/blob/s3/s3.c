@@ -355,6 +355,7 @@ static const struct ft_blob_ops ops = {
     .uploads = ups_uploads,
     .part_of = ups_part_of,
     .usage = ups_usage,
+    .bucket_usage = ups_bucket_usage,
     .scrub = ups_scrub,
     .close = ups_close,
 };

@@ -143,6 +143,19 @@ int ups_usage(struct ft_blob *b, const char *owner, struct ft_blob_usage *ret, s
     return rc;
 }
 
+int ups_bucket_usage(struct ft_blob *b, const char *name, struct ft_blob_usage *ret,
+                     struct ft_err *err)
+{
+    struct ft_blob_bucket facts;
+    struct ft_blob_usage sum = {0};
+    int rc = ups_bucket_get(b, name, &facts, err);
+    if (rc == 0)
+        rc = usage_of(ups_of(b), name, &sum, err);
+    if (rc == 0)
+        *ret = sum;
+    return rc;
+}
+
 /* ---- documents that belong to nothing ---- */
 
 struct sweep {

@@ -150,7 +150,7 @@ static const char key_create_text[] =
     "  --action NAME           what it may do: chat, completions, embeddings, rerank, models, "
     "usage,\n"
     "                          objects.read, objects.write, hub.read, hub.write, files, batches,\n"
-    "                          fine_tuning, manage; may be given several times [all]\n"
+    "                          fine_tuning, manage, metrics; may be given several times [all]\n"
     "  --expires WHEN          30d, 12h, or a date [never]\n" TERMS_TEXT CLOUD_TEXT;
 
 static const char key_list_text[] = "  --project ID            of this one alone\n" CLOUD_TEXT;

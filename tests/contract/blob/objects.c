@@ -618,6 +618,9 @@ static void usage_and_scrub(void **state)
     OK(remove_key(bucket, "a", "null", NULL));
     OK(ft_blob_usage(blob, owner, &sum, &err));
     assert_true(sum.bytes == 6 && sum.objects == 3);
+    OK(ft_blob_bucket_usage(blob, bucket, &sum, &err));
+    assert_true(sum.bytes == 6 && sum.objects == 3);
+    assert_int_equal(ft_blob_bucket_usage(blob, "no-such-bucket", &sum, &err), FT_ENOTFOUND);
     OK(ft_blob_usage(blob, NULL, &sum, &err));
     assert_true(sum.bytes >= 6 && sum.objects >= 3);
     struct ft_blob_scrub scrub = {.bytes_per_s = 0};
