@@ -113,7 +113,8 @@ const char *ft_tenant_role_name(enum ft_tenant_role role); /* "viewer", ... */
  * "objects.write", "hub.read", "hub.write", "files", "batches", "fine_tuning" (of these also
  * "files.read", ..., which who may "files" may), "manage"; model: NULL where there is none. Roles:
  * a viewer may "models", "usage" and what ends in ".read"; of "manage", control knows what each
- * role may change. "metrics" needs ft_tenant_ident_names. 0, or FT_EINVAL with *ret_why (ACTION, MODEL) and a message for the client. */
+ * role may change; "metrics" needs ft_tenant_ident_names. 0, or FT_EINVAL with *ret_why (ACTION,
+ * MODEL) and a message for the client. */
 int ft_tenant_may(const struct ft_tenant_ident *i, const char *action, const char *model,
                   enum ft_tenant_why *ret_why, struct ft_err *err);
 
