@@ -17,7 +17,7 @@ import sys
 
 LAYERS = (
     ("base",),
-    ("net", "state", "blob", "model"),
+    ("net", "state", "blob", "backup", "model"),
     ("tenant", "ledger", "engine", "sched"),
     ("train", "serve", "hub", "query", "app"),
     ("api", "worker", "control", "gateway", "monitor", "console"),
@@ -26,7 +26,7 @@ LAYERS = (
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Beside the layers: top-level modules that may not use each other, in any number of steps.
-OUTSIDE = {"net", "state", "blob", "tenant", "ledger", "sched"}
+OUTSIDE = {"net", "state", "blob", "backup", "tenant", "ledger", "sched"}
 FORBIDDEN = {
     "engine": OUTSIDE,  # the engine and the formats know nothing of network, tenants, storage
     "model": OUTSIDE,
@@ -58,6 +58,8 @@ LIBRARIES = {  # header: the word in LIBS that pays for it
     "nettle/memops.h": "NETTLE",
     "crypt.h": "XCRYPT",
     "expat.h": "EXPAT",
+    "archive.h": "ARCHIVE",
+    "archive_entry.h": "ARCHIVE",
     "openssl/md5.h": "CRYPTO",
     "sqlite3.h": "SQLITE",
     "seccomp.h": "SECCOMP",

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 #include "base/file.h"
 #include "base/partial.h"
+
+#define DEEP_FDS 16 /* open at once while a tree is removed */
 
 struct ft_folder {
     char *path, *temp; /* temp NULL: not made */
@@ -51,6 +54,20 @@ void ft_folder_remove(const char *path)
     if (d != NULL)
         closedir(d);
     rmdir(path);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    remove(path);
+    return 0;
+}
+
+void ft_folder_remove_all(const char *path)
+{
+    nftw(path, remove_one, DEEP_FDS, FTW_DEPTH | FTW_PHYS);
 }
 
 int ft_folder_open(const char *path, bool replace, struct ft_folder **ret_f, struct ft_err *err)

@@ -27,6 +27,8 @@ int ft_folder_put(struct ft_folder *f, const char *name, const void *data, size_
 
 /* A folder and the files directly in it, if there are no others; failing is no error. */
 void ft_folder_remove(const char *path);
+/* With everything below it, links not followed; failing is no error. A file is removed, too. */
+void ft_folder_remove_all(const char *path);
 
 int ft_folder_commit(struct ft_folder *f, struct ft_err *err);
 

@@ -44,7 +44,7 @@ static void sweep_one(int dir, const char *dir_path, const char *entry)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, entry, 0) != 0 &&
         asprintf(&path, "%s/%s", dir_path, entry) >= 0) {
-        ft_folder_remove(path);
+        ft_folder_remove_all(path);
         free(path);
     }
     close(fd);

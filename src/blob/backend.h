@@ -68,6 +68,9 @@ struct ft_blob_ops {
                         struct ft_err *err);
     int (*scrub)(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
                  struct ft_err *err);
+    /* (optional: nothing to hold) */
+    int (*hold)(struct ft_blob *b, struct ft_blob_held **ret, struct ft_err *err);
+    void (*release)(struct ft_blob *b, struct ft_blob_held *h);
     void (*close)(struct ft_blob *b);
 };
 

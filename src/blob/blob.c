@@ -394,6 +394,18 @@ int ft_blob_scrub(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_bl
     return b->ops->scrub(b, s, ret, err);
 }
 
+int ft_blob_hold(struct ft_blob *b, struct ft_blob_held **ret, struct ft_err *err)
+{
+    *ret = NULL;
+    return b->ops->hold != NULL ? b->ops->hold(b, ret, err) : 0;
+}
+
+void ft_blob_release(struct ft_blob *b, struct ft_blob_held *h)
+{
+    if (h != NULL)
+        b->ops->release(b, h);
+}
+
 void ft_blob_close(struct ft_blob *b)
 {
     if (b != NULL)

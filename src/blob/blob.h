@@ -148,6 +148,11 @@ int ft_blob_usage_each(struct ft_blob *b, ft_blob_usage_fn *fn, void *ctx, struc
  * more is removed. */
 int ft_blob_scrub(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
                   struct ft_err *err);
+/* From now on until the release, bytes of what is removed stay where they are, for a backup that
+ * copies them; they are removed after it. Any number at a time. *ret may come to be NULL. */
+struct ft_blob_held;
+int ft_blob_hold(struct ft_blob *b, struct ft_blob_held **ret, struct ft_err *err);
+void ft_blob_release(struct ft_blob *b, struct ft_blob_held *h);
 void ft_blob_close(struct ft_blob *b); /* no call may run, no writer or reader be open */
 
 #endif

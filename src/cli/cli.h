@@ -59,6 +59,7 @@ int ft_cmd_version(int argc, char **argv);
 int ft_cmd_worker(int argc, char **argv);
 
 /* a cloud: src/cli/cloud */
+int ft_cmd_backup(int argc, char **argv);
 int ft_cmd_chat(int argc, char **argv);
 int ft_cmd_cp(int argc, char **argv);
 int ft_cmd_doctor(int argc, char **argv);
@@ -66,6 +67,7 @@ int ft_cmd_down(int argc, char **argv);
 int ft_cmd_ls(int argc, char **argv);
 int ft_cmd_mb(int argc, char **argv);
 int ft_cmd_presign(int argc, char **argv);
+int ft_cmd_restore(int argc, char **argv);
 int ft_cmd_rm(int argc, char **argv);
 int ft_cmd_status(int argc, char **argv);
 int ft_cmd_top(int argc, char **argv);

@@ -29,6 +29,10 @@ struct ft_control_options {
 /* True if HOME has had a store (HOME/state.id is there): then open it as a known one. */
 bool ft_control_known(const char *home);
 
+/* The cloud's folder was `from` when the store was copied, and is `to` now: models and adapters
+ * that lay in it lie there. For a restored store that nobody has open. */
+int ft_control_rehome(struct ft_state *s, const char *from, const char *to, struct ft_err *err);
+
 /* Serves until *end. On an empty store it makes the project "default", the first operator key (in
  * HOME/credentials.json, 0600, {"url","key"}, on the disk before the key is valid), prices, and for
  * HOME/models/nano.gguf the model and the endpoint "nano". */

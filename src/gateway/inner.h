@@ -138,9 +138,9 @@ int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_
 /* ---- what is stored against its checksums (scrub.c) ---- */
 
 extern const struct gw_part gw_scrub_part;
-extern const struct gw_table gw_scrub_routes; /* inner ones */
-extern const struct gw_table gw_kept_routes;  /* what a project keeps */
-json_t *gw_scrub_status(struct gw *g);        /* new */
+extern const struct gw_table gw_scrub_routes, gw_hold_routes; /* inner ones */
+extern const struct gw_table gw_kept_routes;                  /* what a project keeps */
+json_t *gw_scrub_status(struct gw *g);                        /* new */
 
 /* ---- S3 (objects.c) ---- */
 

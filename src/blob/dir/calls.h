@@ -131,4 +131,8 @@ int ft_dir_upload_drop(struct ft_conn *c, int64_t bucket, int64_t upload, struct
 int ft_dir_scrub(struct ft_blob *b, const struct ft_blob_scrub *s, struct ft_blob_scrubbed *ret,
                  struct ft_err *err);
 
+/* ---- sweep.c ---- */
+int ft_dir_hold(struct ft_blob *b, struct ft_blob_held **ret, struct ft_err *err);
+void ft_dir_release(struct ft_blob *b, struct ft_blob_held *h);
+
 #endif

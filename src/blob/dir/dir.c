@@ -45,18 +45,32 @@ int64_t ft_dir_id_first(int64_t epoch)
     return epoch << EPOCH_SHIFT;
 }
 
-void ft_dir_file_folder(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX])
+static void folder_name(int64_t id, char ret[FT_DIR_NAME_MAX])
 {
     int64_t n = id & (((int64_t)1 << EPOCH_SHIFT) - 1);
-    snprintf(ret, FT_DIR_PATH_MAX, "%.4000s/data/%06" PRIx64 "/%07" PRIx64, d->path,
-             id >> EPOCH_SHIFT, n >> FOLDER_SHIFT);
+    snprintf(ret, FT_DIR_NAME_MAX, "data/%06" PRIx64 "/%07" PRIx64, id >> EPOCH_SHIFT,
+             n >> FOLDER_SHIFT);
+}
+
+void ft_dir_file_name(int64_t id, char ret[FT_DIR_NAME_MAX])
+{
+    folder_name(id, ret);
+    size_t n = strlen(ret);
+    snprintf(ret + n, FT_DIR_NAME_MAX - n, "/%016" PRIx64, id);
+}
+
+void ft_dir_file_folder(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX])
+{
+    char name[FT_DIR_NAME_MAX];
+    folder_name(id, name);
+    snprintf(ret, FT_DIR_PATH_MAX, "%.4000s/%s", d->path, name);
 }
 
 void ft_dir_file_path(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX])
 {
-    ft_dir_file_folder(d, id, ret);
-    size_t n = strlen(ret);
-    snprintf(ret + n, FT_DIR_PATH_MAX - n, "/%016" PRIx64, id);
+    char name[FT_DIR_NAME_MAX];
+    ft_dir_file_name(id, name);
+    snprintf(ret, FT_DIR_PATH_MAX, "%.4000s/%s", d->path, name);
 }
 
 int ft_dir_file_place(struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX], struct ft_err *err)
@@ -183,6 +197,8 @@ static const struct ft_blob_ops dir_ops = {
     .usage = ft_dir_usage,
     .bucket_usage = ft_dir_bucket_usage,
     .scrub = ft_dir_scrub,
+    .hold = ft_dir_hold,
+    .release = ft_dir_release,
     .close = close_dir,
 };
 

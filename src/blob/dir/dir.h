@@ -18,4 +18,10 @@ struct ft_blob_dir_config {
 int ft_blob_dir_open(const struct ft_blob_dir_config *config, struct ft_blob **ret,
                      struct ft_err *err);
 
+/* Calls fn for each data file that a copy of an index refers to, by its path from the store's
+ * folder on and its size, in the order of the paths; what was to be removed is left out. fn not 0
+ * ends it. */
+typedef int ft_blob_dir_file_fn(void *ctx, const char *path, int64_t bytes, struct ft_err *err);
+int ft_blob_dir_files(const char *index, ft_blob_dir_file_fn *fn, void *ctx, struct ft_err *err);
+
 #endif

@@ -14,6 +14,7 @@
 #define FT_DIR_SUMS_CHUNK  16384       /* checksums in one row: of 1 GiB */
 #define FT_DIR_READERS_MAX 16          /* connections of the index for reading */
 #define FT_DIR_PATH_MAX    4096
+#define FT_DIR_NAME_MAX    64 /* of a data file, from the store's folder on */
 
 struct ft_dir;
 
@@ -103,6 +104,7 @@ static inline struct ft_dir *ft_dir_of(struct ft_blob *b)
 /* A new number, larger than all before: of a data file, a row of `small`, a version, an upload. */
 int64_t ft_dir_id_next(struct ft_dir *d);
 int64_t ft_dir_id_first(int64_t epoch); /* below all of this opening */
+void ft_dir_file_name(int64_t id, char ret[FT_DIR_NAME_MAX]);
 void ft_dir_file_path(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX]);
 void ft_dir_file_folder(const struct ft_dir *d, int64_t id, char ret[FT_DIR_PATH_MAX]);
 /* Its path, in a folder that is there. */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "blob/dir/impl.h"
+#include "blob/dir/calls.h"
 
 #define BATCH_MAX  256
 #define RETRY_S    2 /* before what could not be removed is tried again */
@@ -60,6 +60,26 @@ void ft_dir_unpin(struct ft_dir *d, struct ft_dir_pin *pin)
         pthread_cond_signal(&d->sweep_more);
     }
     pthread_mutex_unlock(&d->sweep_mutex);
+}
+
+struct ft_blob_held {
+    struct ft_dir_pin pin; /* of everything */
+};
+
+int ft_dir_hold(struct ft_blob *b, struct ft_blob_held **ret, struct ft_err *err)
+{
+    struct ft_blob_held *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return ft_err_set(err, FT_ENOMEM, "no memory to hold the store");
+    ft_dir_pin(ft_dir_of(b), &h->pin);
+    *ret = h;
+    return 0;
+}
+
+void ft_dir_release(struct ft_blob *b, struct ft_blob_held *h)
+{
+    ft_dir_unpin(ft_dir_of(b), &h->pin);
+    free(h);
 }
 
 static bool is_pinned(struct ft_dir *d, int64_t id)

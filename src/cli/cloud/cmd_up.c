@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/cloud/backup.h"
 #include "cli/cloud/client.h"
 #include "cli/cloud/up.h"
 #include "cli/storage.h"
@@ -398,7 +399,10 @@ static int already(struct ft_up_options *o)
     if (rc < 0)
         return ft_cli_fail(1, &err, "up");
     if (rc == 0 || !up.ready) {
-        fprintf(stderr, "feitian up: another one began in %s and is not ready\n", o->home.path);
+        fprintf(stderr,
+                "feitian up: another one began in %s and is not ready, or a backup of it is being "
+                "made\n",
+                o->home.path);
         ft_up_show_log(&o->home, LOG_LINES);
         return 1;
     }
@@ -453,6 +457,8 @@ static int await(struct up *u, pid_t child, int fd)
             ft_up_show_log(&u->o.home, LOG_LINES);
         }
         if (now > until) {
+            if (!shown)
+                ft_up_show_log(&u->o.home, LOG_LINES);
             fprintf(
                 stderr,
                 "feitian up: not ready after %d s; it goes on trying, 'feitian down' stops it\n",
@@ -492,6 +498,19 @@ static int daemonise(struct up *u)
     return status;
 }
 
+/* Half of a cloud is none. */
+static int not_restored(const struct ft_home *h, struct ft_err *err)
+{
+    char path[FT_HOME_PATH];
+    if (access(ft_home_at(h, FT_RESTORING, path), F_OK) != 0)
+        return 0;
+    return ft_err_set(
+        err, FT_EINVAL,
+        "a restore into %s did not come to its end: 'feitian restore' again, or remove "
+        "what is there",
+        h->path);
+}
+
 static int run(struct up *u)
 {
     struct ft_err err = {0};
@@ -499,6 +518,8 @@ static int run(struct up *u)
     if (find_certificate(u, &err) != 0 ||
         find_storage(u, &err) != 0) /* also where one runs already */
         return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
+    if (not_restored(&u->o.home, &err) != 0)
+        return ft_cli_fail(1, &err, "up");
     if (ft_home_make(&u->o.home, &err) != 0 || ft_home_lock(&u->o.home, &u->lock, &err) != 0)
         return ft_cli_fail(1, &err, "up");
     if (u->lock < 0)

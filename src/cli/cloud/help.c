@@ -55,6 +55,38 @@ static const char down_text[] =
     "  --force                 do not wait for running calls\n"
     "  --json                  say as JSON what was stopped\n";
 
+static const char backup_text[] =
+    "DEST is a folder that is not there yet, a file NAME.tar, or - for a tar on standard output. "
+    "All\n"
+    "is in it that the cloud needs to be as it was: state, usage (also what is not delivered "
+    "yet),\n"
+    "objects with their versions, keys and secrets, settings, models, adapters. Objects that "
+    "another\n"
+    "S3 server keeps stay there. The cloud goes on meanwhile; what was acknowledged before it "
+    "began\n"
+    "is in it. It appears whole or not at all.\n"
+    "\n"
+    "  --earlier FOLDER        files that have not changed since this backup are shared with it, "
+    "by\n"
+    "                          hard links: both must be folders of one disk\n"
+    "  --no-models             leave out models/, which may be large and be had elsewhere\n"
+    "  --verify                read a backup against its checksums: exits with 0 if it is "
+    "whole\n" HOME_TEXT "  --json                  say as JSON what was done\n"
+    "\n"
+    "examples\n"
+    "  feitian backup /mnt/backup/monday\n"
+    "  feitian backup /mnt/backup/tuesday --earlier /mnt/backup/monday\n"
+    "  feitian backup - | zstd | ssh other 'cat > cloud.tar.zst'\n"
+    "  feitian backup --verify /mnt/backup/monday\n";
+
+static const char restore_text[] =
+    "SRC is a backup: a folder, a tar (compressed or not), or - for one on standard input. Every "
+    "byte\n"
+    "is checked while it is read, and a backup that is not whole leaves nothing behind. The "
+    "folder\n"
+    "must be empty or not there. Then 'feitian up' goes on where the backup was made.\n"
+    "\n" HOME_TEXT "  --json                  say as JSON what was done\n";
+
 static const char status_text[] = "Exits with 0 if it runs and answers, else with 1.\n" CLOUD_TEXT;
 
 static const char top_text[] =
@@ -299,6 +331,8 @@ static const struct {
     const char *cmd, *text;
 } texts[] = {
     {"up", up_text},
+    {"backup", backup_text},
+    {"restore", restore_text},
     {"down", down_text},
     {"status", status_text},
     {"top", top_text},

@@ -1,0 +1,501 @@
+#!/usr/bin/python3
+"""feitian backup and restore: everything of a cloud, copied while it works, and brought back.
+
+usage: backup.py FEITIAN
+"""
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+
+import boto3
+from botocore.config import Config
+
+import live_cloud
+
+failed = 0
+passed = 0
+PART = 5 << 20
+
+
+def expect(what, ok, seen=None):
+    global failed, passed
+    print(f"{'ok  ' if ok else 'FAIL'} {what} {'' if ok else seen}", flush=True)
+    passed += bool(ok)
+    failed += not ok
+
+
+class Restored(live_cloud.LiveCloud):
+    """A cloud in a folder that a backup was restored into."""
+
+    def __init__(self, feitian, home):
+        super().__init__(feitian)
+        os.rmdir(self.home) if os.path.isdir(self.home) else None
+        self.home = home
+
+
+def client(c, project=None):
+    body = {"name": "backup test"}
+    if project:
+        body["project"] = project
+    status, key = c.post("/api/v1/keys", body)
+    assert status in (200, 201), key
+    h = c.connect(30)
+    h.request("GET", "/api/v1/s3/credentials", headers={"Authorization": f"Bearer {key['secret']}"})
+    s3 = json.loads(h.getresponse().read())
+    h.close()
+    return key["secret"], boto3.client(
+        "s3", endpoint_url=c.url, region_name="us-east-1",
+        aws_access_key_id=s3["access_key_id"], aws_secret_access_key=s3["secret_access_key"],
+        config=Config(retries={"max_attempts": 0}))
+
+
+def all_versions(s3, bucket):
+    """{(key, version): MD5 of its bytes or "marker"}"""
+    seen = {}
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for v in page.get("Versions", []):
+            body = s3.get_object(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["Body"]
+            seen[v["Key"], v["VersionId"]] = hashlib.md5(body.read()).hexdigest()
+        for v in page.get("DeleteMarkers", []):
+            seen[v["Key"], v["VersionId"]] = "marker"
+    return seen
+
+
+def usage(c):
+    """What all calls of a model came to, when nothing is on its way any more."""
+    last = None
+    while True:
+        status, answer = c.get("/api/v1/usage?group_by=model,route,status")
+        assert status == 200, answer
+        rows = sorted(json.dumps(r, sort_keys=True) for r in answer["data"])
+        rows = [r for r in rows if '"chat' in r]
+        if rows == last:
+            return rows
+        last = rows
+        time.sleep(0.6)
+
+
+def chat(c, secret, n=6):
+    body = {"model": "nano", "max_tokens": n, "temperature": 0,
+            "messages": [{"role": "user", "content": "What is a backup?"}]}
+    h = c.connect(60)
+    h.request("POST", "/v1/chat/completions", json.dumps(body),
+              {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"})
+    r = h.getresponse()
+    answer = json.loads(r.read())
+    h.close()
+    return answer["choices"][0]["message"]["content"] if r.status == 200 else (r.status, answer)
+
+
+def fill(c):
+    """What a backup must bring back; {name: ...}."""
+    secret, s3 = client(c)
+    s3.create_bucket(Bucket="kept")
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for i in range(12):
+        s3.put_object(Bucket="kept", Key=f"small-{i}", Body=os.urandom(900 + i))
+    for _ in range(2):
+        s3.put_object(Bucket="kept", Key="large", Body=os.urandom(300000))
+    s3.delete_object(Bucket="kept", Key="small-3")
+    s3.copy_object(Bucket="kept", Key="copied", CopySource="kept/large")  # a hard link in the store
+    up = {"Bucket": "kept", "Key": "in parts"}
+    up["UploadId"] = s3.create_multipart_upload(**up)["UploadId"]
+    tags = [{"PartNumber": n, "ETag": s3.upload_part(**up, PartNumber=n, Body=b)["ETag"]}
+            for n, b in ((1, os.urandom(PART)), (2, os.urandom(1000)))]
+    s3.complete_multipart_upload(**up, MultipartUpload={"Parts": tags})
+    half = {"Bucket": "kept", "Key": "not finished"}
+    half["UploadId"] = s3.create_multipart_upload(**half)["UploadId"]
+    tag = s3.upload_part(**half, PartNumber=1, Body=b"x" * PART)["ETag"]
+    words = chat(c, secret)
+    for _ in range(3):
+        chat(c, secret)
+    with open(f"{c.home}/models/with \\ and\nnewline \xfc.txt", "w", encoding="utf-8") as f:
+        f.write("odd names are names")
+    os.symlink("nano.gguf", f"{c.home}/models/link.gguf")
+    return {"secret": secret, "s3": s3, "half": half, "tag": tag, "words": words}
+
+
+class Load:
+    """Chats, puts, removals, uploads in parts and new keys, until it is stopped."""
+
+    def __init__(self, c, n=2):
+        self.c, self.stop, self.done, self.errors = c, threading.Event(), 0, []
+        self.secret, self.s3 = client(c)
+        self.s3.create_bucket(Bucket="busy")
+        self.acknowledged = {}  # before the backup began: it must be in it
+        self.threads = [threading.Thread(target=self.work, args=(i,)) for i in range(n)]
+        for t in self.threads:
+            t.start()
+
+    def work(self, number):
+        draw = random.Random(number)
+        while not self.stop.is_set():
+            try:
+                self.step(number, draw)
+                self.done += 1
+            except Exception as e:  # pylint: disable=broad-except
+                self.errors.append(repr(e))
+                return
+
+    def step(self, number, draw):
+        key = f"{number}/{draw.randrange(20)}"
+        what = draw.randrange(6)
+        if what == 0:
+            words = chat(self.c, self.secret, 3)
+            assert isinstance(words, str), words
+        elif what == 1:
+            self.s3.delete_object(Bucket="busy", Key=key)
+            self.acknowledged.pop(key, None)
+        elif what == 2:
+            status, key = self.c.post("/api/v1/keys", {"name": f"n{draw.random()}"})
+            assert status in (200, 201), key
+        else:
+            body = draw.randbytes(draw.choice((100, 50000, 200000)))
+            self.s3.put_object(Bucket="busy", Key=key, Body=body)
+            self.acknowledged[key] = hashlib.md5(body).hexdigest()
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join()
+        return self.errors
+
+
+def compare(what, c, restored, kept, versions, rows):
+    """The cloud that came back, beside the one that went on."""
+    secret, s3 = kept["secret"], boto3.client(
+        "s3", endpoint_url=restored.url, region_name="us-east-1",
+        aws_access_key_id=kept["s3"]._request_signer._credentials.access_key,
+        aws_secret_access_key=kept["s3"]._request_signer._credentials.secret_key,
+        config=Config(retries={"max_attempts": 0}))
+    if rows is not None:
+        before = usage(restored)
+        expect(f"{what}: usage to the last cent", before == rows, (before, rows))
+    expect(f"{what}: a key and its model answer as before", chat(restored, secret) == kept["words"])
+    seen = all_versions(s3, "kept")
+    expect(f"{what}: every version of every object, to the byte", seen == versions,
+           (len(seen), len(versions)))
+    s3.complete_multipart_upload(**kept["half"], MultipartUpload={
+        "Parts": [{"PartNumber": 1, "ETag": kept["tag"]}]})
+    expect(f"{what}: an upload in parts goes on", s3.get_object(
+        Bucket="kept", Key="not finished")["Body"].read() == b"x" * PART)
+    r = restored.run("blob", "check", "--json")
+    expect(f"{what}: all objects are as they were written", r.returncode == 0 and
+           json.loads(r.stdout)["faults"] == 0, r.stdout + r.stderr)
+    r = restored.run("model", "list", "--json")
+    paths = [m.get("path", "") for m in json.loads(r.stdout)]
+    expect(f"{what}: models lie in the new folder",
+           all(p.startswith(os.path.realpath(restored.home)) for p in paths) and paths, paths)
+    with open(f"{restored.home}/models/with \\ and\nnewline \xfc.txt", encoding="utf-8") as f:
+        expect(f"{what}: odd names", f.read() == "odd names are names")
+    expect(f"{what}: links", os.readlink(f"{restored.home}/models/link.gguf") == "nano.gguf")
+    for name in ("s3.secret", "storage.id", "credentials.json"):
+        expect(f"{what}: {name} is as private as it was",
+               os.stat(f"{restored.home}/{name}").st_mode & 0o77 == 0 or
+               os.stat(f"{c.home}/{name}").st_mode & 0o77 != 0)
+
+
+def run(c, *args, **more):
+    return subprocess.run([c.feitian, *args], capture_output=True, timeout=120, check=False,
+                          env=c.env(), stdin=subprocess.DEVNULL, **more)
+
+
+def said(r):
+    return (r.returncode, r.stdout[-600:], r.stderr[-600:])
+
+
+def quiet(c, kept, folder):
+    """Of a cloud in which nothing happens: the same to the last cent, in each form."""
+    rows, versions = usage(c), all_versions(kept["s3"], "kept")
+    r = run(c, "backup", f"{folder}/one")
+    expect("a backup into a folder", r.returncode == 0 and b"files" in r.stdout, said(r))
+    r = run(c, "backup", f"{folder}/one.tar")
+    expect("into a tar", r.returncode == 0, said(r))
+    r = run(c, "backup", "-")
+    expect("onto standard output", r.returncode == 0 and len(r.stdout) > 1 << 20, said(r)[::2])
+    with open(f"{folder}/piped.tar", "wb") as f:
+        f.write(r.stdout)
+    expect("nothing else is left there", sorted(os.listdir(folder)) ==
+           ["one", "one.tar", "piped.tar"], os.listdir(folder))
+    expect("nobody else may read it", os.stat(f"{folder}/one").st_mode & 0o77 == 0 and
+           os.stat(f"{folder}/one.tar").st_mode & 0o77 == 0)
+    r = subprocess.run(["sha256sum", "--quiet", "-c", "MANIFEST"], cwd=f"{folder}/one", check=False,
+                       capture_output=True)
+    bad = [l for l in r.stdout.splitlines() if b"OK" not in l]
+    links = sum(l.startswith("# link") for l in open(f"{folder}/one/MANIFEST", errors="replace"))
+    expect("sha256sum reads its manifest", len(bad) == links, (r, links))
+    names = tarfile.open(f"{folder}/one.tar").getnames()
+    expect("tar reads it", names[0] == "BACKUP" and names[-1] == "MANIFEST", names[:3])
+    subprocess.run(["zstd", "-q", f"{folder}/one.tar"], check=False)
+    again = run(c, "backup", f"{folder}/one")
+    expect("an earlier one is not written over", again.returncode == 1 and
+           b"there already" in again.stderr, said(again))
+    r = run(c, "backup", f"{folder}/two", "--earlier", f"{folder}/one", "--json")
+    told = json.loads(r.stdout)
+    expect("what has not changed is shared", r.returncode == 0 and
+           told["linked_bytes"] > 0.5 * told["bytes"], said(r))
+    shutil.rmtree(f"{folder}/one")
+    for src in ("two", "one.tar", "piped.tar", "one.tar.zst"):
+        if not os.path.exists(f"{folder}/{src}"):
+            continue
+        r = run(c, "backup", "--verify", f"{folder}/{src}")
+        expect(f"{src} is whole", r.returncode == 0 and b"is whole" in r.stdout, said(r))
+    for src in ("two", "one.tar"):
+        home = f"{folder}/home of {src}"
+        r = run(c, "restore", f"{folder}/{src}", "--home", home)
+        expect(f"{src} is restored", r.returncode == 0, said(r))
+        with Restored(c.feitian, home) as back:
+            compare(src, c, back, kept, versions, rows)
+    r = run(c, "restore", f"{folder}/two", "--home", home)
+    expect("not where something is", r.returncode == 1 and b"is not empty" in r.stderr, said(r))
+    r = run(c, "restore", f"{folder}/two", "--home", c.home)
+    expect("nor where a cloud runs", r.returncode == 1 and b"a cloud runs in" in r.stderr, said(r))
+    r = run(c, "backup", f"{c.home}/inside")
+    expect("nor is one made within the cloud", r.returncode == 2 and
+           b"own folder" in r.stderr, said(r))
+    with open(f"{folder}/two/BACKUP", "rb") as f:
+        expect("what it is stands in front", json.load(f)["home"] == os.path.realpath(c.home))
+    r = run(c, "backup", f"{folder}/no models", "--no-models")
+    expect("without models", r.returncode == 0 and not os.path.exists(
+        f"{folder}/no models/models"), said(r))
+
+
+def under_load(c, kept, folder):
+    versions = all_versions(kept["s3"], "kept")
+    load = Load(c)
+    time.sleep(1.5)
+    before, had = usage_of_all(c), dict(load.acknowledged)
+    begun = load.done
+    r = run(c, "backup", f"{folder}/busy")
+    during = load.done - begun
+    after = usage_of_all(c)
+    errors = load.end()
+    expect("a backup under load", r.returncode == 0, said(r))
+    expect("and nobody was refused meanwhile", not errors and during >= 0, errors)
+    home = f"{folder}/busy home"
+    r = run(c, "restore", f"{folder}/busy", "--home", home)
+    expect("is restored", r.returncode == 0, said(r))
+    db = sqlite3.connect(f"{home}/state/state.db")
+    ids = db.execute("SELECT count(*), count(DISTINCT id) FROM usage_records").fetchone()
+    db.close()
+    with Restored(c.feitian, home) as back:
+        compare("under load", c, back, kept, versions, None)
+        time.sleep(1)
+        there = usage_of_all(back)
+        expect("what was used before is in it once, and nothing that was not", before <= there and
+               there - after <= 60, (before, there, after))
+        s3 = boto3.client("s3", endpoint_url=back.url, region_name="us-east-1",
+                          aws_access_key_id=load.s3._request_signer._credentials.access_key,
+                          aws_secret_access_key=load.s3._request_signer._credentials.secret_key)
+        keys = {o["Key"]: o for o in s3.list_objects_v2(Bucket="busy").get("Contents", [])}
+        for key in keys:
+            s3.get_object(Bucket="busy", Key=key)["Body"].read()
+        gone = [k for k in had if k not in keys and k in load.acknowledged and
+                load.acknowledged[k] == had[k]]
+        expect("no object that was acknowledged before is missing", not gone, gone)
+    expect("records have one id each", ids[0] == ids[1] > 0, ids)
+
+
+def usage_of_all(c):
+    """How many chats are counted."""
+    status, answer = c.get("/api/v1/usage?group_by=model,route,status")
+    assert status == 200, answer
+    return sum(r.get("requests", 0) for r in answer["data"] if r.get("model") == "nano")
+
+
+def killed(c, folder):
+    """Killed at any moment, it leaves nothing that passes for whole."""
+    os.mkdir(f"{folder}/killed")
+    cut = 0
+    for i in range(8):
+        dest = f"{folder}/killed/{i}" + (".tar" if i % 2 else "")
+        p = subprocess.Popen([c.feitian, "backup", dest], env=c.env(), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        time.sleep(0.02 * (i + 1))
+        p.kill()
+        cut += p.wait() == -signal.SIGKILL
+        for name in os.listdir(f"{folder}/killed"):
+            whole = run(c, "backup", "--verify", f"{folder}/killed/{name}").returncode == 0
+            if whole and name != os.path.basename(dest):
+                expect("what was cut off is not whole", False, name)
+            if not whole and ".partial-" not in name:
+                expect("and has not its name", False, name)
+    expect("killed in the middle", cut > 0, cut)
+    r = run(c, "backup", f"{folder}/killed/0")
+    left = [n for n in os.listdir(f"{folder}/killed") if n.startswith("0.") or n == "0"]
+    expect("another sweeps what it left", (r.returncode == 0 or b"there already" in r.stderr) and
+           left == ["0"], (said(r), left))
+    p = subprocess.Popen([c.feitian, "backup", "-"], env=c.env(), stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    part = p.stdout.read(200000)
+    p.kill()
+    p.wait()
+    p.stdout.close()
+    r = subprocess.run([c.feitian, "backup", "--verify", "-"], input=part, capture_output=True,
+                       check=False)
+    expect("nor is a stream that was cut off", r.returncode == 1 and b"damaged" in r.stderr,
+           said(r))
+    home = f"{folder}/cut home"
+    p = subprocess.Popen([c.feitian, "restore", f"{folder}/two", "--home", home], env=c.env(),
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    live_cloud.wait_until(lambda: os.path.exists(f"{home}/restoring") or p.poll() is not None, 20,
+                          "the restore has begun")
+    p.kill()
+    if p.wait() == -signal.SIGKILL:
+        r = run(c, "up", "--home", home)
+        expect("nothing starts in half a cloud", r.returncode == 1 and
+               b"did not come to its end" in r.stderr, said(r))
+    r = run(c, "restore", f"{folder}/two", "--home", home)
+    expect("another restore begins anew", r.returncode == 0 or b"not empty" in r.stderr, said(r))
+    shutil.rmtree(home)
+
+
+def damage(c, folder):
+    tar, rng = f"{folder}/one.tar", random.Random(7)
+    size = os.path.getsize(tar)
+    with tarfile.open(tar) as t:
+        spans = [(m.offset_data, m.size) for m in t if m.size > 0]
+    for _ in range(4):
+        at, n = rng.choice(spans)
+        flip(tar, at + rng.randrange(n))
+    r = run(c, "backup", "--verify", tar)
+    expect("flipped bytes in a tar are found", r.returncode == 1 and b"damaged" in r.stderr,
+           said(r))
+    home = f"{folder}/damaged home"
+    r = run(c, "restore", tar, "--home", home)
+    expect("and nothing is restored from it", r.returncode == 1 and not os.path.exists(home),
+           said(r))
+    os.truncate(tar, size // 2)
+    r = run(c, "backup", "--verify", tar)
+    expect("a tar that was cut off", r.returncode == 1 and b"damaged" in r.stderr, said(r))
+    files = [os.path.join(d, n) for d, _, names in os.walk(f"{folder}/two") for n in names]
+    victim = [f for f in files if "/blob/data/" in f][0]
+    os.chmod(victim, 0o600)
+    flip(victim, 5)
+    r = run(c, "backup", "--verify", f"{folder}/two")
+    expect("in a folder it is said where", r.returncode == 1 and
+           os.path.relpath(victim, f"{folder}/two").encode() in r.stderr, said(r))
+    flip(victim, 5)
+    os.unlink(victim)
+    r = run(c, "backup", "--verify", f"{folder}/two")
+    expect("a file that is missing", r.returncode == 1 and b"No such file" in r.stderr, said(r))
+    flip(f"{folder}/no models/MANIFEST", 3)
+    r = run(c, "backup", "--verify", f"{folder}/no models")
+    expect("a manifest that has changed", r.returncode == 1 and b"anifest" in r.stderr, said(r))
+    os.unlink(f"{folder}/no models/MANIFEST")
+    r = run(c, "backup", "--verify", f"{folder}/no models")
+    expect("one that is missing", r.returncode == 1 and b"no MANIFEST" in r.stderr, said(r))
+    r = run(c, "backup", "--verify", c.feitian)
+    expect("what is no backup at all", r.returncode == 1, said(r))
+    evil(c, folder)
+
+
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 0x41]))
+
+
+def evil(c, folder):
+    """Names that lead out of the folder."""
+    info = f"{folder}/BACKUP"
+    with open(info, "w", encoding="utf-8") as f:
+        f.write('{"format": 1, "home": "/x", "objects": true}')
+    for name in ("../out", "/abs", "a/../../out", "soft/out"):
+        tar = f"{folder}/evil.tar"
+        with tarfile.open(tar, "w") as t:
+            t.add(info, "BACKUP")
+            if name == "soft/out":
+                link = tarfile.TarInfo("soft")
+                link.type, link.linkname = tarfile.SYMTYPE, folder
+                t.addfile(link)
+            t.add(info, name)
+        r = run(c, "restore", tar, "--home", f"{folder}/evil")
+        expect(f"a backup with {name} is refused", r.returncode == 1 and not os.path.exists(
+            f"{folder}/out") and not os.path.exists(f"{folder}/evil"), said(r))
+    with tarfile.open(tar, "w") as t:
+        with open(info, "w", encoding="utf-8") as f:
+            f.write('{"format": 99}')
+        t.add(info, "BACKUP")
+    r = run(c, "restore", tar, "--home", f"{folder}/evil")
+    expect("one of a newer program", r.returncode == 1 and b"newer feitian" in r.stderr, said(r))
+
+
+def full_disk(c, folder):
+    """On a small disk, in a namespace of its own."""
+    small = f"{folder}/small"
+    os.mkdir(small)
+    shell = (f"mount -t tmpfs -o size=1m none '{small}' || exit 77\n"
+             f"'{c.feitian}' backup '{small}/b'; a=$?; '{c.feitian}' backup '{small}/b.tar'; b=$?\n"
+             f"'{c.feitian}' restore '{folder}/piped.tar' --home '{small}/h'; d=$?\n"
+             f"ls -A '{small}'; exit $((a * 100 + b * 10 + d))")
+    r = subprocess.run(["unshare", "-m", "sh", "-c", shell], env=c.env(), capture_output=True,
+                       check=False, timeout=120)
+    if r.returncode in (77, 1) and b"unshare" in r.stderr + b"mount":
+        if r.returncode == 77 or b"unshare:" in r.stderr:
+            print("skip a full disk: no namespaces here", r.stderr)
+            return
+    expect("a full disk is an error that says so, and leaves nothing", r.returncode == 111 and
+           r.stderr.count(b"No space left") + r.stderr.count(b"disk is full") >= 3 and
+           r.stdout.strip() == b"", said(r))
+
+
+def stopped(c, kept, folder):
+    """Of a cloud that does not run."""
+    rows, versions = usage(c), all_versions(kept["s3"], "kept")
+    c.down()
+    r = run(c, "backup", f"{folder}/still")
+    expect("a cloud that does not run", r.returncode == 0, said(r))
+    r = run(c, "restore", f"{folder}/still", "--home", f"{folder}/still home")
+    expect("is restored, too", r.returncode == 0, said(r))
+    with Restored(c.feitian, f"{folder}/still home") as back:
+        compare("not running", c, back, kept, versions, rows)
+    db = sqlite3.connect(f"{folder}/still home/state/state.db")
+    db.execute("UPDATE ft_migration SET version = 99 WHERE version ="
+               " (SELECT max(version) FROM ft_migration WHERE module = 'control')"
+               " AND module = 'control'")
+    db.commit()
+    db.close()
+    r = subprocess.run([c.feitian, "up", "--home", f"{folder}/still home", "--listen",
+                        f"127.0.0.1:{free_port()}", "--wait", "3"], env=c.env(), check=False,
+                       capture_output=True, timeout=60)
+    expect("a store of a newer program is refused in words", b"newer feitian" in r.stderr, said(r))
+    subprocess.run([c.feitian, "down", "--home", f"{folder}/still home", "--force"], env=c.env(),
+                   check=False, capture_output=True, timeout=60)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    with live_cloud.LiveCloud(sys.argv[1]) as c:
+        folder = f"{c.folder}/backups"
+        os.mkdir(folder)
+        kept = fill(c)
+        quiet(c, kept, folder)
+        under_load(c, kept, folder)
+        killed(c, folder)
+        full_disk(c, folder)
+        damage(c, folder)
+        stopped(c, kept, folder)
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
