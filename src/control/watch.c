@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/scrape.h"
 #include "monitor/machine.h"
 
 #define OLD_NS INT64_C(35000000000) /* a look before it is no use for rates */
@@ -26,6 +27,7 @@ struct ft_watch {
     bool stop;
     /* the thread's own */
     struct ft_machine before;
+    struct ft_scrape *scrape;
     char trouble[FT_ERR_MSG_MAX]; /* as it was said last */
 };
 
@@ -53,9 +55,8 @@ static void put(struct ft_watch *w, const char *name, const char *unit, enum ft_
     struct ft_history_name n = {.fold = fold};
     snprintf(n.name, sizeof n.name, "%s", name);
     snprintf(n.unit, sizeof n.unit, "%s", unit);
-    if (w->history == NULL)
-        return;
-    say_trouble(w, ft_history_put(w->history, &n, at_s, v, &err) != 0 ? err.msg : "");
+    if (ft_history_put(w->history, &n, at_s, v, &err) != 0)
+        say_trouble(w, err.msg);
 }
 
 static void look_at_machine(struct ft_watch *w, int64_t at_s)
@@ -75,6 +76,18 @@ static void look_at_machine(struct ft_watch *w, int64_t at_s)
             m.disk > 0 ? (double)m.disk_free / (double)m.disk : NAN);
     }
     w->before = m;
+}
+
+static void look(struct ft_watch *w, int64_t now_s)
+{
+    struct ft_err err = {0};
+    if (w->history == NULL)
+        return;
+    look_at_machine(w, now_s);
+    if (ft_scrape_once(w->scrape, w->history, now_s, &err) != 0)
+        say_trouble(w, err.msg);
+    else
+        say_trouble(w, "");
 }
 
 /* Sleeps until the next whole step; false: it is over. */
@@ -97,8 +110,7 @@ static void *watch(void *ctx)
 {
     struct ft_watch *w = ctx;
     do {
-        int64_t now_s = (int64_t)time(NULL);
-        look_at_machine(w, now_s);
+        look(w, (int64_t)time(NULL));
     } while (wait_step(w));
     return NULL;
 }
@@ -124,6 +136,11 @@ int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     open_history(w);
+    int rc = ft_scrape_open(ctl, &w->scrape, err);
+    if (rc != 0) {
+        ft_watch_close(w);
+        return rc;
+    }
     if (pthread_create(&w->thread, NULL, watch, w) != 0) {
         ft_watch_close(w);
         return ft_err_sys(err, "control: start a thread");
@@ -143,6 +160,7 @@ void ft_watch_close(struct ft_watch *w)
     pthread_mutex_unlock(&w->lock);
     if (w->threaded)
         pthread_join(w->thread, NULL);
+    ft_scrape_close(w->scrape);
     ft_history_close(w->history);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->lock);
