@@ -90,10 +90,11 @@ void gw_respond_json(struct gw_request *r, json_t *answer)
 static void write_s3(struct ft_buf *b, const struct gw_request *r, const struct ft_oai_error *e,
                      int status)
 {
-    const char *code = status == 503   ? "ServiceUnavailable"
-                       : status == 413 ? "EntityTooLarge"
-                       : status < 500  ? "InvalidRequest"
-                                       : "InternalError";
+    const char *code = status == 503                    ? "ServiceUnavailable"
+                       : status == 401 || status == 403 ? "AccessDenied"
+                       : status == 413                  ? "EntityTooLarge"
+                       : status < 500                   ? "InvalidRequest"
+                                                        : "InternalError";
     struct ft_xml x;
     ft_xml_init(&x, ERROR_BYTES_MAX);
     ft_xml_begin(&x, "Error");

@@ -1,6 +1,7 @@
 /* A key as clients of S3 use it, for whoever shows the key itself. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/inner.h"
 
@@ -15,13 +16,14 @@ int gw_s3_master(struct gw *g, struct ft_err *err)
     return rc;
 }
 
-/* Where the caller reached us, as it named it. */
-static void endpoint_of(const struct gw_request *r, char *ret, size_t n)
+void gw_endpoint_of(const struct gw_request *r, char *ret, size_t n)
 {
-    const char *host = ft_http_header(r->x, "host");
+    const char *host = ft_http_header(r->x, "host"),
+               *proto = ft_http_header(r->x, "x-forwarded-proto");
+    bool tls = r->x->secure || (proto != NULL && strcasecmp(proto, "https") == 0);
     if (r->inner || host == NULL || host[0] == '\0')
         host = ft_http_server_address(r->gw->server);
-    snprintf(ret, n, "%s://%s", r->x->secure ? "https" : "http", host);
+    snprintf(ret, n, "%s://%s", tls ? "https" : "http", host);
 }
 
 void gw_s3_credentials(struct gw_request *r)
@@ -31,7 +33,7 @@ void gw_s3_credentials(struct gw_request *r)
         gw_no_storage(r);
         return;
     }
-    endpoint_of(r, endpoint, sizeof endpoint);
+    gw_endpoint_of(r, endpoint, sizeof endpoint);
     ft_tenant_s3_secret(r->ident, r->gw->s3_master, secret);
     json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s}", "object", "s3_credentials", "access_key_id",
                           r->ident->key, "secret_access_key", secret, "endpoint", endpoint,

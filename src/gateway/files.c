@@ -37,10 +37,11 @@ static int on_begin(void *ctx, int64_t length, const char *disposition, struct f
 {
     struct gw_request *r = ctx;
     struct ft_http_field f[GW_FIELDS_MAX];
-    int n = gw_fields(r, f, GW_FIELDS_MAX - 3);
+    int n = gw_fields(r, f, GW_FIELDS_MAX - 4);
     f[n++] = (struct ft_http_field){"content-type", "application/octet-stream"};
     f[n++] = (struct ft_http_field){"content-disposition", disposition};
     f[n++] = (struct ft_http_field){"x-content-type-options", "nosniff"};
+    f[n++] = (struct ft_http_field){"content-security-policy", FT_HTTP_STORED_POLICY};
     atomic_store(&r->status, 200);
     return ft_lane_begin(r->lane, 200, length, f, n, err);
 }

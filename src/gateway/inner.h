@@ -88,8 +88,11 @@ gw_handler_fn gw_proxy;           /* proxy.c: to control */
 void gw_proxy_send(struct gw_request *r, const char *body, size_t n);
 /* Control made a session: its secret goes to the browser (sessions.c). */
 void gw_session_cookie(struct gw_request *r, const char *secret);
-gw_handler_fn gw_status;             /* status.c */
-gw_handler_fn gw_s3_credentials;     /* credentials.c */
+gw_handler_fn gw_status;         /* status.c */
+gw_handler_fn gw_s3_credentials; /* credentials.c */
+gw_handler_fn gw_s3_presign;     /* presign.c */
+/* Where the caller reached us, as it named it: "https://host:port". */
+void gw_endpoint_of(const struct gw_request *r, char *ret, size_t n);
 json_t *gw_status_all(struct gw *g); /* what operators see; a new object */
 gw_handler_fn gw_metrics;            /* metrics.c */
 /* ---- what happened (events.c), where (nodes.c) ---- */
@@ -146,6 +149,10 @@ json_t *gw_scrub_status(struct gw *g);                        /* new */
 
 /* Is it of S3, whatever routes there are? Then it goes there. */
 bool gw_is_s3(struct gw_request *r);
+/* It is S3's because it says so (X-Feitian-S3), and shows a key or a session instead of a
+ * signature.
+ */
+bool gw_s3_shows_key(const struct gw_request *r);
 extern const struct gw_route gw_s3_route; /* S3 */
 /* No route has the path: perhaps a bucket that everybody may read has. */
 extern const struct gw_route gw_bucket_route;

@@ -10,7 +10,7 @@
 #include "api/s3/s3.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "gateway/inner.h"
+#include "gateway/sessions.h"
 
 #define NAME_BYTES   (FT_RECORD_ROUTE_MAX + 1)
 #define DAY_S        86400
@@ -23,6 +23,16 @@ static __thread struct gw_request *current;
 
 /* ---- what api/s3 asks ---- */
 
+static void caller_of(const struct ft_tenant_ident *i, struct ft_s3_caller *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    snprintf(ret->id, sizeof ret->id, "%s", i->key);
+    snprintf(ret->project, sizeof ret->project, "%s", i->project);
+    snprintf(ret->display, sizeof ret->display, "%s", i->project);
+    ret->read = ft_tenant_ident_may(i, "objects.read");
+    ret->write = ft_tenant_ident_may(i, "objects.write");
+}
+
 static int credentials(void *ctx, const char *access_key, struct ft_s3_caller *ret,
                        struct ft_err *err)
 {
@@ -32,15 +42,21 @@ static int credentials(void *ctx, const char *access_key, struct ft_s3_caller *r
     int rc = ft_tenant_find(g->tenant, access_key, (int64_t)time(NULL), &i, &why, err);
     if (rc != 0)
         return rc;
-    memset(ret, 0, sizeof *ret);
-    snprintf(ret->id, sizeof ret->id, "%s", i->key);
-    snprintf(ret->project, sizeof ret->project, "%s", i->project);
-    snprintf(ret->display, sizeof ret->display, "%s", i->project);
+    caller_of(i, ret);
     ft_tenant_s3_secret(i, g->s3_master, ret->secret);
-    ret->read = ft_tenant_ident_may(i, "objects.read");
-    ret->write = ft_tenant_ident_may(i, "objects.write");
     ft_tenant_ident_unref(i);
     return 0;
+}
+
+/* A key or a session, shown with X-Feitian-S3; routes.c has seen to it. */
+static bool known(void *ctx, const struct ft_http_exchange *x, struct ft_s3_caller *ret)
+{
+    (void)ctx;
+    (void)x;
+    if (current->ident == NULL)
+        return false;
+    caller_of(current->ident, ret);
+    return true;
 }
 
 static int display(void *ctx, const char *project, char ret[FT_S3_DISPLAY_MAX + 1],
@@ -112,9 +128,19 @@ static bool looks_like_s3(const struct gw_request *r)
            strstr(x->query, "AWSAccessKeyId=") != NULL || has_host(x, domain);
 }
 
+bool gw_s3_shows_key(const struct gw_request *r)
+{
+    const char *a = ft_http_header(r->x, "authorization");
+    return ft_http_header(r->x, "x-feitian-s3") != NULL &&
+           (gw_has_cookie(r) || (a != NULL && strncasecmp(a, "bearer ", 7) == 0) ||
+            (a == NULL && ft_http_header(r->x, "x-api-key") != NULL));
+}
+
 bool gw_is_s3(struct gw_request *r)
 {
     const char *a = ft_http_header(r->x, "authorization");
+    if (ft_http_header(r->x, "x-feitian-s3") != NULL)
+        return true;
     if (a != NULL && strncasecmp(a, "bearer ", 7) == 0) /* what nearly all send */
         return false;
     if (a == NULL && ft_http_header(r->x, "x-api-key") != NULL) /* Anthropic's clients */
@@ -191,6 +217,7 @@ static int open_s3(struct gw *g, struct ft_blob *b, struct ft_err *err)
                              .day_s = g->opt->s3_day_s,
                              .ctx = g,
                              .credentials = credentials,
+                             .known = known,
                              .display = display,
                              .quota = quota,
                              .quota_max = quota_max,

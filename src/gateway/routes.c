@@ -35,6 +35,7 @@ static const struct gw_route control_routes[] = {
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0, 0, 0},
     {"GET", "/api/v1/s3/credentials", "", "admin", GW_OPENAI, gw_s3_credentials, 0, 0, 0},
+    {"POST", "/api/v1/s3/presign", "", "admin", GW_OPENAI, gw_s3_presign, 0, 0, 0},
     {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
@@ -309,6 +310,8 @@ static bool is_for_project(struct gw_request *r)
 static bool needs_key(const struct gw_request *r)
 {
     bool shown = r->inner && ft_http_header(r->x, "x-feitian-key") != NULL;
+    if (r->route == &gw_s3_route)
+        return gw_s3_shows_key(r);
     return r->route->action != NULL && ((r->route->flags & GW_INNER) == 0 || shown);
 }
 
@@ -325,7 +328,8 @@ static void dispatch(struct gw_request *r)
     }
     r->style = r->route->style;
     r->name = r->route->name;
-    if (!is_for_project(r) && needs_key(r) && gw_authenticate(r, r->route->action, &e) != 0)
+    if (!is_for_project(r) && needs_key(r) &&
+        gw_authenticate(r, r->route->action != NULL ? r->route->action : "", &e) != 0)
         gw_refuse(r, "", &e);
     else if ((r->route->flags & GW_STORE) != 0 && gw_blob(r->gw) == NULL)
         gw_no_storage(r);

@@ -29,6 +29,13 @@
 #define FT_HTTP_FIELDS_MAX     160          /* headers of an answer: all that an object of S3 has */
 #define FT_HTTP_FIELD_NAME_MAX 64           /* bytes in the name of one */
 
+/* Content-Security-Policy of what users have stored, so that a browser that opens it there runs
+ * nothing of it: it has no scripts, no forms and an origin of its own, whoever's it is served from.
+ */
+#define FT_HTTP_STORED_POLICY                                                                      \
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "      \
+    "media-src 'self' data:; frame-ancestors 'self'"
+
 struct ft_http_server;
 struct ft_http_exchange;
 

@@ -369,6 +369,131 @@ def tries(c):
     expect("many at once get no more tries", done.count(401) <= 7 and m is not None, done)
 
 
+# ---- objects ----
+
+PAGE = b"""<html><script>fetch("/api/v1/me").then(r => r.text()).then(t => document.title = t)
+</script><body>hello</body></html>"""
+
+
+def is_caged(head):
+    policy = head.get("content-security-policy", "")
+    return (policy.startswith("sandbox;") and "default-src 'none'" in policy
+            and "allow-" not in policy and "script-src" not in policy
+            and head.get("x-content-type-options") == "nosniff")
+
+
+def objects(c):
+    k = key_of(c, role="developer")
+    b = Browser(c)
+    b.sign_in(key=k["secret"])
+    s3 = {"X_Feitian_S3": "1"}
+    status, head, text = b.ask("PUT", "/pages", **s3)
+    expect("a session makes a bucket", status == 200, text)
+    status, head, text = b.ask("PUT", "/pages/a%20b/page.html", PAGE, Content_Type="text/html", **s3)
+    expect("... and puts an object", status == 200 and "etag" in head, text)
+    status, head, text = b.ask("GET", "/pages/a%20b/page.html", **s3)
+    expect("... which it gets as it was, and which runs nowhere", status == 200
+           and text.encode() == PAGE and head["content-type"] == "text/html" and is_caged(head),
+           head)
+    status, head, text = b.ask("GET", "/", **s3)
+    expect("buckets are listed as S3 does", status == 200 and "<Name>pages</Name>" in text, text)
+    status, _, text = b.ask("GET", "/pages?list-type=2&prefix=a", **s3)
+    expect("... and objects", status == 200 and "<Key>a b/page.html</Key>" in text, text)
+    expect("without the header a path is not S3's", b.ask("GET", "/pages/none")[0] in (403, 404))
+    bearer = {"Authorization": f"Bearer {k['secret']}", **s3}
+    plain = Browser(c)
+    expect("a key does as a session", plain.ask("GET", "/pages/a%20b/page.html", **bearer)[0] == 200
+           and plain.ask("PUT", "/pages/two", b"2", **bearer)[0] == 200)
+    status, _, text = plain.ask("GET", "/pages/two", **{**bearer, "Authorization": "Bearer no"})
+    expect("a wrong one is refused in S3's words", status == 401
+           and "<Code>AccessDenied</Code>" in text, text)
+    status, _, text = plain.ask("GET", "/pages/two", **s3)
+    expect("nobody is anonymous, as S3 has it", status == 403 and "AccessDenied" in text, text)
+    for what, headers in (("of another site", {"Sec_Fetch_Site": "same-site"}),
+                          ("of another origin", {"Origin": "http://localhost:1"})):
+        status, _, text = b.ask("GET", "/pages/two", **s3, **headers)
+        expect(f"an object {what} is not got", status == 403, text)
+        status = b.ask("DELETE", "/pages/two", **s3, **headers)[0]
+        expect("... nor deleted", status == 403, status)
+    viewer = key_of(c, role="viewer")
+    v = Browser(c)
+    v.sign_in(key=viewer["secret"])
+    expect("a viewer reads alone", v.ask("GET", "/pages/two", **s3)[0] == 200
+           and v.ask("PUT", "/pages/three", b"3", **s3)[0] == 403)
+    made(c, "projects", {"name": "apart"})
+    other = Browser(c)
+    other.sign_in(key=key_of(c, "apart")["secret"])
+    expect("another project does not", other.ask("GET", "/pages/two", **s3)[0] == 403)
+    links(c, b, v)
+    status, head, _ = b.ask("POST", "/v1/files", b"--x\r\nContent-Disposition: form-data; "
+                            b'name="purpose"\r\n\r\nuser_data\r\n--x\r\nContent-Disposition: '
+                            b'form-data; name="file"; filename="p.html"\r\n\r\n' + PAGE +
+                            b"\r\n--x--\r\n", Content_Type="multipart/form-data; boundary=x")
+    fid = _["id"]
+    status, head, _ = b.ask("GET", f"/v1/files/{fid}/content")
+    expect("nor does a file of OpenAI's API run", status == 200 and is_caged(head), head)
+    b.ask("POST", "/api/repos/create", {"name": "page", "type": "model", "organization": "default"})
+    commit = "\n".join(json.dumps(x) for x in (
+        {"key": "header", "value": {"summary": "s", "description": ""}},
+        {"key": "file", "value": {"path": "p.html", "encoding": "utf-8", "content":
+                                  PAGE.decode()}}))
+    status, _, answer = b.ask("POST", "/api/models/default/page/commit/main", commit,
+                              Content_Type="application/x-ndjson")
+    expect("a session commits to the hub", status == 200, answer)
+    status, head, _ = b.ask("GET", "/default/page/resolve/main/p.html")
+    expect("nor a page of the hub", status == 200 and is_caged(head), (status, head))
+
+
+def get(c, url, method="GET", body=None):
+    h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=60)
+    h.request(method, url[url.index("/", 8):], body)
+    r = h.getresponse()
+    text = r.read()
+    h.close()
+    return r.status, {k.lower(): v for k, v in r.getheaders()}, text
+
+
+def links(c, b, viewer):
+    ask = {"bucket": "pages", "key": "a b/page.html", "expires_s": 60}
+    status, head, link = b.ask("POST", "/api/v1/s3/presign", ask)
+    expect("a link", status == 200 and link["url"].startswith(f"http://127.0.0.1:{c.port}/pages/")
+           and 50 < link["expires"] - time.time() <= 60, link)
+    status, head, text = get(c, link["url"])
+    expect("... gets it, for who has no key", status == 200 and text == PAGE and is_caged(head),
+           (status, text[:200]))
+    expect("... and nothing else", get(c, link["url"].replace("page.html", "other"))[0] == 403)
+    name = 'Zeit "1".html \u4f60'
+    link = b.ask("POST", "/api/v1/s3/presign", {**ask, "download_as": name})[2]
+    status, head, _ = get(c, link["url"])
+    said = head.get("content-disposition", "")
+    expect("... under another name", status == 200 and said.startswith(
+        'attachment; filename="Zeit _1_.html ___"; ') and said.endswith("%E4%BD%A0"), head)
+    link = b.ask("POST", "/api/v1/s3/presign", {**ask, "method": "PUT", "key": "\u4f60/+&=?#%"})[2]
+    status, _, text = get(c, link["url"], "PUT", b"by link")
+    expect("a link to put", status == 200 and get(c, link["url"])[0] == 403, text)
+    link = b.ask("POST", "/api/v1/s3/presign", {**ask, "key": "\u4f60/+&=?#%"})[2]
+    expect("... whatever the key is", get(c, link["url"])[2] == b"by link", link)
+    for field, value in (("expires_s", 604801), ("expires_s", 0), ("expires_s", "x"), ("key", ""),
+                         ("bucket", None), ("method", "DELETE"), ("download_as", "a\nb"),
+                         ("key", "x" * 1025), ("else", 1)):
+        status, _, answer = b.ask("POST", "/api/v1/s3/presign", {**ask, field: value})
+        expect(f"not with {field} {str(value)[:10]!r}", status == 400
+               and answer["error"]["param"] == field, answer)
+    expect("a viewer makes links to get", viewer.ask("POST", "/api/v1/s3/presign", ask)[0] == 200
+           and viewer.ask("POST", "/api/v1/s3/presign", {**ask, "method": "PUT"})[0] == 403)
+    expect("nobody makes none", Browser(c).ask("POST", "/api/v1/s3/presign", ask)[0] == 401)
+    link = b.ask("POST", "/api/v1/s3/presign", ask)[2]
+    me = b.ask("GET", "/api/v1/me")[2]
+    gone = key_of(c)
+    short = Browser(c)
+    short.sign_in(key=gone["secret"])
+    link = short.ask("POST", "/api/v1/s3/presign", ask)[2]
+    expect("a link lives as long as its key", me["key"]["id"] != gone["id"]
+           and get(c, link["url"])[0] == 200
+           and c.request("DELETE", f"/api/v1/keys/{gone['id']}")[0] == 200
+           and get(c, link["url"])[0] == 403)
+
+
 # ---- what stays ----
 
 def restarts(c):
@@ -403,7 +528,7 @@ def restarts(c):
 
 def main():
     with live_cloud.LiveCloud(sys.argv[1]) as c:
-        for part in (by_key, ends, by_password, logins, cross_site, tries, restarts):
+        for part in (by_key, ends, by_password, logins, cross_site, tries, objects, restarts):
             print(f"---- {part.__name__}")
             part(c)
     print(f"{passed} passed, {failed} failed")

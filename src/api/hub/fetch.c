@@ -84,6 +84,7 @@ static void put_fields(struct hub_call *c, const struct ft_repo_file *f, const c
     hub_field(c, "Accept-Ranges", "bytes");
     hub_field(c, "Content-Type", type_of(f->path));
     hub_field(c, "X-Content-Type-Options", "nosniff");
+    hub_field(c, "Content-Security-Policy", FT_HTTP_STORED_POLICY);
     snprintf(text, sizeof text, "%lld", (long long)f->size);
     hub_field(c, "X-Linked-Size", text);
     hub_field(c, "X-Linked-ETag", etag);

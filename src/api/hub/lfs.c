@@ -379,6 +379,8 @@ static int get_whole(struct hub_call *c, const struct transfer *t)
     int64_t size = rc == 0 ? ft_blob_reader_info(in)->size : 0;
     int status = rc == 0 ? 200 : hub_fail_err(c, &err);
     hub_field(c, "content-type", "application/octet-stream");
+    hub_field(c, "X-Content-Type-Options", "nosniff");
+    hub_field(c, "Content-Security-Policy", FT_HTTP_STORED_POLICY);
     if (rc == 0)
         rc = ft_lane_begin(c->lane, 200, size, c->field, c->n_fields, &err);
     for (int64_t at = 0; rc == 0 && status == 200 && at < size;) {

@@ -212,11 +212,11 @@ static const char *s3_value(struct question *q, const char *name)
     if (strcmp(name, "x-amz-copy-source") == 0)
         return copy_source(q);
     if (strcmp(name, "authtype") == 0)
-        return q->c->anonymous                    ? NULL
+        return q->c->anonymous || q->c->known     ? NULL
                : q->c->auth.how == FT_SIGV4_QUERY ? "REST-QUERY-STRING"
                                                   : "REST-HEADER";
     if (strcmp(name, "signatureversion") == 0)
-        return q->c->anonymous ? NULL : "AWS4-HMAC-SHA256";
+        return q->c->anonymous || q->c->known ? NULL : "AWS4-HMAC-SHA256";
     if (strcmp(name, "object-lock-remaining-retention-days") == 0)
         return lock_days(q);
     if (strncmp(name, "object-lock-", 12) == 0) {

@@ -76,6 +76,7 @@ struct ft_s3_call {
     struct ft_sigv4_chain chain; /* of the signature, for chunks */
     struct ft_s3_caller caller;
     bool anonymous; /* caller is empty */
+    bool known;     /* it was proved without a signature */
 
     char request_id[17];
     int64_t now_s;

@@ -183,6 +183,9 @@ static void name_request(struct ft_s3_call *c)
              (unsigned long long)ft_rand_mix(n ^ (uint64_t)ft_clock_now_ns() << 20));
     ft_s3_out(c, "x-amz-request-id", c->request_id);
     ft_s3_out(c, "x-amz-id-2", c->request_id);
+    /* whatever browser is sent here by a link */
+    ft_s3_out(c, "X-Content-Type-Options", "nosniff");
+    ft_s3_out(c, "Content-Security-Policy", FT_HTTP_STORED_POLICY);
 }
 
 static void report(const struct ft_s3_call *c)

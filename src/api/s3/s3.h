@@ -48,6 +48,9 @@ struct ft_s3_config {
     /* FT_ENOTFOUND: no such key, or it is dead. */
     int (*credentials)(void *ctx, const char *access_key, struct ft_s3_caller *ret,
                        struct ft_err *err);
+    /* Who sent it, where that was proved in another way than by a signature: true with *ret, whose
+     * secret is not looked at. NULL: never. */
+    bool (*known)(void *ctx, const struct ft_http_exchange *x, struct ft_s3_caller *ret);
     /* FT_ENOTFOUND: no project of that id (grants name them). NULL: ids are their own names. */
     int (*display)(void *ctx, const char *project, char ret[FT_S3_DISPLAY_MAX + 1],
                    struct ft_err *err);
