@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "gateway/inner.h"
 #include "monitor/expose.h"
+#include "monitor/machine.h"
 #include "monitor/process.h"
 
 #define CONTROL_WAIT_MS 1000 /* for its figures */
@@ -122,23 +123,42 @@ static void read_auth(void *ctx, struct ft_metric_out *out)
     }
 }
 
-static void read_disk(void *ctx, struct ft_metric_out *out, bool free_only)
+/* The machine, and the disk that the cloud lies on. */
+static bool machine(void *ctx, struct ft_machine *ret)
 {
     SCRAPE(ctx);
-    struct statvfs v;
-    if (statvfs(s->gw->opt->home, &v) == 0)
-        gw_metrics_give1(out, s->gw->opt->home,
-                         (double)(free_only ? v.f_bavail : v.f_blocks) * (double)v.f_frsize);
+    return ft_machine_read(s->gw->opt->home, ret, NULL) == 0;
 }
 
 static void read_disk_free(void *ctx, struct ft_metric_out *out)
 {
-    read_disk(ctx, out, true);
+    struct ft_machine m;
+    if (machine(ctx, &m) && m.disk_free >= 0)
+        gw_metrics_give1(out, ((const struct gw_scrape *)ctx)->gw->opt->home, (double)m.disk_free);
 }
 
 static void read_disk_size(void *ctx, struct ft_metric_out *out)
 {
-    read_disk(ctx, out, false);
+    struct ft_machine m;
+    if (machine(ctx, &m) && m.disk >= 0)
+        gw_metrics_give1(out, ((const struct gw_scrape *)ctx)->gw->opt->home, (double)m.disk);
+}
+
+#define MACHINE(name, field)                                                                       \
+    static void name(void *ctx, struct ft_metric_out *out)                                         \
+    {                                                                                              \
+        struct ft_machine m;                                                                       \
+        if (machine(ctx, &m))                                                                      \
+            gw_metrics_give(out, (double)m.field);                                                 \
+    }
+MACHINE(read_machine_cpu, cpu_s)
+MACHINE(read_memory, memory_total)
+MACHINE(read_memory_left, memory_left)
+
+static void read_cores(void *ctx, struct ft_metric_out *out)
+{
+    (void)ctx;
+    gw_metrics_give(out, (double)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 #define PROCESS(name, field)                                                                       \
@@ -229,6 +249,12 @@ static const struct ft_metric_def families[] = {
      GAUGE,
      {"path"},
      .read = read_disk_size},
+    {"feitian_machine_cpu_seconds", "Processor time of the whole machine that was no idling.",
+     "seconds", COUNTER, .read = read_machine_cpu},
+    {"feitian_machine_cores", "Processors of the machine.", NULL, GAUGE, .read = read_cores},
+    {"feitian_machine_memory_bytes", "Memory of the machine.", "bytes", GAUGE, .read = read_memory},
+    {"feitian_machine_memory_available_bytes", "Memory that can be taken without swapping.",
+     "bytes", GAUGE, .read = read_memory_left},
     {"process_cpu_seconds", "Processor time of the gateway.", "seconds", COUNTER, .read = read_cpu},
     {"process_start_time_seconds", "When the gateway started, unix time.", "seconds", GAUGE,
      .read = read_start},
