@@ -22,6 +22,7 @@ static const struct ft_ctl_route routes[] = {
     {"POST", "/internal/usage", CTL_NOBODY, true, ft_ctl_usage_take, NULL},
     {"GET", "/internal/metrics", CTL_NOBODY, false, ft_ctl_metrics, NULL},
     {"GET", "/internal/spend", CTL_NOBODY, false, ft_ctl_spend, NULL},
+    {"POST", "/internal/requests", CTL_NOBODY, false, ft_ctl_requests, NULL},
     {"PUT", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_put, NULL},
     {"GET", "/internal/responses/{id}", CTL_NOBODY, false, ft_ctl_responses_get, NULL},
     {"DELETE", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_delete, NULL},

@@ -5,6 +5,7 @@
 #include "control/inner.h"
 #include "ledger/price.h"
 
+#define SLOW_MS     10000 /* so long requests keep their course, where the setting is not there */
 #define BATCH_PRICE "0.5" /* of the price, where the setting is not there */
 
 static int check_price(struct ft_ctl_call *c, const json_t *body)
@@ -109,14 +110,22 @@ int ft_ctl_prices_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
 int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     char currency[8], batch[16];
+    int64_t slow_ms = SLOW_MS;
     int rc = ft_ctl_setting(tx, "currency", currency, sizeof currency, err);
     if (rc == 0)
         rc = ft_ctl_setting(tx, "batch_price", batch, sizeof batch, err);
+    struct ft_ctl_entity slow = {0};
+    if (rc == 0 && (rc = ft_ctl_get(tx, "setting", "slow_request_ms", &slow, err)) >= 0) {
+        slow_ms = ft_ctl_int(slow.body, "slow_request_ms", SLOW_MS);
+        rc = 0;
+    }
+    ft_ctl_entity_fini(&slow);
     if (rc != 0)
         return rc;
     return ft_ctl_answer(c, 200,
-                         json_pack("{s:s,s:s,s:s}", "object", "settings", "currency", currency,
-                                   "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE));
+                         json_pack("{s:s,s:s,s:s,s:I}", "object", "settings", "currency", currency,
+                                   "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE,
+                                   "slow_request_ms", (json_int_t)slow_ms));
 }
 
 int ft_ctl_settings_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

@@ -257,6 +257,7 @@ ft_ctl_handler ft_ctl_audit_list, ft_ctl_feed, ft_ctl_openapi_get; /* events.c *
 ft_ctl_handler ft_ctl_usage_get, ft_ctl_usage_records, ft_ctl_usage_take,
     ft_ctl_spend;                                         /* usage.c */
 ft_ctl_handler ft_ctl_history_get, ft_ctl_history_series; /* history.c */
+ft_ctl_handler ft_ctl_requests;                           /* requests.c */
 ft_ctl_handler ft_ctl_org_completions, ft_ctl_org_embeddings, ft_ctl_org_costs;
 ft_ctl_handler ft_ctl_responses_put, ft_ctl_responses_get,
     ft_ctl_responses_delete; /* responses.c */

@@ -87,17 +87,19 @@ int ft_ctl_projects_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
     return rc;
 }
 
-/* A project's limits and budget bind its admins: they may give it another name only. */
+/* A project's limits and budget bind its admins: its name, and whether its prompts are kept, are
+ * theirs. */
 static int admin_patch_allowed(struct ft_ctl_call *c)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(
-        c->body, name,
-        value) if (c->role < CTL_OPERATOR &&
-                   strcmp(name, "name") !=
-                       0) return ft_ctl_refuse(c, 403, "insufficient_permissions", name,
-                                               "%s: of a project is changed by operators", name);
+    json_object_foreach(c->body, name, value)
+    {
+        bool own = strcmp(name, "name") == 0 || strcmp(name, "log_prompts") == 0;
+        if (c->role < CTL_OPERATOR && !own)
+            return ft_ctl_refuse(c, 403, "insufficient_permissions", name,
+                                 "%s: of a project is changed by operators", name);
+    }
     return 0;
 }
 

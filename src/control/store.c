@@ -334,7 +334,10 @@ static json_t *view(const char *kind, const char *id, const json_t *body, const 
 json_t *ft_ctl_view_project(const char *id, const json_t *body)
 {
     static const char *const names[] = {"name", "limits", "budget", "weight", "created", NULL};
-    return view("project", id, body, names);
+    json_t *o = view("project", id, body, names);
+    bool logs = json_is_true(json_object_get(body, "log_prompts"));
+    json_object_set_new(o, "log_prompts", json_boolean(logs));
+    return o;
 }
 
 json_t *ft_ctl_view_member(const char *id, const json_t *body)

@@ -7,6 +7,7 @@
 
 #include "control/inner.h"
 #include "ledger/store.h"
+#include "monitor/timeline.h"
 
 #define HOUR          3600
 #define DAY           86400
@@ -45,19 +46,6 @@ int ft_ctl_spend(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *e
 
 /* ---- reports ---- */
 
-/* "1.25": all digits of the nanos, none more. */
-static json_t *money(int64_t nanos)
-{
-    char text[40];
-    int n = snprintf(text, sizeof text, "%" PRId64 ".%09" PRId64, nanos / 1000000000,
-                     nanos % 1000000000);
-    while (text[n - 1] == '0')
-        text[--n] = '\0';
-    if (text[n - 1] == '.')
-        text[--n] = '\0';
-    return json_string(text);
-}
-
 static void add_figures(json_t *o, const struct ft_usage_row *r)
 {
     const struct {
@@ -73,7 +61,7 @@ static void add_figures(json_t *o, const struct ft_usage_row *r)
                   {"bytes_out", r->bytes_out}};
     for (size_t i = 0; i < FT_COUNT(counts); i++)
         json_object_set_new(o, counts[i].name, json_integer(counts[i].v));
-    json_object_set_new(o, "cost", money(r->cost_nanos));
+    json_object_set_new(o, "cost", ft_money_json(r->cost_nanos));
     json_object_set_new(o, "cpu_s", json_real((double)r->cpu_us / 1e6));
     json_object_set_new(o, "energy_j", json_real((double)r->energy_uj / 1e6));
     json_object_set_new(o, "energy_estimated", json_boolean(r->estimated_uj > 0));
@@ -231,23 +219,8 @@ static void record_row(void *ctx, const struct ft_record *r)
         p->has_more = true;
         return;
     }
-    const struct ft_usage_row figures = {.requests = r->requests,
-                                         .prompt_tokens = r->prompt_tokens,
-                                         .cached_tokens = r->cached_tokens,
-                                         .completion_tokens = r->completion_tokens,
-                                         .reasoning_tokens = r->reasoning_tokens,
-                                         .cost_nanos = r->cost_nanos,
-                                         .cpu_us = r->cpu_us,
-                                         .energy_uj = r->energy_uj,
-                                         .bytes_in = r->bytes_in,
-                                         .bytes_out = r->bytes_out};
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:b,s:f,s:f}", "id", r->id, "object",
-                          "usage_record", "project", r->project, "key", r->key, "model", r->model,
-                          "route", r->route, "status", ft_record_status_name(r->status), "http",
-                          r->http, "stream", (int)r->stream, "start", (double)r->start_us / 1e6,
-                          "end", (double)r->end_us / 1e6);
-    add_figures(o, &figures);
-    json_object_set_new(o, "energy_estimated", json_boolean(r->energy_estimated));
+    json_t *o = ft_request_json(r);
+    json_object_set_new(o, "object", json_string("usage_record"));
     json_object_set_new(o, "first_token_s",
                         r->first_us > 0 ? json_real((double)r->first_us / 1e6) : json_null());
     json_array_append_new(p->data, o);

@@ -5,6 +5,7 @@
 #include "api/anthropic/messages.h"
 #include "base/clock.h"
 #include "gateway/inner.h"
+#include "gateway/requests.h"
 #include "net/xml.h"
 
 #define ERROR_BYTES_MAX ((size_t)FT_OAI_ERROR_BYTES_MAX)
@@ -215,6 +216,7 @@ void gw_record(struct gw_request *r)
         atomic_fetch_add(&r->gw->moved.in, e.bytes_in);
         atomic_fetch_add(&r->gw->moved.out, e.bytes_out);
     }
+    gw_request_ended(r, "", refused ? FT_RECORD_REFUSED : e.status, e.bytes_in, e.bytes_out);
     if (refused)
         ft_ledger_refuse(r->gw->ledger, &b, status, &r->error);
     else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
@@ -228,6 +230,8 @@ void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_erro
     if (unrecorded(r)) {
         struct ft_ledger_begin b = record_of(r, model);
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e), &r->error);
+        atomic_store(&r->status, ft_oai_error_status(e));
+        gw_request_ended(r, model, FT_RECORD_REFUSED, 0, 0);
     }
     gw_fail(r, e);
 }

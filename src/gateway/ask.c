@@ -41,7 +41,7 @@ void gw_control_ask(struct gw *g, const char *method, const char *path, const ch
                     const void *body, size_t n, size_t bytes_max, gw_asked_fn *fn, void *ctx)
 {
     struct ft_err err = {0};
-    char url[256], whose[128];
+    char url[1024], whose[128];
     const char *fields[] = {whose, "Content-Type: application/json"};
     struct asking *a = calloc(1, sizeof *a);
     if (a == NULL) {

@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/prompts.h"
+#include "gateway/requests.h"
 
 /* What an answer is expected to be where the client sets no max_tokens: of rates, which are settled
  * later, a usual one; of budgets, a long one. */
@@ -30,15 +32,19 @@ struct call {
     struct ft_price price;
     void (*before_end)(struct gw_request *r, void *writer, void (*done)(void *ctx), void *ctx);
     int slot;
-    int64_t start_us; /* of a batch's call, which has no slot */
+    int64_t start_us;
+    struct gw_running running;
+    json_t *said;         /* what is kept of the prompt (prompts.h); NULL: nothing */
+    struct ft_buf answer; /* and of the answer */
+    bool said_cut;
     char model[FT_RECORD_MODEL_MAX + 1];
     struct gw_meter_call meter;
     enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
     bool failed;        /* the writer gave up, or we did: cancelled, and why is in `why` */
     struct ft_err why;
-    int64_t prompt, cached, completion;
-    int64_t given_ns, first_ns; /* to serving; the first token came */
+    _Atomic int64_t prompt, cached, completion; /* one thread writes, others look */
+    int64_t given_ns, first_ns;                 /* to serving; the first token came */
     struct ft_buf out;
     pthread_mutex_t lock; /* of what follows */
     struct ft_phases phases;
@@ -64,6 +70,8 @@ static void unref(struct call *c)
         return;
     c->ops.close(c->writer);
     ft_buf_fini(&c->out);
+    ft_buf_fini(&c->answer);
+    json_decref(c->said);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -165,30 +173,32 @@ static bool undelivered(struct call *c, const struct ft_piece *end)
 
 static void note_first(struct call *c)
 {
-    c->first_ns = ft_clock_now_ns();
     pthread_mutex_lock(&c->lock);
+    c->first_ns = ft_clock_now_ns();
     ft_moment_add(&c->phases, FT_MOMENT_FIRST_TOKEN, 0, c->first_ns);
     pthread_mutex_unlock(&c->lock);
 }
 
-/* What serving and the worker say of it, into ours. A server that tells nothing: from outside. */
-static void take_phases(struct call *c, const struct ft_phases *told, int64_t now)
+/* What serving and the worker say of it, and ours; moments from then on since its beginning. A
+ * server that tells nothing: from outside. Under the lock. */
+static void merge_phases(const struct call *c, const struct ft_phases *told, int64_t now,
+                         struct ft_phases *ret)
 {
     struct ft_phases all = told != NULL ? *told : (struct ft_phases){0};
     const struct ft_phases *own = &c->phases;
-    int n = all.n_moments;
     all.admission_us = own->admission_us;
     all.paused_us = own->paused_us;
     for (int i = 0; i < own->n_moments; i++)
         ft_moment_add(&all, own->moment[i].kind, own->moment[i].n, own->moment[i].at_ns);
-    if (n < all.n_moments)
-        ft_moments_sort(&all);
+    ft_moments_sort(&all);
+    for (int i = 0; i < all.n_moments; i++)
+        all.moment[i].at_ns = FT_MAX(all.moment[i].at_ns - c->r->x->begun_ns, 0);
     if (all.prefill_us == 0 && all.decode_us == 0 && c->first_ns != 0) {
         int64_t before = c->given_ns + 1000 * (all.queue_us + all.start_us + all.failed_us);
         all.prefill_us = FT_MAX(c->first_ns - before, 0) / 1000;
         all.decode_us = FT_MAX(now - c->first_ns, 0) / 1000;
     }
-    c->phases = all;
+    *ret = all;
 }
 
 static void count(struct call *c, const struct ft_piece *p)
@@ -225,40 +235,57 @@ static enum ft_record_status how_ended(const struct call *c, const struct ft_err
                : FT_RECORD_ERROR;
 }
 
+/* What is known of it by now. */
+static void fill_record(const struct call *c, struct ft_record *n)
+{
+    const struct gw_request *r = c->r;
+    *n = (struct ft_record){.requests = 1,
+                            .stream = c->stream,
+                            .start_us = c->start_us,
+                            .end_us = FT_MAX(now_us(), c->start_us),
+                            .prompt_tokens = c->prompt,
+                            .cached_tokens = c->cached,
+                            .completion_tokens = c->completion,
+                            .phases = c->phases};
+    snprintf(n->id, sizeof n->id, "%s", r->id);
+    snprintf(n->project, sizeof n->project, "%s", r->project);
+    snprintf(n->key, sizeof n->key, "%s", c->lease.ident->key);
+    snprintf(n->model, sizeof n->model, "%s", c->model);
+    snprintf(n->route, sizeof n->route, "%s", r->name);
+    snprintf(n->client_id, sizeof n->client_id, "%s", r->client_id != NULL ? r->client_id : "");
+}
+
+/* Of one that runs: with what serving knows by now. */
+static void look(struct gw_running *u, struct ft_record *ret)
+{
+    struct call *c = (struct call *)(void *)((char *)u - offsetof(struct call, running));
+    struct ft_phases told = {0};
+    pthread_mutex_lock(&c->lock);
+    if (c->call != NULL && !c->ended)
+        ft_serve_phases(c->gw->serve, c->call, &told);
+    fill_record(c, ret);
+    merge_phases(c, &told, ft_clock_now_ns(), &ret->phases);
+    if (c->first_ns != 0)
+        ret->first_us = (c->first_ns - c->r->x->begun_ns) / 1000;
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* Control writes the record of a batch's call, in one step with its result: it goes along with the
  * answer, and a call whose answer was not seen is made again. */
-static void end_of_batch(struct call *c, const struct ft_ledger_end *e, struct ft_ledger_sum *sum)
+static void end_of_batch(struct call *c, struct ft_record *n, struct ft_ledger_sum *sum)
 {
-    struct gw_request *r = c->r;
-    struct ft_record n = {.status = e->status,
-                          .http = e->http,
-                          .requests = 1,
-                          .start_us = c->start_us,
-                          .end_us = FT_MAX(now_us(), c->start_us),
-                          .prompt_tokens = c->prompt,
-                          .cached_tokens = c->cached,
-                          .completion_tokens = c->completion,
-                          .reasoning_tokens = e->reasoning_tokens,
-                          .cpu_us = e->cpu_us,
-                          .energy_uj = e->energy_uj,
-                          .energy_estimated = e->energy_estimated,
-                          .error = *e->error,
-                          .phases = *e->phases};
-    snprintf(n.id, sizeof n.id, "%s", r->id);
-    snprintf(n.project, sizeof n.project, "%s", r->project);
-    snprintf(n.key, sizeof n.key, "%s", c->lease.ident->key);
-    snprintf(n.model, sizeof n.model, "%s", c->model);
-    snprintf(n.route, sizeof n.route, "%s", r->name);
-    n.cost_nanos = ft_ledger_batch_cost(
+    n->cost_nanos = ft_ledger_batch_cost(
         c->gw->ledger, ft_price_cost(&c->price, c->prompt, c->cached, c->completion));
-    *sum = (struct ft_ledger_sum){.end_s = n.end_us / 1000000,
-                                  .prompt_tokens = n.prompt_tokens,
-                                  .completion_tokens = n.completion_tokens,
-                                  .cost_nanos = n.cost_nanos};
+    *sum = (struct ft_ledger_sum){.end_s = n->end_us / 1000000,
+                                  .start_us = n->start_us,
+                                  .end_us = n->end_us,
+                                  .prompt_tokens = n->prompt_tokens,
+                                  .completion_tokens = n->completion_tokens,
+                                  .cost_nanos = n->cost_nanos};
     struct ft_buf line;
     ft_buf_init(&line, FT_RECORD_LINE_MAX);
-    if (ft_record_write(&n, &line) == 0) /* without its newline */
-        r->record = ft_arena_strndup(&r->x->arena, line.data, line.len - 1);
+    if (ft_record_write(n, &line) == 0) /* without its newline */
+        c->r->record = ft_arena_strndup(&c->r->x->arena, line.data, line.len - 1);
     ft_buf_fini(&line);
 }
 
@@ -280,14 +307,16 @@ static void measure(struct call *c, enum ft_record_status status, const struct f
     gw_meter_call_end(&c->meter, &e);
 }
 
+/* It has ended: into the ledger, the tenants' accounts, the metrics and the latest requests. */
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
 {
     struct gw_request *r = c->r;
+    gw_requests_leave(c->gw->requests, &c->running);
     pthread_mutex_lock(&c->lock);
     if (c->paused_ns != 0)
         note_pause(c, false);
-    take_phases(c, u->phases, ft_clock_now_ns());
+    merge_phases(c, u->phases, ft_clock_now_ns(), &c->phases);
     pthread_mutex_unlock(&c->lock);
     if (c->ops.error(c->writer) != NULL)
         gw_error_note(r, c->ops.error(c->writer));
@@ -299,15 +328,48 @@ static void settle(struct call *c, enum ft_record_status status, int http,
                               .cpu_us = u->cpu_us,
                               .energy_uj = u->energy_uj,
                               .energy_estimated = u->energy_estimated};
+    struct ft_record n;
     struct ft_ledger_sum sum;
+    fill_record(c, &n);
+    n.status = e.status;
+    n.http = e.http;
+    n.error = r->error;
+    n.reasoning_tokens = e.reasoning_tokens;
+    n.cpu_us = e.cpu_us;
+    n.energy_uj = e.energy_uj;
+    n.energy_estimated = e.energy_estimated;
     if (r->batch)
-        end_of_batch(c, &e, &sum);
+        end_of_batch(c, &n, &sum);
     else
         ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
     ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
                      sum.cost_nanos);
     measure(c, status, u, sum.cost_nanos);
+    n.start_us = sum.start_us; /* as the ledger has it */
+    n.end_us = sum.end_us;
+    n.first_us = sum.first_us;
+    n.cost_nanos = sum.cost_nanos;
+    gw_requests_ended(c->gw->requests, &n);
     atomic_fetch_sub(&c->gw->running, 1);
+}
+
+/* ---- what was said, for a project that wants it kept ---- */
+
+/* Of the first choice; of a tool call its name and arguments. The buffer has a bound. */
+static void keep_said(struct call *c, const struct ft_piece *p)
+{
+    bool text = p->kind == FT_PIECE_CONTENT || p->kind == FT_PIECE_REASONING ||
+                p->kind == FT_PIECE_CALL_BEGIN || p->kind == FT_PIECE_CALL_ARGS;
+    if (text && p->choice == 0 && c->answer.len + p->text.n <= GW_PROMPT_BYTES)
+        ft_buf_add(&c->answer, p->text.p, p->text.n);
+    else if (text)
+        c->said_cut = true;
+    if (p->kind != FT_PIECE_END)
+        return;
+    const char *answer = c->answer.len > 0 ? c->answer.data : "";
+    gw_prompts_put(c->gw->prompts, c->r->project, c->r->id, c->said, answer, c->answer.len,
+                   c->said_cut);
+    c->said = NULL;
 }
 
 /* ---- pieces ---- */
@@ -329,6 +391,8 @@ static void on_piece(void *ctx, const struct ft_piece *p)
     bool last = p->kind == FT_PIECE_END;
     gw_meter_call_piece(&c->meter, p);
     count(c, p);
+    if (c->said != NULL)
+        keep_said(c, p);
     if (last && c->failed && p->err != NULL) {
         end.err = &c->why;
         p = &end;
@@ -424,8 +488,8 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
     struct ft_err err = {0};
     c->given_ns = ft_clock_now_ns();
     c->phases.admission_us = (c->given_ns - r->x->begun_ns) / 1000;
+    c->start_us = now_us() - c->phases.admission_us;
     if (r->batch) {
-        c->start_us = now_us() - c->phases.admission_us;
         atomic_store(&r->accounted, true);
         return 0;
     }
@@ -466,6 +530,8 @@ static void not_served(struct call *c, const struct ft_err *err, int retry_ms)
     e.retry_after_ms = retry_ms;
     c->ended = true;
     gw_error_note(r, &e);
+    if (err->code == FT_EBUSY) /* the client's has no code for it */
+        snprintf(r->error.code, sizeof r->error.code, "queue_full");
     settle(c, err->code == FT_EBUSY ? FT_RECORD_ERROR : FT_RECORD_REFUSED, ft_oai_error_status(&e),
            &none);
     gw_fail(r, &e);
@@ -536,6 +602,10 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     snprintf(c->model, sizeof c->model, "%s", a->model);
     if (c->kind != FT_TASK_COUNT) /* nothing is generated */
         gw_meter_call_begin(&c->meter, &c->gw->meter, c->model, r->project, r->x->begun_ns);
+    ft_buf_init(&c->answer, GW_PROMPT_BYTES);
+    if (ft_tenant_logs_prompts(c->gw->tenant, r->project))
+        c->said = gw_prompt_of(a->body);
+    c->running = (struct gw_running){.id = r->id, .look = look};
     c->refs = 3; /* the exchange's, serving's, and one while submitting */
     ft_buf_init(&c->out, CALL_CHUNK_MAX);
     pthread_mutex_init(&c->lock, NULL);
@@ -543,6 +613,7 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     if (c->stream)
         ft_http_stream_on_drained(r->x, on_drained, c);
     c->closing = (struct gw_closing){on_close, c};
+    gw_requests_enter(c->gw->requests, &c->running);
     gw_on_close(r, &c->closing);
     submit(c, a);
 }

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/inner.h"
+#include "gateway/requests.h"
 
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
 #define FEED_POLL_S       2    /* a long poll's length: also how late waiting ones are given up */
@@ -54,6 +55,7 @@ struct gw_feed {
 static void apply(struct gw *g, const char *kind, const char *id, const json_t *body)
 {
     struct ft_err err = {0};
+    gw_requests_apply(g->requests, kind, id, body);
     if (ft_tenant_apply(g->tenant, kind, id, body, &err) != 0 ||
         ft_ledger_apply(g->ledger, kind, id, body, &err) != 0 ||
         ft_serve_apply(g->serve, kind, id, body, &err) != 0)

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/prompts.h"
+#include "gateway/requests.h"
 #include "gateway/sessions.h"
 #include "sched/ready.h"
 
@@ -126,6 +128,8 @@ static void close_all(struct gw *g)
         g->opt->on_serve(g->opt->ctx, NULL);
     ft_serve_close(g->serve, g->opt->stop_workers);
     ft_ledger_close(g->ledger);
+    gw_requests_close(g->requests);
+    gw_prompts_close(g->prompts);
     ft_http_client_close(g->client);
     ft_tenant_close(g->tenant);
     gw_meter_close(&g->meter);
@@ -171,6 +175,10 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         rc = ft_http_client_open(&g.asking, err);
     if (rc == 0)
         rc = open_ledger(&g, err);
+    if (rc == 0)
+        rc = gw_requests_open(&g, &g.requests, err);
+    if (rc == 0)
+        rc = gw_prompts_open(o->home, &g.prompts, err);
     if (rc == 0)
         rc = open_serve(&g, err);
     if (rc == 0) {

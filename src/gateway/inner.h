@@ -30,6 +30,8 @@ struct gw_storage;
 struct gw_scrub;
 struct gw_hub;
 struct gw_sessions;
+struct gw_requests;
+struct gw_prompts;
 struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
@@ -64,6 +66,8 @@ struct gw {
     struct ft_serve *serve;
     struct gw_feed *feed;
     struct gw_sessions *sessions; /* tries to sign in */
+    struct gw_requests *requests; /* those that run, and the latest */
+    struct gw_prompts *prompts;
     int64_t begun_ns;
     atomic_llong running;       /* calls */
     struct ft_blob *files_blob; /* of files.c */

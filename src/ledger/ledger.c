@@ -198,6 +198,9 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
         int64_t completion = atomic_load_explicit(&s->completion, memory_order_relaxed);
         *ret_sum = (struct ft_ledger_sum){
             .end_s = end.end_us / 1000000,
+            .start_us = s->begin.start_us,
+            .end_us = end.end_us,
+            .first_us = atomic_load_explicit(&s->first_us, memory_order_relaxed),
             .prompt_tokens = prompt,
             .completion_tokens = completion,
             .cost_nanos = ft_price_cost(&s->begin.price, prompt, cached, completion)};

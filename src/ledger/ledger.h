@@ -109,6 +109,7 @@ struct ft_ledger_end {
 };
 struct ft_ledger_sum { /* what the record says */
     int64_t end_s;     /* unix time */
+    int64_t start_us, end_us, first_us;
     int64_t prompt_tokens, completion_tokens, cost_nanos;
 };
 /* The slot's counts are the record's. The slot is not the caller's any more. */

@@ -32,6 +32,7 @@ struct ft_usage_filter {  /* each value list: NULL and n 0 for any */
     /* Of lists of records alone: */
     const char *status; /* a status by its name, or HTTP's in digits; NULL: any */
     int64_t min_us;     /* that took so long at least */
+    bool single;        /* without sums of refused ones */
 };
 
 enum ft_usage_group { /* or-ed */

@@ -777,6 +777,15 @@ void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call)
     pthread_mutex_unlock(&s->mu);
 }
 
+void ft_serve_phases(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret)
+{
+    pthread_mutex_lock(&s->mu);
+    if (call->state == FT_CALL_QUEUED)
+        waited(call, s->now(s->now_ctx));
+    *ret = call->phases;
+    pthread_mutex_unlock(&s->mu);
+}
+
 void ft_serve_pause(struct ft_serve *s, struct ft_serve_call *call, bool paused)
 {
     pthread_mutex_lock(&s->mu);

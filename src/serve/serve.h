@@ -84,6 +84,9 @@ int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
 void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call);
 void ft_serve_pause(struct ft_serve *s, struct ft_serve_call *call, bool paused);
 
+/* Where its time went so far: a copy, with what it waits for now. */
+void ft_serve_phases(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret);
+
 /* Any thread: look at the workers now. For the on_event of the exec, when a task has ended. */
 void ft_serve_wake(struct ft_serve *s);
 

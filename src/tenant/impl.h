@@ -30,6 +30,7 @@ struct ft_tenant_project {
     _Atomic float weight;
     atomic_int queue_max;
     atomic_llong storage_max; /* -1: no limit */
+    atomic_bool log_prompts;
 };
 
 struct ft_tenant_member {

@@ -192,6 +192,7 @@ static int project_put(struct ft_tenant *t, const char *id, const json_t *body, 
         rc = take_limit(limits, "storage_bytes", STORAGE_MAX, &storage, err);
     const json_t *w = json_object_get(body, "weight");
     double weight = absent(w) ? 1 : json_number_value(w);
+    bool log_prompts = json_is_true(json_object_get(body, "log_prompts"));
     if (rc == 0 && !(weight > 0 && weight <= WEIGHT_MAX))
         rc = ft_err_set(err, FT_EINVAL, "weight: must be above 0 and at most %g", WEIGHT_MAX);
     if (rc != 0)
@@ -205,6 +206,7 @@ static int project_put(struct ft_tenant *t, const char *id, const json_t *body, 
         atomic_store(&p->weight, (float)weight);
         atomic_store(&p->queue_max, (int)FT_MAX(queue, 0));
         atomic_store(&p->storage_max, storage);
+        atomic_store(&p->log_prompts, log_prompts);
         terms_set(&p->account, &terms);
     }
     pthread_rwlock_unlock(&t->lock);

@@ -282,6 +282,15 @@ int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project)
     return max;
 }
 
+bool ft_tenant_logs_prompts(struct ft_tenant *t, const char *project)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    struct ft_tenant_project *p = ft_tenant_project_find(t, project);
+    bool logs = p != NULL && p->node.known && atomic_load(&p->log_prompts);
+    pthread_rwlock_unlock(&t->lock);
+    return logs;
+}
+
 /* Enough of what was sent for its owner to know it, nothing that a terminal would obey. */
 static void mask(const char *secret, size_t n, char *ret, size_t max)
 {

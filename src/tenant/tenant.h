@@ -71,7 +71,7 @@ void ft_tenant_close(struct ft_tenant *t); /* NULL is accepted; idents and lease
 /* A row of the feed: kinds "project", "member", "key", "session", "setting" (id "currency"); others
  * are ignored. body NULL: gone. FT_EINVAL names the field, and the row before it stays in force:
  *   project {name, limits{rpm,tpm,concurrency,queue,storage_bytes}, budget{day,month,warn:[0.8]},
- *            weight}
+ *            weight, log_prompts}
  *   member  {project, name, role}
  *   key     {project, name, member, role, hash, models:[globs], actions:[globs], limits, budget,
  *            expires}; hash: sha256 of the whole key in hex
@@ -129,6 +129,9 @@ bool ft_tenant_ident_has_model(const struct ft_tenant_ident *i, const char *mode
 bool ft_tenant_has_project(struct ft_tenant *t, const char *project);
 /* Bytes of objects that a project may keep; -1: no limit (or no such project). */
 int64_t ft_tenant_storage_max(struct ft_tenant *t, const char *project);
+
+/* Does the project want the texts of its requests to be kept? */
+bool ft_tenant_logs_prompts(struct ft_tenant *t, const char *project);
 
 /* ---- admission ---- */
 

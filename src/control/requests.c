@@ -1,0 +1,71 @@
+/* Single requests, for the gateway, which shows them beside those that it still has itself:
+ *
+ *   POST /internal/requests {id} or {project, key, model, route, status, min_us, from_s, to_s,
+ *                                    after, after_us, limit}
+ *
+ * The answer is records as lines of JSON (ledger/record.h), the newest first. `after` is an id, and
+ * after_us its end; where after_us is missing, that record is looked up and comes first. */
+#include "control/inner.h"
+#include "ledger/store.h"
+
+static void add_line(void *ctx, const struct ft_record *r)
+{
+    ft_record_write(r, ctx);
+}
+
+static int find_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id,
+                    struct ft_record *ret, struct ft_err *err)
+{
+    int rc = ft_usage_find(tx, id, ret, err);
+    return rc == FT_ENOTFOUND ? ft_ctl_missing(c, "request", id) : rc;
+}
+
+static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, struct ft_err *err)
+{
+    const char *project = ft_ctl_text(q, "project"), *key = ft_ctl_text(q, "key");
+    const char *model = ft_ctl_text(q, "model"), *route = ft_ctl_text(q, "route");
+    const char *after = ft_ctl_text(q, "after");
+    int64_t after_us = ft_ctl_int(q, "after_us", 0);
+    int rc = 0;
+    if (after != NULL && after_us == 0) {
+        struct ft_record from;
+        rc = find_one(c, tx, after, &from, err);
+        if (rc != 0)
+            return rc;
+        after_us = from.end_us;
+        add_line(&c->raw, &from);
+    }
+    struct ft_usage_filter f = {.from_s = ft_ctl_int(q, "from_s", 0),
+                                .to_s = ft_ctl_int(q, "to_s", 0),
+                                .projects = &project,
+                                .n_projects = project != NULL,
+                                .keys = &key,
+                                .n_keys = key != NULL,
+                                .models = &model,
+                                .n_models = model != NULL,
+                                .routes = &route,
+                                .n_routes = route != NULL,
+                                .status = ft_ctl_text(q, "status"),
+                                .min_us = ft_ctl_int(q, "min_us", 0),
+                                .single = true};
+    rc = ft_usage_records(tx, &f, after_us, after, ft_ctl_int(q, "limit", CTL_LIST_DEFAULT),
+                          add_line, &c->raw, err);
+    return rc == FT_EINVAL ? ft_ctl_refuse(c, 400, "invalid_value", NULL, "%s", err->msg) : rc;
+}
+
+int ft_ctl_requests(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    json_t *q = json_loadb(c->text, c->n_text, 0, NULL);
+    if (!json_is_object(q)) {
+        json_decref(q);
+        return ft_ctl_refuse(c, 400, "invalid_value", NULL, "the question is no object");
+    }
+    const char *id = ft_ctl_text(q, "id");
+    struct ft_record r;
+    int rc = id != NULL ? find_one(c, tx, id, &r, err) : list(c, tx, q, err);
+    if (rc == 0 && id != NULL)
+        add_line(&c->raw, &r);
+    c->raw_type = "application/x-ndjson";
+    json_decref(q);
+    return rc;
+}
