@@ -1,5 +1,5 @@
-/* See prompts.h. One thread writes; the names of all files are in a ring, the oldest first, so that the
- * oldest can be removed without looking. */
+/* See prompts.h. One thread writes; the names of all files are in a ring, the oldest first, so that
+ * the oldest can be removed without looking. */
 #include "gateway/prompts.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 
-#define NAME_MAX_BYTES 160 /* PROJECT/ID.json */
+#define NAME_MAX_BYTES 160                   /* PROJECT/ID.json */
 #define FILE_BYTES_MAX (8 * GW_PROMPT_BYTES) /* escapes make texts longer */
 #define ID_CHARS       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
@@ -57,8 +57,8 @@ static void path_of(const struct gw_prompts *p, const char *name, char ret[4096]
 
 json_t *gw_prompt_of(const json_t *body)
 {
-    static const char *const members[] = {"messages", "prompt", "input", "query", "documents",
-                                          "system",   "tools"};
+    static const char *const members[] = {"messages",  "prompt", "input", "query",
+                                          "documents", "system", "tools"};
     json_t *ret = json_object();
     size_t left = GW_PROMPT_BYTES;
     for (size_t i = 0; i < FT_COUNT(members); i++) {

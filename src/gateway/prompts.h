@@ -1,10 +1,11 @@
-/* What was said in requests, for projects that want it kept (project setting "log_prompts"): nothing
- * of any other project is ever given to this. In files of their own, HOME/prompts/PROJECT/ID.json, for
- * the folder's owner alone; never in the ledger, the log or control's store.
+/* What was said in requests, for projects that want it kept (project setting "log_prompts"):
+ * nothing of any other project is ever given to this. In files of their own,
+ * HOME/prompts/PROJECT/ID.json, for the folder's owner alone; never in the ledger, the log or
+ * control's store.
  *
- * Bounds: GW_PROMPT_BYTES of what was asked and as much of the answer; what is longer is cut, and says
- * so. GW_PROMPT_FILES in all, the oldest go. Where more come at once than the disk takes, some are
- * left out: GW_PROMPTS_WAITING bytes may wait. */
+ * Bounds: GW_PROMPT_BYTES of what was asked and as much of the answer; what is longer is cut, and
+ * says so. GW_PROMPT_FILES in all, the oldest go. Where more come at once than the disk takes, some
+ * are left out: GW_PROMPTS_WAITING bytes may wait. */
 #ifndef FT_GATEWAY_PROMPTS_H
 #define FT_GATEWAY_PROMPTS_H
 

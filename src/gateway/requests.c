@@ -293,8 +293,8 @@ static void write_some(struct gw_requests *q, const struct ft_record *list, int 
         write_line(&list[i], &out);
     if (q->file_bytes + (int64_t)out.len > GW_KEPT_FILE_BYTES)
         rotate(q);
-    if (q->fd >= 0 && out.len > 0 && ft_file_write(q->fd, out.data, out.len, "requests.ndjson",
-                                                   NULL, &err) != 0 && !q->trouble)
+    if (q->fd >= 0 && out.len > 0 &&
+        ft_file_write(q->fd, out.data, out.len, "requests.ndjson", NULL, &err) != 0 && !q->trouble)
         ft_log(FT_LOG_WARN, "gateway", "%s; it is tried with the next ones", err.msg);
     q->trouble = err.code != FT_OK;
     q->file_bytes += (int64_t)out.len;

@@ -25,8 +25,7 @@ struct gw_requests;
 int gw_requests_open(struct gw *g, struct gw_requests **ret, struct ft_err *err);
 void gw_requests_close(struct gw_requests *q); /* NULL is accepted */
 /* Settings of the feed; others are ignored. */
-void gw_requests_apply(struct gw_requests *q, const char *kind, const char *id,
-                       const json_t *body);
+void gw_requests_apply(struct gw_requests *q, const char *kind, const char *id, const json_t *body);
 
 /* A request that runs: part of what runs it. */
 struct gw_running {

@@ -1,5 +1,5 @@
-/* GET /api/v1/requests and /api/v1/requests/ID: what runs and ended lately is here (requests.c), the
- * rest in control's store; shown as one list, each with its course and an explanation in words.
+/* GET /api/v1/requests and /api/v1/requests/ID: what runs and ended lately is here (requests.c),
+ * the rest in control's store; shown as one list, each with its course and an explanation in words.
  *
  * A project sees its own; operators see all, also those of unknown keys. What was said in a request
  * is shown to admins of its project and operators, where the project keeps it (prompts.h). */
@@ -22,7 +22,8 @@
 #define STATUS_RUNNING "running"
 
 struct filter {
-    const char *project, *model, *key, *route, *status, *after; /* NULL: any; after: from the newest */
+    const char *project, *model, *key, *route, *status,
+        *after; /* NULL: any; after: from the newest */
     int64_t min_us, from_us, to_us, limit;
 };
 
@@ -120,8 +121,8 @@ static int take_text(struct gw_request *r, const char *name, size_t max, const c
 
 static int refuse_unknown(struct gw_request *r, struct ft_oai_error *e)
 {
-    static const char *const known[] = {"model",  "project", "key",   "route", "status", "min_ms",
-                                        "from",   "to",      "limit", "after"};
+    static const char *const known[] = {"model",  "project", "key", "route", "status",
+                                        "min_ms", "from",    "to",  "limit", "after"};
     const char *name, *value;
     struct ft_err err = {0};
     size_t at = 0;
@@ -150,9 +151,12 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
         const char *name;
         const char **ret;
         size_t max;
-    } texts[] = {{"project", &f->project, FT_RECORD_ID_MAX}, {"key", &f->key, FT_RECORD_ID_MAX},
-                 {"model", &f->model, FT_RECORD_MODEL_MAX},  {"route", &f->route, FT_RECORD_ROUTE_MAX},
-                 {"status", &f->status, 16},                 {"after", &f->after, FT_RECORD_ID_MAX}};
+    } texts[] = {{"project", &f->project, FT_RECORD_ID_MAX},
+                 {"key", &f->key, FT_RECORD_ID_MAX},
+                 {"model", &f->model, FT_RECORD_MODEL_MAX},
+                 {"route", &f->route, FT_RECORD_ROUTE_MAX},
+                 {"status", &f->status, 16},
+                 {"after", &f->after, FT_RECORD_ID_MAX}};
     int rc = refuse_unknown(r, e);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
         rc = take_text(r, texts[i].name, texts[i].max, texts[i].ret, e);
@@ -179,9 +183,9 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
 
 static json_t *question_of(const struct filter *f)
 {
-    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I}", "project", f->project, "key",
-                     f->key, "model", f->model, "route", f->route, "status", f->status, "after",
-                     f->after, "min_us", (json_int_t)f->min_us, "from_s",
+    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I}", "project", f->project,
+                     "key", f->key, "model", f->model, "route", f->route, "status", f->status,
+                     "after", f->after, "min_us", (json_int_t)f->min_us, "from_s",
                      (json_int_t)(f->from_us / 1000000), "to_s", (json_int_t)(f->to_us / 1000000),
                      "limit", (json_int_t)f->limit + 1);
 }
@@ -206,10 +210,9 @@ static bool has_status(const char *want, const struct ft_record *r, bool running
 {
     char http[16];
     snprintf(http, sizeof http, "%d", r->http);
-    return want == NULL ||
-           (running ? strcmp(want, STATUS_RUNNING) == 0
-                    : strcmp(want, ft_record_status_name(r->status)) == 0 ||
-                          strcmp(want, http) == 0);
+    return want == NULL || (running ? strcmp(want, STATUS_RUNNING) == 0
+                                    : strcmp(want, ft_record_status_name(r->status)) == 0 ||
+                                          strcmp(want, http) == 0);
 }
 
 static bool passes(const struct list *l, const struct ft_record *r, bool running)
@@ -398,9 +401,10 @@ static void get_request(struct gw_request *r)
                          "there is no request '%.64s', or it is not known any more", id);
         gw_fail(r, &e);
     } else {
-        ft_oai_error_set(&e, FT_EBUSY, "control_unavailable", NULL,
-                         "it is none of the latest requests, and the admin side of the cloud, which "
-                         "has the others, does not answer now");
+        ft_oai_error_set(
+            &e, FT_EBUSY, "control_unavailable", NULL,
+            "it is none of the latest requests, and the admin side of the cloud, which "
+            "has the others, does not answer now");
         e.status = 503;
         e.retry_after_ms = 1000;
         gw_fail(r, &e);

@@ -1,5 +1,5 @@
-/* See explain.h. Every cause is a row: how long it took is one of the record's phases, what there is
- * to say about it a function. */
+/* See explain.h. Every cause is a row: how long it took is one of the record's phases, what there
+ * is to say about it a function. */
 #include "monitor/explain.h"
 
 #include <stdarg.h>
@@ -9,11 +9,11 @@
 
 #include "base/err.h"
 
-#define TEXT_MAX    600
-#define WORTH_US    1000 /* what took less is not worth a word, */
-#define WORTH_PART  0.02 /* nor what took a smaller part of all, */
-#define ALWAYS_US   100000 /* unless it took so long */
-#define FRESH_READ  64   /* tokens: reading fewer says nothing about speed */
+#define TEXT_MAX   600
+#define WORTH_US   1000   /* what took less is not worth a word, */
+#define WORTH_PART 0.02   /* nor what took a smaller part of all, */
+#define ALWAYS_US  100000 /* unless it took so long */
+#define FRESH_READ 64     /* tokens: reading fewer says nothing about speed */
 
 static double ms(int64_t us)
 {
@@ -150,13 +150,14 @@ static json_t *say_prefill(const struct ft_record *r, int64_t us)
         snprintf(saved, sizeof saved, "the cache saved reading %lld (%lld %%)",
                  (long long)r->cached_tokens,
                  (long long)(r->cached_tokens * 100 / FT_MAX(r->prompt_tokens, 1)));
-    json_t *o = fresh >= FRESH_READ
-                    ? entry("prefill",
-                            "Reading the prompt took %s: %lld tokens, of which %lld had to be read, "
-                            "at %.0f tokens/s; %s.",
-                            span(us, t), (long long)r->prompt_tokens, (long long)fresh, rate, saved)
-                    : entry("prefill", "Reading the prompt took %s: %lld tokens; %s.", span(us, t),
-                            (long long)r->prompt_tokens, saved);
+    json_t *o =
+        fresh >= FRESH_READ
+            ? entry("prefill",
+                    "Reading the prompt took %s: %lld tokens, of which %lld had to be read, "
+                    "at %.0f tokens/s; %s.",
+                    span(us, t), (long long)r->prompt_tokens, (long long)fresh, rate, saved)
+            : entry("prefill", "Reading the prompt took %s: %lld tokens; %s.", span(us, t),
+                    (long long)r->prompt_tokens, saved);
     value(o, "prompt_tokens", (double)r->prompt_tokens);
     value(o, "cached_tokens", (double)r->cached_tokens);
     value(o, "tokens_per_s", rate);
@@ -209,9 +210,9 @@ static int causes_of(const struct ft_record *r, int64_t all_us, struct cause *re
 {
     const struct ft_phases *p = &r->phases;
     const struct cause list[] = {
-        {p->admission_us, say_upload}, {p->queue_us, say_queue},      {p->start_us, say_start},
-        {p->failed_us, say_failover},  {p->prepare_us, say_prepare},  {p->wait_us, say_wait},
-        {p->load_us, say_load},        {p->prefill_us, say_prefill},  {p->decode_us, say_decode},
+        {p->admission_us, say_upload}, {p->queue_us, say_queue},     {p->start_us, say_start},
+        {p->failed_us, say_failover},  {p->prepare_us, say_prepare}, {p->wait_us, say_wait},
+        {p->load_us, say_load},        {p->prefill_us, say_prefill}, {p->decode_us, say_decode},
         {p->paused_us, say_paused},
     };
     int n = 0;

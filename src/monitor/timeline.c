@@ -81,10 +81,10 @@ json_t *ft_request_json(const struct ft_record *r)
                         r->first_us > 0 ? json_real(ms(r->first_us)) : json_null());
     json_object_set_new(o, "client_request_id", text_or_null(r->client_id));
     json_object_set_new(o, "trace_id", text_or_null(r->trace_id));
-    json_object_set_new(o, "error",
-                        failed ? json_pack("{s:s,s:s}", "code", r->error.code, "message",
-                                           r->error.text)
-                               : json_null());
+    json_object_set_new(
+        o, "error",
+        failed ? json_pack("{s:s,s:s}", "code", r->error.code, "message", r->error.text)
+               : json_null());
     return o;
 }
 
@@ -240,8 +240,8 @@ static json_t *detail(const struct ft_timeline_entry *e, const struct ft_record 
         snprintf(text, sizeof text, "%lld tokens read, %lld from the cache, %.0f tokens/s", read,
                  (long long)r->cached_tokens, (double)read / s);
     else if (e->phase == FT_PHASE_DECODE && r->completion_tokens > 1)
-        snprintf(text, sizeof text, "%lld tokens, %.1f tokens/s",
-                 (long long)r->completion_tokens, (double)(r->completion_tokens - 1) / s);
+        snprintf(text, sizeof text, "%lld tokens, %.1f tokens/s", (long long)r->completion_tokens,
+                 (double)(r->completion_tokens - 1) / s);
     return text_or_null(text);
 }
 
