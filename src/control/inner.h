@@ -199,15 +199,6 @@ void ft_ctl_secret_hash(const char *secret, char ret_hex[65]);
 json_t *ft_ctl_key_body(const char *project, const char *name, const char *role, const char *secret,
                         int64_t now_s);
 
-/* ---- for others' keys (keys.c) ---- */
-
-/* The member of the caller's key, or "". */
-int ft_ctl_own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
-                      struct ft_err *err);
-/* 403 unless a key's body gives no more than the caller's; inherit: what it leaves open is filled
- * in from it. */
-int ft_ctl_within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
-                      struct ft_err *err);
 /* An operator's key that may do everything and does not expire: one is always left (keys.c). */
 bool ft_ctl_key_is_lasting_operator(const json_t *body);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define GONE_AFTER_S 3600 /* clocks differ */
+#define RENEW_S      60   /* less is not worth a write */
 
 static const struct ft_migration migrations[] = {
     {1, "logins and sessions",
@@ -274,26 +275,34 @@ int ft_ctl_session_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct 
 
 /* ---- use ---- */
 
+static int put_off(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *session,
+                   const json_t *key, struct ft_err *err)
+{
+    int64_t end = until(c->now_s, ft_ctl_int(session, "created", 0), key);
+    if (end < ft_ctl_int(session, "expires", 0) + RENEW_S)
+        return 0; /* the end of its key, or of all its time, is near */
+    json_object_set_new(session, "used", json_integer(c->now_s));
+    json_object_set_new(session, "expires", json_integer(end));
+    int rc = ft_ctl_put_quiet(tx, "session", c->id, session, err);
+    if (rc != 0)
+        return rc;
+    return ft_state_exec(tx, "UPDATE session SET expires = $2 WHERE id = $1",
+                         FT_ARGS(ft_sql_text(c->id), ft_sql_int(end)), NULL, err);
+}
+
 /* The gateway's word that it is in use. Not an event: people do not ask for it. */
 int ft_ctl_session_renew(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     struct ft_ctl_entity e = {0}, key = {0};
     int rc = ft_ctl_get(tx, "session", c->id, &e, err);
-    if (rc > 0 && is_live(e.body, c->now_s))
-        rc = ft_ctl_get(tx, "key", ft_ctl_text(e.body, "parent"), &key, err);
-    else
-        rc = FT_MIN(rc, 0);
-    if (rc > 0) {
-        int64_t end = until(c->now_s, ft_ctl_int(e.body, "created", 0), key.body);
-        json_object_set_new(e.body, "used", json_integer(c->now_s));
-        json_object_set_new(e.body, "expires", json_integer(end));
-        rc = ft_ctl_put_quiet(tx, "session", c->id, e.body, err);
-        if (rc == 0)
-            rc = ft_state_exec(tx, "UPDATE session SET expires = $2 WHERE id = $1",
-                               FT_ARGS(ft_sql_text(c->id), ft_sql_int(end)), NULL, err);
-    } else if (rc == 0) {
+    if (rc > 0)
+        rc = is_live(e.body, c->now_s)
+                 ? ft_ctl_get(tx, "key", ft_ctl_text(e.body, "parent"), &key, err)
+                 : 0;
+    if (rc > 0)
+        rc = put_off(c, tx, e.body, key.body, err);
+    else if (rc == 0)
         rc = ft_ctl_missing(c, "session", c->id);
-    }
     if (rc == 0)
         ft_ctl_answer(c, 200, json_object());
     ft_ctl_entity_fini(&key);

@@ -48,6 +48,16 @@ int ft_ctl_login_drop(struct ft_state_tx *tx, const char *member, struct ft_err 
 int ft_ctl_password_drop(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *key,
                          struct ft_err *err);
 
+/* ---- keys.c's ---- */
+
+/* The member of the caller's key, or "". */
+int ft_ctl_own_member(struct ft_ctl_call *c, struct ft_state_tx *tx, char ret[CTL_ID_MAX + 1],
+                      struct ft_err *err);
+/* 403 unless a key's body gives no more than the caller's; inherit: what it leaves open is filled
+ * in from it. */
+int ft_ctl_within_own(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *body, bool inherit,
+                      struct ft_err *err);
+
 /* ---- between the two files ---- */
 
 /* 401, in the same words whatever was wrong. */

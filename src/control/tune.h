@@ -65,7 +65,8 @@ int ft_tune_events(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *jo
 int ft_tune_checkpoints(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *job,
                         struct ft_err *err);
 /* How far the report was read (0 where it never was), and what was learnt of it: {"tokens",
- * "step", "steps", "train_loss", "valid_loss", "estimated_finish"}; *ret_state is a new reference, or NULL.
+ * "step", "steps", "train_loss", "valid_loss", "estimated_finish"}; *ret_state is a new reference,
+ * or NULL.
  */
 int ft_tune_progress(struct ft_state_tx *tx, const char *job, int64_t *ret_read_to,
                      json_t **ret_state, struct ft_err *err);

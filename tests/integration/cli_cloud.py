@@ -198,6 +198,13 @@ def projects(c):
     expect("as asked", ada["role"] == "admin" and ada["project"] == "team", ada)
     says(c, "member set", "changed", "member", "set", ada["id"], "--role", "viewer")
     says(c, "member list", "viewer", "member", "list", "--project", "team")
+    says(c, "member set --login", "changed", "member", "set", ada["id"], "--login", "ada")
+    r = c.run("member", "password", ada["id"], stdin="a long password\n")
+    expect("member password", r.returncode == 0 and "signs in as ada" in r.stdout, r)
+    for text, word in (("short\n", "10 to 256"), ("", "no password"), ("\n", "no password"),
+                       ("x" * 300 + "\n", "256")):
+        r = c.run("member", "password", ada["id"], stdin=text)
+        expect(f"a password of {len(text)} is refused", r.returncode != 0 and word in r.stderr, r)
     says(c, "member rm", "removed", "member", "rm", ada["id"])
     c.run("key", "create", "k", "--project", "team")
     says(c, "a project with keys is kept", "--cascade", "project", "rm", "team", status=1)

@@ -389,7 +389,8 @@ def objects(c):
     s3 = {"X_Feitian_S3": "1"}
     status, head, text = b.ask("PUT", "/pages", **s3)
     expect("a session makes a bucket", status == 200, text)
-    status, head, text = b.ask("PUT", "/pages/a%20b/page.html", PAGE, Content_Type="text/html", **s3)
+    status, head, text = b.ask("PUT", "/pages/a%20b/page.html", PAGE, Content_Type="text/html",
+                               **s3)
     expect("... and puts an object", status == 200 and "etag" in head, text)
     status, head, text = b.ask("GET", "/pages/a%20b/page.html", **s3)
     expect("... which it gets as it was, and which runs nowhere", status == 200

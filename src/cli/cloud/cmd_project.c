@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cloud/password.h"
 #include "cli/cloud/show.h"
 #include "cli/cloud/terms.h"
 
@@ -11,7 +12,7 @@
 struct project_options {
     struct ft_cloud_options cloud;
     struct ft_terms terms;
-    const char *id, *name, *project, *role;
+    const char *id, *name, *project, *role, *login;
     double weight;
     bool cascade;
     char **args;
@@ -25,6 +26,8 @@ static int terms_of(const struct project_options *o, json_t *body, struct ft_err
         json_object_set_new(body, "name", json_string(o->name));
     if (o->role != NULL)
         json_object_set_new(body, "role", json_string(o->role));
+    if (o->login != NULL)
+        json_object_set_new(body, "login", json_string(o->login));
     if (o->weight > 0)
         json_object_set_new(body, "weight", json_real(o->weight));
     return ft_terms_put(&o->terms, body, err);
@@ -200,7 +203,8 @@ static int member_add(int argc, char **argv)
     struct project_options o = {0};
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud),
                                   {"project", 0, FT_OPT_TEXT, &o.project, 0, 0},
-                                  {"role", 0, FT_OPT_TEXT, &o.role, 0, 0}};
+                                  {"role", 0, FT_OPT_TEXT, &o.role, 0, 0},
+                                  {"login", 0, FT_OPT_TEXT, &o.login, 0, 0}};
     int rc = ft_opts_parse("member add", opts, FT_COUNT(opts), argc, argv, 1, 1,
                            "a name: feitian member add NAME", &o.args);
     return rc != 0 ? rc : ft_cloud_command("member add", &o.cloud, add, &o);
@@ -213,12 +217,13 @@ static void member_row(struct ft_table *t, const json_t *m)
     ft_table_add(t, ft_cloud_text(m, "name", ""));
     ft_table_add(t, ft_cloud_text(m, "project", ""));
     ft_table_add(t, ft_cloud_text(m, "role", ""));
+    ft_table_add(t, ft_cloud_text(m, "login", ""));
     ft_table_add(t, ft_show_time(json_object_get(m, "created"), when));
 }
 
 static int members(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
-    static const char *const heads[] = {"ID", "NAME", "PROJECT", "ROLE", "ADDED"};
+    static const char *const heads[] = {"ID", "NAME", "PROJECT", "ROLE", "LOGIN", "ADDED"};
     const struct project_options *o = ctx;
     struct ft_show_list l = {.path = "/api/v1/members",
                              .filter = "project",
@@ -249,10 +254,52 @@ static int member_set(int argc, char **argv)
     struct project_options o = {0};
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud),
                                   {"name", 0, FT_OPT_TEXT, &o.name, 0, 0},
-                                  {"role", 0, FT_OPT_TEXT, &o.role, 0, 0}};
+                                  {"role", 0, FT_OPT_TEXT, &o.role, 0, 0},
+                                  {"login", 0, FT_OPT_TEXT, &o.login, 0, 0}};
     int rc = ft_opts_parse("member set", opts, FT_COUNT(opts), argc, argv, 1, 1,
                            "the member's id, which 'feitian member list' shows", &o.args);
     return rc != 0 ? rc : ft_cloud_command("member set", &o.cloud, member_change, &o);
+}
+
+static int set_password(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    struct project_options *o = ctx;
+    char password[FT_PASSWORD_BYTES];
+    json_t *answer = NULL;
+    struct ft_buf b;
+    int rc = ft_password_read("new password", password, err);
+    if (rc != 0)
+        return rc;
+    ft_buf_init(&b, 4096);
+    ft_buf_add_str(&b, "/api/v1/members/");
+    ft_cloud_escape(&b, o->args[0]);
+    ft_buf_add_str(&b, "/password");
+    json_t *body = json_pack("{s:s}", "password", password);
+    explicit_bzero(password, sizeof password);
+    if (body == NULL)
+        rc = ft_err_set(err, FT_EINVAL, "the password is no UTF-8");
+    else
+        rc = ft_cloud_call(c, "PUT", b.data, body, &answer, err);
+    ft_buf_fini(&b);
+    if (rc != 0)
+        return rc;
+    if (o->cloud.json) {
+        ft_show_json(answer);
+        return 0;
+    }
+    printf("%s signs in as %s with it; other sessions have ended\n",
+           ft_cloud_text(answer, "id", "?"), ft_cloud_text(answer, "login", "?"));
+    json_decref(answer);
+    return 0;
+}
+
+static int member_password(int argc, char **argv)
+{
+    struct project_options o = {0};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse("member password", opts, FT_COUNT(opts), argc, argv, 1, 1,
+                           "the member's id, which 'feitian member list' shows", &o.args);
+    return rc != 0 ? rc : ft_cloud_command("member password", &o.cloud, set_password, &o);
 }
 
 static int member_remove(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -273,10 +320,13 @@ static int member_rm(int argc, char **argv)
 }
 
 const struct ft_cmd ft_cmd_member_subs[] = {
-    {"add", "NAME [--project ID] [--role admin|developer|viewer]", "add a member to a project",
-     member_add, 0, NULL},
+    {"add", "NAME [--project ID] [--role admin|developer|viewer] [--login NAME]",
+     "add a member to a project", member_add, 0, NULL},
     {"list", "[--project ID] [--json]", "the members there are", member_list, 0, NULL},
-    {"set", "ID [--name NAME] [--role ROLE]", "change a member", member_set, 0, NULL},
+    {"set", "ID [--name NAME] [--role ROLE] [--login NAME]", "change a member", member_set, 0,
+     NULL},
+    {"password", "ID", "set what a member signs in with; typed, or a line of standard input",
+     member_password, 0, NULL},
     {"rm", "ID ...", "remove members", member_rm, 0, NULL},
     {0},
 };

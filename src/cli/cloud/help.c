@@ -319,11 +319,17 @@ static const char project_rm_text[] =
 
 static const char member_add_text[] =
     "  --project ID            [the one of the key]\n"
-    "  --role ROLE             admin, developer or viewer [developer]\n" CLOUD_TEXT;
+    "  --role ROLE             admin, developer or viewer [developer]\n"
+    "  --login NAME            signs in as this, with a password ('feitian member password "
+    "ID')\n" CLOUD_TEXT;
 
-static const char member_set_text[] =
-    "  --name NAME             another name\n"
-    "  --role ROLE             admin, developer or viewer\n" CLOUD_TEXT;
+static const char member_set_text[] = "  --name NAME             another name\n"
+                                      "  --role ROLE             admin, developer or viewer\n"
+                                      "  --login NAME            signs in as this\n" CLOUD_TEXT;
+
+static const char member_password_text[] =
+    "Typed unseen, twice; or a line of standard input. From 10 to 256 bytes. The member needs a\n"
+    "login. Its other sessions end.\n" CLOUD_TEXT;
 
 static const char plain_text[] = CLOUD_TEXT;
 
@@ -388,6 +394,7 @@ static const struct {
     {"member add", member_add_text},
     {"member list", key_list_text},
     {"member set", member_set_text},
+    {"member password", member_password_text},
     {"member rm", plain_text},
 };
 
