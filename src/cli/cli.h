@@ -38,7 +38,13 @@ const char *ft_cli_help(const char *cmd);
 int ft_cli_int(const char *option, const char *text, int min, int max, int *ret,
                struct ft_err *err);
 
+/* getopt_long without its last argument, for commands that read their options themselves; or, when
+ * only the table is asked for (describe.h), the end of the command. */
+struct option;
+int ft_cli_getopt(int argc, char **argv, const char *letters, const struct option *table);
+
 int ft_cmd_bench(int argc, char **argv);
+int ft_cmd_completion(int argc, char **argv);
 int ft_cmd_constrain(int argc, char **argv);
 int ft_cmd_control(int argc, char **argv);
 int ft_cmd_convert(int argc, char **argv);

@@ -55,7 +55,7 @@ static int parse(int argc, char **argv, struct args *a, struct ft_err *err)
                                             {"kv", required_argument, NULL, 'k'},
                                             {"json", no_argument, NULL, 'j'},
                                             {0}};
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         int rc = 0;
         switch (c) {
         case 's':

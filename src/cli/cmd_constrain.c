@@ -248,7 +248,7 @@ static int args_parse(int argc, char **argv, struct options *o)
     struct ft_err err;
     int n_given = 0;
     *o = (struct options){.seed = 1};
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         n_given += c == 's' || c == 'g' || c == 'r' || c == 'j';
         switch (c) {
         case 's':

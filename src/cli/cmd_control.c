@@ -39,7 +39,7 @@ int ft_cmd_control(int argc, char **argv)
     struct ft_control_options o = {.url = "http://127.0.0.1:7700"};
     struct ft_err err = {0};
     char self[PATH_MAX], path[PATH_MAX];
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         if (c != 'h' && c != 's' && c != 'u')
             return ft_cli_see_help("control");
         *(c == 'h' ? &o.home : c == 's' ? &o.socket : &o.url) = optarg;

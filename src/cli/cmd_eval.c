@@ -99,7 +99,7 @@ int ft_cmd_eval(int argc, char **argv)
     struct ft_local_config cfg = {.kv_type = FT_KV_F32};
     struct ft_err err = {0};
     const char *tokens = NULL, *logits = NULL;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         int rc = 0;
         switch (c) {
         case 't':

@@ -349,7 +349,7 @@ int ft_cmd_evaluate(int argc, char **argv)
     struct ft_err err = {0};
     int rc = 0;
     ft_eval_config_init(&o.eval);
-    for (int c; rc == 0 && (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
+    for (int c; rc == 0 && (c = ft_cli_getopt(argc, argv, "", options)) != -1;)
         rc = parse_option(c, &o, &err);
     if (rc != 0)
         return err.msg[0] == '\0' ? ft_cli_see_help("evaluate")

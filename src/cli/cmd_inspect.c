@@ -319,7 +319,7 @@ int ft_cmd_inspect(int argc, char **argv)
                                             {"confined", no_argument, NULL, 'c'},
                                             {0}};
     bool json = false, tensors = false, confined = false;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         if (c != 'j' && c != 't' && c != 'c')
             return ft_cli_see_help("inspect");
         json = json || c == 'j';

@@ -144,7 +144,7 @@ int ft_cmd_perplexity(int argc, char **argv)
     struct ft_err err = {0};
     int ctx = 0;
     bool json = false;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         int rc = 0;
         switch (c) {
         case 'c':

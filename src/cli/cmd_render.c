@@ -73,7 +73,7 @@ static int args_parse(int argc, char **argv, struct options *o)
     static const struct option options[] = {
         {"template", required_argument, NULL, 't'}, {"now", required_argument, NULL, 'n'}, {0}};
     *o = (struct options){.now = ft_clock_wall_s()};
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", options)) != -1;) {
         if (c == 't')
             o->template = optarg;
         else if (c == 'n' && time_parse(optarg, &o->now) != 0)

@@ -29,7 +29,7 @@ static int args_parse(int argc, char **argv, const char *cmd, struct options *o)
     bool back = strcmp(cmd, "detokenize") == 0;
     const struct option just_one[] = {options[0], {0}};
     *o = (struct options){0};
-    for (int c; (c = getopt_long(argc, argv, "", back ? just_one : options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "", back ? just_one : options)) != -1;) {
         switch (c) {
         case 'n':
             o->flags &= ~FT_TOK_SPECIAL;

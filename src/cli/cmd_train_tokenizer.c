@@ -153,7 +153,7 @@ static int parse(int argc, char **argv, struct options *o, struct ft_err *err)
     int rc = 0, min_count = 2;
     const char *out = NULL;
     o->bpe.pieces = "qwen2";
-    for (int c; rc == 0 && (c = getopt_long(argc, argv, "o:", options, NULL)) != -1;)
+    for (int c; rc == 0 && (c = ft_cli_getopt(argc, argv, "o:", options)) != -1;)
         switch (c) {
         case 'v':
             rc = ft_cli_int("--vocab-size", optarg, 256, FT_BPE_VOCAB_MAX, &o->bpe.vocab_size, err);

@@ -227,6 +227,16 @@ static const char worker_text[] =
     "  --device cpu|ref   [cpu]\n"
     "  --unconfined       starts even where the kernel cannot filter its system calls\n";
 
+static const char completion_text[] =
+    "  bash   eval \"$(feitian completion bash)\" in ~/.bashrc, or into\n"
+    "         ~/.local/share/bash-completion/completions/feitian\n"
+    "  zsh    into a file _feitian in a folder of $fpath\n"
+    "  fish   into ~/.config/fish/completions/feitian.fish\n"
+    "\n"
+    "An installed package has them in their places. Names of models, endpoints, buckets and keys "
+    "are\n"
+    "asked of the cloud.\n";
+
 static const struct {
     const char *cmd, *text;
 } texts[] = {
@@ -244,6 +254,7 @@ static const struct {
     {"tokenize", tokenize_text},
     {"detokenize", detokenize_text},
     {"train tokenizer", train_tokenizer_text},
+    {"completion", completion_text},
     {"worker", worker_text},
 };
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/describe.h"
+
 #define SELF_BYTES 64 /* "feitian endpoint create" */
 
 static const struct ft_cmd commands[] = {
@@ -111,6 +113,8 @@ static const struct ft_cmd commands[] = {
      "       feitian train tokenizer --vocab-size N -o PATH [OPTION ...] FILE ...",
      "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train,
      .group = FT_CMD_MODEL},
+    {"completion", "bash|zsh|fish", "a script that completes commands in this shell",
+     ft_cmd_completion, .group = FT_CMD_PART},
     {"version", "", "print the version", ft_cmd_version, .group = FT_CMD_PART},
     {"worker",
      "--socket PATH --read DIR[:DIR] [--memory BYTES] [--kv f16|q8|f32] [--threads N] [--lease "
@@ -118,6 +122,12 @@ static const struct ft_cmd commands[] = {
      "models behind OpenAI's API on a unix socket, for a gateway", ft_cmd_worker,
      .group = FT_CMD_INTERNAL},
 };
+
+const struct ft_cmd *ft_cli_commands(size_t *ret_n)
+{
+    *ret_n = FT_COUNT(commands);
+    return commands;
+}
 
 int ft_cmd_version(int argc, char **argv)
 {
@@ -184,7 +194,7 @@ static void print_help(FILE *out)
             if ((int)commands[i].group == g)
                 fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
     }
-    fprintf(out, "\n'feitian COMMAND --help' says more\n");
+    fprintf(out, "\n'feitian COMMAND --help' says more; 'feitian help --man' says all\n");
 }
 
 static const struct ft_cmd *find(const char *name)
@@ -274,6 +284,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         return finish("version", ft_cmd_version(argc, argv));
     bool help = is_help(argv[1]) || strcmp(argv[1], "help") == 0;
+    if (help && argc == 3 && strcmp(argv[2], "--man") == 0) {
+        ft_man_print();
+        return finish("help", 0);
+    }
     if (help && argc == 2) {
         print_help(stdout);
         return finish("help", 0);

@@ -107,7 +107,7 @@ int ft_opts_parse(const char *cmd, const struct ft_opt *opts, size_t n, int argc
         }
     }
     optind = 1;
-    for (int c; (c = getopt_long(argc, argv, letters, table, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, letters, table)) != -1;) {
         const struct ft_opt *o = find(opts, n, c);
         struct ft_err err = {0};
         if (o == NULL)

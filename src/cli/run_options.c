@@ -251,7 +251,7 @@ int ft_run_options_parse(int argc, char **argv, struct ft_run_options *o, struct
         *at++ = (struct option){numbers[i].name, required_argument, NULL, OPT_NUMBER + i};
     *at = (struct option){0};
     set_defaults(o);
-    for (int c; (c = getopt_long(argc, argv, "p:", options, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "p:", options)) != -1;) {
         int rc = c >= OPT_NUMBER ? parse_number(&numbers[c - OPT_NUMBER], optarg, o, err)
                                  : parse_word(c, optarg, o, err);
         if (rc != 0)

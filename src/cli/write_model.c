@@ -35,7 +35,7 @@ int ft_write_model_args(int argc, char **argv, const char *cmd, struct ft_write_
     memcpy(known, options, sizeof known);
     if (shape == NULL)
         known[FT_COUNT(options) - 2] = (struct option){0};
-    for (int c; (c = getopt_long(argc, argv, "o:", known, NULL)) != -1;) {
+    for (int c; (c = ft_cli_getopt(argc, argv, "o:", known)) != -1;) {
         int rc = 0;
         if (c == 'o')
             m->out = optarg;
