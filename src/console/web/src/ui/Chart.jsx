@@ -1,6 +1,8 @@
 // Curves over time, or over steps. uPlot draws; it is fetched with the first chart.
 //
-//   series: [{ name, values: [number|null], color?: 0..5 }]   all as long as the x
+//   series: [{ name, values: [number|null], color?: 0..5, faint?, dots? }]   all as long as the x
+//     faint: behind the others; dots: values far apart, each a point, with a line between them
+//   bars: sums on top of each other, a bar for each x, instead of lines
 //   times: unix seconds, or { from, step } of /api/v1/history; x: 'time' or 'number' (steps)
 //   unit(v): how a value is written (i18n.js); label: what it shows, in words
 //   onRange(from, to): somebody dragged over a part of it. max, min: of the scale, if fixed
@@ -31,7 +33,31 @@ function tick(seconds, span) {
   return dateTime(seconds, { hour: '2-digit', minute: '2-digit' });
 }
 
-function optionsOf({ element, series, x, xs, unit, width, height, min, max, onRange, setAt }) {
+// Bars stand on each other: what is drawn of a series is the sum of it and those before. The last is
+// drawn first, so that each covers the ones behind it down to its own height.
+function stacked(series) {
+  const sum = series.length > 0 ? series[0].values.map(() => 0) : [];
+  return series.map((s) => s.values.map((v, i) => (sum[i] += v ?? 0)));
+}
+
+const drawn = (series, bars) => (bars ? stacked(series).reverse() : series.map((s) => s.values));
+
+const withAlpha = (color, alpha) => color.replace('rgb(', 'rgba(').replace(')', `, ${alpha})`);
+
+function looks(s, i, { element, alone, bars, paths }) {
+  const color = colorOf(element, `--chart-${(s.color ?? i) % COLORS}`);
+  if (bars) return { label: s.name, stroke: color, width: 0, fill: color, paths, points: { show: false } };
+  return {
+    label: s.name,
+    stroke: s.faint ? withAlpha(color, 0.3) : color,
+    width: s.faint ? 1 : 1.5,
+    spanGaps: !!s.dots,
+    points: { show: !!s.dots, size: 6, fill: color },
+    fill: alone ? withAlpha(color, 0.09) : undefined,
+  };
+}
+
+function optionsOf({ element, series, x, xs, unit, width, height, min, max, bars, paths, onRange, setAt }) {
   const line = colorOf(element, '--line');
   const text = colorOf(element, '--text-2');
   const font = '11px system-ui, sans-serif';
@@ -43,7 +69,7 @@ function optionsOf({ element, series, x, xs, unit, width, height, min, max, onRa
     padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: !!onRange, y: false, setScale: false }, points: { size: 6 } },
-    scales: { x: { time: x === 'time' }, y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) } },
+    scales: { x: { time: x === 'time', range: bars ? (u, lo, hi) => barRange(xs, lo, hi) : undefined }, y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) } },
     axes: [
       { ...axis, size: 28, space: 70, grid: { show: false },
         values: (u, ticks) => ticks.map((v) => (x === 'time' ? tick(v, spanOf(xs)) : number(v, { compact: true }))) },
@@ -51,12 +77,8 @@ function optionsOf({ element, series, x, xs, unit, width, height, min, max, onRa
     ],
     series: [
       {},
-      ...series.map((s, i) => {
-        const color = colorOf(element, `--chart-${(s.color ?? i) % COLORS}`);
-        const alone = series.length === 1;
-        return { label: s.name, stroke: color, width: 1.5, spanGaps: false, points: { show: false },
-          fill: alone ? color.replace('rgb(', 'rgba(').replace(')', ', 0.09)') : undefined };
-      }),
+      ...(bars ? [...series].reverse() : series).map((s, i) =>
+        looks(s, bars ? series.length - 1 - i : i, { element, alone: series.length === 1, bars, paths })),
     ],
     hooks: {
       setCursor: [(u) => setAt(u.cursor.idx ?? null)],
@@ -76,6 +98,12 @@ function rangeOf(lo, hi, min = 0, max = undefined) {
   return [low, low + 1];
 }
 
+// Half a step more on both sides, or the first and the last bar are cut.
+function barRange(xs, lo, hi) {
+  const half = xs.length > 1 ? (xs[1] - xs[0]) / 2 : 0.5;
+  return [lo - half, hi + half];
+}
+
 function lastOf(values) {
   for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null && values[i] !== undefined) return values[i];
   return null;
@@ -93,6 +121,7 @@ function inWords(label, series, unit) {
 
 export function Chart({
   series, times, x = 'time', unit = (v) => number(v, { compact: true }), label, height = 180, onRange, min = 0, max, legend = true,
+  bars = false,
 }) {
   const box = useRef(null);
   const plot = useRef(null);
@@ -101,8 +130,8 @@ export function Chart({
   const [at, setAt] = useState(null);
   const n = series.length > 0 ? series[0].values.length : 0;
   const xs = useMemo(() => xsOf(times, n), [times, n]);
-  const shape = `${theme} ${language} ${height} ${x} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
-  const data = [xs, ...series.map((s) => s.values)];
+  const shape = `${theme} ${language} ${height} ${x} ${bars} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
+  const data = [xs, ...drawn(series, bars)];
   const now = useRef({});
   now.current = { series, xs, unit, onRange, data };
 
@@ -117,7 +146,8 @@ export function Chart({
       if (gone) return;
       const { series: s, xs: own, unit: write } = now.current;
       plot.current = new UPlot(
-        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), width: element.clientWidth || 300, height, min, max,
+        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), width: element.clientWidth || 300, height, min, max, bars,
+          paths: bars ? UPlot.paths.bars({ size: [0.7, 48], radius: 0.08 }) : undefined,
           onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)), setAt }),
         now.current.data, element);
       resize.observe(element);
