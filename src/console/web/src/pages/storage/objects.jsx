@@ -20,7 +20,7 @@ const here = (bucket, prefix) => `/storage/${bucket}${prefix ? `?prefix=${encode
 function Crumbs({ bucket, prefix }) {
   const parts = prefix.split('/').slice(0, -1);
   return (
-    <nav class="crumbs" aria-label={t('storage.objects.path')}>
+    <nav class="storage-crumbs" aria-label={t('storage.objects.path')}>
       <ol>
         <li>{parts.length === 0 ? <span aria-current="page">{bucket}</span> : <Link href={here(bucket, '')}>{bucket}</Link>}</li>
         {parts.map((part, i) => (
@@ -188,7 +188,7 @@ function columnsOf({ bucket, chosen, choose, share, removeOne, writes }) {
       ) },
     { key: 'name', title: t('storage.objects.name'), sort: (r) => `${r.folder ? 0 : 1}${r.name}`,
       render: (r) => (
-        <span class="object-name"><Icon name={r.folder ? 'folder' : 'file'} />
+        <span class="storage-name"><Icon name={r.folder ? 'folder' : 'file'} />
           {r.folder
             ? <Link class="row-link" href={here(bucket, r.key)}>{r.name}</Link>
             : <button type="button" class="row-link" onClick={() => setQuery({ open: r.key }, { replace: false })}>{r.name}</button>}
@@ -246,20 +246,20 @@ export function Objects({ bucket, keeps }) {
     : <Empty icon="storage" title={t('storage.objects.empty.title')} text={writes ? t('storage.objects.empty.text') : ''} />;
   return (
     <>
-      <div class="objects-bar">
+      <div class="storage-bar">
         <Crumbs bucket={bucket} prefix={folder} />
         {writes && (
-          <div class="button-row">
+          <div class="row">
             <UploadButtons bucket={bucket} prefix={folder} />
             <Button icon="plus" onClick={() => setDialog('folder')}>{t('storage.folder.new')}</Button>
           </div>
         )}
       </div>
-      <div class="objects-bar">
+      <div class="storage-bar">
         <TextInput label={t('storage.objects.find')} hideLabel type="search" placeholder={t('storage.objects.find')} value={typed} onChange={setTyped} />
         {writes && rows?.length > 0 && (
-          <div class="button-row objects-chosen">
-            <label class="check-inline">
+          <div class="row">
+            <label class="storage-check">
               <input type="checkbox" checked={rows.every((r) => chosen.has(r.key))}
                 onChange={(e) => choose(rows.map((r) => r.key), e.currentTarget.checked)} />
               {t('storage.objects.choose_all')}
@@ -271,12 +271,12 @@ export function Objects({ bucket, keeps }) {
       </div>
       <ErrorNote error={error} retry={reload} />
       {(rows || !error) && (
-        <Section flush class={over ? 'objects-over' : ''}>
+        <Section flush class={over ? 'storage-over' : ''}>
           <Table label={t('storage.objects.label', { bucket })} columns={columns} rows={rows} empty={none}
             more={data?.next && { busy: loading, onMore: more }} />
         </Section>
       )}
-      {over && <p class="drop-hint" role="status">{t('storage.objects.drop', { where: `${bucket}/${folder}` })}</p>}
+      {over && <p class="storage-drop" role="status">{t('storage.objects.drop', { where: `${bucket}/${folder}` })}</p>}
       {dialog === 'folder' && <NewFolder bucket={bucket} prefix={folder} onClose={() => setDialog(null)} done={reload} />}
       {dialog?.share && <Share bucket={bucket} objectKey={dialog.share} onClose={() => setDialog(null)} />}
       {open !== null && (

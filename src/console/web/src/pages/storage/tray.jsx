@@ -20,16 +20,16 @@ const going = (e) => e.state === 'waiting' || e.state === 'sending';
 
 function State({ e }) {
   if (e.state === 'sending') return <span class="muted figures">{bytes(e.sent)} / {bytes(e.size)}</span>;
-  if (e.state === 'failed') return <span class="tray-failed">{t('storage.up.failed', { why: e.error.message })}</span>;
+  if (e.state === 'failed') return <span class="storage-tray-failed">{t('storage.up.failed', { why: e.error.message })}</span>;
   return <span class="muted">{t(`storage.up.${e.state}`)}</span>;
 }
 
 function Entry({ e }) {
   const name = e.key.split('/').pop();
   return (
-    <li class="tray-entry">
-      <div class="tray-words">
-        <span class="tray-name" title={`${e.bucket}/${e.key}`}>{e.key}</span>
+    <li class="storage-tray-entry">
+      <div class="storage-tray-words">
+        <span class="storage-tray-name" title={`${e.bucket}/${e.key}`}>{e.key}</span>
         <State e={e} />
         {e.state === 'sending' && <progress max="1" value={e.size > 0 ? e.sent / e.size : 0} aria-label={e.key} />}
       </div>
@@ -37,7 +37,7 @@ function Entry({ e }) {
       {(e.state === 'failed' || e.state === 'aborted') && (
         <Button small kind="quiet" icon="refresh" label={t('storage.up.retry', { name })} onClick={() => uploads.retry(e)} />
       )}
-      {e.state === 'done' && <Icon name="ok" class="tray-ok" />}
+      {e.state === 'done' && <Icon name="ok" class="storage-tray-ok" />}
     </li>
   );
 }
@@ -61,8 +61,8 @@ export function Tray() {
     <>
       <Live>{said}</Live>
       {list.length > 0 && (
-        <section class="tray" aria-label={t('storage.up.title')}>
-          <header class="tray-head">
+        <section class="storage-tray" aria-label={t('storage.up.title')}>
+          <header class="storage-tray-head">
             <h2>{t('storage.up.title')}</h2>
             <span class="muted figures">{t('storage.up.of', { done: number(n('done')), all: number(list.length) })}</span>
             {busy
@@ -72,7 +72,7 @@ export function Tray() {
               label={t(open ? 'storage.up.hide' : 'storage.up.show')} onClick={() => setOpen(!open)} />
           </header>
           {open && (
-            <ul class="tray-list" tabIndex={0} aria-label={t('storage.up.title')}>
+            <ul class="storage-tray-list" tabIndex={0} aria-label={t('storage.up.title')}>
               {[...list].sort((a, b) => order[a.state] - order[b.state] || a.id - b.id).slice(0, SHOWN)
                 .map((e) => <Entry key={e.id} e={e} />)}
             </ul>

@@ -56,12 +56,12 @@ function Answer({ title, model, question, onEnd }) {
   }, [model, question]);
   const { text, done, error } = state;
   return (
-    <article class="answer" aria-label={title} aria-busy={!done}>
+    <article class="tuning-answer" aria-label={title} aria-busy={!done}>
       <h4>{title}</h4>
       <ErrorNote error={error} />
       {text === '' && !done && <p class="muted"><Spinner /> {t('tuning.compare.waiting')}</p>}
       {text === '' && done && !error && <p class="muted">{t('tuning.compare.nothing')}</p>}
-      {text !== '' && <p class="answer-text">{text}</p>}
+      {text !== '' && <p class="tuning-answer-text">{text}</p>}
     </article>
   );
 }
@@ -87,7 +87,7 @@ export function Compare({ job, checkpoints }) {
   return (
     <Section title={t('tuning.compare.title')} text={t('tuning.compare.about')} id="compare">
       <Form onSubmit={() => go(typed)} class="compare-form">
-        <div class="compare-ask">
+        <div class="tuning-compare-ask">
           <TextInput label={t('tuning.compare.prompt')} value={typed} onChange={setTyped} placeholder={t('tuning.compare.placeholder')} />
           {checkpoints.length > 0 && (
             <Select label={t('tuning.compare.with')} value={tuned} onChange={setTuned}
@@ -97,16 +97,16 @@ export function Compare({ job, checkpoints }) {
           <Button type="submit" kind="primary" icon="send" busy={running > 0} disabled={typed.trim() === ''}>{t('tuning.compare.ask')}</Button>
         </div>
         {questions.length > 0 && (
-          <p class="chips"><span class="muted small">{t('tuning.compare.from_data')}</span>
-            {questions.map((q) => <button key={q} type="button" class="chip" onClick={() => go(q)} disabled={running > 0}>{q}</button>)}
+          <p class="tuning-chips"><span class="muted small">{t('tuning.compare.from_data')}</span>
+            {questions.map((q) => <button key={q} type="button" class="tuning-chip" onClick={() => go(q)} disabled={running > 0}>{q}</button>)}
           </p>
         )}
       </Form>
       <div role="log" aria-label={t('tuning.compare.title')}>
         {asked.map((a) => (
-          <div class="compared" key={a.n}>
-            <h3 class="compared-question">{a.question}</h3>
-            <div class="compared-pair">
+          <div class="tuning-compared" key={a.n}>
+            <h3 class="tuning-compared-question">{a.question}</h3>
+            <div class="tuning-compared-pair">
               <Answer title={t('tuning.compare.base', { model: job.model })} model={job.model} question={a.question}
                 onEnd={() => setRunning((n) => n - 1)} />
               <Answer title={`${t('tuning.compare.tuned')} · ${nameOf(a.tuned)}`} model={a.tuned} question={a.question}

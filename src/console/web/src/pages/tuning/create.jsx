@@ -16,13 +16,13 @@ const STEPS = ['model', 'data', 'settings', 'review'];
 function Steps({ step, may, go }) {
   const heading = useFocusOn(step);
   return (
-    <nav class="steps" aria-label={t('tuning.steps.label')}>
+    <nav class="tuning-steps" aria-label={t('tuning.steps.label')}>
       <ol>
         {STEPS.map((name, i) => (
-          <li key={name} class={i === step ? 'step-on' : i < step ? 'step-done' : ''}>
+          <li key={name} class={i === step ? 'tuning-step-on' : i < step ? 'tuning-step-done' : ''}>
             <button type="button" ref={i === step ? heading : undefined} disabled={i > may}
               aria-current={i === step ? 'step' : undefined} onClick={() => go(i)}>
-              <span class="step-number figures" aria-hidden="true">{i + 1}</span>{t(`tuning.step.${name}`)}
+              <span class="tuning-step-number figures" aria-hidden="true">{i + 1}</span>{t(`tuning.step.${name}`)}
             </button>
           </li>
         ))}
@@ -33,10 +33,10 @@ function Steps({ step, may, go }) {
 
 function Method({ value, onChange }) {
   return (
-    <fieldset class="cards">
+    <fieldset class="tuning-cards">
       <legend>{t('tuning.method.title')}</legend>
       {['supervised', 'dpo'].map((name) => (
-        <label key={name} class={value === name ? 'card card-on' : 'card'}>
+        <label key={name} class={value === name ? 'tuning-card tuning-card-on' : 'tuning-card'}>
           <input type="radio" name="method" checked={value === name} onChange={() => onChange(name)} />
           <span><span class="strong">{t(`tuning.method.${name}`)}</span>
             <span class="muted">{t(`tuning.method.${name}.text`)}</span></span>
@@ -90,7 +90,7 @@ function Review({ model, method, train, valid, settings: s }) {
   const lines = (data) => t('tuning.review.lines', { name: data.file.name, n: number(data.result.lines) });
   return (
     <Section title={t('tuning.review.title')}>
-      <div class="settings-grid">
+      <div class="tuning-settings-grid">
         <Facts rows={[
           [t('tuning.review.model'), model],
           [t('tuning.review.method'), t(`tuning.method.${method}`)],
@@ -164,7 +164,7 @@ export function Create({ model: given }) {
       {step === 3 && train.result && <Review {...{ model, method, train, valid, settings }} />}
       <Sending sending={sending} />
       <ErrorNote error={error} />
-      <div class="wizard-foot">
+      <div class="tuning-wizard-foot">
         {step > 0 && <Button onClick={() => setStep(step - 1)} disabled={busy}>{t('tuning.back')}</Button>}
         {step < 3
           ? <Button kind="primary" disabled={!done[step]} onClick={() => setStep(step + 1)}>{t('tuning.next')}</Button>

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { bytes, date, number, t } from '../../lib/i18n.js';
-import { Button, Code, ErrorNote, Facts, FileDrop, Note, Progress, Section, Select } from '../../ui/index.js';
+import { Button, Code, ErrorNote, Facts, FileDrop, Note, Progress, Section, Select, Table } from '../../ui/index.js';
 import { checkFile, MAX_BYTES } from './check.js';
 import { exampleFile, LINE } from './example.js';
 import { Sample } from './sample.jsx';
@@ -40,17 +40,14 @@ export const isGood = (data) => data.result !== undefined && data.result.bad ===
 
 function Faults({ result }) {
   const shown = result.faults.slice(0, FAULTS_SHOWN);
+  const columns = [
+    { key: 'line', title: t('tuning.check.line'), class: 'cell-tight', render: (f) => number(f.line) },
+    { key: 'why', title: t('tuning.check.why'), render: words },
+  ];
   return (
-    <div class="table-frame">
-      <table class="table table-plain" aria-label={t('tuning.check.faults')}>
-        <thead><tr><th scope="col" class="cell-end">{t('tuning.check.line')}</th><th scope="col">{t('tuning.check.why')}</th></tr></thead>
-        <tbody>
-          {shown.map((f) => (
-            <tr key={f.line}><td class="cell-end figures">{number(f.line)}</td><td>{words(f)}</td></tr>
-          ))}
-        </tbody>
-      </table>
-      {result.bad > shown.length && <p class="muted small">{t('tuning.check.more', { n: number(result.bad - shown.length) })}</p>}
+    <div>
+      <Table label={t('tuning.check.faults')} columns={columns} rows={shown} rowKey={(f) => f.line} />
+      {result.bad > shown.length && <p class="muted small pad">{t('tuning.check.more', { n: number(result.bad - shown.length) })}</p>}
     </div>
   );
 }
@@ -87,7 +84,7 @@ function Chosen({ data }) {
   const { file, result, error, part } = data;
   return (
     <div class="stack">
-      <div class="chosen">
+      <div class="tuning-chosen">
         <span class="strong">{file.name}</span>
         <span class="muted figures">{bytes(file.size)}</span>
         <Button small kind="quiet" onClick={() => data.choose(null)}>{t('tuning.data.replace')}</Button>

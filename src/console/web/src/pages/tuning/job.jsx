@@ -84,7 +84,7 @@ function Stand({ job }) {
   return (
     <Figures label={nameOf(job)} items={[
       { label: t('tuning.stat.step'), value: p ? <>{number(stepOf(job))}<span class="muted"> / {number(p.steps)}</span></> : '–',
-        text: p && <progress class="tile-progress" max="1" value={p.steps > 0 ? stepOf(job) / p.steps : 0} aria-label={t('tuning.stat.step')} /> },
+        text: p && <progress class="tuning-tile-progress" max="1" value={p.steps > 0 ? stepOf(job) / p.steps : 0} aria-label={t('tuning.stat.step')} /> },
       { label: t('tuning.stat.train'), value: number(p?.train_loss, { digits: 4 }) },
       { label: t('tuning.stat.valid'), value: number(p?.valid_loss, { digits: 4 }),
         text: !job.validation_file && t('tuning.stat.no_valid') },
@@ -117,16 +117,11 @@ function Curve({ events }) {
       <Chart x="number" times={steps} series={series} unit={write} label={t('tuning.curve.title')} height={260} />
       <details class="pad">
         <summary>{t('tuning.curve.table')}</summary>
-        <div class="table-frame scroll-y">
-          <table class="table table-plain">
-            <thead><tr>{['step', 'train', 'valid'].map((k) => <th key={k} scope="col" class="cell-end">{t(`tuning.curve.${k}`)}</th>)}</tr></thead>
-            <tbody>
-              {steps.map((s, i) => (
-                <tr key={s}><td class="cell-end figures">{number(s)}</td><td class="cell-end figures">{write(train[i])}</td>
-                  <td class="cell-end figures">{write(valid[i])}</td></tr>
-              ))}
-            </tbody>
-          </table>
+        <div class="scroll-y">
+          <Table label={t('tuning.curve.table')} rowKey={(r) => r.step} rows={steps.map((step, i) => ({ step, train: train[i], valid: valid[i] }))}
+            columns={['step', 'train', 'valid'].map((key) => ({
+              key, title: t(`tuning.curve.${key}`), align: 'end', render: (r) => (key === 'step' ? number(r.step) : write(r[key])),
+            }))} />
         </div>
       </details>
     </>
@@ -149,7 +144,7 @@ function Serve({ job }) {
           job.repository && [t('tuning.serve.hub'), <Button small kind="quiet" href={`/models/${job.repository}`}>{job.repository}</Button>],
         ]} />
         <Code text={curl} label={t('tuning.serve.curl')} />
-        <div class="button-row">
+        <div class="row">
           <Button icon="playground" href={`/playground?model=${named}`}>{t('tuning.serve.play')}</Button>
           <Button icon="endpoints" href={`/endpoints/${encodeURIComponent(`${model}@${job.organization_id}`)}`}>{t('tuning.serve.endpoint')}</Button>
         </div>
@@ -189,7 +184,7 @@ function Events({ events }) {
   return (
     <Section title={t('tuning.events.title')} actions={<Checkbox label={t('tuning.events.metrics')} value={all} onChange={setAll} />}>
       {shown.length === 0 && <p class="muted">{t('tuning.events.none')}</p>}
-      <ol class="log scroll-y" tabIndex={0} aria-label={t('tuning.events.title')}>
+      <ol class="tuning-log scroll-y" tabIndex={0} aria-label={t('tuning.events.title')}>
         {shown.map((e) => (
           <li key={e.id}>
             <span class="muted figures">{dateTime(e.created_at, { timeStyle: 'medium', dateStyle: 'short' })}</span>

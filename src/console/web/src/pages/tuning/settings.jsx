@@ -53,7 +53,7 @@ export function Estimate({ model, result, settings }) {
   const price = data && priceOf(data.prices, model);
   const speed = data && speedOf(data.jobs, model);
   return (
-    <div class="estimate" aria-live="polite">
+    <div class="tuning-estimate" aria-live="polite">
       <h3>{t('tuning.estimate.title')}</h3>
       <Facts rows={[
         [t('tuning.estimate.steps'), <span class="figures">{number(stepsOf(result, settings))}</span>],
@@ -76,7 +76,7 @@ export function Settings({ model, method, result, value, onChange, faults }) {
   });
   return (
     <Section title={t('tuning.settings.title')} text={t('tuning.settings.about')}>
-      <div class="settings-grid">
+      <div class="tuning-settings-grid">
         <div class="form">
           <NumberInput {...bind('epochs')} min={1} max={50} />
           <NumberInput {...bind('batch')} min={1} max={256} />
