@@ -87,7 +87,7 @@ export function money(v, { digits } = {}) {
   const most = digits ?? (small ? Math.min(8, 2 - Math.floor(Math.log10(Math.abs(sum)))) : 2);
   const options = { maximumFractionDigits: most, minimumFractionDigits: Math.min(2, most) };
   try {
-    return format('NumberFormat', { style: 'currency', currency: currency.get(), ...options }).format(sum);
+    return format('NumberFormat', { style: 'currency', currency: currency.get(), currencyDisplay: 'narrowSymbol', ...options }).format(sum);
   } catch {
     return `${format('NumberFormat', options).format(sum)} ${currency.get()}`; // credits, or the like
   }

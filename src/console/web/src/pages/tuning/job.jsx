@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { dateTime, duration, number, t } from '../../lib/i18n.js';
-import { navigate } from '../../lib/router.js';
+import { Link, navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
   Badge, Button, Chart, Checkbox, Code, confirmDelete, CopyValue, Empty, ErrorNote, Facts, Figures, Icon, Loading, Note, Page,
@@ -141,7 +141,7 @@ function Serve({ job }) {
       <div class="stack">
         <Facts rows={[
           [t('tuning.serve.name'), <CopyValue text={model} />],
-          job.repository && [t('tuning.serve.hub'), <Button small kind="quiet" href={`/models/${job.repository}`}>{job.repository}</Button>],
+          job.repository && [t('tuning.serve.hub'), <Link href={`/models/${job.repository}`}>{job.repository}</Link>],
         ]} />
         <Code text={curl} label={t('tuning.serve.curl')} />
         <div class="row">
