@@ -18,4 +18,5 @@ export const pages = [
   { name: 'tuning', group: 'models', icon: 'tune', title: { en: 'Fine-tuning', zh: '微调' }, load: () => import('./pages/tuning/index.jsx') },
   { name: 'storage', group: 'data', icon: 'storage', title: { en: 'Storage', zh: '存储' }, load: () => import('./pages/storage/index.jsx') },
   { name: 'usage', group: 'watch', icon: 'usage', title: { en: 'Usage and cost', zh: '用量与费用' }, load: () => import('./pages/usage/index.jsx') },
+  { name: 'requests', group: 'watch', icon: 'requests', title: { en: 'Requests', zh: '请求' }, load: () => import('./pages/requests/index.jsx') },
 ];

@@ -1,0 +1,136 @@
+// Requests one by one: those that run, then the newest; by what they are, live.
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { api } from '../../lib/api.js';
+import { useApi } from '../../lib/hooks.js';
+import { duration, hasText, money, number, t } from '../../lib/i18n.js';
+import { navigate, setQuery, useRoute } from '../../lib/router.js';
+import { can } from '../../lib/session.js';
+import { Badge, Button, Checkbox, Empty, ErrorNote, Note, Section, Select, Table, TextInput, Time } from '../../ui/index.js';
+
+const PAGE = 50;
+const LIVE_MS = 2000;
+const TONES = { running: 'info', ok: 'ok', cancelled: 'warn', error: 'bad', refused: 'warn', lost: 'bad' };
+const STATES = Object.keys(TONES);
+// As the ledger names them: those that are worth a choice.
+const ROUTES = ['chat.completions', 'completions', 'embeddings', 'rerank', 'responses', 'messages', 'fine_tuning.jobs', 'files', 'hub', 's3', 'admin'];
+const FILTERS = ['model', 'key', 'project', 'route', 'status', 'min_ms'];
+
+export function State({ request: r }) {
+  const http = r.status === 'refused' || (r.status === 'error' && r.http >= 400) ? ` ${r.http}` : '';
+  return <Badge tone={TONES[r.status]} dot>{t(`requests.status.${r.status}`)}{http}</Badge>;
+}
+
+// Milliseconds, as a time.
+export const span = (ms) => duration(typeof ms === 'number' ? ms / 1000 : NaN);
+
+export function useNames() {
+  const ask = useCallback(async (signal) => {
+    const [keys, projects, models] = await Promise.all([
+      api.get('/api/v1/keys?limit=1000', { signal }), api.get('/api/v1/projects?limit=1000', { signal }),
+      api.get('/v1/models', { signal }).catch(() => ({ data: [] }))]);
+    return {
+      key: new Map(keys.data.map((k) => [k.id, k.name])), project: new Map(projects.data.map((p) => [p.id, p.name])),
+      models: models.data.map((m) => m.id),
+    };
+  }, []);
+  return useApi(ask).data ?? { key: new Map(), project: new Map(), models: [] };
+}
+
+export function routeName(route) {
+  return hasText(`requests.kind.${route}`) ? t(`requests.kind.${route}`) : route;
+}
+
+// An id opens its request, wherever it came from.
+export function Finder() {
+  const [id, setId] = useState('');
+  const go = (e) => {
+    e.preventDefault();
+    if (id.trim() !== '') navigate(`/requests/${encodeURIComponent(id.trim())}`);
+  };
+  return (
+    <form class="requests-finder" role="search" onSubmit={go}>
+      <TextInput label={t('requests.id.find')} hideLabel type="search" placeholder={t('requests.id.placeholder')} value={id} onChange={setId} />
+      <Button type="submit" icon="search" disabled={id.trim() === ''}>{t('requests.id.go')}</Button>
+    </form>
+  );
+}
+
+function Filters({ asked, names, live, setLive }) {
+  const set = (name) => (v) => setQuery({ [name]: v });
+  const of = (map) => [...map].map(([value, label]) => ({ value, label }));
+  const models = [...new Set([asked.model, ...names.models].filter((m) => m))];
+  return (
+    <div class="requests-filters">
+      <Select label={t('requests.status')} value={asked.status} onChange={set('status')} empty={t('ui.all')}
+        options={STATES.map((value) => ({ value, label: t(`requests.status.${value}`) }))} />
+      <Select label={t('requests.model')} value={asked.model} onChange={set('model')} empty={t('ui.all')} options={models} />
+      <Select label={t('requests.route')} value={asked.route} onChange={set('route')} empty={t('ui.all')}
+        options={ROUTES.map((value) => ({ value, label: routeName(value) }))} />
+      <Select label={t('requests.key')} value={asked.key} onChange={set('key')} empty={t('ui.all')} options={of(names.key)} />
+      {can('operator') && names.project.size > 1 && (
+        <Select label={t('requests.project')} value={asked.project} onChange={set('project')} empty={t('ui.all')} options={of(names.project)} />
+      )}
+      <Select label={t('requests.slow')} value={asked.min_ms} onChange={set('min_ms')} empty={t('requests.slow.any')}
+        options={['500', '1000', '5000', '30000'].map((value) => ({ value, label: t(`requests.slow.${value}`) }))} />
+      <Checkbox label={t('requests.live')} value={live} onChange={setLive} />
+    </div>
+  );
+}
+
+function columnsOf(names) {
+  return [
+    { key: 'when', title: t('requests.when'), render: (r) => <Time at={r.start} /> },
+    { key: 'status', title: t('requests.status'), render: (r) => <State request={r} /> },
+    { key: 'route', title: t('requests.route'), render: (r) => routeName(r.route) },
+    { key: 'model', title: t('requests.model'), render: (r) => r.model || <span class="muted">–</span> },
+    { key: 'key', title: t('requests.key'), render: (r) => names.key.get(r.key) ?? (r.key || <span class="muted">–</span>) },
+    { key: 'took', title: t('requests.took'), align: 'end', render: (r) => span(r.duration_ms) },
+    { key: 'first', title: t('requests.first'), align: 'end', render: (r) => span(r.first_token_ms) },
+    { key: 'tokens', title: t('requests.tokens'), align: 'end',
+      render: (r) => (r.model ? `${number(r.prompt_tokens ?? 0)} → ${number(r.completion_tokens ?? 0)}` : '–') },
+    { key: 'cost', title: t('requests.cost'), align: 'end', render: (r) => (r.cost_nanos > 0 ? money(r.cost_nanos / 1e9) : '–') },
+  ];
+}
+
+function useAsked() {
+  const { query } = useRoute();
+  return Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? '']));
+}
+
+export function List() {
+  const asked = useAsked();
+  const names = useNames();
+  const [live, setLive] = useState(true);
+  const [pages, setPages] = useState(1);
+  const text = new URLSearchParams(Object.entries(asked).filter(([, v]) => v !== '')).toString();
+  useEffect(() => setPages(1), [text]);
+  const ask = useCallback(async (signal) => {
+    const found = { rows: [], more: true, partial: false };
+    for (let i = 0; i < pages && found.more; i += 1) {
+      const after = found.rows.length > 0 ? `&after=${found.rows.at(-1).id}` : '';
+      const page = await api.get(`/api/v1/requests?limit=${PAGE}${text ? `&${text}` : ''}${after}`, { signal });
+      found.rows.push(...page.data);
+      found.more = page.has_more && page.data.length > 0;
+      found.partial ||= page.partial;
+    }
+    return found;
+  }, [text, pages]);
+  const { data, error, loading, reload } = useApi(ask, { poll: live ? LIVE_MS * pages : 0 });
+  const none = text !== ''
+    ? <Empty icon="requests" title={t('requests.none')} action={<Button onClick={() => navigate('/requests')}>{t('requests.clear')}</Button>} />
+    : <Empty icon="requests" title={t('requests.empty.title')} text={t('requests.empty.text')}
+        action={can('chat') && <Button kind="primary" icon="playground" href="/playground">{t('requests.empty.action')}</Button>} />;
+  return (
+    <>
+      <Filters asked={asked} names={names} live={live} setLive={setLive} />
+      <ErrorNote error={error} retry={reload} />
+      {data?.partial && <Note tone="warn"><p>{t('requests.partial')}</p></Note>}
+      {(data || !error) && (
+        <Section flush>
+          <Table label={t('requests.label')} columns={columnsOf(names)} rows={data?.rows} rowHref={(r) => `/requests/${r.id}`} empty={none}
+            more={data?.more && { busy: loading && !live, onMore: () => setPages(pages + 1) }} />
+        </Section>
+      )}
+    </>
+  );
+}
