@@ -303,7 +303,8 @@ static void measure(struct call *c, enum ft_record_status status, const struct f
                              .cpu_us = u->cpu_us,
                              .energy_uj = u->energy_uj,
                              .cost_nanos = cost_nanos,
-                             .currency = currency};
+                             .currency = currency,
+                             .error = c->r->error.code};
     gw_meter_call_end(&c->meter, &e);
 }
 

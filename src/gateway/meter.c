@@ -55,6 +55,9 @@ static const struct {
     {offsetof(struct gw_meter, calls),
      {COUNTER, .name = "feitian_model_requests", LABELS("model", "project", "status"),
       .help = "Calls of models that ended, by how: ok, cancelled, error, refused."}},
+    {offsetof(struct gw_meter, errors),
+     {COUNTER, .name = "feitian_model_errors", LABELS("model", "code"),
+      .help = "Calls of models that ended with an error, by the code that the client was told."}},
     {offsetof(struct gw_meter, finishes),
      {COUNTER, .name = "feitian_model_answers", LABELS("model", "finish"),
       .help = "Answers of models by why they ended: stop, length, tool_calls, content_filter, "
@@ -246,6 +249,8 @@ void gw_meter_call_end(struct gw_meter_call *c, const struct gw_meter_end *e)
         return;
     const char *const of[] = {c->model, c->project};
     ft_series_add(ft_metric_at3(m->calls, of[0], of[1], ft_record_status_name(e->status)), 1);
+    if (e->status == FT_RECORD_REFUSED || e->status == FT_RECORD_ERROR)
+        ft_series_add(ft_metric_at2(m->errors, c->model, e->error), 1);
     if (e->status == FT_RECORD_REFUSED)
         return;
     ft_series_add(ft_metric_at2(m->finishes, c->model, finish_of(c, e->status)), 1);

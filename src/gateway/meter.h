@@ -18,7 +18,7 @@ struct gw_meter {
     struct ft_metric *http, *http_ns, *refused;
     struct ft_metric *objects, *bytes_in, *bytes_out, *downloads;
     /* of calls */
-    struct ft_metric *calls, *finishes, *prompt, *cached, *completion, *reasoning, *cost;
+    struct ft_metric *calls, *errors, *finishes, *prompt, *cached, *completion, *reasoning, *cost;
     struct ft_metric *first_ns, *next_ns, *call_ns, *prompt_size, *completion_size;
     struct ft_metric *queue_us, *prefill_us, *decode_us, *inference_us, *preemptions;
     struct ft_metric *energy, *cpu;
@@ -45,7 +45,7 @@ struct gw_meter_call {
 struct gw_meter_end {
     enum ft_record_status status;
     int64_t prompt, cached, completion, reasoning, cost_nanos, cpu_us, energy_uj;
-    const char *currency;
+    const char *currency, *error; /* error: a code; "" */
     const struct ft_phases *phases;
 };
 

@@ -9,8 +9,6 @@
 
 #include "gateway/inner.h"
 #include "monitor/expose.h"
-#include "monitor/machine.h"
-#include "monitor/process.h"
 
 #define CONTROL_WAIT_MS 1000 /* for its figures */
 
@@ -123,37 +121,23 @@ static void read_auth(void *ctx, struct ft_metric_out *out)
     }
 }
 
-/* The machine, and the disk that the cloud lies on. */
-static bool machine(void *ctx, struct ft_machine *ret)
-{
-    SCRAPE(ctx);
-    return ft_machine_read(s->gw->opt->home, ret, NULL) == 0;
-}
+READ(read_machine_cpu, s->machine.cpu_s)
+READ(read_memory, s->machine.memory_total)
+READ(read_memory_left, s->machine.memory_left)
 
 static void read_disk_free(void *ctx, struct ft_metric_out *out)
 {
-    struct ft_machine m;
-    if (machine(ctx, &m) && m.disk_free >= 0)
-        gw_metrics_give1(out, ((const struct gw_scrape *)ctx)->gw->opt->home, (double)m.disk_free);
+    SCRAPE(ctx);
+    if (s->machine.disk_free >= 0)
+        gw_metrics_give1(out, s->gw->opt->home, (double)s->machine.disk_free);
 }
 
 static void read_disk_size(void *ctx, struct ft_metric_out *out)
 {
-    struct ft_machine m;
-    if (machine(ctx, &m) && m.disk >= 0)
-        gw_metrics_give1(out, ((const struct gw_scrape *)ctx)->gw->opt->home, (double)m.disk);
+    SCRAPE(ctx);
+    if (s->machine.disk >= 0)
+        gw_metrics_give1(out, s->gw->opt->home, (double)s->machine.disk);
 }
-
-#define MACHINE(name, field)                                                                       \
-    static void name(void *ctx, struct ft_metric_out *out)                                         \
-    {                                                                                              \
-        struct ft_machine m;                                                                       \
-        if (machine(ctx, &m))                                                                      \
-            gw_metrics_give(out, (double)m.field);                                                 \
-    }
-MACHINE(read_machine_cpu, cpu_s)
-MACHINE(read_memory, memory_total)
-MACHINE(read_memory_left, memory_left)
 
 static void read_cores(void *ctx, struct ft_metric_out *out)
 {
@@ -161,21 +145,13 @@ static void read_cores(void *ctx, struct ft_metric_out *out)
     gw_metrics_give(out, (double)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-#define PROCESS(name, field)                                                                       \
-    static void name(void *ctx, struct ft_metric_out *out)                                         \
-    {                                                                                              \
-        struct ft_process_info p;                                                                  \
-        (void)ctx;                                                                                 \
-        if (ft_process_info(0, &p, NULL) == 0 && p.field >= 0)                                     \
-            gw_metrics_give(out, (double)p.field);                                                 \
-    }
-PROCESS(read_cpu, cpu_s)
-PROCESS(read_start, start_s)
-PROCESS(read_resident, resident_bytes)
-PROCESS(read_virtual, virtual_bytes)
-PROCESS(read_fds, open_fds)
-PROCESS(read_fds_max, max_fds)
-PROCESS(read_threads, threads)
+READ(read_cpu, s->process.cpu_s)
+READ(read_start, s->process.start_s)
+READ(read_resident, s->process.resident_bytes)
+READ(read_virtual, s->process.virtual_bytes)
+READ(read_fds, s->process.open_fds)
+READ(read_fds_max, s->process.max_fds)
+READ(read_threads, s->process.threads)
 
 #define COUNTER FT_METRIC_COUNTER
 #define GAUGE   FT_METRIC_GAUGE
@@ -311,9 +287,12 @@ static void write_own(struct gw *g, enum ft_expose_format format, struct ft_buf 
                           .serving = ft_serve_status(g->serve),
                           .tenants = ft_tenant_status(g->tenant),
                           .storage = gw_storage_status(g),
-                          .buckets = malloc(sizeof(struct gw_buckets))};
+                          .buckets = malloc(sizeof(struct gw_buckets)),
+                          .machine = {.disk_free = -1, .disk = -1}};
     if (s.buckets != NULL)
         gw_storage_buckets(g, s.buckets);
+    ft_process_info(0, &s.process, NULL); /* what cannot be read is shown as 0 */
+    ft_machine_read(g->opt->home, &s.machine, NULL);
     ft_ledger_stats(g->ledger, &s.ledger);
     ft_http_server_stats(g->server, &s.http);
     ft_expose_write(g->meter.all, &s, format, out);

@@ -8,6 +8,8 @@
 
 #include "base/metric.h"
 #include "ledger/ledger.h"
+#include "monitor/machine.h"
+#include "monitor/process.h"
 #include "net/server.h"
 
 struct gw;
@@ -31,6 +33,8 @@ struct gw_scrape {
     struct ft_ledger_stats ledger;
     struct ft_http_stats http;
     struct gw_buckets *buckets;
+    struct ft_process_info process; /* of the gateway */
+    struct ft_machine machine;
 };
 
 int gw_metrics_add(struct ft_metric_set *m, struct ft_err *err); /* metrics.c: all of them */
