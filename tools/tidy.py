@@ -169,7 +169,8 @@ def declared_functions(lines):
 
 
 def included_from_outside(root):
-    """Headers of src/ (by their path from there) that files of other folders include."""
+    """Headers of src/ (by their path from there) that files of other folders include; a module's
+    own unit tests are none."""
     found = set()
     for path in sources(root):
         if not path.endswith((".c", ".h", ".inc")):
@@ -177,7 +178,9 @@ def included_from_outside(root):
         with open(os.path.join(root, path), encoding="utf-8") as file:
             for line in file:
                 m = INCLUDE.match(line)
-                if m and not path.startswith(os.path.join("src", os.path.dirname(m.group(2)), "")):
+                own = os.path.dirname(m.group(2)) if m else ""
+                if m and not path.startswith((os.path.join("src", own, ""),
+                                              os.path.join("tests", "unit", own, ""))):
                     found.add(m.group(2))
     return found
 

@@ -131,7 +131,8 @@ def figures(c, want):
     expect("vLLM's buckets", len(theirs) == 22 and max(theirs.values()) == want["ok"], theirs)
     cost = sum(v for k, v in s.items() if k.startswith("feitian_cost_total"))
     expect("calls cost something", cost > 0)
-    expect("one replica", s.get('feitian_endpoint_replicas_ready{model="nano",endpoint="nano"}') == 1)
+    ready = s.get('feitian_endpoint_replicas_ready{model="nano",endpoint="nano"}')
+    expect("one replica", ready == 1, ready)
     for name in ("feitian_control_connected", "feitian_store_open", "feitian_build_info",
                  'feitian_workers{state="ready"}'):
         expect(f"{name} is 1", 1 in [v for k, v in s.items() if k.startswith(name)])
@@ -141,8 +142,8 @@ def figures(c, want):
                  "feitian_machine_memory_available_bytes"):
         expect(f"{name} is more than 0", any(v > 0 for k, v in s.items() if k.startswith(name)))
     # workers tell of themselves every few seconds
-    wait_until(lambda: samples(scrape(c)[2]).get('feitian_worker_kv_bytes{worker="worker-0"}', 0) > 0,
-               30, "KV is in use")
+    kv = 'feitian_worker_kv_bytes{worker="worker-0"}'
+    wait_until(lambda: samples(scrape(c)[2]).get(kv, 0) > 0, 30, "KV is in use")
     missing = [n for n in VLLM if n not in names_of(text)]
     expect("all that vLLM's dashboards ask for", not missing, missing)
 
@@ -225,7 +226,7 @@ def survives(c):
     c.kill("worker")
     # what is one process's begins again with it, as counters may
     counts = {k for k in before if re.match(r"\S+_(total|bucket|count|sum)\{", k)
-              and not k.startswith("feitian_worker_cpu") and not k.startswith("feitian_worker_model")}
+              and not k.startswith(("feitian_worker_cpu", "feitian_worker_model"))}
 
     def again():
         return c.post("/v1/chat/completions", {**CHAT, "max_tokens": 4})[0] == 200
