@@ -93,6 +93,7 @@ void gw_index(struct gw_request *r)
         "S3                /             any client of S3's, with what 'feitian key s3' prints\n"
         "The hub           /api/models   and datasets, for HF_ENDPOINT and Git LFS\n"
         "Administration    /api/v1       described in /api/v1/openapi.json\n"
+        "Metrics           /metrics      for Prometheus: docs/monitoring.md\n"
         "The console       /console/     for browsers\n";
     if (gw_is_browser(r)) {
         gw_console_enter(r);

@@ -132,6 +132,8 @@ class TidyFinds(unittest.TestCase):
         private = HEADER.replace("typedef void", "int th_close(void);\ntypedef void")
         self.assertEqual(self.errors({"src/base/thing.h": private}), [])
         self.assert_finds({"src/base/thing.h": private, "src/other/a.c": user}, "th_close")
+        self.assertEqual(self.errors({"src/base/thing.h": private,
+                                      "tests/unit/base/thing.c": user}), [])
 
 
 if __name__ == "__main__":
