@@ -324,7 +324,8 @@ static void say_up(const struct ft_up_options *o, const char *how, bool json)
     if (ft_home_credentials(&o->home, &c, &ignored) == 0)
         printf("  key       %s (feitian's commands find it by themselves)\n",
                ft_home_at(&o->home, "credentials.json", path));
-    printf("  log       %s\n\n", ft_home_at(&o->home, "logs/feitian.log", path));
+    printf("  log       %s\n", ft_home_at(&o->home, "logs/feitian.log", path));
+    printf("  console   %s/console/ (sign in with the key)\n\n", o->url);
     printf("  feitian chat           talk to a model\n"
            "  feitian model add ...  bring a model: a GGUF file, or hf:ORG/NAME\n"
            "  feitian top            see what it does\n"
