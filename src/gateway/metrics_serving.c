@@ -28,16 +28,21 @@ static void endpoints(void *ctx, struct ft_metric_out *out, endpoint_fn *of)
 {
     const struct gw_scrape *s = ctx;
     double other = 0;
+    bool any_other = false;
+    int given = 0;
     size_t i;
     json_t *e;
     json_array_foreach(json_object_get(s->serving, "endpoints"), i, e)
     {
-        if (i < FT_METRIC_VALUES_MAX)
+        if (given < FT_METRIC_VALUES_MAX && strcmp(text(e, "id"), FT_METRIC_OTHER) != 0) {
             gw_metrics_give2(out, text(e, "name"), text(e, "id"), of(e));
-        else
+            given++;
+        } else {
             other += of(e);
+            any_other = true;
+        }
     }
-    if (i > FT_METRIC_VALUES_MAX)
+    if (any_other)
         gw_metrics_give2(out, FT_METRIC_OTHER, FT_METRIC_OTHER, other);
 }
 

@@ -175,27 +175,56 @@ static double of_targets(const struct gw_scrape *s, const json_t *endpoint, cons
 
 typedef double endpoint_fn(const struct gw_scrape *s, const json_t *endpoint);
 
-/* sum / part, or sum where part is NULL, of all endpoints of a name. */
+struct group {
+    const char *name;
+    double sum, part;
+};
+
+/* All endpoints of the name at *at, which goes on behind them. */
+static struct group take_group(const struct gw_scrape *s, const json_t *all, size_t *at,
+                               endpoint_fn *sum, endpoint_fn *part)
+{
+    struct group g = {.name = json_string_value(json_object_get(json_array_get(all, *at), "name"))};
+    for (; *at < json_array_size(all); ++*at) {
+        const json_t *e = json_array_get(all, *at);
+        const char *name = json_string_value(json_object_get(e, "name"));
+        if (g.name == NULL || name == NULL || strcmp(name, g.name) != 0)
+            break;
+        g.sum += sum(s, e);
+        g.part += part != NULL ? part(s, e) : 0;
+    }
+    return g;
+}
+
+static void give_group(struct ft_metric_out *out, const struct group *g, bool ratio)
+{
+    double v = !ratio ? g->sum : g->part > 0 ? g->sum / g->part : 0;
+    gw_metrics_give2(out, g->name, ENGINE, v);
+}
+
+/* The sum, or where there is one sum / part, of all endpoints of a name. */
 static void by_name(void *ctx, struct ft_metric_out *out, endpoint_fn *sum, endpoint_fn *part)
 {
     const struct gw_scrape *s = ctx;
     const json_t *all = json_object_get(s->serving, "endpoints");
+    struct group other = {.name = FT_METRIC_OTHER};
+    bool any_other = false;
     int given = 0;
-    for (size_t i = 0; i < json_array_size(all) && given < FT_METRIC_VALUES_MAX; given++) {
-        const char *name = json_string_value(json_object_get(json_array_get(all, i), "name"));
-        double v = 0, of = 0;
-        for (; i < json_array_size(all); i++) {
-            const json_t *e = json_array_get(all, i);
-            const char *other = json_string_value(json_object_get(e, "name"));
-            if (name == NULL || other == NULL || strcmp(name, other) != 0)
-                break;
-            v += sum(s, e);
-            of += part != NULL ? part(s, e) : 0;
-        }
-        if (name == NULL)
+    for (size_t at = 0; at < json_array_size(all);) {
+        struct group g = take_group(s, all, &at, sum, part);
+        if (g.name == NULL)
             break;
-        gw_metrics_give2(out, name, ENGINE, part == NULL ? v : of > 0 ? v / of : 0);
+        if (given == FT_METRIC_VALUES_MAX || strcmp(g.name, FT_METRIC_OTHER) == 0) {
+            other.sum += g.sum;
+            other.part += g.part;
+            any_other = true;
+            continue;
+        }
+        give_group(out, &g, part != NULL);
+        given++;
     }
+    if (any_other)
+        give_group(out, &other, part != NULL);
 }
 
 static double running(const struct gw_scrape *s, const json_t *e)

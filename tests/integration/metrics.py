@@ -241,6 +241,23 @@ def survives(c):
            before["feitian_worker_starts_total"] + 1)
 
 
+def alone(c):
+    """Without control there is all but control's."""
+    of_control = "feitian_control_resident_memory_bytes "
+    expect("control's own figures are there", of_control in scrape(c)[2])
+    pids = c.pids("control")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # it takes connections, and does not answer
+    status, _, text = scrape(c)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    expect("without control the gateway shows its own", status == 200 and
+           "feitian_model_requests_total{" in text and of_control not in text, status)
+    c.kill("control")
+    expect("and when it is dead", scrape(c)[0] == 200)
+    wait_until(lambda: of_control in scrape(c)[2], 60, "control is there again, and its figures")
+
+
 class Relay(http.server.BaseHTTPRequestHandler):
     """As an old Prometheus asks: for text."""
     cloud = None
@@ -387,6 +404,7 @@ def main():
             access(c)
             bounded(c)
             survives(c)
+            alone(c)
             scraped(c, prometheus)
             boards(c, prometheus, source)
         finally:

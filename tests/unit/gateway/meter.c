@@ -131,6 +131,42 @@ static void test_vllms_bounds_hold_the_same_counts(void **state)
     ft_buf_fini(&b);
 }
 
+/* Nobody makes /metrics longer by making endpoints. */
+static void test_endpoints_past_a_number_are_one(void **state)
+{
+    const int n = 3 * FT_METRIC_VALUES_MAX;
+    struct gw_scrape s = {.gw = g, .serving = json_pack("{s:[]}", "endpoints")};
+    struct ft_metric_set *some;
+    struct ft_err err;
+    struct ft_buf b;
+    char name[32];
+    int lines = 0;
+    (void)state;
+    for (int i = 0; i < n; i++) {
+        snprintf(name, sizeof name, i == 0 ? "other" : "e%04d", i);
+        json_array_append_new(
+            json_object_get(s.serving, "endpoints"),
+            json_pack("{s:s,s:s,s:i,s:i}", "id", name, "name", name, "in_flight", 1, "queue", 0));
+    }
+    assert_int_equal(ft_metric_set_open(&some, &err), 0);
+    assert_int_equal(gw_metrics_add_vllm(some, &err), 0);
+    assert_int_equal(gw_metrics_add_serving(some, &err), 0);
+    ft_buf_init(&b, FT_EXPOSE_BYTES_MAX);
+    ft_expose_write(some, &s, FT_EXPOSE_TEXT, &b);
+    for (const char *p = b.data; (p = strstr(p, "\nvllm:num_requests_running{")) != NULL; p++)
+        lines++;
+    assert_int_equal(lines, FT_METRIC_VALUES_MAX + 1);
+    snprintf(name, sizeof name, "} %d\n", n - FT_METRIC_VALUES_MAX);
+    const char *at = strstr(b.data, "vllm:num_requests_running{model_name=\"other\",engine=\"0\"");
+    assert_true(at != NULL && strncmp(strchr(at, '}'), name, strlen(name)) == 0);
+    at = strstr(b.data, "feitian_endpoint_requests_running{model=\"other\",endpoint=\"other\"");
+    assert_true(at != NULL && strncmp(strchr(at, '}'), name, strlen(name)) == 0);
+    assert_null(strstr(at + 1, "feitian_endpoint_requests_running{model=\"other\""));
+    ft_buf_fini(&b);
+    ft_metric_set_close(some);
+    json_decref(s.serving);
+}
+
 struct found {
     struct ft_metric_out out; /* first */
     const char *a, *b;
@@ -186,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_vllms_names_sum_over_projects_and_endpoints),
         TEST(test_vllms_bounds_hold_the_same_counts),
+        TEST(test_endpoints_past_a_number_are_one),
         TEST(test_money_is_exact_and_errors_have_their_code),
         TEST(test_counting_a_call_that_never_began_does_nothing),
     };
