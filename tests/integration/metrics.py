@@ -344,6 +344,12 @@ def boards(c, prometheus, source):
                (asked or "up{" in expr), asked - names)
         answer = prometheus.get("query", query=as_query(expr))
         expect(f"{where}: Prometheus understands it", "result" in answer, (as_query(expr), answer))
+    with open(f"{source}/docs/monitoring.md", encoding="utf-8") as f:
+        described = set(re.findall(r"`([\w:]+)[`{]", f.read()))
+    families = {f for f in re.findall(r"^# TYPE (\S+)", scrape(c)[2], re.M)}
+    expect("docs/monitoring.md has all of them", families <= described, families - described)
+    told = {d for d in described if re.match(r"feitian_|process_|vllm:", d)}
+    expect("and none that there is not", told <= families, told - families)
     with open(f"{source}/deploy/grafana/feitian.json", encoding="utf-8") as f:
         board = json.load(f)
     ids = [p["id"] for p in board["panels"]]
