@@ -15,6 +15,7 @@
 
 struct ft_series {
     const struct ft_metric *of;
+    _Atomic(struct ft_series *) next;        /* the one that came after it */
     const char *value[FT_METRIC_LABELS_MAX]; /* into key */
     size_t n_key;
     char *key;              /* the values, each with its NUL */
@@ -28,7 +29,8 @@ struct ft_metric {
     double scale;
     int64_t bound[FT_METRIC_BOUNDS_MAX]; /* in the caller's unit */
     _Atomic(struct ft_series *) *table;  /* [TABLE_SLOTS]; NULL: no labels, or read */
-    _Atomic(struct ft_series *) *order;  /* [FT_METRIC_SERIES_MAX] */
+    _Atomic(struct ft_series *) first;   /* of all but other, as they came */
+    struct ft_series *last;              /* (lock) */
     atomic_int n_series;
     struct ft_series *other; /* without labels: the only one */
     pthread_mutex_t lock;    /* of adding */
@@ -58,11 +60,12 @@ static void family_free(struct ft_metric *f)
 {
     if (f == NULL)
         return;
-    for (int i = 0; i < atomic_load(&f->n_series); i++)
-        free(atomic_load(&f->order[i]));
+    for (struct ft_series *s = atomic_load(&f->first), *next; s != NULL; s = next) {
+        next = atomic_load(&s->next);
+        free(s);
+    }
     free(f->other);
     free(f->table);
-    free(f->order);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }
@@ -160,11 +163,9 @@ static int family_init(struct ft_metric *f, const struct ft_metric_def *d, struc
     if (d->read != NULL)
         return 0;
     f->other = series_new(f, other);
-    if (f->n_label > 0) {
+    if (f->n_label > 0)
         f->table = calloc(TABLE_SLOTS, sizeof *f->table);
-        f->order = calloc(FT_METRIC_SERIES_MAX, sizeof *f->order);
-    }
-    bool good = f->other != NULL && (f->n_label == 0 || (f->table != NULL && f->order != NULL));
+    bool good = f->other != NULL && (f->n_label == 0 || f->table != NULL);
     if (good && f->n_label > 0)
         atomic_store(place(f, f->other->key, f->other->n_key), f->other);
     return good ? 0 : ft_err_set(err, FT_ENOMEM, "%s: no memory", d->name);
@@ -249,9 +250,10 @@ static struct ft_series *add(struct ft_metric *f, const char *const *value)
             atomic_store_explicit(&f->known[i].n, k + 1, memory_order_release);
         }
     }
-    atomic_store(&f->order[n], s);
+    atomic_store_explicit(f->last != NULL ? &f->last->next : &f->first, s, memory_order_release);
+    f->last = s;
     atomic_store_explicit(place(f, s->key, s->n_key), s, memory_order_release);
-    atomic_store_explicit(&f->n_series, n + 1, memory_order_release);
+    atomic_store(&f->n_series, n + 1);
     return s;
 }
 
@@ -367,8 +369,7 @@ void ft_metric_read(const struct ft_metric *f, void *ctx, struct ft_metric_out *
         f->def.read(ctx, out);
         return;
     }
-    int n = atomic_load_explicit(&f->n_series, memory_order_acquire);
-    for (int i = 0; i < n; i++)
-        give(f, atomic_load(&f->order[i]), out, true);
+    for (const struct ft_series *s = atomic_load(&f->first); s != NULL; s = atomic_load(&s->next))
+        give(f, s, out, true);
     give(f, f->other, out, f->n_label == 0);
 }

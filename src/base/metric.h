@@ -21,7 +21,7 @@
 #define FT_METRIC_FAMILIES_MAX 256
 #define FT_METRIC_LABELS_MAX   4
 #define FT_METRIC_VALUES_MAX   128  /* of one label */
-#define FT_METRIC_SERIES_MAX   4096 /* of one family */
+#define FT_METRIC_SERIES_MAX   2048 /* of one family */
 #define FT_METRIC_BOUNDS_MAX   48   /* of a histogram */
 #define FT_METRIC_VALUE_BYTES  256  /* of a label's value, without its NUL */
 #define FT_METRIC_OTHER        "other"
