@@ -38,6 +38,8 @@ static const struct ft_cmd commands[] = {
      ft_cmd_project_subs},
     {"member", "add|list|set|password|rm", "people in projects, and their roles", NULL,
      FT_CMD_CLOUD, ft_cmd_member_subs},
+    {"session", "list|end", "who is signed in to the console", NULL, FT_CMD_CLOUD,
+     ft_cmd_session_subs},
     {"files", "ls|put|get|rm", "files for batches and fine-tuning, and what comes of them", NULL,
      FT_CMD_CLOUD, ft_cmd_files_subs},
     {"batch", "create|ls|show|cancel|results", "many requests at half the price, behind others",

@@ -4,6 +4,7 @@
 usage: cli_cloud.py FEITIAN
 """
 import fcntl
+import http.client
 import json
 import os
 import pty
@@ -205,6 +206,14 @@ def projects(c):
                        ("x" * 300 + "\n", "256")):
         r = c.run("member", "password", ada["id"], stdin=text)
         expect(f"a password of {len(text)} is refused", r.returncode != 0 and word in r.stderr, r)
+    says(c, "session list", "nobody", "session", "list")
+    h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=60)
+    h.request("POST", "/api/v1/session", json.dumps({"login": "ada", "password":
+              "a long password"}), {"Content-Type": "application/json"})
+    sid = json.loads(h.getresponse().read())["id"]
+    says(c, "session list", ada["id"], "session", "list", "--project", "team")
+    says(c, "session end", "ended", "session", "end", sid)
+    says(c, "session list", "nobody", "session", "list")
     says(c, "member rm", "removed", "member", "rm", ada["id"])
     c.run("key", "create", "k", "--project", "team")
     says(c, "a project with keys is kept", "--cascade", "project", "rm", "team", status=1)
@@ -304,11 +313,11 @@ def errors(c):
     expect("--help may come last", r.returncode == 0 and "usage: feitian tune events" in r.stdout,
            r)
     for group in ("batch", "files", "hub", "tune", "key", "model", "endpoint", "project",
-                  "member"):
+                  "member", "session"):
         both = [c.run(group, word, "--json") for word in ("ls", "list")]
         expect(f"{group} ls is {group} list", both[0].returncode == 0 and
                both[0].stdout == both[1].stdout, both)
-    for command in ("model", "endpoint", "key", "project", "member"):
+    for command in ("model", "endpoint", "key", "project", "member", "session"):
         says(c, f"{command} without a word lists its commands", "list", command, status=2)
         r = c.run(command, "--help")
         expect(f"{command} --help", r.returncode == 0 and

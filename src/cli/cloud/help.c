@@ -396,6 +396,8 @@ static const struct {
     {"member set", member_set_text},
     {"member password", member_password_text},
     {"member rm", plain_text},
+    {"session list", key_list_text},
+    {"session end", plain_text},
 };
 
 const char *ft_cloud_help(const char *cmd)
