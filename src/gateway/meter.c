@@ -117,17 +117,20 @@ static const struct {
 
 int gw_meter_open(struct gw_meter *m, struct ft_err *err)
 {
-    int rc = ft_metric_set_open(&m->all, err);
+    int rc = ft_metric_set_open(&m->own, err);
+    if (rc == 0)
+        rc = ft_metric_set_open(&m->vllm, err);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(families); i++)
-        rc = ft_metric_set_add(m->all, &families[i].def,
+        rc = ft_metric_set_add(m->own, &families[i].def,
                                (struct ft_metric **)((char *)m + families[i].at), err);
-    return rc == 0 ? gw_metrics_add(m->all, err) : rc;
+    return rc == 0 ? gw_metrics_add(m, err) : rc;
 }
 
 void gw_meter_close(struct gw_meter *m)
 {
-    ft_metric_set_close(m->all);
-    m->all = NULL;
+    ft_metric_set_close(m->own);
+    ft_metric_set_close(m->vllm);
+    m->own = m->vllm = NULL;
 }
 
 /* ---- requests ---- */

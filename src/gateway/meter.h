@@ -13,7 +13,7 @@ struct gw_request;
 
 /* The families that are counted here. */
 struct gw_meter {
-    struct ft_metric_set *all;
+    struct ft_metric_set *own, *vllm; /* vllm: what it has names for, under these */
     /* of requests */
     struct ft_metric *http, *http_ns, *refused;
     struct ft_metric *objects, *bytes_in, *bytes_out, *downloads;

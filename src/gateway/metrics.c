@@ -243,11 +243,11 @@ static const struct ft_metric_def families[] = {
     {"process_threads", "Threads of the gateway.", NULL, GAUGE, .read = read_threads},
 };
 
-int gw_metrics_add(struct ft_metric_set *m, struct ft_err *err)
+int gw_metrics_add(struct gw_meter *m, struct ft_err *err)
 {
-    int rc = gw_metrics_add_serving(m, err);
+    int rc = gw_metrics_add_serving(m->own, err);
     if (rc == 0)
-        rc = gw_metrics_add_list(m, families, FT_COUNT(families), err);
+        rc = gw_metrics_add_list(m->own, families, FT_COUNT(families), err);
     return rc == 0 ? gw_metrics_add_vllm(m, err) : rc;
 }
 
@@ -281,7 +281,7 @@ static bool may_see(struct gw_request *r, struct ft_oai_error *e)
     return false;
 }
 
-static void write_own(struct gw *g, enum ft_expose_format format, struct ft_buf *out)
+static void write_ours(struct gw *g, bool vllm, enum ft_expose_format format, struct ft_buf *out)
 {
     struct gw_scrape s = {.gw = g,
                           .serving = ft_serve_status(g->serve),
@@ -295,7 +295,9 @@ static void write_own(struct gw *g, enum ft_expose_format format, struct ft_buf 
     ft_machine_read(g->opt->home, &s.machine, NULL);
     ft_ledger_stats(g->ledger, &s.ledger);
     ft_http_server_stats(g->server, &s.http);
-    ft_expose_write(g->meter.all, &s, format, out);
+    ft_expose_write(g->meter.own, &s, format, out);
+    if (vllm)
+        ft_expose_write(g->meter.vllm, &s, format, out);
     json_decref(s.serving);
     json_decref(s.tenants);
     json_decref(s.storage);
@@ -314,7 +316,7 @@ static void answer(struct gw_request *r, const struct ft_buf *control)
     struct ft_buf text;
     enum ft_expose_format format = format_of(r);
     ft_buf_init(&text, FT_EXPOSE_BYTES_MAX);
-    write_own(r->gw, format, &text);
+    write_ours(r->gw, strcmp(r->x->query, "vllm=0") != 0, format, &text);
     if (control != NULL && control->failed == 0)
         ft_buf_add(&text, control->data, control->len);
     ft_expose_end(format, &text);

@@ -13,6 +13,7 @@
 #include "net/server.h"
 
 struct gw;
+struct gw_meter;
 struct gw_buckets;
 
 /* vLLM's bounds (vllm/v1/metrics/loggers.py). Ours hold them all. */
@@ -37,9 +38,9 @@ struct gw_scrape {
     struct ft_machine machine;
 };
 
-int gw_metrics_add(struct ft_metric_set *m, struct ft_err *err); /* metrics.c: all of them */
+int gw_metrics_add(struct gw_meter *m, struct ft_err *err); /* metrics.c: all of them */
 int gw_metrics_add_serving(struct ft_metric_set *m, struct ft_err *err); /* metrics_serving.c */
-int gw_metrics_add_vllm(struct ft_metric_set *m, struct ft_err *err);    /* metrics_vllm.c */
+int gw_metrics_add_vllm(struct gw_meter *m, struct ft_err *err);         /* metrics_vllm.c */
 
 /* ---- for `read` ---- */
 

@@ -271,12 +271,6 @@ static void read_kv(void *ctx, struct ft_metric_out *out)
     }
 
 static const struct ft_metric_def families[] = {
-    {"feitian_kv_usage_ratio",
-     "Part of the KV blocks that requests hold, 0 to 1.",
-     "ratio",
-     GAUGE,
-     {"model"},
-     .read = read_kv},
     {"vllm:num_requests_running", "Requests at replicas.", NULL, GAUGE, OF, .read = read_running},
     {"vllm:num_requests_waiting", "Requests that wait.", NULL, GAUGE, OF, .read = read_waiting},
     {"vllm:kv_cache_usage_perc", "Part of the KV blocks in use; 1 is all of them.", NULL, GAUGE, OF,
@@ -319,7 +313,18 @@ static const struct ft_metric_def families[] = {
      .read = read_completion_size},
 };
 
-int gw_metrics_add_vllm(struct ft_metric_set *m, struct ft_err *err)
+/* Ours, by the same reckoning. */
+static const struct ft_metric_def own[] = {
+    {"feitian_kv_usage_ratio",
+     "Part of the KV blocks that requests hold, 0 to 1.",
+     "ratio",
+     GAUGE,
+     {"model"},
+     .read = read_kv},
+};
+
+int gw_metrics_add_vllm(struct gw_meter *m, struct ft_err *err)
 {
-    return gw_metrics_add_list(m, families, FT_COUNT(families), err);
+    int rc = gw_metrics_add_list(m->own, own, FT_COUNT(own), err);
+    return rc == 0 ? gw_metrics_add_list(m->vllm, families, FT_COUNT(families), err) : rc;
 }

@@ -66,15 +66,17 @@ static struct ft_buf shown(void)
                       "kind", "model", "model", "base", "id", "e2", "name", "m", "in_flight", 4,
                       "queue", 0, "targets", "workers", "id", "worker-0", "health", "models",
                       "name", "base", "blocks_used", 30, "blocks_cached", 20, "blocks_max", 40)};
-    struct ft_metric_set *some;
+    struct gw_meter some = {0};
     struct ft_err err;
     struct ft_buf b;
     assert_non_null(s.serving);
-    assert_int_equal(ft_metric_set_open(&some, &err), 0);
-    assert_int_equal(gw_metrics_add_vllm(some, &err), 0);
+    assert_int_equal(ft_metric_set_open(&some.own, &err), 0);
+    assert_int_equal(ft_metric_set_open(&some.vllm, &err), 0);
+    assert_int_equal(gw_metrics_add_vllm(&some, &err), 0);
     ft_buf_init(&b, FT_EXPOSE_BYTES_MAX);
-    ft_expose_write(some, &s, FT_EXPOSE_TEXT, &b);
-    ft_metric_set_close(some);
+    ft_expose_write(some.own, &s, FT_EXPOSE_TEXT, &b);
+    ft_expose_write(some.vllm, &s, FT_EXPOSE_TEXT, &b);
+    gw_meter_close(&some);
     json_decref(s.serving);
     return b;
 }
@@ -136,7 +138,7 @@ static void test_endpoints_past_a_number_are_one(void **state)
 {
     const int n = 3 * FT_METRIC_VALUES_MAX;
     struct gw_scrape s = {.gw = g, .serving = json_pack("{s:[]}", "endpoints")};
-    struct ft_metric_set *some;
+    struct gw_meter some = {0};
     struct ft_err err;
     struct ft_buf b;
     char name[32];
@@ -148,11 +150,13 @@ static void test_endpoints_past_a_number_are_one(void **state)
             json_object_get(s.serving, "endpoints"),
             json_pack("{s:s,s:s,s:i,s:i}", "id", name, "name", name, "in_flight", 1, "queue", 0));
     }
-    assert_int_equal(ft_metric_set_open(&some, &err), 0);
-    assert_int_equal(gw_metrics_add_vllm(some, &err), 0);
-    assert_int_equal(gw_metrics_add_serving(some, &err), 0);
+    assert_int_equal(ft_metric_set_open(&some.own, &err), 0);
+    assert_int_equal(ft_metric_set_open(&some.vllm, &err), 0);
+    assert_int_equal(gw_metrics_add_vllm(&some, &err), 0);
+    assert_int_equal(gw_metrics_add_serving(some.own, &err), 0);
     ft_buf_init(&b, FT_EXPOSE_BYTES_MAX);
-    ft_expose_write(some, &s, FT_EXPOSE_TEXT, &b);
+    ft_expose_write(some.own, &s, FT_EXPOSE_TEXT, &b);
+    ft_expose_write(some.vllm, &s, FT_EXPOSE_TEXT, &b);
     for (const char *p = b.data; (p = strstr(p, "\nvllm:num_requests_running{")) != NULL; p++)
         lines++;
     assert_int_equal(lines, FT_METRIC_VALUES_MAX + 1);
@@ -163,7 +167,7 @@ static void test_endpoints_past_a_number_are_one(void **state)
     assert_true(at != NULL && strncmp(strchr(at, '}'), name, strlen(name)) == 0);
     assert_null(strstr(at + 1, "feitian_endpoint_requests_running{model=\"other\""));
     ft_buf_fini(&b);
-    ft_metric_set_close(some);
+    gw_meter_close(&some);
     json_decref(s.serving);
 }
 
