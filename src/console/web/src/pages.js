@@ -20,3 +20,5 @@ export const pages = [
   { name: 'usage', group: 'watch', icon: 'usage', title: { en: 'Usage and cost', zh: '用量与费用' }, load: () => import('./pages/usage/index.jsx') },
   { name: 'requests', group: 'watch', icon: 'requests', title: { en: 'Requests', zh: '请求' }, load: () => import('./pages/requests/index.jsx') },
 ];
+
+export const hasPage = (name) => pages.some((p) => p.name === name);

@@ -94,6 +94,7 @@ export const ui = {
     search: 'Search',
     refresh: 'Refresh',
     chart_none: '{name}: no data',
+    chart_empty: 'No data yet',
     chart_words: '{name}: now {last}, at most {max}',
   },
   zh: {
@@ -127,6 +128,7 @@ export const ui = {
     search: '搜索',
     refresh: '刷新',
     chart_none: '{name}:暂无数据',
+    chart_empty: '暂无数据',
     chart_words: '{name}:当前 {last},最高 {max}',
   },
 };

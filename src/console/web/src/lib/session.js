@@ -26,14 +26,9 @@ export function can(...wanted) {
 }
 
 async function describe(me) {
-  const project = typeof me.project === 'object' ? me.project : { id: me.project, name: me.project };
-  const ask = (path) => api.get(path, { quiet: true }).catch(() => null);
-  const [settings, whole] = await Promise.all([
-    ask('/api/v1/settings'),
-    ask(`/api/v1/projects/${encodeURIComponent(project.id)}`),
-  ]);
+  const settings = await api.get('/api/v1/settings', { quiet: true }).catch(() => null);
   if (settings?.currency) setCurrency(settings.currency);
-  return { ...me, project: { ...project, name: whole?.name ?? project.name ?? project.id } };
+  return { ...me, project: me.project ?? { id: '', name: '' } };
 }
 
 // At the start, and after a change of one's own name or rights.

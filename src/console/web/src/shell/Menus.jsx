@@ -25,7 +25,7 @@ export function LanguageMenu() {
   );
 }
 
-export const whoOf = (me) => me.member?.name ?? me.key?.name ?? (typeof me.key === 'string' ? me.key : me.key?.id) ?? '';
+export const whoOf = (me) => me.member?.name ?? me.key?.name ?? me.key?.id ?? '';
 
 export function AccountMenu() {
   const me = useMe();

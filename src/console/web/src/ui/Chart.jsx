@@ -163,10 +163,13 @@ export function Chart({
     plot.current?.setData(data);
   }, [series, xs]);
 
+  const nothing = series.every((s) => s.values.every((v) => v === null || v === undefined));
   const moment = at !== null && xs[at] !== undefined ? xs[at] : null;
   return (
     <figure class="chart">
-      <div ref={box} class="chart-plot" style={{ height: `${height}px` }} role="img" aria-label={inWords(label, series, unit)} />
+      <div ref={box} class="chart-plot" style={{ height: `${height}px` }} role="img" aria-label={inWords(label, series, unit)}>
+        {nothing && <p class="chart-none muted small">{t('ui.chart_empty')}</p>}
+      </div>
       {legend && (
         <figcaption class="chart-legend" aria-hidden="true">
           {series.map((s, i) => (

@@ -1,0 +1,37 @@
+// Curves of the cloud: /api/v1/history, followed.
+import { useCallback } from 'preact/hooks';
+import { api } from './api.js';
+import { useApi } from './hooks.js';
+import { addText, t } from './i18n.js';
+
+addText('range', {
+  en: { label: 'Time span', '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 d', '30d': '30 d' },
+  zh: { label: '时间范围', '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
+});
+
+export const ranges = { '1h': 3600, '6h': 6 * 3600, '24h': 86400, '7d': 7 * 86400, '30d': 30 * 86400 };
+// For a <Choice>.
+export const rangeOptions = () => Object.keys(ranges).map((value) => ({ value, label: t(`range.${value}`) }));
+
+const POLL_MS = 10000; // points come every 10 seconds
+const LONG_POLL_MS = 60000;
+
+// names: ['requests', 'ttft_p95']; range: a key of ranges; labels: { endpoint: 'nano' }, at most one.
+// -> { error, loading, reload, times, of(name) -> values, all -> [{ name, labels, values }] }
+export function useHistory(names, { range = '1h', labels = {} } = {}) {
+  const series = names.join(',');
+  const label = new URLSearchParams(labels).toString();
+  const ask = useCallback((signal) => {
+    const query = new URLSearchParams(label);
+    query.set('series', series);
+    query.set('from', String(Math.floor(Date.now() / 1000) - ranges[range]));
+    return api.get(`/api/v1/history?${query}`, { signal });
+  }, [series, label, range]);
+  const { data, ...state } = useApi(ask, { poll: ranges[range] > 86400 ? LONG_POLL_MS : POLL_MS });
+  return {
+    ...state,
+    times: data,
+    all: data?.series ?? null,
+    of: (name) => data?.series.find((s) => s.name === name)?.values ?? [],
+  };
+}
