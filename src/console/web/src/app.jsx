@@ -16,7 +16,7 @@ import { Loading } from './ui/Spinner.jsx';
 import { Toasts } from './ui/Toast.jsx';
 
 addText('app', text.app);
-for (const prefix of ['ui', 'error', 'hint', 'signin']) addText(prefix, text[prefix]);
+for (const prefix of ['ui', 'error', 'hint', 'signin', 'event']) addText(prefix, text[prefix]);
 
 const loaded = new Map(); // page's name: its component
 

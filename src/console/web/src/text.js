@@ -220,3 +220,41 @@ export const signin = {
     hide: '隐藏',
   },
 };
+
+// Kinds of /api/v1/events.
+export const event = {
+  en: {
+    gateway_started: 'Gateway started',
+    worker_started: 'Worker started',
+    worker_ready: 'Worker ready',
+    worker_stopped: 'Worker stopped',
+    worker_died: 'Worker died',
+    model_loaded: 'Model loaded',
+    model_refused: 'Model refused',
+    scaled: 'Scaled',
+    failover: 'Failover',
+    request_given_up: 'Request given up',
+    endpoint_created: 'Endpoint created',
+    endpoint_changed: 'Endpoint changed',
+    endpoint_removed: 'Endpoint removed',
+    alert_firing: 'Alert',
+    alert_resolved: 'Alert is over',
+  },
+  zh: {
+    gateway_started: '网关已启动',
+    worker_started: '工作进程已启动',
+    worker_ready: '工作进程已就绪',
+    worker_stopped: '工作进程已停止',
+    worker_died: '工作进程异常退出',
+    model_loaded: '模型已加载',
+    model_refused: '模型加载被拒绝',
+    scaled: '扩缩容',
+    failover: '故障转移',
+    request_given_up: '请求被放弃',
+    endpoint_created: '端点已创建',
+    endpoint_changed: '端点已修改',
+    endpoint_removed: '端点已删除',
+    alert_firing: '告警触发',
+    alert_resolved: '告警恢复',
+  },
+};

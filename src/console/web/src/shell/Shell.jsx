@@ -67,8 +67,10 @@ export function Shell({ page, mainRef, children }) {
     <div class="shell">
       <a class="skip" href="#main" onClick={skip}>{t('app.skip')}</a>
       <aside class="side">
-        <Link href="/" class="side-head"><Mark size={22} /><b>feitian</b></Link>
-        <Navigation page={page} />
+        <div class="side-frame">
+          <Link href="/" class="side-head"><Mark size={22} /><b>feitian</b></Link>
+          <Navigation page={page} />
+        </div>
       </aside>
       <header class="top">
         <Button kind="quiet" icon="menu" label={t('app.open_nav')} class="top-menu" onClick={() => setDrawer(true)} />

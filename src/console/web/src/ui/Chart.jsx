@@ -3,7 +3,7 @@
 //   series: [{ name, values: [number|null], color?: 0..5, faint?, dots? }]   all as long as the x
 //     faint: behind the others; dots: values far apart, each a point, with a line between them
 //   bars: sums on top of each other, a bar for each x, instead of lines
-//   times: unix seconds, or { from, step } of /api/v1/history; x: 'time' or 'number' (steps)
+//   times: unix seconds, or { from, to, step } of /api/v1/history; x: 'time' or 'number' (steps)
 //   unit(v): how a value is written (i18n.js); label: what it shows, in words
 //   onRange(from, to): somebody dragged over a part of it. max, min: of the scale, if fixed
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
@@ -21,8 +21,12 @@ function colorOf(element, name) {
 
 function xsOf(times, n) {
   if (Array.isArray(times)) return times;
-  return Array.from({ length: n }, (_, i) => times.from + i * times.step);
+  const length = Math.max(n, Math.floor((times.to - times.from) / times.step) || 0);
+  return Array.from({ length }, (_, i) => times.from + i * times.step);
 }
+
+// What is not known at all is an empty curve, as long as the others.
+const fill = (values, n) => (values.length === n ? values : Array.from({ length: n }, (_, i) => values[i] ?? null));
 
 function spanOf(xs) {
   return xs.length > 1 ? xs[xs.length - 1] - xs[0] : 0;
@@ -128,10 +132,10 @@ export function Chart({
   const theme = useTheme();
   const language = useLang();
   const [at, setAt] = useState(null);
-  const n = series.length > 0 ? series[0].values.length : 0;
+  const n = series.reduce((most, s) => Math.max(most, s.values.length), 0);
   const xs = useMemo(() => xsOf(times, n), [times, n]);
   const shape = `${theme} ${language} ${height} ${x} ${bars} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
-  const data = [xs, ...drawn(series, bars)];
+  const data = [xs, ...drawn(series.map((s) => ({ ...s, values: fill(s.values, xs.length) })), bars)];
   const now = useRef({});
   now.current = { series, xs, unit, onRange, data };
 

@@ -40,7 +40,7 @@ async function slowParts(signal, operator) {
   const names = {
     today: usage(dayBegin(now), 'project'),
     month: usage(monthBegin(now), 'project'),
-    byStatus: usage(dayBegin(now), 'status'),
+    calls: usage(dayBegin(now), 'route,status'),
     events: '/api/v1/events?limit=100',
     alerts: '/api/v1/alerts',
     jobs: '/v1/fine_tuning/jobs?limit=20',
@@ -68,21 +68,25 @@ function Attention({ list }) {
   );
 }
 
-function failedOf(byStatus) {
-  return (byStatus?.data ?? []).filter((r) => r.status === 'error').reduce((n, r) => n + r.requests, 0);
+// What asks models; the console's own questions are requests too, and say nothing here.
+const CALLS = ['chat.completions', 'completions', 'embeddings', 'rerank', 'responses', 'messages', 'batches'];
+
+function count(calls, status) {
+  const of = (calls?.data ?? []).filter((r) => CALLS.includes(r.route) && (status === null || r.status === status));
+  return of.reduce((n, r) => n + r.requests, 0);
 }
 
-function figures(status, { today, month, byStatus }) {
+function figures(status, { today, month, calls }) {
   const { serving, storage } = status;
   const waiting = serving.queue.waiting ?? Object.values(serving.queue.projects).reduce((n, p) => n + (p.waiting ?? 0), 0);
   const used = today?.total;
-  const failed = failedOf(byStatus);
+  const failed = count(calls, 'error');
   const running = serving.endpoints.reduce((n, e) => n + e.in_flight, 0);
   const ready = serving.endpoints.reduce((n, e) => n + e.replicas.ready, 0);
   return [
     { label: t('overview.running'), value: number(running),
       text: waiting > 0 ? t('overview.waiting', { n: number(waiting) }) : t('overview.waiting_none'), tone: waiting > 0 ? 'warn' : '' },
-    { label: t('overview.requests_today'), value: number(used?.requests, { compact: true }),
+    { label: t('overview.requests_today'), value: calls ? number(count(calls, null), { compact: true }) : '–',
       text: failed > 0 ? t('overview.errors_today', { n: number(failed) }) : null },
     { label: t('overview.tokens_today'), value: number(used && used.prompt_tokens + used.completion_tokens, { compact: true }),
       text: used && t('overview.tokens_text', { input: number(used.prompt_tokens, { compact: true }), output: number(used.completion_tokens, { compact: true }) }) },
