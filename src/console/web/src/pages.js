@@ -19,6 +19,9 @@ export const pages = [
   { name: 'storage', group: 'data', icon: 'storage', title: { en: 'Storage', zh: '存储' }, load: () => import('./pages/storage/index.jsx') },
   { name: 'usage', group: 'watch', icon: 'usage', title: { en: 'Usage and cost', zh: '用量与费用' }, load: () => import('./pages/usage/index.jsx') },
   { name: 'requests', group: 'watch', icon: 'requests', title: { en: 'Requests', zh: '请求' }, load: () => import('./pages/requests/index.jsx') },
+  { name: 'nodes', group: 'watch', icon: 'nodes', role: 'operator', title: { en: 'Nodes', zh: '节点' }, load: () => import('./pages/nodes/index.jsx') },
+
+  { name: 'audit', group: 'admin', icon: 'audit', role: 'admin', title: { en: 'Audit log', zh: '审计日志' }, load: () => import('./pages/audit/index.jsx') },
 ];
 
 export const hasPage = (name) => pages.some((p) => p.name === name);

@@ -115,3 +115,40 @@ export function useTick(ms = 10000) {
   }, [ms]);
   return n;
 }
+
+// A list that comes page by page, as /api/v1's and OpenAI's do (has_more, last_id, `after`); its first page is
+// asked for again when the path changes. -> { rows: null while it comes, error, busy, more, next(), reload() }
+export function usePaged(path, { param = 'after', lastOf = (page) => page.last_id ?? page.data.at(-1)?.id } = {}) {
+  const [state, setState] = useState({ of: null, rows: null, last: null, error: null, busy: false });
+  const asked = useRef(0);
+  const ask = useCallback(async (after) => {
+    const mine = ++asked.current;
+    const fresh = after === null;
+    setState((s) => ({ ...s, busy: true, error: null, rows: fresh && s.of !== path ? null : s.rows }));
+    try {
+      const query = after === null ? '' : `${path.includes('?') ? '&' : '?'}${param}=${encodeURIComponent(after)}`;
+      const page = await api.get(path + query);
+      if (mine !== asked.current) return;
+      setState((s) => ({
+        of: path, rows: fresh ? page.data : [...s.rows, ...page.data], last: page.has_more ? lastOf(page) : null, error: null, busy: false,
+      }));
+    } catch (error) {
+      if (mine === asked.current) setState((s) => ({ ...s, of: path, error, busy: false, rows: s.of === path ? s.rows : null }));
+    }
+  }, [path, param]);
+  useEffect(() => {
+    ask(null);
+    return () => {
+      asked.current++;
+    };
+  }, [ask]);
+  const mine = state.of === path;
+  return {
+    rows: mine ? state.rows : null,
+    error: mine ? state.error : null,
+    busy: state.busy,
+    more: mine && state.last !== null,
+    next: () => ask(state.last),
+    reload: () => ask(null),
+  };
+}
