@@ -95,3 +95,89 @@ test('every text is there in both languages', async () => {
     }
   }
 });
+
+test('Chinese is written with Chinese punctuation', async () => {
+  const folder = path.join(WEB, 'src/pages');
+  const files = fs.readdirSync(folder).map((name) => path.join(folder, name, 'text.js')).filter((f) => fs.existsSync(f));
+  for (const file of [path.join(WEB, 'src/text.js'), ...files]) {
+    const found = fs.readFileSync(file, 'utf8').match(/.*[\u4e00-\u9fff][,:;?!](?=[\u4e00-\u9fff' ]).*/g);
+    assert.deepEqual(found, null, file);
+  }
+});
+
+/* ---- in the browser ---- */
+
+test('the palette goes anywhere by a few letters', async () => {
+  const page = await cloud.page('operator', '/');
+  await page.keyboard.press('Control+k');
+  const field = page.getByRole('combobox', { name: 'Go to a page' });
+  await field.fill('aud');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Audit log' }).waitFor();
+  await page.locator('main').press('/');
+  await field.fill('节点'); // by its other name too
+  await cloud.axe(page);
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Nodes' }).waitFor();
+  await page.keyboard.press('Control+k');
+  await field.fill('nothing like this');
+  await page.getByText('Nothing by that name.').waitFor();
+  await page.keyboard.press('Escape');
+  await field.waitFor({ state: 'detached' });
+});
+
+test('the keyboard alone: skip link, navigation, focus on the page that was gone to', async () => {
+  const page = await cloud.page('operator', '/');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the content');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await page.getByRole('link', { name: 'Nodes' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Nodes' }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  assert.equal(await page.title(), 'Nodes · feitian');
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Overview' }).waitFor();
+});
+
+test('on a phone the navigation comes in from the side', async () => {
+  const page = await cloud.page('operator', '/', { viewport: { width: 360, height: 740 }, hasTouch: true });
+  assert.equal(await page.getByRole('link', { name: 'Nodes' }).count(), 0);
+  await page.getByRole('button', { name: 'Open the navigation' }).click();
+  await cloud.axe(page);
+  await page.getByRole('dialog').getByRole('link', { name: 'Nodes' }).click();
+  await page.getByRole('heading', { name: 'Nodes' }).waitFor();
+  assert.equal(await page.getByRole('dialog').count(), 0);
+});
+
+test('roles see what is of use to them', async () => {
+  const operator = await cloud.page('operator', '/');
+  await operator.getByRole('link', { name: 'Nodes' }).waitFor();
+  const viewer = await cloud.page('viewer', '/nodes');
+  await viewer.getByText('There is no such page').waitFor();
+  assert.equal(await viewer.getByRole('link', { name: 'Nodes' }).count(), 0);
+  await viewer.getByRole('link', { name: 'To the overview' }).click();
+  await viewer.getByRole('heading', { name: 'Overview' }).waitFor();
+});
+
+test('a page that does not exist says so', async () => {
+  const page = await cloud.page('operator', '/nowhere/at/all');
+  await page.getByText('There is no such page').waitFor();
+  await cloud.axe(page);
+});
+
+test('the language changes where one is', async () => {
+  const page = await cloud.page('operator', '/audit');
+  await page.getByRole('button', { name: 'Language' }).click();
+  await page.getByRole('menuitemradio', { name: '简体中文' }).click();
+  await page.getByRole('heading', { name: '审计日志' }).waitFor();
+  await page.getByRole('button', { name: '主题' }).click();
+  await page.waitForFunction(() => document.activeElement.getAttribute('role') === 'menuitemradio');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+});

@@ -68,7 +68,7 @@ function Inside() {
   useEffect(() => { // a new page is a new start, for the eyes and for a screen reader
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
-  }, [route.path]);
+  }, [route.visit]);
   const allowed = page !== undefined && can(page.role ?? 'viewer');
   return (
     <Shell page={page} mainRef={main}>

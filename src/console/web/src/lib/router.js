@@ -6,7 +6,10 @@ import { createStore } from './store.js';
 
 const BASE = '/console';
 
-function read() {
+let visits = 0;
+
+// visit: one more with every step to another place; filters and tabs of the same place are no step.
+function read(step) {
   const { pathname, search, hash } = window.location;
   const path = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : '/';
   const parts = path.split('/').filter((p) => p !== '').map(decode);
@@ -16,6 +19,7 @@ function read() {
     rest: parts.slice(1), // ["org", "name"], decoded
     query: new URLSearchParams(search),
     hash: hash.slice(1),
+    visit: step ? ++visits : visits,
   };
 }
 
@@ -27,8 +31,8 @@ function decode(part) {
   }
 }
 
-const route = createStore(read());
-window.addEventListener('popstate', () => route.set(read()));
+const route = createStore(read(true));
+window.addEventListener('popstate', () => route.set(read(true)));
 
 export const useRoute = () => route.use();
 export const getRoute = () => route.get();
@@ -38,7 +42,7 @@ export const href = (path) => BASE + path;
 export function navigate(path, { replace = false } = {}) {
   const before = route.get().path;
   window.history[replace ? 'replaceState' : 'pushState'](null, '', href(path));
-  route.set(read());
+  route.set(read(!replace));
   if (!replace && route.get().path !== before) window.scrollTo(0, 0);
 }
 

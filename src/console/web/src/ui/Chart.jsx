@@ -7,10 +7,12 @@
 //   unit(v): how a value is written (i18n.js); label: what it shows, in words
 //   onRange(from, to): somebody dragged over a part of it. max, min: of the scale, if fixed
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { dateTime, number, t, useLang } from '../lib/i18n.js';
+import { bytes, dateTime, number, t, useLang } from '../lib/i18n.js';
 import { useTheme } from '../lib/theme.js';
 
 const COLORS = 6;
+// Steps of an axis of bytes are whole in KiB, MiB, GiB.
+const BINARY = Array.from({ length: 56 }, (_, i) => 2 ** i);
 
 function colorOf(element, name) {
   element.style.color = `var(${name})`;
@@ -61,7 +63,7 @@ function looks(s, i, { element, alone, bars, paths }) {
   };
 }
 
-function optionsOf({ element, series, x, xs, unit, width, height, min, max, bars, paths, onRange, setAt }) {
+function optionsOf({ element, series, x, xs, unit, binary, width, height, min, max, bars, paths, onRange, setAt }) {
   const line = colorOf(element, '--line');
   const text = colorOf(element, '--text-2');
   const font = '11px system-ui, sans-serif';
@@ -77,7 +79,7 @@ function optionsOf({ element, series, x, xs, unit, width, height, min, max, bars
     axes: [
       { ...axis, size: 28, space: 70, grid: { show: false },
         values: (u, ticks) => ticks.map((v) => (x === 'time' ? tick(v, spanOf(xs)) : number(v, { compact: true }))) },
-      { ...axis, space: 32, size: room, gap: 6, values: (u, ticks) => ticks.map(unit) },
+      { ...axis, space: 32, size: room, ...(binary ? { incrs: BINARY } : {}), gap: 6, values: (u, ticks) => ticks.map(unit) },
     ],
     series: [
       {},
@@ -150,7 +152,8 @@ export function Chart({
       if (gone) return;
       const { series: s, xs: own, unit: write } = now.current;
       plot.current = new UPlot(
-        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), width: element.clientWidth || 300, height, min, max, bars,
+        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), binary: write === bytes,
+          width: element.clientWidth || 300, height, min, max, bars,
           paths: bars ? UPlot.paths.bars({ size: [0.7, 48], radius: 0.08 }) : undefined,
           onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)), setAt }),
         now.current.data, element);

@@ -44,7 +44,7 @@ export const en = {
 
 export const zh = {
   title: '审计日志',
-  text: '每一次变更:谁做的、改了什么。记录不可修改或删除。',
+  text: '每一次变更：谁做的、改了什么。记录不可修改或删除。',
   when: '时间',
   who: '操作者',
   what: '操作',
@@ -68,7 +68,7 @@ export const zh = {
   field: '字段',
   before: '变更前',
   after: '变更后',
-  nothing: '没有可显示的字段:密钥和密码不会记录。',
+  nothing: '没有可显示的字段：密钥和密码不会记录。',
   do_create: '创建{kind}',
   do_update: '修改{kind}',
   do_delete: '删除{kind}',

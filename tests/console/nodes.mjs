@@ -1,0 +1,42 @@
+// Machines, workers, checks and events.
+import { assert, start, test } from './harness.mjs';
+
+const cloud = await start();
+await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
+
+test('the machine, its worker and its checks are there', async () => {
+  const page = await cloud.page('operator', '/nodes');
+  const { data: [node] } = await cloud.api('GET', '/api/v1/nodes');
+  await page.getByRole('heading', { name: node.name }).waitFor();
+  await page.getByText(node.cpu.model).waitFor();
+  const workers = page.getByRole('table', { name: 'Workers' });
+  await workers.getByText('Ready').waitFor();
+  await workers.getByText('nano').waitFor();
+  assert.equal(await page.locator('.nodes-checks > li').count(), node.checks.length);
+  await cloud.axe(page);
+  await cloud.shots(page, 'nodes');
+});
+
+test('events are found by their kind, and the address keeps it', async () => {
+  const page = await cloud.page('operator', '/nodes');
+  await page.getByRole('tab', { name: 'Events' }).click();
+  await page.getByText('Model loaded').last().waitFor();
+  await page.getByLabel('Kind').selectOption('worker_started');
+  await page.waitForFunction(() => [...document.querySelectorAll('.events b')].every((b) => /Worker started/.test(b.textContent)));
+  assert.ok((await page.locator('.events > li').count()) >= 1);
+  await page.reload();
+  assert.equal(await page.getByLabel('Kind').inputValue(), 'worker_started');
+  await page.getByLabel('Kind').selectOption('request_given_up');
+  await page.getByText('Nothing has happened').waitFor();
+  await page.getByLabel('Kind').selectOption('');
+  await cloud.axe(page);
+  await cloud.shots(page, 'events');
+});
+
+test('tabs go by arrow keys', async () => {
+  const page = await cloud.page('operator', '/nodes');
+  await page.getByRole('tab', { name: 'Machines' }).focus();
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'tab-events');
+  assert.match(page.url(), /\/nodes\/events$/);
+});

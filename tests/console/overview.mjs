@@ -1,0 +1,51 @@
+// The overview: numbers of calls that were made, and what wants attention.
+import { assert, settled, start, test } from './harness.mjs';
+
+const cloud = await start();
+const tile = (page, label) => page.locator('.tile', { hasText: label }).locator('.tile-value');
+
+test('a cloud that nobody used says how it stands', async () => {
+  const page = await cloud.page('operator', '/');
+  await page.getByText(/^All is well$|things? needs? attention$/).waitFor(); // a busy disk is one
+  assert.equal(await tile(page, 'Calls of models today').textContent(), '0');
+  await page.getByRole('cell', { name: 'nano' }).waitFor();
+  await page.getByText('Asleep').waitFor();
+});
+
+test('calls are counted, and their endpoint is awake', async () => {
+  await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
+  const page = await cloud.page('operator', '/');
+  await page.getByText('Ready', { exact: true }).waitFor();
+  assert.notEqual(await tile(page, 'Calls of models today').textContent(), '0');
+  assert.notEqual(await tile(page, 'Tokens today').textContent(), '0');
+  await page.getByText('Worker ready').waitFor();
+  await cloud.axe(page);
+  await cloud.shots(page, 'overview');
+});
+
+test('a budget that is nearly used wants attention', async () => {
+  await cloud.api('PATCH', '/api/v1/projects/default', { budget: { day: '0.00001' } });
+  const page = await cloud.page('operator', '/');
+  await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
+  await page.getByText(/^Budget of today: .*% used$/).waitFor();
+  await page.getByText(/things? needs? attention/).waitFor();
+  await cloud.axe(page);
+  await cloud.shots(page, 'overview-attention');
+  await cloud.api('PATCH', '/api/v1/projects/default', { budget: null });
+});
+
+test('the span of the curves can be chosen', async () => {
+  const page = await cloud.page('operator', '/');
+  const asked = page.waitForRequest(/\/api\/v1\/history.*from=/);
+  await page.getByText('7 d', { exact: true }).click();
+  const from = Number(new URL((await asked).url()).searchParams.get('from'));
+  assert.ok(Math.abs(Date.now() / 1000 - 7 * 86400 - from) < 120);
+  await settled(page);
+});
+
+test('who is no operator sees the own project, and nothing breaks', async () => {
+  const page = await cloud.page('viewer', '/');
+  await page.getByText('Calls of models today').waitFor();
+  assert.equal(await page.locator('.tile', { hasText: 'Stored' }).count(), 0);
+  await cloud.axe(page);
+});
