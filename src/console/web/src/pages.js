@@ -15,6 +15,9 @@ export const groups = {
 
 export const pages = [
   { name: '', group: 'home', icon: 'overview', title: { en: 'Overview', zh: '总览' }, load: () => import('./pages/overview/index.jsx') },
+  { name: 'playground', group: 'models', icon: 'playground', title: { en: 'Playground', zh: '试验场' }, load: () => import('./pages/playground/index.jsx') },
+  { name: 'models', group: 'models', icon: 'models', title: { en: 'Models and hub', zh: '模型与仓库' }, load: () => import('./pages/models/index.jsx') },
+  { name: 'endpoints', group: 'models', icon: 'endpoints', title: { en: 'Endpoints', zh: '端点' }, load: () => import('./pages/endpoints/index.jsx') },
   { name: 'tuning', group: 'models', icon: 'tune', title: { en: 'Fine-tuning', zh: '微调' }, load: () => import('./pages/tuning/index.jsx') },
   { name: 'storage', group: 'data', icon: 'storage', title: { en: 'Storage', zh: '存储' }, load: () => import('./pages/storage/index.jsx') },
   { name: 'usage', group: 'watch', icon: 'usage', title: { en: 'Usage and cost', zh: '用量与费用' }, load: () => import('./pages/usage/index.jsx') },

@@ -77,15 +77,24 @@ async function json(method, path, body, options) {
   return text === '' ? null : JSON.parse(text);
 }
 
-// Server-sent events: data lines of one event joined; "[DONE]" ends. onEvent(json, name).
-async function stream(path, body, onEvent, signal, { headers, method = 'POST' } = {}) {
+// Server-sent events: data lines of one event joined; "[DONE]" ends. onEvent(json, name). onOpen(answer): its headers
+// are there. A connection that breaks is an error too: what came may be half of it.
+async function stream(path, body, onEvent, signal, { headers, method = 'POST', onOpen } = {}) {
   const answer = await send(method, path, body, { signal, headers: { Accept: 'text/event-stream', ...headers } });
+  onOpen?.(answer);
+  const header = (n) => answer.headers.get(n);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    rest += value.replaceAll('\r', '');
+    let piece;
+    try {
+      piece = await reader.read();
+    } catch (e) {
+      if (e.name === 'AbortError') throw e;
+      throw new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable'), id: header('x-request-id') });
+    }
+    if (piece.done) return;
+    rest += piece.value.replaceAll('\r', '');
     const events = rest.split('\n\n');
     rest = events.pop();
     for (const event of events) {
@@ -95,7 +104,7 @@ async function stream(path, body, onEvent, signal, { headers, method = 'POST' } 
       if (data === '[DONE]') return;
       if (data === '') continue;
       const parsed = JSON.parse(data);
-      if (parsed.error) throw errorOf(parsed.error.status ?? 500, data, () => null);
+      if (parsed.error) throw errorOf(parsed.error.status ?? 500, data, header);
       onEvent(parsed, name);
     }
   }

@@ -1,6 +1,7 @@
 // Fields: each has a label, perhaps a hint, perhaps what is wrong with it, tied together for screen
 // readers. value and onChange(value): the value, never the event.
 import { useId, useRef, useState } from 'preact/hooks';
+import { droppedFiles } from '../lib/files.js';
 import { t } from '../lib/i18n.js';
 import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
@@ -129,7 +130,8 @@ export function Choice({ label, value, onChange, options, hint, hideLabel = fals
   );
 }
 
-// Files by choice or dropped upon it. onFiles([File, ...]).
+// Files by choice or dropped upon it. onFiles([File, ...]); of those in a folder that was dropped, `path` says where in
+// it they were.
 export function FileDrop({ label, hint, onFiles, multiple = false, accept, disabled = false, folder = false }) {
   const id = useId();
   const input = useRef(null);
@@ -142,7 +144,7 @@ export function FileDrop({ label, hint, onFiles, multiple = false, accept, disab
   const drop = (e) => {
     e.preventDefault();
     setOver(false);
-    if (!disabled) take(e.dataTransfer.files);
+    if (!disabled) droppedFiles(e.dataTransfer).then(take);
   };
   return (
     <div class={over ? 'drop drop-over' : 'drop'} onDragOver={(e) => { e.preventDefault(); setOver(true); }}

@@ -5,7 +5,7 @@ import {
   File, Folder, Gauge, Globe, HardDrive, House, Info, KeyRound, Languages, Layers, Link, ListTree, LogOut,
   Mail, Menu, MessageSquare, Monitor, Moon, Pause, Pencil, Play, Plus, RefreshCw, Rocket, ScrollText, Search,
   Send, Server, Settings, Share2, SlidersHorizontal, Square, Sun, Terminal, Trash2, TriangleAlert, Upload, User,
-  Users, Wallet, Webhook, Workflow, X,
+  Users, Wallet, Webhook, Workflow, Wrench, X,
 } from 'lucide';
 
 const icons = {
@@ -17,7 +17,7 @@ const icons = {
   overview: House, pause: Pause, play: Play, playground: MessageSquare, plus: Plus, refresh: RefreshCw,
   requests: ListTree, right: ChevronRight, rocket: Rocket, search: Search, send: Send, settings: Settings,
   share: Share2, sliders: SlidersHorizontal, 'sort-down': ArrowDown, 'sort-up': ArrowUp, stop: Square,
-  storage: HardDrive, sun: Sun, terminal: Terminal, trash: Trash2, tune: SlidersHorizontal, up: ChevronUp,
+  storage: HardDrive, sun: Sun, terminal: Terminal, tool: Wrench, trash: Trash2, tune: SlidersHorizontal, up: ChevronUp,
   upload: Upload, usage: Wallet, user: User, users: Users, webhook: Webhook,
   ok: CircleCheck, warn: TriangleAlert, bad: CircleX, error: CircleAlert,
 };
