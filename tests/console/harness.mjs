@@ -149,6 +149,7 @@ function watch(page, url) {
     if (message.type() !== 'error' && !/Content Security Policy/.test(message.text())) return;
     // what the API refuses is an answer; the browser logs it all the same
     const { pathname } = new URL(message.location().url || url);
+    if (pathname === '/favicon.ico') return; // what is no page of the console names no icon: the browser looks for one
     if (/^Failed to load resource/.test(message.text()) && /^\/(api|v1)\//.test(pathname) &&
         (/status of 4\d\d/.test(message.text()) || page.mayFail)) return;
     fault(`console: ${message.text()} (${message.location().url})`);

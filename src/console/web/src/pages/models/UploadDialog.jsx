@@ -1,7 +1,7 @@
 // Files on their way into a repository.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { bytes, percent, t } from '../../lib/i18n.js';
-import { Button, Dialog, ErrorNote, FileDrop, Form, Live, Note, Progress, TextInput, toast } from '../../ui/index.js';
+import { Button, Dialog, ErrorNote, FileDrop, Form, Note, Progress, TextInput, toast } from '../../ui/index.js';
 import { upload } from './upload.js';
 
 const pathOf = (file) => file.path || file.webkitRelativePath || file.name;
@@ -132,7 +132,6 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
               label={t('models.upload.files', { n: files.length, size: bytes(all) })}
               text={percent(all > 0 ? gone / all : 0)}
             />
-            <Live>{up.busy ? '' : up.error?.message ?? ''}</Live>
           </>
         )}
         <div class="md-two">

@@ -1,0 +1,260 @@
+// The playground, with the model that ships, as people use it.
+import { assert, start, test } from './harness.mjs';
+
+const cloud = await start({ nano: true });
+await cloud.api('POST', '/api/v1/endpoints', {
+  name: 'second', targets: [{ model: 'nano' }], replicas: { min: 0, max: 1 },
+});
+
+const message = (page) => page.getByLabel('Message', { exact: true });
+
+async function say(page, words) {
+  await message(page).fill(words);
+  await message(page).press('Enter');
+}
+
+// Answers that are over, in order.
+async function answered(page, n) {
+  await page.waitForFunction((want) => document.querySelectorAll('.pg-answer[aria-busy="false"]').length === want, n);
+  return page.locator('.pg-answer');
+}
+
+test('a question is answered piece by piece, with what it took and the way to its request', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByRole('button', { name: 'What is feitian?' }).click();
+  const answer = (await answered(page, 1)).first();
+  await assert.match(await answer.textContent(), /private AI cloud/);
+  assert.match(await answer.locator('.pg-stats').textContent(), /\d+ in, \d+ out.*tokens\/s.*first token/);
+  const request = await answer.getByRole('link', { name: 'Request' }).getAttribute('href');
+  assert.match(request, /^\/console\/requests\/req_\w+$/);
+  await cloud.axe(page);
+});
+
+test('what was said can be edited, the answer regenerated, all of it cleared', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await say(page, 'What is feitian?');
+  await answered(page, 1);
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await page.getByLabel('The message, said otherwise').fill('Who can see my data?');
+  await page.getByRole('button', { name: 'Send again' }).click();
+  await answered(page, 1);
+  assert.equal(await page.locator('.pg-words').textContent(), 'Who can see my data?');
+  const first = await page.getByRole('link', { name: 'Request' }).getAttribute('href');
+  await page.getByRole('button', { name: 'Regenerate' }).click();
+  await page.waitForFunction((was) => {
+    const link = document.querySelector('.pg-stats a');
+    return link && link.getAttribute('href') !== was;
+  }, first);
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Clear' }).click();
+  await page.getByText('Talk to nano').waitFor();
+});
+
+test('an answer can be stopped, and says so', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  // the answer is held back until it was stopped: how fast a model is must not matter
+  await page.route('**/v1/chat/completions', () => {});
+  await say(page, 'What is feitian?');
+  await page.getByText('Waiting for the first token').waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await answered(page, 1);
+  assert.match(await page.locator('.pg-stats').textContent(), /stopped/);
+  await page.getByRole('button', { name: 'Send' }).waitFor();
+});
+
+test('parameters are checked before they are sent, and are sent', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByLabel('temperature', { exact: true }).fill('9');
+  await page.getByText('must be within 0 – 2').waitFor();
+  await message(page).fill('What is feitian?');
+  assert.ok(await page.getByRole('button', { name: 'Send' }).isDisabled());
+  await page.getByLabel('temperature', { exact: true }).fill('0');
+  await page.getByLabel('max_tokens').fill('7');
+  const sent = page.waitForRequest('**/v1/chat/completions');
+  await message(page).press('Enter');
+  const body = (await sent).postDataJSON();
+  assert.equal(body.temperature, 0);
+  assert.equal(body.max_tokens, 7);
+  assert.equal(body.stream, true);
+  await answered(page, 1);
+  await page.getByText('Cut off: the limit of tokens was reached').waitFor();
+  await page.getByRole('button', { name: 'Back to the model’s own: temperature' }).click();
+  assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '');
+});
+
+test('tokens show their probabilities and what else it could have been, by mouse and by keyboard', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await say(page, 'What is feitian?');
+  await answered(page, 1);
+  await page.getByRole('button', { name: 'Tokens' }).click();
+  const tokens = page.getByRole('listbox');
+  await tokens.getByRole('option').nth(2).hover();
+  assert.equal(await page.locator('.pg-card tr').count(), 5);
+  await page.mouse.move(0, 0);
+  await tokens.focus();
+  await page.keyboard.press('End');
+  const last = await tokens.getByRole('option').last().getAttribute('id');
+  assert.equal(await tokens.getAttribute('aria-activedescendant'), last);
+  assert.match(await page.locator('.pg-card').textContent(), /%/);
+  await cloud.axe(page);
+});
+
+test('two models answer the same words side by side', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByRole('button', { name: 'Compare' }).click();
+  await page.getByLabel('Second model').selectOption('second');
+  await say(page, 'What is feitian?');
+  await answered(page, 2);
+  for (const name of ['nano', 'second']) {
+    const pane = page.getByRole('region', { name, exact: true });
+    assert.match(await pane.locator('.pg-answer').textContent(), /private AI cloud/);
+  }
+  await cloud.axe(page);
+  await page.getByRole('button', { name: 'One model' }).click();
+  assert.equal(await page.locator('.pg-pane').count(), 1);
+});
+
+test('the form of the answer is held to, a schema that is none is told', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByText('Answer format', { exact: true }).click();
+  await page.getByText('JSON schema', { exact: true }).click();
+  await page.getByLabel('The schema').fill('{"type": ');
+  await page.getByText(/no JSON/).waitFor();
+  await page.getByLabel('The schema').fill(JSON.stringify({
+    type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'], additionalProperties: false,
+  }));
+  await say(page, 'What is feitian?');
+  await answered(page, 1);
+  await page.getByText('Valid JSON', { exact: true }).waitFor();
+  const answer = JSON.parse(await page.locator('.pg-answer .code pre').textContent());
+  assert.equal(typeof answer.ok, 'boolean');
+});
+
+test('tools are called, and their results go back to the model', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByText('Tools', { exact: true }).click();
+  await page.getByRole('button', { name: 'Insert an example' }).click();
+  await page.getByText('One function').waitFor();
+  await page.getByLabel('Functions as JSON').fill(JSON.stringify([{
+    name: 'now', parameters: { type: 'object', properties: { zone: { enum: ['UTC'] } }, required: ['zone'], additionalProperties: false },
+  }]));
+  await page.getByText('It must', { exact: true }).click();
+  await say(page, 'What time is it?');
+  await answered(page, 1);
+  await page.getByText('Calls now').waitFor();
+  await page.getByText('waits for the results of its tools').waitFor();
+  await page.getByText('Not now', { exact: true }).click();
+  await page.getByLabel('Result of now').fill('12:00');
+  const sent = page.waitForRequest('**/v1/chat/completions');
+  await page.getByRole('button', { name: 'Send results' }).click();
+  const { messages } = (await sent).postDataJSON();
+  assert.deepEqual(messages.map((m) => m.role), ['user', 'assistant', 'tool']);
+  assert.equal(messages[2].content, '12:00');
+  assert.equal(messages[2].tool_call_id, messages[1].tool_calls[0].id);
+  await answered(page, 2);
+});
+
+test('reasoning is folded; what a model writes cannot act', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  const chunk = (delta, finish = null) => `data: ${JSON.stringify({
+    choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  await page.route('**/v1/chat/completions', (route) => route.fulfill({
+    status: 200, contentType: 'text/event-stream', headers: { 'x-request-id': 'req_double' },
+    body: chunk({ reasoning_content: 'First I think.' })
+      + chunk({ content: '**bold** <img src=x onerror="window.acted=1"><script>window.acted=1</script>\n\n' })
+      + chunk({ content: '[a](javascript:window.acted=1) ![out](https://example.com/x.png)\n' }, 'stop') + 'data: [DONE]\n\n',
+  }));
+  await say(page, 'x');
+  await answered(page, 1);
+  assert.equal(await page.locator('.pg-thought').getAttribute('open'), null);
+  await page.getByText('Reasoning', { exact: true }).click();
+  await page.getByText('First I think.').waitFor();
+  assert.equal(await page.locator('.pg-answer strong').first().textContent(), 'bold');
+  assert.equal(await page.locator('.pg-answer :is(script, img, a[href^="javascript"])').count(), 0);
+  assert.equal(await page.evaluate(() => window.acted), undefined);
+});
+
+test('errors say what to do: before the answer, within it, and where there is no connection', async () => {
+  const page = await cloud.page('developer', '/playground?model=gone');
+  page.mayFail = true;
+  await say(page, 'x');
+  await answered(page, 1);
+  const alert = page.getByRole('alert').last();
+  assert.match(await alert.textContent(), /No answer.*does not exist.*Choose another model/);
+  await page.getByLabel('Model', { exact: true }).selectOption('nano');
+  await page.route('**/v1/chat/completions', (route) => route.fulfill({
+    status: 200, contentType: 'text/event-stream',
+    body: 'data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n'
+      + 'data: {"error":{"message":"the worker died","code":"server_error"}}\n\n',
+  }));
+  await page.getByRole('button', { name: 'Regenerate' }).click();
+  await page.getByText('so far').waitFor();
+  assert.match(await page.getByRole('alert').last().textContent(), /broke off.*the worker died/);
+});
+
+test('the request as code, without a key; settings in a link', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await page.getByLabel('System prompt').fill('Be short.');
+  await page.getByLabel('temperature', { exact: true }).fill('0.5');
+  await page.getByRole('button', { name: 'Code' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.match(await dialog.locator('pre').textContent(), /curl -N http.*\$FEITIAN_API_KEY[\s\S]*"Be short\."/);
+  await dialog.getByRole('tab', { name: 'Python' }).click();
+  assert.match(await dialog.locator('pre').textContent(), /from openai import OpenAI[\s\S]*temperature=0\.5/);
+  await dialog.getByRole('tab', { name: 'JavaScript' }).click();
+  assert.match(await dialog.locator('pre').textContent(), /temperature: 0\.5/);
+  assert.doesNotMatch(await dialog.textContent(), /sk-ft-\w{10}/);
+  await cloud.axe(page);
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Copy link' }).click();
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  await page.goto(link);
+  await page.getByText('Talk to nano').waitFor();
+  assert.equal(await page.getByLabel('System prompt').inputValue(), 'Be short.');
+  assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '0.5');
+});
+
+test('conversations are kept only where that was asked for, and go', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  const stored = () => page.evaluate(() => localStorage.getItem('feitian.playground'));
+  await say(page, 'What is feitian?');
+  await answered(page, 1);
+  assert.equal(await stored(), null);
+  await page.getByText('Conversations', { exact: true }).click();
+  await page.getByLabel('Keep conversations in this browser').check();
+  await page.getByRole('button', { name: /^What is feitian\?/ }).waitFor();
+  await page.reload();
+  await page.getByText('Conversations', { exact: true }).click();
+  await page.getByRole('button', { name: /^What is feitian\?.*nano/ }).click();
+  assert.match(await page.locator('.pg-answer').textContent(), /private AI cloud/);
+  await page.getByRole('button', { name: 'Delete all' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('Deleted.').waitFor();
+  assert.equal(await stored(), null);
+});
+
+test('a viewer is told why there is nothing to call', async () => {
+  const page = await cloud.page('viewer', '/playground');
+  await page.getByText('Viewers do not call models').waitFor();
+  assert.equal(await message(page).count(), 0);
+  await cloud.axe(page);
+});
+
+test('it looks right at every width, in both themes and languages', async () => {
+  const page = await cloud.page('developer', '/playground?model=nano');
+  await cloud.shots(page, 'playground-empty');
+  const talk = async () => {
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.locator('#playground-say').fill('What is feitian?');
+    await page.locator('#playground-say').press('Enter');
+    await answered(page, 1);
+    await page.locator('.pg-foot [aria-pressed]').click();
+  };
+  await cloud.shots(page, 'playground-answer', { prepare: talk });
+  await cloud.shots(page, 'playground-settings', {
+    prepare: async () => {
+      await page.setViewportSize({ width: 768, height: 900 });
+      await page.locator('.pg-only-narrow').click();
+    },
+  });
+});
