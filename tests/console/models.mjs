@@ -148,11 +148,11 @@ test('large files go in parts that are tried again, and only the rest is sent af
   const arrived = [];
   const broken = { 2: 'always' };
   await page.route('**/info/lfs/objects/batch', (route) => route.fulfill({ json: { objects: [{
-    oid, size: 100, actions: { upload: { href: `${cloud.url}/double/complete`, header: {
-      chunk_size: '40', '00001': `${cloud.url}/double/1`, '00002': `${cloud.url}/double/2`, '00003': `${cloud.url}/double/3`,
+    oid, size: 100, actions: { upload: { href: `${cloud.url}/api/hub/double/complete`, header: {
+      chunk_size: '40', '00001': `${cloud.url}/api/hub/double/1`, '00002': `${cloud.url}/api/hub/double/2`, '00003': `${cloud.url}/api/hub/double/3`,
     } } },
   }] } }));
-  await page.route('**/double/*', (route) => {
+  await page.route('**/api/hub/double/*', (route) => {
     const at = route.request().url().split('/').pop();
     if (at === 'complete') {
       arrived.push(route.request().postDataJSON());

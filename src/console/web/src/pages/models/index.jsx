@@ -31,9 +31,13 @@ function usesOf(endpoints) {
 
 function Served({ list }) {
   if (!list?.length) return <span class="muted">{t('models.served.none')}</span>;
-  return list.map((e, i) => (
-    <span key={e.id}>{i > 0 && ', '}<Link href={`/endpoints/${encodeURIComponent(e.id)}`}>{e.name}</Link></span>
-  ));
+  return (
+    <span>
+      {list.map((e, i) => (
+        <span key={e.id}>{i > 0 && ', '}<Link href={`/endpoints/${encodeURIComponent(e.id)}`}>{e.name}</Link></span>
+      ))}
+    </span>
+  );
 }
 
 async function remove(model, uses, reload) {
