@@ -11,7 +11,7 @@
 #define BODY_MAX        16384
 #define URL_MAX         16384
 #define KEY_MAX         1024
-#define DOWNLOAD_AS_MAX 255
+#define DOWNLOAD_AS_MAX 1024
 #define EXPIRES_S       3600
 #define VERSION_BYTES   256
 
@@ -79,7 +79,7 @@ static int read_ask(const json_t *body, struct ask *a, struct ft_oai_error *e)
         rc = wrong(e, "method", "must be GET or PUT");
     if (rc == 0 && a->download_as != NULL && ft_str_has_control(a->download_as, ""))
         rc = wrong(e, "download_as", "has a control character");
-    if (rc == 0 && expires != NULL) {
+    if (rc == 0 && expires != NULL && !json_is_null(expires)) {
         a->expires_s = json_integer_value(expires);
         if (!json_is_integer(expires) || a->expires_s < 1 || a->expires_s > FT_SIGV4_EXPIRES_MAX_S)
             rc = wrong(e, "expires_s", "must be from 1 to 604800, seven days");

@@ -7,6 +7,7 @@ usage: signin.py FEITIAN
 import http.client
 import json
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -527,9 +528,46 @@ def restarts(c):
                           "signing in works again")
 
 
+def row_of(c, sid):
+    """(its entity, the number of its last change) as the store has them."""
+    db = sqlite3.connect(f"file:{c.home}/state/state.db?mode=ro", uri=True, timeout=10)
+    body, seq = db.execute("SELECT body, seq FROM entity WHERE kind = 'session' AND id = ?",
+                           (sid,)).fetchone()
+    db.close()
+    return json.loads(body), seq
+
+
+def renewing(c):
+    k = key_of(c)
+    b = Browser(c)
+    s = b.sign_in(key=k["secret"])[2]
+    seq = row_of(c, s["id"])[1]
+    for _ in range(5):
+        b.ask("GET", "/api/v1/me")
+    expect("use costs no write", row_of(c, s["id"])[1] == seq)
+    assert c.down() == 0
+    db = sqlite3.connect(f"{c.home}/state/state.db")
+    body = json.loads(db.execute("SELECT body FROM entity WHERE kind = 'session' AND id = ?",
+                                 (s["id"],)).fetchone()[0])
+    body["expires"] = int(time.time()) + 600  # as if it had not been used for long
+    db.execute("UPDATE entity SET body = ? WHERE kind = 'session' AND id = ?",
+               (json.dumps(body), s["id"]))
+    db.commit()
+    db.close()
+    c.start()
+    expect("it lives through a stop of all", b.ask("GET", "/v1/models")[0] == 200)
+    live_cloud.wait_until(lambda: b.ask("GET", "/api/v1/me")[2]["expires"]
+                          > time.time() + 11 * 3600, 20, "use puts the end off")
+    seq = row_of(c, s["id"])[1]
+    for _ in range(5):
+        b.ask("GET", "/api/v1/me")
+    time.sleep(0.3)
+    expect("... with one write", row_of(c, s["id"])[1] == seq)
+
+
 def main():
     with live_cloud.LiveCloud(sys.argv[1]) as c:
-        for part in (by_key, ends, by_password, logins, cross_site, tries, objects, restarts):
+        for part in (by_key, ends, by_password, logins, cross_site, tries, objects, restarts, renewing):
             print(f"---- {part.__name__}")
             part(c)
     print(f"{passed} passed, {failed} failed")
