@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/storage.h"
 #include "gateway/gateway.h"
+#include "monitor/trace.h"
 #include "sched/exec_local.h"
 #include "serve/serve.h"
 
@@ -59,6 +61,32 @@ static int still_there(void *ctx, struct ft_err *err)
     return ft_storage_still_there(s->where, err);
 }
 
+/* As OpenTelemetry's specification names them. False: no collector is named. */
+static bool trace_options(struct ft_trace_options *ret)
+{
+    const char *off = getenv("OTEL_SDK_DISABLED"), *sampler = getenv("OTEL_TRACES_SAMPLER");
+    const char *ratio = getenv("OTEL_TRACES_SAMPLER_ARG");
+    static char headers[8192]; /* often a secret: not for workers, who inherit our environment */
+    const char *h = getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
+    h = h != NULL ? h : getenv("OTEL_EXPORTER_OTLP_HEADERS");
+    snprintf(headers, sizeof headers, "%s", h != NULL ? h : "");
+    unsetenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
+    unsetenv("OTEL_EXPORTER_OTLP_HEADERS");
+    *ret = (struct ft_trace_options){.endpoint = getenv("OTEL_EXPORTER_OTLP_ENDPOINT"),
+                                     .url = getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+                                     .headers = headers,
+                                     .service = getenv("OTEL_SERVICE_NAME"),
+                                     .version = FT_VERSION,
+                                     .ratio = 1};
+    if (sampler != NULL && strstr(sampler, "always_off") != NULL)
+        ret->ratio = 0;
+    else if (sampler != NULL && strstr(sampler, "traceidratio") != NULL && ratio != NULL)
+        ret->ratio = strtod(ratio, NULL);
+    bool endpoint = (ret->endpoint != NULL && ret->endpoint[0] != '\0') ||
+                    (ret->url != NULL && ret->url[0] != '\0');
+    return endpoint && (off == NULL || strcmp(off, "true") != 0);
+}
+
 static int run(const struct gateway_options *o, struct ft_err *err)
 {
     char run_dir[PATH_MAX], tasks[PATH_MAX + 8], models[PATH_MAX], adapters[PATH_MAX],
@@ -82,6 +110,8 @@ static int run(const struct gateway_options *o, struct ft_err *err)
     mkdir(adapters, 0700);
     struct storage storage = {blobs, o->home};
     const char *worker[] = {self, "worker", NULL};
+    struct ft_trace_options trace;
+    bool traces = trace_options(&trace);
     struct ft_exec *exec = NULL;
     if (!o->no_workers && ft_exec_local_open(tasks, on_event, NULL, &exec, err) != 0)
         return err->code;
@@ -106,6 +136,8 @@ static int run(const struct gateway_options *o, struct ft_err *err)
                                    .still_there = still_there,
                                    .s3_domain = o->s3_domain,
                                    .s3_day_s = (int)o->s3_day,
+                                   .trace = traces ? &trace : NULL,
+                                   .log_requests = getenv("FEITIAN_LOG_REQUESTS") != NULL,
                                    .on_serve = on_serve,
                                    .ctx = &storage};
     int rc = ft_gateway_run(&g, err);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "cli/describe.h"
 
 #define SELF_BYTES 64 /* "feitian endpoint create" */
@@ -62,6 +63,12 @@ static const struct ft_cmd commands[] = {
      ft_cmd_blob_subs},
     {"usage", "[--by model|project|key|route|status|hour|day ...] [--since 7d] [--json]",
      "what was used and what it cost", ft_cmd_usage, .group = FT_CMD_CLOUD},
+    {"explain", "[ID] [--status STATUS] [--min-ms N] [--json]",
+     "why a request was slow or refused, and where its time went", ft_cmd_explain,
+     .group = FT_CMD_CLOUD},
+    {"support-bundle", "[FILE] [--home DIR]",
+     "what is needed to report a fault, in one file without secrets", ft_cmd_support,
+     .group = FT_CMD_CLOUD},
     {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",
      "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run,
      .group = FT_CMD_MODEL},
@@ -279,6 +286,7 @@ static int finish(const char *cmd, int status)
 
 int main(int argc, char **argv)
 {
+    ft_log_from_env();
     if (argc < 2) {
         print_help(stderr);
         return 2;

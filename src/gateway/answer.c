@@ -4,6 +4,7 @@
 
 #include "api/anthropic/messages.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "gateway/inner.h"
 #include "gateway/requests.h"
 #include "net/xml.h"
@@ -125,15 +126,35 @@ static int write_hub(struct ft_buf *b, const struct ft_oai_error *e, struct gw_r
     return 1;
 }
 
-/* A parser of JSON says near what it stopped: that may be of a prompt, which no record holds. */
+/* What stands in quotes in the refusal of a request is its own, perhaps of a prompt, which no
+ * record holds: each is left out. Appends what fits. */
+static void put_without_quotes(const char *text, char *ret, size_t n)
+{
+    size_t at = 0;
+    while (*text != '\0' && at + 6 < n) {
+        char c = *text++;
+        ret[at++] = c;
+        const char *end = c == '\'' || c == '"' || c == '`' ? strchr(text, c) : NULL;
+        if (end == NULL)
+            continue;
+        memcpy(ret + at, "...", 3);
+        at += 3;
+        ret[at++] = c;
+        text = end + 1;
+    }
+    ret[at] = '\0';
+}
+
 void gw_error_note(struct gw_request *r, const struct ft_oai_error *e)
 {
     struct ft_record_error *ret = &r->error;
     const char *code = ft_oai_error_code(e), *text = ft_oai_error_message(e);
-    const char *near = strstr(text, " near '");
-    size_t n = near != NULL ? (size_t)(near - text) : strlen(text);
     snprintf(ret->code, sizeof ret->code, "%s", code != NULL ? code : ft_oai_error_type(e));
-    snprintf(ret->text, sizeof ret->text, "%.*s", (int)FT_MIN(n, sizeof ret->text - 1), text);
+    if (ft_oai_error_status(e) == 400)
+        put_without_quotes(text, ret->text, sizeof ret->text);
+    else
+        snprintf(ret->text, sizeof ret->text, "%s", text);
+    ret->text[ft_utf8_valid_len(ret->text, strlen(ret->text))] = '\0'; /* it may be cut */
 }
 
 void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
@@ -174,7 +195,8 @@ static struct ft_ledger_begin record_of(const struct gw_request *r, const char *
                                     .model = model,
                                     .route = r->name,
                                     .ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000,
-                                    .client_id = r->client_id};
+                                    .client_id = r->client_id,
+                                    .trace_id = r->trace_id};
 }
 
 /* Has it a record of its own still to come? Then it is the caller's. */

@@ -253,6 +253,7 @@ static void fill_record(const struct call *c, struct ft_record *n)
     snprintf(n->model, sizeof n->model, "%s", c->model);
     snprintf(n->route, sizeof n->route, "%s", r->name);
     snprintf(n->client_id, sizeof n->client_id, "%s", r->client_id != NULL ? r->client_id : "");
+    snprintf(n->trace_id, sizeof n->trace_id, "%s", r->trace_id);
 }
 
 /* Of one that runs: with what serving knows by now. */
@@ -351,6 +352,7 @@ static void settle(struct call *c, enum ft_record_status status, int http,
     n.first_us = sum.first_us;
     n.cost_nanos = sum.cost_nanos;
     gw_requests_ended(c->gw->requests, &n);
+    gw_request_told(r, &n, c->meter.finish);
     atomic_fetch_sub(&c->gw->running, 1);
 }
 
@@ -502,7 +504,8 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
                                 .stream = a->stream,
                                 .price = c->price,
                                 .ago_us = c->phases.admission_us,
-                                .client_id = r->client_id};
+                                .client_id = r->client_id,
+                                .trace_id = r->trace_id};
     int rc = ft_ledger_begin(r->gw->ledger, &b, &c->slot, &err);
     if (rc == 0) {
         atomic_store(&r->accounted, true);

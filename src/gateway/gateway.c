@@ -11,6 +11,7 @@
 #include "gateway/prompts.h"
 #include "gateway/requests.h"
 #include "gateway/sessions.h"
+#include "monitor/trace.h"
 #include "sched/ready.h"
 
 #define GATEWAY_THREADS  2
@@ -129,6 +130,7 @@ static void close_all(struct gw *g)
     ft_serve_close(g->serve, g->opt->stop_workers);
     ft_ledger_close(g->ledger);
     gw_requests_close(g->requests);
+    ft_tracer_close(g->tracer);
     gw_prompts_close(g->prompts);
     ft_http_client_close(g->client);
     ft_tenant_close(g->tenant);
@@ -175,6 +177,8 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
         rc = ft_http_client_open(&g.asking, err);
     if (rc == 0)
         rc = open_ledger(&g, err);
+    if (rc == 0 && o->trace != NULL)
+        rc = ft_tracer_open(o->trace, &g.tracer, err);
     if (rc == 0)
         rc = gw_requests_open(&g, &g.requests, err);
     if (rc == 0)

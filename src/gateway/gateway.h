@@ -14,6 +14,7 @@
 #include "serve/serve.h"
 
 struct ft_blob;
+struct ft_trace_options;
 
 struct ft_gateway_options {
     const char *home;           /* folder of the cloud */
@@ -34,6 +35,8 @@ struct ft_gateway_options {
     const char *storage;
     /* Is the store that was opened still where it was? Asked every second; NULL: not at all. */
     int (*still_there)(void *ctx, struct ft_err *err);
+    const struct ft_trace_options *trace; /* monitor/trace.h; NULL: no traces */
+    bool log_requests;     /* a line of the log for every request; else where it shows debug ones */
     int s3_day_s;          /* of lifecycle rules, for tests; 0: a day */
     const char *s3_domain; /* buckets are BUCKET.DOMAIN in hosts' names; NULL: "s3.localhost" */
     /* Called once serving is open, so that the exec's events can reach it, and with NULL before it

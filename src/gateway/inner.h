@@ -32,6 +32,7 @@ struct gw_hub;
 struct gw_sessions;
 struct gw_requests;
 struct gw_prompts;
+struct ft_tracer;
 struct ft_s3;
 
 /* Where a request came in: the public listener, or HOME/run/gateway.sock. */
@@ -68,6 +69,7 @@ struct gw {
     struct gw_sessions *sessions; /* tries to sign in */
     struct gw_requests *requests; /* those that run, and the latest */
     struct gw_prompts *prompts;
+    struct ft_tracer *tracer; /* NULL: no traces */
     int64_t begun_ns;
     atomic_llong running;       /* calls */
     struct ft_blob *files_blob; /* of files.c */

@@ -8,6 +8,7 @@
 #include "api/openai/error.h"
 #include "gateway/quota.h"
 #include "ledger/record.h"
+#include "monitor/trace.h"
 #include "net/lane.h"
 #include "tenant/tenant.h"
 
@@ -54,7 +55,9 @@ struct gw_request {
     atomic_int holds;      /* the exchange, and its lane: the last one records it */
     const char *record;    /* of a batch's call, for the answer; NULL: none */
     const char *client_id; /* its own X-Request-Id, where that is one; NULL */
-    struct ft_record_error error; /* what it was told, once it failed */
+    struct ft_record_error error;           /* what it was told, once it failed */
+    struct ft_trace_context trace;          /* where traces are made */
+    char trace_id[FT_RECORD_TRACE_MAX + 1]; /* of one that is sent somewhere; "" */
     /* signing in (sessions.c) */
     const char *set_cookie; /* a header of the answer; NULL */
     const char *address;    /* of who tries; told to control; NULL */

@@ -110,7 +110,9 @@ void gw_request_ended(struct gw_request *r, const char *model, enum ft_record_st
     copy(o.model, sizeof o.model, model);
     copy(o.route, sizeof o.route, r->name);
     copy(o.client_id, sizeof o.client_id, r->client_id);
+    copy(o.trace_id, sizeof o.trace_id, r->trace_id);
     gw_requests_ended(r->gw->requests, &o);
+    gw_request_told(r, &o, NULL);
 }
 
 void gw_requests_apply(struct gw_requests *q, const char *kind, const char *id, const json_t *body)

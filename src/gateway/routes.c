@@ -374,6 +374,7 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);
     r->client_id = client_id_of(x);
+    gw_trace_begin(r);
     ft_http_on_close(x, closed, r);
     dispatch(r);
 }

@@ -589,7 +589,9 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
         *ret_verdict = FT_FAILOVER_TELL;
         return false;
     }
-    if (end.fault != FT_FAULT_BUSY) {
+    if (end.fault == FT_FAULT_UNHEARD) /* nothing was begun there */
+        c->phases.queue_us += FT_MAX(now - c->tried_ns, 0) / 1000;
+    if (end.fault == FT_FAULT_REPLICA) {
         c->phases.failovers++;
         c->endpoint->failovers++;
         c->phases.failed_us += FT_MAX(now - c->tried_ns, 0) / 1000;
@@ -645,7 +647,8 @@ static void log_end(const struct ft_serve_call *c, const struct ft_piece *p, boo
     ft_log(on     ? FT_LOG_INFO
            : ours ? FT_LOG_WARN
                   : FT_LOG_DEBUG,
-           "serve", "%s on %s, %s: %s%s", c->id, c->endpoint->name, where, p->err->msg,
+           "serve", "%s on %s, %s: %s%s", c->id, c->endpoint->name, where,
+           on || ours ? p->err->msg : ft_code_name(p->err->code), /* words may be a prompt's */
            verdict == FT_FAILOVER_AGAIN     ? "; it is tried again"
            : verdict == FT_FAILOVER_SUSPECT ? "; goes to the quarantine"
            : ours                           ? "; the client is told"

@@ -12,7 +12,7 @@
 struct project_options {
     struct ft_cloud_options cloud;
     struct ft_terms terms;
-    const char *id, *name, *project, *role, *login;
+    const char *id, *name, *project, *role, *login, *log_prompts;
     double weight;
     bool cascade;
     char **args;
@@ -24,6 +24,11 @@ static int terms_of(const struct project_options *o, json_t *body, struct ft_err
 {
     if (o->name != NULL)
         json_object_set_new(body, "name", json_string(o->name));
+    bool on = o->log_prompts != NULL && strcmp(o->log_prompts, "on") == 0;
+    if (o->log_prompts != NULL && !on && strcmp(o->log_prompts, "off") != 0)
+        return ft_err_set(err, FT_EINVAL, "--log-prompts: must be on or off");
+    if (o->log_prompts != NULL)
+        json_object_set_new(body, "log_prompts", json_boolean(on));
     if (o->role != NULL)
         json_object_set_new(body, "role", json_string(o->role));
     if (o->login != NULL)
@@ -145,6 +150,7 @@ static int project_set(int argc, char **argv)
         {"storage", 0, FT_OPT_TEXT, &o.terms.storage, 0, 0},
         {"weight", 0, FT_OPT_REAL, &o.weight, 0.001, 1000},
         {"name", 0, FT_OPT_TEXT, &o.name, 0, 0},
+        {"log-prompts", 0, FT_OPT_TEXT, &o.log_prompts, 0, 0},
     };
     int rc = ft_opts_parse("project set", opts, FT_COUNT(opts), argc, argv, 1, 1,
                            "the project's id, which 'feitian project list' shows", &o.args);

@@ -174,6 +174,26 @@ static void arguments(struct up *u)
         u->control[i] = control[i];
 }
 
+/* Options that all processes of the cloud take from their environment. */
+static void export_options(const struct ft_up_options *o)
+{
+    char ratio[32];
+    if (o->otlp != NULL)
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", o->otlp, 1);
+    if (o->otlp_ratio >= 0) {
+        snprintf(ratio, sizeof ratio, "%.9g", o->otlp_ratio);
+        setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", 1);
+        setenv("OTEL_TRACES_SAMPLER_ARG", ratio, 1);
+    }
+    if (o->log_format != NULL)
+        setenv("FEITIAN_LOG_FORMAT", o->log_format, 1);
+    if (o->log_level != NULL)
+        setenv("FEITIAN_LOG_LEVEL", o->log_level, 1);
+    if (o->log_requests)
+        setenv("FEITIAN_LOG_REQUESTS", "1", 1);
+    ft_log_from_env();
+}
+
 /* Ours, but for systemd's socket: that the cloud is ready, the supervisor alone says. */
 static void environment(struct up *u)
 {
@@ -210,6 +230,7 @@ static int prepare(struct up *u, struct ft_err *err)
         return rc;
     bring_nano(u);
     arguments(u);
+    export_options(&u->o);
     environment(u);
     ft_home_at(&u->o.home, "logs/feitian.log", u->log);
     ft_home_at(&u->o.home, "run/tasks", u->tasks);

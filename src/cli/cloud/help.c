@@ -44,6 +44,11 @@ static const char up_text[] =
     "  --s3-domain NAME        buckets are reached as BUCKET.NAME, too [s3.localhost]\n"
     "  --s3-day SECONDS        of lifecycle rules, for tests [86400]\n"
     "  --http-threads N        of the gateway [2]\n"
+    "  --otlp URL              traces to this OpenTelemetry collector: http://HOST:4318\n"
+    "  --otlp-ratio PART       of requests that bring no trace of their own, 0 to 1 [1]\n"
+    "  --log-format text|json  lines of its logs [text]\n"
+    "  --log-level LEVEL       error, warn, info or debug [info]\n"
+    "  --log-requests          a line for every request\n"
     "  --wait S                how long to wait until it is ready [30]\n"
     "  --foreground            stay, and log to standard error: for systemd and containers\n"
     "  --daemon                go into the background; this is what happens anyway\n" HOME_TEXT
@@ -120,6 +125,24 @@ static const char usage_text[] =
     "  --since WHEN            24h, 7d, or a date [30d]\n"
     "  --project ID, --key ID, --model NAME\n"
     "                          of this one alone\n" CLOUD_TEXT;
+
+static const char explain_text[] =
+    "ID is the x-request-id of an answer. Says in words what the request waited for, why it was\n"
+    "refused, and shows its course. Without ID: the latest requests, running ones first.\n"
+    "\n"
+    "  --status STATUS         ok, cancelled, error, refused, lost, running, or HTTP's: 429\n"
+    "  --min-ms N              that took so long at least\n"
+    "  --model NAME, --project ID\n"
+    "                          of this one alone\n"
+    "  --limit N               how many [20]\n" CLOUD_TEXT;
+
+static const char support_text[] =
+    "Writes FILE (feitian-support-DATE.tar.gz): version, what doctor finds, status, options, the "
+    "ends\n"
+    "of the logs, metrics, slow and failed requests without what was said in them. Keys, passwords "
+    "and\n"
+    "certificates are left out. Works with a cloud that is down, too.\n"
+    "\n" HOME_TEXT;
 
 static const char model_add_text[] =
     "Downloads go on where they were broken off, and are checked against the hub's hashes. A path "
@@ -309,6 +332,8 @@ static const char project_create_text[] =
 
 static const char project_set_text[] =
     "  --name NAME             another name\n"
+    "  --log-prompts on|off    keep what is said in its requests, for its admins ('explain ID "
+    "--json')\n"
     "  --weight W              its share where calls wait\n"
     "  --queue N               calls that may wait\n"
     "  --storage BYTES         what its objects and files may take, such as 500G; none\n" TERMS_TEXT
@@ -345,6 +370,8 @@ static const struct {
     {"doctor", doctor_text},
     {"chat", chat_text},
     {"usage", usage_text},
+    {"explain", explain_text},
+    {"support-bundle", support_text},
     {"model add", model_add_text},
     {"model list", plain_text},
     {"model rm", model_rm_text},

@@ -15,6 +15,9 @@ struct ft_up_options {
     int port;
     char url[512]; /* where clients on this machine reach it */
     const char *listen, *tls_cert, *tls_key, *kv, *storage, *s3_domain;
+    const char *otlp, *log_format, *log_level;
+    double otlp_ratio; /* below 0: not given */
+    bool log_requests;
     bool listens; /* listen was given */
     bool tls_self_signed, foreground, daemon, json;
     int64_t memory, threads, http_threads, s3_day; /* 0: not given */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cloud/up.h"
 #include "cli/local.h"
@@ -68,6 +69,15 @@ static int check(struct ft_up_options *o, struct ft_err *err)
         return ft_err_set(err, FT_EINVAL,
                           "--tls-self-signed: there is a certificate already "
                           "(--tls-cert)");
+    enum ft_log_level level;
+    bool json;
+    if (o->otlp != NULL && strncmp(o->otlp, "http://", 7) != 0 &&
+        strncmp(o->otlp, "https://", 8) != 0)
+        return ft_err_set(err, FT_EINVAL, "--otlp: must begin with http:// or https://");
+    if (o->log_format != NULL && !ft_log_format_parse(o->log_format, &json))
+        return ft_err_set(err, FT_EINVAL, "--log-format: must be text or json");
+    if (o->log_level != NULL && !ft_log_level_parse(o->log_level, &level))
+        return ft_err_set(err, FT_EINVAL, "--log-level: must be error, warn, info or debug");
     enum ft_kv_type kv;
     if (o->kv != NULL && ft_local_kv_type(o->kv, &kv, err) != 0)
         return err->code;
@@ -82,7 +92,7 @@ static int check(struct ft_up_options *o, struct ft_err *err)
 
 int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
 {
-    struct ft_up_options o = {.wait_s = 30};
+    struct ft_up_options o = {.wait_s = 30, .otlp_ratio = -1};
     const struct ft_opt opts[] = {
         /* what may stand in config.json, first */
         {"listen", 0, FT_OPT_TEXT, &o.listen, 0, 0},
@@ -96,6 +106,11 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
         {"storage", 0, FT_OPT_TEXT, &o.storage, 0, 0},
         {"s3-domain", 0, FT_OPT_TEXT, &o.s3_domain, 0, 0},
         {"s3-day", 0, FT_OPT_WHOLE, &o.s3_day, 1, 86400},
+        {"otlp", 0, FT_OPT_TEXT, &o.otlp, 0, 0},
+        {"otlp-ratio", 0, FT_OPT_REAL, &o.otlp_ratio, 0, 1},
+        {"log-format", 0, FT_OPT_TEXT, &o.log_format, 0, 0},
+        {"log-level", 0, FT_OPT_TEXT, &o.log_level, 0, 0},
+        {"log-requests", 0, FT_OPT_FLAG, &o.log_requests, 0, 0},
         {"wait", 0, FT_OPT_WHOLE, &o.wait_s, 1, 3600},
         {"foreground", 0, FT_OPT_FLAG, &o.foreground, 0, 0},
         {"daemon", 0, FT_OPT_FLAG, &o.daemon, 0, 0},
@@ -143,6 +158,10 @@ json_t *ft_up_options_given(const struct ft_up_options *o)
                {"--kv", o->kv, 0},
                {"--storage", o->storage, 0},
                {"--s3-domain", o->s3_domain, 0},
+               {"--otlp", o->otlp, 0},
+               {"--log-format", o->log_format, 0},
+               {"--log-level", o->log_level, 0},
+               {"--log-requests", o->log_requests ? "yes" : NULL, 0},
                {"--s3-day", NULL, o->s3_day}};
     json_t *given = json_object();
     for (size_t i = 0; i < FT_COUNT(all); i++)

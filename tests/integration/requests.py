@@ -1,0 +1,363 @@
+#!/usr/bin/python3
+"""Requests one by one on a real cloud: each cause of slowness and refusal is provoked and must be
+explained; who sees what; what was said in them is nowhere unless a project asks for it; the bundle
+for support holds no secret.
+
+usage: requests.py FEITIAN
+"""
+import glob
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+
+import live_cloud
+from live_cloud import wait_until
+
+CHAT = "/v1/chat/completions"
+MARKER = "quetzalcoatlus-7719"
+
+
+def ask(text="Tell me a story.", **more):
+    return dict({"model": "nano", "max_tokens": 16,
+                 "messages": [{"role": "user", "content": text}]}, **more)
+
+
+def send(c, body, key=None, path=CHAT, method="POST", **headers):
+    """(status, x-request-id, JSON)"""
+    h = c.connect(120)
+    head = dict(c.headers(), **headers)
+    if key is not None:
+        head["Authorization"] = f"Bearer {key}"
+    text = body if isinstance(body, (str, bytes)) or body is None else json.dumps(body)
+    h.request(method, path, text, head)
+    r = h.getresponse()
+    text = r.read()
+    return r.status, r.getheader("x-request-id"), json.loads(text) if text[:1] == b"{" else text
+
+
+def explained(c, request, key=None):
+    """{code: entry}, the whole"""
+    status, _, r = send(c, None, key, f"/api/v1/requests/{request}", "GET")
+    assert status == 200, r
+    return {e["code"]: e for e in r["explanation"]}, r
+
+
+def codes(c, request, key=None):
+    return set(explained(c, request, key)[0])
+
+
+# ---- causes ----
+
+def a_cold_start(c):
+    c.cold = send(c, ask())[1]  # looked at again when it was delivered
+    found, r = explained(c, c.cold)
+    assert {"done", "cold_start"} <= set(found), r
+    assert found["cold_start"]["ms"] > 1
+    phases = [p["phase"] for p in r["timeline"]]
+    assert phases.index("start") < phases.index("prefill") < phases.index("decode"), phases
+    for a, b in zip(r["timeline"], r["timeline"][1:]):
+        assert a["at_ms"] <= b["at_ms"], r["timeline"]
+    whole = sum(p["ms"] for p in r["timeline"])
+    assert whole <= r["duration_ms"] + 1, r
+
+
+def a_long_prompt(c):
+    text = " ".join(f"word{i}" for i in range(120))
+    _, request, answer = send(c, ask(text, max_tokens=2))
+    assert answer["usage"]["prompt_tokens"] > 300, answer
+    found, _ = explained(c, request)
+    v = found["prefill"]["values"]
+    assert v["prompt_tokens"] == answer["usage"]["prompt_tokens"] and v["tokens_per_s"] > 0
+    _, again, _ = send(c, ask(text, max_tokens=2))
+    v = explained(c, again)[0]["prefill"]["values"]
+    assert v["cached_tokens"] > 100, v  # what the cache saved
+
+
+def refusals(c):
+    _, request, _ = send(c, ask(model="nix"))
+    assert "model_unknown" in codes(c, request)
+    _, request, _ = send(c, ask(), key="sk-ft-" + "x" * 43)
+    assert "key" in codes(c, request)
+    _, request, _ = send(c, "{" + f'"messages": {MARKER}')
+    found, r = explained(c, request)
+    assert "bad_request" in found and MARKER not in json.dumps(r), r
+    _, request, _ = send(c, ask(" ".join(f"w{i}" for i in range(6000))))
+    found, r = explained(c, request)
+    assert "context_too_long" in found, r
+
+
+def limits(c):
+    """Which limit, of whom, and when again."""
+    def key(**body):
+        return c.post("/api/v1/keys", dict({"name": "k", "role": "developer"}, **body))[1]["secret"]
+    slow = key(limits={"rpm": 1})
+    assert send(c, ask(), slow)[0] == 200
+    status, request, _ = send(c, ask(), slow)
+    found, r = explained(c, request)
+    assert status == 429 and "rate_limit" in found, r
+    text = found["rate_limit"]["text"]
+    assert "key" in text and "RPM" in text and "Limit 1" in text and "try again in" in text, text
+    c.post("/api/v1/prices", {"model": "nano", "input": "1", "output": "1"})
+    poor = key(budget={"day": "0.000000001"})
+    send(c, ask(), poor)
+    status, request, _ = send(c, ask(), poor)
+    assert status == 429 and "budget" in codes(c, request), explained(c, request)
+
+
+def a_full_queue(c):
+    """Of a project whose queue holds one: with every place taken, a second one is turned away."""
+    c.post("/api/v1/projects", {"name": "narrow", "limits": {"queue": 1}})
+    secret = c.post("/api/v1/keys", {"name": "n", "project": "narrow", "role": "developer"})[1][
+        "secret"]
+    gate = threading.Barrier(90)
+    seen = []
+
+    def one():
+        gate.wait()
+        seen.append(send(c, ask(max_tokens=60), secret)[:2])
+    threads = [threading.Thread(target=one) for _ in range(90)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    refused = [r for s, r in seen if s == 503]
+    assert refused, sorted(s for s, _ in seen)
+    found, r = explained(c, refused[0])
+    assert "queue_full" in found, r
+    served = [explained(c, r)[0] for s, r in seen if s == 200]
+    assert any("values" in e.get("decode", {}) and e["decode"]["values"].get("shared_with", 0) > 1
+               for e in served), "none says that it shared its steps"
+
+
+def a_worker_dies(c):
+    events = c.stream(CHAT, ask("Tell me everything.", max_tokens=600, ignore_eos=True))
+    first = next(events)
+    c.kill("worker")
+    rest = list(events)
+    assert rest[-1] == "[DONE]"
+    request = "req_" + first["id"].removeprefix("chatcmpl-").removeprefix("req_")
+    found, r = explained(c, request)
+    assert found["failover"]["values"]["failovers"] == 1, r
+    assert "failover" in [p["phase"] for p in r["timeline"]], r
+
+
+def a_slow_client(c):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    s.settimeout(60)
+    s.connect(("127.0.0.1", c.port))
+    body = json.dumps(ask("Write on.", max_tokens=900, ignore_eos=True, stream=True, n=6,
+                          logprobs=True, top_logprobs=20))  # megabytes
+    head = (f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {c.key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+    s.sendall((head + body).encode())
+    head = s.recv(1024)
+    request = head.lower().split(b"x-request-id: ")[1][:28].decode()
+    request = next(r["id"] for r in c.get("/api/v1/requests?status=running")[1]["data"]
+                   if r["id"].lower() == request)
+
+    time.sleep(1.5)
+    assert c.get(f"/api/v1/requests/{request}")[1]["status"] == "running"
+    s.settimeout(0.5)
+    try:
+        while s.recv(1 << 16):
+            pass
+    except TimeoutError:
+        pass
+    s.close()
+    wait_until(lambda: c.get(f"/api/v1/requests/{request}")[1]["status"] != "running", 60,
+               "its end")
+    found, r = explained(c, request)
+    assert "client_slow" in found and found["client_slow"]["ms"] > 100, r
+    assert "paused" in [p["phase"] for p in r["timeline"]], r
+
+
+def a_client_leaves(c):
+    events = c.stream(CHAT, ask("Write on.", max_tokens=2000, ignore_eos=True))
+    request = "req_" + next(events)["id"].removeprefix("chatcmpl-").removeprefix("req_")
+    events.close()
+    wait_until(lambda: c.get(f"/api/v1/requests/{request}")[1]["status"] == "cancelled", 20,
+               "it was cancelled")
+    assert "cancelled" in codes(c, request)
+
+
+# ---- lists ----
+
+def lists(c):
+    page = c.get("/api/v1/requests?limit=1000")[1]
+    ids = [r["id"] for r in page["data"]]
+    assert len(ids) == len(set(ids)) and not page["partial"]
+    ends = [r["end"] for r in page["data"] if r["end"] is not None]
+    assert ends == sorted(ends, reverse=True)
+    walked, after = [], ""
+    while True:
+        p = c.get(f"/api/v1/requests?limit=7&to={int(time.time()) - 1}{after}")[1]
+        walked += [r["id"] for r in p["data"]]
+        if not p["has_more"]:
+            break
+        after = f"&after={walked[-1]}"
+    assert len(walked) == len(set(walked)) and len(walked) > 50
+    for query, holds in (("status=refused", lambda r: r["status"] == "refused"),
+                         ("status=429", lambda r: r["http"] == 429),
+                         ("min_ms=50", lambda r: r["duration_ms"] >= 50),
+                         ("route=chat.completions&model=nano", lambda r: r["model"] == "nano"),
+                         ("project=narrow", lambda r: r["project"] == "narrow")):
+        found = c.get(f"/api/v1/requests?limit=1000&{query}")[1]["data"]
+        assert found and all(map(holds, found)), query
+
+
+def who_sees_what(c):
+    """A project its own; strangers' are the operators'."""
+    viewer = {"name": "v", "project": "narrow", "role": "viewer"}
+    secret = c.post("/api/v1/keys", viewer)[1]["secret"]
+    status, _, page = send(c, None, secret, "/api/v1/requests?limit=1000", "GET")
+    assert status == 200 and page["data"] and all(r["project"] == "narrow" for r in page["data"])
+    assert send(c, None, secret, f"/api/v1/requests/{c.cold}", "GET")[0] == 404
+    assert send(c, None, secret, "/api/v1/requests?project=default", "GET")[0] == 404
+    assert send(c, None, "none", "/api/v1/requests", "GET")[0] == 401
+    assert [r for r in c.get("/api/v1/requests?status=401&limit=100")[1]["data"] if r["key"] == ""]
+
+
+def a_restart_forgets_nothing(c):
+    refused = [r["id"] for r in c.get("/api/v1/requests?status=refused&limit=20")[1]["data"]
+               if r["key"] != ""]  # those of unknown keys are in memory alone
+    assert len(refused) > 5
+    time.sleep(1.5)
+    c.kill("gateway")
+    wait_until(c.is_ready, 30, "the gateway is back")
+    for request in refused:
+        status, _, r = send(c, None, None, f"/api/v1/requests/{request}", "GET")
+        assert status == 200 and r["status"] == "refused", (request, r)
+    assert "cold_start" in codes(c, c.cold)  # of the store
+
+
+def without_control(c):
+    pid = c.pids("control")[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        _, request, _ = send(c, ask())
+        assert "done" in codes(c, request)
+        page = c.get("/api/v1/requests?limit=5")[1]
+        assert page["partial"] and page["data"], page
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: c.get("/api/v1/me")[0] == 200, 30, "control goes on")
+
+
+# ---- what was said ----
+
+def texts_under(folder):
+    for path in glob.glob(f"{folder}/**", recursive=True):
+        if os.path.isfile(path):
+            with open(path, "rb") as f:
+                yield path, f.read()
+
+
+def nothing_is_kept(c):
+    send(c, ask(f"Remember {MARKER}."))
+    send(c, ask(f"Remember {MARKER}.", response_format={"type": MARKER}))
+    list(c.stream(CHAT, ask(f"Remember {MARKER}.")))
+    send(c, {"model": "nano", "prompt": MARKER, "max_tokens": 4}, path="/v1/completions")
+    send(c, {"model": "nano", "input": MARKER, "store": False}, path="/v1/responses")
+    time.sleep(1.5)
+    for path, data in texts_under(c.folder):
+        assert MARKER.encode() not in data, path
+
+
+def a_project_may_keep_it(c):
+    assert c.run("project", "set", "narrow", "--log-prompts", "on").returncode == 0
+    admin, developer = (c.post("/api/v1/keys", {"name": r, "project": "narrow", "role": r})[1]
+                        ["secret"] for r in ("admin", "developer"))
+    _, request, answer = send(c, ask(f"Keep {MARKER}."), developer)
+    kept = wait_until(lambda: send(c, None, admin, f"/api/v1/requests/{request}", "GET")[2]
+                      .get("prompt"), 10, "the prompt is kept")
+    assert kept["messages"][0]["content"] == f"Keep {MARKER}."
+    r = send(c, None, admin, f"/api/v1/requests/{request}", "GET")[2]
+    assert r["answer"] == answer["choices"][0]["message"]["content"] and not r["cut"]
+    for key in (developer,):
+        assert "prompt" not in send(c, None, key, f"/api/v1/requests/{request}", "GET")[2]
+    _, request, _ = send(c, ask("x" * 200000), developer)
+    r = wait_until(lambda: (lambda x: x if "prompt" in x else None)(
+        send(c, None, admin, f"/api/v1/requests/{request}", "GET")[2]), 10, "a long one is kept")
+    assert r["cut"] and len(json.dumps(r["prompt"])) < 70000
+    where = {path for path, data in texts_under(c.home) if MARKER.encode() in data}
+    assert where and all("/prompts/narrow/" in p for p in where), where
+    assert all(os.stat(p).st_mode & 0o77 == 0 for p in where)
+    assert c.run("project", "set", "narrow", "--log-prompts", "off").returncode == 0
+    _, request, _ = send(c, ask("Forget it."), developer)
+    time.sleep(0.5)
+    assert "prompt" not in send(c, None, admin, f"/api/v1/requests/{request}", "GET")[2]
+
+
+# ---- for people ----
+
+def commands(c):
+    r = c.run("explain", c.cold)
+    assert r.returncode == 0 and "No replica of the model was running" in r.stdout, r
+    assert "start " in r.stdout and "#" in r.stdout
+    r = c.run("explain", "--status", "refused")
+    assert r.returncode == 0 and "model_not_found" in r.stdout, r
+    assert c.run("explain", "req_none").returncode == 1
+
+
+def log_lines(c):
+    """One JSON object a line; a request's line names it."""
+    with open(f"{c.folder}/up.log", encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f.read().splitlines()]
+    assert all({"ts", "level", "module", "msg"} <= set(e) for e in lines)
+    access = [e for e in lines if e["module"] == "access"]
+    one = [e for e in access if e.get("request") == c.cold]
+    assert len(one) == 1 and one[0]["status"] == 200 and one[0]["completion_tokens"] > 0, one
+    assert [e for e in lines if e["module"] == "serve" and "request" in e], "of a failover"
+
+
+def bundle(c):
+    path = f"{c.folder}/bundle.tar.gz"
+    os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = "authorization=collectors-own-secret"
+    with open(f"{c.home}/storage.json", "w", encoding="utf-8") as f:
+        json.dump({"access_key": "AKIA-of-another", "secret_key": "another-stores-secret"}, f)
+    with open(f"{c.home}/logs/worker-9.log", "w", encoding="utf-8") as f:
+        f.write(f"it said {c.key} and another-stores-secret\nBearer abcdefgh12345678\n")
+    r = c.run("support-bundle", path)
+    assert r.returncode == 0, r
+    secrets = [c.key, "another-stores-secret", "collectors-own-secret", "abcdefgh12345678", MARKER]
+    with open(f"{c.home}/s3.secret", "rb") as f:
+        raw = f.read().strip()
+    secrets += [raw, raw.hex()]
+    with tarfile.open(path) as t:
+        parts = {m.name.split("/", 1)[1]: t.extractfile(m).read() for m in t}
+    for name, data in parts.items():
+        for s in secrets:
+            s = s if isinstance(s, bytes) else s.encode()
+            assert s not in data, (name, s)
+    for name in ("version.txt", "doctor.txt", "machine.txt", "status.json", "metrics.txt",
+                 "schema.txt", "requests_refused.json", "events.json", "logs/worker-9.log"):
+        assert parts.get(name), name
+    assert b"[secret]" in parts["logs/worker-9.log"]
+    assert b"ledger 3" in parts["schema.txt"]
+    assert json.loads(parts["requests_refused.json"])["data"]
+    os.unlink(f"{c.home}/storage.json")
+    again = subprocess.run([c.feitian, "support-bundle", path], env=c.env(), capture_output=True,
+                           text=True, check=False)
+    assert again.returncode == 1 and "exists" in again.stderr.lower(), again
+
+
+def main():
+    with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
+        for step in (a_cold_start, a_long_prompt, refusals, limits, a_full_queue, a_worker_dies,
+                     a_slow_client, a_client_leaves, lists, who_sees_what,
+                     a_restart_forgets_nothing, without_control, nothing_is_kept, commands,
+                     bundle, a_project_may_keep_it, log_lines):
+            step(c)
+            print(f"ok {step.__name__}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
