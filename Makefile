@@ -16,7 +16,7 @@ no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
 
 .NOTPARALLEL:
-.PHONY: all up down test test-engines test-release test-sanitizers test-crash check format-check bench fuzz nano install format clean help setup setup-all setup-engines
+.PHONY: all up down test test-engines test-release test-sanitizers test-crash check format-check bench fuzz nano install deb format clean help setup setup-all setup-engines
 
 all: setup ## the program, build/feitian
 	@$(call configure,release,build)
@@ -104,6 +104,9 @@ install: all ## into $(DESTDIR)$(PREFIX): the program, nano, the units of system
 	@install -D -m 644 deploy/feitian.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/feitian.conf
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@sed 's|/usr/local/|$(PREFIX)/|' deploy/feitian.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/feitian.service
+
+deb: all ## a Debian package of it: build/feitian_VERSION_ARCH.deb
+	@scripts/deb build build
 
 clean: ## remove everything built
 	rm -rf build build-dev build-tsan build-fuzz

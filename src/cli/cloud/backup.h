@@ -23,6 +23,7 @@ struct ft_backup_home {
     char root[FT_HOME_PATH];    /* where it really is */
     char where[FT_HOME_PATH];   /* of objects: a folder, or "s3://..." */
     bool objects;               /* they are in a folder, which is there */
+    char config[FT_HOME_PATH];  /* config.json, if it is elsewhere (up --config); "" */
     bool models;                /* asked for: HOME/models too */
     char scratch[FT_HOME_PATH]; /* a folder of ours, for copies on their way */
     const volatile int *interrupt;

@@ -98,6 +98,8 @@ static bool is_left_out(const struct walk *w, const char *name, const char *path
             return true;
     if (strcmp(name, "models") == 0 && !w->b->models)
         return true;
+    if (strcmp(name, "config.json") == 0 && w->b->config[0] != '\0')
+        return true;
     /* logs of SQLite: their files are copied with what is in them */
     if (ends_with(name, "-wal") || ends_with(name, "-shm") || ends_with(name, "-journal"))
         return true;
@@ -311,5 +313,7 @@ int ft_backup_home_write(const struct ft_backup_home *b, bool running, struct ft
         rc = add_objects(b, index, o, err);
     ft_backup_hold_end(hold);
     unlink(index);
+    if (rc == 0 && b->config[0] != '\0')
+        rc = add_file(b->config, "config.json", true, o, err);
     return rc == 0 ? walk(&rest, "", 0) : rc;
 }

@@ -68,6 +68,18 @@ static void text_of_file(const struct ft_home *h, const char *file, const char *
     free(text);
 }
 
+/* Certificates that lie elsewhere have an owner of their own. */
+static void warn_of_tls(const struct ft_backup_home *b, const json_t *given)
+{
+    static const char *const options[] = {"--tls-cert", "--tls-key"};
+    for (size_t i = 0; i < FT_COUNT(options); i++) {
+        const char *path = json_string_value(json_object_get(given, options[i]));
+        if (path != NULL && strncmp(path, b->root, strlen(b->root)) != 0)
+            fprintf(stderr, "feitian backup: %s %s lies elsewhere and is not in it\n", options[i],
+                    path);
+    }
+}
+
 /* Where its objects are: as it runs, else as it would be started, else as it was. */
 static void find_storage(struct ft_backup_home *b, bool running)
 {
@@ -76,8 +88,12 @@ static void find_storage(struct ft_backup_home *b, bool running)
     const char *at = json_string_value(json_object_get(given, "--storage"));
     struct stat st;
     ft_home_at(&b->home, "blob", b->where);
+    const char *config = json_string_value(json_object_get(given, "--config"));
     if (at != NULL)
         snprintf(b->where, sizeof b->where, "%s", at);
+    if (config != NULL && strncmp(config, b->root, strlen(b->root)) != 0)
+        snprintf(b->config, sizeof b->config, "%s", config);
+    warn_of_tls(b, given);
     if (!running) {
         text_of_file(&b->home, "storage.id", "where", b->where);
         text_of_file(&b->home, "config.json", "storage", b->where);

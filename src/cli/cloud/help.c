@@ -27,7 +27,7 @@ static const char up_text[] =
     "Starts the processes of a cloud, and waits until it can be used. Without --foreground they "
     "go\n"
     "on in the background, and write into logs/ of its folder. Where one runs already, says so.\n"
-    "All but the last five can stand in config.json of its folder, as {\"listen\": \"...\"}.\n"
+    "All but the last six can stand in config.json of its folder, as {\"listen\": \"...\"}.\n"
     "\n"
     "  --listen HOST:PORT      where clients reach it [127.0.0.1:7700]\n"
     "  --tls-self-signed       HTTPS with a certificate that it makes itself, in tls/\n"
@@ -52,6 +52,7 @@ static const char up_text[] =
     "  --wait S                how long to wait until it is ready [30]\n"
     "  --foreground            stay, and log to standard error: for systemd and containers\n"
     "  --daemon                go into the background; this is what happens anyway\n" HOME_TEXT
+    "  --config FILE           in the place of config.json of its folder\n"
     "  --json                  say where it is as JSON\n";
 
 static const char down_text[] =

@@ -23,7 +23,9 @@ struct ft_up_options {
     int64_t memory, threads, http_threads, s3_day; /* 0: not given */
     int64_t wait_s;                                /* for it to be ready */
     const char *home_given;
-    json_t *config; /* texts above may lie in it */
+    const char *config_given;       /* --config; NULL: config.json of the home */
+    char config_path[FT_HOME_PATH]; /* of that, from the root on */
+    json_t *config;                 /* texts above may lie in it */
 };
 
 /* Returns 0, or an exit status after a message. */

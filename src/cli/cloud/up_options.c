@@ -37,9 +37,17 @@ static int read_config(struct ft_up_options *o, const struct ft_opt *opts, size_
     char path[FT_HOME_PATH], *text;
     size_t len;
     json_error_t at;
-    int rc = ft_file_read(ft_home_at(&o->home, "config.json", path), CONFIG_MAX, &text, &len, err);
-    if (rc != 0) /* no folder either: that is said when it is made */
+    ft_home_at(&o->home, "config.json", path);
+    if (o->config_given != NULL) {
+        if (realpath(o->config_given, path) == NULL)
+            return ft_err_sys(err, "--config: %s", o->config_given);
+        memcpy(o->config_path, path, sizeof o->config_path);
+    }
+    int rc = ft_file_read(path, CONFIG_MAX, &text, &len, err);
+    if (rc != 0 && o->config_given == NULL) /* no folder either: that is said when it is made */
         return rc == FT_ENOTFOUND || access(o->home.path, X_OK) != 0 ? 0 : rc;
+    if (rc != 0)
+        return rc;
     o->config = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
     free(text);
     if (!json_is_object(o->config))
@@ -115,9 +123,10 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
         {"foreground", 0, FT_OPT_FLAG, &o.foreground, 0, 0},
         {"daemon", 0, FT_OPT_FLAG, &o.daemon, 0, 0},
         {"home", 0, FT_OPT_TEXT, &o.home_given, 0, 0},
+        {"config", 0, FT_OPT_TEXT, &o.config_given, 0, 0},
         {"json", 0, FT_OPT_FLAG, &o.json, 0, 0},
     };
-    const size_t n = FT_COUNT(opts), n_config = n - 4;
+    const size_t n = FT_COUNT(opts), n_config = n - 5;
     struct ft_err err = {0};
     char **args;
     int status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
@@ -148,7 +157,8 @@ json_t *ft_up_options_given(const struct ft_up_options *o)
     const struct {
         const char *name, *text;
         int64_t number;
-    } all[] = {{"--listen", o->listens ? o->listen : NULL, 0},
+    } all[] = {{"--config", o->config_path[0] != '\0' ? o->config_path : NULL, 0},
+               {"--listen", o->listens ? o->listen : NULL, 0},
                {"--tls-cert", o->tls_self_signed ? NULL : o->tls_cert, 0},
                {"--tls-key", o->tls_self_signed ? NULL : o->tls_key, 0},
                {"--tls-self-signed", o->tls_self_signed ? "yes" : NULL, 0},
