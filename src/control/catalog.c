@@ -120,12 +120,21 @@ int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
         rc = 0;
     }
     ft_ctl_entity_fini(&slow);
-    if (rc != 0)
+    struct ft_ctl_entity smtp = {0};
+    if (rc == 0)
+        rc = FT_MIN(ft_ctl_get(tx, "setting", "smtp", &smtp, err), 0);
+    json_t *shown = smtp.body != NULL ? ft_ctl_public("setting", smtp.body) : NULL;
+    json_t *relay = json_incref(json_object_get(shown, "smtp"));
+    json_decref(shown);
+    ft_ctl_entity_fini(&smtp);
+    if (rc != 0) {
+        json_decref(relay);
         return rc;
+    }
     return ft_ctl_answer(c, 200,
-                         json_pack("{s:s,s:s,s:s,s:I}", "object", "settings", "currency", currency,
-                                   "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE,
-                                   "slow_request_ms", (json_int_t)slow_ms));
+                         json_pack("{s:s,s:s,s:s,s:I,s:o?}", "object", "settings", "currency",
+                                   currency, "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE,
+                                   "slow_request_ms", (json_int_t)slow_ms, "smtp", relay));
 }
 
 int ft_ctl_settings_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
@@ -137,7 +146,10 @@ int ft_ctl_settings_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct 
         struct ft_ctl_entity old = {0};
         int rc = ft_ctl_get(tx, "setting", name, &old, err);
         if (rc >= 0) {
-            json_t *body = json_pack("{s:O}", name, value);
+            /* the relay member by member, so that its password need not be said again */
+            json_t *was = json_object_get(old.body, name);
+            json_t *now = json_is_object(value) ? ft_ctl_merge(was, value) : json_incref(value);
+            json_t *body = json_pack("{s:o}", name, now);
             rc = ft_ctl_put(c, tx, "setting", name, old.body, body, err);
             json_decref(body);
         }

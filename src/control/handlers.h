@@ -40,7 +40,11 @@ ft_ctl_handler ft_ctl_audit_list, ft_ctl_feed, ft_ctl_openapi_get; /* events.c *
 ft_ctl_handler ft_ctl_usage_get, ft_ctl_usage_records, ft_ctl_usage_take,
     ft_ctl_spend;                                         /* usage.c */
 ft_ctl_handler ft_ctl_history_get, ft_ctl_history_series; /* history.c */
-ft_ctl_handler ft_ctl_requests;                           /* requests.c */
+ft_ctl_handler ft_ctl_alerts_list, ft_ctl_alerts_create, ft_ctl_alerts_get, ft_ctl_alerts_patch,
+    ft_ctl_alerts_delete, ft_ctl_channels_list, ft_ctl_channels_create, ft_ctl_channels_get,
+    ft_ctl_channels_patch, ft_ctl_channels_delete, ft_ctl_channels_test; /* alerts.c */
+void ft_ctl_channels_try(struct ft_ctl_call *c);
+ft_ctl_handler ft_ctl_requests; /* requests.c */
 ft_ctl_handler ft_ctl_org_completions, ft_ctl_org_embeddings, ft_ctl_org_costs;
 ft_ctl_handler ft_ctl_responses_put, ft_ctl_responses_get,
     ft_ctl_responses_delete; /* responses.c */

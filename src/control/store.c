@@ -137,6 +137,15 @@ json_t *ft_ctl_public(const char *kind, const json_t *body)
     json_t *copy = json_deep_copy(body);
     if (strcmp(kind, "key") == 0 || strcmp(kind, "session") == 0)
         json_object_del(copy, "hash");
+    if (strcmp(kind, "channel") == 0) {
+        json_object_set_new(copy, "has_secret", json_boolean(ft_ctl_has(copy, "secret")));
+        json_object_del(copy, "secret");
+    }
+    if (strcmp(kind, "setting") == 0 && json_is_object(json_object_get(copy, "smtp"))) {
+        json_t *smtp = json_object_get(copy, "smtp");
+        json_object_set_new(smtp, "has_password", json_boolean(ft_ctl_has(smtp, "password")));
+        json_object_del(smtp, "password");
+    }
     if (strcmp(kind, "endpoint") == 0) {
         size_t i;
         json_t *target;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/alarm.h"
 #include "control/scrape.h"
 #include "monitor/machine.h"
 
@@ -28,12 +29,18 @@ struct ft_watch {
     /* the thread's own */
     struct ft_machine before;
     struct ft_scrape *scrape;
+    struct ft_alarm *alarm;
     char trouble[FT_ERR_MSG_MAX]; /* as it was said last */
 };
 
 struct ft_history *ft_watch_history(struct ft_watch *w)
 {
     return w != NULL ? w->history : NULL;
+}
+
+struct ft_alarm *ft_watch_alarm(struct ft_watch *w)
+{
+    return w != NULL ? w->alarm : NULL;
 }
 
 /* Once when it begins, and when it is over. */
@@ -88,6 +95,7 @@ static void look(struct ft_watch *w, int64_t now_s)
         say_trouble(w, err.msg);
     else
         say_trouble(w, "");
+    ft_alarm_look(w->alarm, w->history, now_s);
 }
 
 /* Sleeps until the next whole step; false: it is over. */
@@ -137,6 +145,8 @@ int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
     pthread_cond_init(&w->wake, NULL);
     open_history(w);
     int rc = ft_scrape_open(ctl, &w->scrape, err);
+    if (rc == 0)
+        rc = ft_alarm_open(ctl, &w->alarm, err);
     if (rc != 0) {
         ft_watch_close(w);
         return rc;
@@ -160,6 +170,7 @@ void ft_watch_close(struct ft_watch *w)
     pthread_mutex_unlock(&w->lock);
     if (w->threaded)
         pthread_join(w->thread, NULL);
+    ft_alarm_close(w->alarm);
     ft_scrape_close(w->scrape);
     ft_history_close(w->history);
     pthread_cond_destroy(&w->wake);

@@ -7,6 +7,7 @@
 #include "control/inner.h"
 #include "monitor/history.h"
 
+struct ft_alarm;
 struct ft_watch;
 
 /* Never fails for what lies on the disk: without a history the rest goes on. */
@@ -14,5 +15,6 @@ int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
 void ft_watch_close(struct ft_watch *w); /* NULL is accepted */
 /* NULL: there is none now. */
 struct ft_history *ft_watch_history(struct ft_watch *w);
+struct ft_alarm *ft_watch_alarm(struct ft_watch *w);
 
 #endif
