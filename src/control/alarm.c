@@ -45,6 +45,7 @@ struct rule {
 struct ft_alarm {
     struct ft_ctl *ctl;
     pthread_mutex_t lock;
+    pthread_mutex_t saving; /* taken before the lock: one writes the file at a time */
     pthread_cond_t wake;
     pthread_t sender[SENDERS];
     int n_sender;
@@ -443,6 +444,7 @@ static void save(struct ft_alarm *a)
     char path[4096];
     struct ft_err err = {0};
     json_t *all = json_object();
+    pthread_mutex_lock(&a->saving);
     pthread_mutex_lock(&a->lock);
     a->changed = false;
     for (int i = 0; i < a->n_rule; i++) {
@@ -460,6 +462,7 @@ static void save(struct ft_alarm *a)
     snprintf(path, sizeof path, "%s/monitor/alerts.json", a->ctl->home);
     if (text != NULL && ft_file_put(path, text, strlen(text), &err) != 0)
         ft_log(FT_LOG_WARN, "control", "alerts: %s", err.msg);
+    pthread_mutex_unlock(&a->saving);
     free(text);
     json_decref(all);
 }
@@ -551,10 +554,12 @@ static void send_one(struct ft_alarm *a, const char *id, json_t *body)
     json_decref(channel);
     json_decref(smtp);
     pthread_mutex_lock(&a->lock);
-    a->changed = true;
-    if (!a->stop) /* one that was broken off by the end is tried by the next control */
-        ft_notify_done(a->notify, id, (int64_t)time(NULL), rc == 0 ? NULL : err.msg,
-                       rc == FT_EINVAL);
+    if (a->stop) /* broken off: the next control tries it */
+        return;
+    ft_notify_done(a->notify, id, (int64_t)time(NULL), rc == 0 ? NULL : err.msg, rc == FT_EINVAL);
+    pthread_mutex_unlock(&a->lock);
+    save(a); /* now: a kill would have it sent again */
+    pthread_mutex_lock(&a->lock);
 }
 
 static void *sender(void *ctx)
@@ -586,6 +591,7 @@ int ft_alarm_open(struct ft_ctl *ctl, struct ft_alarm **ret, struct ft_err *err)
     a->events = json_array();
     a->saved = load(ctl);
     pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->saving, NULL);
     pthread_cond_init(&a->wake, NULL);
     int rc = ft_notify_open(&a->notify, err);
     while (rc == 0 && a->n_sender < SENDERS) {
@@ -622,6 +628,7 @@ void ft_alarm_close(struct ft_alarm *a)
     json_decref(a->saved);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->lock);
+    pthread_mutex_destroy(&a->saving);
     free(a);
 }
 

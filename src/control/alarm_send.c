@@ -84,7 +84,7 @@ static int to_webhook(struct ft_ctl *ctl, const json_t *channel, const char *bod
     if (rc == 0 && answer.status / 100 != 2)
         rc = ft_err_set(err, FT_EUNAVAIL, "the webhook answered %d", answer.status);
     ft_http_answer_fini(&answer);
-    return rc == FT_EINVAL || rc == 0 ? rc : ft_err_set(err, FT_EUNAVAIL, "%s", err->msg);
+    return rc;
 }
 
 /* For people: one line an alert. */

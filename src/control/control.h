@@ -23,6 +23,7 @@ struct ft_control_options {
     const char *program;     /* path of feitian itself: models are inspected by a process of it */
     struct ft_state *state;  /* owned by the caller, migrated here */
     struct ft_exec *exec;    /* runs trainings; NULL: fine-tuning jobs wait. The caller's */
+    int look_ms;             /* between two looks at the cloud; 0: 10 s, the step of the history */
     const volatile int *end; /* not 0: leave; checked a few times a second */
 };
 

@@ -103,8 +103,13 @@ static bool wait_step(struct ft_watch *w)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FT_HISTORY_STEP_S - until.tv_sec % FT_HISTORY_STEP_S;
-    until.tv_nsec = 0;
+    int look_ms = w->ctl->opt->look_ms;
+    if (look_ms > 0) {
+        until.tv_sec += look_ms / 1000;
+    } else {
+        until.tv_sec += FT_HISTORY_STEP_S - until.tv_sec % FT_HISTORY_STEP_S;
+        until.tv_nsec = 0;
+    }
     pthread_mutex_lock(&w->lock);
     int rc = 0;
     while (!w->stop && rc != ETIMEDOUT)

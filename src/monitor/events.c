@@ -90,19 +90,20 @@ static bool same_text(const json_t *o, const char *name, const char *text)
     return text == NULL ? is == NULL : is != NULL && strcmp(is, text) == 0;
 }
 
-/* The one among the last that this is again; NULL: it is new. */
+/* The one among the last that this is again; NULL: it is new, also where something else happened to
+ * the same since. */
 static struct entry *again(struct ft_events *e, const struct ft_event *v, int64_t now_ms)
 {
     for (int64_t id = e->next - 1; id >= e->first && id >= e->next - SAME_LOOK; id--) {
         struct entry *x = at(e, id);
-        json_int_t worker = json_is_integer(json_object_get(x->shown, "worker"))
-                                ? json_integer_value(json_object_get(x->shown, "worker"))
-                                : -1;
-        if (now_ms - x->at_ms < FT_EVENTS_SAME_MS && now_ms >= x->at_ms &&
-            same_text(x->shown, "kind", v->kind) && same_text(x->shown, "endpoint", v->endpoint) &&
-            same_text(x->shown, "project", v->project) && worker == v->worker &&
-            same_text(x->shown, "level", level_name[v->level]))
-            return x;
+        const json_t *worker = json_object_get(x->shown, "worker");
+        json_int_t k = json_is_integer(worker) ? json_integer_value(worker) : -1;
+        if (!same_text(x->shown, "endpoint", v->endpoint) ||
+            !same_text(x->shown, "project", v->project) || k != v->worker)
+            continue;
+        bool same = same_text(x->shown, "kind", v->kind) &&
+                    same_text(x->shown, "level", level_name[v->level]);
+        return same && now_ms - x->at_ms < FT_EVENTS_SAME_MS && now_ms >= x->at_ms ? x : NULL;
     }
     return NULL;
 }

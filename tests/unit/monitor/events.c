@@ -96,6 +96,11 @@ static void test_what_repeats_is_counted(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_array_get(data, 0), "count")), 1);
     json_decref(data);
     ft_events_close(e);
+    e = fresh(); /* to and fro is told in its order */
+    for (int i = 0; i < 4; i++)
+        tell(e, i % 2 == 0 ? "worker_died" : "worker_ready", "nano", NULL, 2, 1000 + i);
+    json_decref(list(e, (struct ft_events_filter){0}, 4));
+    ft_events_close(e);
 }
 
 static void test_projects_see_their_own_and_the_common_ones(void **state)

@@ -1,0 +1,305 @@
+#!/usr/bin/python3
+"""Curves, events, nodes and alerts of a running cloud.
+
+usage: monitor.py FEITIAN
+
+- series appear and say what was done; viewers see their own and the common ones;
+- a worker is killed: events say so, the count of deaths is exact;
+- control is stopped: chats go on, the curve has a gap; everything is killed: what was there stays;
+- an alert fires to a webhook (signed) and by mail (STARTTLS, password), and is over;
+- quiet times hold notices back, not states; heartbeats come; a restart tells nothing twice;
+- receivers that are dead or silent hold up nobody; a notice is tried again until it is taken.
+"""
+import email.header
+import hashlib
+import hmac
+import os
+import signal
+import sys
+import time
+
+from live_cloud import LiveCloud
+from receivers import Mail, Silent, Webhook, certificate, within
+
+STEP = 10
+
+
+def expect(ok, what):
+    if not ok:
+        raise AssertionError(what)
+
+
+class Test:
+    def __init__(self, cloud):
+        self.cloud = cloud
+
+    def ask(self, method, path, body=None, key=None, want=200):
+        was, self.cloud.key = self.cloud.key, key or self.cloud.key
+        try:
+            status, answer = self.cloud.request(method, path, body)
+        finally:
+            self.cloud.key = was
+        expect(status == want, f"{method} {path}: {status} {answer}")
+        return answer
+
+    def chat(self, n=1):
+        for _ in range(n):
+            self.ask("POST", "/v1/chat/completions",
+                     {"model": "nano", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]})
+
+    def series(self, query, key=None):
+        """{name: values} of the last minutes."""
+        now = int(time.time())
+        a = self.ask("GET", f"/api/v1/history?from={now - 200}&step={STEP}&{query}", key=key)
+        return {s["name"]: s["values"] for s in a["series"]}
+
+    def events(self, query="", key=None):
+        return self.ask("GET", f"/api/v1/events?limit=500&{query}", key=key)["data"]
+
+    def kinds(self, query=""):
+        return [e["kind"] for e in self.events(query)]
+
+    def alert(self, id_):
+        return self.ask("GET", f"/api/v1/alerts/{id_}")
+
+    # ---- curves and events ----
+
+    def curves(self):
+        self.chat(5)
+        self.ask("POST", "/api/v1/projects", {"name": "lab", "budget": {"day": "1000"}}, want=201)
+        wanted = {"running", "waiting", "ttft_p50", "latency_p95", "completion_tokens", "cost"}
+        shown = within(30, lambda: self.chat() or wanted <= set(s := self.series("endpoint=nano"))
+                       and any(s["replicas_ready"]) and any(s["requests"]) and s, "series of nano")
+        expect(max(v or 0 for v in shown["replicas_ready"]) == 1, shown["replicas_ready"])
+        expect(max(v or 0 for v in shown["requests"]) > 0, shown["requests"])
+        cloud = self.series("series=cpu,memory_bytes,disk_free_bytes,workers,requests")
+        expect(sorted(cloud) == ["cpu", "disk_free_bytes", "memory_bytes", "requests", "workers"],
+               sorted(cloud))
+        free = os.statvfs(self.cloud.home)
+        shown = [v for v in cloud["disk_free_bytes"] if v][-1]
+        expect(abs(shown - free.f_bavail * free.f_frsize) < 2 << 30, f"disk: {shown}")
+        budget = within(20, lambda: self.series("project=lab").get("budget_used"), "a budget")
+        expect([v for v in budget if v is not None][-1] == 0, budget)
+        names = {s["name"] for s in self.ask("GET", "/api/v1/history/series")["data"]}
+        expect({"requests", "cpu", "budget_used", "worker_memory_bytes"} <= names, names)
+        self.ask("GET", "/api/v1/history?step=5", want=400)
+        self.ask("GET", "/api/v1/history?from=5&to=3", want=400)
+        self.ask("GET", "/api/v1/history?endpoint=a&project=b", want=400)
+
+    def roles(self):
+        key = self.ask("POST", "/api/v1/keys", {"project": "lab", "name": "v", "role": "viewer"},
+                       want=201)["secret"]
+        expect("requests" in self.series("endpoint=nano", key), "the common endpoint is seen")
+        expect(list(self.series("", key)) == ["budget_used"], self.series("", key))
+        expect(self.series("project=default", key) == {}, "another's project is not seen")
+        for s in self.ask("GET", "/api/v1/history/series", key=key)["data"]:
+            labels = s["labels"]
+            expect(labels.get("endpoint") == "nano" or labels.get("project") == "lab", labels)
+        expect(any(e["endpoint"] == "nano" for e in self.events(key=key)), "the common one's events")
+        expect(all(e["endpoint"] or e["project"] == "lab" for e in self.events(key=key)),
+               "events of the cloud are not seen")
+        for path in ("nodes", "alerts", "channels"):
+            self.ask("GET", f"/api/v1/{path}", key=key, want=403)
+        self.ask("POST", "/api/v1/channels", {"kind": "webhook", "name": "x", "url": "http://x"},
+                 key=key, want=403)
+
+    def deaths(self):
+        expect("worker_ready" in self.kinds("endpoint=nano"), self.kinds())
+        self.cloud.kill("worker")
+        within(20, lambda: "worker_died" in self.kinds(), "a worker's death")
+        within(20, lambda: self.kinds("endpoint=nano").count("worker_ready") >= 2, "and its return")
+        within(20, lambda: (self.series("series=worker_deaths").get("worker_deaths") or [0])[-2:]
+               and max(v or 0 for v in self.series("series=worker_deaths")["worker_deaths"]) == 1,
+               "one death is counted")
+        for e in self.events():
+            expect("hi" not in e["text"].split(), f"no text of prompts: {e}")
+        self.ask("GET", "/api/v1/events?limit=0", want=400)
+        self.ask("GET", "/api/v1/events?before=x", want=400)
+        page = self.ask("GET", "/api/v1/events?limit=1")
+        older = self.ask("GET", f"/api/v1/events?limit=1&before={page['data'][0]['id']}")
+        expect(page["has_more"] and older["data"][0]["id"] != page["data"][0]["id"], "pages")
+
+    def nodes(self):
+        node, = self.ask("GET", "/api/v1/nodes")["data"]
+        expect(node["cpu"]["cores"] == os.cpu_count() or node["cpu"]["cores"] > 0, node["cpu"])
+        expect(node["memory"]["total"] > node["memory"]["available"] > 0, node["memory"])
+        expect(node["disks"][0]["path"] == self.cloud.home, node["disks"])
+        expect([w["id"] for w in node["workers"]] == ["worker-0"], node["workers"])
+        checks = {c["name"] for c in node["checks"]}
+        expect({"processor", "memory", "disk", "home", "sandbox", "clock", "storage"} <= checks, checks)
+
+    def gap(self):
+        control, = self.cloud.pids("control")
+        os.kill(control, signal.SIGSTOP)
+        stopped = time.time()
+        try:
+            time.sleep(2.5 * STEP)
+            self.chat()
+        finally:
+            os.kill(control, signal.SIGCONT)
+        at = int(stopped) // STEP * STEP + STEP
+        time.sleep(2)
+        a = self.ask("GET", f"/api/v1/history?series=cpu&from={at - STEP}&to={at + 2 * STEP}&step={STEP}")
+        values = a["series"][0]["values"]
+        expect(values[0] is not None and values[1] is None, f"a gap: {values}")
+
+    def kill_everything(self):
+        time.sleep(1)
+        before = self.series("series=memory_bytes")["memory_bytes"]
+        known = sum(v is not None for v in before)
+        events = len(self.events())
+        firing = self.alert(self.low)["state"]
+        posts = len(self.hook.of("alerts"))
+        for pid in self.cloud.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.cloud.supervisor.wait(timeout=30)
+        self.cloud.start()
+        after = within(30, lambda: self.series("series=memory_bytes").get("memory_bytes"), "history")
+        expect(sum(v is not None for v in after) >= known - 2, f"{before} {after}")
+        expect(len(self.events()) > events, "events of before are there, and new ones")
+        within(20, lambda: self.alert(self.low)["state"] == firing, "the alert's state")
+        time.sleep(3)
+        expect(len(self.hook.of("alerts")) == posts, "nothing is told twice")
+
+    # ---- alerts ----
+
+    def first_rules(self):
+        rules = {a["name"]: a for a in self.ask("GET", "/api/v1/alerts")["data"]}
+        for series in ("disk_free_ratio", "error_ratio", "worker_deaths", "replicas_missing",
+                       "budget_used", "ledger_trouble"):
+            expect(any(a["series"] == series for a in rules.values()), f"a rule for {series}")
+        within(20, lambda: {a["state"] for a in self.ask("GET", "/api/v1/alerts")["data"]} >= {"ok"},
+               "states")
+        audit = self.ask("GET", "/api/v1/audit?kind=alert")["data"]
+        expect(len(audit) >= 6 and audit[0]["actor"]["role"] == "system", "the audit log has them")
+
+    def channels(self):
+        self.hook, self.silent = Webhook(), Silent()
+        cert, key = certificate(self.cloud.folder)
+        self.mail = Mail(cert, key, "cloud", "pass word")
+        self.mail.start()
+        relay = {"host": "localhost", "port": self.mail.port, "tls": "starttls", "user": "cloud",
+                 "from": "cloud@example.org", "password": "pass word", "ca": cert}
+        shown = self.ask("PATCH", "/api/v1/settings", {"smtp": relay})
+        expect(shown["smtp"]["has_password"] and "password" not in shown["smtp"], shown)
+        made = self.ask("POST", "/api/v1/channels",
+                        {"kind": "webhook", "name": "hook", "url": self.hook.url}, want=201)
+        self.secret = made["secret"]
+        self.web = made["id"]
+        self.post = self.ask("POST", "/api/v1/channels",
+                             {"kind": "email", "name": "mail", "to": "ops@example.org"}, want=201)["id"]
+        self.dead = [self.ask("POST", "/api/v1/channels", {"kind": "webhook", "name": name, "url": url},
+                              want=201)["id"]
+                     for name, url in (("silent", self.silent.url), ("dead", "http://127.0.0.1:1/"))]
+        expect("secret" not in self.ask("GET", f"/api/v1/channels/{self.web}"), "never again")
+        for bad in ({"kind": "webhook", "name": "x"}, {"kind": "email", "name": "x", "to": "a b@c"},
+                    {"kind": "webhook", "name": "x", "url": "file:///etc/passwd"},
+                    {"kind": "email", "name": "x", "to": "a@b\r\nBcc: c@d"}):
+            self.ask("POST", "/api/v1/channels", bad, want=400)
+        for id_ in (self.web, self.post):
+            tried = self.ask("POST", f"/api/v1/channels/{id_}/test")
+            expect(tried["ok"], tried)
+        expect(len(self.hook.of("test")) == 1 and len(self.mail.mails) == 1, "both were tried")
+        tried = self.ask("POST", f"/api/v1/channels/{self.dead[1]}/test")
+        expect(not tried["ok"] and tried["error"], tried)
+        self.ask("POST", "/api/v1/channels/nobody/test", want=404)
+        self.ask("PATCH", "/api/v1/settings", {"smtp": {"password": "wrong"}})
+        expect(not self.ask("POST", f"/api/v1/channels/{self.post}/test")["ok"], "a wrong password")
+        self.ask("PATCH", "/api/v1/settings", {"smtp": {"password": "pass word", "ca": None}})
+        expect(not self.ask("POST", f"/api/v1/channels/{self.post}/test")["ok"], "nobody's certificate")
+        self.ask("PATCH", "/api/v1/settings", {"smtp": {"ca": cert}})
+        audit = str(self.ask("GET", "/api/v1/audit?limit=1000"))
+        expect("pass word" not in audit and self.secret not in audit, "no secrets in the log")
+
+    def check_signature(self):
+        headers, raw, _ = [p for p in self.hook.posts if p[2]["kind"] == "alerts"][0]
+        text = headers["X-Feitian-Timestamp"].encode() + b"." + raw
+        digest = hmac.new(self.secret.encode(), text, hashlib.sha256).hexdigest()
+        expect(headers["X-Feitian-Signature"] == f"sha256={digest}", headers)
+
+    def fires(self):
+        rule = {"name": "few workers", "series": "workers", "op": "<", "threshold": 100, "for_s": 0,
+                "severity": "critical", "channels": [self.web, self.post, *self.dead]}
+        self.low = self.ask("POST", "/api/v1/alerts", rule, want=201)["id"]
+        post = within(20, lambda: self.hook.of("alerts"), "the webhook hears of it")[0]
+        alert = post["alerts"][0]
+        expect(post["status"] == "firing" and alert["status"] == "firing" and
+               alert["series"] == "workers" and alert["severity"] == "critical", post)
+        self.check_signature()
+        sender, to, message, tls = within(20, lambda: self.mail.mails[1:], "so does the mail")[0]
+        subject = str(email.header.make_header(email.header.decode_header(message["Subject"])))
+        expect(sender == "cloud@example.org" and to == ["ops@example.org"] and tls, (sender, to, tls))
+        expect("few workers" in subject and "few workers" in
+               message.get_payload(decode=True).decode(), subject)
+        expect(self.alert(self.low)["state"] == "firing", "its state")
+        within(10, lambda: "alert_firing" in self.kinds(), "its event")
+        # the dead ones wait, and nobody with them
+        begun = time.monotonic()
+        for _ in range(20):
+            self.ask("GET", "/api/v1/alerts")
+        expect(time.monotonic() - begun < 5, "control answers")
+        within(20, lambda: self.ask("GET", f"/api/v1/channels/{self.dead[1]}")["last_error"], "why")
+
+    def is_over(self):
+        self.ask("PATCH", f"/api/v1/alerts/{self.low}", {"threshold": 0})
+        within(20, lambda: [p for p in self.hook.of("alerts") if p["status"] == "resolved"], "over")
+        within(10, lambda: "alert_resolved" in self.kinds(), "its event")
+        expect(self.alert(self.low)["state"] == "ok", "its state")
+
+    def quiet(self):
+        n = len(self.hook.of("alerts"))
+        always = {"from": "00:00", "to": "00:00", "tz": "Asia/Shanghai"}
+        self.ask("PATCH", f"/api/v1/alerts/{self.low}", {"threshold": 100, "quiet": always})
+        within(20, lambda: self.alert(self.low)["state"] == "firing", "states go on")
+        time.sleep(3)
+        expect(len(self.hook.of("alerts")) == n, "nobody is told")
+        self.ask("PATCH", f"/api/v1/alerts/{self.low}", {"quiet": None})
+        within(20, lambda: len(self.hook.of("alerts")) == n + 1, "told when it is over")
+        self.ask("PATCH", f"/api/v1/alerts/{self.low}",
+                 {"quiet": {"from": "22:00", "to": "07:00", "tz": "Mars/Olympus"}}, want=400)
+
+    def heartbeat(self):
+        self.ask("PATCH", f"/api/v1/channels/{self.web}", {"heartbeat_s": 2})
+        within(20, lambda: len(self.hook.of("heartbeat")) >= 3, "a sign of life, again and again")
+        self.ask("PATCH", f"/api/v1/channels/{self.web}", {"heartbeat_s": 0})
+
+    def tried_again(self):
+        self.hook.status = 500
+        n = len(self.hook.of("alerts"))
+        self.ask("PATCH", f"/api/v1/alerts/{self.low}", {"threshold": 0})
+        within(20, lambda: len(self.hook.of("alerts")) > n, "it is tried")
+        self.hook.status = 200
+        within(30, lambda: self.hook.of("alerts")[-1]["status"] == "resolved" and
+               self.ask("GET", f"/api/v1/channels/{self.web}")["waiting"] == 0, "until it is taken")
+
+    def gone(self):
+        self.ask("DELETE", f"/api/v1/channels/{self.dead[0]}")
+        expect(self.dead[0] not in self.alert(self.low)["channels"], "alerts leave it")
+        self.ask("DELETE", f"/api/v1/alerts/{self.low}")
+        self.ask("GET", f"/api/v1/alerts/{self.low}", want=404)
+
+    def close(self):
+        for receiver in ("hook", "silent"):
+            if hasattr(self, receiver):
+                getattr(self, receiver).close()
+        if hasattr(self, "mail"):
+            self.mail.stop()
+
+
+def main(feitian):
+    os.environ["FEITIAN_LOOK_S"] = "1"
+    with LiveCloud(feitian) as cloud:
+        t = Test(cloud)
+        try:
+            for step in (t.curves, t.roles, t.deaths, t.nodes, t.first_rules, t.channels, t.fires,
+                         t.is_over, t.quiet, t.kill_everything, t.heartbeat, t.tried_again, t.gone,
+                         t.gap):
+                begun = time.monotonic()
+                step()
+                print(f"ok {step.__name__} {time.monotonic() - begun:.1f} s", flush=True)
+        finally:
+            t.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
