@@ -327,6 +327,27 @@ def cross_site(c):
            head)
 
 
+def odd_cookies(c):
+    b = Browser(c)
+    b.sign_in(key=key_of(c)["secret"])
+    value = b.cookie.split("=")[1]
+    for what, line, status in (
+            ("quoted", f'feitian_session="{value}"', 200),
+            ("among others", "a=b; c; ;=; feitian_session=" + value + ";d=e", 200),
+            ("the first of two", f"feitian_session={value}; feitian_session=x", 200),
+            ("of the second no more", f"feitian_session=x; feitian_session={value}", 401),
+            ("empty", "feitian_session=", 401),
+            ("cut", "feitian_session=" + value[:-1], 401),
+            ("longer", f"feitian_session={value}x", 401),
+            ("very long", "feitian_session=" + "x" * 9000, 401),
+            ("behind too many", "a=b; " * 200 + "feitian_session=" + value, 401),
+            ("of another name", f"Feitian_Session={value}", 401),
+            ("not ASCII", "feitian_session=\xff\xfe", 401)):
+        b.cookie = line
+        seen = b.ask("GET", "/v1/models")[0]
+        expect(f"a cookie that is {what}", seen == status, seen)
+
+
 # ---- tries ----
 
 def tries(c):
@@ -567,7 +588,8 @@ def renewing(c):
 
 def main():
     with live_cloud.LiveCloud(sys.argv[1]) as c:
-        for part in (by_key, ends, by_password, logins, cross_site, tries, objects, restarts, renewing):
+        for part in (by_key, ends, by_password, logins, cross_site, odd_cookies, tries, objects,
+                     restarts, renewing):
             print(f"---- {part.__name__}")
             part(c)
     print(f"{passed} passed, {failed} failed")
