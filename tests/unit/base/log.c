@@ -86,9 +86,34 @@ static void test_level_names(void **state)
     assert_int_equal(level, FT_LOG_DEBUG);
 }
 
+static void test_lines_may_be_json(void **state)
+{
+    (void)state;
+    int fds[2];
+    bool json = false;
+    assert_true(ft_log_format_parse("json", &json) && json);
+    assert_false(ft_log_format_parse("yaml", &json));
+    ft_log_set_json(true);
+    begin(fds);
+    ft_log(FT_LOG_WARN, "test", "say \"a\\b\"\n of req_ABCDEFGHIJKLMNOPQRSTUVWX, req_no");
+    ft_log(FT_LOG_INFO, "test", "%0*d", 2 * FT_LOG_LINE_MAX, 7);
+    const struct ft_log_field fields[] = {{"request", "req_1", 0}, {"ms", NULL, -5}};
+    ft_log_fields(FT_LOG_DEBUG, "access", "ok", fields, 2);
+    const char *s = logged(fds);
+    ft_log_set_json(false);
+    assert_non_null(strstr(s, "\"level\":\"warn\",\"module\":\"test\",\"msg\":"
+                              "\"say \\\"a\\\\b\\\"\\u000a of req_ABC"));
+    assert_non_null(strstr(s, ",\"request\":\"req_ABCDEFGHIJKLMNOPQRSTUVWX\"}\n{\"ts\":\"20"));
+    assert_non_null(strstr(s, "000...\"}\n"));
+    assert_non_null(strstr(s, "\"msg\":\"ok\",\"request\":\"req_1\",\"ms\":-5}\n"));
+    for (const char *nl = strchr(s, '\n'), *at = s; nl != NULL; at = nl + 1, nl = strchr(at, '\n'))
+        assert_true(nl - at <= FT_LOG_LINE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines_may_be_json),
         cmocka_unit_test(test_debug_is_off_until_asked_for),
         cmocka_unit_test(test_a_message_cannot_forge_a_line),
         cmocka_unit_test(test_long_lines_are_cut_and_say_so),
