@@ -286,6 +286,8 @@ def logins(c):
     expect("a project's end is everybody's in it", b.ask("GET", "/api/v1/me")[0] == 401
            and Browser(c, "10.0.4.2").sign_in(login="new", password=PASSWORD)[0] == 401)
     log = json.dumps(c.get("/api/v1/audit?limit=1000")[1])
+    expect("sessions alone can be asked for", {e["kind"] for e in
+           c.get("/api/v1/audit?kind=session")[1]["data"]} == {"session"})
     expect("the audit log has no secret", "$y$" not in log and PASSWORD not in log
            and '"hash"' not in log and "session.create" in log and "session.delete" in log)
 
