@@ -27,18 +27,36 @@ static inline void row(struct ft_tenant *t, const char *kind, const char *id, co
         fail_msg("%s", err.msg);
 }
 
-/* A key row for this secret; more: further members, such as ",\"role\":\"admin\"". */
-static inline int try_key(struct ft_tenant *t, const char *id, const char *project,
-                          const char *secret, const char *more, struct ft_err *err)
+static inline void digest_of(const char *secret, char ret[65])
 {
     struct sha256_ctx sha;
     uint8_t digest[32];
-    char hex[65], body[1024];
     sha256_init(&sha);
     sha256_update(&sha, strlen(secret), (const uint8_t *)secret);
     sha256_digest(&sha, sizeof digest, digest);
     for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* A session row for this secret, which stands for the key `parent`; more: further members. */
+static inline void session(struct ft_tenant *t, const char *id, const char *parent,
+                           const char *secret, int64_t expires, const char *more)
+{
+    char hex[65], body[512];
+    struct ft_err err = {.msg = ""};
+    digest_of(secret, hex);
+    snprintf(body, sizeof body, "{\"parent\":\"%s\",\"hash\":\"%s\",\"expires\":%lld%s}", parent,
+             hex, (long long)expires, more);
+    if (try_row(t, "session", id, body, &err) != 0)
+        fail_msg("%s", err.msg);
+}
+
+/* A key row for this secret; more: further members, such as ",\"role\":\"admin\"". */
+static inline int try_key(struct ft_tenant *t, const char *id, const char *project,
+                          const char *secret, const char *more, struct ft_err *err)
+{
+    char hex[65], body[1024];
+    digest_of(secret, hex);
     snprintf(body, sizeof body, "{\"name\":\"n\",\"project\":\"%s\",\"hash\":\"%s\"%s}", project,
              hex, more);
     return try_row(t, "key", id, body, err);

@@ -1,27 +1,6 @@
 /* Sessions: a secret that stands for a key, as long as both are there. */
 #include "unit/tenant/rows.h"
 
-static void digest_of(const char *secret, char ret[65])
-{
-    struct sha256_ctx sha;
-    uint8_t digest[32];
-    sha256_init(&sha);
-    sha256_update(&sha, strlen(secret), (const uint8_t *)secret);
-    sha256_digest(&sha, sizeof digest, digest);
-    for (int i = 0; i < 32; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
-}
-
-static void session(struct ft_tenant *t, const char *id, const char *parent, const char *secret,
-                    int64_t expires, const char *more)
-{
-    char hex[65], body[512];
-    digest_of(secret, hex);
-    snprintf(body, sizeof body, "{\"parent\":\"%s\",\"hash\":\"%s\",\"expires\":%lld%s}", parent,
-             hex, (long long)expires, more);
-    row(t, "session", id, body);
-}
-
 static enum ft_tenant_why show(struct ft_tenant *t, const char *secret, int64_t now_s,
                                struct ft_tenant_ident **ret)
 {

@@ -102,11 +102,58 @@ static void test_sums_are_exact_while_rows_change(void **state)
     ft_tenant_close(s.t);
 }
 
+/* ---- sessions ---- */
+
+static void *visitor(void *arg)
+{
+    struct shared *s = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct ft_tenant_ident *ident = NULL;
+        struct ft_tenant_session session = {.id = ""};
+        enum ft_tenant_why why;
+        struct ft_err err;
+        if (ft_tenant_session(s->t, "se", 2, NOW_S, &ident, &session, &why, &err) == 0) {
+            bool whole = strcmp(session.id, "s1") == 0 && strcmp(ident->key, "k") == 0;
+            atomic_fetch_add(whole ? &s->admitted : &s->inside, 1);
+        }
+        ft_tenant_ident_unref(ident);
+    }
+    atomic_fetch_add(&s->done, 1);
+    return NULL;
+}
+
+static void test_sessions_are_whole_while_rows_change(void **state)
+{
+    (void)state;
+    struct shared s = {.t = open_tenant()};
+    pthread_t threads[THREADS];
+    row(s.t, "project", "p", "{}");
+    key(s.t, "k", "p", "s", "");
+    session(s.t, "s1", "k", "se", NOW_S + 10, "");
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, visitor, &s), 0);
+    for (int n = 0; atomic_load(&s.done) < THREADS; n++) {
+        char id[16];
+        snprintf(id, sizeof id, "other%d", n % 200);
+        session(s.t, id, "k", id, NOW_S + n % 3, "");
+        session(s.t, "s1", "k", "se", NOW_S + 10 + n % 5, n % 5 == 0 ? ",\"ended\":1" : "");
+        if (n % 7 == 0)
+            row(s.t, "key", "k", NULL);
+        key(s.t, "k", "p", "s", "");
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(atomic_load(&s.admitted) > 0);
+    assert_int_equal(0, atomic_load(&s.inside)); /* torn ones */
+    ft_tenant_close(s.t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_budget_holds_under_threads),
         cmocka_unit_test(test_sums_are_exact_while_rows_change),
+        cmocka_unit_test(test_sessions_are_whole_while_rows_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
