@@ -3,7 +3,22 @@
 #define FT_BASE_DECIMAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#define FT_DECIMAL_BYTES 32
+
+/* An amount of nanos (at least 0) as people write it: two decimals, and as many more as there are.
+ * Returns ret. */
+static inline const char *ft_decimal_nanos(int64_t nanos, char ret[FT_DECIMAL_BYTES])
+{
+    int n = snprintf(ret, FT_DECIMAL_BYTES, "%lld.%09lld", (long long)(nanos / 1000000000),
+                     (long long)(nanos % 1000000000));
+    for (int cut = 0; cut < 7 && ret[n - 1] == '0'; cut++)
+        ret[--n] = '\0';
+    return ret;
+}
 
 /* "12.5" with 3 decimals is 12500. Digits, and perhaps a point and 1 .. `decimals` digits; no
  * sign, no exponent, no spaces. False for anything else, and above INT64_MAX. */

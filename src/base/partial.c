@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/folder.h"
 
 #define MARK ".partial-"
@@ -34,6 +36,22 @@ static pid_t owner_of(const char *entry, const char *name)
     const char *digits = entry + n + mark;
     size_t len = strspn(digits, "0123456789");
     return len >= 1 && len <= 9 && digits[len] == '\0' ? (pid_t)strtol(digits, NULL, 10) : 0;
+}
+
+char *ft_partial_stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const size_t n = strlen(name), most = NAME_MAX - FT_PARTIAL_ROOM, tail = 9;
+    char *stem;
+    if (n <= most)
+        return strdup(path);
+    size_t cut = most - tail;
+    while (cut > 1 && ((unsigned char)name[cut] & 0xc0) == 0x80) /* within a character */
+        cut--;
+    return asprintf(&stem, "%.*s~%08x", (int)((size_t)(name - path) + cut), path,
+                    ft_crc32c(0, name, n)) < 0
+               ? NULL
+               : stem;
 }
 
 static void sweep_one(int dir, const char *dir_path, const char *entry)
@@ -68,9 +86,14 @@ static void sweep(const char *path)
 int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_fd,
                     struct ft_err *err)
 {
-    char *temp;
-    sweep(path);
-    if (asprintf(&temp, "%s" MARK "%d", path, (int)getpid()) < 0)
+    char *temp = NULL, *stem = ft_partial_stem(path);
+    if (stem != NULL) {
+        sweep(stem);
+        if (asprintf(&temp, "%s" MARK "%d", stem, (int)getpid()) < 0)
+            temp = NULL;
+    }
+    free(stem);
+    if (temp == NULL)
         return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
     int made = is_folder ? mkdir(temp, 0777) : 0;
     int how = is_folder ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;

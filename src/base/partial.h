@@ -16,6 +16,12 @@
 int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_fd,
                     struct ft_err *err);
 
+/* The path to which what tells files in the making apart may be added, to be freed: itself, or,
+ * where its name is so long that nothing can follow it, one with a shorter name that stands for it.
+ * NULL: no memory. */
+#define FT_PARTIAL_ROOM 32 /* bytes that may be added */
+char *ft_partial_stem(const char *path);
+
 /* The entry of `path` in its folder is on the disk. */
 int ft_partial_parent_sync(const char *path, struct ft_err *err);
 

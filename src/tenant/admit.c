@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "tenant/impl.h"
 
 #define NANOS_ASK_MAX                                                                              \
@@ -73,15 +74,15 @@ static int refuse(struct ft_tenant *t, const struct ft_account_terms *terms,
         break;
     }
     bool month = l->why == FT_WHY_BUDGET_MONTH;
+    char amount[FT_DECIMAL_BYTES];
     int64_t budget = month ? terms->budget_month : terms->budget_day;
     pthread_rwlock_rdlock(&t->lock);
     memcpy(currency, t->currency, sizeof currency);
     pthread_rwlock_unlock(&t->lock);
     return ft_err_set(err, FT_ELIMIT,
-                      "You exceeded your current quota: this %s's budget of %lld.%02lld%s%s per %s "
+                      "You exceeded your current quota: this %s's budget of %s%s%s per %s "
                       "is used up. It begins anew in %s (UTC).",
-                      whose, (long long)(budget / 1000000000),
-                      (long long)(budget % 1000000000 / 10000000), currency[0] != '\0' ? " " : "",
+                      whose, ft_decimal_nanos(budget, amount), currency[0] != '\0' ? " " : "",
                       currency, month ? "month" : "day", wait);
 }
 

@@ -112,7 +112,7 @@ def bash(feitian, folder, names, c):
     offers("feitian key ", *[n[4:] for n in names if n.startswith("key ")], exactly=True)
     offers("feitian key cr", "create", exactly=True)
     offers("feitian key create --pro", "--project", exactly=True)
-    offers("feitian up --l", "--listen", exactly=True)
+    offers("feitian up --li", "--listen", exactly=True)
     offers("feitian up --kv ", "f16", "f32", "q8", exactly=True)
     offers("feitian backup --e", "--earlier", exactly=True)
     offers("feitian completion ", "bash", "zsh", "fish", exactly=True)

@@ -26,6 +26,7 @@
 
 #include "blob/dir/dir.h"
 #include "cli/cloud/backup.h"
+#include "cli/cloud/up.h"
 #include "state/copy.h"
 
 #define DEPTH_MAX 64 /* of folders below the cloud's */
@@ -89,8 +90,9 @@ struct walk {
 /* name: from the cloud's folder on. */
 static bool is_left_out(const struct walk *w, const char *name, const char *path)
 {
-    static const char *const always[] = {"run",   "logs", "blob",       "journal",       "snapshot",
-                                         "spend", "lock", FT_RESTORING, "state/state.db"};
+    static const char *const always[] = {"run",        "logs",          "blob", "journal",
+                                         "snapshot",   "spend",         "lock", FT_UP_LAST,
+                                         FT_RESTORING, "state/state.db"};
     if (w->of_journal)
         return strcmp(name, IN_FLIGHT) == 0;
     for (size_t i = 0; i < FT_COUNT(always); i++)

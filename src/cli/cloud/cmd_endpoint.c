@@ -14,6 +14,7 @@
 struct endpoint_options {
     struct ft_cloud_options cloud;
     struct ft_opt_many to;
+    bool all;
     const char *url, *key, *key_file, *model, *adapter, *project;
     int64_t min, max, n_ctx, in_flight; /* -1: not given */
     double load, idle;                  /* negative: not given */
@@ -229,6 +230,11 @@ static void row(struct ft_table *t, const json_t *e)
     ft_table_add(t, ft_show_time(json_object_get(e, "created"), when));
 }
 
+static bool is_checkpoint(const json_t *e)
+{
+    return ft_show_is_checkpoint(ft_cloud_text(e, "name", ""));
+}
+
 static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     static const char *const heads[] = {"NAME",  "BEHIND IT", "PROJECT", ">REPLICAS",
@@ -241,7 +247,9 @@ static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
         .none = "there are no endpoints: 'feitian model add' makes one with a model",
         .heads = heads,
         .n_heads = FT_COUNT(heads),
-        .row = row};
+        .row = row,
+        .hide = o->all ? NULL : is_checkpoint,
+        .hidden = "checkpoints of trainings: --all"};
     return ft_show_list(c, &l, o->cloud.json, err);
 }
 
@@ -249,7 +257,8 @@ static int endpoint_list(int argc, char **argv)
 {
     struct endpoint_options o = NOT_GIVEN;
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud),
-                                  {"project", 0, FT_OPT_TEXT, &o.project, 0, 0}};
+                                  {"project", 0, FT_OPT_TEXT, &o.project, 0, 0},
+                                  {"all", 0, FT_OPT_FLAG, &o.all, 0, 0}};
     int rc = ft_opts_parse("endpoint list", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
     return rc != 0 ? rc : ft_cloud_command("endpoint list", &o.cloud, list, &o);
 }
@@ -308,7 +317,7 @@ const struct ft_cmd ft_cmd_endpoint_subs[] = {
      "NAME [--model M [--adapter A] | --to M[+A][=WEIGHT] ... | --url URL [--key-file F]]\n"
      "       [--min N] [--max N] [--load N] [--idle S] [--ctx N] [--project ID|all]",
      "give models, versions of one, or another server a name", endpoint_create, 0, NULL},
-    {"list", "[--project ID] [--json]", "the endpoints there are", endpoint_list, 0, NULL},
+    {"list", "[--project ID] [--all] [--json]", "the endpoints there are", endpoint_list, 0, NULL},
     {"scale", "NAME [--min N] [--max N] [--load N] [--idle S] [--ctx N]",
      "how many replicas, and when", endpoint_scale, 0, NULL},
     {"set", "NAME [--to M[+A][=WEIGHT] ...] [OPTION ...]",

@@ -154,6 +154,7 @@ static void row(struct ft_table *t, const json_t *k)
     ft_table_add(t, ft_cloud_text(k, "role", ""));
     ft_table_addf(t, "%s...", ft_cloud_text(k, "prefix", ""));
     ft_table_add(t, ft_show_words(json_object_get(k, "models"), words, sizeof words));
+    ft_table_add(t, ft_show_words(json_object_get(k, "actions"), words, sizeof words));
     ft_table_add(t, over ? "expired" : ft_show_time(expires, when));
     ft_table_add(t, ft_terms_text(k, limits, sizeof limits));
     ft_table_add(t, ft_show_time(json_object_get(k, "created"), when));
@@ -162,7 +163,7 @@ static void row(struct ft_table *t, const json_t *k)
 static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     static const char *const heads[] = {"ID",     "NAME",    "PROJECT", "ROLE",   "KEY",
-                                        "MODELS", "EXPIRES", "LIMITS",  "CREATED"};
+                                        "MODELS", "ACTIONS", "EXPIRES", "LIMITS", "CREATED"};
     const struct key_options *o = ctx;
     struct ft_show_list l = {.path = "/api/v1/keys",
                              .filter = "project",

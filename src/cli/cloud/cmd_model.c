@@ -21,7 +21,7 @@
 struct model_options {
     struct ft_cloud_options cloud;
     const char *name, *adapter_of, *project;
-    bool no_endpoint, delete_file;
+    bool no_endpoint, delete_file, all;
     char **args;
     int n_args;
     const volatile int *interrupt;
@@ -281,6 +281,11 @@ static void row(struct ft_table *t, const json_t *m)
     ft_table_add(t, ft_show_time(json_object_get(m, "created"), when));
 }
 
+static bool is_checkpoint(const json_t *m)
+{
+    return ft_show_is_checkpoint(ft_cloud_text(m, "name", ""));
+}
+
 static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     static const char *const heads[] = {"NAME",     "ARCHITECTURE", ">WEIGHTS", ">SIZE",
@@ -290,14 +295,16 @@ static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
                              .none = "there are no models: 'feitian model add' brings one",
                              .heads = heads,
                              .n_heads = FT_COUNT(heads),
-                             .row = row};
+                             .row = row,
+                             .hide = o->all ? NULL : is_checkpoint,
+                             .hidden = "checkpoints of trainings: --all"};
     return ft_show_list(c, &l, o->cloud.json, err);
 }
 
 static int model_list(int argc, char **argv)
 {
     struct model_options o = {0};
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud), {"all", 0, FT_OPT_FLAG, &o.all, 0, 0}};
     int rc = ft_opts_parse("model list", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
     return rc != 0 ? rc : ft_cloud_command("model list", &o.cloud, list, &o);
 }
@@ -330,7 +337,7 @@ const struct ft_cmd ft_cmd_model_subs[] = {
      "PATH|hf:ORG/NAME[@REVISION][:FILE]|ms:ORG/NAME[:FILE] [--name N] [--no-endpoint]\n"
      "       feitian model add FOLDER --adapter-of MODEL [--name N]",
      "bring a model: from this machine, Hugging Face or ModelScope", model_add, 0, NULL},
-    {"list", "[--json]", "the models there are", model_list, 0, NULL},
+    {"list", "[--all] [--json]", "the models there are", model_list, 0, NULL},
     {"rm", "NAME ... [--keep-file]", "remove models and their files", model_rm, 0, NULL},
     {0},
 };

@@ -12,6 +12,7 @@ struct status {
     struct ft_home_up up;
     int running; /* the supervisor of HOME: 1, 0; -1: another machine's cloud was asked for */
     json_t *live;
+    bool all; /* idle checkpoints, too */
 };
 
 static int fetch(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -76,22 +77,31 @@ static void put_server(const json_t *e, bool first)
            (long long)whole(e, "queue"));
 }
 
-static void put_endpoints(const json_t *endpoints)
+static void put_endpoints(const json_t *endpoints, bool all)
 {
     const json_t *e;
     size_t i;
+    int shown = 0, hidden = 0;
     json_array_foreach(endpoints, i, e)
     {
         const json_t *r = json_object_get(e, "replicas");
+        if (!all && ft_show_is_idle_checkpoint(e)) {
+            hidden++;
+            continue;
+        }
+        bool first = shown++ == 0;
         if (strcmp(ft_cloud_text(e, "kind", "model"), "url") == 0) {
-            put_server(e, i == 0);
+            put_server(e, first);
             continue;
         }
         printf("  %-11s %s: %lld of %lld replicas ready, %lld running, %lld waiting\n",
-               i == 0 ? "endpoints" : "", ft_cloud_text(e, "name", "?"),
+               first ? "endpoints" : "", ft_cloud_text(e, "name", "?"),
                (long long)whole(r, "ready"), (long long)whole(r, "wanted"),
                (long long)whole(e, "in_flight"), (long long)whole(e, "queue"));
     }
+    if (hidden > 0)
+        printf("  %-11s and %d checkpoints of trainings, idle: --all\n",
+               shown == 0 ? "endpoints" : "", hidden);
 }
 
 static void put_storage(const json_t *storage)
@@ -133,13 +143,13 @@ static void print(const struct status *s)
         printf("  %-11s %s\n", "ledger", trouble);
     put_storage(json_object_get(s->live, "storage"));
     put_workers(json_object_get(serving, "workers"));
-    put_endpoints(json_object_get(serving, "endpoints"));
+    put_endpoints(json_object_get(serving, "endpoints"), s->all);
 }
 
 int ft_cmd_status(int argc, char **argv)
 {
     struct status s = {0};
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(s.o)};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(s.o), {"all", 0, FT_OPT_FLAG, &s.all, 0, 0}};
     struct ft_home h;
     struct ft_err err = {0};
     char **args;

@@ -32,7 +32,7 @@ static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
 struct top {
     struct ft_cloud_options cloud;
     double interval_s;
-    bool once, live;
+    bool once, live, all;
     struct ft_cloud *c;
     json_t *now, *before;
     int64_t now_ns, before_ns;
@@ -160,11 +160,16 @@ static void put_endpoints(const struct top *t, FILE *f, int width)
                                         ">WAIT",    ">REQUESTS", ">A SECOND", "PROJECT"};
     const json_t *e;
     size_t i;
+    int hidden = 0;
     struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);
     json_array_foreach(serving(t->now, "endpoints"), i, e)
     {
         const json_t *old = find(serving(t->before, "endpoints"), "id", ft_cloud_text(e, "id", ""));
         const json_t *r = json_object_get(e, "replicas");
+        if (!t->all && ft_show_is_idle_checkpoint(e)) {
+            hidden++;
+            continue;
+        }
         ft_table_add(table, ft_cloud_text(e, "name", ""));
         if (strcmp(ft_cloud_text(e, "kind", "model"), "url") == 0) { /* their replicas: not ours */
             ft_table_add(table, "server");
@@ -180,6 +185,8 @@ static void put_endpoints(const struct top *t, FILE *f, int width)
         ft_table_add(table, ft_cloud_text(e, "project", "all"));
     }
     ft_table_print(table, f, width);
+    if (hidden > 0)
+        fprintf(f, "and %d checkpoints of trainings, idle: --all\n", hidden);
     ft_table_close(table);
 }
 
@@ -341,7 +348,8 @@ int ft_cmd_top(int argc, char **argv)
     struct top t = {.interval_s = 2};
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(t.cloud),
                                   {"interval", 0, FT_OPT_REAL, &t.interval_s, 0.1, 3600},
-                                  {"once", 0, FT_OPT_FLAG, &t.once, 0, 0}};
+                                  {"once", 0, FT_OPT_FLAG, &t.once, 0, 0},
+                                  {"all", 0, FT_OPT_FLAG, &t.all, 0, 0}};
     int rc = ft_opts_parse("top", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &t.args);
     if (rc != 0)
         return rc;

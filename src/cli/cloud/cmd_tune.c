@@ -124,9 +124,9 @@ static int wait_for(struct ft_cloud *c, const char *id, bool json, struct ft_err
 
 /* ---- create ---- */
 
-/* A file of this machine is uploaded; "file-..." is one of the cloud's. */
+/* A file of this machine is uploaded, and noted; "file-..." is one of the cloud's. */
 static int file_id(struct ft_cloud *c, const char *name, json_t *body, const char *member,
-                   struct ft_err *err)
+                   json_t *uploaded, struct ft_err *err)
 {
     json_t *file = NULL;
     if (strncmp(name, "file-", 5) == 0 && access(name, F_OK) != 0) {
@@ -134,8 +134,10 @@ static int file_id(struct ft_cloud *c, const char *name, json_t *body, const cha
         return 0;
     }
     int rc = ft_cloud_upload(c, name, "fine-tune", &file, err);
-    if (rc == 0)
+    if (rc == 0) {
         json_object_set(body, member, json_object_get(file, "id"));
+        json_array_append(uploaded, json_object_get(file, "id"));
+    }
     json_decref(file);
     return rc;
 }
@@ -155,15 +157,29 @@ static json_t *method(const struct tune_options *o)
     return json_pack("{s:s,s:{s:o}}", "type", kind, kind, "hyperparameters", h);
 }
 
-static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
+/* No job came of them. What cannot be removed now stays among the files: no error of its own. */
+static void remove_files(struct ft_cloud *c, const json_t *uploaded)
 {
-    const struct tune_options *o = ctx;
-    json_t *job = NULL, *body = json_pack("{s:s,s:o}", "model", o->args[0], "method", method(o));
+    const json_t *id;
+    size_t i;
+    json_array_foreach(uploaded, i, id)
+    {
+        char path[256];
+        struct ft_err ignored = {0};
+        snprintf(path, sizeof path, "/v1/files/%s", json_string_value(id));
+        ft_cloud_call(c, "DELETE", path, NULL, NULL, &ignored);
+    }
+}
+
+static int begin_job(struct ft_cloud *c, const struct tune_options *o, json_t *uploaded,
+                     json_t **ret, struct ft_err *err)
+{
+    json_t *body = json_pack("{s:s,s:o}", "model", o->args[0], "method", method(o));
     int rc = body == NULL ? ft_err_set(err, FT_EINVAL, "MODEL: is not UTF-8") : 0;
     if (rc == 0)
-        rc = file_id(c, o->args[1], body, "training_file", err);
+        rc = file_id(c, o->args[1], body, "training_file", uploaded, err);
     if (rc == 0 && o->valid != NULL)
-        rc = file_id(c, o->valid, body, "validation_file", err);
+        rc = file_id(c, o->valid, body, "validation_file", uploaded, err);
     if (rc == 0 && o->suffix != NULL)
         json_object_set_new(body, "suffix", json_string(o->suffix));
     if (rc == 0 && o->seed >= 0)
@@ -172,7 +188,18 @@ static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
         json_decref(body);
         return rc;
     }
-    rc = ft_cloud_call(c, "POST", JOBS, body, &job, err);
+    return ft_cloud_call(c, "POST", JOBS, body, ret, err);
+}
+
+static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct tune_options *o = ctx;
+    json_t *job = NULL, *uploaded = json_array();
+    c->status = 0;
+    int rc = begin_job(c, o, uploaded, &job, err);
+    if (rc != 0 && c->status != 0) /* without an answer nobody knows whether there is a job */
+        remove_files(c, uploaded);
+    json_decref(uploaded);
     if (rc != 0)
         return rc;
     const char *id = ft_cloud_text(job, "id", "?");

@@ -247,6 +247,7 @@ static void on_up(void *ctx)
     struct up *u = ctx;
     struct ft_err err = {0};
     u->record.ready = true;
+    ft_up_listen_keep(&u->o);
     if (ft_home_credentials_move(&u->o.home, u->o.url, u->o.tls_cert, &err) != 0)
         ft_log(FT_LOG_WARN, "up", "commands may not find the cloud: %s", err.msg);
     if (ft_home_up_write(&u->o.home, &u->record, &err) != 0)
@@ -341,7 +342,8 @@ static void say_up(const struct ft_up_options *o, const char *how, bool json)
         json_decref(j);
         return;
     }
-    printf("feitian is %s: %s\n\n", how, o->url);
+    printf("feitian is %s: %s%s\n\n", how, o->url,
+           o->remembered ? " (as last time; --listen says another address)" : "");
     if (ft_home_credentials(&o->home, &c, &ignored) == 0)
         printf("  key       %s (feitian's commands find it by themselves)\n",
                ft_home_at(&o->home, "credentials.json", path));
@@ -429,6 +431,7 @@ static int already(struct ft_up_options *o)
         return 1;
     }
     struct ft_up_options now = *o; /* as it runs */
+    now.remembered = false;
     snprintf(now.url, sizeof now.url, "%s", up.url);
     say_up(&now, "up already", o->json);
     fflush(stdout);

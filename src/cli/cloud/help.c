@@ -29,7 +29,7 @@ static const char up_text[] =
     "on in the background, and write into logs/ of its folder. Where one runs already, says so.\n"
     "All but the last six can stand in config.json of its folder, as {\"listen\": \"...\"}.\n"
     "\n"
-    "  --listen HOST:PORT      where clients reach it [127.0.0.1:7700]\n"
+    "  --listen HOST:PORT      where clients reach it [as last time, else 127.0.0.1:7700]\n"
     "  --tls-self-signed       HTTPS with a certificate that it makes itself, in tls/\n"
     "  --tls-cert FILE, --tls-key FILE\n"
     "                          HTTPS with these (PEM)\n"
@@ -93,13 +93,16 @@ static const char restore_text[] =
     "must be empty or not there. Then 'feitian up' goes on where the backup was made.\n"
     "\n" HOME_TEXT "  --json                  say as JSON what was done\n";
 
-static const char status_text[] = "Exits with 0 if it runs and answers, else with 1.\n" CLOUD_TEXT;
+#define ALL_TEXT "  --all                   checkpoints of trainings, too\n"
+
+static const char status_text[] =
+    "Exits with 0 if it runs and answers, else with 1.\n\n" ALL_TEXT CLOUD_TEXT;
 
 static const char top_text[] =
     "On a terminal, drawn anew until q is pressed; elsewhere printed once.\n"
     "\n"
     "  --interval S            between two looks [2]\n"
-    "  --once                  print it once\n" CLOUD_TEXT;
+    "  --once                  print it once\n" ALL_TEXT CLOUD_TEXT;
 
 static const char doctor_text[] =
     "Looks at processor, memory, disk, limits, isolation, the port, the cloud's folder, its state\n"
@@ -193,7 +196,9 @@ static const char endpoint_scale_text[] = SCALE_TEXT CLOUD_TEXT;
 static const char endpoint_set_text[] = TARGET_TEXT SCALE_TEXT CLOUD_TEXT;
 
 static const char endpoint_list_text[] =
-    "  --project ID            those that this one may call\n" CLOUD_TEXT;
+    "  --project ID            those that this one may call\n" ALL_TEXT CLOUD_TEXT;
+
+static const char model_list_text[] = ALL_TEXT CLOUD_TEXT;
 
 static const char key_create_text[] =
     "The key is shown once, alone on standard output.\n"
@@ -374,7 +379,7 @@ static const struct {
     {"explain", explain_text},
     {"support-bundle", support_text},
     {"model add", model_add_text},
-    {"model list", plain_text},
+    {"model list", model_list_text},
     {"model rm", model_rm_text},
     {"endpoint create", endpoint_create_text},
     {"endpoint list", endpoint_list_text},

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/partial.h"
 #include "cli/cloud/hub.h"
 #include "cli/cloud/show.h"
 #include "cli/interrupt.h"
@@ -567,7 +568,11 @@ static int fetch_file(struct ft_cloud *c, const struct ft_hub_options *o, const 
     snprintf(to, sizeof to, "%s/%s", root, path);
     if (rc != 0 || is_here(f, to, oid))
         return rc;
-    snprintf(temp, sizeof temp, "%s.partial", to);
+    char *stem = ft_partial_stem(to);
+    if (stem == NULL)
+        return ft_err_set(err, FT_ENOMEM, "no memory");
+    snprintf(temp, sizeof temp, "%s.partial", stem);
+    free(stem);
     snprintf(url, sizeof url, "/%s%s/resolve/%s/", o->dataset ? "datasets/" : "", id, commit);
     ft_buf_init(&b, PATH_BYTES);
     ft_buf_add_str(&b, url);

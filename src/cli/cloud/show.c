@@ -36,14 +36,37 @@ int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, st
         return 0;
     }
     struct ft_table *t = ft_table_open(l->n_heads, l->heads);
-    json_array_foreach(all, i, entity) l->row(t, entity);
+    int hidden = 0;
+    json_array_foreach(all, i, entity)
+    {
+        bool hide = l->hide != NULL && l->hide(entity);
+        hidden += hide;
+        if (!hide)
+            l->row(t, entity);
+    }
     if (json_array_size(all) == 0 && l->none != NULL)
         fprintf(stderr, "%s\n", l->none);
     else
         ft_table_print_here(t);
+    if (hidden > 0)
+        fprintf(stderr, "and %d %s\n", hidden, l->hidden);
     ft_table_close(t);
     json_decref(all);
     return 0;
+}
+
+bool ft_show_is_checkpoint(const char *name)
+{
+    return strncmp(name, "ft:", 3) == 0 && strstr(name, ":ckpt-step-") != NULL;
+}
+
+bool ft_show_is_idle_checkpoint(const json_t *endpoint)
+{
+    const json_t *ready = json_object_get(json_object_get(endpoint, "replicas"), "ready");
+    return ft_show_is_checkpoint(ft_cloud_text(endpoint, "name", "")) &&
+           json_integer_value(ready) == 0 &&
+           json_integer_value(json_object_get(endpoint, "in_flight")) == 0 &&
+           json_integer_value(json_object_get(endpoint, "queue")) == 0;
 }
 
 int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,

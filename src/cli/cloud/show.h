@@ -17,7 +17,15 @@ struct ft_show_list {
     const char *const *heads;
     int n_heads;
     void (*row)(struct ft_table *t, const json_t *entity); /* adds a cell for every head */
+    /* (optional) one that is not shown unless it is asked for; `hidden` says what they
+     * are, behind "and 3 " */
+    bool (*hide)(const json_t *entity);
+    const char *hidden;
 };
+/* Is it the name of a checkpoint of a training? Its last one has a name of its own. */
+bool ft_show_is_checkpoint(const char *name);
+/* Of an endpoint of the status: and nothing is or waits there. */
+bool ft_show_is_idle_checkpoint(const json_t *endpoint);
 int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, struct ft_err *err);
 
 /* DELETEs path + id + query for each id, and says "ID done" or, as JSON, what the cloud answered.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/partial.h"
 #include "cli/cloud/transfer.h"
 #include "net/url.h"
 #include "net/xml.h"
@@ -563,8 +564,10 @@ static int begin_download(struct ft_transfers *t, struct ft_transfer *f, struct 
     int rc = ft_transfer_head(t, f, err);
     if (rc == 0)
         rc = make_folders(f->path, err);
-    if (rc == 0 && asprintf(&f->temp, "%s" TEMP, f->path) < 0)
+    char *stem = rc == 0 ? ft_partial_stem(f->path) : NULL;
+    if (rc == 0 && (stem == NULL || asprintf(&f->temp, "%s" TEMP, stem) < 0))
         rc = ft_err_set(err, FT_ENOMEM, "no memory");
+    free(stem);
     if (rc == 0 && f->size > WHOLE_MAX)
         rc = plan(f, FT_PART_BYTES, err);
     if (rc == 0 && f->n_parts > 0)

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cloud/up.h"
 #include "cli/local.h"
@@ -67,6 +68,32 @@ static void set_url(struct ft_up_options *o)
              v6 ? "]" : "", o->port);
 }
 
+/* Where it listened last time, if that was said on the command line then. */
+static bool last_listen(struct ft_up_options *o)
+{
+    char path[FT_HOME_PATH], *text = NULL;
+    size_t n;
+    struct ft_err ignored = {0};
+    if (ft_file_read(ft_home_at(&o->home, FT_UP_LAST, path), sizeof o->last - 1, &text, &n,
+                     &ignored) != 0)
+        return false;
+    snprintf(o->last, sizeof o->last, "%.*s", (int)strcspn(text, "\n"), text);
+    free(text);
+    o->remembered = ft_up_listen_parse(o->last, o->host, sizeof o->host, &o->port, &ignored) == 0;
+    return o->remembered;
+}
+
+void ft_up_listen_keep(const struct ft_up_options *o)
+{
+    char path[FT_HOME_PATH];
+    struct ft_err err = {0};
+    ft_home_at(&o->home, FT_UP_LAST, path);
+    if (o->told && ft_file_put(path, o->listen, strlen(o->listen), &err) != 0)
+        ft_log(FT_LOG_WARN, "up", "%s", err.msg);
+    if (o->listens && !o->told) /* config.json says it now */
+        unlink(path);
+}
+
 static int check(struct ft_up_options *o, struct ft_err *err)
 {
     if (o->foreground && o->daemon)
@@ -91,7 +118,7 @@ static int check(struct ft_up_options *o, struct ft_err *err)
         return err->code;
     o->listens = o->listen != NULL;
     if (!o->listens)
-        o->listen = FT_UP_LISTEN;
+        o->listen = last_listen(o) ? o->last : FT_UP_LISTEN;
     int rc = ft_up_listen_parse(o->listen, o->host, sizeof o->host, &o->port, err);
     if (rc == 0)
         set_url(o);
@@ -132,17 +159,22 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
     int status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
     if (status != 0)
         return status;
+    const char *given = o.listen;
     if (ft_home_find(o.home_given, &o.home, &err) != 0 ||
         read_config(&o, opts, n_config, &err) != 0)
         status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
-    else /* once more, over what the file says */
+    else { /* once more, over what the file says */
         status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
+        o.told = given != NULL;
+    }
     if (status == 0 && check(&o, &err) != 0)
         status = ft_cli_usage("up", "%s", err.msg);
     if (status != 0)
         ft_up_options_fini(&o);
     else
         *ret = o;
+    if (status == 0 && o.remembered)
+        ret->listen = ret->last; /* not the one that goes now */
     return status;
 }
 

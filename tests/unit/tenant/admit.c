@@ -140,6 +140,7 @@ static void test_overspend_is_at_most_one_reservation(void **state)
     assert_int_equal(n, 4); /* 0, 300, 600, 900 reserved before */
     assert_int_equal(limits.why, FT_WHY_BUDGET_DAY);
     assert_int_equal(refusal.code, FT_ELIMIT);
+    assert_non_null(strstr(refusal.msg, "budget of 0.000001")); /* also what is below a cent */
     assert_string_equal(ft_tenant_why_code(limits.why), "insufficient_quota");
     assert_int_equal(ft_tenant_why_status(limits.why), 429);
     for (int i = 0; i < n; i++)
