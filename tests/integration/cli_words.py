@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What commands show and leave behind: checkpoints of trainings, refused jobs, rights of keys, small
-budgets, long names, and where a cloud is found after a restart.
+"""What commands show and leave behind: checkpoints of trainings, refused jobs, rights of keys,
+small budgets, long names, and where a cloud is found after a restart.
 
 usage: cli_words.py FEITIAN
 """
@@ -36,7 +36,8 @@ def checkpoints(c):
     for words in (("model", "list"), ("endpoint", "list"), ("status",), ("top", "--once")):
         name = " ".join(words)
         r = c.run(*words)
-        expect(f"{name}: checkpoints are folded", r.returncode == 0 and CHECKPOINT not in r.stdout and
+        expect(f"{name}: checkpoints are folded",
+               r.returncode == 0 and CHECKPOINT not in r.stdout and
                "and 1 checkpoints of trainings" in r.stdout + r.stderr and "nano" in r.stdout, r)
         r = c.run(*words, "--all")
         expect(f"{name} --all shows them", CHECKPOINT in r.stdout and

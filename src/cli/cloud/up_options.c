@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cloud/up.h"
 #include "cli/local.h"

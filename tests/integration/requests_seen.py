@@ -3,7 +3,7 @@
 explained; who sees what; what was said in them is nowhere unless a project asks for it; the bundle
 for support holds no secret.
 
-usage: requests.py FEITIAN
+usage: requests_seen.py FEITIAN
 """
 import glob
 import json
