@@ -73,6 +73,16 @@ READ(read_pending, s->ledger.pending_bytes)
 READ(read_corrupt, s->ledger.corrupt)
 READ(read_uncounted, s->ledger.uncounted)
 READ(read_trouble, s->ledger.trouble[0] != '\0')
+/* Zeros where no collector was named. */
+static struct ft_tracer_stats traced(const struct gw *g)
+{
+    struct ft_tracer_stats t = {0};
+    if (g->tracer != NULL)
+        ft_tracer_stats(g->tracer, &t);
+    return t;
+}
+READ(read_traced, traced(s->gw).sent)
+READ(read_trace_dropped, traced(s->gw).dropped)
 READ(read_connected, gw_feed_connected(s->gw->feed))
 READ(read_seq, gw_feed_seq(s->gw->feed))
 READ(read_projects, number(s->tenants, "projects"))
@@ -198,6 +208,10 @@ static const struct ft_metric_def families[] = {
      .read = read_seq},
     {"feitian_store_open", "1 while the store of objects can be used.", NULL, GAUGE,
      .read = read_store_open},
+    {"feitian_traced_requests", "Requests whose spans a collector took.", NULL, COUNTER,
+     .read = read_traced},
+    {"feitian_traced_requests_dropped", "Requests whose spans were dropped.", NULL, COUNTER,
+     .read = read_trace_dropped},
     {"feitian_stored_bytes", "Bytes of all objects.", "bytes", GAUGE, .read = read_stored_bytes},
     {"feitian_stored_objects", "Objects of all buckets, with their versions.", NULL, GAUGE,
      .read = read_stored_objects},

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "gateway/inner.h"
+#include "gateway/requests.h"
 
 static json_t *ledger_status(struct gw *g)
 {
@@ -30,6 +31,18 @@ static json_t *gateway_status(struct gw *g)
                      (json_int_t)atomic_load(&g->running));
 }
 
+/* null: no collector was named. */
+static json_t *traces_status(struct gw *g)
+{
+    struct ft_tracer_stats s;
+    if (g->tracer == NULL)
+        return json_null();
+    ft_tracer_stats(g->tracer, &s);
+    return json_pack("{s:I,s:I,s:I,s:i}", "sent", (json_int_t)s.sent, "dropped",
+                     (json_int_t)s.dropped, "messages_failed", (json_int_t)s.failed, "waiting",
+                     s.waiting);
+}
+
 /* What a project may see of a cloud that it shares: its own and the common endpoints, its own
  * queue; of the others not even how busy they are. */
 static void keep_own(json_t *all, const char *project)
@@ -52,6 +65,8 @@ static void keep_own(json_t *all, const char *project)
     json_object_del(all, "ledger");
     json_object_del(all, "storage");
     json_object_del(all, "tenants");
+    json_object_del(all, "requests");
+    json_object_del(all, "traces");
 }
 
 json_t *gw_status_all(struct gw *g)
@@ -65,6 +80,8 @@ json_t *gw_status_all(struct gw *g)
     json_object_set_new(all, "tenants", ft_tenant_status(g->tenant));
     json_object_set_new(all, "serving", ft_serve_status(g->serve));
     json_object_set_new(all, "storage", gw_storage_status(g));
+    json_object_set_new(all, "requests", gw_requests_status(g->requests));
+    json_object_set_new(all, "traces", traces_status(g));
     return all;
 }
 

@@ -107,10 +107,14 @@ static json_t *say_failover(const struct ft_record *r, int64_t us)
 {
     char t[32];
     int64_t n = r->phases.failovers;
-    json_t *o = entry("failover",
-                      "%lld %s died or failed while working on it, after %s; the request went on "
-                      "elsewhere with the same answer.",
-                      (long long)n, n == 1 ? "worker" : "workers", span(us, t));
+    char times[48] = "";
+    if (n > 1)
+        snprintf(times, sizeof times, " (%lld times)", (long long)n);
+    json_t *o =
+        entry("failover",
+              "A worker died or failed while working on it%s, after %s; the request went on "
+              "elsewhere with the same answer.",
+              times, span(us, t));
     value(o, "failovers", (double)n);
     return o;
 }

@@ -177,8 +177,11 @@ static void let_go(struct ft_call *c)
     if (!end)
         return;
     c->ops->finish(c);
-    if (c->error.err.code != FT_OK)
+    if (c->error.err.code != FT_OK) {
         atomic_fetch_add(&c->w->failed, 1);
+        if (ft_reply_is_ours(&c->error))
+            ft_log(FT_LOG_ERROR, "worker", "%s: %s", c->id, c->error.err.msg);
+    }
     unref(c);
 }
 

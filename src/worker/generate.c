@@ -443,7 +443,7 @@ static void finish(struct ft_call *c)
     if (c->gone)
         return;
     if (g == NULL || g->writer == NULL) { /* the request never got so far */
-        ft_reply_error(c->x, &c->error);
+        ft_reply_told(c->x, &c->error);
         return;
     }
     ft_call_measure(c);
@@ -454,7 +454,7 @@ static void finish(struct ft_call *c)
     }
     bool failed = c->error.err.code != FT_OK;
     if (failed && !g->begun) { /* nothing was said yet: the status can tell */
-        ft_reply_error(c->x, &c->error);
+        ft_reply_told(c->x, &c->error);
         return;
     }
     end.err = failed ? &c->error.err : NULL;

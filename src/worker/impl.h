@@ -52,6 +52,9 @@ void ft_worker_error_body(void *ctx, int status, const char *why, struct ft_buf 
 void ft_reply_json(struct ft_http_exchange *x, int status, const struct ft_buf *body);
 void ft_reply_value(struct ft_http_exchange *x, int status, json_t *v); /* takes v */
 void ft_reply_error(struct ft_http_exchange *x, const struct ft_oai_error *e);
+/* The same of a call, which says itself in the log which request it was about. */
+void ft_reply_told(struct ft_http_exchange *x, const struct ft_oai_error *e);
+bool ft_reply_is_ours(const struct ft_oai_error *e); /* a fault: worth a line of the log */
 void ft_reply_err(struct ft_http_exchange *x, const struct ft_err *err);
 
 /* admin.c: GET /health; models and adapters. */

@@ -30,7 +30,7 @@ void ft_reply_value(struct ft_http_exchange *x, int status, json_t *v)
     json_decref(v);
 }
 
-void ft_reply_error(struct ft_http_exchange *x, const struct ft_oai_error *e)
+void ft_reply_told(struct ft_http_exchange *x, const struct ft_oai_error *e)
 {
     struct ft_http_field field[1 + FT_OAI_ERROR_HEADERS_MAX] = {
         {"content-type", FT_OAI_CONTENT_JSON}};
@@ -39,12 +39,22 @@ void ft_reply_error(struct ft_http_exchange *x, const struct ft_oai_error *e)
     int n = ft_oai_error_headers(e, head), status = ft_oai_error_status(e);
     for (int i = 0; i < n; i++)
         field[1 + i] = (struct ft_http_field){head[i].name, head[i].value};
-    if (status >= 500 && e->err.code != FT_EBUSY)
-        ft_log(FT_LOG_ERROR, "worker", "%s", e->err.msg);
     ft_buf_init(&out, 4 * FT_OAI_ERROR_BYTES_MAX);
     ft_oai_error_write(e, &out);
     ft_http_respond(x, status, field, 1 + n, out.data, out.len);
     ft_buf_fini(&out);
+}
+
+bool ft_reply_is_ours(const struct ft_oai_error *e)
+{
+    return ft_oai_error_status(e) >= 500 && e->err.code != FT_EBUSY;
+}
+
+void ft_reply_error(struct ft_http_exchange *x, const struct ft_oai_error *e)
+{
+    if (ft_reply_is_ours(e))
+        ft_log(FT_LOG_ERROR, "worker", "%s", e->err.msg);
+    ft_reply_told(x, e);
 }
 
 void ft_reply_err(struct ft_http_exchange *x, const struct ft_err *err)

@@ -42,7 +42,7 @@ static bool may_answer(struct ft_call *c)
         return false;
     if (c->error.err.code == FT_OK)
         return true;
-    ft_reply_error(c->x, &c->error);
+    ft_reply_told(c->x, &c->error);
     return false;
 }
 

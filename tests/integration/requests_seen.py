@@ -143,7 +143,7 @@ def a_worker_dies(c):
     assert rest[-1] == "[DONE]"
     request = "req_" + first["id"].removeprefix("chatcmpl-").removeprefix("req_")
     found, r = explained(c, request)
-    assert found["failover"]["values"]["failovers"] == 1, r
+    assert found["failover"]["values"]["failovers"] >= 1, r  # a dying one may be asked twice
     assert "failover" in [p["phase"] for p in r["timeline"]], r
 
 
@@ -195,14 +195,16 @@ def lists(c):
     assert len(ids) == len(set(ids)) and not page["partial"]
     ends = [r["end"] for r in page["data"] if r["end"] is not None]
     assert ends == sorted(ends, reverse=True)
-    walked, after = [], ""
+    walked, after, now = [], "", int(time.time()) - 1
     while True:
-        p = c.get(f"/api/v1/requests?limit=7&to={int(time.time()) - 1}{after}")[1]
+        p = c.get(f"/api/v1/requests?limit=7&to={now}{after}")[1]
         walked += [r["id"] for r in p["data"]]
         if not p["has_more"]:
             break
         after = f"&after={walked[-1]}"
-    assert len(walked) == len(set(walked)) and len(walked) > 50
+    assert len(walked) == len(set(walked)), "a page overlaps another"
+    known = [r["id"] for r in page["data"] if r["end"] is not None and r["end"] < now]
+    assert walked == known, (len(walked), len(known))
     for query, holds in (("status=refused", lambda r: r["status"] == "refused"),
                          ("status=429", lambda r: r["http"] == 429),
                          ("min_ms=50", lambda r: r["duration_ms"] >= 50),
@@ -229,6 +231,8 @@ def a_restart_forgets_nothing(c):
                if r["key"] != ""]  # those of unknown keys are in memory alone
     assert len(refused) > 5
     time.sleep(1.5)
+    with open(f"{c.home}/requests.ndjson", "ab") as f:  # what a torn write leaves does no harm
+        f.write(b'{"id":"req_half","proj\n\x00\xff\n[]\n{"moments":[[99,0,0],7]}\n')
     c.kill("gateway")
     wait_until(c.is_ready, 30, "the gateway is back")
     for request in refused:
@@ -304,6 +308,9 @@ def commands(c):
     r = c.run("explain", "--status", "refused")
     assert r.returncode == 0 and "model_not_found" in r.stdout, r
     assert c.run("explain", "req_none").returncode == 1
+    assert "No replica of the model" in c.run("doctor", "--request", c.cold).stdout
+    status = c.get("/api/v1/status")[1]
+    assert status["requests"]["refused"] > 5 and status["traces"] is None, status
 
 
 def log_lines(c):

@@ -166,6 +166,8 @@ def a_dead_collector_costs_nothing(c, collector):
     collector.server_close()
     for _ in range(5):
         assert call(c, {}, ask())[0] == 200
+    traces = c.get("/api/v1/status")[1]["traces"]
+    assert traces["sent"] > 5 and traces["waiting"] + traces["dropped"] > 0, traces
 
 
 def install(folder):

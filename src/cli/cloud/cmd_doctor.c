@@ -68,14 +68,26 @@ static void find_listen(struct ft_doctor *d)
 int ft_cmd_doctor(int argc, char **argv)
 {
     struct ft_doctor d = {0};
-    const char *given = NULL;
+    const char *given = NULL, *request = NULL;
     const struct ft_opt opts[] = {{"home", 0, FT_OPT_TEXT, &given, 0, 0},
+                                  {"request", 0, FT_OPT_TEXT, &request, 0, 0},
                                   {"json", 0, FT_OPT_FLAG, &d.json, 0, 0}};
     struct ft_err err = {0};
     char **args;
     int rc = ft_opts_parse("doctor", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &args);
     if (rc != 0)
         return rc;
+    if (request != NULL) { /* one request is explained by the cloud itself */
+        char *words[5] = {argv[0], (char *)request};
+        int n = 2;
+        if (d.json)
+            words[n++] = "--json";
+        if (given != NULL) {
+            words[n++] = "--home";
+            words[n++] = (char *)given;
+        }
+        return ft_cmd_explain(n, words);
+    }
     if (ft_home_find(given, &d.home, &err) != 0)
         return ft_cli_fail(2, &err, "doctor");
     d.findings = json_array();

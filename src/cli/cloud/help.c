@@ -107,7 +107,9 @@ static const char top_text[] =
 static const char doctor_text[] =
     "Looks at processor, memory, disk, limits, isolation, the port, the cloud's folder, its state\n"
     "store and its models, and changes nothing. Exits with 1 if something must be mended.\n"
-    "\n" HOME_TEXT "  --json                  the findings as JSON\n";
+    "\n" HOME_TEXT
+    "  --request ID            explains one request instead, as 'feitian explain ID'\n"
+    "  --json                  the findings as JSON\n";
 
 static const char chat_text[] =
     "MODEL is the name of an endpoint [the newest that can chat]. Without -p, and with a terminal, "

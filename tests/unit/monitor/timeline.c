@@ -175,7 +175,7 @@ static void every_cause_has_words(void **state)
         {offsetof(struct ft_phases, prefill_us), "prefill", "600 (60 %)"},
         {offsetof(struct ft_phases, decode_us), "decode", "sharing its steps with 3.5 others"},
         {offsetof(struct ft_phases, paused_us), "client_slow", "did not read"},
-        {offsetof(struct ft_phases, failed_us), "failover", "1 worker died"},
+        {offsetof(struct ft_phases, failed_us), "failover", "A worker died"},
     };
     for (size_t i = 0; i < FT_COUNT(causes); i++) {
         struct ft_record r = record();
