@@ -533,9 +533,11 @@ static void test_refused_requests_are_all_counted(void **state)
         ft_ledger_refuse(l, &unknown, 401, NULL);
     }
     for (int i = 0; i < 300; i++) { /* more than there are sums */
-        char key[16];
+        char key[16], id[16];
         snprintf(key, sizeof key, "key%d", i);
+        snprintf(id, sizeof id, "s%d", i);
         known.key = key;
+        known.id = id;
         ft_ledger_refuse(l, &known, 403, NULL);
     }
     drain(l);
