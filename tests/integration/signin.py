@@ -8,10 +8,12 @@ import http.client
 import json
 import signal
 import sqlite3
+import ssl
 import sys
 import threading
 import time
 
+import cloud
 import live_cloud
 
 CHAT = {"model": "nano", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
@@ -588,12 +590,28 @@ def renewing(c):
     expect("... with one write", row_of(c, s["id"])[1] == seq)
 
 
+def tls(feitian):
+    with cloud.Cloud(feitian, "--tls-self-signed") as c:
+        r = c.up()
+        expect("a cloud with TLS", r.returncode == 0, r)
+        h = http.client.HTTPSConnection("127.0.0.1", c.port, timeout=60, context=
+                                        ssl._create_unverified_context())
+        h.request("POST", "/api/v1/session", json.dumps({"key": c.credentials()["key"]}),
+                  {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"})
+        r = h.getresponse()
+        line = r.getheader("Set-Cookie") or ""
+        r.read()
+        h.close()
+        expect("its cookie is for TLS alone", r.status == 201 and line.endswith("; Secure"), line)
+
+
 def main():
     with live_cloud.LiveCloud(sys.argv[1]) as c:
         for part in (by_key, ends, by_password, logins, cross_site, odd_cookies, tries, objects,
                      restarts, renewing):
             print(f"---- {part.__name__}")
             part(c)
+    tls(sys.argv[1])
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
