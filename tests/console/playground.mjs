@@ -110,7 +110,7 @@ test('two models answer the same words side by side', async () => {
     assert.match(await pane.locator('.pg-answer').textContent(), /private AI cloud/);
   }
   await cloud.axe(page);
-  await page.getByRole('button', { name: 'One model' }).click();
+  await page.getByRole('button', { name: 'Compare', pressed: true }).click();
   assert.equal(await page.locator('.pg-pane').count(), 1);
 });
 

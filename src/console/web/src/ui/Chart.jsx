@@ -58,7 +58,7 @@ function looks(s, i, { element, alone, bars, paths }) {
     stroke: s.faint ? withAlpha(color, 0.3) : color,
     width: s.faint ? 1 : 1.5,
     spanGaps: !!s.dots,
-    points: { show: !!s.dots, size: 6, fill: color },
+    points: { show: !!s.dots, filter: s.dots ? undefined : alonePoints, size: s.dots ? 6 : 4, fill: color },
     fill: alone ? withAlpha(color, 0.09) : undefined,
   };
 }
@@ -95,6 +95,15 @@ function optionsOf({ element, series, x, xs, unit, binary, width, height, min, m
       }],
     },
   };
+}
+
+// A value between gaps is no line: it is drawn as a point.
+function alonePoints(u, k) {
+  const values = u.data[k];
+  const known = (i) => values[i] !== null && values[i] !== undefined;
+  const alone = [];
+  for (let i = 0; i < values.length; i++) if (known(i) && !known(i - 1) && !known(i + 1)) alone.push(i);
+  return alone;
 }
 
 function rangeOf(lo, hi, min = 0, max = undefined) {

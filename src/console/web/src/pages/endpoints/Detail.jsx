@@ -26,7 +26,8 @@ function lastOf(history, name) {
   return values.findLast((v) => v !== null) ?? null;
 }
 
-function Now({ live, speed, endpoint }) {
+function Now({ live, speed, e }) {
+  const endpoint = e.name;
   const ask = useCallback((signal) => {
     const from = Math.floor(Date.now() / 1000) - FIRST_S;
     return api.get(`/api/v1/history?series=ttft_p95,completion_tokens&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
@@ -35,23 +36,21 @@ function Now({ live, speed, endpoint }) {
   const { data } = useApi(ask, { poll: 10000 });
   const first = lastOf(data, 'ttft_p95');
   const tokens = speed ?? lastOf(data, 'completion_tokens');
-  if (!live) return <Loading rows={1} />;
-  const { ready, wanted, min, max } = live.replicas;
   return (
     <Figures
       label={t('endpoints.figures')}
       items={[
-        live.kind !== 'url' && {
-          label: t('endpoints.figure.ready'), value: t('endpoints.replicas.value', { ready, wanted }),
-          text: t('endpoints.replicas.range', { min, max }),
+        e.targets.some((x) => !x.url) && {
+          label: t('endpoints.figure.ready'), text: t('endpoints.replicas.range', e.replicas),
+          value: live ? t('endpoints.replicas.value', live.replicas) : '–',
         },
-        { label: t('endpoints.figure.flight'), value: number(live.in_flight) },
-        { label: t('endpoints.figure.queue'), value: number(live.queue), tone: live.queue > 0 ? 'warn' : undefined },
+        { label: t('endpoints.figure.flight'), value: number(live?.in_flight) },
+        { label: t('endpoints.figure.queue'), value: number(live?.queue), tone: live?.queue > 0 ? 'warn' : undefined },
         { label: t('endpoints.figure.speed'), value: number(tokens, { digits: 0 }) },
         { label: t('endpoints.figure.first'), value: duration(first), text: t('endpoints.figure.first.text') },
         {
-          label: t('endpoints.figure.requests'), value: number(live.requests, { compact: true }),
-          text: t('endpoints.figure.requests.text', { t: duration(Math.round(live.since_s)) }),
+          label: t('endpoints.figure.requests'), value: number(live?.requests, { compact: true }),
+          text: t('endpoints.figure.requests.text', { t: live ? duration(Math.round(live.since_s)) : '–' }),
         },
       ].filter(Boolean)}
     />
@@ -132,7 +131,7 @@ export function Detail({ id }) {
       )}
     >
       <ErrorNote error={one.error ?? status.error} retry={reload} />
-      <Now live={live} speed={status.data?.serving.workers ? speeds.get(id) : null} endpoint={e.name} />
+      <Now live={live} speed={status.data?.serving.workers ? speeds.get(id) : null} e={e} />
       {e.targets.length > 1 && <Canary endpoint={e} may={may} onDone={reload} />}
       <Replicas live={live} workers={status.data?.serving.workers} onScale={scale} />
       <Curves endpoint={e.name} />

@@ -35,7 +35,8 @@ export function replicasOf(live, workers) {
     }
     for (const w of workers) {
       const held = w.models.find((m) => m.name === (x.adapter ?? x.model)) ?? w.models.find((m) => m.name === x.model);
-      if (!held) continue;
+      // a worker that has the model for another endpoint is no replica of this one
+      if (!held || (x.ready === 0 && held.state === 'ready')) continue;
       const told = w.health?.models?.find((m) => m.name === x.model);
       rows.push({
         id: `${w.id} ${x.model} ${x.adapter ?? ''}`, worker: w.id, what: targetName(x),

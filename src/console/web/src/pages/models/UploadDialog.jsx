@@ -136,7 +136,7 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
         )}
         <div class="md-two">
           <TextInput label={t('models.upload.folder')} optional value={folder} onChange={setFolder} disabled={up.busy} />
-          <TextInput label={t('models.upload.branch')} value={branch} onChange={() => {}} readOnly />
+          <TextInput label={t('models.upload.branch')} value={branch} onChange={() => {}} disabled />
         </div>
         <TextInput label={t('models.upload.summary')} value={summary} onChange={setSummary} placeholder={said}
           disabled={up.busy} />

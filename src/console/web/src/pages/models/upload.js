@@ -6,6 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { api, ApiError } from '../../lib/api.js';
 import { commit, lfsBatch, preupload } from './hub.js';
 
+const WHOLE_BYTES = 128 << 20; // that are hashed at once where the browser does it
 const SLICE = 1 << 20; // bytes that are hashed before the page may draw
 const TRIES = 5;
 const WAIT_MS = 800;
@@ -23,7 +24,14 @@ function breath() {
 }
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-export async function hashFile(file, onBytes, signal) {
+const hashed = new WeakMap(); // files whose hash is known: going on does not read them again
+
+async function hashAll(file, onBytes, signal) {
+  if (crypto.subtle && file.size <= WHOLE_BYTES) { // the browser's own is quicker, but takes all at once
+    const whole = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
+    onBytes(file.size);
+    return hex(new Uint8Array(whole));
+  }
   const h = sha256.create();
   for (let at = 0; at < file.size; at += SLICE) {
     signal?.throwIfAborted();
@@ -32,6 +40,12 @@ export async function hashFile(file, onBytes, signal) {
     await breath();
   }
   return hex(h.digest());
+}
+
+export async function hashFile(file, onBytes, signal) {
+  if (!hashed.has(file)) hashed.set(file, await hashAll(file, onBytes, signal));
+  onBytes(file.size);
+  return hashed.get(file);
 }
 
 function base64(bytes) {

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useApi } from '../../lib/hooks.js';
 import { addText, t } from '../../lib/i18n.js';
-import { getRoute, setQuery } from '../../lib/router.js';
+import { getRoute, navigate, setQuery } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
   Button, confirmDelete, Dialog, Empty, ErrorNote, Live, Loading, Page, Select, toast,
@@ -20,10 +20,11 @@ import { useChat } from './useChat.js';
 
 addText('playground', text);
 
-// What the address asks for: ?model=NAME, or ?s= of a link that somebody copied.
+// What the address asks for: ?model=NAME, or what a link that somebody copied says behind its #, which is never sent
+// to a server.
 function asked() {
-  const { query } = getRoute();
-  const link = query.get('s') ? fromLink(query.get('s')) : null;
+  const { query, hash } = getRoute();
+  const link = hash ? fromLink(hash) : null;
   const model = query.get('model');
   return {
     settings: link?.settings ?? EMPTY,
@@ -81,7 +82,7 @@ function useKept(chat, settings, apply) {
 }
 
 async function share(models, settings) {
-  setQuery({ s: toLink(models, settings), model: null });
+  navigate(`/playground#${toLink(models, settings)}`, { replace: true });
   try {
     await navigator.clipboard.writeText(location.href);
     toast.ok(t('playground.share.done'));
@@ -140,7 +141,7 @@ function Room({ names, kinds }) {
 
   const choose = (at, model) => {
     setPanes((list) => list.map((p, i) => (i === at ? { ...p, model } : p)));
-    if (at === 0) setQuery({ model, s: null });
+    if (at === 0) setQuery({ model });
   };
   const compare = () => setPanes((list) => (list.length === 2
     ? list.slice(0, 1)
@@ -166,7 +167,7 @@ function Room({ names, kinds }) {
         <Button class="pg-only-narrow" icon="sliders" onClick={() => setDrawer(true)}>{t('playground.settings')}</Button>
         <div class="pg-acts pg-bar-acts">
           <Button small kind="quiet" aria-pressed={panes.length === 2} disabled={running} onClick={compare}>
-            {t(panes.length === 2 ? 'playground.compare.off' : 'playground.compare')}
+            {t('playground.compare')}
           </Button>
           <Button small kind="quiet" icon="terminal" onClick={() => setCode(true)}>{t('playground.code')}</Button>
           <Button small kind="quiet" icon="link" onClick={() => share(models, settings)}>{t('playground.share')}</Button>
