@@ -198,7 +198,7 @@ static int find_login(struct looking *l)
 static void fold(const char *login, char ret[65])
 {
     size_t n = 0;
-    for (; login[n] != '\0' && n < 64; n++)
+    for (; n < 64 && login[n] != '\0'; n++)
         ret[n] = login[n] >= 'A' && login[n] <= 'Z' ? (char)(login[n] | 0x20) : login[n];
     ret[n] = '\0';
 }

@@ -93,7 +93,7 @@ static void add_disposition(struct ft_buf *query, const char *name)
     struct ft_buf b;
     char plain[DOWNLOAD_AS_MAX + 1];
     size_t n = 0;
-    for (; name[n] != '\0' && n < DOWNLOAD_AS_MAX; n++)
+    for (; n < DOWNLOAD_AS_MAX && name[n] != '\0'; n++)
         plain[n] =
             name[n] >= ' ' && name[n] <= '~' && strchr("\"\\/%", name[n]) == NULL ? name[n] : '_';
     plain[n] = '\0';
