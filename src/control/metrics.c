@@ -53,12 +53,14 @@ static void read_batches(void *ctx, struct ft_metric_out *out)
 static void read_lines(void *ctx, struct ft_metric_out *out)
 {
     static const char *const known[] = {"waiting", "completed", "failed"};
-    give_counts(ctx, out,
-                "SELECT 'waiting', COALESCE(SUM(total - completed - failed), 0) FROM batch"
-                " WHERE active = 1 UNION ALL SELECT 'completed', COALESCE(SUM(completed), 0)"
-                " FROM batch WHERE active = 1 UNION ALL SELECT 'failed',"
-                " COALESCE(SUM(failed), 0) FROM batch WHERE active = 1",
-                known, FT_COUNT(known));
+    give_counts(
+        ctx, out,
+        "SELECT 'waiting', CAST(COALESCE(SUM(total - completed - failed), 0) AS BIGINT) FROM batch"
+        " WHERE active = 1 UNION ALL SELECT 'completed', CAST(COALESCE(SUM(completed), 0) AS "
+        "BIGINT)"
+        " FROM batch WHERE active = 1 UNION ALL SELECT 'failed',"
+        " CAST(COALESCE(SUM(failed), 0) AS BIGINT) FROM batch WHERE active = 1",
+        known, FT_COUNT(known));
 }
 
 struct jobs {

@@ -17,7 +17,8 @@ import subprocess
 import sys
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?<![\w/.-])(?<!-u )(?:build/)?feitian ((?:[a-z][a-z0-9-]* ?)+)([^`|;&#>)]*)")
+COMMAND = re.compile(r"(?<![\w/.-])(?<!-u )(?:build/)?feitian "
+                     r"((?:[a-z][a-z0-9-]* ?)+)([^`|;&#>)]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 DEPTH_MAX = 3  # words of a command
 
@@ -27,7 +28,8 @@ bad = []
 def anchors(path):
     """Headings as GitHub names them."""
     with open(path, encoding="utf-8") as f:
-        heads = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", f.read(), flags=re.M | re.S), re.M)
+        text = re.sub(r"^```.*?^```", "", f.read(), flags=re.M | re.S)
+    heads = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
 
 
