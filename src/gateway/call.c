@@ -104,7 +104,7 @@ static void pause_call(struct call *c, bool paused)
     pthread_mutex_lock(&c->lock);
     if (c->call != NULL && !c->ended && c->paused != paused)
         ft_serve_pause(c->gw->serve, c->call, paused);
-    if (c->paused != paused)
+    if (c->paused != paused && !c->ended)
         note_pause(c, paused);
     c->paused = paused;
     pthread_mutex_unlock(&c->lock);

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/inner.h"
+#include "gateway/prompts.h"
 #include "gateway/requests.h"
 
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
@@ -56,6 +57,7 @@ static void apply(struct gw *g, const char *kind, const char *id, const json_t *
 {
     struct ft_err err = {0};
     gw_requests_apply(g->requests, kind, id, body);
+    gw_prompts_apply(g->prompts, kind, id, body);
     if (ft_tenant_apply(g->tenant, kind, id, body, &err) != 0 ||
         ft_ledger_apply(g->ledger, kind, id, body, &err) != 0 ||
         ft_serve_apply(g->serve, kind, id, body, &err) != 0)

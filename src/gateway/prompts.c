@@ -21,6 +21,7 @@
 
 struct waiting {
     struct waiting *next;
+    bool drop; /* all of a project's, instead: name is its id */
     char name[NAME_MAX_BYTES];
     size_t bytes;
     char text[]; /* bytes of it */
@@ -81,6 +82,36 @@ json_t *gw_prompt_of(const json_t *body)
     return ret;
 }
 
+/* Takes w; false: too many wait already. */
+static bool post(struct gw_prompts *p, struct waiting *w)
+{
+    pthread_mutex_lock(&p->lock);
+    bool room = p->waiting + w->bytes <= GW_PROMPTS_WAITING;
+    if (room) {
+        *p->last = w;
+        p->last = &w->next;
+        p->waiting += w->bytes;
+        pthread_cond_signal(&p->come);
+    } else {
+        p->left_out++;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (!room)
+        free(w);
+    return room;
+}
+
+void gw_prompts_apply(struct gw_prompts *p, const char *kind, const char *id, const json_t *body)
+{
+    bool gone = strcmp(kind, "project") == 0 && (body == NULL || json_is_null(body));
+    struct waiting *w = gone && name_is_good(id) ? calloc(1, sizeof *w) : NULL;
+    if (w == NULL)
+        return;
+    w->drop = true;
+    snprintf(w->name, sizeof w->name, "%s", id);
+    post(p, w);
+}
+
 void gw_prompts_put(struct gw_prompts *p, const char *project, const char *id, json_t *prompt,
                     const char *answer, size_t n, bool cut)
 {
@@ -99,23 +130,12 @@ void gw_prompts_put(struct gw_prompts *p, const char *project, const char *id, j
         return;
     }
     w->next = NULL;
+    w->drop = false;
     w->bytes = bytes;
     snprintf(w->name, sizeof w->name, "%s/%s.json", project, id);
     memcpy(w->text, text, bytes);
     free(text);
-    pthread_mutex_lock(&p->lock);
-    bool room = p->waiting + bytes <= GW_PROMPTS_WAITING;
-    if (room) {
-        *p->last = w;
-        p->last = &w->next;
-        p->waiting += bytes;
-        pthread_cond_signal(&p->come);
-    } else {
-        p->left_out++;
-    }
-    pthread_mutex_unlock(&p->lock);
-    if (!room)
-        free(w);
+    post(p, w);
 }
 
 json_t *gw_prompts_read(struct gw_prompts *p, const char *project, const char *id)
@@ -165,6 +185,20 @@ static void write_one(struct gw_prompts *p, const struct waiting *w)
     p->trouble = err.code != FT_OK;
 }
 
+/* Their names stay in the ring: unlinking what is gone does no harm. */
+static void drop_all(const struct gw_prompts *p, const char *project)
+{
+    char path[4096];
+    path_of(p, project, path);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.')
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d != NULL)
+        closedir(d);
+    rmdir(path);
+}
+
 static void *writer_main(void *arg)
 {
     struct gw_prompts *p = arg;
@@ -182,7 +216,10 @@ static void *writer_main(void *arg)
             p->last = &p->first;
         p->waiting -= w->bytes;
         pthread_mutex_unlock(&p->lock);
-        write_one(p, w);
+        if (w->drop)
+            drop_all(p, w->name);
+        else
+            write_one(p, w);
         free(w);
         pthread_mutex_lock(&p->lock);
     }

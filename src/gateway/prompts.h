@@ -30,6 +30,8 @@ json_t *gw_prompt_of(const json_t *body);
  * client got it. */
 void gw_prompts_put(struct gw_prompts *p, const char *project, const char *id, json_t *prompt,
                     const char *answer, size_t n, bool cut);
+/* A row of the feed: what was kept of a project that is gone goes, too. */
+void gw_prompts_apply(struct gw_prompts *p, const char *kind, const char *id, const json_t *body);
 /* {"prompt":..,"answer":"..","cut":bool}, new; NULL: nothing is kept of it. May block. */
 json_t *gw_prompts_read(struct gw_prompts *p, const char *project, const char *id);
 

@@ -199,6 +199,7 @@ struct list {
     int n, cap, n_stored; /* the first n_stored came from the store */
     bool full;            /* there was no memory for more */
     int64_t before_us;    /* (before_us, f->after): where the page begins; 0: the newest */
+    int64_t oldest_us;    /* the store has enough that ended since then */
 };
 
 static bool is_any_or(const char *want, const char *have)
@@ -218,6 +219,8 @@ static bool has_status(const char *want, const struct ft_record *r, bool running
 static bool passes(const struct list *l, const struct ft_record *r, bool running)
 {
     const struct filter *f = l->f;
+    if (!running && r->end_us < l->oldest_us)
+        return false;
     bool before = l->before_us == 0 || r->end_us < l->before_us ||
                   (r->end_us == l->before_us && strcmp(r->id, f->after) < 0);
     return before && is_any_or(f->project, r->project) && is_any_or(f->key, r->key) &&
@@ -319,6 +322,8 @@ static void answer_list(struct gw_request *r, struct list *l, int status,
     while (status == 200 && next_record(stored, &at, &record))
         add(l, &record, false);
     l->n_stored = l->n;
+    if (l->n > l->f->limit)
+        l->oldest_us = l->record[l->n - 1].end_us;
     gw_kept_each(r->gw->requests, on_kept, l);
     respond(r, json_pack("{s:s,s:o,s:b,s:b}", "object", "list", "data", page_of(l), "has_more",
                          l->n > l->f->limit, "partial", status != 200 || l->full));

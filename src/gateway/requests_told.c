@@ -88,7 +88,8 @@ static void log_line(const struct gw_request *r, const struct ft_record *o)
         if (fields[i].text != NULL ? fields[i].text[0] != '\0'
                                    : fields[i].number != 0 || strcmp(fields[i].name, "ms") == 0)
             told[n++] = fields[i];
-    ft_log_fields(FT_LOG_DEBUG, "access", ft_record_status_name(o->status), told, n);
+    enum ft_log_level level = r->gw->opt->log_requests ? FT_LOG_INFO : FT_LOG_DEBUG;
+    ft_log_fields(level, "access", ft_record_status_name(o->status), told, n);
 }
 
 void gw_request_told(struct gw_request *r, const struct ft_record *record, const char *finish)

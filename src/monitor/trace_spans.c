@@ -148,6 +148,21 @@ static const char *operation_name(enum ft_trace_operation o)
     return names[o];
 }
 
+/* What a protocol's ids of answers begin with. */
+static const char *id_prefix(const char *route)
+{
+    static const struct {
+        const char *route, *prefix;
+    } all[] = {{"chat.completions", "chatcmpl-"},
+               {"completions", "cmpl-"},
+               {"responses", "resp_"},
+               {"messages", "msg_"}};
+    for (size_t i = 0; i < FT_COUNT(all); i++)
+        if (strcmp(route, all[i].route) == 0)
+            return all[i].prefix;
+    return "";
+}
+
 static json_t *call_span(const struct ft_trace_item *item, const uint8_t *id)
 {
     const struct ft_record *r = &item->record;
@@ -160,13 +175,8 @@ static json_t *call_span(const struct ft_trace_item *item, const uint8_t *id)
     add_text(a, "gen_ai.request.model", r->model);
     add_text(a, "gen_ai.response.model", r->model);
     if (item->operation == FT_TRACE_CHAT || item->operation == FT_TRACE_TEXT) {
-        bool chat = strcmp(r->route, "chat.completions") == 0;
         const char *bare = strncmp(r->id, "req_", 4) == 0 ? r->id + 4 : r->id;
-        snprintf(response, sizeof response, "%s%s",
-                 chat                                   ? "chatcmpl-"
-                 : strcmp(r->route, "completions") == 0 ? "cmpl-"
-                                                        : "",
-                 bare);
+        snprintf(response, sizeof response, "%s%s", id_prefix(r->route), bare);
         add_text(a, "gen_ai.response.id", response);
     }
     if (item->finish[0] != '\0')
@@ -176,7 +186,11 @@ static json_t *call_span(const struct ft_trace_item *item, const uint8_t *id)
     add_int(a, "gen_ai.usage.output_tokens", r->completion_tokens);
     if (r->cached_tokens > 0)
         add_int(a, "gen_ai.usage.cache_read.input_tokens", r->cached_tokens);
-    if (r->first_us > 0)
+    if (r->reasoning_tokens > 0)
+        add_int(a, "gen_ai.usage.reasoning.output_tokens", r->reasoning_tokens);
+    if (r->stream)
+        add(a, "gen_ai.request.stream", json_pack("{s:b}", "boolValue", 1));
+    if (r->stream && r->first_us > 0)
         add_double(a, "gen_ai.response.time_to_first_chunk", (double)r->first_us / 1e6);
     if (bad != NULL)
         add_text(a, "error.type", bad);

@@ -297,6 +297,8 @@ def a_project_may_keep_it(c):
     _, request, _ = send(c, ask("Forget it."), developer)
     time.sleep(0.5)
     assert "prompt" not in send(c, None, admin, f"/api/v1/requests/{request}", "GET")[2]
+    assert c.run("project", "rm", "narrow", "--cascade").returncode == 0
+    wait_until(lambda: not glob.glob(f"{c.home}/prompts/narrow*"), 10, "they go with it")
 
 
 # ---- for people ----
