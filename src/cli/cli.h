@@ -79,11 +79,13 @@ int ft_cmd_status(int argc, char **argv);
 int ft_cmd_top(int argc, char **argv);
 int ft_cmd_up(int argc, char **argv);
 int ft_cmd_usage(int argc, char **argv);
+int ft_cmd_events(int argc, char **argv);
 int ft_cmd_explain(int argc, char **argv);
 int ft_cmd_support(int argc, char **argv);
-extern const struct ft_cmd ft_cmd_batch_subs[], ft_cmd_blob_subs[], ft_cmd_endpoint_subs[],
-    ft_cmd_files_subs[], ft_cmd_hub_subs[], ft_cmd_key_subs[], ft_cmd_member_subs[],
-    ft_cmd_session_subs[], ft_cmd_model_subs[], ft_cmd_project_subs[], ft_cmd_tune_subs[];
+extern const struct ft_cmd ft_cmd_alert_subs[], ft_cmd_channel_subs[], ft_cmd_node_subs[],
+    ft_cmd_batch_subs[], ft_cmd_blob_subs[], ft_cmd_endpoint_subs[], ft_cmd_files_subs[],
+    ft_cmd_hub_subs[], ft_cmd_key_subs[], ft_cmd_member_subs[], ft_cmd_session_subs[],
+    ft_cmd_model_subs[], ft_cmd_project_subs[], ft_cmd_tune_subs[];
 const char *ft_cloud_help(const char *cmd); /* as ft_cli_help(), NULL: not one of these */
 
 #endif

@@ -658,6 +658,8 @@ void ft_alarm_show_rule(struct ft_alarm *a, const char *id, json_t *view)
     }
     bool known = worst != NULL && worst->alert.seen_s != 0;
     state = worst != NULL ? worst->alert.state : FT_ALERT_NO_DATA;
+    if (worst == NULL && r != NULL && json_object_size(json_object_get(r->body, "labels")) > 0)
+        state = FT_ALERT_OK; /* of each of none */
     json_object_set_new(view, "state", json_string(ft_alert_state_name[state]));
     json_object_set_new(view, "since",
                         worst != NULL ? json_integer(worst->alert.since_s) : json_null());

@@ -16,7 +16,7 @@
 #define CROWDED    (FT_DERIVE_MAX / 4 * 3) /* from here on those that are gone give way */
 #define KEY_BYTES  (FT_METRIC_VALUE_BYTES + 16)
 
-enum subject { CLOUD = 1, ENDPOINT = 2, PROJECT = 4, WORKER = 8 };
+enum subject { CLOUD = 1, ENDPOINT = 2, PROJECT = 4, WORKER = 8, BUCKET = 16 };
 enum how {
     LEVEL,    /* as it is */
     RATE,     /* of a counter: per second, times `scale` */
@@ -108,6 +108,10 @@ static const struct rule rules[] = {
      NULL, 1, 0},
     {"stored_bytes", "bytes", MAX_, LEVEL, "feitian_stored_bytes", CLOUD, NULL, NULL, 1, 0},
     {"stored_objects", "1", MAX_, LEVEL, "feitian_stored_objects", CLOUD, NULL, NULL, 1, 0},
+    {"stored_bytes", "bytes", MAX_, LEVEL, "feitian_bucket_bytes", PROJECT | BUCKET, NULL, NULL, 1,
+     0},
+    {"stored_objects", "1", MAX_, LEVEL, "feitian_bucket_objects", PROJECT | BUCKET, NULL, NULL, 1,
+     0},
     {"received_bytes", "B/s", MEAN, RATE, "feitian_object_received_bytes_total", CLOUD | PROJECT,
      NULL, NULL, 1, 0},
     {"sent_bytes", "B/s", MEAN, RATE, "feitian_object_sent_bytes_total", CLOUD | PROJECT, NULL,
@@ -125,6 +129,7 @@ struct figure {
     enum subject of;
     char value[FT_METRIC_VALUE_BYTES + 1];
     char key[KEY_BYTES];
+    char owner[72]; /* of a bucket: its project */
     bool seen, had; /* at this look, at the last */
     int n_bound;
     double bound[BOUNDS_MAX];
@@ -238,6 +243,8 @@ static void add(struct ft_derive *d, int rule, enum subject of, const char *valu
     int at = rules[rule].how == QUANTILE ? bucket_at(f, ft_sample_label(s, "le")) : 0;
     if (at < 0)
         return;
+    if (of == BUCKET)
+        snprintf(f->owner, sizeof f->owner, "%.71s", ft_sample_label(s, "project"));
     f->now[at] += s->value;
     f->seen = true;
 }
@@ -302,7 +309,8 @@ void ft_derive_sample(struct ft_derive *d, const struct ft_sample *s)
     static const struct {
         enum subject of;
         const char *label;
-    } subjects[] = {{ENDPOINT, "model"}, {PROJECT, "project"}, {WORKER, "worker"}};
+    } subjects[] = {
+        {ENDPOINT, "model"}, {PROJECT, "project"}, {WORKER, "worker"}, {BUCKET, "bucket"}};
     for (int i = 0; i < RULES; i++) {
         if (!takes(&rules[i], s))
             continue;
@@ -399,10 +407,13 @@ static bool name_of(const struct figure *f, const struct ft_derive_out *out,
              f->of == ENDPOINT  ? "endpoint"
              : f->of == PROJECT ? "project"
              : f->of == WORKER  ? "worker"
+             : f->of == BUCKET  ? "bucket"
                                 : "");
     ret->fold = r->fold;
     if (f->of == PROJECT)
         snprintf(ret->owner, sizeof ret->owner, "%.71s", f->value);
+    if (f->of == BUCKET)
+        snprintf(ret->owner, sizeof ret->owner, "%s", f->owner);
     return f->of != ENDPOINT || out->owner(out->ctx, f->value, ret->owner, sizeof ret->owner);
 }
 

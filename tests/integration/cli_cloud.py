@@ -111,6 +111,36 @@ def adapters(c):
     expect("with its files", not os.path.exists(f"{c.home}/adapters/other"))
 
 
+def monitoring(c):
+    says(c, "events", "the gateway is up", "events")
+    expect("events as JSON", json_of(c, "events", "--limit", "1")[0]["object"] == "event")
+    says(c, "node list", "MEMORY LEFT", "node", "list")
+    says(c, "the alerts that it begins with", "disk nearly full", "alert", "list")
+    says(c, "channel create", "is not shown again", "channel", "create", "ops", "--url",
+         "http://127.0.0.1:1/", "--heartbeat", "3600")
+    ops, = json_of(c, "channel", "list")
+    expect("channel list", ops["heartbeat_s"] == 3600 and "secret" not in ops)
+    says(c, "alert create", "ttft_p95 of each endpoint > 2", "alert", "create", "slow", "--series",
+         "ttft_p95", "--above", "2", "--endpoint", "*", "--channel", ops["id"], "--quiet",
+         "22:00-07:00")
+    slow = next(a for a in json_of(c, "alert", "list") if a["name"] == "slow")
+    expect("what it is", slow["quiet"] == {"from": "22:00", "to": "07:00"} and
+           slow["channels"] == [ops["id"]] and slow["labels"] == {"endpoint": "*"})
+    says(c, "alert set", "ttft_p95 of each endpoint < 1", "alert", "set", slow["id"], "--below",
+         "1", "--off", "--quiet", "none", "--channel", "none")
+    slow = next(a for a in json_of(c, "alert", "list") if a["name"] == "slow")
+    expect("what it became", (slow["enabled"], slow["quiet"], slow["channels"]) ==
+           (False, None, []))
+    says(c, "a threshold that is no number", "--above: 'z'", "alert", "create", "x", "--series",
+         "y", "--above", "z", status=2)
+    says(c, "channel test of a dead one", "was not taken", "channel", "test", ops["id"], status=1)
+    says(c, "no relay", "no relay is set", "channel", "relay")
+    says(c, "a relay", "localhost:25 (none) from a@b.c", "channel", "relay", "--host", "localhost",
+         "--port", "25", "--tls", "none", "--from", "a@b.c")
+    says(c, "alert rm", "removed", "alert", "rm", slow["id"])
+    says(c, "channel rm", "removed", "channel", "rm", ops["id"])
+
+
 def endpoints(c):
     says(c, "endpoint create", "demo created", "endpoint", "create", "demo", "--model", "nano",
          "--min", "0", "--max", "2", "--load", "4", "--idle", "60")
@@ -337,8 +367,8 @@ def main():
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
-        for part in (models, plain_model, adapters, endpoints, keys, projects, chat, usage, live,
-                     errors):
+        for part in (models, plain_model, adapters, monitoring, endpoints, keys, projects, chat, usage,
+                     live, errors):
             part(c)
         ended = [json_of(c, "down") for _ in range(2)]
         expect("down --json says what was there", [x.get("was_up") for x in ended] == [True, False],

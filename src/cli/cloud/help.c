@@ -366,6 +366,61 @@ static const char member_password_text[] =
 
 static const char plain_text[] = CLOUD_TEXT;
 
+#define RULE_TEXT                                                                                  \
+    "  --series NAME           the curve, such as error_ratio, ttft_p95, disk_free_ratio: GET\n"   \
+    "                          /api/v1/history/series says which there are\n"                      \
+    "  --above X, --below X    when it holds\n"                                                    \
+    "  --for S                 for so long before it fires, and before it is over [60]\n"          \
+    "  --endpoint NAME         of this one; '*': of each. Without any: the whole cloud's\n"        \
+    "  --project ID, --bucket NAME, --worker ID\n"                                                 \
+    "                          the same of one of these\n"                                         \
+    "  --severity WORD         info, warning or critical [warning]\n"                              \
+    "  --channel ID            who is told; several times for several; 'none'\n"                   \
+    "  --repeat S              told again so often while it fires; 0: once [14400]\n"              \
+    "  --quiet HH:MM-HH:MM     every day nobody is told then; 'none'. What holds at the end is\n"  \
+    "  --tz ZONE               of these hours, such as Europe/Berlin [UTC]\n"
+
+static const char alert_create_text[] = RULE_TEXT CLOUD_TEXT;
+
+static const char alert_set_text[] =
+    "  --on, --off             it is looked at, or not\n"
+    "  --name NAME             another name\n" RULE_TEXT CLOUD_TEXT;
+
+#define CHANNEL_TEXT                                                                               \
+    "  --url URL               a webhook: gets a POST of JSON. Any address that this machine\n"    \
+    "                          reaches\n"                                                          \
+    "  --to ADDRESS            a mailbox; the mail goes through the relay\n"                       \
+    "  --secret-file FILE      a webhook's notices are signed with it; '-': standard input [one\n" \
+    "                          is drawn and shown]\n"                                              \
+    "  --heartbeat S           a sign of life so often: where it is missed, the cloud is dead "    \
+    "[0:\n"                                                                                        \
+    "                          none]\n"
+
+static const char channel_create_text[] = CHANNEL_TEXT CLOUD_TEXT;
+
+static const char channel_set_text[] =
+    CHANNEL_TEXT "  --name NAME             another name\n" CLOUD_TEXT;
+
+static const char channel_relay_text[] =
+    "Without options it shows the relay.\n"
+    "\n"
+    "  --host HOST             its name\n"
+    "  --port N                [587]\n"
+    "  --tls WORD              starttls (never without), tls, or none [starttls]\n"
+    "  --from ADDRESS          whose mails they are\n"
+    "  --user NAME             if it wants one; 'none'\n"
+    "  --password-file FILE    '-': standard input\n"
+    "  --relay-ca FILE         PEM, on the cloud's machine, that its certificate is checked by "
+    "[the\n"
+    "                          system's]\n" CLOUD_TEXT;
+
+static const char events_text[] =
+    "The oldest first. The cloud keeps the last 2048.\n"
+    "\n"
+    "  --endpoint NAME         of this one\n"
+    "  --kind KIND             such as worker_died, failover, scaled, alert_firing\n"
+    "  --limit N               the newest N, 500 at most [50]\n" CLOUD_TEXT;
+
 static const struct {
     const char *cmd, *text;
 } texts[] = {
@@ -379,6 +434,18 @@ static const struct {
     {"chat", chat_text},
     {"usage", usage_text},
     {"explain", explain_text},
+    {"events", events_text},
+    {"alert create", alert_create_text},
+    {"alert list", plain_text},
+    {"alert set", alert_set_text},
+    {"alert rm", plain_text},
+    {"channel create", channel_create_text},
+    {"channel list", plain_text},
+    {"channel set", channel_set_text},
+    {"channel test", plain_text},
+    {"channel relay", channel_relay_text},
+    {"channel rm", plain_text},
+    {"node list", plain_text},
     {"support-bundle", support_text},
     {"model add", model_add_text},
     {"model list", model_list_text},

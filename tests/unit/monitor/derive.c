@@ -167,6 +167,20 @@ static void test_windows_levels_and_what_is_missing(void **state)
     ft_derive_close(d);
 }
 
+static void test_buckets_are_their_projects(void **state)
+{
+    (void)state;
+    struct ft_derive *d = start();
+    look(d, 1000,
+         "feitian_bucket_bytes{bucket=\"x\",project=\"a\"} 10\n"
+         "feitian_bucket_bytes{bucket=\"y\",project=\"a\"} 5\n");
+    assert_true(of("stored_bytes", "project", "a") == 15);
+    assert_true(of("stored_bytes", "bucket", "y") == 5);
+    for (int i = 0; i < got.n; i++)
+        assert_string_equal(got.row[i].name.owner, "a");
+    ft_derive_close(d);
+}
+
 static void test_there_are_not_more_than_fit(void **state)
 {
     (void)state;
@@ -193,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_a_new_process_begins_at_0),
         cmocka_unit_test(test_quantiles_of_what_came_since),
         cmocka_unit_test(test_windows_levels_and_what_is_missing),
+        cmocka_unit_test(test_buckets_are_their_projects),
         cmocka_unit_test(test_there_are_not_more_than_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
