@@ -367,8 +367,8 @@ def main():
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))
-        for part in (models, plain_model, adapters, monitoring, endpoints, keys, projects, chat, usage,
-                     live, errors):
+        for part in (models, plain_model, adapters, monitoring, endpoints, keys, projects, chat,
+                     usage, live, errors):
             part(c)
         ended = [json_of(c, "down") for _ in range(2)]
         expect("down --json says what was there", [x.get("was_up") for x in ended] == [True, False],
