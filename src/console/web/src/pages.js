@@ -23,8 +23,10 @@ export const pages = [
   { name: 'usage', group: 'watch', icon: 'usage', title: { en: 'Usage and cost', zh: '用量与费用' }, load: () => import('./pages/usage/index.jsx') },
   { name: 'requests', group: 'watch', icon: 'requests', title: { en: 'Requests', zh: '请求' }, load: () => import('./pages/requests/index.jsx') },
   { name: 'nodes', group: 'watch', icon: 'nodes', role: 'operator', title: { en: 'Nodes', zh: '节点' }, load: () => import('./pages/nodes/index.jsx') },
+  { name: 'alerts', group: 'watch', icon: 'alerts', role: 'operator', title: { en: 'Alerts', zh: '告警' }, load: () => import('./pages/alerts/index.jsx') },
 
   { name: 'audit', group: 'admin', icon: 'audit', role: 'admin', title: { en: 'Audit log', zh: '审计日志' }, load: () => import('./pages/audit/index.jsx') },
+  { name: 'settings', group: 'admin', icon: 'settings', title: { en: 'Settings', zh: '设置' }, load: () => import('./pages/settings/index.jsx') },
 ];
 
 export const hasPage = (name) => pages.some((p) => p.name === name);

@@ -54,3 +54,10 @@ export function unitName(unit) {
 }
 
 addText('series', { en: { unit_s: 'seconds', unit_ratio: 'from 0 to 1' }, zh: { unit_s: '秒', unit_ratio: '0 到 1' } });
+
+// Where the list of series was not asked for: by its name, as they are called.
+export function unitOf(name) {
+  if (/^(ttft|latency|token_gap)_/.test(name)) return 's';
+  if (/_bytes$/.test(name)) return 'bytes';
+  return /_ratio$|^(kv_usage|budget_used)$/.test(name) ? 'ratio' : '1';
+}

@@ -150,12 +150,12 @@ export function Channels({ state }) {
   return (
     <>
       <ErrorNote error={error} retry={reload} />
-      <Section title={t('alerts.tab_channels')} actions={add} flush>
-        {!(error && !data) && (
+      {!(error && !data) && (
+        <Section title={t('alerts.tab_channels')} actions={add} flush>
           <Table label={t('alerts.tab_channels')} columns={columns} rows={data?.data} sort={{ key: 'name' }}
             empty={<Empty icon="webhook" title={t('alerts.no_channels_title')} text={t('alerts.no_channels_text')} action={add} />} />
-        )}
-      </Section>
+        </Section>
+      )}
       {form && <ChannelForm channel={form.id ? form : null} onClose={() => setForm(null)} onDone={() => { setForm(null); reload(); }} />}
     </>
   );

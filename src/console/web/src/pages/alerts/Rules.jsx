@@ -32,7 +32,7 @@ function Instances({ rule, units }) {
 }
 
 export function Rules({ channels }) {
-  const { data, error, reload } = useApi('/api/v1/alerts?limit=1000', { poll: POLL_MS });
+  const { data, error, reload } = useApi('/api/v1/alerts', { poll: POLL_MS });
   const series = useApi('/api/v1/history/series');
   const units = Object.fromEntries((series.data?.data ?? []).map((s) => [s.name, s.unit]));
   const [form, setForm] = useState(null); // a rule, or {} for a new one
@@ -65,12 +65,12 @@ export function Rules({ channels }) {
   return (
     <>
       <ErrorNote error={error} retry={reload} />
-      <Section title={t('alerts.tab_rules')} actions={add} flush>
-        {!(error && !data) && (
+      {!(error && !data) && (
+        <Section title={t('alerts.tab_rules')} actions={add} flush>
           <Table label={t('alerts.tab_rules')} columns={columns} rows={data?.data} onRow={setForm} sort={{ key: 'state' }}
             empty={<Empty icon="alerts" title={t('alerts.no_rules')} text={t('alerts.no_rules_text')} action={add} />} />
-        )}
-      </Section>
+        </Section>
+      )}
       {form && (
         <RuleForm rule={form.id ? form : null} channels={channels} units={units} onClose={() => setForm(null)}
           onDone={() => { setForm(null); reload(); }} />

@@ -41,7 +41,7 @@ function History() {
 export default function Alerts() {
   const { rest } = useRoute();
   const tab = TABS.includes(rest[0]) ? rest[0] : 'rules';
-  const channels = useApi('/api/v1/channels?limit=1000', { poll: POLL_MS });
+  const channels = useApi('/api/v1/channels', { poll: POLL_MS });
   return (
     <Page title={t('alerts.title')} text={t('alerts.text')}>
       <Tabs label={t('alerts.title')} value={tab} tabs={TABS.map((id) => ({ id, title: t(`alerts.tab_${id}`) }))}

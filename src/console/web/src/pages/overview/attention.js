@@ -1,6 +1,7 @@
 // What somebody should look at, worst first: [{ id, tone, title, text, href }]. All parts may be null: what
 // somebody may not see, or what did not answer.
 import { money, percent, t } from '../../lib/i18n.js';
+import { seriesName, unitFormat, unitOf } from '../../lib/series.js';
 
 const DAY_S = 86400;
 const BUDGET_WARN = 0.8;
@@ -28,11 +29,9 @@ function ofNodes(nodes) {
 function ofAlerts(alerts) {
   return alerts.filter((a) => a.enabled !== false && a.state === 'firing').map((a) => ({
     id: a.id, tone: a.severity === 'critical' ? 'bad' : 'warn', title: t('overview.alert', { name: a.name }),
-    text: t('overview.alert_text', { series: a.series, value: short(a.value), threshold: short(a.threshold) }), href: `/alerts/${a.id}`,
+    text: t('overview.alert_text', { series: seriesName(a.series), value: unitFormat(unitOf(a.series))(a.value), threshold: unitFormat(unitOf(a.series))(a.threshold) }), href: '/alerts',
   }));
 }
-
-const short = (v) => (typeof v === 'number' ? Number(v.toPrecision(3)) : '–');
 
 function ofBudgets(projects, today, month) {
   const found = [];
