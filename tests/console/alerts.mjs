@@ -93,7 +93,6 @@ test('a receiver that is not there is said so', async () => {
   const page = await cloud.page('operator', '/alerts/channels');
   await page.getByRole('button', { name: 'Send a test: Nobody' }).click();
   await page.getByText(/^The test did not arrive/).waitFor({ timeout: 30000 });
-  await page.getByRole('row', { name: /Nobody/ }).getByText('Trouble').waitFor();
 });
 
 test('it looks right everywhere', async () => {
