@@ -23,8 +23,6 @@ int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *targe
                     struct ft_err *err);
 /* What lies at a path within the cloud's folders (models.c): a new row with path and bytes. */
 int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, json_t **ret);
-/* A file, or a folder and all below it; failing is logged. */
-void ft_ctl_remove_all(const char *path);
 
 ft_ctl_handler ft_ctl_models_list, ft_ctl_models_create, ft_ctl_models_get,
     ft_ctl_models_delete; /* models.c */

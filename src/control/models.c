@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/folder.h"
 #include "control/inner.h"
 #include "sched/ask.h"
 
@@ -320,25 +320,10 @@ static int hangs_on(void *ctx, const char *id, json_t *body)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    if (remove(path) != 0)
-        ft_log(FT_LOG_WARN, "control", "remove %s: %s", path, strerror(errno));
-    return 0;
-}
-
-void ft_ctl_remove_all(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 /* Once its row is gone for good. */
 static void remove_files(struct ft_ctl_call *c)
 {
-    ft_ctl_remove_all(ft_ctl_text(c->found, "path"));
+    ft_folder_remove_all(ft_ctl_text(c->found, "path"));
 }
 
 /* All that still needs the model: refused, with their names. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/openai/json.h"
+#include "base/folder.h"
 #include "base/arena.h"
 #include "control/inside.h"
 #include "control/tune.h"
@@ -394,7 +395,7 @@ static void remove_adapters(struct ft_ctl_call *c)
     size_t i;
     const json_t *row;
     json_array_foreach(c->found, i, row)
-        ft_ctl_remove_all(ft_ctl_text(json_array_get(row, 1), "path"));
+        ft_folder_remove_all(ft_ctl_text(json_array_get(row, 1), "path"));
 }
 
 int ft_ctl_tune_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/openai/id.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "control/inside.h"
 #include "control/tune_run.h"
@@ -120,7 +121,7 @@ void ft_tune_drop_adapters(const struct ft_tune *t, const struct tune_job *job)
         if (strncmp(e->d_name, job->id, n) == 0 &&
             (e->d_name[n] == '\0' || strncmp(e->d_name + n, "-step-", 6) == 0) &&
             snprintf(path, sizeof path, "%.3000s/%s", folder, e->d_name) < (int)sizeof path)
-            ft_ctl_remove_all(path);
+            ft_folder_remove_all(path);
     if (d != NULL)
         closedir(d);
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -352,7 +353,7 @@ static void clear(struct ft_tune *t, struct tune_job *job)
 {
     char folder[PATH_MAX];
     ft_tune_path(t, job->id, "", folder);
-    ft_ctl_remove_all(folder);
+    ft_folder_remove_all(folder);
     if (strcmp(ft_ctl_text(job->body, "status"), "succeeded") != 0)
         ft_tune_drop_adapters(t, job);
     job->gone = true;

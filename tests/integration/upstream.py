@@ -102,6 +102,14 @@ def main(feitian):
     with live_cloud.LiveCloud(feitian, "--storage", "memory") as behind:
         with Front(feitian, behind) as front:
             drive(client(front))
+            r = front.run("backup", f"{front.folder}/backup")
+            expect("a backup says that objects are elsewhere", r.returncode == 0 and
+                   "Objects are not in it: they are at s3+http://" in r.stderr and
+                   not os.path.exists(f"{front.folder}/backup/blob"), r)
+            r = front.run("restore", f"{front.folder}/backup", "--home", f"{front.folder}/again")
+            expect("so does a restore, which brings the keys there", r.returncode == 0 and
+                   "Objects were not in it" in r.stderr and
+                   os.path.exists(f"{front.folder}/again/storage.json"), r)
             expect("it stops", front.down() == 0)
             front.start()
             s3 = client(front)
