@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "api/openai/json.h"
-#include "base/folder.h"
 #include "base/arena.h"
+#include "base/folder.h"
 #include "control/inside.h"
 #include "control/tune.h"
 #include "net/url.h"

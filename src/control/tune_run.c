@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/folder.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "control/inside.h"
