@@ -24,7 +24,7 @@ export const pages = [
   { name: 'requests', group: 'watch', icon: 'requests', title: { en: 'Requests', zh: '请求' }, load: () => import('./pages/requests/index.jsx') },
   { name: 'nodes', group: 'watch', icon: 'nodes', role: 'operator', title: { en: 'Nodes', zh: '节点' }, load: () => import('./pages/nodes/index.jsx') },
   { name: 'alerts', group: 'watch', icon: 'alerts', role: 'operator', title: { en: 'Alerts', zh: '告警' }, load: () => import('./pages/alerts/index.jsx') },
-
+  { name: 'keys', group: 'admin', icon: 'keys', title: { en: 'Keys and members', zh: '密钥与成员' }, load: () => import('./pages/keys/index.jsx') },
   { name: 'audit', group: 'admin', icon: 'audit', role: 'admin', title: { en: 'Audit log', zh: '审计日志' }, load: () => import('./pages/audit/index.jsx') },
   { name: 'settings', group: 'admin', icon: 'settings', title: { en: 'Settings', zh: '设置' }, load: () => import('./pages/settings/index.jsx') },
 ];
