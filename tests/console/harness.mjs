@@ -150,7 +150,7 @@ function watch(page, url) {
     // what the API refuses is an answer; the browser logs it all the same
     const { pathname } = new URL(message.location().url || url);
     if (pathname === '/favicon.ico') return; // what is no page of the console names no icon: the browser looks for one
-    if (/^Failed to load resource/.test(message.text()) && /^\/(api|v1)\//.test(pathname) &&
+    if (/^Failed to load resource/.test(message.text()) && !pathname.startsWith('/console') &&
         (/status of 4\d\d/.test(message.text()) || page.mayFail)) return;
     fault(`console: ${message.text()} (${message.location().url})`);
   });
@@ -205,6 +205,8 @@ async function shots(page, name, { prepare = async () => {}, wait = settled } = 
     for (const [device, width] of Object.entries(WIDTHS)) {
       await page.setViewportSize({ width, height: HEIGHT });
       await page.waitForTimeout(SHOTS ? 150 : 20);
+      const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
+      await page.waitForFunction(fits, undefined, { timeout: 3000 }).catch(() => {}); // it is being drawn
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       assert.ok(wide <= 0, `${name}: ${wide} pixels wider than ${width} (${language}): ${wide > 0 ? await widest(page) : ''}`);
       if (SHOTS) await pictures(page, path.join(SHOTS, `${name}-${device}-${language}`));

@@ -14,10 +14,13 @@ const COLORS = 6;
 // Steps of an axis of bytes are whole in KiB, MiB, GiB.
 const BINARY = Array.from({ length: 56 }, (_, i) => 2 ** i);
 
+// Of an element that was never drawn in another colour: what is in transition tells the old one.
 function colorOf(element, name) {
-  element.style.color = `var(${name})`;
-  const color = getComputedStyle(element).color;
-  element.style.color = '';
+  const probe = document.createElement('i');
+  probe.style.color = `var(${name})`;
+  element.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
   return color;
 }
 

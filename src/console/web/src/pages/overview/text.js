@@ -143,7 +143,7 @@ export const zh = {
   steps_text: '云已经运行，并自带一个小模型。接下来把它变成你的。',
   steps_hide: '隐藏',
   step_chat: '和它对话',
-  step_chat_text: '在试用台向自带的模型提问。',
+  step_chat_text: '在试验场向自带的模型提问。',
   step_model: '添加真正的模型',
   step_model_text: '从文件添加，或按名称从模型库获取。',
   step_key: '为应用创建密钥',

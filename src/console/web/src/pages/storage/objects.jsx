@@ -181,12 +181,12 @@ function columnsOf({ bucket, chosen, choose, share, removeOne, writes }) {
     writes && { label: t('storage.remove'), icon: 'trash', danger: true, onClick: () => removeOne(r.key) },
   ].filter(Boolean);
   return [
-    writes && { key: 'choose', title: '', class: 'cell-tight',
+    writes && { key: 'choose', title: '', class: 'cell-tight storage-cell-choose',
       render: (r) => (
         <input type="checkbox" checked={chosen.has(r.key)} onChange={(e) => choose([r.key], e.currentTarget.checked)}
           aria-label={t('storage.objects.choose', { name: r.name })} />
       ) },
-    { key: 'name', title: t('storage.objects.name'), sort: (r) => `${r.folder ? 0 : 1}${r.name}`,
+    { key: 'name', title: t('storage.objects.name'), class: 'storage-cell-name', sort: (r) => `${r.folder ? 0 : 1}${r.name}`,
       render: (r) => (
         <span class="storage-name"><Icon name={r.folder ? 'folder' : 'file'} />
           {r.folder
@@ -194,8 +194,8 @@ function columnsOf({ bucket, chosen, choose, share, removeOne, writes }) {
             : <button type="button" class="row-link" onClick={() => setQuery({ open: r.key }, { replace: false })}>{r.name}</button>}
         </span>
       ) },
-    { key: 'size', title: t('storage.objects.size'), align: 'end', sort: (r) => r.bytes ?? -1, render: (r) => (r.folder ? '' : bytes(r.bytes)) },
-    { key: 'modified', title: t('storage.objects.modified'), sort: (r) => r.modified ?? 0, render: (r) => (r.folder ? '' : <Time at={r.modified} />) },
+    { key: 'size', title: t('storage.objects.size'), align: 'end', class: 'storage-cell-size', sort: (r) => r.bytes ?? -1, render: (r) => (r.folder ? '' : bytes(r.bytes)) },
+    { key: 'modified', title: t('storage.objects.modified'), class: 'storage-cell-time', sort: (r) => r.modified ?? 0, render: (r) => (r.folder ? '' : <Time at={r.modified} />) },
     { key: 'menu', title: '', align: 'end', class: 'cell-tight',
       render: (r) => menu(r).length > 0 && <Menu label={t('storage.objects.actions', { name: r.name })} items={menu(r)} /> },
   ].filter(Boolean);
@@ -271,7 +271,7 @@ export function Objects({ bucket, keeps }) {
       </div>
       <ErrorNote error={error} retry={reload} />
       {(rows || !error) && (
-        <Section flush class={over ? 'storage-over' : ''}>
+        <Section flush class={over ? 'storage-list storage-over' : 'storage-list'}>
           <Table label={t('storage.objects.label', { bucket })} columns={columns} rows={rows} empty={none}
             more={data?.next && { busy: loading, onMore: more }} />
         </Section>

@@ -168,7 +168,7 @@ export class Uploads {
 
 // Files of a drop, those in folders with their paths: [{file, path}].
 export async function droppedFiles(items) {
-  const roots = [...items].map((i) => i.webkitGetAsEntry?.()).filter(Boolean);
+  const dropped = [...items].filter((i) => i.kind === 'file').map((i) => ({ entry: i.webkitGetAsEntry?.(), file: i.getAsFile() }));
   const found = [];
   const walk = async (entry, path) => {
     if (entry.isFile) {
@@ -183,6 +183,9 @@ export async function droppedFiles(items) {
       for (const e of some) await walk(e, `${path}${entry.name}/`);
     }
   };
-  for (const r of roots) await walk(r, '');
+  for (const { entry, file } of dropped) { // what is no file of a disk (a picture of a page) has no entry
+    if (entry) await walk(entry, '');
+    else if (file) found.push({ file, path: file.name });
+  }
   return found;
 }

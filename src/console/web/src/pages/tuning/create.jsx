@@ -1,5 +1,5 @@
 // A new fine-tune, in four steps. Nothing leaves the browser before the last one.
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { number, t } from '../../lib/i18n.js';
@@ -67,11 +67,10 @@ function Model({ value, onChange, method, setMethod }) {
   );
 }
 
-async function uploadFile(data, onProgress) {
-  if (data.id) return data.id;
+async function uploadFile(file, onProgress) {
   const form = new FormData();
   form.append('purpose', 'fine-tune');
-  form.append('file', data.file, data.file.name);
+  form.append('file', file, file.name);
   const { text } = await api.upload('POST', '/v1/files', form, { onProgress });
   return JSON.parse(text).id;
 }
@@ -125,6 +124,7 @@ export function Create({ model: given }) {
   const [error, setError] = useState(null);
   const train = useChecked(method);
   const valid = useChecked(method);
+  const there = useRef(new Map()); // File: its id in the cloud
   const faults = faultsOf(settings, method);
   const done = [model !== '', isGood(train) && (!valid.file || isGood(valid)), Object.keys(faults).length === 0];
   const firstOpen = done.indexOf(false);
@@ -137,8 +137,9 @@ export function Create({ model: given }) {
       for (const [name, data] of [['train', train], ['valid', valid]]) {
         if (!data.file) continue;
         setSending({ name: data.file.name });
-        files[name] = await uploadFile(data, (sent, total) => setSending({ name: data.file.name, sent, total }));
-        data.choose({ file: data.file, id: files[name] }); // a second try does not send it again
+        files[name] = data.id ?? there.current.get(data.file)
+          ?? await uploadFile(data.file, (sent, total) => setSending({ name: data.file.name, sent, total }));
+        there.current.set(data.file, files[name]); // a second try does not send it again
       }
       setSending({});
       const job = await api.post('/v1/fine_tuning/jobs', bodyOf({ model, method, settings, files }));

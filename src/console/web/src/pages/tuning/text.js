@@ -436,7 +436,7 @@ export const zh = {
   'serve.title': '使用',
   'serve.about': '它已经可以用自己的名字作答，凡是填写模型名的地方都能用。它运行在基础模型的工作进程上，几乎不占内存。',
   'serve.name': '模型名',
-  'serve.play': '在试用台中打开',
+  'serve.play': '在试验场中打开',
   'serve.endpoint': '打开端点',
   'serve.hub': '所在仓库',
   'serve.curl': '在命令行中',

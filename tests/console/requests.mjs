@@ -1,0 +1,83 @@
+// Requests: found, followed, explained.
+import { assert, settled, start, test } from './harness.mjs';
+
+const cloud = await start({ nano: true });
+
+async function chat(role, body) {
+  const answer = await fetch(`${cloud.url}/v1/chat/completions`, {
+    method: 'POST', headers: { Authorization: `Bearer ${await cloud.key(role)}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model: 'nano', max_tokens: 12, temperature: 0, messages: [{ role: 'user', content: 'What is feitian?' }], ...body }),
+  });
+  await answer.text();
+  return { id: answer.headers.get('x-request-id'), status: answer.status };
+}
+const rows = (page) => page.getByRole('table', { name: 'Requests' }).getByRole('row');
+
+test('a call appears by itself, and is explained', async () => {
+  const page = await cloud.page('developer', '/requests');
+  await page.getByRole('checkbox', { name: 'Live' }).waitFor();
+  const { id } = await chat('developer', {});
+  await rows(page).filter({ hasText: 'nano' }).first().waitFor();
+  await page.getByRole('searchbox', { name: 'Find by id' }).fill(id);
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.getByRole('heading', { name: 'nano' }).waitFor();
+  await page.getByText(/Writing the answer took/).waitFor();
+  await page.getByRole('img', { name: /Course of the request/ }).waitFor();
+  await page.getByText('Show as a table').click();
+  await page.getByRole('table', { name: 'Show as a table' }).getByRole('row').filter({ hasText: 'Writing the answer' }).waitFor();
+  await settled(page);
+  await cloud.axe(page);
+  await cloud.shots(page, 'requests-one');
+});
+
+test('a refused one says why', async () => {
+  const { id, status } = await chat('developer', { model: 'nobody' });
+  assert.equal(status, 404);
+  const page = await cloud.page('developer', `/requests/${id}`);
+  await page.locator('.page-title').getByText('refused 404').waitFor();
+  await page.getByText(/There is no endpoint of this name/).waitFor();
+  await cloud.axe(page);
+  await cloud.shots(page, 'requests-refused');
+});
+
+test('they are found by what they are', async () => {
+  const page = await cloud.page('operator', '/requests');
+  await page.getByRole('combobox', { name: 'State' }).selectOption('refused');
+  await rows(page).filter({ hasText: 'nobody' }).first().waitFor();
+  assert.equal(await rows(page).filter({ hasText: 'ok' }).count(), 0);
+  await page.getByRole('combobox', { name: 'State' }).selectOption('');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('nano');
+  await rows(page).filter({ hasText: 'nano' }).first().waitFor();
+  await rows(page).filter({ hasText: 'nobody' }).first().waitFor({ state: 'detached' });
+  await page.getByRole('combobox', { name: 'At least' }).selectOption('30000');
+  await page.getByRole('heading', { name: 'No request is like that.' }).waitFor();
+  await page.getByRole('button', { name: 'Clear the filter' }).click();
+  await rows(page).filter({ hasText: 'nobody' }).first().waitFor();
+  await cloud.axe(page);
+  await cloud.shots(page, 'requests');
+  await page.goto(`${cloud.url}/console/requests/req_000000000000000000000000`);
+  await page.getByRole('heading', { name: 'There is no such request' }).waitFor();
+});
+
+test('batches: nothing yet, then one with its results', { timeout: 120000 }, async () => {
+  const page = await cloud.page('developer', '/requests?tab=batches');
+  await page.getByRole('heading', { name: 'No batches yet' }).waitFor();
+  await cloud.axe(page);
+  const line = (id, model) => JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions',
+    body: { model, max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] } });
+  const form = new FormData();
+  form.append('purpose', 'batch');
+  form.append('file', new Blob([`${line('a', 'nano')}\n${line('b', 'nobody')}\n`]), 'batch.jsonl');
+  const headers = { Authorization: `Bearer ${await cloud.key('developer')}` };
+  const { id: input } = await (await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })).json();
+  const batch = await cloud.api('POST', '/v1/batches', { input_file_id: input, endpoint: '/v1/chat/completions', completion_window: '24h' }, 'developer');
+  const row = page.getByRole('row').filter({ hasText: batch.id });
+  await row.getByText('done', { exact: true }).waitFor({ timeout: 90000 });
+  await row.getByText('2 of 2').waitFor();
+  await row.getByText('1 failed').waitFor();
+  await page.getByRole('button', { name: `What to do with ${batch.id}` }).click();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name: 'Results' }).click()]);
+  assert.equal(download.suggestedFilename(), `${batch.id}-results.jsonl`);
+  await cloud.axe(page);
+  await cloud.shots(page, 'requests-batches');
+});
