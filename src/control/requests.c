@@ -1,7 +1,7 @@
 /* Single requests, for the gateway, which shows them beside those that it still has itself:
  *
  *   POST /internal/requests {id} or {project, key, model, route, status, min_us, from_s, to_s,
- *                                    after, after_us, limit}
+ *                                    after, after_us, limit}; route "!NAME": all but this one
  *
  * The answer is records as lines of JSON (ledger/record.h), the newest first. `after` is an id, and
  * after_us its end; where after_us is missing, that record is looked up and comes first. */
@@ -26,6 +26,7 @@ static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, 
     const char *model = ft_ctl_text(q, "model"), *route = ft_ctl_text(q, "route");
     const char *after = ft_ctl_text(q, "after");
     int64_t after_us = ft_ctl_int(q, "after_us", 0);
+    bool others = route != NULL && route[0] == '!'; /* than this one */
     int rc = 0;
     if (after != NULL && after_us == 0) {
         struct ft_record from;
@@ -44,7 +45,8 @@ static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, 
                                 .models = &model,
                                 .n_models = model != NULL,
                                 .routes = &route,
-                                .n_routes = route != NULL,
+                                .n_routes = route != NULL && !others,
+                                .not_route = others ? route + 1 : NULL,
                                 .status = ft_ctl_text(q, "status"),
                                 .min_us = ft_ctl_int(q, "min_us", 0),
                                 .single = true};

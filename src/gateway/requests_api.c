@@ -154,7 +154,7 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
     } texts[] = {{"project", &f->project, FT_RECORD_ID_MAX},
                  {"key", &f->key, FT_RECORD_ID_MAX},
                  {"model", &f->model, FT_RECORD_MODEL_MAX},
-                 {"route", &f->route, FT_RECORD_ROUTE_MAX},
+                 {"route", &f->route, FT_RECORD_ROUTE_MAX + 1},
                  {"status", &f->status, 16},
                  {"after", &f->after, FT_RECORD_ID_MAX}};
     int rc = refuse_unknown(r, e);
@@ -207,6 +207,12 @@ static bool is_any_or(const char *want, const char *have)
     return want == NULL || strcmp(want, have) == 0;
 }
 
+/* "!NAME": any but this one. */
+static bool is_route(const char *want, const char *have)
+{
+    return want != NULL && want[0] == '!' ? strcmp(want + 1, have) != 0 : is_any_or(want, have);
+}
+
 static bool has_status(const char *want, const struct ft_record *r, bool running)
 {
     char http[16];
@@ -224,7 +230,7 @@ static bool passes(const struct list *l, const struct ft_record *r, bool running
     bool before = l->before_us == 0 || r->end_us < l->before_us ||
                   (r->end_us == l->before_us && strcmp(r->id, f->after) < 0);
     return before && is_any_or(f->project, r->project) && is_any_or(f->key, r->key) &&
-           is_any_or(f->model, r->model) && is_any_or(f->route, r->route) &&
+           is_any_or(f->model, r->model) && is_route(f->route, r->route) &&
            has_status(f->status, r, running) && r->end_us - r->start_us >= f->min_us &&
            r->end_us >= f->from_us && (f->to_us == 0 || r->end_us < f->to_us) &&
            !(running && f->after != NULL);

@@ -175,7 +175,7 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
                      const char *before_id, int64_t limit, ft_usage_record_fn *fn, void *ctx,
                      struct ft_err *err)
 {
-    struct ft_sql_value args[FILTER_ARGS + 6];
+    struct ft_sql_value args[FILTER_ARGS + 7];
     struct ft_state_rows *rows;
     struct ft_usage_filter in_us = *f;
     if (f->from_s < 0 || f->from_s > INT64_MAX / 1000000 || f->to_s > INT64_MAX / 1000000)
@@ -193,6 +193,7 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
     args[27] = ft_sql_text(f->status == NULL ? "" : f->status);
     args[28] = ft_sql_int(f->min_us);
     args[29] = ft_sql_int(f->single);
+    args[30] = ft_sql_text(f->not_route == NULL ? "" : f->not_route);
     rc = ft_state_query(tx,
                         "SELECT " RECORD_COLUMNS " FROM usage_records"
                         " WHERE end_us >= $1 AND end_us < $2" FILTER
@@ -200,6 +201,7 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
                         " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"
                         " AND end_us - start_us >= $29"
                         " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"
+                        " AND ($31 = '' OR route <> $31)"
                         " ORDER BY end_us DESC, id DESC LIMIT $27",
                         args, (int)FT_COUNT(args), &rows, err);
     if (rc != 0)

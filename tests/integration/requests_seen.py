@@ -208,6 +208,7 @@ def lists(c):
     for query, holds in (("status=refused", lambda r: r["status"] == "refused"),
                          ("status=429", lambda r: r["http"] == 429),
                          ("min_ms=50", lambda r: r["duration_ms"] >= 50),
+                         ("route=!chat.completions", lambda r: r["route"] != "chat.completions"),
                          ("route=chat.completions&model=nano", lambda r: r["model"] == "nano"),
                          ("project=narrow", lambda r: r["project"] == "narrow")):
         found = c.get(f"/api/v1/requests?limit=1000&{query}")[1]["data"]

@@ -18,7 +18,7 @@ const dayOf = (s) => (s === null || s === undefined ? '' : new Date(s * 1000).to
 
 function draftOf(key, me) {
   return {
-    name: key?.name ?? '', role: key?.role ?? (me.role === 'viewer' ? 'viewer' : 'developer'), member: key?.member ?? '',
+    name: key?.name ?? '', project: key?.project ?? me.project.id, role: key?.role ?? (me.role === 'viewer' ? 'viewer' : 'developer'), member: key?.member ?? '',
     models: (key?.models ?? []).filter((m) => m !== '*').join(', '),
     some: key !== null && !everyAction(key.actions), actions: (key?.actions ?? []).filter((a) => a !== '*'),
     rpm: key?.limits?.rpm ?? null, tpm: key?.limits?.tpm ?? null, concurrency: key?.limits?.concurrency ?? null,
@@ -37,9 +37,9 @@ function faultsOf(d, expiresBefore) {
 }
 
 // The day counts to its end.
-const endOf = (day) => Date.parse(day) / 1000 + DAY;
+const endOf = (day) => Date.parse(day) / 1000 + DAY - 1;
 
-function bodyOf(d, key) {
+function bodyOf(d, key, own) {
   const limits = Object.fromEntries(LIMITS.map((name) => [name, d[name]]));
   const models = d.models.split(/[\s,，、]+/).filter((m) => m !== '');
   const body = {
@@ -49,6 +49,7 @@ function bodyOf(d, key) {
   };
   if (d.expires !== dayOf(key?.expires)) body.expires = d.expires === '' ? null : endOf(d.expires);
   if (key === null && d.member !== '') body.member = d.member;
+  if (key === null && d.project !== own) body.project = d.project;
   return body;
 }
 
@@ -95,11 +96,13 @@ function More({ draft, set, faults }) {
   );
 }
 
-export function KeyForm({ kept, members, onClose, done }) {
+// projects: Map of id and name; operators choose among them.
+export function KeyForm({ kept, members: all, projects, onClose, done }) {
   const me = useMe();
   const [draft, setDraft] = useState(draftOf(kept, me));
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
+  const members = all.filter((m) => m.project === draft.project);
   const faults = faultsOf(draft, dayOf(kept?.expires));
   const shown = tried ? faults : {};
   const set = (name) => (v) => setDraft((d) => ({ ...d, [name]: v }));
@@ -108,7 +111,7 @@ export function KeyForm({ kept, members, onClose, done }) {
     if (Object.keys(faults).length > 0) return;
     setError(null);
     try {
-      const body = bodyOf(draft, kept);
+      const body = bodyOf(draft, kept, me.project.id);
       if (kept === null) {
         done(await api.post('/api/v1/keys', body));
       } else {
@@ -132,6 +135,10 @@ export function KeyForm({ kept, members, onClose, done }) {
           maxLength={128} autofocus />
         <Select label={t('keys.key.role')} value={draft.role} onChange={set('role')} hint={t(`keys.role.${draft.role}.text`)}
           options={roles.map((value) => ({ value, label: t(`keys.role.${value}`) }))} />
+        {kept === null && me.role === 'operator' && projects.size > 1 && (
+          <Select label={t('keys.key.project')} value={draft.project} onChange={(v) => setDraft((d) => ({ ...d, project: v, member: '' }))}
+            options={[...projects].map(([value, label]) => ({ value, label }))} />
+        )}
         {kept === null && members.length > 0 && me.role !== 'developer' && (
           <Select label={t('keys.key.member')} value={draft.member} onChange={set('member')} empty={t('keys.key.nobody')} optional
             options={members.map((m) => ({ value: m.id, label: m.name }))} />

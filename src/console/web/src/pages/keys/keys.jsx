@@ -12,7 +12,7 @@ import { everything } from './shared.js';
 function Limits({ k }) {
   const limits = Object.entries(k.limits ?? {}).filter(([name, v]) => v !== null && ['rpm', 'tpm', 'concurrency'].includes(name))
     .map(([name, v]) => t(`keys.key.limit.${name}`, { n: number(v) }));
-  const budget = [k.budget?.day && `${money(k.budget.day)} / 24 h`, k.budget?.month && `${money(k.budget.month)} / 30 d`].filter(Boolean);
+  const budget = ['day', 'month'].filter((name) => k.budget?.[name]).map((name) => t(`keys.key.budget.${name}`, { n: money(k.budget[name]) }));
   const all = [...limits, ...budget];
   return all.length > 0 ? <span class="keys-limits">{all.map((one) => <Badge key={one}>{one}</Badge>)}</span> : <span class="muted">–</span>;
 }
@@ -88,7 +88,7 @@ export function Keys() {
         </Section>
       )}
       {open && 'kept' in open && (
-        <KeyForm kept={open.kept} members={data.members.filter((m) => m.project === me.project.id)} onClose={() => setOpen(null)}
+        <KeyForm kept={open.kept} members={data.members} projects={data.names.project} onClose={() => setOpen(null)}
           done={(made) => {
             setOpen(made ? { made } : null);
             reload();

@@ -26,9 +26,9 @@ function Password({ value, onChange, error }) {
 const setPassword = (id, password) => api.put(`/api/v1/members/${encodeURIComponent(id)}/password`, { password });
 
 // A new member, or one that is changed. A new one may get a password at once.
-function MemberForm({ kept, onClose, done }) {
+function MemberForm({ kept, projects, onClose, done }) {
   const me = useMe();
-  const [draft, setDraft] = useState({ name: kept?.name ?? '', login: kept?.login ?? '', role: kept?.role ?? 'developer', password: '' });
+  const [draft, setDraft] = useState({ name: kept?.name ?? '', login: kept?.login ?? '', role: kept?.role ?? 'developer', password: '', project: me.project.id });
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
   const [made, setMade] = useState(null); // a second try, after its password failed, does not make another
@@ -51,7 +51,8 @@ function MemberForm({ kept, onClose, done }) {
         done(null);
         return;
       }
-      const member = made ?? await api.post('/api/v1/members', body);
+      const where = draft.project === me.project.id ? {} : { project: draft.project };
+      const member = made ?? await api.post('/api/v1/members', { ...body, ...where });
       setMade(member);
       if (draft.login && draft.password) await setPassword(member.id, draft.password);
       done(draft.login && draft.password ? { ...member, password: draft.password } : null);
@@ -67,6 +68,10 @@ function MemberForm({ kept, onClose, done }) {
         <TextInput label={t('keys.member.name')} value={draft.name} onChange={set('name')} error={shown('name')} maxLength={128} autofocus />
         <Select label={t('keys.member.role')} value={draft.role} onChange={set('role')} hint={t(`keys.role.${draft.role}.text`)}
           options={rolesUpTo(me.role).filter((r) => r !== 'operator').map((value) => ({ value, label: t(`keys.role.${value}`) }))} />
+        {!kept && me.role === 'operator' && projects.size > 1 && (
+          <Select label={t('keys.key.project')} value={draft.project} onChange={set('project')}
+            options={[...projects].map(([value, label]) => ({ value, label }))} />
+        )}
         <TextInput label={t('keys.member.login')} hint={t('keys.member.login.hint')} value={draft.login} optional={!kept?.login}
           onChange={(v) => set('login')(v.trim().toLowerCase())} error={shown('login')} maxLength={64} />
         {!kept && draft.login !== '' && <Password value={draft.password} onChange={set('password')} error={shown('password')} />}
@@ -116,15 +121,16 @@ function Invite({ member, onClose }) {
   );
 }
 
-function columnsOf({ may, open, remove }) {
+function columnsOf({ may, projects, open, remove }) {
   return [
     { key: 'name', title: t('keys.member.name'), sort: (m) => m.name, render: (m) => <span class="strong">{m.name}</span> },
     { key: 'role', title: t('keys.member.role'), sort: (m) => m.role, render: (m) => t(`keys.role.${m.role}`) },
+    projects?.size > 1 && { key: 'project', title: t('keys.key.project'), sort: (m) => projects.get(m.project), render: (m) => projects.get(m.project) ?? m.project },
     { key: 'login', title: t('keys.member.login'), sort: (m) => m.login ?? '',
       render: (m) => (m.login ? <code>{m.login}</code> : <span class="muted">{t('keys.member.login.none')}</span>) },
     { key: 'password', title: t('keys.member.password'),
       render: (m) => (m.login === null ? <span class="muted">–</span> : m.password_changed
-        ? <><Badge tone="ok">{t('keys.member.password.set')}</Badge> <Time at={m.password_changed} /></>
+        ? <span class="row keys-set"><Badge tone="ok">{t('keys.member.password.set')}</Badge><Time at={m.password_changed} /></span>
         : <Badge tone="warn">{t('keys.member.password.none')}</Badge>) },
     { key: 'created', title: t('keys.member.created'), sort: (m) => m.created, render: (m) => <Time at={m.created} /> },
     may && { key: 'menu', title: '', align: 'end', class: 'cell-tight',
@@ -139,7 +145,10 @@ function columnsOf({ may, open, remove }) {
 }
 
 export function Members() {
-  const ask = useCallback((signal) => everything('/api/v1/members', signal), []);
+  const ask = useCallback(async (signal) => {
+    const [members, projects] = await Promise.all(['members', 'projects'].map((kind) => everything(`/api/v1/${kind}`, signal)));
+    return { members, projects: new Map(projects.map((p) => [p.id, p.name])) };
+  }, []);
   const { data, error, reload } = useApi(ask);
   const [open, setOpen] = useState(null); // { kept }, { password }, { invite }
   const may = can('admin', 'manage');
@@ -160,15 +169,15 @@ export function Members() {
   const close = () => setOpen(null);
   return (
     <>
-      {data?.length > 0 && create && <div class="row keys-bar">{create}</div>}
+      {data?.members.length > 0 && create && <div class="row keys-bar">{create}</div>}
       <ErrorNote error={error} retry={reload} />
       {(data || !error) && (
         <Section flush>
-          <Table label={t('keys.member.label')} columns={columnsOf({ may, open: setOpen, remove })} rows={data} sort={{ key: 'name' }}
+          <Table label={t('keys.member.label')} columns={columnsOf({ may, projects: data?.projects, open: setOpen, remove })} rows={data?.members} sort={{ key: 'name' }}
             empty={<Empty icon="users" title={t('keys.member.empty.title')} text={t('keys.member.empty.text')} action={create} />} />
         </Section>
       )}
-      {open && 'kept' in open && <MemberForm kept={open.kept} onClose={close} done={done} />}
+      {open && 'kept' in open && <MemberForm kept={open.kept} projects={data.projects} onClose={close} done={done} />}
       {open?.password && <PasswordForm member={open.password} onClose={close} done={done} />}
       {open?.invite && <Invite member={open.invite} onClose={close} />}
     </>

@@ -11,7 +11,10 @@ const PAGE = 50;
 const LIVE_MS = 2000;
 const TONES = { running: 'info', ok: 'ok', cancelled: 'warn', error: 'bad', refused: 'warn', lost: 'bad' };
 const STATES = Object.keys(TONES);
-// As the ledger names them: those that are worth a choice.
+// This page asks again and again: what it asks would soon be all that is seen, so it is left out until
+// somebody wants it. As the ledger names them: those that are worth a choice.
+const MOST = '!admin';
+const EVERY = '*';
 const ROUTES = ['chat.completions', 'completions', 'embeddings', 'rerank', 'responses', 'messages', 'fine_tuning.jobs', 'files', 'hub', 's3', 'admin'];
 const FILTERS = ['model', 'key', 'project', 'route', 'status', 'min_ms'];
 
@@ -64,8 +67,8 @@ function Filters({ asked, names, live, setLive }) {
       <Select label={t('requests.status')} value={asked.status} onChange={set('status')} empty={t('ui.all')}
         options={STATES.map((value) => ({ value, label: t(`requests.status.${value}`) }))} />
       <Select label={t('requests.model')} value={asked.model} onChange={set('model')} empty={t('ui.all')} options={models} />
-      <Select label={t('requests.route')} value={asked.route} onChange={set('route')} empty={t('ui.all')}
-        options={ROUTES.map((value) => ({ value, label: routeName(value) }))} />
+      <Select label={t('requests.route')} value={asked.route} onChange={set('route')} empty={t('requests.route.most')}
+        options={[{ value: EVERY, label: t('requests.route.every') }, ...ROUTES.map((value) => ({ value, label: routeName(value) }))]} />
       <Select label={t('requests.key')} value={asked.key} onChange={set('key')} empty={t('ui.all')} options={of(names.key)} />
       {can('operator') && names.project.size > 1 && (
         <Select label={t('requests.project')} value={asked.project} onChange={set('project')} empty={t('ui.all')} options={of(names.project)} />
@@ -102,7 +105,9 @@ export function List() {
   const names = useNames();
   const [live, setLive] = useState(true);
   const [pages, setPages] = useState(1);
-  const text = new URLSearchParams(Object.entries(asked).filter(([, v]) => v !== '')).toString();
+  const filtered = Object.values(asked).some((v) => v !== '');
+  const route = asked.route === EVERY ? '' : asked.route || MOST;
+  const text = new URLSearchParams(Object.entries({ ...asked, route }).filter(([, v]) => v !== '')).toString();
   useEffect(() => setPages(1), [text]);
   const ask = useCallback(async (signal) => {
     const found = { rows: [], more: true, partial: false };
@@ -116,7 +121,7 @@ export function List() {
     return found;
   }, [text, pages]);
   const { data, error, loading, reload } = useApi(ask, { poll: live ? LIVE_MS * pages : 0 });
-  const none = text !== ''
+  const none = filtered
     ? <Empty icon="requests" title={t('requests.none')} action={<Button onClick={() => navigate('/requests')}>{t('requests.clear')}</Button>} />
     : <Empty icon="requests" title={t('requests.empty.title')} text={t('requests.empty.text')}
         action={can('chat') && <Button kind="primary" icon="playground" href="/playground">{t('requests.empty.action')}</Button>} />;

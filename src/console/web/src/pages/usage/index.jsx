@@ -76,7 +76,7 @@ function Controls({ asked, names }) {
 function Energy({ sum }) {
   if (sum.energy_j === 0) return '–';
   return sum.energy_estimated
-    ? <>{energy(sum.energy_j)} <Tooltip text={t('usage.energy.hint')}><span class="muted small usage-estimated">{t('usage.estimated')}</span></Tooltip></>
+    ? <span>{energy(sum.energy_j)} <Tooltip text={t('usage.energy.hint')}><span class="muted small usage-estimated">{t('usage.estimated')}</span></Tooltip></span>
     : energy(sum.energy_j);
 }
 
