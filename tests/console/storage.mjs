@@ -212,7 +212,7 @@ test('versions are kept, and had back; rules let things expire', async () => {
 
   await s3('PUT', '/photos/notes.txt', 'second');
   await page.goto(`${cloud.url}/console/storage/photos?open=notes.txt`);
-  await page.getByRole('tab', { name: 'Versions' }).click();
+  await page.getByRole('tab', { name: 'Versions', exact: true }).click();
   await page.getByRole('button', { name: 'Have it back' }).click();
   await page.getByText('This version is the newest again.').waitFor();
   assert.equal((await s3('GET', '/photos/notes.txt')).data.toString(), 'Hello, 世界\n');
