@@ -469,9 +469,17 @@ def wrong_values(doc, schema, name):
         yield schema["minimum"] - 1, name
 
 
+# The gateway answers these itself: requests_seen.py, monitor.py, objects.py.
+OF_GATEWAY = {"/api/v1/requests", "/api/v1/requests/{id}", "/api/v1/events", "/api/v1/nodes",
+              "/api/v1/status", "/api/v1/storage", "/api/v1/s3/credentials",
+              "/api/v1/s3/presign"}
+
+
 def every_field(c):
     doc, n, wrong = c.document, 0, []
     for path, item in doc["paths"].items():
+        if path in OF_GATEWAY:
+            continue
         for method, op in item.items():
             if "requestBody" in op:
                 schema = resolve(doc, op["requestBody"]["content"]["application/json"]["schema"])
@@ -757,8 +765,11 @@ def main():
         operations = {op["operationId"] for item in c.document["paths"].values() for op in
                       item.values()
                       if isinstance(op, dict)}
-        elsewhere = {"get_status", "get_s3_credentials", "presign",  # the gateway's
+        elsewhere = {"get_status", "get_s3_credentials", "presign", "get_storage", "list_events",
+                     "list_nodes", "list_requests", "get_request",  # the gateway's
                      "create_batch", "get_batch", "cancel_batch"}  # need files: batches.py
+        elsewhere |= {op for op in operations if op.endswith(  # need a gateway: monitor.py
+            ("_alert", "_alerts", "_channel", "_channels", "_history", "_history_series"))}
         expect("every documented operation was answered", operations - c.seen == elsewhere,
                operations - c.seen ^ elsewhere)
         expect("every answer is what the document says", not c.broken, c.broken[:5])

@@ -16,6 +16,8 @@ import tarfile
 import threading
 import time
 
+import jsonschema
+
 import live_cloud
 from live_cloud import wait_until
 
@@ -215,6 +217,29 @@ def lists(c):
         assert found and all(map(holds, found)), query
 
 
+def the_document_holds(c):
+    doc = c.get("/api/v1/openapi.json")[1]
+
+    def check(name, answer):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": doc["components"]}
+        jsonschema.Draft202012Validator(schema).validate(answer)
+    page = c.get("/api/v1/requests?limit=200")[1]
+    check("Requests", page)
+    for r in page["data"]:
+        one = c.get(f"/api/v1/requests/{r['id']}")[1]
+        check("Request", one)
+        assert one["explanation"], one
+    time.sleep(1.0)
+    for r in c.get("/api/v1/usage/records?limit=200")[1]["data"]:
+        check("UsageRecord", r)
+    operation = doc["paths"]["/api/v1/requests"]["get"]
+    for p in operation["parameters"]:
+        bad = "x" if p["schema"]["type"] == "integer" else ""
+        status, answer = c.get(f"/api/v1/requests?{p['name']}={bad}")
+        assert status == 400 and answer["error"]["param"] == p["name"], (p, answer)
+    assert c.get("/api/v1/requests?nothing=1")[1]["error"]["param"] == "nothing"
+
+
 def who_sees_what(c):
     """A project its own; strangers' are the operators'."""
     viewer = {"name": "v", "project": "narrow", "role": "viewer"}
@@ -361,7 +386,7 @@ def bundle(c):
 def main():
     with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
         for step in (a_cold_start, a_long_prompt, refusals, limits, a_full_queue, a_worker_dies,
-                     a_slow_client, a_client_leaves, lists, who_sees_what,
+                     a_slow_client, a_client_leaves, lists, the_document_holds, who_sees_what,
                      a_restart_forgets_nothing, without_control, nothing_is_kept, commands,
                      bundle, a_project_may_keep_it, log_lines):
             step(c)
