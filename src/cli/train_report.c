@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* Takes the reference. JSON has no infinity: such a figure is left out. */
 static void put(json_t *o)
@@ -105,8 +106,18 @@ void ft_train_report_init(struct ft_train_events *ev)
                                    .on_result = on_result};
 }
 
+static int64_t used_us(int whose)
+{
+    struct rusage u;
+    if (getrusage(whose, &u) != 0)
+        return 0;
+    return ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec +
+           u.ru_stime.tv_usec;
+}
+
 void ft_train_report_end(int rc, const struct ft_err *err)
 {
-    put(json_pack("{s:s,s:b,s:s,s:s}", "event", "end", "ok", rc == 0, "code",
-                  rc == 0 ? "ok" : ft_code_name(err->code), "message", rc == 0 ? "" : err->msg));
+    put(json_pack("{s:s,s:b,s:s,s:s,s:I}", "event", "end", "ok", rc == 0, "code",
+                  rc == 0 ? "ok" : ft_code_name(err->code), "message", rc == 0 ? "" : err->msg,
+                  "cpu_us", (json_int_t)(used_us(RUSAGE_SELF) + used_us(RUSAGE_CHILDREN))));
 }

@@ -8,7 +8,9 @@
  *    "seconds_left"}                                accuracy: of preference pairs
  *   {"event": "valid", "step", "loss", "accuracy", "best"}
  *   {"event": "checkpoint", "step"}                 {"event": "result", "kind", "path"}
- *   {"event": "end", "ok", "code", "message"}       code: of base/err.h, by name; the last line */
+ *   {"event": "end", "ok", "code", "message", "cpu_us"}
+ *                                                  code: of base/err.h, by name; cpu_us: processor
+ *                                                  time of it all; the last line */
 #ifndef FT_CLI_TRAIN_REPORT_H
 #define FT_CLI_TRAIN_REPORT_H
 

@@ -12,8 +12,9 @@
  * Training is a process of its own (`feitian train --json --confined`) under HOME/tune/ID, with a
  * small share of the processors where others want them; it outlives control and is found again.
  * Killed, it goes on from its checkpoint. What comes of it: an adapter in HOME/adapters, a model
- * and an endpoint named "ft:BASE:PROJECT:SUFFIX:ID", a repository of the hub, and one usage record
- * for its tokens. */
+ * and an endpoint named "ft:BASE:PROJECT:SUFFIX:ID", a repository of the hub. What it uses is on
+ * the record piece by piece (tune_bill.c); one whose budget is used up is queued, with the error
+ * "insufficient_quota", until there is some again. */
 #ifndef FT_CONTROL_TUNE_H
 #define FT_CONTROL_TUNE_H
 

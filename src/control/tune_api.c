@@ -346,6 +346,7 @@ int ft_ctl_tune_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err
     if (rc == 0) {
         json_t *body = json_deep_copy(e.body);
         json_object_set_new(body, "status", json_string(acts[i].status));
+        json_object_del(body, "error"); /* that it waits for its budget: the runner sees anew */
         if (i == 0)
             json_object_set_new(body, "finished", json_integer(c->now_s));
         rc = ft_ctl_put(c, tx, TUNE_KIND, id, e.body, body, err);

@@ -1,5 +1,5 @@
 /* What comes of a training that has ended well: adapters in HOME/adapters, their names, figures as
- * a file, a repository of the hub, the record of its tokens. Files first, each once; then all rows
+ * a file, a repository of the hub. Files first, each once; then all rows
  * in one transaction. */
 #include <dirent.h>
 #include <errno.h>
@@ -16,8 +16,6 @@
 #include "base/log.h"
 #include "control/inside.h"
 #include "control/tune_run.h"
-#include "ledger/prices.h"
-#include "ledger/store.h"
 
 #define LINE_MAX_BYTES 4096 /* of metrics.jsonl */
 #define ADAPTERS_MAX   (TUNE_CHECKPOINTS_MAX + 1)
@@ -260,58 +258,6 @@ static int name_adapter(struct ft_ctl_call *c, struct ft_state_tx *tx, const str
     return rc;
 }
 
-static int take_price(void *ctx, const char *id, json_t *body)
-{
-    struct ft_err err = {0};
-    ft_prices_put(ctx, id, body, &err);
-    return 0;
-}
-
-/* Trained tokens cost what tokens of a prompt do. A project names its endpoints itself: none makes
- * what is behind it cheaper. */
-static int64_t cost_of(struct ft_prices *prices, const struct tune_job *job)
-{
-    static const char *const names[] = {"model", "base"};
-    int64_t most = 0;
-    for (size_t i = 0; i < FT_COUNT(names); i++) {
-        struct ft_price price;
-        ft_prices_find(prices, ft_ctl_text(job->body, names[i]), &price);
-        most = FT_MAX(most, ft_price_cost(&price, job->tokens, 0, 0));
-    }
-    return most;
-}
-
-static int record(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct tune_job *job,
-                  int64_t *ret_cost, struct ft_err *err)
-{
-    struct ft_prices prices;
-    struct ft_buf line;
-    int64_t fresh;
-    const struct ft_ctl_scan all = {.kind = "price"};
-    struct ft_record u = {.status = FT_RECORD_OK,
-                          .http = 200,
-                          .requests = 1,
-                          .route = "fine_tuning.jobs",
-                          .start_us = ft_ctl_int(job->body, "created", 0) * 1000000,
-                          .end_us = c->now_s * 1000000,
-                          .prompt_tokens = job->tokens};
-    snprintf(u.id, sizeof u.id, "%s", job->id);
-    snprintf(u.project, sizeof u.project, "%s", ft_ctl_text(job->body, "project"));
-    snprintf(u.key, sizeof u.key, "%s", ft_ctl_text(job->body, "key"));
-    snprintf(u.model, sizeof u.model, "%s", ft_ctl_text(job->body, "model"));
-    ft_prices_init(&prices);
-    int rc = ft_ctl_scan(tx, &all, take_price, &prices, err);
-    *ret_cost = u.cost_nanos = cost_of(&prices, job);
-    ft_prices_fini(&prices);
-    ft_buf_init(&line, FT_RECORD_LINE_MAX);
-    if (rc == 0)
-        rc = ft_record_write(&u, &line);
-    if (rc == 0)
-        rc = ft_usage_put(tx, line.data, line.len, &fresh, err);
-    ft_buf_fini(&line);
-    return rc;
-}
-
 static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
     struct result *r = ctx;
@@ -320,7 +266,7 @@ static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, st
     for (int i = 0; i < r->n && rc == 0; i++)
         rc = name_adapter(c, tx, r, &r->kept[i], err);
     if (rc == 0)
-        rc = record(c, tx, r->job, &r->cost_nanos, err);
+        rc = ft_tune_settle_in(tx, r->t, r->job, r->job->body, &r->cost_nanos, err);
     if (rc == 0 && r->lack[0] != '\0')
         rc = ft_tune_note(tx, r->job->id, c->now_s, "warn", "message", r->lack, NULL, err);
     snprintf(text, sizeof text, "New fine-tuned model created: %s", r->name);
@@ -330,24 +276,6 @@ static int put_rows(struct ft_ctl_call *c, struct ft_state_tx *tx, void *ctx, st
         rc = ft_tune_note(tx, r->job->id, c->now_s, "info", "message",
                           "The job has successfully completed", NULL, err);
     return rc;
-}
-
-/* Budgets hear of it now; a gateway that does not, from the sums when it starts. */
-static void tell_cost(const struct result *r)
-{
-    struct ft_err err = {0};
-    json_t *o = json_pack("{s:s,s:s,s:I}", "project", ft_ctl_text(r->job->body, "project"), "key",
-                          ft_ctl_text(r->job->body, "key"), "nanos", (json_int_t)r->cost_nanos);
-    char *text = json_dumps(o, JSON_COMPACT);
-    const struct ft_inside_ask a = {.method = "POST",
-                                    .path = "/internal/spent",
-                                    .key = ft_ctl_text(r->job->body, "key"),
-                                    .body = text,
-                                    .n_body = text != NULL ? strlen(text) : 0};
-    if (r->cost_nanos > 0 && ft_inside_ask(r->t->ctl->inside, &a, NULL, &err) != 0)
-        ft_log(FT_LOG_WARN, "tune", "%s: its cost could not be told: %s", r->job->id, err.msg);
-    free(text);
-    json_decref(o);
 }
 
 int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
@@ -364,9 +292,9 @@ int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
     if (rc == 0)
         rc = give_repository(r, err);
     if (rc == 0) {
-        json_t *patch = json_pack("{s:s,s:I,s:s,s:I}", "status", "succeeded", "finished",
+        json_t *patch = json_pack("{s:s,s:I,s:s,s:I,s:n}", "status", "succeeded", "finished",
                                   (json_int_t)time(NULL), "fine_tuned_model", r->name,
-                                  "trained_tokens", (json_int_t)job->tokens);
+                                  "trained_tokens", (json_int_t)job->tokens, "error");
         char status[32];
         snprintf(status, sizeof status, "%s", ft_ctl_text(job->body, "status"));
         const struct ft_tune_change what = {
@@ -375,7 +303,7 @@ int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err)
         json_decref(patch);
     }
     if (rc == 0)
-        tell_cost(r);
+        ft_tune_tell_cost(t, job, r->cost_nanos);
     free(r);
     return rc;
 }

@@ -21,6 +21,10 @@ static const struct ft_migration migrations[] = {
      " model TEXT NOT NULL, metrics TEXT NOT NULL, PRIMARY KEY (job, step));"
      "CREATE TABLE tune_progress (job TEXT NOT NULL, read_to BIGINT NOT NULL,"
      " state TEXT NOT NULL, PRIMARY KEY (job));"},
+    {2, "how far usage is on the record",
+     "CREATE TABLE tune_settled (job TEXT NOT NULL, n BIGINT NOT NULL, tokens BIGINT NOT NULL,"
+     " run BIGINT NOT NULL, run_cpu_us BIGINT NOT NULL, at_us BIGINT NOT NULL,"
+     " PRIMARY KEY (job));"},
 };
 
 int ft_tune_migrate(struct ft_state *s, struct ft_err *err)
@@ -101,9 +105,9 @@ int ft_tune_set_progress(struct ft_state_tx *tx, const char *job, int64_t read_t
 
 int ft_tune_forget(struct ft_state_tx *tx, const char *job, struct ft_err *err)
 {
-    static const char *const statements[] = {"DELETE FROM tune_event WHERE job = $1",
-                                             "DELETE FROM tune_checkpoint WHERE job = $1",
-                                             "DELETE FROM tune_progress WHERE job = $1"};
+    static const char *const statements[] = {
+        "DELETE FROM tune_event WHERE job = $1", "DELETE FROM tune_checkpoint WHERE job = $1",
+        "DELETE FROM tune_progress WHERE job = $1", "DELETE FROM tune_settled WHERE job = $1"};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < FT_COUNT(statements); i++)
         rc = ft_state_exec(tx, statements[i], FT_ARGS(ft_sql_text(job)), NULL, err);

@@ -134,6 +134,7 @@ static void on_end(struct pass *p, const json_t *o)
 {
     struct tune_job *a = &p->after;
     const char *code = ft_ctl_text(o, "code"), *message = ft_ctl_text(o, "message");
+    a->end_cpu_us = ft_ctl_int(o, "cpu_us", 0);
     if (json_is_true(json_object_get(o, "ok"))) {
         a->end = TUNE_END_DONE;
         return;
@@ -213,7 +214,7 @@ static int in_pass(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     if (rc > 0)
         rc = take_lines(tx, p, err);
     const char *status = ft_ctl_text(e.body, "status");
-    if (rc == 0 && strcmp(status, "queued") == 0 && p->after.planned) {
+    if (rc == 0 && strcmp(status, "queued") == 0 && p->after.planned && !ft_tune_is_held(e.body)) {
         json_t *body = json_deep_copy(e.body);
         json_object_set_new(body, "status", json_string("running"));
         rc = ft_ctl_put(&c, tx, TUNE_KIND, p->job->id, e.body, body, err);

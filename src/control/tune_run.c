@@ -21,10 +21,10 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "control/inside.h"
 
 #define TICK_MS      250
 #define PATIENCE_NS  INT64_C(5000000000) /* between two tries of what is not possible now */
+#define SETTLE_NS    INT64_C(5000000000) /* between two pieces of a training's usage */
 #define LOG_BYTES    (INT64_C(1) << 40)  /* never turned over: it is read once, from end to end */
 #define MEMORY_SHARE 2                   /* of what is there now, for a training */
 #define CPU_WEIGHT   10                  /* of 100: online requests come first */
@@ -143,47 +143,27 @@ static void later(struct tune_job *job, const char *what, const struct ft_err *e
 
 /* ---- files ---- */
 
-static int fetch_one(struct ft_tune *t, struct tune_job *job, const char *member, const char *name,
-                     struct ft_err *err)
+/* False: they are on their way, or cannot be had now; or the job has failed. */
+static bool bring_files(struct ft_tune *t, struct tune_job *job)
 {
-    char to[PATH_MAX], path[256];
-    const char *id = ft_ctl_text(job->body, member);
-    if (id == NULL)
-        return 0;
-    ft_tune_path(t, job->id, name, to);
-    if (access(to, F_OK) == 0)
-        return 0;
-    snprintf(path, sizeof path, "/v1/files/%s/content", id);
-    return ft_inside_fetch(t->ctl->inside, ft_ctl_text(job->body, "key"), path, to, TUNE_FILE_MAX,
-                           err);
-}
-
-static void bring_files(struct ft_tune *t, struct tune_job *job)
-{
-    static const char *const member[] = {"training_file", "validation_file"};
-    static const char *const name[] = {"train.jsonl", "valid.jsonl"};
-    char folder[PATH_MAX], message[FT_ERR_MSG_MAX + 80];
+    char message[FT_ERR_MSG_MAX + 80];
+    const char *member;
     struct ft_err err = {0};
-    ft_tune_path(t, job->id, "", folder);
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
-        ft_err_sys(&err, "%s", folder);
-        later(job, "make a folder", &err);
-        return;
+    int rc = 0;
+    if (!ft_tune_has_files(t, job) && !ft_tune_fetch(t, job, &rc, &member, &err))
+        return false;
+    if (rc == FT_EUNAVAIL || rc == FT_ECANCELED || rc == FT_EIO) {
+        later(job, member, &err);
+        return false;
     }
-    for (int i = 0; i < 2; i++) {
-        int rc = fetch_one(t, job, member[i], name[i], &err);
-        if (rc == FT_EUNAVAIL || rc == FT_ECANCELED || rc == FT_EIO) {
-            later(job, member[i], &err);
-            return;
-        }
-        if (rc != 0) {
-            snprintf(message, sizeof message, "%s: %s", member[i], err.msg);
-            ft_tune_fail(t, job, "invalid_file", member[i], message);
-            return;
-        }
+    if (rc != 0) {
+        snprintf(message, sizeof message, "%s: %s", member, err.msg);
+        ft_tune_fail(t, job, "invalid_file", member, message);
+        return false;
     }
     become(t, job, "validating_files", json_pack("{s:s}", "status", "queued"), "info",
            "Files are here, the job is queued");
+    return true;
 }
 
 /* ---- a training ---- */
@@ -310,8 +290,10 @@ static void launch(struct ft_tune *t, struct tune_job *job)
         return;
     }
     job->end = TUNE_END_NONE;
+    job->end_cpu_us = 0;
     job->stopping = 0;
-    job->stepped = false;
+    job->stepped = job->billed = false;
+    job->settle_ns = ft_clock_now_ns() + SETTLE_NS;
     ft_log(FT_LOG_INFO, "tune", "%s: training begins", job->id);
 }
 
@@ -332,7 +314,7 @@ static void conclude(struct ft_tune *t, struct tune_job *job, const struct ft_ex
                  job->tries,
                  info->out_of_memory ? ": it takes more memory than a training may have" : "");
         ft_tune_fail(t, job, info->out_of_memory ? "out_of_memory" : "server_error", NULL, message);
-    } else {
+    } else if (!ft_tune_is_held(job->body)) {
         job->tries = job->stepped ? 0 : job->tries;
         snprintf(message, sizeof message, "The training %s; it goes on from its last checkpoint",
                  how);
@@ -362,7 +344,10 @@ static void clear(struct ft_tune *t, struct tune_job *job)
 static void idle_step(struct ft_tune *t, struct tune_job *job, int *running)
 {
     const char *status = ft_ctl_text(job->body, "status");
-    if (ft_tune_has_ended(job->body)) {
+    if ((ft_tune_has_ended(job->body) || strcmp(status, "paused") == 0) &&
+        !ft_tune_fetch_stops(t, job->id)) {
+        return; /* its download writes where is to be cleared */
+    } else if (ft_tune_has_ended(job->body)) {
         clear(t, job);
     } else if (job->trained) {
         struct ft_err err = {0};
@@ -370,7 +355,13 @@ static void idle_step(struct ft_tune *t, struct tune_job *job, int *running)
             later(job, "keep the result", &err);
     } else if (strcmp(status, "validating_files") == 0) {
         bring_files(t, job);
+    } else if (strcmp(status, "paused") != 0 && !ft_tune_has_files(t, job)) {
+        bring_files(t, job); /* it was paused before they were here */
     } else if (strcmp(status, "paused") != 0 && *running < TUNE_RUNNING_MAX) {
+        if (!ft_tune_settle(t, job, NULL, false) || ft_tune_is_held(job->body)) {
+            job->not_before_ns = ft_clock_now_ns() + PATIENCE_NS;
+            return;
+        }
         launch(t, job);
         ++*running;
     }
@@ -379,18 +370,24 @@ static void idle_step(struct ft_tune *t, struct tune_job *job, int *running)
 static void step(struct ft_tune *t, struct tune_job *job, int *running)
 {
     struct ft_exec_info info;
-    const char *status = ft_ctl_text(job->body, "status");
     bool there = ft_exec_query(t->exec, job->id, &info, NULL) == 0;
     if (there || !job->looked)
         job->looked |= ft_tune_read(t, job);
     if (there && info.state == FT_EXEC_RUNNING) {
-        if (strcmp(status, "paused") == 0)
+        if (job->looked &&
+            (ft_clock_now_ns() >= job->settle_ns || (job->stepped && !job->billed))) {
+            job->billed = job->stepped;
+            ft_tune_settle(t, job, &info, false);
+            job->settle_ns = ft_clock_now_ns() + SETTLE_NS;
+        }
+        if (strcmp(ft_ctl_text(job->body, "status"), "paused") == 0 || ft_tune_is_held(job->body))
             stop_training(t, job, SIGTERM);
         else if (ft_tune_has_ended(job->body))
             stop_training(t, job, SIGKILL);
     } else if (there) {
         /* what it said last; a job whose row is gone says nothing any more */
-        if ((ft_tune_read(t, job) || !job->seen) && ft_exec_remove(t->exec, job->id, NULL) == 0)
+        if (((ft_tune_read(t, job) && ft_tune_settle(t, job, &info, true)) || !job->seen) &&
+            ft_exec_remove(t->exec, job->id, NULL) == 0)
             conclude(t, job, &info);
     } else if ((job->looked || !job->seen) && ft_clock_now_ns() >= job->not_before_ns) {
         idle_step(t, job, running);
@@ -550,7 +547,12 @@ int ft_tune_open(struct ft_ctl *ctl, struct ft_tune **ret, struct ft_err *err)
     snprintf(path, sizeof path, "%s/tune", ctl->home);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         ft_log(FT_LOG_WARN, "tune", "%s: %s", path, strerror(errno));
+    if (ft_tune_fetches_open(t, err) != 0) {
+        free(t);
+        return FT_ENOMEM;
+    }
     if (pthread_create(&t->thread, NULL, run, t) != 0) {
+        ft_tune_fetches_close(t);
         free(t);
         return ft_err_sys(err, "control: start a thread");
     }
@@ -564,6 +566,7 @@ void ft_tune_close(struct ft_tune *t)
         return;
     atomic_store(&t->end, true);
     pthread_join(t->thread, NULL);
+    ft_tune_fetches_close(t);
     for (int i = 0; i < t->n_jobs; i++)
         json_decref(t->job[i].body);
     free(t);

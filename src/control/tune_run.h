@@ -1,5 +1,6 @@
-/* What the files of the runner share: tune_run.c (jobs), tune_read.c (the training's report),
- * tune_done.c (the result). All of it is the runner's thread's alone but `changed` and `end`. */
+/* What the files of the runner share: tune_run.c (jobs), tune_fetch.c (their files), tune_read.c
+ * (the training's report), tune_bill.c (what it uses), tune_done.c (the result). All of it is the
+ * runner's thread's alone but `changed` and `end`. */
 #ifndef FT_CONTROL_TUNE_RUN_H
 #define FT_CONTROL_TUNE_RUN_H
 
@@ -35,6 +36,9 @@ struct tune_job {
     const char *end_param;         /* NULL, or static */
     double train_loss, valid_loss; /* the last ones */
     int64_t step, steps, tokens, finish_s;
+    int64_t end_cpu_us; /* as the training said at its end */
+    int64_t settle_ns;  /* when its usage is next put on the record; and at its first step: */
+    bool billed;
 };
 
 struct ft_tune {
@@ -42,6 +46,7 @@ struct ft_tune {
     struct ft_exec *exec;
     pthread_t thread;
     atomic_bool end, changed;
+    struct ft_tune_fetches *fetches;
     struct tune_job job[TUNE_JOBS_MAX];
     int n_jobs;
     bool looked;              /* at the rows, once */
@@ -78,8 +83,30 @@ bool ft_tune_read(struct ft_tune *t, struct tune_job *job);
 int ft_tune_push(struct ft_tune *t, const struct tune_job *job, const char *folder,
                  char ret[TUNE_REPO_MAX], struct ft_err *err);
 
-/* tune_done.c: the adapter is kept, the model and its checkpoints get names, the tokens their
- * record, and the job has succeeded. May be called again after a failure, or a kill, at any point.
+/* tune_fetch.c: the files to train on come on threads of their own. Fetch begins, or goes on with,
+ * a job's download, when there is a place; true: it is over, *ret_rc 0 or why not, about
+ * *ret_member. Stops: true once none is under way any more. */
+int ft_tune_fetches_open(struct ft_tune *t, struct ft_err *err);
+void ft_tune_fetches_close(struct ft_tune *t);
+bool ft_tune_has_files(const struct ft_tune *t, const struct tune_job *job);
+bool ft_tune_fetch(struct ft_tune *t, struct tune_job *job, int *ret_rc, const char **ret_member,
+                   struct ft_err *err);
+bool ft_tune_fetch_stops(struct ft_tune *t, const char *id);
+
+/* tune_bill.c: what was used since the last time goes on the record, and a job whose budget is used
+ * up is held, or let go. info: its training, NULL where there is none; over: it has ended. False:
+ * not now. */
+bool ft_tune_settle(struct ft_tune *t, struct tune_job *job, const struct ft_exec_info *info,
+                    bool over);
+/* The tokens alone, in a transaction of the caller's; body: the row. */
+int ft_tune_settle_in(struct ft_state_tx *tx, struct ft_tune *t, struct tune_job *job,
+                      const json_t *body, int64_t *ret_cost, struct ft_err *err);
+void ft_tune_tell_cost(const struct ft_tune *t, const struct tune_job *job, int64_t nanos);
+/* Waits for its budget. */
+bool ft_tune_is_held(const json_t *body);
+
+/* tune_done.c: the adapter is kept, the model and its checkpoints get names, and the job has
+ * succeeded. May be called again after a failure, or a kill, at any point.
  */
 int ft_tune_finish(struct ft_tune *t, struct tune_job *job, struct ft_err *err);
 /* Adapters of a job that came to nothing. */

@@ -275,3 +275,33 @@ int ft_usage_spend(struct ft_state_tx *tx, int64_t now_s, ft_usage_spend_fn *fn,
     }
     return 0;
 }
+
+int ft_usage_spent_of(struct ft_state_tx *tx, int64_t now_s, const char *project, const char *key,
+                      struct ft_usage_spent *ret, struct ft_err *err)
+{
+    struct ft_state_rows *rows;
+    int64_t begin, end;
+    *ret = (struct ft_usage_spent){0};
+    if (now_s < 0)
+        return ft_err_set(err, FT_EINVAL, "usage: a time before 1970");
+    month_of(now_s, &begin, &end);
+    int rc = ft_state_query(
+        tx,
+        "SELECT CAST(COALESCE(SUM(CASE WHEN day = $1 THEN cost_nanos ELSE 0 END), 0) AS BIGINT),"
+        " CAST(COALESCE(SUM(cost_nanos), 0) AS BIGINT),"
+        " CAST(COALESCE(SUM(CASE WHEN day = $1 AND api_key = $5 THEN cost_nanos ELSE 0 END), 0)"
+        " AS BIGINT),"
+        " CAST(COALESCE(SUM(CASE WHEN api_key = $5 THEN cost_nanos ELSE 0 END), 0) AS BIGINT)"
+        " FROM usage_days WHERE day >= $2 AND day < $3 AND project = $4",
+        FT_ARGS(ft_sql_int(now_s / DAY_S), ft_sql_int(begin), ft_sql_int(end), ft_sql_text(project),
+                ft_sql_text(key)),
+        &rows, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(rows, err);
+    if (rc == 1)
+        *ret = (struct ft_usage_spent){ft_rows_int(rows, 0), ft_rows_int(rows, 1),
+                                       ft_rows_int(rows, 2), ft_rows_int(rows, 3)};
+    ft_rows_close(rows);
+    return FT_MIN(rc, 0);
+}

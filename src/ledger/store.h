@@ -84,6 +84,13 @@ typedef void ft_usage_spend_fn(void *ctx, const char *project, const char *key, 
 int ft_usage_spend(struct ft_state_tx *tx, int64_t now_s, ft_usage_spend_fn *fn, void *ctx,
                    struct ft_err *err);
 
+/* The same of one key and its project alone. */
+struct ft_usage_spent {
+    int64_t project_day, project_month, key_day, key_month; /* nanos */
+};
+int ft_usage_spent_of(struct ft_state_tx *tx, int64_t now_s, const char *project, const char *key,
+                      struct ft_usage_spent *ret, struct ft_err *err);
+
 /* Removes records that ended before then, at most limit; the sums stay. *ret_gone: how many. Their
  * ids are not known any more: before_s must be older than anything a gateway may still deliver. */
 int ft_usage_prune(struct ft_state_tx *tx, int64_t before_s, int64_t limit, int64_t *ret_gone,

@@ -32,14 +32,16 @@ bool ft_proc_stat(pid_t pid, struct ft_proc_stat *ret_stat)
     const char *p = strrchr(text, ')'); /* the name before it may hold anything */
     char state;
     uint64_t user, kernel, start;
+    int64_t child_user, child_kernel;
     if (p == NULL || sscanf(p,
                             ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                            " %*d %*d %*d %*d %*d %*d %" SCNu64,
-                            &state, &user, &kernel, &start) != 4)
+                            " %" SCNd64 " %" SCNd64 " %*d %*d %*d %*d %" SCNu64,
+                            &state, &user, &kernel, &child_user, &child_kernel, &start) != 6)
         return false;
     ret_stat->state = state;
     ret_stat->start_ticks = start;
-    ret_stat->cpu_us = (int64_t)((user + kernel) * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+    ret_stat->cpu_us = (int64_t)((user + kernel + (uint64_t)(child_user + child_kernel)) * 1000000 /
+                                 (uint64_t)sysconf(_SC_CLK_TCK));
     return true;
 }
 

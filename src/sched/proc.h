@@ -9,7 +9,7 @@
 struct ft_proc_stat {
     char state;           /* 'R', 'S', ..., 'Z': has ended, its parent has not looked yet */
     uint64_t start_ticks; /* since the machine's start: with the pid, one process for ever */
-    int64_t cpu_us;
+    int64_t cpu_us;       /* with its children's that it has waited for */
 };
 
 #define FT_PROC_BOOT_MAX 64

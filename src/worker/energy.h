@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/energy.h"
+
 #define FT_ENERGY_PACKAGES_MAX 8
-/* Estimate: what a busy core of a server draws, its share of caches and memory included. */
-#define FT_ENERGY_UJ_PER_CPU_US 10
 
 struct ft_energy {
     int fd[FT_ENERGY_PACKAGES_MAX]; /* energy_uj of each package, kept open through the sandbox */

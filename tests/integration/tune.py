@@ -93,8 +93,16 @@ def answers(c, model):
 
 def records(c):
     """Of trainings; the newest first."""
-    found = c.get("/api/v1/usage/records?limit=1000")[1]["data"]
+    found = c.get("/api/v1/usage/records?limit=1000&model=nano")[1]["data"]
     return [r for r in found if r["route"] == "fine_tuning.jobs"]
+
+
+def used(c, job):
+    """What is on the record of a job: its pieces, each with an id of its own."""
+    pieces = [r for r in records(c) if r["id"].startswith(job + ".")]
+    assert sorted(int(r["id"].rsplit(".", 1)[1]) for r in pieces) == \
+        list(range(1, len(pieces) + 1)), pieces
+    return {n: sum(r[n] for r in pieces) for n in ("prompt_tokens", "cpu_s", "requests")}
 
 
 def succeeds(c, data):
@@ -140,9 +148,10 @@ def succeeds(c, data):
     config = c.get(f"/{o['repository']}/resolve/main/adapter_config.json")[1]
     expect("without a path of this machine", json.loads(config)["base_model_name_or_path"] ==
            "nano" if isinstance(config, str) else config["base_model_name_or_path"] == "nano")
-    sums = wait_until(lambda: records(c), 10, "the record is there")
-    expect("its tokens have a record", len(sums) == 1 and
-           sums[0]["prompt_tokens"] == o["trained_tokens"], sums)
+    sums = used(c, job)
+    expect("its tokens and time are on the record", sums["requests"] == 1 and sums["cpu_s"] > 0 and
+           sums["prompt_tokens"] == o["trained_tokens"] and
+           all(r["energy_j"] > 0 and r["energy_estimated"] for r in records(c)), records(c))
     expect("it is listed, by metadata too",
            [j["id"] for j in c.get(JOBS)[1]["data"]] == [job] ==
            [j["id"] for j in c.get(f"{JOBS}?metadata%5Bteam%5D=a")[1]["data"]] and
@@ -231,6 +240,8 @@ def pause_and_resume(c, data):
     o = c.post(f"{JOBS}/{other}/cancel", {})[1]
     expect("it is cancelled", o["status"] == "cancelled" and o["finished_at"], o)
     wait_until(lambda: not trainings(c), 30, "its training has stopped")
+    paid = wait_until(lambda: (u := used(c, other))["prompt_tokens"] and u, 30, "it is billed")
+    expect("what a cancelled one used is on the record", paid["cpu_s"] > 0, paid)
     expect("what is paused stays so", len(steps(c, job)) == done and
            c.get(f"{JOBS}/{job}")[1]["status"] == "paused")
     expect("it is resumed", c.post(f"{JOBS}/{job}/resume", {})[1]["status"] == "queued")
@@ -255,8 +266,9 @@ def kills(c, data):
     expect("the training did not notice", not running or trainings(c) in (running, []))
     o = ended(c, job)
     expect("it succeeds all the same", o["status"] == "succeeded", o)
-    sums = records(c)
-    expect("recorded once", sum(s["id"] == job for s in sums) == 1, sums)
+    sums = used(c, job)
+    expect("each piece is on the record once", sums["requests"] == 1 and
+           sums["prompt_tokens"] == o["trained_tokens"], (sums, o["trained_tokens"]))
 
 
 def across_down(c, data):
@@ -284,15 +296,26 @@ def deleted(c, model):
 
 
 def budgets(c, data):
-    """A budget that is used up begins no training; what one cost counts at once."""
-    key = c.post("/api/v1/keys", {"name": "poor", "budget": {"day": "0.00001"}})[1]
+    """A budget that is used up stops a training in its middle, and begins none; what one cost
+    counts at once, and with more it goes on."""
+    key = c.post("/api/v1/keys", {"name": "poor", "budget": {"day": "0.000001"}})[1]
     own, c.key = c.key, key["secret"]
-    job = create(c, training_file=data, method=method(1))
-    o = ended(c, job)
-    expect("with a budget it trains", o["status"] == "succeeded", o)
+    job = create(c, training_file=data, method=method(20))
+    o = wait_until(lambda: (o := c.get(f"{JOBS}/{job}")[1])["error"] and o, 300, "it is held")
+    expect("without a budget it waits", o["status"] == "queued" and
+           o["error"]["code"] == "insufficient_quota", o)
+    wait_until(lambda: not trainings(c), 60, "its training stops")
+    expect("its events say why", any("insufficient_quota" in e["message"]
+                                     for e in events(c, job)), events(c, job)[-3:])
     status, o = c.post(JOBS, {"model": "nano", "training_file": data, "method": method(1)})
     expect("that used it up", status == 429 and o["error"]["code"] == "insufficient_quota", o)
     c.key = own
+    c.request("PATCH", f"/api/v1/keys/{key['id']}", {"budget": {"day": "100"}})
+    o = ended(c, job)
+    expect("with more it goes on", o["status"] == "succeeded" and o["error"] is None and
+           steps(c, job) == list(range(1, len(steps(c, job)) + 1)), o)
+    expect("and was billed once", used(c, job)["prompt_tokens"] == o["trained_tokens"],
+           (used(c, job), o["trained_tokens"]))
     project = c.post("/api/v1/projects", {"name": "small", "limits": {"storage_bytes": 1000000}})[1]
     key = c.post("/api/v1/keys", {"name": "full", "project": project["id"]})[1]
     c.key = key["secret"]

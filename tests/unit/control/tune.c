@@ -1,6 +1,8 @@
 /* Fine-tuning jobs without trainings: who may train what, and what the runner does when a job's row
  * was changed or removed under it. (Trainings: tests/integration/tune.py.) */
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "control/inside.h"
@@ -294,22 +296,34 @@ static void what_a_killed_control_left_is_removed(void **state)
 #t, t, open_all, fixture_close, NULL                                                       \
     }
 
-struct sum {
-    int64_t n, nanos;
+struct used {
+    int64_t n, nanos, tokens, cpu_us, requests;
 };
 
-static int sum_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+static int used_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
-    struct sum *s = ctx;
+    struct used *u = ctx;
     struct ft_state_rows *r;
-    int rc = ft_state_query(tx, "SELECT COUNT(*), SUM(cost_nanos) FROM usage_records", FT_NO_ARGS,
-                            &r, err);
+    int rc = ft_state_query(tx,
+                            "SELECT COUNT(*), COALESCE(SUM(cost_nanos), 0),"
+                            " COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(cpu_us), 0),"
+                            " COALESCE(SUM(requests), 0) FROM usage_records",
+                            FT_NO_ARGS, &r, err);
     if (rc != 0)
         return rc;
     rc = ft_rows_step(r, err);
-    *s = (struct sum){ft_rows_int(r, 0), ft_rows_int(r, 1)};
+    *u = (struct used){ft_rows_int(r, 0), ft_rows_int(r, 1), ft_rows_int(r, 2), ft_rows_int(r, 3),
+                       ft_rows_int(r, 4)};
     ft_rows_close(r);
     return FT_MIN(rc, 0);
+}
+
+static struct used used_so_far(struct fixture *f)
+{
+    struct ft_err err;
+    struct used u;
+    assert_int_equal(0, ft_state_read(f->ctl.state, used_tx, &u, &err));
+    return u;
 }
 
 /* A job that has trained, and whose files were given away; `model` is an endpoint of nano. */
@@ -333,7 +347,6 @@ static void a_name_of_ones_own_makes_training_no_cheaper(void **state)
 {
     struct fixture *f = *state;
     struct ft_err err = {0};
-    struct sum sum;
     fixture_put(f, "price", "p1",
                 json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "2", "output", "3"));
     fixture_put(f, "price", "p2",
@@ -345,23 +358,225 @@ static void a_name_of_ones_own_makes_training_no_cheaper(void **state)
     ft_inside_close(f->ctl.inside);
     f->ctl.inside = NULL;
     assert_status(f, "succeeded");
-    assert_int_equal(0, ft_state_read(f->ctl.state, sum_tx, &sum, &err));
-    assert_int_equal(1, sum.n);
-    assert_int_equal(INT64_C(2000000000), sum.nanos);
+    assert_int_equal(1, used_so_far(f).n);
+    assert_int_equal(INT64_C(2000000000), used_so_far(f).nanos);
     json_decref(t.job[0].body);
 }
 
-static void what_was_cancelled_at_its_end_is_not_billed(void **state)
+/* ---- what it uses ---- */
+
+#define STEP2 "{\"event\":\"step\",\"step\":2,\"steps\":9,\"loss\":2,\"tokens\":%d}\n"
+
+static json_t *billed_row(const char *status)
+{
+    json_t *row = job_row(status);
+    json_object_set_new(row, "model", json_string("nano"));
+    return row;
+}
+
+/* A job that trains, a token of which costs 1000 nanos; no gateway. */
+static void have_billed(struct fixture *f, struct ft_tune *to, const char *status)
+{
+    struct ft_err err = {0};
+    have_job(f, to, status);
+    fixture_put(f, "price", "p1",
+                json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "1", "output", "1"));
+    fixture_put(f, TUNE_KIND, JOB, billed_row(status));
+    ft_tune_job_set(&to->job[0], billed_row(status));
+    if (f->ctl.inside == NULL)
+        assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
+}
+
+static void done_billed(struct fixture *f, struct ft_tune *to)
+{
+    json_decref(to->job[0].body);
+    ft_inside_close(f->ctl.inside);
+    f->ctl.inside = NULL;
+}
+
+static void each_piece_is_on_the_record_once(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_exec_info info = {.started_ns = 7, .cpu_us = 2000000};
+    struct tune_job *job = &t.job[0];
+    have_billed(f, &t, "running");
+    assert_true(ft_tune_settle(&t, job, &info, false)); /* time waits for tokens */
+    assert_int_equal(0, used_so_far(f).n);
+    job->tokens = 100;
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    struct used u = used_so_far(f);
+    assert_int_equal(1, u.n);
+    assert_int_equal(100, u.tokens);
+    assert_int_equal(100000, u.nanos);
+    assert_int_equal(2000000, u.cpu_us);
+    /* killed, and from its checkpoint: some is done again, which costs its time alone */
+    info = (struct ft_exec_info){.started_ns = 8, .cpu_us = 500000};
+    job->tokens = 60;
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    assert_int_equal(1, used_so_far(f).n);
+    job->tokens = 150;
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    /* control was killed: what it knew in memory is gone, the row has ended */
+    fixture_put(f, TUNE_KIND, JOB, billed_row("cancelled"));
+    done_billed(f, &t);
+    struct ft_err err = {0};
+    assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
+    have_job(f, &t, "cancelled");
+    job->tokens = 170;
+    job->end_cpu_us = 900000; /* the training told more than was seen of it */
+    assert_true(ft_tune_settle(&t, job, &info, true));
+    assert_true(ft_tune_settle(&t, job, &info, true));
+    u = used_so_far(f);
+    assert_int_equal(3, u.n);
+    assert_int_equal(170, u.tokens);
+    assert_int_equal(170000, u.nanos);
+    assert_int_equal(2900000, u.cpu_us);
+    assert_int_equal(1, u.requests);
+    done_billed(f, &t);
+}
+
+static void what_used_up_its_budget_waits_for_more(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_exec_info info = {.started_ns = 7, .cpu_us = 1000};
+    struct tune_job *job = &t.job[0];
+    fixture_put(f, "key", "key_x",
+                json_pack("{s:s,s:{s:s}}", "project", "default", "budget", "day", "0.0001"));
+    have_billed(f, &t, "running");
+    job->tokens = 99;
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    assert_false(ft_tune_is_held(job->body));
+    job->tokens = 100;
+    assert_true(ft_tune_settle(&t, job, &info, false));
+    assert_true(ft_tune_is_held(job->body));
+    assert_status(f, "queued");
+    assert_int_equal(200, fixture_ask(f, "GET", "/v1/fine_tuning/jobs/" JOB, NULL));
+    assert_string_equal("insufficient_quota",
+                        ft_ctl_text(json_object_get(f->call.answer, "error"), "code"));
+    assert_int_equal(200, fixture_ask(f, "GET", "/v1/fine_tuning/jobs/" JOB "/events", NULL));
+    assert_non_null(
+        strstr(ft_ctl_text(json_array_get(json_object_get(f->call.answer, "data"), 0), "message"),
+               "insufficient_quota"));
+    fixture_put(f, "key", "key_x",
+                json_pack("{s:s,s:{s:s}}", "project", "default", "budget", "day", "1"));
+    assert_true(ft_tune_settle(&t, job, &info, false)); /* its training is still there */
+    assert_true(ft_tune_is_held(job->body));
+    assert_true(ft_tune_settle(&t, job, NULL, false));
+    assert_false(ft_tune_is_held(job->body));
+    assert_status(f, "queued");
+    /* the project's counts too, and what was done before it was used up stays paid */
+    fixture_put(f, "project", "default",
+                json_pack("{s:s,s:{s:s}}", "name", "default", "budget", "month", "0.0001"));
+    assert_true(ft_tune_settle(&t, job, NULL, false));
+    assert_true(ft_tune_is_held(job->body));
+    assert_int_equal(100, used_so_far(f).tokens);
+    assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/" JOB "/cancel", NULL));
+    assert_true(json_is_null(json_object_get(f->call.answer, "error")));
+    done_billed(f, &t);
+}
+
+static bool has_stopped(const struct waiting *w)
+{
+    struct ft_exec_info info;
+    return ft_exec_query(w->x, JOB, &info, NULL) != 0;
+}
+
+static void a_training_without_budget_is_stopped_and_goes_on(void **state)
 {
     struct fixture *f = *state;
     struct ft_err err = {0};
-    struct sum sum;
+    struct waiting w = {.f = f};
+    char folder[PATH_MAX], path[PATH_MAX + 8], text[256];
+    fixture_put(f, "price", "p1",
+                json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "1", "output", "1"));
+    assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
+    begin(f, &w, folder);
+    json_t *row = billed_row("running");
+    fixture_put(f, TUNE_KIND, JOB, row);
+    fixture_put(f, "key", "key_x",
+                json_pack("{s:s,s:{s:s}}", "project", "default", "budget", "day", "0.0001"));
+    snprintf(path, sizeof path, "%s/log", folder);
+    snprintf(text, sizeof text, STEPS STEP2, 500);
+    write_file(path, text);
+    ft_tune_wake(f->ctl.tune);
+    wait_until(has_stopped, &w);
+    usleep(600000); /* it is not begun again */
+    assert_true(has_stopped(&w));
+    assert_int_equal(1, ft_exec_fake_starts(w.x, JOB));
+    assert_status(f, "queued");
+    assert_int_equal(500, used_so_far(f).tokens);
+    fixture_put(f, "key", "key_x", json_pack("{s:s}", "project", "default"));
+    for (int i = 0; i < 1500 && ft_exec_fake_starts(w.x, JOB) < 2; i++)
+        usleep(10000);
+    assert_int_equal(2, ft_exec_fake_starts(w.x, JOB));
+    assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/" JOB "/cancel", NULL));
+    w.path = folder;
+    wait_until(is_gone, &w);
+    assert_int_equal(500, used_so_far(f).tokens);
+    ft_tune_close(f->ctl.tune);
+    ft_exec_close(w.x);
+    ft_inside_close(f->ctl.inside);
+    f->ctl.inside = NULL;
+}
+
+/* A gateway that takes what comes and says nothing. */
+static int deaf_gateway(struct fixture *f)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/run", f->ctl.home);
+    mkdir(path, 0700);
+    snprintf(a.sun_path, sizeof a.sun_path, "%.80s/run/gateway.sock", f->ctl.home);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(0, bind(fd, (struct sockaddr *)&a, sizeof a));
+    assert_int_equal(0, listen(fd, 8));
+    return fd;
+}
+
+static void a_download_that_hangs_holds_up_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct waiting w = {.f = f};
+    struct ft_err err = {0};
+    char path[PATH_MAX], folder[PATH_MAX], slow[PATH_MAX];
+    int gateway = deaf_gateway(f);
+    json_t *row = job_row("validating_files");
+    json_object_set_new(row, "training_file", json_string("file-slow"));
+    snprintf(path, sizeof path, "%s/tune", f->ctl.home);
+    mkdir(path, 0700);
+    snprintf(slow, sizeof slow, "%s/tune/ftjob-slow", f->ctl.home);
+    fixture_put(f, TUNE_KIND, "ftjob-slow", row);
+    fixture_put(f, "model", "nano", json_pack("{s:s}", "path", "/nowhere"));
+    f->opt.program = "/bin/true";
+    assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w.x, &err));
+    f->opt.exec = w.x;
+    assert_int_equal(0, ft_tune_open(&f->ctl, &f->ctl.tune, &err));
+    for (int i = 0; i < 1000 && access(slow, F_OK) != 0; i++)
+        usleep(10000);
+    assert_int_equal(0, access(slow, F_OK)); /* it is under way */
+    snprintf(folder, sizeof folder, "%s/tune/%s", f->ctl.home, JOB);
+    mkdir(folder, 0700);
+    fixture_put(f, TUNE_KIND, JOB, job_row("queued"));
+    ft_tune_wake(f->ctl.tune);
+    wait_until(starts, &w);
+    assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/ftjob-slow/cancel", NULL));
+    w.path = slow;
+    wait_until(is_gone, &w); /* which ends the download */
+    ft_tune_close(f->ctl.tune);
+    ft_exec_close(w.x);
+    close(gateway);
+}
+
+static void what_was_cancelled_at_its_end_succeeds_not(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
     have_trained(f, &t, "nano");
     fixture_put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
     assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
     assert_status(f, "cancelled");
-    assert_int_equal(0, ft_state_read(f->ctl.state, sum_tx, &sum, &err));
-    assert_int_equal(0, sum.n);
+    assert_int_equal(0, used_so_far(f).n); /* what it used was recorded when its training ended */
     assert_null(fixture_get(f, "model", "ft:nano:default::01234567"));
     json_decref(t.job[0].body);
 }
@@ -378,7 +593,11 @@ int main(void)
         TEST(who_hangs_in_a_pause_can_be_cancelled),
         TEST(what_a_killed_control_left_is_removed),
         TEST(a_name_of_ones_own_makes_training_no_cheaper),
-        TEST(what_was_cancelled_at_its_end_is_not_billed),
+        TEST(what_was_cancelled_at_its_end_succeeds_not),
+        TEST(a_download_that_hangs_holds_up_nobody),
+        TEST(each_piece_is_on_the_record_once),
+        TEST(what_used_up_its_budget_waits_for_more),
+        TEST(a_training_without_budget_is_stopped_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
