@@ -83,7 +83,7 @@ class Mail(Controller):
 
     def check(self, server, session, envelope, mechanism, data):
         good = (data.login, data.password) == (self.user, self.password)
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)  # it says so to the client
 
     async def handle_DATA(self, server, session, envelope):
         message = email.message_from_bytes(envelope.content)
