@@ -1,5 +1,9 @@
 // The playground, with the model that ships, as people use it.
+import { execFileSync } from 'node:child_process';
 import { assert, start, test } from './harness.mjs';
+import { curlCode, jsCode, pythonCode } from '../../src/console/web/src/pages/playground/code.js';
+import { fromLink, readParams, readTools, toLink } from '../../src/console/web/src/pages/playground/params.js';
+import { addEvent, bodyOf, newAnswer, openCalls } from '../../src/console/web/src/pages/playground/run.js';
 
 const cloud = await start({ nano: true });
 await cloud.api('POST', '/api/v1/endpoints', {
@@ -18,6 +22,53 @@ async function answered(page, n) {
   await page.waitForFunction((want) => document.querySelectorAll('.pg-answer[aria-busy="false"]').length === want, n);
   return page.locator('.pg-answer');
 }
+
+// What others run must read as what was sent, whatever is in it.
+const NASTY = {
+  model: 'nano', messages: [{ role: 'user', content: 'it\'s "quoted" \\ $HOME `x`\n飞天 \u2028' }],
+  temperature: 0.5, stop: ['\n'], stream: true, top_k: 3, 'a-b': null, tools: [], response_format: { type: 'json_object' },
+};
+
+test('the code for other programs says what is sent, to the letter', () => {
+  const args = execFileSync('bash', ['-c', `curl() { printf '%s' "\${@: -1}"; }\n${curlCode('http://x', NASTY)}`]);
+  assert.deepEqual(JSON.parse(args), NASTY);
+  const js = /completions\.create\((\{[\s\S]*\})\);/.exec(jsCode('http://x', NASTY))[1];
+  assert.deepEqual(new Function(`return ${js}`)(), NASTY);
+  const { 'a-b': _, top_k, ...known } = NASTY; // Python's names have no dash
+  const call = pythonCode('http://x', { ...known, top_k }).replace(/^import.*|^from.*|^client.*/gm, '')
+    .replace('client.chat.completions.create', 'dict').split('\nfor event')[0];
+  const said = execFileSync('python3', ['-c', `import json\n${call}\nprint(json.dumps(stream))`]);
+  assert.deepEqual(JSON.parse(said), { ...known, extra_body: { top_k } });
+});
+
+test('what a link says is taken member by member; fields are checked', () => {
+  const settings = { system: '飞天', params: { temperature: '0.5' }, tools: '', toolChoice: 'auto', format: 'json', schema: '',
+    probabilities: false };
+  assert.deepEqual(fromLink(toLink(['a', 'b'], settings)), { models: ['a', 'b'], settings });
+  for (const bad of ['', '%%%', 'bm90IGpzb24', btoa('[]'), btoa('"x"'), btoa('null')]) {
+    const got = fromLink(bad);
+    assert.ok(got === null || got.models.length === 0, bad);
+  }
+  assert.equal(fromLink(btoa('{"format":"evil","params":{"temperature":{}},"m":[1,"ok"]}')).settings.format, 'text');
+  assert.deepEqual(readParams({ temperature: '2.1', top_p: 'x', max_tokens: '1.5', repetition_penalty: '0', stop: 'a\nb' }), {
+    values: { stop: ['a', 'b'] },
+    wrong: { temperature: 'range', top_p: 'number', max_tokens: 'integer', repetition_penalty: 'range' },
+  });
+  assert.equal(readTools('[{"name": "a"}, {"type": "function", "function": {"name": "a"}}]').wrong.key, 'tools.twice');
+  assert.deepEqual(readTools('{"name": "a"}').value, [{ type: 'function', function: { name: 'a' } }]);
+});
+
+test('pieces of tool calls become whole ones, and what failed is not sent again', () => {
+  let a = newAnswer('m');
+  const piece = (index, id, name, text) => ({ choices: [{ index: 0, delta: { tool_calls: [
+    { index, ...(id ? { id } : {}), function: { ...(name ? { name } : {}), arguments: text } }] } }] });
+  for (const ev of [piece(0, 'c1', 'now', '{"zo'), piece(1, 'c2', 'then', '{}'), piece(0, '', '', 'ne":1}')]) a = addEvent(a, ev);
+  a = { ...a, state: 'done' };
+  assert.deepEqual(a.calls, [{ id: 'c1', name: 'now', arguments: '{"zone":1}' }, { id: 'c2', name: 'then', arguments: '{}' }]);
+  const said = [{ role: 'user', content: 'x' }, { ...newAnswer('m'), state: 'failed' }, a, { role: 'tool', callId: 'c1', content: 'r' }];
+  assert.deepEqual(openCalls(said).map((c) => c.id), ['c2']);
+  assert.deepEqual(bodyOf('m', ' ', said, {}).messages.map((m) => m.role), ['user', 'assistant', 'tool']);
+});
 
 test('a question is answered piece by piece, with what it took and the way to its request', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');

@@ -90,7 +90,7 @@ function List() {
         : (
           <>
             <ErrorNote error={status.error} retry={status.reload} />
-            <Section flush>
+            <Section flush class="ep-list">
               <Table
                 label={t('endpoints.label')} columns={columns} rows={rows} sort={{ key: 'name', desc: false }}
                 rowHref={(e) => `/endpoints/${encodeURIComponent(e.id)}`}

@@ -96,7 +96,7 @@ function Registered({ onAdd }) {
   if (models.error && !models.data) return <ErrorNote error={models.error} retry={models.reload} />;
   return (
     <>
-      <Section flush>
+      <Section flush class="md-list">
         <Table
           label={t('models.registered.label')} columns={columns} rows={models.data?.data ?? null}
           sort={{ key: 'name', desc: false }}
@@ -170,7 +170,7 @@ function Repositories({ kind, onNew }) {
           value={search} onChange={setSearch} />
       </div>
       {error ? <ErrorNote error={error} retry={reload} /> : (
-        <Section flush>
+        <Section flush class="md-list">
           <Table
             label={t('models.repos.label')} columns={columns} rows={data?.list ?? null} empty={empty}
             rowHref={(r) => `/models/${model ? 'hub' : 'datasets'}/${r.id}`}

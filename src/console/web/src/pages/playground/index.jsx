@@ -236,12 +236,11 @@ function Inside() {
 }
 
 export default function Playground() {
-  if (!can('developer'))
+  const why = !can('developer') ? 'viewer' : !can('chat') ? 'key' : null;
+  if (why)
     return (
       <Page title={t('playground.title')}>
-        <Empty
-          icon="playground" title={t('playground.viewer.title')} text={t('playground.viewer.text')}
-        />
+        <Empty icon="playground" title={t(`playground.${why}.title`)} text={t(`playground.${why}.text`)} />
       </Page>
     );
   return <Page title={t('playground.title')} wide><div class="pg"><Inside /></div></Page>;
