@@ -140,6 +140,28 @@ test('folders, previews, files deleted; branches and tags', async () => {
   await page.getByText('v1.0 is deleted.').waitFor();
 });
 
+test('a folder that is dropped keeps its paths', async () => {
+  const folder = path.join(cloud.folder, 'dropped');
+  fs.mkdirSync(path.join(folder, 'in/deep'), { recursive: true });
+  fs.writeFileSync(path.join(folder, 'top.txt'), 'top');
+  fs.writeFileSync(path.join(folder, 'in/deep/x.txt'), 'x');
+  const page = await cloud.page('operator', '/models/hub/default/foldered?tab=files');
+  const box = await page.locator('.drop').boundingBox();
+  const browser = await page.context().newCDPSession(page);
+  for (const type of ['dragEnter', 'dragOver', 'drop'])
+    await browser.send('Input.dispatchDragEvent', {
+      type, x: box.x + box.width / 2, y: box.y + box.height / 2,
+      data: { items: [], files: [folder], dragOperationsMask: 1 },
+    });
+  const dialog = page.getByRole('dialog', { name: 'Upload files' });
+  await dialog.getByLabel(/^Into folder/).fill('sub');
+  await dialog.getByRole('button', { name: 'Upload', exact: true }).click();
+  await page.getByText('2 files are committed.').waitFor();
+  const { siblings } = await cloud.api('GET', '/api/models/default/foldered');
+  const names = siblings.map((s) => s.rfilename);
+  for (const name of ['sub/top.txt', 'sub/in/deep/x.txt']) assert.ok(names.includes(name), names.join());
+});
+
 test('large files go in parts that are tried again, and only the rest is sent after a break', async () => {
   const page = await cloud.page('operator', '/models/hub/default/foldered?tab=files');
   page.mayFail = true;
