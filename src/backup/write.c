@@ -416,8 +416,7 @@ static void out_free(struct ft_backup_out *o)
     if (o->temp != NULL && o->tar == NULL)
         ft_folder_remove_all(o->temp);
     if (o->tar != NULL) {
-        archive_write_fail(o->tar); /* no end is written to what is cut off */
-        archive_write_free(o->tar);
+        archive_write_free(o->tar); /* ends it, without a manifest */
         if (o->temp != NULL)
             unlink(o->temp);
     }

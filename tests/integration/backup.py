@@ -85,8 +85,8 @@ def usage(c):
         time.sleep(0.6)
 
 
-def chat(c, secret, n=6):
-    body = {"model": "nano", "max_tokens": n, "temperature": 0,
+def chat(c, secret, n=6, model="nano"):
+    body = {"model": model, "max_tokens": n, "temperature": 0,
             "messages": [{"role": "user", "content": "What is a backup?"}]}
     h = c.connect(60)
     h.request("POST", "/v1/chat/completions", json.dumps(body),
@@ -116,6 +116,13 @@ def fill(c):
     half = {"Bucket": "kept", "Key": "not finished"}
     half["UploadId"] = s3.create_multipart_upload(**half)["UploadId"]
     tag = s3.upload_part(**half, PartNumber=1, Body=b"x" * PART)["ETag"]
+    folder = f"{c.folder}/to push"
+    os.mkdir(folder)
+    shutil.copy(f"{c.home}/models/nano.gguf", f"{folder}/model.gguf")
+    for args in (("hub", "push", folder, "default/pushed"),
+                 ("endpoint", "create", "of-the-hub", "--to", "default/pushed@main")):
+        r = c.run(*args)
+        assert r.returncode == 0, r
     words = chat(c, secret)
     for _ in range(3):
         chat(c, secret)
@@ -182,6 +189,8 @@ def compare(what, c, restored, kept, versions, rows):
         before = usage(restored)
         expect(f"{what}: usage to the last cent", before == rows, (before, rows))
     expect(f"{what}: a key and its model answer as before", chat(restored, secret) == kept["words"])
+    expect(f"{what}: so does a model of the hub",
+           chat(restored, secret, model="of-the-hub") == kept["words"])
     seen = all_versions(s3, "kept")
     expect(f"{what}: every version of every object, to the byte", seen == versions,
            (len(seen), len(versions)))
