@@ -264,7 +264,7 @@ export const zh = {
   'figure.queue': '等待中',
   'figure.speed': '词元/秒',
   'figure.requests': '请求数',
-  'figure.requests.text': '{t} 以来',
+  'figure.requests.text': '{t}以来',
   'figure.first': '首个词元',
   'figure.first.text': '最近 5 分钟 95% 的请求不超过',
   live: '副本',
