@@ -84,7 +84,7 @@ export function Rules({ bucket, versioning, changed }) {
   const columns = [
     { key: 'prefix', title: t('storage.expiry.prefix'),
       render: (r) => <span>{nameOf(r)} {!r.enabled && <Badge>{t('storage.expiry.off')}</Badge>}{r.other && <span class="muted small"> {t('storage.expiry.other')}</span>}</span> },
-    ...DAYS.map((d) => ({ key: d, title: t(`storage.expiry.${WORDS[d]}`), align: 'end', render: (r) => inDays(r[d]) })),
+    ...DAYS.map((d) => ({ key: d, title: t(`storage.expiry.short.${WORDS[d]}`), align: 'end', render: (r) => inDays(r[d]) })),
     { key: 'menu', title: '', align: 'end', class: 'cell-tight',
       render: (r) => writes && (
         <Menu label={t('storage.objects.actions', { name: nameOf(r) })} items={[
