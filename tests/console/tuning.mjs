@@ -50,6 +50,25 @@ test('bad lines are told by number and reason before anything is sent', async ()
   await cloud.axe(page);
 });
 
+test('pairs of answers are another form', async () => {
+  const page = await cloud.page('developer', '/tuning/new');
+  await page.getByRole('radio', { name: /From better and worse answers/ }).check();
+  await toData(page);
+  const pair = { input: { messages: [{ role: 'user', content: 'When?' }] }, preferred_output: [{ role: 'assistant', content: 'At noon.' }],
+    non_preferred_output: [{ role: 'assistant', content: 'Never.' }] };
+  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('pairs.jsonl', `${JSON.stringify(pair)}\n${chats([QUESTIONS[0]])}`));
+  await page.getByText('1 of 2 lines cannot be used.').waitFor();
+  await page.getByText(/is a conversation, not a pair/).waitFor();
+  await page.getByRole('button', { name: 'Choose another' }).click();
+  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('pairs.jsonl', JSON.stringify(pair)));
+  await page.getByText('The line can be learnt from.').waitFor();
+  await page.getByText('Better', { exact: true }).waitFor();
+  await page.getByText('Worse', { exact: true }).waitFor();
+  await next(page);
+  await page.getByRole('spinbutton', { name: 'Beta' }).waitFor();
+  await cloud.axe(page);
+});
+
 test('the server refuses what the browser refuses', async () => {
   const lines = ['{"messages": [{"role": "user", "content": "?"}]}', '{"messages": [{"role": "assistant", "content": ""}]}',
     '{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}', '{"a": 1, "a": 2, "messages": [{"role": "assistant", "content": "a"}]}'];

@@ -22,7 +22,7 @@ function compare(a, b) {
 
 function Head({ column, sort, setSort }) {
   const on = sort?.key === column.key;
-  const css = column.align === 'end' ? 'cell-end' : '';
+  const css = `${column.align === 'end' ? 'cell-end' : ''} ${column.class ?? ''}`;
   if (!column.sort) return <th role="columnheader" scope="col" class={css}>{column.title}</th>;
   return (
     <th role="columnheader" scope="col" class={css} aria-sort={on ? (sort.desc ? 'descending' : 'ascending') : 'none'}>

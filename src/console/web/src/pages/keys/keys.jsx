@@ -14,7 +14,7 @@ function Limits({ k }) {
     .map(([name, v]) => t(`keys.key.limit.${name}`, { n: number(v) }));
   const budget = ['day', 'month'].filter((name) => k.budget?.[name]).map((name) => t(`keys.key.budget.${name}`, { n: money(k.budget[name]) }));
   const all = [...limits, ...budget];
-  return all.length > 0 ? <span class="keys-limits">{all.map((one) => <Badge key={one}>{one}</Badge>)}</span> : <span class="muted">–</span>;
+  return all.length > 0 ? <span class="keys-limits">{all.map((one) => <Badge key={one}>{one}</Badge>)}</span> : null;
 }
 
 function Expires({ at }) {
@@ -37,15 +37,15 @@ function columnsOf({ me, names, change, revoke }) {
         <span><span class="strong">{k.name}</span> {k.id === me.key?.id && <Badge tone="info">{t('keys.key.this')}</Badge>}
           {k.kind === 'sign_in' && <Badge>{t('keys.key.sign_in')}</Badge>}</span>
       ) },
-    { key: 'prefix', title: t('keys.key.prefix'), render: (k) => (k.kind === 'sign_in' ? <span class="muted">–</span> : <code>{k.prefix}…</code>) },
+    { key: 'prefix', title: t('keys.key.prefix'), class: 'cell-wide', render: (k) => (k.kind === 'sign_in' ? <span class="muted">–</span> : <code>{k.prefix}…</code>) },
     { key: 'role', title: t('keys.key.role'), sort: (k) => k.role, render: (k) => t(`keys.role.${k.role}`) },
     several && { key: 'project', title: t('keys.key.project'), sort: (k) => names.project.get(k.project) ?? k.project, render: (k) => names.project.get(k.project) ?? k.project },
     { key: 'member', title: t('keys.key.member'), sort: (k) => names.member.get(k.member) ?? '',
-      render: (k) => names.member.get(k.member) ?? <span class="muted">–</span> },
+      render: (k) => names.member.get(k.member) ?? null },
     { key: 'models', title: t('keys.key.models'), render: (k) => (k.models.includes('*') ? <span class="muted">{t('keys.key.models.all')}</span> : k.models.join(', ')) },
     { key: 'limits', title: t('keys.key.limits'), render: (k) => <Limits k={k} /> },
     { key: 'expires', title: t('keys.key.expires'), sort: (k) => k.expires ?? Infinity, render: (k) => <Expires at={k.expires} /> },
-    { key: 'created', title: t('keys.key.created'), sort: (k) => k.created, render: (k) => <Time at={k.created} /> },
+    { key: 'created', title: t('keys.key.created'), class: 'cell-wide', sort: (k) => k.created, render: (k) => <Time at={k.created} /> },
     { key: 'menu', title: '', align: 'end', class: 'cell-tight',
       render: (k) => (
         <Menu label={t('keys.key.act', { name: k.name })} items={[

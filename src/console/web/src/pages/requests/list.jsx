@@ -30,10 +30,10 @@ export function useNames() {
   const ask = useCallback(async (signal) => {
     const [keys, projects, models] = await Promise.all([
       api.get('/api/v1/keys?limit=1000', { signal }), api.get('/api/v1/projects?limit=1000', { signal }),
-      api.get('/v1/models', { signal }).catch(() => ({ data: [] }))]);
+      api.get('/api/v1/endpoints?limit=1000', { signal }).catch(() => ({ data: [] }))]);
     return {
       key: new Map(keys.data.map((k) => [k.id, k.name])), project: new Map(projects.data.map((p) => [p.id, p.name])),
-      models: models.data.map((m) => m.id),
+      models: models.data.map((e) => e.name),
     };
   }, []);
   return useApi(ask).data ?? { key: new Map(), project: new Map(), models: [] };
@@ -85,13 +85,13 @@ function columnsOf(names) {
     { key: 'when', title: t('requests.when'), render: (r) => <Time at={r.start} /> },
     { key: 'status', title: t('requests.status'), render: (r) => <State request={r} /> },
     { key: 'route', title: t('requests.route'), render: (r) => routeName(r.route) },
-    { key: 'model', title: t('requests.model'), render: (r) => r.model || <span class="muted">–</span> },
-    { key: 'key', title: t('requests.key'), render: (r) => names.key.get(r.key) ?? (r.key || <span class="muted">–</span>) },
+    { key: 'model', title: t('requests.model'), render: (r) => r.model || null },
+    { key: 'key', title: t('requests.key'), class: 'cell-wide', render: (r) => names.key.get(r.key) ?? (r.key || null) },
     { key: 'took', title: t('requests.took'), align: 'end', render: (r) => span(r.duration_ms) },
-    { key: 'first', title: t('requests.first'), align: 'end', render: (r) => span(r.first_token_ms) },
+    { key: 'first', title: t('requests.first'), align: 'end', class: 'cell-wide', render: (r) => (typeof r.first_token_ms === 'number' ? span(r.first_token_ms) : null) },
     { key: 'tokens', title: t('requests.tokens'), align: 'end',
-      render: (r) => (r.model ? `${number(r.prompt_tokens ?? 0)} → ${number(r.completion_tokens ?? 0)}` : '–') },
-    { key: 'cost', title: t('requests.cost'), align: 'end', render: (r) => (r.cost_nanos > 0 ? money(r.cost_nanos / 1e9) : '–') },
+      render: (r) => (r.model ? `${number(r.prompt_tokens ?? 0)} → ${number(r.completion_tokens ?? 0)}` : null) },
+    { key: 'cost', title: t('requests.cost'), align: 'end', render: (r) => (r.cost_nanos > 0 ? money(r.cost_nanos / 1e9) : null) },
   ];
 }
 

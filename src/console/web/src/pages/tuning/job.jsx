@@ -141,7 +141,7 @@ function Serve({ job }) {
       <div class="stack">
         <Facts rows={[
           [t('tuning.serve.name'), <CopyValue text={model} />],
-          job.repository && [t('tuning.serve.hub'), <Link href={`/models/${job.repository}`}>{job.repository}</Link>],
+          job.repository && [t('tuning.serve.hub'), <Link href={`/models/hub/${job.repository}`}>{job.repository}</Link>],
         ]} />
         <Code text={curl} label={t('tuning.serve.curl')} />
         <div class="row">

@@ -59,7 +59,7 @@ export const en = {
   'data.remove': 'Remove',
   'data.replace': 'Choose another',
   'check.running': 'Checking {name}',
-  'check.ok': 'All {lines} lines can be learnt from.',
+  'check.ok': ({ lines }) => (lines === '1' ? 'The line can be learnt from.' : `All ${lines} lines can be learnt from.`),
   'check.one_bad': '1 of {lines} lines cannot be used. Mend it in the file, then choose the file again.',
   'check.bad': '{bad} of {lines} lines cannot be used. Mend them in the file, then choose the file again.',
   'check.none': 'There is no line in this file.',

@@ -96,7 +96,7 @@ function Totals({ total }) {
 }
 
 function columnsOf(group, names, total) {
-  const tokens = (key, title) => ({ key, title: t(`usage.table.${title}`), align: 'end', sort: (r) => r[key], render: (r) => number(r[key], { digits: 0 }) });
+  const tokens = (key, title, css) => ({ key, class: css, title: t(`usage.table.${title}`), align: 'end', sort: (r) => r[key], render: (r) => number(r[key], { digits: 0 }) });
   return [
     { key: 'name', title: t(`usage.group.${group}`), sort: (r) => nameIn(names, group, r.name),
       render: (r) => (
@@ -104,9 +104,9 @@ function columnsOf(group, names, total) {
           {group === 'model' && r.name === '' && <span class="muted small"> {t('usage.none.model.hint')}</span>}</span>
       ) },
     { key: 'requests', title: t('usage.measure.requests'), align: 'end', sort: (r) => r.requests, render: (r) => number(r.requests) },
-    tokens('prompt_tokens', 'in'), tokens('cached_tokens', 'cached'), tokens('completion_tokens', 'out'),
-    { key: 'cpu', title: t('usage.table.cpu'), align: 'end', sort: (r) => r.cpu_s, render: (r) => duration(r.cpu_s) },
-    { key: 'energy', title: t('usage.table.energy'), align: 'end', sort: (r) => r.energy_j, render: (r) => <Energy sum={r} /> },
+    tokens('prompt_tokens', 'in'), tokens('cached_tokens', 'cached', 'cell-wide'), tokens('completion_tokens', 'out'),
+    { key: 'cpu', title: t('usage.table.cpu'), align: 'end', class: 'cell-wide', sort: (r) => r.cpu_s, render: (r) => duration(r.cpu_s) },
+    { key: 'energy', title: t('usage.table.energy'), align: 'end', class: 'cell-wide', sort: (r) => r.energy_j, render: (r) => <Energy sum={r} /> },
     { key: 'cost', title: t('usage.table.cost'), align: 'end', sort: (r) => r.cost_nanos, render: (r) => money(r.cost_nanos / 1e9) },
     total.cost_nanos > 0 && { key: 'share', title: t('usage.table.share'), align: 'end', sort: (r) => r.cost_nanos, render: (r) => percent(r.cost_nanos / total.cost_nanos, 1) },
   ].filter(Boolean);
