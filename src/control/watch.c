@@ -16,7 +16,8 @@
 #include "control/scrape.h"
 #include "monitor/machine.h"
 
-#define OLD_NS INT64_C(35000000000) /* a look before it is no use for rates */
+#define MISSED_MAX 1
+#define OLD_NS     INT64_C(35000000000) /* a look before it is no use for rates */
 
 struct ft_watch {
     struct ft_ctl *ctl;
@@ -30,6 +31,7 @@ struct ft_watch {
     struct ft_machine before;
     struct ft_scrape *scrape;
     struct ft_alarm *alarm;
+    int missed;                   /* looks at the gateway, in a row */
     char trouble[FT_ERR_MSG_MAX]; /* as it was said last */
 };
 
@@ -91,10 +93,12 @@ static void look(struct ft_watch *w, int64_t now_s)
     if (w->history == NULL)
         return;
     look_at_machine(w, now_s);
-    if (ft_scrape_once(w->scrape, w->history, now_s, &err) != 0)
-        say_trouble(w, err.msg);
-    else
+    if (ft_scrape_once(w->scrape, w->history, now_s, &err) == 0) {
         say_trouble(w, "");
+        w->missed = 0;
+    } else if (++w->missed > MISSED_MAX) { /* one that starts or stops is none */
+        say_trouble(w, err.msg);
+    }
     ft_alarm_look(w->alarm, w->history, now_s);
 }
 

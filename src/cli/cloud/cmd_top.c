@@ -25,7 +25,10 @@
 #define RED        "\033[31m"
 #define PLAIN      "\033[0m"
 #define TEXT_MAX   (1u << 20)
-#define WIDTH_ELSE 100 /* columns where there is no terminal */
+#define WIDTH_ELSE 100  /* columns where there is no terminal */
+#define CURVE_S    1200 /* of the history */
+#define CURVE_STEP 20
+#define CURVE_NS   INT64_C(10000000000) /* it has new points so often */
 
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
 
@@ -36,6 +39,8 @@ struct top {
     struct ft_cloud *c;
     json_t *now, *before;
     int64_t now_ns, before_ns;
+    json_t *curve; /* tokens a second of the last minutes; NULL: not known */
+    int64_t curve_ns;
     struct ft_err trouble; /* code 0: the last look went well */
     char **args;
 };
@@ -96,6 +101,25 @@ static void put_storage(const struct top *t, FILE *f)
                 ft_figure_bytes(out, (uint64_t)rate(t, s, before, "bytes_out")));
 }
 
+/* One character a point, the highest of them as high as it goes. */
+static void put_curve(const struct top *t, FILE *f)
+{
+    static const char *const bar[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    double most = 0;
+    size_t i;
+    const json_t *v;
+    json_array_foreach(t->curve, i, v) most = FT_MAX(most, json_number_value(v));
+    if (most <= 0)
+        return;
+    fputs("tokens/s, the last 20 minutes: ", f);
+    json_array_foreach(t->curve, i, v)
+    {
+        double part = json_number_value(v) / most;
+        fputs(bar[part <= 0 ? 0 : FT_MIN(1 + (int)(part * 8), 8)], f);
+    }
+    fprintf(f, "  %.1f at most\n", most);
+}
+
 static void put_head(const struct top *t, FILE *f)
 {
     const json_t *g = json_object_get(t->now, "gateway"), *w;
@@ -119,6 +143,7 @@ static void put_head(const struct top *t, FILE *f)
                 ? "connected"
                 : "not connected");
     put_storage(t, f);
+    put_curve(t, f);
 }
 
 static void put_workers(const struct top *t, FILE *f, int width)
@@ -190,6 +215,25 @@ static void put_endpoints(const struct top *t, FILE *f, int width)
     ft_table_close(table);
 }
 
+/* Now and then; where there is none, nothing is drawn. */
+static void look_back(struct top *t)
+{
+    char path[128];
+    struct ft_err ignored;
+    json_t *all = NULL;
+    if (t->curve_ns != 0 && ft_clock_now_ns() - t->curve_ns < CURVE_NS)
+        return;
+    t->curve_ns = ft_clock_now_ns();
+    snprintf(path, sizeof path, "/api/v1/history?series=completion_tokens&from=%lld&step=%d",
+             (long long)time(NULL) - CURVE_S, CURVE_STEP);
+    if (ft_cloud_call(t->c, "GET", path, NULL, &all, &ignored) != 0)
+        return;
+    const json_t *series = json_array_get(json_object_get(all, "series"), 0);
+    json_decref(t->curve);
+    t->curve = json_incref(json_object_get(series, "values"));
+    json_decref(all);
+}
+
 static int look(struct top *t, struct ft_err *err)
 {
     json_t *now = NULL;
@@ -201,6 +245,8 @@ static int look(struct top *t, struct ft_err *err)
     t->before_ns = t->now_ns;
     t->now = now;
     t->now_ns = ft_clock_now_ns();
+    if (!t->cloud.json)
+        look_back(t);
     return 0;
 }
 
@@ -338,6 +384,7 @@ static int run(struct ft_cloud *c, void *ctx, struct ft_err *err)
         fputs(text != NULL ? text : "", stdout);
         free(text);
     }
+    json_decref(t->curve);
     json_decref(t->now);
     json_decref(t->before);
     return rc;
