@@ -369,6 +369,22 @@ def killed(c, folder):
     shutil.rmtree(home)
 
 
+def gateway_dies(c, folder):
+    """The store is held again by the gateway that comes after."""
+    for i, wait in enumerate((0, 0.05, 0.15)):
+        dest = f"{folder}/died-{i}"
+        p = subprocess.Popen([c.feitian, "backup", dest], env=c.env(), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE)
+        time.sleep(wait)
+        c.kill("gateway")
+        _, err = p.communicate(timeout=60)
+        ok = p.returncode == 0 and run(c, "backup", "--verify", dest).returncode == 0
+        expect(f"the gateway killed {wait} s after the begin: whole, or none, and said why",
+               ok or (p.returncode == 1 and not os.path.exists(dest) and
+                      b"feitian backup: " in err), (p.returncode, err))
+        live_cloud.wait_until(c.is_ready, 60, "the gateway is back")
+
+
 def damage(c, folder):
     tar, rng = f"{folder}/one.tar", random.Random(7)
     size = os.path.getsize(tar)
@@ -499,6 +515,7 @@ def main():
         quiet(c, kept, folder)
         under_load(c, kept, folder)
         killed(c, folder)
+        gateway_dies(c, folder)
         full_disk(c, folder)
         damage(c, folder)
         stopped(c, kept, folder)
