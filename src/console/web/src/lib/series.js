@@ -55,9 +55,20 @@ export function unitName(unit) {
 
 addText('series', { en: { unit_s: 'seconds', unit_ratio: 'from 0 to 1' }, zh: { unit_s: '秒', unit_ratio: '0 到 1' } });
 
-// Where the list of series was not asked for: by its name, as they are called.
-export function unitOf(name) {
-  if (/^(ttft|latency|token_gap)_/.test(name)) return 's';
-  if (/_bytes$/.test(name)) return 'bytes';
-  return /_ratio$|^(kv_usage|budget_used)$/.test(name) ? 'ratio' : '1';
-}
+const UNITS = {
+  '1/s': ['requests', 'errors', 'refused', 'http_requests', 'http_errors', 'prompt_tokens', 'completion_tokens', 'worker_tokens'],
+  'B/s': ['received_bytes', 'sent_bytes'],
+  's': ['ttft_p50', 'ttft_p95', 'ttft_p99', 'latency_p50', 'latency_p95', 'latency_p99', 'token_gap_p95'],
+  bytes: ['stored_bytes', 'worker_memory_bytes', 'memory_bytes', 'disk_free_bytes', 'ledger_pending_bytes'],
+  ratio: ['error_ratio', 'prefix_hit_ratio', 'kv_usage', 'disk_free_ratio', 'budget_used'],
+  cores: ['cpu', 'worker_cpu'],
+  'in 10 min': ['worker_deaths', 'failovers'],
+  'currency/h': ['cost'],
+  W: ['energy'],
+  1: ['running', 'waiting', 'workers', 'replicas_ready', 'replicas_wanted', 'replicas_missing', 'stored_objects', 'ledger_trouble', 'store_open'],
+};
+const UNIT_OF = Object.fromEntries(Object.entries(UNITS).flatMap(([unit, names]) => names.map((name) => [name, unit])));
+
+// Those that the cloud knows of itself, also before they have a point.
+export const knownSeries = Object.keys(UNIT_OF);
+export const unitOf = (name) => UNIT_OF[name] ?? '1';

@@ -75,7 +75,7 @@ function optionsOf({ element, series, x, xs, unit, binary, width, height, min, m
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0], // room for half of the last moment's words
     legend: { show: false },
     cursor: { y: false, drag: { x: !!onRange, y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: x === 'time', range: bars ? (u, lo, hi) => barRange(xs, lo, hi) : undefined }, y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) } },

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
+import { knownSeries, unitOf } from '../../lib/series.js';
 import { Badge, Button, confirmDelete, Empty, ErrorNote, Menu, Section, Table, Time, toast } from '../../ui/index.js';
 import { RuleForm } from './RuleForm.jsx';
 import { conditionOf, scopeOf, stateKey, TONES, valueOf } from './words.js';
@@ -34,7 +35,10 @@ function Instances({ rule, units }) {
 export function Rules({ channels }) {
   const { data, error, reload } = useApi('/api/v1/alerts', { poll: POLL_MS });
   const series = useApi('/api/v1/history/series');
-  const units = Object.fromEntries((series.data?.data ?? []).map((s) => [s.name, s.unit]));
+  const units = Object.fromEntries([
+    ...knownSeries.map((name) => [name, unitOf(name)]),
+    ...(series.data?.data ?? []).map((s) => [s.name, s.unit]),
+  ]);
   const [form, setForm] = useState(null); // a rule, or {} for a new one
   const names = Object.fromEntries(channels.map((c) => [c.id, c.name]));
   const change = (rule, enabled) => api.patch(`/api/v1/alerts/${rule.id}`, { enabled }).then(reload, toast.error);

@@ -69,7 +69,7 @@ function Attention({ list }) {
 }
 
 // What asks models; the console's own questions are requests too, and say nothing here.
-const CALLS = ['chat.completions', 'completions', 'embeddings', 'rerank', 'responses', 'messages', 'batches'];
+const CALLS = ['chat.completions', 'completions', 'embeddings', 'rerank', 'responses', 'messages'];
 
 function count(calls, status) {
   const of = (calls?.data ?? []).filter((r) => CALLS.includes(r.route) && (status === null || r.status === status));

@@ -145,7 +145,7 @@ export const zh = {
   step_chat: '和它对话',
   step_chat_text: '在试验场向自带的模型提问。',
   step_model: '添加真正的模型',
-  step_model_text: '从文件添加，或按名称从模型库获取。',
+  step_model_text: '从文件添加，或按名称从模型仓库获取。',
   step_key: '为应用创建密钥',
   step_key_text: '使用 OpenAI 客户端时，只需更换地址和密钥。',
   step_member: '邀请成员',
