@@ -127,6 +127,7 @@ void ft_events_tell_at(struct ft_events *e, const struct ft_event *v, int64_t no
     struct entry *x = again(e, v, now_ms);
     if (x != NULL) {
         json_object_set_new(x->shown, "count", json_integer(++x->count));
+        e->dirty = FT_MIN(e->dirty, x->id); /* its line is written once more */
     } else {
         char id[32];
         snprintf(id, sizeof id, "ev_%lld", (long long)e->next);
