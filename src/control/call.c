@@ -350,7 +350,8 @@ static void failed(struct ft_ctl_call *c, int rc, const struct ft_err *err)
     c->refused = true;
     if (!ft_state_is_trouble(rc)) {
         ft_oai_error_from(&c->error, err);
-        ft_log(FT_LOG_ERROR, "control", "%s %s: %s", c->method, c->path, err->msg);
+        ft_log(FT_LOG_ERROR, "control", "%s%s%s %s: %s", c->request_id,
+               c->request_id[0] != '\0' ? ": " : "", c->method, c->path, err->msg);
         return;
     }
     ft_oai_error_set(&c->error, FT_EBUSY, "store_unavailable", NULL,

@@ -147,6 +147,7 @@ def a_worker_dies(c):
     found, r = explained(c, request)
     assert found["failover"]["values"]["failovers"] >= 1, r  # a dying one may be asked twice
     assert "failover" in [p["phase"] for p in r["timeline"]], r
+    c.died = request
 
 
 def a_slow_client(c):
@@ -265,6 +266,8 @@ def a_restart_forgets_nothing(c):
         status, _, r = send(c, None, None, f"/api/v1/requests/{request}", "GET")
         assert status == 200 and r["status"] == "refused", (request, r)
     assert "cold_start" in codes(c, c.cold)  # of the store
+    died = [p for p in explained(c, c.died)[1]["timeline"] if p["phase"] == "failover"]
+    assert "worker 0 ended" in died[0]["detail"], died  # slow ones keep their exact course
 
 
 def without_control(c):
@@ -359,9 +362,13 @@ def bundle(c):
         json.dump({"access_key": "AKIA-of-another", "secret_key": "another-stores-secret"}, f)
     with open(f"{c.home}/logs/worker-9.log", "w", encoding="utf-8") as f:
         f.write(f"it said {c.key} and another-stores-secret\nBearer abcdefgh12345678\n")
+    relay = {"host": "mail.example", "from": "cloud@example.org", "user": "u",
+             "password": "the-relays-password"}
+    assert c.request("PATCH", "/api/v1/settings", {"smtp": relay})[0] == 200
     r = c.run("support-bundle", path)
     assert r.returncode == 0, r
-    secrets = [c.key, "another-stores-secret", "collectors-own-secret", "abcdefgh12345678", MARKER]
+    secrets = [c.key, "another-stores-secret", "collectors-own-secret", "abcdefgh12345678",
+               "the-relays-password", MARKER]
     with open(f"{c.home}/s3.secret", "rb") as f:
         raw = f.read().strip()
     secrets += [raw, raw.hex()]
@@ -377,6 +384,7 @@ def bundle(c):
     assert b"[secret]" in parts["logs/worker-9.log"]
     assert b"ledger 3" in parts["schema.txt"]
     assert json.loads(parts["requests_refused.json"])["data"]
+    assert b"mail.example" in parts["settings.json"]
     os.unlink(f"{c.home}/storage.json")
     again = subprocess.run([c.feitian, "support-bundle", path], env=c.env(), capture_output=True,
                            text=True, check=False)
@@ -385,6 +393,7 @@ def bundle(c):
 
 def main():
     with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
+        assert c.request("PATCH", "/api/v1/settings", {"slow_request_ms": 100})[0] == 200
         for step in (a_cold_start, a_long_prompt, refusals, limits, a_full_queue, a_worker_dies,
                      a_slow_client, a_client_leaves, lists, the_document_holds, who_sees_what,
                      a_restart_forgets_nothing, without_control, nothing_is_kept, commands,
