@@ -1,6 +1,7 @@
 /* Answers: headers that all have, errors in the caller's protocol. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/anthropic/messages.h"
 #include "base/clock.h"
@@ -187,14 +188,19 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
     ft_buf_fini(&b);
 }
 
+/* Of a request that is over: its record in the ledger and the one that is kept here say the same.
+ */
 static struct ft_ledger_begin record_of(const struct gw_request *r, const char *model)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
     return (struct ft_ledger_begin){.id = r->id,
                                     .project = r->ident != NULL ? r->ident->project : r->project,
                                     .key = r->ident != NULL ? r->ident->key : r->key,
                                     .model = model,
                                     .route = r->name,
                                     .ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000,
+                                    .at_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000,
                                     .client_id = r->client_id,
                                     .trace_id = r->trace_id};
 }
@@ -230,6 +236,7 @@ void gw_record(struct gw_request *r)
                                         : status < 400 ? FT_RECORD_OK
                                                        : FT_RECORD_ERROR,
                               .http = status,
+                              .end_us = b.at_us,
                               .error = &r->error};
     struct ft_ledger_sum sum;
     if (r->lane != NULL) { /* what blocks moves bytes */
@@ -238,7 +245,7 @@ void gw_record(struct gw_request *r)
         atomic_fetch_add(&r->gw->moved.in, e.bytes_in);
         atomic_fetch_add(&r->gw->moved.out, e.bytes_out);
     }
-    gw_request_ended(r, "", refused ? FT_RECORD_REFUSED : e.status, e.bytes_in, e.bytes_out);
+    gw_request_ended(r, &b, refused ? FT_RECORD_REFUSED : e.status, e.bytes_in, e.bytes_out);
     if (refused)
         ft_ledger_refuse(r->gw->ledger, &b, status, &r->error);
     else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
@@ -253,7 +260,7 @@ void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_erro
         struct ft_ledger_begin b = record_of(r, model);
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e), &r->error);
         atomic_store(&r->status, ft_oai_error_status(e));
-        gw_request_ended(r, model, FT_RECORD_REFUSED, 0, 0);
+        gw_request_ended(r, &b, FT_RECORD_REFUSED, 0, 0);
     }
     gw_fail(r, e);
 }

@@ -89,28 +89,24 @@ static void copy(char *ret, size_t n, const char *text)
     snprintf(ret, n, "%s", text != NULL ? text : "");
 }
 
-void gw_request_ended(struct gw_request *r, const char *model, enum ft_record_status status,
-                      int64_t bytes_in, int64_t bytes_out)
+void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
+                      enum ft_record_status status, int64_t bytes_in, int64_t bytes_out)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    int64_t now_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-    int64_t took_us = FT_MAX((ft_clock_now_ns() - r->x->begun_ns) / 1000, 0);
     struct ft_record o = {.status = status,
                           .http = atomic_load(&r->status),
                           .requests = 1,
-                          .start_us = now_us - took_us,
-                          .end_us = now_us,
+                          .start_us = b->at_us - FT_MAX(b->ago_us, 0),
+                          .end_us = b->at_us,
                           .bytes_in = bytes_in,
                           .bytes_out = bytes_out,
                           .error = r->error};
-    copy(o.id, sizeof o.id, r->id);
-    copy(o.project, sizeof o.project, r->ident != NULL ? r->ident->project : r->project);
-    copy(o.key, sizeof o.key, r->ident != NULL ? r->ident->key : r->key);
-    copy(o.model, sizeof o.model, model);
-    copy(o.route, sizeof o.route, r->name);
-    copy(o.client_id, sizeof o.client_id, r->client_id);
-    copy(o.trace_id, sizeof o.trace_id, r->trace_id);
+    copy(o.id, sizeof o.id, b->id);
+    copy(o.project, sizeof o.project, b->project);
+    copy(o.key, sizeof o.key, b->key);
+    copy(o.model, sizeof o.model, b->model);
+    copy(o.route, sizeof o.route, b->route);
+    copy(o.client_id, sizeof o.client_id, b->client_id);
+    copy(o.trace_id, sizeof o.trace_id, b->trace_id);
     gw_requests_ended(r->gw->requests, &o);
     gw_request_told(r, &o, NULL);
 }

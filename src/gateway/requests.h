@@ -10,7 +10,7 @@
 #define FT_GATEWAY_REQUESTS_H
 
 #include "gateway/request.h"
-#include "ledger/record.h"
+#include "ledger/ledger.h"
 
 #define GW_KEPT_ENDED      2048
 #define GW_KEPT_REFUSED    1024
@@ -39,9 +39,9 @@ void gw_requests_leave(struct gw_requests *q, struct gw_running *u);
 
 /* One has ended: any thread; takes a lock and copies. Moments are since its beginning. */
 void gw_requests_ended(struct gw_requests *q, const struct ft_record *r);
-/* The same for one that calls no model: of what answer.c knows. */
-void gw_request_ended(struct gw_request *r, const char *model, enum ft_record_status status,
-                      int64_t bytes_in, int64_t bytes_out);
+/* The same for one that calls no model; b: what the ledger has of it, with at_us. */
+void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
+                      enum ft_record_status status, int64_t bytes_in, int64_t bytes_out);
 
 /* The request's place in a trace, by its headers; nothing where there are no traces. */
 void gw_trace_begin(struct gw_request *r);

@@ -81,7 +81,7 @@ int ft_ledger_fill(const struct ft_ledger_begin *b, bool mend, struct ft_slot_be
                    struct ft_err *err)
 {
     memset(ret, 0, sizeof *ret);
-    ret->start_us = ft_ledger_now_us() - FT_MAX(b->ago_us, 0);
+    ret->start_us = (b->at_us > 0 ? b->at_us : ft_ledger_now_us()) - FT_MAX(b->ago_us, 0);
     ret->price = b->price;
     ret->stream = b->stream;
     int rc = copy_text("id", b->id, FT_RECORD_ID_MAX, mend, ret->id, err);
@@ -177,7 +177,7 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
     struct ft_slot *s = open_slot(l, slot);
     struct ft_slot_end end;
     memset(&end, 0, sizeof end);
-    end.end_us = FT_MAX(ft_ledger_now_us(), s->begin.start_us);
+    end.end_us = FT_MAX(e->end_us > 0 ? e->end_us : ft_ledger_now_us(), s->begin.start_us);
     end.reasoning_tokens = e->reasoning_tokens;
     end.cpu_us = e->cpu_us;
     end.energy_uj = e->energy_uj;

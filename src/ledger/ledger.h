@@ -81,8 +81,9 @@ struct ft_ledger_begin {
     const char *id; /* of our making, random: never what a client sent */
     const char *project, *key, *model, *route;
     bool stream;
-    struct ft_price price;            /* what it costs, whatever the feed says meanwhile */
-    int64_t ago_us;                   /* it began so long ago */
+    struct ft_price price; /* what it costs, whatever the feed says meanwhile */
+    int64_t ago_us;        /* it began so long ago, */
+    int64_t at_us;         /* as of this unix time; 0: of now. Of refused ones also their end */
     const char *client_id, *trace_id; /* NULL: none */
 };
 
@@ -104,6 +105,7 @@ struct ft_ledger_end {
     int64_t reasoning_tokens, cpu_us, energy_uj;
     bool energy_estimated;
     int64_t bytes_in, bytes_out;
+    int64_t end_us;                      /* unix time; 0: now */
     const struct ft_phases *phases;      /* NULL: not measured */
     const struct ft_record_error *error; /* NULL: none */
 };

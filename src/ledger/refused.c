@@ -49,6 +49,7 @@ static bool row_open(struct ft_ledger *l, struct ft_refused_row *row,
     named.model = "";
     named.stream = false;
     named.client_id = named.trace_id = NULL;
+    named.at_us = named.ago_us = 0;
     named.price = (struct ft_price){.input = 0};
     struct ft_slot_begin begin;
     struct ft_slot_end end;
@@ -121,7 +122,8 @@ void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int 
     }
     begin.price = (struct ft_price){.input = 0};
     ft_slot_begin(&l->slots.slot[i], &begin);
-    struct ft_ledger_end end = {.status = FT_RECORD_REFUSED, .http = http, .error = error};
+    struct ft_ledger_end end = {
+        .status = FT_RECORD_REFUSED, .http = http, .error = error, .end_us = b->at_us};
     ft_ledger_end(l, i, &end, NULL);
 }
 
