@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "control/inside.h"
@@ -574,7 +576,8 @@ static void *sender(void *ctx)
             send_one(a, id, body);
             continue;
         }
-        struct timespec until = {.tv_sec = now + 1};
+        int64_t end_ns = ft_clock_now_ns() + 1000000000;
+        struct timespec until = {end_ns / 1000000000, end_ns % 1000000000};
         pthread_cond_timedwait(&a->wake, &a->lock, &until);
     }
     pthread_mutex_unlock(&a->lock);
@@ -592,7 +595,7 @@ int ft_alarm_open(struct ft_ctl *ctl, struct ft_alarm **ret, struct ft_err *err)
     a->saved = load(ctl);
     pthread_mutex_init(&a->lock, NULL);
     pthread_mutex_init(&a->saving, NULL);
-    pthread_cond_init(&a->wake, NULL);
+    ft_cond_init(&a->wake);
     int rc = ft_notify_open(&a->notify, err);
     while (rc == 0 && a->n_sender < SENDERS) {
         if (pthread_create(&a->sender[a->n_sender], NULL, sender, a) != 0)

@@ -11,12 +11,14 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "control/alarm.h"
 #include "control/scrape.h"
 #include "monitor/machine.h"
 
 #define MISSED_MAX 1
+#define BEHIND_NS  INT64_C(50000000) /* so far behind a step: clocks that are slewed stay there */
 #define OLD_NS     INT64_C(35000000000) /* a look before it is no use for rates */
 
 struct ft_watch {
@@ -105,15 +107,15 @@ static void look(struct ft_watch *w, int64_t now_s)
 /* Sleeps until the next whole step; false: it is over. */
 static bool wait_step(struct ft_watch *w)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    struct timespec wall, until;
     int look_ms = w->ctl->opt->look_ms;
-    if (look_ms > 0) {
-        until.tv_sec += look_ms / 1000;
-    } else {
-        until.tv_sec += FT_HISTORY_STEP_S - until.tv_sec % FT_HISTORY_STEP_S;
-        until.tv_nsec = 0;
-    }
+    clock_gettime(CLOCK_REALTIME, &wall);
+    int64_t wait_ns =
+        look_ms > 0 ? look_ms * INT64_C(1000000)
+                    : (FT_HISTORY_STEP_S - wall.tv_sec % FT_HISTORY_STEP_S) * INT64_C(1000000000) -
+                          wall.tv_nsec + BEHIND_NS;
+    int64_t end_ns = ft_clock_now_ns() + wait_ns; /* a clock that is set back holds up one look */
+    until = (struct timespec){end_ns / 1000000000, end_ns % 1000000000};
     pthread_mutex_lock(&w->lock);
     int rc = 0;
     while (!w->stop && rc != ETIMEDOUT)
@@ -151,7 +153,7 @@ int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
         return ft_err_set(err, FT_ENOMEM, "control: no memory");
     w->ctl = ctl;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
+    ft_cond_init(&w->wake);
     open_history(w);
     int rc = ft_scrape_open(ctl, &w->scrape, err);
     if (rc == 0)

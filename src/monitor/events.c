@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -208,9 +210,8 @@ static void *writer(void *ctx)
         if (line == NULL) {
             if (e->stop)
                 break;
-            struct timespec until;
-            clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += 1;
+            int64_t end_ns = ft_clock_now_ns() + 1000000000;
+            struct timespec until = {end_ns / 1000000000, end_ns % 1000000000};
             if (e->dirty < e->next)
                 pthread_cond_timedwait(&e->changed, &e->lock, &until);
             else
@@ -295,7 +296,7 @@ int ft_events_open(const char *dir, struct ft_events **ret, struct ft_err *err)
     snprintf(e->path, sizeof e->path, "%s/events.jsonl", dir);
     snprintf(e->older, sizeof e->older, "%s/events.1.jsonl", dir);
     pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->changed, NULL);
+    ft_cond_init(&e->changed);
     e->first = e->next = 1;
     take_file(e, e->older);
     take_file(e, e->path);
