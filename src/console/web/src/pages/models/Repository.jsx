@@ -95,7 +95,7 @@ export function Repository({ kind, repo }) {
   const revisions = useMemo(() => revisionsOf(refs.data, rev), [refs.data, rev]);
   const ggufs = (info.data?.siblings ?? []).map((s) => s.rfilename)
     .filter((f) => f.endsWith('.gguf') && !/-0000[2-9]-of-/.test(f));
-  const isModel = kind === 'models' && Boolean(info.data?.inspected?.source ?? info.data?.tags?.includes('peft'));
+  const isModel = kind === 'models' && Boolean(info.data?.inspected?.source);
   const tabs = ['card', 'files', 'revisions'].map((id) => ({ id, title: t(`models.tab.${id}`) }));
   const tab = query.get('tab') ?? (info.data && !info.data.siblings.some((s) => s.rfilename === 'README.md')
     ? 'files' : 'card');
