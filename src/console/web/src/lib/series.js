@@ -46,7 +46,7 @@ const units = {
 };
 
 // How values of this unit are written.
-export const unitFormat = (unit) => units[unit] ?? plain;
+export const unitFormat = (unit) => (v) => (typeof v === 'number' ? (units[unit] ?? plain)(v) : plain(null));
 
 // What a number in a form is in: an alert's threshold.
 export function unitName(unit) {

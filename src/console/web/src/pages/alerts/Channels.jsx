@@ -131,7 +131,7 @@ export function Channels({ state }) {
   };
   const columns = [
     { key: 'name', title: t('alerts.name'), sort: (c) => c.name },
-    { key: 'kind', title: t('alerts.kind'), render: (c) => t(`alerts.kind_${c.kind}`) },
+    { key: 'kind', title: t('alerts.kind'), class: 'cell-tight', render: (c) => t(`alerts.kind_${c.kind}`) },
     { key: 'target', title: t('alerts.target'), render: (c) => c.url ?? c.to },
     { key: 'trouble', title: t('alerts.state'), render: troubleOf },
     { key: 'sent', title: t('alerts.sent'), align: 'end', render: (c) => number(c.sent ?? 0) },
