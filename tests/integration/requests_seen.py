@@ -62,7 +62,8 @@ def a_cold_start(c):
     assert {"done", "cold_start"} <= set(found), r
     assert found["cold_start"]["ms"] > 1
     phases = [p["phase"] for p in r["timeline"]]
-    assert phases.index("start") < phases.index("prefill") < phases.index("decode"), phases
+    assert phases.index("start") < phases.index("load") < phases.index("prefill"), phases
+    assert phases.index("prefill") < phases.index("decode"), phases
     for a, b in zip(r["timeline"], r["timeline"][1:]):
         assert a["at_ms"] <= b["at_ms"], r["timeline"]
     whole = sum(p["ms"] for p in r["timeline"])
