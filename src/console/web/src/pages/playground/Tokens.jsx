@@ -10,7 +10,8 @@ const LEAST = 0.0001; // that is written out
 const stepOf = (p) => STEPS.filter((s) => p >= s).length;
 
 // Blanks that one could not see.
-const shown = (text) => text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replace(/^ +$/, (s) => '␣'.repeat(s.length));
+const shown = (text) =>
+  text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replace(/^ +$/, (s) => '␣'.repeat(s.length));
 
 function Likely({ token, chosen }) {
   const p = Math.exp(token.logprob);
