@@ -233,7 +233,8 @@ void gw_no_storage(struct gw_request *r)
     gw_refuse(r, "", &e);
 }
 
-/* Of its buckets, its files among them, and of the hub, whose bucket is nobody's. */
+/* Of its buckets, its files among them, of the hub, whose bucket is nobody's, and of what its
+ * fine-tuning made. */
 int gw_kept(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *err)
 {
     struct gw *g = ctx;
@@ -242,7 +243,7 @@ int gw_kept(void *ctx, const char *project, int64_t *ret_bytes, struct ft_err *e
     int rc = ft_blob_usage(gw_blob(g), project, &u, err);
     if (rc == 0)
         rc = gw_hub_kept(g, project, &of_hub, err);
-    *ret_bytes = u.bytes + of_hub;
+    *ret_bytes = u.bytes + of_hub + ft_serve_kept(g->serve, project);
     return rc;
 }
 

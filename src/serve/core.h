@@ -33,6 +33,8 @@ struct ft_model_row {
     uint64_t version;
     uint64_t seen; /* the snapshot that it was told in last */
     int n_ctx;     /* as control tells; 0: it does not */
+    char *project; /* whose it is; NULL: everybody's */
+    int64_t bytes; /* of its files */
 };
 
 enum ft_target_kind { FT_TARGET_MODEL, FT_TARGET_URL, FT_TARGET_SCRIPT };

@@ -78,6 +78,7 @@ static void model_free(struct ft_model_row *m)
     free(m->path);
     free(m->adapter_of);
     free(m->digest);
+    free(m->project);
 }
 
 static void model_remove(struct ft_serve *s, const char *name)
@@ -127,18 +128,21 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
     const struct ft_model_row *old = ft_model_find(s, id);
     if (old == NULL && s->n_model == FT_SERVE_MODELS_MAX)
         return ft_err_set(err, FT_ELIMIT, "model: more than %d", FT_SERVE_MODELS_MAX);
+    const char *project = json_string_value(json_object_get(body, "project"));
     json_int_t n_ctx = json_integer_value(json_object_get(body, "n_ctx"));
     struct ft_model_row m = {.name = strdup(id),
                              .path = strdup(path),
                              .adapter_of = copy_of(of),
                              .digest = digest_of(body),
+                             .project = copy_of(project),
+                             .bytes = json_integer_value(json_object_get(body, "bytes")),
                              .n_ctx = n_ctx > 0 && n_ctx <= INT_MAX ? (int)n_ctx : 0};
     struct ft_model_row *more =
         realloc(s->model, (size_t)(s->n_model + 1) * sizeof(struct ft_model_row));
     if (more != NULL)
         s->model = more;
     if (more == NULL || m.name == NULL || m.path == NULL || m.digest == NULL ||
-        (of != NULL && m.adapter_of == NULL)) {
+        (of != NULL && m.adapter_of == NULL) || (project != NULL && m.project == NULL)) {
         model_free(&m);
         return ft_err_set(err, FT_ENOMEM, "model: out of memory");
     }

@@ -261,6 +261,19 @@ json_t *ft_serve_models(struct ft_serve *s, const char *project)
     return all;
 }
 
+int64_t ft_serve_kept(struct ft_serve *s, const char *project)
+{
+    int64_t sum = 0;
+    pthread_mutex_lock(&s->mu);
+    for (int i = 0; i < s->n_model; i++) {
+        const struct ft_model_row *m = &s->model[i];
+        if (m->adapter_of != NULL && m->project != NULL && strcmp(m->project, project) == 0)
+            sum += FT_MAX(m->bytes, 0);
+    }
+    pthread_mutex_unlock(&s->mu);
+    return sum;
+}
+
 int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project)
 {
     int most = 0;

@@ -100,6 +100,8 @@ void ft_serve_snapshot_end(struct ft_serve *s);
 json_t *ft_serve_status(struct ft_serve *s);
 /* Endpoints that a project may call: a new array of {id, created, owned_by, ...}. */
 json_t *ft_serve_models(struct ft_serve *s, const char *project);
+/* Bytes of the adapters that are a project's own. */
+int64_t ft_serve_kept(struct ft_serve *s, const char *project);
 /* Most tokens of one sequence that an endpoint takes, 0 if that is not known (servers by URL); -1:
  * this project has no such endpoint. */
 int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project);

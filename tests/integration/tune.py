@@ -40,7 +40,7 @@ def pairs():
         for q, a in ANSWERS.items())
 
 
-def upload(c, text, purpose="fine-tune", name="chats.jsonl"):
+def try_upload(c, text, purpose="fine-tune", name="chats.jsonl"):
     edge = "edge0123456789"
     body = (f'--{edge}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
             f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -51,7 +51,12 @@ def upload(c, text, purpose="fine-tune", name="chats.jsonl"):
     r = h.getresponse()
     o = json.loads(r.read())
     h.close()
-    assert r.status == 200, o
+    return r.status, o
+
+
+def upload(c, text, **more):
+    status, o = try_upload(c, text, **more)
+    assert status == 200, o
     return o["id"]
 
 
@@ -325,6 +330,10 @@ def budgets(c, data):
            o["status"] == "succeeded" and o["repository"] is None and
            any(e["level"] == "warn" and "no repository" in e["message"] for e in events(c, job)) and
            c.get("/api/models")[1] == [], o)
+    status, why = try_upload(c, chats())
+    expect("its result counts against the limit", status == 413 or status == 403, (status, why))
+    c.request("DELETE", f"/v1/models/{o['fine_tuned_model']}")
+    wait_until(lambda: try_upload(c, chats())[0] == 200, 20, "without it there is room")
     c.key = own
 
 

@@ -121,6 +121,26 @@ static void an_adapter_comes_after_its_model(void **state)
     assert_int_equal(c.ends, 1);
 }
 
+static void adapters_count_as_what_their_project_keeps(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "model", "nano", "{\"name\":\"nano\",\"path\":\"/m\",\"bytes\":1000}");
+    rig_apply(&r, "model", "ft:a",
+              "{\"path\":\"/m/a\",\"adapter_of\":\"nano\",\"project\":\"p\",\"bytes\":7}");
+    rig_apply(&r, "model", "ft:b",
+              "{\"path\":\"/m/b\",\"adapter_of\":\"nano\",\"project\":\"p\",\"bytes\":5}");
+    rig_apply(&r, "model", "ft:c",
+              "{\"path\":\"/m/c\",\"adapter_of\":\"nano\",\"project\":\"q\",\"bytes\":3}");
+    assert_int_equal(12, ft_serve_kept(r.s, "p"));
+    assert_int_equal(3, ft_serve_kept(r.s, "q"));
+    assert_int_equal(0, ft_serve_kept(r.s, "none"));
+    rig_apply(&r, "model", "ft:b", NULL);
+    assert_int_equal(7, ft_serve_kept(r.s, "p"));
+    rig_close(&r);
+}
+
 static void an_adapter_that_is_refused_does_not_hold_its_model(void **state)
 {
     (void)state;
@@ -729,6 +749,7 @@ int main(void)
         cmocka_unit_test(the_course_of_a_call_is_told_at_its_end),
         cmocka_unit_test(min_replicas_start_at_once_and_are_loaded),
         cmocka_unit_test(an_adapter_comes_after_its_model),
+        cmocka_unit_test(adapters_count_as_what_their_project_keeps),
         cmocka_unit_test(an_adapter_that_is_refused_does_not_hold_its_model),
         cmocka_unit_test(a_model_has_the_largest_context_that_is_asked_for),
         cmocka_unit_test(a_worker_with_more_than_its_part_begins_anew_when_it_is_idle),
