@@ -11,6 +11,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "control/batch_run.h"
+#include "control/keep_days.h"
 
 #define TICK_MS 300
 
@@ -126,12 +127,14 @@ static void tidy(struct ft_batches *all)
 static void *keep(void *ctx)
 {
     struct ft_batches *all = ctx;
+    int64_t prune_s = 0;
     if (ft_state_read(all->ctl->state, active_tx, all, NULL) == 0)
         tidy(all);
     pthread_mutex_lock(&all->lock);
     while (!all->stop) {
         pthread_mutex_unlock(&all->lock);
         look(all);
+        ft_ctl_prune(all->ctl, &prune_s, bt_prune);
         pthread_mutex_lock(&all->lock);
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);

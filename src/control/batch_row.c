@@ -1,8 +1,10 @@
 /* Batches in the store: how far each is, and what a client sees. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/batch_run.h"
+#include "control/keep_days.h"
 
 static const struct ft_migration migrations[] = {
     {1, "batches",
@@ -12,6 +14,10 @@ static const struct ft_migration migrations[] = {
      " prompt_tokens BIGINT NOT NULL, cached_tokens BIGINT NOT NULL,"
      " completion_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL);"
      "CREATE INDEX batch_active ON batch (active, project);"},
+    {2, "when they ended; lists by project",
+     "ALTER TABLE batch ADD COLUMN ended_at BIGINT NOT NULL DEFAULT 0;"
+     "CREATE INDEX batch_project ON batch (project, id);"
+     "CREATE INDEX batch_ended ON batch (active, ended_at);"},
 };
 
 int ft_batches_migrate(struct ft_state *s, struct ft_err *err)
@@ -30,8 +36,8 @@ int bt_row_insert(struct ft_state_tx *tx, const char *id, const char *project, s
 
 int bt_row_end(struct ft_state_tx *tx, const char *id, struct ft_err *err)
 {
-    return ft_state_exec(tx, "UPDATE batch SET active = 0 WHERE id = $1", FT_ARGS(ft_sql_text(id)),
-                         NULL, err);
+    return ft_state_exec(tx, "UPDATE batch SET active = 0, ended_at = $2 WHERE id = $1",
+                         FT_ARGS(ft_sql_text(id), ft_sql_int((int64_t)time(NULL))), NULL, err);
 }
 
 int bt_progress_get(struct ft_state_tx *tx, const char *id, struct bt_progress *ret,
@@ -103,6 +109,60 @@ int bt_active_list(struct ft_state_tx *tx, json_t *ret, struct ft_err *err)
         json_array_append_new(ret, json_pack("{s:s,s:s}", "id", ft_rows_text(r, 0).p, "project",
                                              ft_rows_text(r, 1).p));
     ft_rows_close(r);
+    return rc;
+}
+
+/* ---- those that ended long ago ---- */
+
+static int drop(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    int rc = ft_ctl_get(tx, BATCH_KIND, id, &e, err);
+    if (rc > 0)
+        rc = ft_ctl_drop(c, tx, BATCH_KIND, id, e.body, err);
+    ft_ctl_entity_fini(&e);
+    return rc == 0 ? ft_state_exec(tx, "DELETE FROM batch WHERE id = $1", FT_ARGS(ft_sql_text(id)),
+                                   NULL, err)
+                   : rc;
+}
+
+static int ended_ids(struct ft_state_tx *tx, int64_t before, json_t *ids, struct ft_err *err)
+{
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx,
+                            "SELECT id FROM batch WHERE active = 0 AND ended_at < $1"
+                            " ORDER BY ended_at LIMIT $2",
+                            FT_ARGS(ft_sql_int(before), ft_sql_int(CTL_PRUNE_MAX)), &r, err);
+    if (rc != 0)
+        return rc;
+    while ((rc = ft_rows_step(r, err)) > 0)
+        json_array_append_new(ids, json_string(ft_rows_text(r, 0).p));
+    ft_rows_close(r);
+    return rc;
+}
+
+int bt_prune(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct ft_ctl_prune *p = ctx;
+    struct ft_ctl_call c = {.ctl = p->ctl, .now_s = p->now_s};
+    int64_t before;
+    json_t *ids = json_array();
+    size_t i;
+    json_t *id;
+    /* those from before it was told when they ended count from now on */
+    int rc = ft_state_exec(tx, "UPDATE batch SET ended_at = $1 WHERE active = 0 AND ended_at = 0",
+                           FT_ARGS(ft_sql_int(p->now_s)), NULL, err);
+    if (rc == 0)
+        rc = ft_ctl_keep_jobs_since(tx, p->now_s, &before, err);
+    if (rc == 0)
+        rc = ended_ids(tx, before, ids, err);
+    json_array_foreach(ids, i, id)
+    {
+        if (rc == 0)
+            rc = drop(&c, tx, json_string_value(id), err);
+    }
+    p->gone = (int)json_array_size(ids);
+    json_decref(ids);
     return rc;
 }
 

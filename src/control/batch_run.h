@@ -28,6 +28,8 @@ int bt_row_end(struct ft_state_tx *tx, const char *id, struct ft_err *err);
 int bt_active_count(struct ft_state_tx *tx, const char *project, int64_t *ret, struct ft_err *err);
 /* [{"id","project"}, ...], oldest first. */
 int bt_active_list(struct ft_state_tx *tx, json_t *ret, struct ft_err *err);
+/* A transaction: those that ended long ago go (ctx: a struct ft_ctl_prune). */
+int bt_prune(struct ft_state_tx *tx, void *ctx, struct ft_err *err);
 /* OpenAI's object. */
 json_t *bt_view(const char *id, const json_t *body, const struct bt_progress *p);
 /* Where its calls go: the name in the ledger; NULL: no endpoint for batches. */

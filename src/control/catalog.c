@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/inner.h"
+#include "control/keep_days.h"
 #include "ledger/price.h"
 
 #define SLOW_MS     10000 /* so long requests keep their course, where the setting is not there */
@@ -120,6 +121,13 @@ int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
         rc = 0;
     }
     ft_ctl_entity_fini(&slow);
+    int64_t keep_days = CTL_KEEP_JOBS_DAYS;
+    struct ft_ctl_entity keep = {0};
+    if (rc == 0 && (rc = ft_ctl_get(tx, "setting", "keep_jobs_days", &keep, err)) >= 0) {
+        keep_days = ft_ctl_int(keep.body, "keep_jobs_days", keep_days);
+        rc = 0;
+    }
+    ft_ctl_entity_fini(&keep);
     struct ft_ctl_entity smtp = {0};
     if (rc == 0)
         rc = FT_MIN(ft_ctl_get(tx, "setting", "smtp", &smtp, err), 0);
@@ -132,9 +140,10 @@ int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
         return rc;
     }
     return ft_ctl_answer(c, 200,
-                         json_pack("{s:s,s:s,s:s,s:I,s:o?}", "object", "settings", "currency",
+                         json_pack("{s:s,s:s,s:s,s:I,s:I,s:o?}", "object", "settings", "currency",
                                    currency, "batch_price", batch[0] != '\0' ? batch : BATCH_PRICE,
-                                   "slow_request_ms", (json_int_t)slow_ms, "smtp", relay));
+                                   "slow_request_ms", (json_int_t)slow_ms, "keep_jobs_days",
+                                   (json_int_t)keep_days, "smtp", relay));
 }
 
 int ft_ctl_settings_patch(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)

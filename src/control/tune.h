@@ -53,6 +53,25 @@ bool ft_tune_has_ended(const json_t *body);
 #define TUNE_NAME_MAX 97
 void ft_tune_model_name(const char *id, const json_t *body, int64_t step, char ret[TUNE_NAME_MAX]);
 
+/* ---- which there are (tune_index.c) ---- */
+
+/* A job's row, as ft_ctl_put has it: rows are written by this alone. */
+int ft_tune_put(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id, const json_t *before,
+                json_t *body, struct ft_err *err);
+/* Ids of a project's, newest first, behind `after` (NULL: from the newest; one that is not there
+ * has nothing behind it). */
+int ft_tune_ids_after(struct ft_state_tx *tx, const char *project, const char *after, int64_t limit,
+                      json_t *ids, struct ft_err *err);
+/* Appends those of all projects that have not ended, the oldest first. */
+int ft_tune_ids_active(struct ft_state_tx *tx, json_t *ids, struct ft_err *err);
+/* How many have not ended. */
+int ft_tune_count(struct ft_state_tx *tx, const char *project, int *ret_all, int *ret_own,
+                  struct ft_err *err);
+/* Transactions: rows that the index does not have yet; those that ended long ago go (ctx: a struct
+ * ft_ctl_prune). */
+int ft_tune_index_all(struct ft_state_tx *tx, void *ctx, struct ft_err *err);
+int ft_tune_prune(struct ft_state_tx *tx, void *ctx, struct ft_err *err);
+
 /* ---- what happened (tune_log.c) ---- */
 
 /* Appends an event. data may be NULL. */

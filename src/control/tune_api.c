@@ -106,33 +106,15 @@ void ft_ctl_tune_look(struct ft_ctl_call *c)
         look_at(c, "validation_file", ft_ctl_text(c->body, "validation_file"));
 }
 
-struct counted {
-    const char *project;
-    int all, own;
-};
-
-static int count_one(void *ctx, const char *id, json_t *body)
-{
-    struct counted *n = ctx;
-    const char *project = ft_ctl_text(body, "project");
-    (void)id;
-    if (ft_tune_has_ended(body))
-        return 0;
-    n->all++;
-    n->own += project != NULL && strcmp(project, n->project) == 0;
-    return 0;
-}
-
 static int check_many(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
-    struct counted n = {.project = c->project};
-    const struct ft_ctl_scan all = {.kind = TUNE_KIND};
-    int rc = ft_ctl_scan(tx, &all, count_one, &n, err);
-    if (rc == 0 && (n.all >= TUNE_JOBS_MAX || n.own >= TUNE_PROJECT_MAX))
+    int all = 0, own = 0;
+    int rc = ft_tune_count(tx, c->project, &all, &own, err);
+    if (rc == 0 && (all >= TUNE_JOBS_MAX || own >= TUNE_PROJECT_MAX))
         rc = ft_ctl_refuse(c, 429, "too_many_jobs", NULL,
                            "%d jobs of the project have not ended, %d may; or %d of all projects: "
                            "wait for some, or cancel them",
-                           n.own, TUNE_PROJECT_MAX, TUNE_JOBS_MAX);
+                           own, TUNE_PROJECT_MAX, TUNE_JOBS_MAX);
     return rc;
 }
 
@@ -147,7 +129,7 @@ int ft_ctl_tune_create(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
         return rc;
     rc = ft_ctl_id_new("ftjob-", id, err);
     if (rc == 0)
-        rc = ft_ctl_put(c, tx, TUNE_KIND, id, NULL, row, err);
+        rc = ft_tune_put(c, tx, id, NULL, row, err);
     if (rc == 0)
         rc =
             ft_tune_note(tx, id, c->now_s, "info", "message", "Created fine-tuning job", NULL, err);
@@ -166,7 +148,6 @@ struct list {
     int64_t limit;
     const char *name[METADATA_MAX], *value[METADATA_MAX];
     int n_metadata;
-    json_t *rows; /* [[created_ns, id, body]] */
 };
 
 static int take_param(struct ft_ctl_call *c, struct list *l, const char *name, const char *value)
@@ -190,55 +171,55 @@ static int take_param(struct ft_ctl_call *c, struct list *l, const char *name, c
     return 0;
 }
 
-static int collect(void *ctx, const char *id, json_t *body)
+static bool is_asked_for(const struct list *l, const json_t *body)
 {
-    struct list *l = ctx;
     const json_t *metadata = json_object_get(body, "metadata");
     for (int i = 0; i < l->n_metadata; i++) {
         const char *v = l->name[i] != NULL ? ft_ctl_text(metadata, l->name[i]) : NULL;
         if (v == NULL || strcmp(v, l->value[i]) != 0)
-            return 0;
+            return false;
     }
-    json_array_append_new(
-        l->rows, json_pack("[I,s,O]", (json_int_t)ft_ctl_int(body, "created_ns", 0), id, body));
-    return 0;
+    return true;
 }
 
-/* The newest first. */
-static int by_age(const void *a, const void *b)
+/* One job to the page, if it is asked for. */
+static int list_one(struct ft_state_tx *tx, const struct list *l, const char *id, json_t *data,
+                    bool *ret_more, struct ft_err *err)
 {
-    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-    json_int_t p = json_integer_value(json_array_get(x, 0));
-    json_int_t q = json_integer_value(json_array_get(y, 0));
-    if (p != q)
-        return p < q ? 1 : -1;
-    return -strcmp(json_string_value(json_array_get(x, 1)),
-                   json_string_value(json_array_get(y, 1)));
+    struct ft_ctl_entity e = {0};
+    json_t *one = NULL;
+    int rc = ft_ctl_get(tx, TUNE_KIND, id, &e, err);
+    if (rc > 0 && is_asked_for(l, e.body)) {
+        *ret_more = (int64_t)json_array_size(data) == l->limit;
+        rc = *ret_more ? 0 : with_progress(tx, id, e.body, &one, err);
+        if (one != NULL)
+            json_array_append_new(data, one);
+    }
+    ft_ctl_entity_fini(&e);
+    return FT_MIN(rc, 0);
 }
 
+/* Page after page of the index until the answer's is full, and one more is known. */
 static int answer_list(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct list *l,
                        struct ft_err *err)
 {
+    char after[CTL_ID_MAX];
+    json_t *data = json_array(), *ids = json_array();
+    bool more = false, first = l->after == NULL;
     int rc = 0;
-    size_t n = json_array_size(l->rows), i = 0;
-    json_t *data = json_array(), **row = malloc((n + 1) * sizeof(json_t *));
-    for (size_t k = 0; k < n; k++)
-        row[k] = json_array_get(l->rows, k);
-    qsort(row, n, sizeof *row, by_age);
-    while (l->after != NULL && i < n &&
-           strcmp(json_string_value(json_array_get(row[i], 1)), l->after) != 0)
-        i++;
-    i += l->after != NULL && i < n; /* behind it; one that is not there has nothing behind */
-    for (; rc == 0 && i < n && (int64_t)json_array_size(data) < l->limit; i++) {
-        json_t *one;
-        rc = with_progress(tx, json_string_value(json_array_get(row[i], 1)),
-                           json_array_get(row[i], 2), &one, err);
-        if (rc == 0)
-            json_array_append_new(data, one);
-    }
-    free(row);
+    snprintf(after, sizeof after, "%s", first ? "" : l->after);
+    do {
+        json_array_clear(ids);
+        rc = ft_tune_ids_after(tx, c->project, first ? NULL : after, LIST_MAX, ids, err);
+        for (size_t i = 0; rc == 0 && !more && i < json_array_size(ids); i++) {
+            snprintf(after, sizeof after, "%s", json_string_value(json_array_get(ids, i)));
+            rc = list_one(tx, l, after, data, &more, err);
+        }
+        first = false;
+    } while (rc == 0 && !more && json_array_size(ids) == LIST_MAX);
+    json_decref(ids);
     if (rc == 0)
-        return ft_ctl_answer(c, 200, ft_ctl_page(data, i < n));
+        return ft_ctl_answer(c, 200, ft_ctl_page(data, more));
     json_decref(data);
     return rc;
 }
@@ -248,21 +229,16 @@ int ft_ctl_tune_list(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_er
     struct list l = {.limit = LIST_DEFAULT};
     const char *name, *value;
     size_t at = 0;
-    const struct ft_ctl_scan scan = {.kind = TUNE_KIND, .project = c->project};
     int rc = 0, got = 0;
     ft_arena_init(&l.arena, PARAMS_BYTES);
     while (rc == 0 && (got = ft_url_param_next(c->query, &at, &l.arena, &name, &value, err)) > 0)
         rc = take_param(c, &l, name, value);
     if (rc == 0 && got < 0)
         rc = ft_ctl_refuse(c, 400, "invalid_value", NULL, "%s", err->msg);
-    l.rows = json_array();
-    if (rc == 0)
-        rc = ft_ctl_scan(tx, &scan, collect, &l, err);
     if (rc == 0)
         rc = answer_list(c, tx, &l, err);
     if (rc == 0)
         rc = settle(c, tx, err);
-    json_decref(l.rows);
     ft_arena_fini(&l.arena);
     return rc;
 }
@@ -349,7 +325,7 @@ int ft_ctl_tune_act(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err
         json_object_del(body, "error"); /* that it waits for its budget: the runner sees anew */
         if (i == 0)
             json_object_set_new(body, "finished", json_integer(c->now_s));
-        rc = ft_ctl_put(c, tx, TUNE_KIND, id, e.body, body, err);
+        rc = ft_tune_put(c, tx, id, e.body, body, err);
         if (rc == 0)
             rc = ft_tune_note(tx, id, c->now_s, "info", "message", acts[i].said, NULL, err);
         if (rc == 0)

@@ -224,7 +224,7 @@ static int change_hold(struct ft_ctl_call *c, struct ft_state_tx *tx, struct bil
         json_object_set_new(patch, "status", json_string("queued"));
     }
     b->body = ft_ctl_merge(was, patch);
-    int rc = ft_ctl_put(c, tx, TUNE_KIND, b->job->id, was, b->body, err);
+    int rc = ft_tune_put(c, tx, b->job->id, was, b->body, err);
     if (rc == 0)
         rc = ft_tune_note(tx, b->job->id, c->now_s, whose != NULL ? "warn" : "info", "message",
                           text, NULL, err);

@@ -25,11 +25,17 @@ static const struct ft_migration migrations[] = {
      "CREATE TABLE tune_settled (job TEXT NOT NULL, n BIGINT NOT NULL, tokens BIGINT NOT NULL,"
      " run BIGINT NOT NULL, run_cpu_us BIGINT NOT NULL, at_us BIGINT NOT NULL,"
      " PRIMARY KEY (job));"},
+    {3, "an index of jobs",
+     "CREATE TABLE tune_job (id TEXT NOT NULL, project TEXT NOT NULL, created_ns BIGINT NOT NULL,"
+     " ended_at BIGINT NOT NULL, PRIMARY KEY (id));"
+     "CREATE INDEX tune_job_project ON tune_job (project, created_ns, id);"
+     "CREATE INDEX tune_job_ended ON tune_job (ended_at);"},
 };
 
 int ft_tune_migrate(struct ft_state *s, struct ft_err *err)
 {
-    return ft_state_migrate(s, "tune", migrations, FT_COUNT(migrations), err);
+    int rc = ft_state_migrate(s, "tune", migrations, FT_COUNT(migrations), err);
+    return rc == 0 ? ft_state_tx(s, ft_tune_index_all, NULL, err) : rc;
 }
 
 /* ---- writing ---- */
@@ -107,7 +113,8 @@ int ft_tune_forget(struct ft_state_tx *tx, const char *job, struct ft_err *err)
 {
     static const char *const statements[] = {
         "DELETE FROM tune_event WHERE job = $1", "DELETE FROM tune_checkpoint WHERE job = $1",
-        "DELETE FROM tune_progress WHERE job = $1", "DELETE FROM tune_settled WHERE job = $1"};
+        "DELETE FROM tune_progress WHERE job = $1", "DELETE FROM tune_settled WHERE job = $1",
+        "DELETE FROM tune_job WHERE id = $1"};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < FT_COUNT(statements); i++)
         rc = ft_state_exec(tx, statements[i], FT_ARGS(ft_sql_text(job)), NULL, err);

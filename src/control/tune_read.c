@@ -217,7 +217,7 @@ static int in_pass(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     if (rc == 0 && strcmp(status, "queued") == 0 && p->after.planned && !ft_tune_is_held(e.body)) {
         json_t *body = json_deep_copy(e.body);
         json_object_set_new(body, "status", json_string("running"));
-        rc = ft_ctl_put(&c, tx, TUNE_KIND, p->job->id, e.body, body, err);
+        rc = ft_tune_put(&c, tx, p->job->id, e.body, body, err);
         json_decref(body);
     }
     ft_ctl_entity_fini(&e);

@@ -21,6 +21,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "control/keep_days.h"
 
 #define TICK_MS      250
 #define PATIENCE_NS  INT64_C(5000000000) /* between two tries of what is not possible now */
@@ -73,7 +74,7 @@ static int in_change(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
         if (ch->what->more != NULL)
             rc = ch->what->more(&c, tx, ch->what->ctx, err);
         if (rc == 0)
-            rc = ft_ctl_put(&c, tx, TUNE_KIND, ch->job->id, e.body, body, err);
+            rc = ft_tune_put(&c, tx, ch->job->id, e.body, body, err);
         json_decref(body);
     }
     ft_ctl_entity_fini(&e);
@@ -458,10 +459,38 @@ static void take_left(struct ft_tune *t)
         closedir(d);
 }
 
+/* Rows by their ids, as far as they are there. */
+static int take_rows(struct ft_state_tx *tx, struct ft_tune *t, const json_t *ids,
+                     struct ft_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < json_array_size(ids); i++) {
+        struct ft_ctl_entity e = {0};
+        const char *id = json_string_value(json_array_get(ids, i));
+        rc = ft_ctl_get(tx, TUNE_KIND, id, &e, err);
+        if (rc > 0)
+            rc = take_row(t, id, e.body);
+        ft_ctl_entity_fini(&e);
+    }
+    return rc;
+}
+
+/* Once all of them, for what a control before left; then those that have not ended, and those that
+ * are known. */
 static int read_rows(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
+    struct ft_tune *t = ctx;
     const struct ft_ctl_scan all = {.kind = TUNE_KIND};
-    return ft_ctl_scan(tx, &all, take_row, ctx, err);
+    if (!t->looked)
+        return ft_ctl_scan(tx, &all, take_row, t, err);
+    json_t *ids = json_array();
+    for (int i = 0; i < t->n_jobs; i++)
+        json_array_append_new(ids, json_string(t->job[i].id));
+    int rc = ft_tune_ids_active(tx, ids, err);
+    if (rc == 0)
+        rc = take_rows(tx, t, ids, err);
+    json_decref(ids);
+    return rc;
 }
 
 /* The oldest first. */
@@ -522,6 +551,7 @@ static void *run(void *ctx)
         for (int i = 0; i < t->n_jobs && !atomic_load(&t->end); i++)
             step(t, &t->job[i], &running);
         drop_gone(t);
+        ft_ctl_prune(t->ctl, &t->prune_s, ft_tune_prune);
         for (int ms = 0; ms < TICK_MS && !atomic_load(&t->end) && !atomic_load(&t->changed);
              ms += 25)
             usleep(25000);

@@ -50,6 +50,7 @@ struct ft_tune {
     struct tune_job job[TUNE_JOBS_MAX];
     int n_jobs;
     bool looked;              /* at the rows, once */
+    int64_t prune_s;          /* when those that ended long ago are next looked for */
     char base_path[PATH_MAX]; /* of the model that is being started */
     uint64_t memory;          /* bytes that a training may take */
 };

@@ -2,8 +2,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include "control/batch.h"
-#include "control/inside.h"
+#include "control/batch_run.h"
+#include "control/keep_days.h"
 #include "fixture.h"
 
 static int open_all(void **state)
@@ -86,6 +86,54 @@ static void no_project_has_all_places(void **state)
     ft_batches_close(all);
 }
 
+static int end_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct made *m = ctx; /* project: when, in SQL */
+    char sql[128];
+    snprintf(sql, sizeof sql, "UPDATE batch SET active = 0, ended_at = %s WHERE id = $1",
+             m->project);
+    return ft_state_exec(tx, sql, FT_ARGS(ft_sql_text(m->id)), NULL, err);
+}
+
+static void end_batch(struct fixture *f, const char *id, const char *when)
+{
+    struct ft_err err = {0};
+    struct made m = {id, when};
+    assert_int_equal(0, ft_state_tx(f->ctl.state, end_tx, &m, &err));
+}
+
+static bool is_there(struct fixture *f, const char *id)
+{
+    json_t *body = fixture_get(f, BATCH_KIND, id);
+    json_decref(body);
+    return body != NULL;
+}
+
+static void what_ended_long_ago_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    struct ft_ctl_prune p = {.ctl = &f->ctl, .now_s = 100 * 86400};
+    for (int i = 1; i <= 4; i++)
+        make_batch(f, "default", i);
+    end_batch(f, "batch_01", "9 * 86400");
+    end_batch(f, "batch_02", "11 * 86400");
+    end_batch(f, "batch_03", "0"); /* by a control that did not say when */
+    assert_int_equal(0, ft_state_tx(f->ctl.state, bt_prune, &p, &err));
+    assert_int_equal(1, p.gone);
+    assert_false(is_there(f, "batch_01"));
+    assert_true(is_there(f, "batch_02"));
+    p.now_s += 89 * 86400;
+    assert_int_equal(0, ft_state_tx(f->ctl.state, bt_prune, &p, &err));
+    assert_int_equal(1, p.gone);
+    assert_false(is_there(f, "batch_02"));
+    assert_true(is_there(f, "batch_03"));
+    p.now_s += 2 * 86400;
+    assert_int_equal(0, ft_state_tx(f->ctl.state, bt_prune, &p, &err));
+    assert_false(is_there(f, "batch_03"));
+    assert_true(is_there(f, "batch_04")); /* it has not ended */
+}
+
 #define TEST(t)                                                                                    \
     {                                                                                              \
 #t, t, open_all, close_all, NULL                                                           \
@@ -93,6 +141,7 @@ static void no_project_has_all_places(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(no_project_has_all_places)};
+    const struct CMUnitTest tests[] = {TEST(no_project_has_all_places),
+                                       TEST(what_ended_long_ago_goes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "control/inside.h"
+#include "control/keep_days.h"
 #include "control/tune_run.h"
 #include "fixture.h"
 #include "ledger/store.h"
@@ -19,6 +20,22 @@ static void assert_status(struct fixture *f, const char *status)
 {
     json_t *body = fixture_get(f, TUNE_KIND, JOB);
     assert_string_equal(status, ft_ctl_text(body, "status"));
+    json_decref(body);
+}
+
+static int put_job_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct fixture_row *r = ctx;
+    struct ft_ctl_call c = {.now_s = 1};
+    return ft_tune_put(&c, tx, r->id, NULL, r->body, err);
+}
+
+/* Takes the body. */
+static void put_job(struct fixture *f, const char *id, json_t *body)
+{
+    struct fixture_row r = {TUNE_KIND, id, body, 0};
+    struct ft_err err = {0};
+    assert_int_equal(0, ft_state_tx(f->ctl.state, put_job_tx, &r, &err));
     json_decref(body);
 }
 
@@ -123,7 +140,7 @@ static void what_was_cancelled_does_not_fail(void **state)
 {
     struct fixture *f = *state;
     have_job(f, &t, "running");
-    fixture_put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
+    put_job(f, JOB, job_row("cancelled")); /* since the runner looked */
     ft_tune_fail(&t, &t.job[0], "server_error", NULL, "it fell over");
     assert_status(f, "cancelled");
     json_decref(t.job[0].body);
@@ -133,7 +150,7 @@ static int only(const struct ft_tune_change *what, const char *was, struct fixtu
 {
     struct ft_err err = {0};
     have_job(f, &t, "running");
-    fixture_put(f, TUNE_KIND, JOB, job_row(was));
+    put_job(f, JOB, job_row(was));
     int rc = ft_tune_change(&t, &t.job[0], what, &err);
     json_decref(t.job[0].body);
     return rc;
@@ -202,7 +219,7 @@ static void begin(struct fixture *f, struct waiting *w, char folder[PATH_MAX])
     snprintf(folder, PATH_MAX, "%s/tune/%s", f->ctl.home, JOB);
     mkdir(folder, 0700);
     fixture_put(f, "model", "nano", json_pack("{s:s}", "path", "/nowhere"));
-    fixture_put(f, TUNE_KIND, JOB, job_row("queued"));
+    put_job(f, JOB, job_row("queued"));
     f->opt.program = "/bin/true";
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w->x, &err));
     f->opt.exec = w->x;
@@ -223,7 +240,7 @@ static void a_job_goes_with_its_project(void **state)
     begin(f, &w, folder);
     assert_int_equal(
         201, fixture_ask(f, "POST", "/api/v1/projects", "{\"id\":\"other\",\"name\":\"other\"}"));
-    fixture_put(f, TUNE_KIND, JOB, json_pack("{s:s,s:s}", "status", "running", "project", "other"));
+    put_job(f, JOB, json_pack("{s:s,s:s}", "status", "running", "project", "other"));
     fixture_put(f, "model", "ft:x", json_pack("{s:s}", "project", "other"));
     assert_int_equal(200, fixture_ask(f, "DELETE", "/api/v1/projects/other?cascade=true", NULL));
     assert_null(fixture_get(f, TUNE_KIND, JOB));
@@ -279,7 +296,7 @@ static void what_a_killed_control_left_is_removed(void **state)
     mkdir(ended, 0700);
     snprintf(lost, sizeof lost, "%s/tune/ftjob-lost", f->ctl.home);
     mkdir(lost, 0700);
-    fixture_put(f, TUNE_KIND, JOB, job_row("succeeded"));
+    put_job(f, JOB, job_row("succeeded"));
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w.x, &err));
     f->opt.exec = w.x;
     assert_int_equal(0, ft_tune_open(&f->ctl, &f->ctl.tune, &err));
@@ -336,7 +353,7 @@ static void have_trained(struct fixture *f, struct ft_tune *to, const char *mode
     json_object_set_new(row, "result_files", json_pack("[s]", "file-x"));
     json_object_set_new(row, "repository", json_string("default/x"));
     to->job[0].tokens = 1000000;
-    fixture_put(f, TUNE_KIND, JOB, json_deep_copy(row));
+    put_job(f, JOB, json_deep_copy(row));
     snprintf(path, sizeof path, "%s/adapters", f->ctl.home);
     mkdir(path, 0700);
     snprintf(path, sizeof path, "%s/adapters/%s", f->ctl.home, JOB);
@@ -381,7 +398,7 @@ static void have_billed(struct fixture *f, struct ft_tune *to, const char *statu
     have_job(f, to, status);
     fixture_put(f, "price", "p1",
                 json_pack("{s:s,s:s,s:s}", "model", "nano", "input", "1", "output", "1"));
-    fixture_put(f, TUNE_KIND, JOB, billed_row(status));
+    put_job(f, JOB, billed_row(status));
     ft_tune_job_set(&to->job[0], billed_row(status));
     if (f->ctl.inside == NULL)
         assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
@@ -418,7 +435,7 @@ static void each_piece_is_on_the_record_once(void **state)
     job->tokens = 150;
     assert_true(ft_tune_settle(&t, job, &info, false));
     /* control was killed: what it knew in memory is gone, the row has ended */
-    fixture_put(f, TUNE_KIND, JOB, billed_row("cancelled"));
+    put_job(f, JOB, billed_row("cancelled"));
     done_billed(f, &t);
     struct ft_err err = {0};
     assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
@@ -493,7 +510,7 @@ static void a_training_without_budget_is_stopped_and_goes_on(void **state)
     assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
     begin(f, &w, folder);
     json_t *row = billed_row("running");
-    fixture_put(f, TUNE_KIND, JOB, row);
+    put_job(f, JOB, row);
     fixture_put(f, "key", "key_x",
                 json_pack("{s:s,s:{s:s}}", "project", "default", "budget", "day", "0.0001"));
     snprintf(path, sizeof path, "%s/log", folder);
@@ -546,7 +563,7 @@ static void a_download_that_hangs_holds_up_nobody(void **state)
     snprintf(path, sizeof path, "%s/tune", f->ctl.home);
     mkdir(path, 0700);
     snprintf(slow, sizeof slow, "%s/tune/ftjob-slow", f->ctl.home);
-    fixture_put(f, TUNE_KIND, "ftjob-slow", row);
+    put_job(f, "ftjob-slow", row);
     fixture_put(f, "model", "nano", json_pack("{s:s}", "path", "/nowhere"));
     f->opt.program = "/bin/true";
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w.x, &err));
@@ -557,7 +574,7 @@ static void a_download_that_hangs_holds_up_nobody(void **state)
     assert_int_equal(0, access(slow, F_OK)); /* it is under way */
     snprintf(folder, sizeof folder, "%s/tune/%s", f->ctl.home, JOB);
     mkdir(folder, 0700);
-    fixture_put(f, TUNE_KIND, JOB, job_row("queued"));
+    put_job(f, JOB, job_row("queued"));
     ft_tune_wake(f->ctl.tune);
     wait_until(starts, &w);
     assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/ftjob-slow/cancel", NULL));
@@ -568,12 +585,126 @@ static void a_download_that_hangs_holds_up_nobody(void **state)
     close(gateway);
 }
 
+/* ---- lists, and what ended long ago ---- */
+
+static void put_at(struct fixture *f, int i, const char *project, const char *status, int finished)
+{
+    char id[32];
+    json_t *row = billed_row(status);
+    snprintf(id, sizeof id, "ftjob-%03d", i);
+    json_object_set_new(row, "project", json_string(project));
+    json_object_set_new(row, "created_ns", json_integer(1000 - i)); /* ids are no order */
+    json_object_set_new(row, "metadata",
+                        json_pack("{s:s}", "team", i % 50 == 0 ? "rare" : "common"));
+    if (finished > 0)
+        json_object_set_new(row, "finished", json_integer(finished));
+    put_job(f, id, row);
+}
+
+static const char *listed(struct fixture *f, const char *query, int n, bool more)
+{
+    char target[128];
+    snprintf(target, sizeof target, "/v1/fine_tuning/jobs?%s", query);
+    assert_int_equal(200, fixture_ask(f, "GET", target, NULL));
+    assert_int_equal(n, json_array_size(json_object_get(f->call.answer, "data")));
+    assert_int_equal(more, json_is_true(json_object_get(f->call.answer, "has_more")));
+    return ft_ctl_text(f->call.answer, "last_id");
+}
+
+static void a_list_goes_page_by_page(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 260; i++)
+        put_at(f, i, i == 7 ? "other" : "default", "queued", 0);
+    assert_string_equal("ftjob-001", listed(f, "limit=2", 2, true));
+    assert_string_equal("ftjob-004", listed(f, "limit=3&after=ftjob-001", 3, true));
+    assert_string_equal("ftjob-009", listed(f, "limit=3&after=ftjob-005", 3, true)); /* not 7 */
+    listed(f, "after=ftjob-259", 0, false);
+    listed(f, "after=ftjob-none", 0, false);
+    listed(f, "after=ftjob-007", 0, false); /* another project's */
+    assert_string_equal("ftjob-250", listed(f, "metadata%5Bteam%5D=rare&limit=6", 6, false));
+    assert_string_equal("ftjob-200", listed(f, "metadata%5Bteam%5D=rare&limit=5", 5, true));
+}
+
+static int age_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    (void)ctx;
+    return ft_tune_note(tx, "ftjob-001", 1, "info", "message", "so it was", NULL, err);
+}
+
+struct counting {
+    const char *sql;
+    int64_t n;
+};
+
+static int count_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct counting *q = ctx;
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx, q->sql, FT_NO_ARGS, &r, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(r, err);
+    q->n = ft_rows_int(r, 0);
+    ft_rows_close(r);
+    return FT_MIN(rc, 0);
+}
+
+static int64_t count_of(struct fixture *f, const char *sql)
+{
+    struct counting q = {sql, -1};
+    struct ft_err err = {0};
+    assert_int_equal(0, ft_state_read(f->ctl.state, count_tx, &q, &err));
+    return q.n;
+}
+
+static void what_ended_long_ago_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    struct ft_ctl_prune p = {.ctl = &f->ctl, .now_s = 100 * 86400};
+    put_at(f, 1, "default", "succeeded", 9 * 86400);
+    put_at(f, 2, "default", "failed", 11 * 86400);
+    put_at(f, 3, "default", "paused", 0);
+    fixture_put(f, "model", "ft:x", json_pack("{s:s}", "project", "default"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, age_tx, NULL, &err));
+    assert_int_equal(200, fixture_ask(f, "PATCH", "/api/v1/settings", "{\"keep_jobs_days\":0}"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, ft_tune_prune, &p, &err));
+    assert_int_equal(0, p.gone);
+    assert_int_equal(200, fixture_ask(f, "PATCH", "/api/v1/settings", "{\"keep_jobs_days\":90}"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, ft_tune_prune, &p, &err));
+    assert_int_equal(1, p.gone);
+    assert_null(fixture_get(f, TUNE_KIND, "ftjob-001"));
+    assert_int_equal(0, count_of(f, "SELECT COUNT(*) FROM tune_event WHERE job = 'ftjob-001'"));
+    assert_int_equal(2, count_of(f, "SELECT COUNT(*) FROM tune_job"));
+    json_decref(fixture_get(f, TUNE_KIND, "ftjob-002"));
+    json_decref(fixture_get(f, "model", "ft:x"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, ft_tune_prune, &p, &err));
+    assert_int_equal(0, p.gone);
+    assert_int_equal(200, fixture_ask(f, "PATCH", "/api/v1/settings", "{\"keep_jobs_days\":1}"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, ft_tune_prune, &p, &err));
+    assert_int_equal(1, p.gone); /* the paused one stays */
+}
+
+/* Of a store from before there was an index. */
+static void rows_without_an_index_get_one(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    json_t *row = job_row("queued");
+    json_object_set_new(row, "created_ns", json_integer(5));
+    fixture_put(f, TUNE_KIND, JOB, row);
+    listed(f, "limit=2", 0, false);
+    assert_int_equal(0, ft_tune_migrate(f->ctl.state, &err));
+    assert_string_equal(JOB, listed(f, "limit=2", 1, false));
+}
+
 static void what_was_cancelled_at_its_end_succeeds_not(void **state)
 {
     struct fixture *f = *state;
     struct ft_err err = {0};
     have_trained(f, &t, "nano");
-    fixture_put(f, TUNE_KIND, JOB, job_row("cancelled")); /* since the runner looked */
+    put_job(f, JOB, job_row("cancelled")); /* since the runner looked */
     assert_int_equal(0, ft_tune_finish(&t, &t.job[0], &err));
     assert_status(f, "cancelled");
     assert_int_equal(0, used_so_far(f).n); /* what it used was recorded when its training ended */
@@ -594,6 +725,9 @@ int main(void)
         TEST(what_a_killed_control_left_is_removed),
         TEST(a_name_of_ones_own_makes_training_no_cheaper),
         TEST(what_was_cancelled_at_its_end_succeeds_not),
+        TEST(a_list_goes_page_by_page),
+        TEST(what_ended_long_ago_goes),
+        TEST(rows_without_an_index_get_one),
         TEST(a_download_that_hangs_holds_up_nobody),
         TEST(each_piece_is_on_the_record_once),
         TEST(what_used_up_its_budget_waits_for_more),
