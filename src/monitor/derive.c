@@ -430,9 +430,24 @@ static void put_missing_parts(struct ft_derive *d)
     }
 }
 
+/* Counters that nothing has counted yet are not shown: of the whole cloud that is 0 a second. */
+static void put_missing_rates(struct ft_derive *d)
+{
+    for (int r = 0; r < RULES; r++) {
+        if (rules[r].how != RATE || (rules[r].of & CLOUD) == 0)
+            continue;
+        struct figure *f = find(d, r, CLOUD, "");
+        if (f == NULL)
+            f = figure_new(d, r, CLOUD, "");
+        if (f != NULL)
+            f->seen = true;
+    }
+}
+
 void ft_derive_end(struct ft_derive *d, const struct ft_derive_out *out)
 {
     put_missing_parts(d);
+    put_missing_rates(d);
     for (int i = 0; i < d->n; i++) {
         struct figure *f = d->figure[i];
         struct ft_history_name name;

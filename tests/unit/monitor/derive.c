@@ -93,6 +93,19 @@ static void test_rates_of_cloud_endpoint_and_project(void **state)
     ft_derive_close(d);
 }
 
+static void test_what_nobody_counted_is_none(void **state)
+{
+    (void)state;
+    struct ft_derive *d = start();
+    look(d, 1000, "feitian_workers{state=\"ready\"} 1\n");
+    assert_true(isnan(of("requests", "", "")));
+    look(d, 11000, "feitian_workers{state=\"ready\"} 1\n");
+    assert_true(of("requests", "", "") == 0 && of("cost", "", "") == 0);
+    look(d, 21000, REQ("nano", "a", "ok", "20"));
+    assert_true(of("requests", "", "") == 2);
+    ft_derive_close(d);
+}
+
 static void test_no_errors_are_a_ratio_of_0(void **state)
 {
     (void)state;
@@ -203,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rates_of_cloud_endpoint_and_project),
+        cmocka_unit_test(test_what_nobody_counted_is_none),
         cmocka_unit_test(test_no_errors_are_a_ratio_of_0),
         cmocka_unit_test(test_a_new_process_begins_at_0),
         cmocka_unit_test(test_quantiles_of_what_came_since),
