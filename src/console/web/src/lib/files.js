@@ -30,3 +30,14 @@ export async function droppedFiles(transfer) {
   }
   return files;
 }
+
+// The browser keeps it as a file of this name. content: a Blob, or a text.
+export function saveAs(name, content, type = 'application/octet-stream') {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const a = document.createElement('a');
+  Object.assign(a, { href: url, download: name });
+  document.body.append(a);
+  a.click();
+  a.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}

@@ -1,5 +1,6 @@
 // The keys that one may see; made, changed, revoked.
 import { useCallback, useState } from 'preact/hooks';
+import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { date, money, number, t } from '../../lib/i18n.js';
@@ -7,7 +8,6 @@ import { navigate } from '../../lib/router.js';
 import { can, useMe } from '../../lib/session.js';
 import { Badge, Button, confirmDelete, Empty, ErrorNote, Menu, Section, Table, Time, toast } from '../../ui/index.js';
 import { KeyForm, Made } from './key_form.jsx';
-import { everything } from './shared.js';
 
 function Limits({ k }) {
   const limits = Object.entries(k.limits ?? {}).filter(([name, v]) => v !== null && ['rpm', 'tpm', 'concurrency'].includes(name))
@@ -60,7 +60,7 @@ function columnsOf({ me, names, change, revoke }) {
 export function Keys() {
   const me = useMe();
   const ask = useCallback(async (signal) => {
-    const [keys, members, projects] = await Promise.all(['keys', 'members', 'projects'].map((kind) => everything(`/api/v1/${kind}`, signal)));
+    const [keys, members, projects] = await Promise.all(['keys', 'members', 'projects'].map((kind) => everyPage(`/api/v1/${kind}`, signal)));
     return { keys, members, names: { member: new Map(members.map((m) => [m.id, m.name])), project: new Map(projects.map((p) => [p.id, p.name])) } };
   }, []);
   const { data, error, reload } = useApi(ask);

@@ -1,5 +1,6 @@
 // People of the project: their roles, how they sign in.
 import { useCallback, useState } from 'preact/hooks';
+import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
@@ -7,7 +8,7 @@ import { can, useMe } from '../../lib/session.js';
 import {
   Badge, Button, Code, confirmDelete, Dialog, Empty, ErrorNote, Form, Menu, Section, Select, Table, TextInput, Time, toast,
 } from '../../ui/index.js';
-import { everything, makePassword, rolesUpTo } from './shared.js';
+import { makePassword, rolesUpTo } from './shared.js';
 
 const LOGIN = /^[a-z0-9][a-z0-9._@+-]{0,63}$/;
 const PASSWORD_MIN = 10; // bytes; the API's
@@ -146,7 +147,7 @@ function columnsOf({ may, projects, open, remove }) {
 
 export function Members() {
   const ask = useCallback(async (signal) => {
-    const [members, projects] = await Promise.all(['members', 'projects'].map((kind) => everything(`/api/v1/${kind}`, signal)));
+    const [members, projects] = await Promise.all(['members', 'projects'].map((kind) => everyPage(`/api/v1/${kind}`, signal)));
     return { members, projects: new Map(projects.map((p) => [p.id, p.name])) };
   }, []);
   const { data, error, reload } = useApi(ask);

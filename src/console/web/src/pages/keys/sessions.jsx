@@ -1,11 +1,11 @@
 // Browsers that are signed in: one's own; admins see the project's.
 import { useCallback } from 'preact/hooks';
+import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { loadSession } from '../../lib/session.js';
 import { Badge, Button, confirmDelete, ErrorNote, Section, Table, Time, toast } from '../../ui/index.js';
-import { everything } from './shared.js';
 
 // "Mozilla/5.0 (X11; Linux x86_64) ... Chrome/123" in fewer words.
 function programOf(agent) {
@@ -17,7 +17,7 @@ function programOf(agent) {
 
 export function Sessions() {
   const ask = useCallback(async (signal) => {
-    const [sessions, keys, members] = await Promise.all(['sessions', 'keys', 'members'].map((kind) => everything(`/api/v1/${kind}`, signal)));
+    const [sessions, keys, members] = await Promise.all(['sessions', 'keys', 'members'].map((kind) => everyPage(`/api/v1/${kind}`, signal)));
     const key = new Map(keys.map((k) => [k.id, k.name]));
     const member = new Map(members.map((m) => [m.id, m.name]));
     return sessions.map((s) => ({ ...s, who: member.get(s.member) ?? key.get(s.key) ?? s.key }));

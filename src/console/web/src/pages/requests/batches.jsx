@@ -1,6 +1,7 @@
 // Batches of the project: how far they are, their results.
 import { useCallback, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
+import { saveAs } from '../../lib/files.js';
 import { useApi } from '../../lib/hooks.js';
 import { number, t } from '../../lib/i18n.js';
 import { can } from '../../lib/session.js';
@@ -26,14 +27,7 @@ function Lines({ batch: b }) {
 
 async function save(id, name) {
   try {
-    const blob = await (await api.raw('GET', `/v1/files/${id}/content`)).blob();
-    const url = URL.createObjectURL(blob);
-    const a = document.createElement('a');
-    Object.assign(a, { href: url, download: name });
-    document.body.append(a);
-    a.click();
-    a.remove();
-    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    saveAs(name, await (await api.raw('GET', `/v1/files/${id}/content`)).blob());
   } catch (e) {
     toast.error(e);
   }

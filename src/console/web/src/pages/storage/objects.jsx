@@ -1,5 +1,6 @@
 // What is in a bucket, a folder at a time: chosen, deleted, opened, and uploaded by dropping it anywhere here.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { droppedFiles } from '../../lib/files.js';
 import { useAction, useApi, useDebounced } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
 import { Link, setQuery, useRoute } from '../../lib/router.js';
@@ -11,7 +12,6 @@ import { ObjectView } from './object.jsx';
 import * as s3 from './s3.js';
 import { Share } from './share.jsx';
 import { uploads, useFinished } from './tray.jsx';
-import { droppedFiles } from './upload.js';
 
 const here = (bucket, prefix) => `/storage/${bucket}${prefix ? `?prefix=${encodeURIComponent(prefix)}` : ''}`;
 
@@ -54,8 +54,8 @@ function useDrop(bucket, prefix, allowed) {
       if (!hasFiles(e)) return;
       e.preventDefault();
       setOver(false);
-      const found = await droppedFiles(e.dataTransfer.items);
-      uploads.add(bucket, found.map(({ file, path }) => ({ file, key: prefix + path })));
+      const found = await droppedFiles(e.dataTransfer);
+      uploads.add(bucket, found.map((file) => ({ file, key: prefix + (file.path ?? file.name) })));
     };
     const on = { dragover: hang, dragleave: leave, drop };
     for (const [name, fn] of Object.entries(on)) window.addEventListener(name, fn);

@@ -165,27 +165,3 @@ export class Uploads {
     this.onChange([...this.entries]);
   }
 }
-
-// Files of a drop, those in folders with their paths: [{file, path}].
-export async function droppedFiles(items) {
-  const dropped = [...items].filter((i) => i.kind === 'file').map((i) => ({ entry: i.webkitGetAsEntry?.(), file: i.getAsFile() }));
-  const found = [];
-  const walk = async (entry, path) => {
-    if (entry.isFile) {
-      const file = await new Promise((ok, no) => { entry.file(ok, no); });
-      found.push({ file, path: path + entry.name });
-      return;
-    }
-    const reader = entry.createReader();
-    for (;;) { // a reader gives a hundred at a time
-      const some = await new Promise((ok, no) => { reader.readEntries(ok, no); });
-      if (some.length === 0) return;
-      for (const e of some) await walk(e, `${path}${entry.name}/`);
-    }
-  };
-  for (const { entry, file } of dropped) { // what is no file of a disk (a picture of a page) has no entry
-    if (entry) await walk(entry, '');
-    else if (file) found.push({ file, path: file.name });
-  }
-  return found;
-}

@@ -1,5 +1,6 @@
 // What may be spent, and how much of it is gone: of projects (the operator's matter) and of keys.
 import { useCallback, useState } from 'preact/hooks';
+import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { getCurrency, money, t } from '../../lib/i18n.js';
@@ -17,17 +18,6 @@ async function spent(group, signal) {
   };
   const [day, month] = await Promise.all([ask(dayStart(now)), ask(monthStart(now))]);
   return (id) => ({ day: day.get(id) ?? 0, month: month.get(id) ?? 0 });
-}
-
-async function everyPage(path, signal) {
-  const all = [];
-  let after = '';
-  for (;;) {
-    const page = await api.get(`${path}?limit=1000${after}`, { signal });
-    all.push(...page.data);
-    if (!page.has_more || page.data.length === 0) return all;
-    after = `&after=${encodeURIComponent(page.last_id)}`;
-  }
 }
 
 async function everything(signal) {

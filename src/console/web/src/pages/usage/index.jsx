@@ -1,6 +1,7 @@
 // Usage and cost: /usage?range=...&by=...&show=...&project=...
 import { useCallback, useMemo } from 'preact/hooks';
 import { api } from '../../lib/api.js';
+import { saveAs } from '../../lib/files.js';
 import { useApi } from '../../lib/hooks.js';
 import { addText, duration, hasText, money, number, percent, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
@@ -112,16 +113,6 @@ function columnsOf(group, names, total) {
   ].filter(Boolean);
 }
 
-function save(name, content) {
-  const url = URL.createObjectURL(new Blob([content], { type: 'text/csv;charset=utf-8' }));
-  const a = document.createElement('a');
-  Object.assign(a, { href: url, download: name });
-  document.body.append(a);
-  a.click();
-  a.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
-
 function Shown({ data, asked, names, range }) {
   const { group, measure } = asked;
   const rows = useMemo(() => byName(data.rows, group), [data, group]);
@@ -168,7 +159,7 @@ export default function Usage() {
   const { data, error, reload } = useApi(ask, { poll: 30000 });
   const exportCsv = () => {
     const content = toCsv(data.rows, asked.group, (id) => nameIn(names, asked.group, id), data.currency);
-    save(`usage-${new Date(range.from * 1000).toISOString().slice(0, 10)}-by-${asked.group}.csv`, content);
+    saveAs(`usage-${new Date(range.from * 1000).toISOString().slice(0, 10)}-by-${asked.group}.csv`, content, 'text/csv;charset=utf-8');
     toast.ok(t('usage.exported', { n: number(data.rows.length) }));
   };
   return (
