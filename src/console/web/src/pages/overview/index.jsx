@@ -145,7 +145,7 @@ export default function Overview() {
       {status.data && slow.data && (
         <>
           {list.length > 0 && <Attention list={list} />}
-          <Figures label={t('overview.figures')} items={figures(status.data, parts)} />
+          <div class="overview-tiles"><Figures label={t('overview.figures')} items={figures(status.data, parts)} /></div>
           {fresh && <Steps />}
           <Curves />
           <Endpoints list={status.data.serving.endpoints} />
