@@ -1,12 +1,17 @@
 # ft_module(NAME model/token DEPS base model/file LIBS PkgConfig::PCRE2)
 #
-# One static library per folder of src/, made of the .c files directly in it. DEPS lists the only
+# One static library per folder of src/, made of the .c files directly in it, and in those folders below it that PARTS names
+# (a large module's groups of files, not modules of their own). DEPS lists the only
 # modules whose headers and code it may use; tools/layers.py holds #includes to the same list, and a
 # module's unit tests link nothing but the module itself, so a missing entry fails the build.
 function(ft_module)
-  cmake_parse_arguments(M "" "NAME" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(M "" "NAME" "PARTS;DEPS;LIBS" ${ARGN})
   string(REPLACE "/" "_" target "ft_${M_NAME}")
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.c")
+  foreach(part IN LISTS M_PARTS)
+    file(GLOB more CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${part}/*.c")
+    list(APPEND sources ${more})
+  endforeach()
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/src")
   foreach(dep IN LISTS M_DEPS)

@@ -72,12 +72,13 @@ MODULE = re.compile(r"^ft_module\(([^)]*)\)", re.M)
 
 
 def parse_module(text):
-    """The words of the first ft_module(...) as {"NAME": [...], "DEPS": [...], "LIBS": [...]}."""
+    """The words of the first ft_module(...) as {"NAME": [...], "PARTS": [...], "DEPS": [...],
+    "LIBS": [...]}."""
     text = re.sub(r"#.*", "", text)
     m = MODULE.search(text)
     if m is None:
         return None
-    fields = {"NAME": [], "DEPS": [], "LIBS": []}
+    fields = {"NAME": [], "PARTS": [], "DEPS": [], "LIBS": []}
     at = None
     for word in m.group(1).split():
         if word in fields:

@@ -168,8 +168,16 @@ def declared_functions(lines):
             depth += text.count("{") - text.count("}")
 
 
+def module_folder(root, folder):
+    """The folder of the module that a folder of src/ is of: the nearest with a CMakeLists.txt."""
+    at = folder
+    while at and not os.path.exists(os.path.join(root, "src", at, "CMakeLists.txt")):
+        at = os.path.dirname(at)
+    return at or folder
+
+
 def included_from_outside(root):
-    """Headers of src/ (by their path from there) that files of other folders include; a module's
+    """Headers of src/ (by their path from there) that files of other modules include; a module's
     own unit tests are none."""
     found = set()
     for path in sources(root):
@@ -178,7 +186,7 @@ def included_from_outside(root):
         with open(os.path.join(root, path), encoding="utf-8") as file:
             for line in file:
                 m = INCLUDE.match(line)
-                own = os.path.dirname(m.group(2)) if m else ""
+                own = module_folder(root, os.path.dirname(m.group(2))) if m else ""
                 if m and not path.startswith((os.path.join("src", own, ""),
                                               os.path.join("tests", "unit", own, ""))):
                     found.add(m.group(2))
@@ -186,13 +194,13 @@ def included_from_outside(root):
 
 
 def check_names(path, lines, public, report):
-    """A header that other folders include speaks for its module: ft_. What a module keeps to itself
+    """A header that other modules include speaks for its module: ft_. What a module keeps to itself
     may have a short prefix of its own."""
     pattern = r"ft_" if path[len("src/"):] in public else r"[a-z]{2,4}_"
     for number, name in declared_functions(lines):
         if not re.match(pattern, name):
             report.error(path, number, f"{name}: names in headers begin with ft_, or with a short "
-                                       "prefix if no other folder includes it")
+                                       "prefix if no other module includes it")
 
 
 def check_header(path, lines, guards, report):

@@ -8,10 +8,10 @@
 
 #include "api/openai/json.h"
 #include "base/log.h"
-#include "control/batch.h"
+#include "control/admin/sign_in.h"
+#include "control/batch/batch.h"
 #include "control/inner.h"
-#include "control/sign_in.h"
-#include "control/tune.h"
+#include "control/tune/tune.h"
 
 #define API            "/api/v1/"
 #define RETRY          1000 /* ms, when the store is in trouble */

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "gateway/inner.h"
-#include "gateway/requests.h"
+#include "gateway/watch/requests.h"
 #include "net/xml.h"
 
 #define ERROR_BYTES_MAX ((size_t)FT_OAI_ERROR_BYTES_MAX)

@@ -18,8 +18,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/inner.h"
-#include "gateway/prompts.h"
-#include "gateway/requests.h"
+#include "gateway/watch/prompts.h"
+#include "gateway/watch/requests.h"
 
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
 #define FEED_POLL_S       2    /* a long poll's length: also how late waiting ones are given up */

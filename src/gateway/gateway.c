@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "gateway/prompts.h"
-#include "gateway/requests.h"
 #include "gateway/sessions.h"
+#include "gateway/watch/prompts.h"
+#include "gateway/watch/requests.h"
 #include "monitor/trace.h"
 #include "sched/ready.h"
 

@@ -8,9 +8,9 @@
 
 #include "blob/blob.h"
 #include "gateway/gateway.h"
-#include "gateway/meter.h"
-#include "gateway/quota.h"
 #include "gateway/request.h"
+#include "gateway/store/quota.h"
+#include "gateway/watch/meter.h"
 #include "ledger/ledger.h"
 #include "monitor/events.h"
 #include "net/client.h"

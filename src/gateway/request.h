@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "api/openai/error.h"
-#include "gateway/quota.h"
+#include "gateway/store/quota.h"
 #include "ledger/record.h"
 #include "monitor/trace.h"
 #include "net/lane.h"

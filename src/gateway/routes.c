@@ -3,8 +3,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "gateway/requests.h"
 #include "gateway/sessions.h"
+#include "gateway/watch/requests.h"
 #include "net/url.h"
 
 static const struct gw_route model_routes[] = {

@@ -1,8 +1,8 @@
 /* Signing in, out, and by a cookie.
  *
- * Control makes and ends sessions (control/sessions.c); the feed tells of them, so that one works
- * when its making is answered and is dead when its end is. Here is who may ask for one: wrong tries
- * are counted by address and by login before control has any work with them.
+ * Control makes and ends sessions (control/admin/sessions.c); the feed tells of them, so that one
+ * works when its making is answered and is dead when its end is. Here is who may ask for one: wrong
+ * tries are counted by address and by login before control has any work with them.
  *
  * Browsers send a cookie whoever made the page. So a request with one is taken only if it does not
  * come from another site (Sec-Fetch-Site, or Origin where a browser does not send that), and one

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "gateway/inner.h"
-#include "gateway/requests.h"
+#include "gateway/watch/requests.h"
 
 static json_t *ledger_status(struct gw *g)
 {

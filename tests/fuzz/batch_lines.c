@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "control/batch_lines.h"
+#include "control/batch/lines.h"
 
 static bool stop(void *ctx)
 {

@@ -1,6 +1,6 @@
 /* The store of objects held by the gateway for as long as a connection stands
- * (gateway/hold.c). One that is started anew is asked again; whether anything that was to be copied
- * went in between shows when it is copied. */
+ * (gateway/store/hold.c). One that is started anew is asked again; whether anything that was to be
+ * copied went in between shows when it is copied. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* Alerts at work on a store in memory and a history of made-up points: what the API shows of them,
  * which subjects a rule has, what survives, what a change does, who may. */
 /* labels: threads */
-#include "control/alarm.h"
+#include "control/watch/alarm.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #include "control/inside.h"
-#include "control/watch.h"
+#include "control/watch/watch.h"
 #include "fixture.h"
 #include "monitor/alert.h"
 

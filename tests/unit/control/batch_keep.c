@@ -2,7 +2,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
-#include "control/batch_run.h"
+#include "control/batch/run.h"
 #include "control/keep_days.h"
 #include "fixture.h"
 

@@ -1,5 +1,5 @@
 /* The lines of a batch's input: which are taken, what is said of others, and how they are read. */
-#include "control/batch_lines.h"
+#include "control/batch/lines.h"
 
 #include "base/buf.h"
 #include "control/inner.h"

@@ -1,6 +1,6 @@
 /* Sessions in the store: renewed by use, bounded, and gone for good in the end. (Signing in as
  * people do: tests/integration/signin.py.) */
-#include "control/sign_in.h"
+#include "control/admin/sign_in.h"
 #include "fixture.h"
 
 #include <time.h>

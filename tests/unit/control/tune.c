@@ -7,7 +7,7 @@
 
 #include "control/inside.h"
 #include "control/keep_days.h"
-#include "control/tune_run.h"
+#include "control/tune/run.h"
 #include "fixture.h"
 #include "ledger/store.h"
 #include "sched/exec_fake.h"

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "gateway/inner.h"
-#include "gateway/metrics.h"
+#include "gateway/watch/metrics.h"
 #include "monitor/expose.h"
 
 static struct gw *g;

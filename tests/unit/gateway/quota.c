@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "blob/mem/mem.h"
-#include "gateway/quota.h"
+#include "gateway/store/quota.h"
 
 #define WAIT_US 300000 /* what the store said is not gone by any more */
 

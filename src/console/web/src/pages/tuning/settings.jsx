@@ -8,7 +8,7 @@ import { Facts, NumberInput, Section, TextInput } from '../../ui/index.js';
 
 export const DEFAULTS = { epochs: 3, batch: 4, rate: 1, beta: 0.1, suffix: '', seed: null };
 
-// As the server has them (src/control/tune_row.c).
+// As the server has them (src/control/tune/row.c).
 const BOUNDS = { epochs: [1, 50], batch: [1, 256], rate: [0.0001, 10000], beta: [0.0001, 2], seed: [0, 2 ** 53] };
 const WHOLE = new Set(['epochs', 'batch', 'seed']);
 

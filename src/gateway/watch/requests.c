@@ -1,0 +1,386 @@
+/* See requests.h: what is kept, and its files. Who asks for it is in requests_api.c.
+ *
+ * Rings are under one lock, held for a copy. A thread of their own writes what must survive. */
+#include "gateway/watch/requests.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "gateway/inner.h"
+#include "gateway/watch/requests_kept.h"
+
+#define WRITE_EVERY_S  1
+#define WRITE_MAX      64 /* at a time, so that the lock is held for short */
+#define LINE_BYTES_MAX (FT_RECORD_LINE_MAX + 64 * FT_MOMENTS_MAX)
+
+static const int ring_sizes[GW_RINGS] = {[GW_RING_ENDED] = GW_KEPT_ENDED,
+                                         [GW_RING_REFUSED] = GW_KEPT_REFUSED,
+                                         [GW_RING_SLOW] = GW_KEPT_SLOW,
+                                         [GW_RING_STRANGERS] = GW_KEPT_STRANGERS};
+
+/* ---- those that run ---- */
+
+void gw_requests_enter(struct gw_requests *q, struct gw_running *u)
+{
+    pthread_mutex_lock(&q->lock);
+    u->prev = NULL;
+    u->next = q->running;
+    if (u->next != NULL)
+        u->next->prev = u;
+    q->running = u;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void gw_requests_leave(struct gw_requests *q, struct gw_running *u)
+{
+    pthread_mutex_lock(&q->lock);
+    *(u->prev != NULL ? &u->prev->next : &q->running) = u->next;
+    if (u->next != NULL)
+        u->next->prev = u->prev;
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- those that ended ---- */
+
+/* Under the lock. */
+static void keep(struct gw_requests *q, enum gw_ring_kind kind, const struct ft_record *r,
+                 bool written)
+{
+    struct gw_ring *ring = &q->ring[kind];
+    struct gw_kept *at = &ring->kept[ring->n % ring_sizes[kind]];
+    if (ring->n >= ring_sizes[kind] && !at->written && kind != GW_RING_ENDED &&
+        kind != GW_RING_STRANGERS)
+        q->unwritten++;
+    at->record = *r;
+    at->written = written;
+    ring->n++;
+}
+
+static enum gw_ring_kind ring_of(const struct gw_requests *q, const struct ft_record *r)
+{
+    int64_t us = r->end_us - r->start_us;
+    bool refused = r->status == FT_RECORD_REFUSED || (r->http >= 400 && r->http < 500);
+    if (refused && r->key[0] == '\0' && r->project[0] == '\0')
+        return GW_RING_STRANGERS;
+    if (refused)
+        return GW_RING_REFUSED;
+    bool failed = r->status == FT_RECORD_ERROR || r->status == FT_RECORD_LOST;
+    return failed || us >= atomic_load(&q->slow_us) ? GW_RING_SLOW : GW_RING_ENDED;
+}
+
+void gw_requests_ended(struct gw_requests *q, const struct ft_record *r)
+{
+    pthread_mutex_lock(&q->lock);
+    keep(q, ring_of(q, r), r, false);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void copy(char *ret, size_t n, const char *text)
+{
+    snprintf(ret, n, "%s", text != NULL ? text : "");
+}
+
+void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
+                      enum ft_record_status status, int64_t bytes_in, int64_t bytes_out)
+{
+    struct ft_record o = {.status = status,
+                          .http = atomic_load(&r->status),
+                          .requests = 1,
+                          .start_us = b->at_us - FT_MAX(b->ago_us, 0),
+                          .end_us = b->at_us,
+                          .bytes_in = bytes_in,
+                          .bytes_out = bytes_out,
+                          .error = r->error};
+    copy(o.id, sizeof o.id, b->id);
+    copy(o.project, sizeof o.project, b->project);
+    copy(o.key, sizeof o.key, b->key);
+    copy(o.model, sizeof o.model, b->model);
+    copy(o.route, sizeof o.route, b->route);
+    copy(o.client_id, sizeof o.client_id, b->client_id);
+    copy(o.trace_id, sizeof o.trace_id, b->trace_id);
+    gw_requests_ended(r->gw->requests, &o);
+    gw_request_told(r, &o, NULL);
+}
+
+void gw_requests_apply(struct gw_requests *q, const char *kind, const char *id, const json_t *body)
+{
+    if (strcmp(kind, "setting") != 0 || strcmp(id, "slow_request_ms") != 0)
+        return;
+    const json_t *ms = json_object_get(body, "slow_request_ms");
+    bool good = json_is_integer(ms) && json_integer_value(ms) >= 0;
+    atomic_store(&q->slow_us, 1000 * (good ? FT_MIN(json_integer_value(ms), INT32_MAX)
+                                           : (json_int_t)GW_SLOW_MS_DEFAULT));
+}
+
+json_t *gw_requests_status(struct gw_requests *q)
+{
+    pthread_mutex_lock(&q->lock);
+    int64_t n[GW_RINGS], unwritten = q->unwritten;
+    for (int i = 0; i < GW_RINGS; i++)
+        n[i] = q->ring[i].n;
+    pthread_mutex_unlock(&q->lock);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "ended", (json_int_t)n[GW_RING_ENDED], "refused",
+                     (json_int_t)n[GW_RING_REFUSED], "slow_or_failed", (json_int_t)n[GW_RING_SLOW],
+                     "unknown_keys", (json_int_t)n[GW_RING_STRANGERS], "unwritten",
+                     (json_int_t)unwritten);
+}
+
+/* ---- looking ---- */
+
+bool gw_kept_find(struct gw_requests *q, const char *id, struct ft_record *ret, bool *ret_running)
+{
+    bool found = false;
+    *ret_running = false;
+    pthread_mutex_lock(&q->lock);
+    for (struct gw_running *u = q->running; u != NULL && !found; u = u->next)
+        if (strcmp(u->id, id) == 0) {
+            u->look(u, ret);
+            found = *ret_running = true;
+        }
+    for (int k = 0; k < GW_RINGS && !found; k++) {
+        const struct gw_ring *ring = &q->ring[k];
+        int64_t from = FT_MAX(ring->n - ring_sizes[k], 0);
+        for (int64_t i = ring->n; i-- > from && !found;) {
+            const struct gw_kept *kept = &ring->kept[i % ring_sizes[k]];
+            found = strcmp(kept->record.id, id) == 0;
+            if (found)
+                *ret = kept->record;
+        }
+    }
+    pthread_mutex_unlock(&q->lock);
+    return found;
+}
+
+void gw_kept_each(struct gw_requests *q, gw_kept_fn *fn, void *ctx)
+{
+    struct ft_record now;
+    pthread_mutex_lock(&q->lock);
+    for (struct gw_running *u = q->running; u != NULL; u = u->next) {
+        u->look(u, &now);
+        fn(ctx, &now, true);
+    }
+    for (int k = 0; k < GW_RINGS; k++) {
+        const struct gw_ring *ring = &q->ring[k];
+        int64_t from = FT_MAX(ring->n - ring_sizes[k], 0);
+        for (int64_t i = ring->n; i-- > from;)
+            fn(ctx, &ring->kept[i % ring_sizes[k]].record, false);
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- the files ---- */
+
+static void path_of(const struct gw_requests *q, bool old, char *ret, size_t n)
+{
+    snprintf(ret, n, "%s/requests%s.ndjson", q->gw->opt->home, old ? ".1" : "");
+}
+
+/* A record's line, with its moments in the place of its end. */
+static void write_line(const struct ft_record *r, struct ft_buf *out)
+{
+    ft_record_write(r, out);
+    if (out->failed != 0 || out->len < 2)
+        return;
+    out->len -= 2; /* "}\n" */
+    ft_buf_add_str(out, ",\"moments\":[");
+    for (int i = 0; i < r->phases.n_moments; i++) {
+        const struct ft_moment *m = &r->phases.moment[i];
+        ft_buf_addf(out, "%s[%d,%d,%lld]", i > 0 ? "," : "", (int)m->kind, (int)m->n,
+                    (long long)m->at_ns);
+    }
+    ft_buf_add_str(out, "]}\n");
+}
+
+static void read_moments(const char *line, size_t n, struct ft_phases *p)
+{
+    json_t *o = json_loadb(line, n, 0, NULL), *m;
+    size_t i;
+    json_array_foreach(json_object_get(o, "moments"), i, m)
+    {
+        json_int_t kind = json_integer_value(json_array_get(m, 0));
+        json_int_t number = json_integer_value(json_array_get(m, 1));
+        json_int_t at_ns = json_integer_value(json_array_get(m, 2));
+        if (kind >= 0 && kind < FT_MOMENT_KINDS && at_ns >= 0 && number >= -1 && number < INT32_MAX)
+            ft_moment_add(p, (enum ft_moment_kind)kind, (int32_t)number, at_ns);
+    }
+    json_decref(o);
+}
+
+/* What a process before wrote; a line that makes no sense is left out. */
+static void read_file(struct gw_requests *q, bool old)
+{
+    char path[4096];
+    struct ft_record r;
+    struct ft_err err;
+    path_of(q, old, path, sizeof path);
+    FILE *f = fopen(path, "re");
+    char *line = NULL;
+    size_t cap = 0;
+    for (ssize_t n; f != NULL && (n = getline(&line, &cap, f)) > 0;) {
+        if (n > LINE_BYTES_MAX || ft_record_parse(line, (size_t)n, &r, &err) != 0)
+            continue;
+        read_moments(line, (size_t)n, &r.phases);
+        keep(q, ring_of(q, &r), &r, true);
+    }
+    free(line);
+    if (f != NULL)
+        fclose(f);
+}
+
+static int open_file(struct gw_requests *q, struct ft_err *err)
+{
+    char path[4096];
+    struct stat st;
+    path_of(q, false, path, sizeof path);
+    q->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (q->fd < 0 || fstat(q->fd, &st) != 0)
+        return ft_err_sys(err, "open %s", path);
+    q->file_bytes = st.st_size;
+    return 0;
+}
+
+/* The file is full: it becomes the older one. */
+static void rotate(struct gw_requests *q)
+{
+    char path[4096], old[4096];
+    struct ft_err err = {0};
+    path_of(q, false, path, sizeof path);
+    path_of(q, true, old, sizeof old);
+    close(q->fd);
+    if (rename(path, old) != 0)
+        ft_log(FT_LOG_WARN, "gateway", "rename %s: %s", path, strerror(errno));
+    if (open_file(q, &err) != 0)
+        ft_log(FT_LOG_WARN, "gateway", "%s; refused and slow requests are not kept over a restart",
+               err.msg);
+}
+
+/* Copies of some that are to be written, oldest first. Under the lock. */
+static int take_unwritten(struct gw_requests *q, struct ft_record *ret)
+{
+    static const enum gw_ring_kind kinds[] = {GW_RING_REFUSED, GW_RING_SLOW};
+    int n = 0;
+    for (size_t k = 0; k < FT_COUNT(kinds); k++) {
+        struct gw_ring *ring = &q->ring[kinds[k]];
+        int64_t from = FT_MAX(ring->n - ring_sizes[kinds[k]], ring->written);
+        for (; from < ring->n && n < WRITE_MAX; from++) {
+            struct gw_kept *kept = &ring->kept[from % ring_sizes[kinds[k]]];
+            if (!kept->written)
+                ret[n++] = kept->record;
+            kept->written = true;
+        }
+        ring->written = from;
+    }
+    return n;
+}
+
+static void write_some(struct gw_requests *q, const struct ft_record *list, int n)
+{
+    struct ft_buf out;
+    struct ft_err err = {0};
+    ft_buf_init(&out, (size_t)WRITE_MAX * LINE_BYTES_MAX);
+    for (int i = 0; i < n; i++)
+        write_line(&list[i], &out);
+    if (q->file_bytes + (int64_t)out.len > GW_KEPT_FILE_BYTES)
+        rotate(q);
+    if (q->fd >= 0 && out.len > 0 &&
+        ft_file_write(q->fd, out.data, out.len, "requests.ndjson", NULL, &err) != 0 && !q->trouble)
+        ft_log(FT_LOG_WARN, "gateway", "%s; it is tried with the next ones", err.msg);
+    q->trouble = err.code != FT_OK;
+    q->file_bytes += (int64_t)out.len;
+    ft_buf_fini(&out);
+}
+
+static void *writer_main(void *arg)
+{
+    struct gw_requests *q = arg;
+    struct ft_record *list = calloc(WRITE_MAX, sizeof *list);
+    pthread_mutex_lock(&q->lock);
+    for (bool last = false; list != NULL;) {
+        int n = take_unwritten(q, list);
+        if (n > 0) {
+            pthread_mutex_unlock(&q->lock);
+            write_some(q, list, n);
+            pthread_mutex_lock(&q->lock);
+            continue;
+        }
+        if (last)
+            break;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += WRITE_EVERY_S;
+        if (!q->stop)
+            pthread_cond_timedwait(&q->wake, &q->lock, &until);
+        last = q->stop;
+    }
+    pthread_mutex_unlock(&q->lock);
+    free(list);
+    return NULL;
+}
+
+/* ---- open, close ---- */
+
+int gw_requests_open(struct gw *g, struct gw_requests **ret, struct ft_err *err)
+{
+    struct gw_requests *q = calloc(1, sizeof *q);
+    if (q == NULL)
+        return ft_err_set(err, FT_ENOMEM, "requests: no memory");
+    q->gw = g;
+    q->fd = -1;
+    atomic_init(&q->slow_us, 1000 * GW_SLOW_MS_DEFAULT);
+    pthread_condattr_t attr;
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < GW_RINGS; i++) {
+        q->ring[i].kept = calloc((size_t)ring_sizes[i], sizeof *q->ring[i].kept);
+        if (q->ring[i].kept == NULL)
+            rc = ft_err_set(err, FT_ENOMEM, "requests: no memory");
+    }
+    if (rc == 0) {
+        read_file(q, true);
+        read_file(q, false);
+        rc = open_file(q, err);
+    }
+    if (rc == 0) {
+        errno = pthread_create(&q->thread, NULL, writer_main, q);
+        q->runs = errno == 0;
+        rc = q->runs ? 0 : ft_err_sys(err, "start a thread");
+    }
+    if (rc != 0) {
+        gw_requests_close(q);
+        return rc;
+    }
+    *ret = q;
+    return 0;
+}
+
+void gw_requests_close(struct gw_requests *q)
+{
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->stop = true;
+    pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->lock);
+    if (q->runs)
+        pthread_join(q->thread, NULL);
+    for (int i = 0; i < GW_RINGS; i++)
+        free(q->ring[i].kept);
+    if (q->fd >= 0)
+        close(q->fd);
+    pthread_cond_destroy(&q->wake);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}

@@ -1,0 +1,431 @@
+/* GET /api/v1/requests and /api/v1/requests/ID: what runs and ended lately is here (requests.c),
+ * the rest in control's store; shown as one list, each with its course and an explanation in words.
+ *
+ * A project sees its own; operators see all, also those of unknown keys. What was said in a request
+ * is shown to admins of its project and operators, where the project keeps it (prompts.h). */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/ask.h"
+#include "gateway/inner.h"
+#include "gateway/watch/prompts.h"
+#include "gateway/watch/requests_kept.h"
+#include "monitor/explain.h"
+#include "monitor/timeline.h"
+#include "net/url.h"
+
+#define LIMIT_DEFAULT  50
+#define LIMIT_MAX      1000
+#define TIME_MAX       INT64_C(253402300799) /* the end of the year 9999 */
+#define STORED_BYTES   ((size_t)(LIMIT_MAX + 2) * FT_RECORD_LINE_MAX)
+#define STATUS_RUNNING "running"
+
+struct filter {
+    const char *project, *model, *key, *route, *status,
+        *after; /* NULL: any; after: from the newest */
+    int64_t min_us, from_us, to_us, limit;
+};
+
+/* ---- control, waited for ---- */
+
+struct answer {
+    pthread_mutex_t lock;
+    pthread_cond_t come;
+    bool done;
+    int status;
+    struct ft_buf body;
+};
+
+static void on_answer(void *ctx, int status, const char *body, size_t n)
+{
+    struct answer *a = ctx;
+    pthread_mutex_lock(&a->lock);
+    a->status = status;
+    ft_buf_add(&a->body, body, n);
+    a->done = true;
+    pthread_cond_signal(&a->come);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* Records of the store for a question (control/usage/requests.c), as lines. 0: it did not answer.
+ */
+static int ask_store(struct gw *g, json_t *question, struct ft_buf *ret)
+{
+    struct answer a = {.status = 0};
+    char *text = json_dumps(question, JSON_COMPACT);
+    json_decref(question);
+    if (text == NULL)
+        return 0;
+    pthread_mutex_init(&a.lock, NULL);
+    pthread_cond_init(&a.come, NULL);
+    ft_buf_init(&a.body, STORED_BYTES);
+    gw_control_ask(g, "POST", "/internal/requests", "", text, strlen(text), STORED_BYTES, on_answer,
+                   &a);
+    pthread_mutex_lock(&a.lock);
+    while (!a.done)
+        pthread_cond_wait(&a.come, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+    pthread_cond_destroy(&a.come);
+    pthread_mutex_destroy(&a.lock);
+    free(text);
+    *ret = a.body;
+    return a.status;
+}
+
+/* The next line's record; false: there is none. */
+static bool next_record(const struct ft_buf *lines, size_t *at, struct ft_record *ret)
+{
+    struct ft_err err;
+    while (*at < lines->len) {
+        const char *p = lines->data + *at, *nl = memchr(p, '\n', lines->len - *at);
+        size_t n = nl != NULL ? (size_t)(nl - p) + 1 : lines->len - *at;
+        *at += n;
+        if (ft_record_parse(p, n, ret, &err) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- the question ---- */
+
+static int take_int(struct gw_request *r, const char *name, int64_t min, int64_t max, int64_t *ret,
+                    struct ft_oai_error *e)
+{
+    const char *text;
+    struct ft_err err = {0};
+    char *end;
+    if (ft_url_param(r->x->query, name, &r->x->arena, &text, &err) != 0)
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name, "%s", err.msg);
+    if (text == NULL)
+        return 0;
+    long long v = strtoll(text, &end, 10);
+    if (text[0] == '\0' || *end != '\0' || v < min || v > max)
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name,
+                                "%s: must be a whole number from %lld to %lld", name,
+                                (long long)min, (long long)max);
+    *ret = v;
+    return 0;
+}
+
+static int take_text(struct gw_request *r, const char *name, size_t max, const char **ret,
+                     struct ft_oai_error *e)
+{
+    struct ft_err err = {0};
+    if (ft_url_param(r->x->query, name, &r->x->arena, ret, &err) != 0)
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name, "%s", err.msg);
+    if (*ret != NULL && (**ret == '\0' || strlen(*ret) > max))
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name,
+                                "%s: must be a text of 1 to %zu bytes", name, max);
+    return 0;
+}
+
+static int refuse_unknown(struct gw_request *r, struct ft_oai_error *e)
+{
+    static const char *const known[] = {"model",  "project", "key", "route", "status",
+                                        "min_ms", "from",    "to",  "limit", "after"};
+    const char *name, *value;
+    struct ft_err err = {0};
+    size_t at = 0;
+    int rc;
+    while ((rc = ft_url_param_next(r->x->query, &at, &r->x->arena, &name, &value, &err)) == 1) {
+        bool there = false;
+        for (size_t i = 0; i < FT_COUNT(known); i++)
+            there |= strcmp(known[i], name) == 0;
+        if (!there)
+            return ft_oai_error_set(e, FT_EINVAL, "unknown_parameter", name,
+                                    "%s: is no parameter of this request", name);
+    }
+    return rc == 0 ? 0 : ft_oai_error_set(e, FT_EINVAL, "invalid_value", NULL, "%s", err.msg);
+}
+
+static bool is_operator(const struct gw_request *r)
+{
+    return ft_tenant_ident_role(r->ident) >= FT_ROLE_OPERATOR;
+}
+
+static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_error *e)
+{
+    int64_t min_ms = 0, from = 0, to = 0;
+    *f = (struct filter){.limit = LIMIT_DEFAULT};
+    const struct {
+        const char *name;
+        const char **ret;
+        size_t max;
+    } texts[] = {{"project", &f->project, FT_RECORD_ID_MAX},
+                 {"key", &f->key, FT_RECORD_ID_MAX},
+                 {"model", &f->model, FT_RECORD_MODEL_MAX},
+                 {"route", &f->route, FT_RECORD_ROUTE_MAX + 1},
+                 {"status", &f->status, 16},
+                 {"after", &f->after, FT_RECORD_ID_MAX}};
+    int rc = refuse_unknown(r, e);
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
+        rc = take_text(r, texts[i].name, texts[i].max, texts[i].ret, e);
+    if (rc == 0)
+        rc = take_int(r, "min_ms", 0, INT32_MAX, &min_ms, e);
+    if (rc == 0)
+        rc = take_int(r, "from", 0, TIME_MAX, &from, e);
+    if (rc == 0)
+        rc = take_int(r, "to", 0, TIME_MAX, &to, e);
+    if (rc == 0)
+        rc = take_int(r, "limit", 1, LIMIT_MAX, &f->limit, e);
+    if (rc == 0 && !is_operator(r)) {
+        if (f->project != NULL && strcmp(f->project, r->ident->project) != 0) {
+            rc = ft_oai_error_set(e, FT_ENOTFOUND, "not_found", "project",
+                                  "there is no project '%.64s'", f->project);
+        }
+        f->project = r->ident->project;
+    }
+    f->min_us = min_ms * 1000;
+    f->from_us = from * 1000000;
+    f->to_us = to * 1000000;
+    return rc;
+}
+
+static json_t *question_of(const struct filter *f)
+{
+    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I}", "project", f->project,
+                     "key", f->key, "model", f->model, "route", f->route, "status", f->status,
+                     "after", f->after, "min_us", (json_int_t)f->min_us, "from_s",
+                     (json_int_t)(f->from_us / 1000000), "to_s", (json_int_t)(f->to_us / 1000000),
+                     "limit", (json_int_t)f->limit + 1);
+}
+
+/* ---- the list ---- */
+
+struct list {
+    const struct filter *f;
+    struct ft_record *record;
+    bool *running;
+    int n, cap, n_stored; /* the first n_stored came from the store */
+    bool full;            /* there was no memory for more */
+    int64_t before_us;    /* (before_us, f->after): where the page begins; 0: the newest */
+    int64_t oldest_us;    /* the store has enough that ended since then */
+};
+
+static bool is_any_or(const char *want, const char *have)
+{
+    return want == NULL || strcmp(want, have) == 0;
+}
+
+/* "!NAME": any but this one. */
+static bool is_route(const char *want, const char *have)
+{
+    return want != NULL && want[0] == '!' ? strcmp(want + 1, have) != 0 : is_any_or(want, have);
+}
+
+static bool has_status(const char *want, const struct ft_record *r, bool running)
+{
+    char http[16];
+    snprintf(http, sizeof http, "%d", r->http);
+    return want == NULL || (running ? strcmp(want, STATUS_RUNNING) == 0
+                                    : strcmp(want, ft_record_status_name(r->status)) == 0 ||
+                                          strcmp(want, http) == 0);
+}
+
+static bool passes(const struct list *l, const struct ft_record *r, bool running)
+{
+    const struct filter *f = l->f;
+    if (!running && r->end_us < l->oldest_us)
+        return false;
+    bool before = l->before_us == 0 || r->end_us < l->before_us ||
+                  (r->end_us == l->before_us && strcmp(r->id, f->after) < 0);
+    return before && is_any_or(f->project, r->project) && is_any_or(f->key, r->key) &&
+           is_any_or(f->model, r->model) && is_route(f->route, r->route) &&
+           has_status(f->status, r, running) && r->end_us - r->start_us >= f->min_us &&
+           r->end_us >= f->from_us && (f->to_us == 0 || r->end_us < f->to_us) &&
+           !(running && f->after != NULL);
+}
+
+static void add(struct list *l, const struct ft_record *r, bool running)
+{
+    if (l->n == l->cap) {
+        int cap = FT_MAX(2 * l->cap, 64);
+        struct ft_record *more = realloc(l->record, (size_t)cap * sizeof *more);
+        if (more != NULL)
+            l->record = more;
+        bool *flags = more != NULL ? realloc(l->running, (size_t)cap * sizeof *flags) : NULL;
+        if (flags != NULL)
+            l->running = flags;
+        if (flags == NULL) {
+            l->full = true;
+            return;
+        }
+        l->cap = cap;
+    }
+    l->record[l->n] = *r;
+    l->running[l->n++] = running;
+}
+
+static void on_kept(void *ctx, const struct ft_record *r, bool running)
+{
+    struct list *l = ctx;
+    if (!passes(l, r, running))
+        return;
+    for (int i = 0; i < l->n_stored; i++)
+        if (strcmp(l->record[i].id, r->id) == 0)
+            return;
+    add(l, r, running);
+}
+
+/* Running ones first, then by their ends, the newest first. */
+static int newest_first(const void *a, const void *b, void *ctx)
+{
+    const struct list *l = ctx;
+    int i = *(const int *)a, k = *(const int *)b;
+    const struct ft_record *x = &l->record[i], *y = &l->record[k];
+    if (l->running[i] != l->running[k])
+        return l->running[i] ? -1 : 1;
+    int64_t at = l->running[i] ? x->start_us : x->end_us;
+    int64_t bt = l->running[i] ? y->start_us : y->end_us;
+    return at != bt ? (at < bt ? 1 : -1) : -strcmp(x->id, y->id);
+}
+
+static json_t *page_of(struct list *l)
+{
+    json_t *data = json_array();
+    int *order = calloc((size_t)FT_MAX(l->n, 1), sizeof *order);
+    int n = order != NULL ? (int)FT_MIN(l->n, l->f->limit) : 0;
+    for (int i = 0; order != NULL && i < l->n; i++)
+        order[i] = i;
+    if (order != NULL)
+        qsort_r(order, (size_t)l->n, sizeof *order, newest_first, l);
+    for (int i = 0; i < n; i++) {
+        const struct ft_record *r = &l->record[order[i]];
+        json_array_append_new(data, l->running[order[i]] ? ft_request_json_running(r)
+                                                         : ft_request_json(r));
+    }
+    free(order);
+    return data;
+}
+
+static void respond(struct gw_request *r, json_t *o)
+{
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    if (text != NULL)
+        gw_respond(r, 200, "application/json", text, strlen(text));
+    free(text); /* without an answer the lane says 500 */
+}
+
+/* Where the page begins: behind `after`, which is one of ours, or the store's first line. False:
+ * nobody knows it. */
+static bool find_begin(struct list *l, bool known, const struct ft_record *after, int status,
+                       const struct ft_buf *stored, size_t *at)
+{
+    struct ft_record from;
+    if (l->f->after == NULL)
+        return true;
+    if (!known && (status != 200 || !next_record(stored, at, &from)))
+        return false;
+    l->before_us = FT_MAX(known ? after->end_us : from.end_us, 1);
+    return true;
+}
+
+static void answer_list(struct gw_request *r, struct list *l, int status,
+                        const struct ft_buf *stored, size_t at)
+{
+    struct ft_record record;
+    while (status == 200 && next_record(stored, &at, &record))
+        add(l, &record, false);
+    l->n_stored = l->n;
+    if (l->n > l->f->limit)
+        l->oldest_us = l->record[l->n - 1].end_us;
+    gw_kept_each(r->gw->requests, on_kept, l);
+    respond(r, json_pack("{s:s,s:o,s:b,s:b}", "object", "list", "data", page_of(l), "has_more",
+                         l->n > l->f->limit, "partial", status != 200 || l->full));
+    free(l->record);
+    free(l->running);
+}
+
+static void list_requests(struct gw_request *r)
+{
+    struct ft_oai_error e;
+    struct filter f;
+    struct ft_buf stored;
+    struct ft_record after;
+    size_t at = 0;
+    bool running;
+    ft_oai_error_init(&e);
+    if (read_filter(r, &f, &e) != 0) {
+        gw_fail(r, &e);
+        return;
+    }
+    ft_buf_init(&stored, STORED_BYTES);
+    bool known = f.after != NULL && gw_kept_find(r->gw->requests, f.after, &after, &running);
+    json_t *question = question_of(&f);
+    if (known)
+        json_object_set_new(question, "after_us", json_integer(after.end_us));
+    int status = ask_store(r->gw, question, &stored);
+    struct list l = {.f = &f};
+    if (find_begin(&l, known, &after, status, &stored, &at)) {
+        answer_list(r, &l, status, &stored, at);
+    } else {
+        ft_oai_error_set(&e, FT_ENOTFOUND, "not_found", "after", "there is no request '%.64s'",
+                         f.after);
+        gw_fail(r, &e);
+    }
+    ft_buf_fini(&stored);
+}
+
+/* ---- one ---- */
+
+static bool may_see(const struct gw_request *r, const struct ft_record *record)
+{
+    return is_operator(r) || strcmp(record->project, r->ident->project) == 0;
+}
+
+static void show(struct gw_request *r, const struct ft_record *record, bool running)
+{
+    json_t *o = running ? ft_request_json_running(record) : ft_request_json(record);
+    json_object_set_new(o, "timeline", ft_timeline_json(record));
+    json_object_set_new(o, "explanation", ft_explain(record, running));
+    if (ft_tenant_ident_role(r->ident) >= FT_ROLE_ADMIN) {
+        json_t *said = gw_prompts_read(r->gw->prompts, record->project, record->id);
+        if (said != NULL) {
+            json_object_update(o, said);
+            json_decref(said);
+        }
+    }
+    respond(r, o);
+}
+
+static void get_request(struct gw_request *r)
+{
+    struct ft_record record;
+    struct ft_oai_error e;
+    struct ft_buf stored;
+    const char *id = r->part[0];
+    bool running = false;
+    size_t at = 0;
+    int status = 200;
+    ft_buf_init(&stored, STORED_BYTES);
+    bool there = gw_kept_find(r->gw->requests, id, &record, &running);
+    if (!there && strlen(id) <= FT_RECORD_ID_MAX) {
+        status = ask_store(r->gw, json_pack("{s:s}", "id", id), &stored);
+        there = status == 200 && next_record(&stored, &at, &record);
+    }
+    ft_oai_error_init(&e);
+    if (there && may_see(r, &record)) {
+        show(r, &record, running);
+    } else if (status == 200 || status == 404) {
+        ft_oai_error_set(&e, FT_ENOTFOUND, "not_found", NULL,
+                         "there is no request '%.64s', or it is not known any more", id);
+        gw_fail(r, &e);
+    } else {
+        ft_oai_error_set(
+            &e, FT_EBUSY, "control_unavailable", NULL,
+            "it is none of the latest requests, and the admin side of the cloud, which "
+            "has the others, does not answer now");
+        e.status = 503;
+        e.retry_after_ms = 1000;
+        gw_fail(r, &e);
+    }
+    ft_buf_fini(&stored);
+}
+
+static const struct gw_route routes[] = {
+    {"GET", "/api/v1/requests", "usage", "admin", GW_OPENAI, list_requests, 0, GW_LANE, 0},
+    {"GET", "/api/v1/requests/{}", "usage", "admin", GW_OPENAI, get_request, 0, GW_LANE, 0},
+};
+const struct gw_table gw_request_routes = {routes, FT_COUNT(routes)};
