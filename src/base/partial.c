@@ -27,15 +27,28 @@ static char *parent_of(const char *path)
                            : strndup(path, (size_t)(slash - path));
 }
 
+/* The process that "MARK..." names; 0: it is none. */
+static pid_t pid_of(const char *tail)
+{
+    size_t mark = strlen(MARK);
+    if (strncmp(tail, MARK, mark) != 0)
+        return 0;
+    const char *digits = tail + mark;
+    size_t len = strspn(digits, "0123456789");
+    return len >= 1 && len <= 9 && digits[len] == '\0' ? (pid_t)strtol(digits, NULL, 10) : 0;
+}
+
 /* The process that `entry` says it is of, if it is a partial one of `name`; else 0. */
 static pid_t owner_of(const char *entry, const char *name)
 {
-    size_t n = strlen(name), mark = strlen(MARK);
-    if (strncmp(entry, name, n) != 0 || strncmp(entry + n, MARK, mark) != 0)
-        return 0;
-    const char *digits = entry + n + mark;
-    size_t len = strspn(digits, "0123456789");
-    return len >= 1 && len <= 9 && digits[len] == '\0' ? (pid_t)strtol(digits, NULL, 10) : 0;
+    size_t n = strlen(name);
+    return strncmp(entry, name, n) == 0 ? pid_of(entry + n) : 0;
+}
+
+bool ft_partial_is(const char *name)
+{
+    const char *slash = strrchr(name, '/'), *dot = strrchr(name, '.');
+    return dot != NULL && dot > (slash != NULL ? slash + 1 : name) && pid_of(dot) > 0;
 }
 
 char *ft_partial_stem(const char *path)

@@ -16,6 +16,9 @@
 int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_fd,
                     struct ft_err *err);
 
+/* Is that the name (or path) of one in the making? "NAME.partial-PID", digits and no more. */
+bool ft_partial_is(const char *name);
+
 /* The path to which what tells files in the making apart may be added, to be freed: itself, or,
  * where its name is so long that nothing can follow it, one with a shorter name that stands for it.
  * NULL: no memory. */

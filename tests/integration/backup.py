@@ -25,6 +25,8 @@ import live_cloud
 failed = 0
 passed = 0
 PART = 5 << 20
+# files of a user whose names look like those that are left out
+LIKE_OTHERS = ("notes-wal", "notes-shm", "the-journal", "a.partial-copy.gguf", "a.partial-")
 
 
 def expect(what, ok, seen=None):
@@ -128,6 +130,9 @@ def fill(c):
         chat(c, secret)
     with open(f"{c.home}/models/with \\ and\nnewline \xfc.txt", "w", encoding="utf-8") as f:
         f.write("odd names are names")
+    for name in LIKE_OTHERS:
+        with open(f"{c.home}/models/{name}", "w", encoding="utf-8") as f:
+            f.write(name)
     os.symlink("nano.gguf", f"{c.home}/models/link.gguf")
     return {"secret": secret, "s3": s3, "half": half, "tag": tag, "words": words}
 
@@ -207,6 +212,9 @@ def compare(what, c, restored, kept, versions, rows):
            all(p.startswith(os.path.realpath(restored.home)) for p in paths) and paths, paths)
     with open(f"{restored.home}/models/with \\ and\nnewline \xfc.txt", encoding="utf-8") as f:
         expect(f"{what}: odd names", f.read() == "odd names are names")
+    expect(f"{what}: names that look like those of what is left out", all(
+        os.path.exists(f"{restored.home}/models/{n}") for n in LIKE_OTHERS),
+        os.listdir(f"{restored.home}/models"))
     expect(f"{what}: links", os.readlink(f"{restored.home}/models/link.gguf") == "nano.gguf")
     for name in ("s3.secret", "storage.id", "credentials.json"):
         expect(f"{what}: {name} is as private as it was",
@@ -267,6 +275,15 @@ def quiet(c, kept, folder):
             compare(src, c, back, kept, versions, rows)
     r = run(c, "restore", f"{folder}/two", "--home", home)
     expect("not where something is", r.returncode == 1 and b"is not empty" in r.stderr, said(r))
+    mine = f"{folder}/mine"
+    os.mkdir(mine)
+    for name, text in (("restoring", ""), ("thesis.txt", "years")):
+        with open(f"{mine}/{name}", "w", encoding="utf-8") as f:
+            f.write(text)
+    r = run(c, "restore", f"{folder}/two", "--home", mine)
+    expect("nor beside a file that has the name of its marker", r.returncode == 1 and
+           b"is not empty" in r.stderr and sorted(os.listdir(mine)) == ["restoring", "thesis.txt"],
+           (said(r), os.listdir(mine)))
     r = run(c, "restore", f"{folder}/two", "--home", c.home)
     expect("nor where a cloud runs", r.returncode == 1 and b"a cloud runs in" in r.stderr, said(r))
     r = run(c, "backup", f"{c.home}/inside")
@@ -501,6 +518,30 @@ def stopped(c, kept, folder):
                    check=False, capture_output=True, timeout=60)
 
 
+def settings_elsewhere(c, folder):
+    """--config of a file beside the cloud's folder, running and not; and of none any more."""
+    path = f"{c.home}.conf"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write('{"log-level": "warn"}')
+
+    def in_backup(name):
+        r = run(c, "backup", f"{folder}/{name}", "--no-models")
+        expect(f"{name}: a backup", r.returncode == 0, said(r))
+        try:
+            with open(f"{folder}/{name}/config.json", encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return None
+
+    for options, want in (("--config", path), '{"log-level": "warn"}'), ((), None):
+        what = "with --config" if options else "without"
+        r = c.run("up", "--listen", c.listen, *options)
+        assert r.returncode == 0, r
+        expect(f"settings {what}, running", in_backup(f"running {what}") == want)
+        c.run("down")
+        expect(f"settings {what}, not running", in_backup(f"down {what}") == want)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -519,6 +560,7 @@ def main():
         full_disk(c, folder)
         damage(c, folder)
         stopped(c, kept, folder)
+        settings_elsewhere(c, folder)
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/partial.h"
 #include "blob/dir/dir.h"
 #include "cli/cloud/backup.h"
 #include "cli/cloud/up.h"
@@ -31,12 +32,6 @@
 
 #define DEPTH_MAX 64 /* of folders below the cloud's */
 #define IN_FLIGHT "journal/inflight"
-
-static bool ends_with(const char *text, const char *with)
-{
-    size_t n = strlen(text), m = strlen(with);
-    return n >= m && strcmp(text + n - m, with) == 0;
-}
 
 /* ---- members ---- */
 
@@ -87,12 +82,33 @@ struct walk {
     struct ft_err *err;
 };
 
+/* Is it what SQLite keeps beside a database (which is copied with what is in it)? Others may have
+ * names that end so. */
+static bool is_log_of_database(const char *path)
+{
+    static const char *const ends[] = {"-wal", "-shm", "-journal"};
+    char of[FT_HOME_PATH];
+    size_t n = strlen(path);
+    for (size_t i = 0; i < FT_COUNT(ends); i++) {
+        size_t m = strlen(ends[i]);
+        if (n <= m || strcmp(path + n - m, ends[i]) != 0)
+            continue;
+        snprintf(of, sizeof of, "%.*s", (int)(n - m), path);
+        int fd = open(of, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        bool is = fd >= 0 && ft_sqlite_is(fd);
+        if (fd >= 0)
+            close(fd);
+        return is;
+    }
+    return false;
+}
+
 /* name: from the cloud's folder on. */
 static bool is_left_out(const struct walk *w, const char *name, const char *path)
 {
-    static const char *const always[] = {"run",        "logs",          "blob", "journal",
-                                         "snapshot",   "spend",         "lock", FT_UP_LAST,
-                                         FT_RESTORING, "state/state.db"};
+    static const char *const always[] = {"run",        "logs",           "blob",      "journal",
+                                         "snapshot",   "spend",          "lock",      FT_UP_LAST,
+                                         FT_RESTORING, "state/state.db", FT_UP_CONFIG};
     if (w->of_journal)
         return strcmp(name, IN_FLIGHT) == 0;
     for (size_t i = 0; i < FT_COUNT(always); i++)
@@ -102,10 +118,7 @@ static bool is_left_out(const struct walk *w, const char *name, const char *path
         return true;
     if (strcmp(name, "config.json") == 0 && w->b->config[0] != '\0')
         return true;
-    /* logs of SQLite: their files are copied with what is in them */
-    if (ends_with(name, "-wal") || ends_with(name, "-shm") || ends_with(name, "-journal"))
-        return true;
-    return strstr(name, ".partial-") != NULL || strcmp(path, w->b->where) == 0;
+    return ft_partial_is(name) || is_log_of_database(path) || strcmp(path, w->b->where) == 0;
 }
 
 static int take_file(struct walk *w, const char *path, const char *name, const struct stat *st)
@@ -157,8 +170,10 @@ static int walk_entry(struct walk *w, const char *folder, const char *entry, int
                          entry) >= sizeof name ||
         (size_t)snprintf(path, sizeof path, "%s/%s", w->b->root, name) >= sizeof path)
         return ft_err_set(w->err, FT_ELIMIT, "%.300s...: the path is too long", name);
-    if (is_left_out(w, name, path) || lstat(path, &st) != 0)
+    if (is_left_out(w, name, path))
         return 0;
+    if (lstat(path, &st) != 0) /* gone by now: no more of the cloud's */
+        return errno == ENOENT ? 0 : ft_err_sys(w->err, "%s", path);
     if (S_ISDIR(st.st_mode))
         return walk(w, name, depth + 1);
     if (S_ISREG(st.st_mode))

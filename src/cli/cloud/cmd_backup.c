@@ -15,6 +15,7 @@
 #include "cli/cloud/backup.h"
 #include "cli/cloud/client.h"
 #include "cli/cloud/show.h"
+#include "cli/cloud/up.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -53,12 +54,12 @@ static void fault(void *ctx, const char *name, const char *what)
 
 /* ---- of what ---- */
 
-static void text_of_file(const struct ft_home *h, const char *file, const char *member, char *ret)
+static void text_of_file(const char *path, const char *member, char *ret)
 {
-    char path[FT_HOME_PATH], *text = NULL;
+    char *text = NULL;
     size_t n;
     struct ft_err ignored = {0};
-    if (ft_file_read(ft_home_at(h, file, path), CONFIG_MAX, &text, &n, &ignored) != 0)
+    if (ft_file_read(path, CONFIG_MAX, &text, &n, &ignored) != 0)
         return;
     json_t *j = json_loadb(text, n, 0, NULL);
     const char *is = json_string_value(json_object_get(j, member));
@@ -68,35 +69,61 @@ static void text_of_file(const struct ft_home *h, const char *file, const char *
     free(text);
 }
 
+/* In the folder of the cloud, or below it? "/srv/feitian.conf" is not in "/srv/feitian". */
+static bool is_within(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 /* Certificates that lie elsewhere have an owner of their own. */
 static void warn_of_tls(const struct ft_backup_home *b, const json_t *given)
 {
     static const char *const options[] = {"--tls-cert", "--tls-key"};
     for (size_t i = 0; i < FT_COUNT(options); i++) {
         const char *path = json_string_value(json_object_get(given, options[i]));
-        if (path != NULL && strncmp(path, b->root, strlen(b->root)) != 0)
+        if (path != NULL && !is_within(path, b->root))
             fprintf(stderr, "feitian backup: %s %s lies elsewhere and is not in it\n", options[i],
                     path);
     }
 }
 
+/* The settings in force (into ret): as it runs, else as it was up last. Those that lie elsewhere
+ * come into the backup as its config.json. */
+static void find_config(struct ft_backup_home *b, bool running, const json_t *given,
+                        char ret[FT_HOME_PATH])
+{
+    char path[FT_HOME_PATH], *text = NULL;
+    size_t n;
+    struct ft_err ignored = {0};
+    const char *config = json_string_value(json_object_get(given, "--config"));
+    if (!running && ft_file_read(ft_home_at(&b->home, FT_UP_CONFIG, path), FT_HOME_PATH - 1, &text,
+                                 &n, &ignored) == 0)
+        config = text;
+    ft_home_at(&b->home, "config.json", ret);
+    if (config != NULL) {
+        snprintf(ret, FT_HOME_PATH, "%s", config);
+        if (!is_within(config, b->root))
+            snprintf(b->config, sizeof b->config, "%s", config);
+    }
+    free(text);
+}
+
 /* Where its objects are: as it runs, else as it would be started, else as it was. */
 static void find_storage(struct ft_backup_home *b, bool running)
 {
-    char path[FT_HOME_PATH];
+    char path[FT_HOME_PATH], config[FT_HOME_PATH];
     json_t *given = running ? ft_home_options(&b->home) : NULL;
     const char *at = json_string_value(json_object_get(given, "--storage"));
     struct stat st;
     ft_home_at(&b->home, "blob", b->where);
-    const char *config = json_string_value(json_object_get(given, "--config"));
     if (at != NULL)
         snprintf(b->where, sizeof b->where, "%s", at);
-    if (config != NULL && strncmp(config, b->root, strlen(b->root)) != 0)
-        snprintf(b->config, sizeof b->config, "%s", config);
+    find_config(b, running, given, config);
     warn_of_tls(b, given);
     if (!running) {
-        text_of_file(&b->home, "storage.id", "where", b->where);
-        text_of_file(&b->home, "config.json", "storage", b->where);
+        text_of_file(ft_home_at(&b->home, "storage.id", path), "where", b->where);
+        text_of_file(config, "storage", b->where);
     }
     json_decref(given);
     snprintf(path, sizeof path, "%.4000s/index.db", b->where);
@@ -147,8 +174,7 @@ static int check_dest(const struct ft_backup_home *b, const char *dest, struct f
         slash[slash == folder] = '\0';
     if (realpath(folder, real) == NULL)
         return ft_err_sys(err, "%s", folder);
-    size_t n = strlen(b->root);
-    if (strncmp(real, b->root, n) == 0 && (real[n] == '/' || real[n] == '\0'))
+    if (is_within(real, b->root))
         return ft_err_set(err, FT_EINVAL, "%s lies in the cloud's own folder", dest);
     return 0;
 }

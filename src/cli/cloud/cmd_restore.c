@@ -28,6 +28,7 @@
 #define CONFIG_MAX 65536
 #define CHUNK      ((size_t)1 << 20)
 #define LINKS_MAX  10000 /* symbolic links, which are made last */
+#define MARKER     "feitian restore: it did not come to its end; all in this folder is its own\n"
 
 struct soft {
     char *name, *target;
@@ -67,22 +68,38 @@ static void fault(void *ctx, const char *name, const char *what)
 
 /* ---- the folder ---- */
 
-/* What is in it: 0 nothing, 1 what a restore left that did not end, 2 something else. */
-static int occupied(const char *path)
+/* Did a restore write the marker? What is in the folder is then ours to remove: the name alone
+ * says nothing, as anybody's file may have it. */
+static bool is_marked(const char *path)
 {
-    int found = 0;
+    char marker[FT_HOME_PATH], *text = NULL;
+    struct ft_err none = {0};
+    size_t n;
+    snprintf(marker, sizeof marker, "%.4000s/" FT_RESTORING, path);
+    if (ft_file_read(marker, strlen(MARKER), &text, &n, &none) != 0)
+        return false;
+    bool is = strcmp(text, MARKER) == 0;
+    free(text);
+    return is;
+}
+
+enum { EMPTY, UNFINISHED, TAKEN };
+
+/* What is in it: nothing, what a restore left that did not end, something else; or a code. */
+static int occupied(const char *path, struct ft_err *err)
+{
+    int found = EMPTY;
+    struct dirent *e;
     DIR *d = opendir(path);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        if (strcmp(e->d_name, FT_RESTORING) == 0)
-            found = 1;
-        else if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && found == 0)
-            found = 2;
-    }
-    char marker[FT_HOME_PATH];
-    snprintf(marker, sizeof marker, "%s/" FT_RESTORING, path);
-    if (d != NULL)
-        closedir(d);
-    return found == 2 && access(marker, F_OK) == 0 ? 1 : found;
+    if (d == NULL)
+        return ft_err_sys(err, "read the folder %s", path);
+    while (errno = 0, found == EMPTY && (e = readdir(d)) != NULL)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            found = TAKEN;
+    if (found == EMPTY && errno != 0)
+        found = ft_err_sys(err, "read the folder %s", path);
+    closedir(d);
+    return found == TAKEN && is_marked(path) ? UNFINISHED : found;
 }
 
 /* All in it, but not itself: others may own the folder above. The marker goes last. */
@@ -116,16 +133,19 @@ static int prepare(struct restore *r, struct ft_err *err)
         r->made = true;
     else if (rc == 0 && errno != EEXIST)
         rc = ft_err_sys(err, "make the folder %s", home);
-    if (rc == 0 && !r->made && occupied(home) == 2)
+    int found = rc == 0 && !r->made ? occupied(home, err) : EMPTY;
+    if (found < 0)
+        rc = found;
+    if (found == TAKEN)
         rc = ft_err_set(err, FT_EEXIST,
                         "%s is not empty: restore into an empty folder (--home), or move away what "
                         "is there",
                         home);
     if (rc != 0)
         return rc;
-    if (occupied(home) == 1)
+    if (found == UNFINISHED)
         empty(home);
-    rc = ft_file_put(ft_home_at(&r->home, FT_RESTORING, path), "", 0, err);
+    rc = ft_file_put(ft_home_at(&r->home, FT_RESTORING, path), MARKER, strlen(MARKER), err);
     if (rc == 0 && (r->dir = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         rc = ft_err_sys(err, "open %s", home);
     return rc;

@@ -247,7 +247,7 @@ static void on_up(void *ctx)
     struct up *u = ctx;
     struct ft_err err = {0};
     u->record.ready = true;
-    ft_up_listen_keep(&u->o);
+    ft_up_keep(&u->o);
     if (ft_home_credentials_move(&u->o.home, u->o.url, u->o.tls_cert, &err) != 0)
         ft_log(FT_LOG_WARN, "up", "commands may not find the cloud: %s", err.msg);
     if (ft_home_up_write(&u->o.home, &u->record, &err) != 0)

@@ -7,8 +7,9 @@
 #include "cli/cloud/home.h"
 
 #define FT_UP_LISTEN     "127.0.0.1:7700"
-#define FT_UP_LAST       "listen"   /* in the home: where it listened last time */
-#define FT_UP_MEMORY_MIN (64 << 20) /* nano with its caches */
+#define FT_UP_LAST       "listen"      /* in the home: where it listened last time */
+#define FT_UP_CONFIG     "config.path" /* in the home: --config of last time, if it was given */
+#define FT_UP_MEMORY_MIN (64 << 20)    /* nano with its caches */
 
 struct ft_up_options {
     struct ft_home home;
@@ -37,8 +38,9 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret);
 void ft_up_options_fini(struct ft_up_options *o);
 /* What was given of that which config.json can say, as {"--memory": "536870912", ...}. */
 json_t *ft_up_options_given(const struct ft_up_options *o);
-/* It is up: the next one without --listen is there, too. */
-void ft_up_listen_keep(const struct ft_up_options *o);
+/* It is up: the next one without --listen is there, too; and a backup knows where its settings are
+ * when it does not run. */
+void ft_up_keep(const struct ft_up_options *o);
 /* "HOST:PORT", "[::1]:PORT". FT_EINVAL names --listen. */
 int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,
                        struct ft_err *err);

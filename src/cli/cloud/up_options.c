@@ -82,7 +82,7 @@ static bool last_listen(struct ft_up_options *o)
     return o->remembered;
 }
 
-void ft_up_listen_keep(const struct ft_up_options *o)
+void ft_up_keep(const struct ft_up_options *o)
 {
     char path[FT_HOME_PATH];
     struct ft_err err = {0};
@@ -91,6 +91,11 @@ void ft_up_listen_keep(const struct ft_up_options *o)
         ft_log(FT_LOG_WARN, "up", "%s", err.msg);
     if (o->listens && !o->told) /* config.json says it now */
         unlink(path);
+    ft_home_at(&o->home, FT_UP_CONFIG, path);
+    if (o->config_path[0] == '\0')
+        unlink(path);
+    else if (ft_file_put(path, o->config_path, strlen(o->config_path), &err) != 0)
+        ft_log(FT_LOG_WARN, "up", "%s", err.msg);
 }
 
 static int check(struct ft_up_options *o, struct ft_err *err)

@@ -55,11 +55,32 @@ static void a_long_name_is_made_and_swept(void **state)
     assert_int_equal(system(rm), 0);
 }
 
+static void a_name_that_only_looks_like_one(void **state)
+{
+    static const char *const is[] = {"a.partial-1", "a/b.partial-999999999",
+                                     "x.partial-a.partial-7"};
+    static const char *const not [] = {"a",
+                                       "a.partial-",
+                                       "a.partial-notes",
+                                       "a.partial-1x",
+                                       "a.partial-1/b",
+                                       "a.partial-1.gguf",
+                                       ".partial-1",
+                                       "a/.partial-1",
+                                       "a.partial-0123456789"};
+    (void)state;
+    for (size_t i = 0; i < FT_COUNT(is); i++)
+        assert_true(ft_partial_is(is[i]));
+    for (size_t i = 0; i < FT_COUNT(not ); i++)
+        assert_false(ft_partial_is(not [i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_has_room_for_what_follows),
         cmocka_unit_test(a_long_name_is_made_and_swept),
+        cmocka_unit_test(a_name_that_only_looks_like_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
