@@ -67,6 +67,15 @@ static bool is_kind(const char *kind)
     return false;
 }
 
+/* Nothing that means anything to a shell: names are another machine's to give, and a script that is
+ * not as careful as ours may read them. */
+static bool is_plain(const char *name)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-";
+    return name[0] != '\0' && name[0] != '-' && name[strspn(name, plain)] == '\0';
+}
+
 /* Whatever is wrong, nothing is completed. */
 static int print_names(const char *kind)
 {
@@ -84,8 +93,9 @@ static int print_names(const char *kind)
         if (ft_cloud_list(&c, kinds[k].path, &all, &ignored) == 0)
             json_array_foreach(all, i, one)
             {
-                ft_cli_put_plain(stdout, ft_cloud_text(one, kinds[k].member, ""));
-                putchar('\n');
+                const char *name = ft_cloud_text(one, kinds[k].member, "");
+                if (is_plain(name))
+                    puts(name);
             }
     }
     json_decref(all);
@@ -184,15 +194,23 @@ static void bash(struct ft_described *o)
     ft_commands_each(false, bash_names, NULL);
     printf(" help' options='--help --version' ;;\n");
     ft_commands_each(false, bash_command, o);
-    printf("    esac\n}\n\n"
-           "_feitian() {\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-           "    local command='' first=1 i subs words options value choice kind\n"
-           "    COMPREPLY=()\n"
-           "    [[ ${COMP_WORDS[1]} == help ]] && first=2\n"
-           "    if (( COMP_CWORD > first )); then\n"
-           "        command=${COMP_WORDS[first]}\n"
-           "        case $command in\n        ");
+    printf(
+        "    esac\n}\n\n"
+        /* of lines, those that the word begins; compgen -W would expand what is in them */
+        "_feitian_lines() {\n"
+        "    local line\n"
+        "    while IFS= read -r line; do\n"
+        "        [[ -n $line && $line == \"$1\"* ]] && COMPREPLY+=(\"$(printf %%q \"$line\")\")\n"
+        "    done\n"
+        "}\n\n"
+        "_feitian() {\n"
+        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+        "    local command='' first=1 i subs words options value choice kind\n"
+        "    COMPREPLY=()\n"
+        "    [[ ${COMP_WORDS[1]} == help ]] && first=2\n"
+        "    if (( COMP_CWORD > first )); then\n"
+        "        command=${COMP_WORDS[first]}\n"
+        "        case $command in\n        ");
     ft_commands_each(false, bash_groups, NULL);
     printf(
         "-)\n"
@@ -217,16 +235,15 @@ static void bash(struct ft_described *o)
         "    '') COMPREPLY=($(compgen -f -- \"$cur\")); compopt -o filenames ;;\n"
         "    objects)\n"
         "        if [[ $cur == s3:* || -z $cur || s3:// == \"$cur\"* ]]; then\n"
-        "            COMPREPLY=($(compgen -W \"$(feitian ls 2>/dev/null | "
-        "sed -n 's|.*\\(s3://.*\\)|\\1/|p')\" -- \"$cur\"))\n"
+        "            _feitian_lines \"$cur\" < <(feitian ls 2>/dev/null | "
+        "sed -n 's|.*\\(s3://.*\\)|\\1/|p')\n"
         "            compopt -o nospace\n"
         "            declare -F __ltrim_colon_completions >/dev/null && "
         "__ltrim_colon_completions \"$cur\"\n"
         "        fi\n"
         "        [[ ${#COMPREPLY[@]} == 0 ]] && COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
         "    *' '*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-        "    *) COMPREPLY=($(compgen -W \"$(feitian completion names \"$words\" 2>/dev/null)\" -- "
-        "\"$cur\")) ;;\n"
+        "    *) _feitian_lines \"$cur\" < <(feitian completion names \"$words\" 2>/dev/null) ;;\n"
         "    esac\n"
         "} && complete -F _feitian feitian\n");
 }
@@ -292,8 +309,7 @@ static void zsh_command(void *ctx, const struct ft_cmd *c, const char *full)
     }
     const char *kind = words_of(full);
     if (is_kind(kind))
-        printf(" \\\n        \"*:name:(${(f)$(feitian completion names %s 2>/dev/null)})\" ;;\n",
-               kind);
+        printf(" \\\n        '*:name: _feitian_names %s' ;;\n", kind);
     else if (strchr(kind, ' ') != NULL)
         printf(" \\\n        '*:name:(%s)' ;;\n", kind);
     else
@@ -313,6 +329,12 @@ static void zsh_names(void *ctx, const struct ft_cmd *c, const char *full)
 static void zsh(struct ft_described *o)
 {
     printf("#compdef feitian\n# made by 'feitian completion zsh'\n"
+           /* an array: _arguments would evaluate what stands in its own words */
+           "_feitian_names() {\n"
+           "    local -a names\n"
+           "    names=(${(f)\"$(feitian completion names $1 2>/dev/null)\"})\n"
+           "    compadd -a names\n"
+           "}\n"
            "_feitian() {\n"
            "    local -a commands=(\n");
     ft_commands_each(false, zsh_names, NULL);

@@ -3,12 +3,15 @@
 
 usage: cli_pages.py FEITIAN
 """
+import http.server
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import cloud
 
@@ -136,6 +139,63 @@ def bash(feitian, folder, names, c):
     offers("feitian chat ", exactly=True)
 
 
+HOSTILE = ("$(touch 'RAN')", "`touch 'RAN'`", "a;touch 'RAN'", "good-name")
+
+
+def hostile(feitian, folder):
+    """What a server names things, a shell does not run; one of ours does not even print it."""
+    ran = f"{folder}/ran"
+    names = [n.replace("RAN", ran) for n in HOSTILE]
+    fake = f"{folder}/fake"
+    os.mkdir(fake)
+    with open(f"{fake}/names", "w", encoding="utf-8") as f:
+        f.write("".join(f"{n}\n" for n in names))
+    with open(f"{fake}/feitian", "w", encoding="utf-8") as f:
+        f.write(f"#!/bin/sh\ncase $1 in ls) sed 's|^|x s3://|' '{fake}/names' ;; "
+                f"*) cat '{fake}/names' ;; esac\n")
+    os.chmod(f"{fake}/feitian", 0o755)
+    env = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}"}
+    for line in ("feitian model rm ", "feitian ls s3://"):
+        seen = complete(f"{folder}/feitian.bash", line, env)
+        expect(f"bash: '{line}' runs nothing that a server says", not os.path.exists(ran) and
+               any("good-name" in w for w in seen), seen)
+    if shutil.which("zsh"):
+        program = f"""
+compdef() {{ : }}; compadd() {{ print -rl -- "${{(@P)2}}" }}
+source '{folder}/feitian.zsh'
+_arguments() {{
+    for word in "$@"; do
+        [[ $word == '*:name:'* ]] && eval "${{word#\\*:name:}}"
+    done
+}}
+words=(feitian model rm ''); CURRENT=4; _feitian
+"""
+        r = out("zsh", "-f", "-c", program, env=env)
+        expect("zsh: nor does it", not os.path.exists(ran) and r[1].split("\n")[:-1] == names, r)
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # pylint: disable=invalid-name
+            body = json.dumps({"object": "list", "has_more": False, "data": [
+                {"id": n, "name": n} for n in names + ["-n", "a b", "\x1b[2J"]]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    r = out(feitian, "completion", "names", "models", env={
+        **os.environ, "FEITIAN_API_KEY": "sk-ft-none",
+        "FEITIAN_URL": f"http://127.0.0.1:{server.server_address[1]}"})
+    server.shutdown()
+    server.server_close()
+    expect("only plain names are printed", r[:2] == (0, "good-name\n"), r)
+
+
 def others(feitian, folder):
     for shell in ("zsh", "fish"):
         status, script, err = out(feitian, "completion", shell)
@@ -162,6 +222,7 @@ def main():
         others(feitian, folder)
         with cloud.Cloud(feitian) as c:
             bash(feitian, folder, names, c)
+        hostile(feitian, folder)
     finally:
         shutil.rmtree(folder)
     print(f"{passed} passed, {failed} failed")
