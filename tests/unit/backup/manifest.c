@@ -1,6 +1,10 @@
 /* Names that may be in a backup, and the lines of its manifest. */
 #include "backup/impl.h"
 
+#include <sys/stat.h>
+
+#include "base/file.h"
+
 #include "testing.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -105,6 +109,34 @@ static void there_and_back(void **state)
     assert_int_equal(system(text), 0);
 }
 
+/* What is compressed in a way that a program of its own reads is no backup, and none is run. */
+static void no_program_reads_it(void **state)
+{
+    static const struct ft_backup_watch watch = {0};
+    static const char bytes[512] = "LRZI\0\6"; /* as of lrzip */
+    static const char script[] = "#!/bin/sh\n: > \"${0%/*}/ran\"\n";
+    char dir[] = "/tmp/ft_backup_XXXXXX", path[64], program[64], ran[64], rm[64];
+    const char *was = getenv("PATH");
+    struct ft_backup_in *in = NULL;
+    struct ft_err err = {0};
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/b.tar", dir);
+    snprintf(program, sizeof program, "%s/lrzip", dir);
+    snprintf(ran, sizeof ran, "%s/ran", dir);
+    assert_int_equal(ft_file_put(path, bytes, sizeof bytes, &err), 0);
+    assert_int_equal(ft_file_put(program, script, strlen(script), &err), 0);
+    assert_int_equal(chmod(program, 0755), 0);
+    char *keep = strdup(was != NULL ? was : "/usr/bin:/bin");
+    setenv("PATH", dir, 1);
+    assert_int_equal(ft_backup_open(path, &watch, &in, &err), FT_ECORRUPT);
+    setenv("PATH", keep, 1);
+    free(keep);
+    assert_int_equal(access(ran, F_OK), -1);
+    snprintf(rm, sizeof rm, "rm -r %s", dir);
+    assert_int_equal(system(rm), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +144,7 @@ int main(void)
         cmocka_unit_test(a_line_is_read_as_it_was_written),
         cmocka_unit_test(what_is_no_line),
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(no_program_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
