@@ -220,6 +220,13 @@ int gw_record_begin(struct gw_request *r, struct ft_err *err)
 }
 
 /* Refused ones are added up where they are many: nobody makes the ledger long by being refused. */
+/* Pages of the console look again and again, as long as they are open. */
+static bool is_polled(const struct gw_request *r, enum ft_record_status status)
+{
+    return status == FT_RECORD_OK && r->session[0] != '\0' && r->lane == NULL &&
+           strcmp(r->x->method, "GET") == 0 && strcmp(r->name, "admin") == 0;
+}
+
 void gw_record(struct gw_request *r)
 {
     int slot, status = atomic_load(&r->status);
@@ -248,6 +255,8 @@ void gw_record(struct gw_request *r)
     gw_request_ended(r, &b, refused ? FT_RECORD_REFUSED : e.status, e.bytes_in, e.bytes_out);
     if (refused)
         ft_ledger_refuse(r->gw->ledger, &b, status, &r->error);
+    else if (is_polled(r, e.status))
+        ft_ledger_polled(r->gw->ledger, &b, status);
     else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }

@@ -11,11 +11,11 @@
 
 #define FT_LEDGER_TROUBLE_MAX 256
 
-/* A sum of refused requests, in a slot of its own. */
+/* A sum of requests, in a slot of its own. */
 struct ft_refused_row {
     uint64_t hash; /* of what they share */
     int slot;
-    int64_t born_ns;
+    int64_t born_ns, life_ms;
 };
 
 struct ft_refused {

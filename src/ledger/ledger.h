@@ -34,6 +34,7 @@
 #define FT_LEDGER_REFUSED_RATE   100  /* refused requests a second with a record each; see refuse */
 #define FT_LEDGER_REFUSED_ROWS   256  /* sums of refused requests at a time */
 #define FT_LEDGER_REFUSED_SUM_MS 2000 /* how long one adds up */
+#define FT_LEDGER_POLLED_SUM_MS  60000 /* the same of what pages ask by themselves */
 
 struct ft_ledger;
 
@@ -127,6 +128,10 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
  * where it gets a record of its own. */
 void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int http,
                       const struct ft_record_error *error);
+
+/* A request that an open page makes again and again, answered well and free: always added up, by
+ * project, key, route and status, for FT_LEDGER_POLLED_SUM_MS. */
+void ft_ledger_polled(struct ft_ledger *l, const struct ft_ledger_begin *b, int http);
 
 /* ---- what lies in the journal ---- */
 

@@ -1,5 +1,7 @@
-/* Requests that were refused: a record each as long as they are few, sums when they are many. So a
- * flood of bad requests costs a counter, and the ledger still says how many there were.
+/* Requests that are added up instead of having a record each. Refused ones: a record each as long
+ * as they are few, sums when they are many, so that a flood of bad requests costs a counter, and
+ * the ledger still says how many there were. And those that pages of the console make by
+ * themselves.
  *
  * A sum lives in a slot of the table like a running request, and outlives the process as one. */
 #include <stdio.h>
@@ -26,17 +28,17 @@ static bool own_record(struct ft_refused *f, int64_t now_ns)
     return true;
 }
 
-static uint64_t hash_of(const struct ft_ledger_begin *b, int http)
+static uint64_t hash_of(const struct ft_ledger_begin *b, enum ft_record_status status, int http)
 {
-    char text[3 * FT_RECORD_ID_MAX + 32];
-    int n =
-        snprintf(text, sizeof text, "%.64s\n%.64s\n%.31s\n%d", b->project, b->key, b->route, http);
+    char text[3 * FT_RECORD_ID_MAX + 48];
+    int n = snprintf(text, sizeof text, "%.64s\n%.64s\n%.31s\n%d\n%d", b->project, b->key, b->route,
+                     (int)status, http);
     return ft_hash_bytes(text, (size_t)n);
 }
 
 /* A new sum in `row`; false: no slot is free. Its id is of our making, as are those of requests. */
 static bool row_open(struct ft_ledger *l, struct ft_refused_row *row,
-                     const struct ft_ledger_begin *b, int http)
+                     const struct ft_ledger_begin *b, enum ft_record_status status, int http)
 {
     struct ft_refused *f = &l->refused;
     char id[FT_RECORD_ID_MAX + 1];
@@ -55,7 +57,7 @@ static bool row_open(struct ft_ledger *l, struct ft_refused_row *row,
     struct ft_slot_end end;
     memset(&end, 0, sizeof end);
     end.http = http;
-    end.status = FT_RECORD_REFUSED;
+    end.status = status;
     if (ft_ledger_fill(&named, true, &begin, NULL) != 0)
         return false;
     row->slot = ft_slots_take(&l->slots);
@@ -63,16 +65,18 @@ static bool row_open(struct ft_ledger *l, struct ft_refused_row *row,
         return false;
     ft_slot_sum(&l->slots.slot[row->slot], &begin, &end);
     row->born_ns = ft_clock_now_ns();
+    row->life_ms = status == FT_RECORD_REFUSED ? FT_LEDGER_REFUSED_SUM_MS : FT_LEDGER_POLLED_SUM_MS;
     return true;
 }
 
 /* Under f->lock. */
-static void add_up(struct ft_ledger *l, const struct ft_ledger_begin *b, int http)
+static void add_up(struct ft_ledger *l, const struct ft_ledger_begin *b,
+                   enum ft_record_status status, int http)
 {
     static const struct ft_ledger_begin others = {
         .id = "", .project = "", .key = "", .model = "", .route = "other"};
     struct ft_refused *f = &l->refused;
-    uint64_t hash = hash_of(b, http);
+    uint64_t hash = hash_of(b, status, http);
     int i = 0;
     while (i < f->n && f->rows[i].hash != hash)
         i++;
@@ -87,9 +91,9 @@ static void add_up(struct ft_ledger *l, const struct ft_ledger_begin *b, int htt
         atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
         return;
     }
-    if (!row_open(l, &f->rows[i], b, http)) {
+    if (!row_open(l, &f->rows[i], b, status, http)) {
         if (atomic_fetch_add(&l->uncounted, 1) == 0)
-            ft_log(FT_LOG_WARN, "ledger", "no slot is free: refused requests go unrecorded");
+            ft_log(FT_LOG_WARN, "ledger", "no slot is free: requests go unrecorded");
         return;
     }
     f->rows[i].hash = hash;
@@ -111,7 +115,7 @@ void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int 
     bool own = b->key[0] != '\0' && own_record(f, ft_clock_now_ns());
     int i = own ? ft_slots_take(&l->slots) : FT_LEDGER_SLOT_NONE;
     if (i == FT_LEDGER_SLOT_NONE)
-        add_up(l, b, http);
+        add_up(l, b, FT_RECORD_REFUSED, http);
     pthread_mutex_unlock(&f->lock);
     if (i == FT_LEDGER_SLOT_NONE)
         return;
@@ -127,6 +131,14 @@ void ft_ledger_refuse(struct ft_ledger *l, const struct ft_ledger_begin *b, int 
     ft_ledger_end(l, i, &end, NULL);
 }
 
+void ft_ledger_polled(struct ft_ledger *l, const struct ft_ledger_begin *b, int http)
+{
+    struct ft_refused *f = &l->refused;
+    pthread_mutex_lock(&f->lock);
+    add_up(l, b, FT_RECORD_OK, http);
+    pthread_mutex_unlock(&f->lock);
+}
+
 int64_t ft_refused_flush(struct ft_ledger *l, bool all)
 {
     struct ft_refused *f = &l->refused;
@@ -135,7 +147,7 @@ int64_t ft_refused_flush(struct ft_ledger *l, bool all)
     int n_done = 0, kept = 0;
     pthread_mutex_lock(&f->lock);
     for (int i = 0; i < f->n; i++) {
-        int64_t left_ms = FT_LEDGER_REFUSED_SUM_MS - (now - f->rows[i].born_ns) / 1000000;
+        int64_t left_ms = f->rows[i].life_ms - (now - f->rows[i].born_ns) / 1000000;
         if (all || left_ms <= 0) {
             done[n_done++] = f->rows[i].slot;
             continue;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "serve/core.h"
+#include "serve/place.h"
 
 #define MS            FT_SERVE_MS
 #define RETRY_MS_MIN  200
@@ -26,7 +27,7 @@ static struct ft_serve_call *call_of(struct ft_queue_item *item)
     return (struct ft_serve_call *)item;
 }
 
-static void call_move(struct ft_serve_call *c, enum ft_call_state to)
+void ft_call_move(struct ft_serve_call *c, enum ft_call_state to)
 {
     static const unsigned char from[] = {
         [FT_CALL_QUEUED] = 1 << FT_CALL_STARTING | 1 << FT_CALL_RUNNING,
@@ -50,15 +51,6 @@ static void call_free(struct ft_serve_call *c)
     free(c);
 }
 
-static void target_set(struct ft_serve_call *c, struct ft_target *t)
-{
-    if (c->target != NULL)
-        c->target->calls--;
-    c->target = t;
-    if (t != NULL)
-        t->calls++;
-}
-
 /* Under the lock. */
 static void call_enter(struct ft_serve *s, struct ft_serve_call *c)
 {
@@ -77,7 +69,7 @@ static void call_leave(struct ft_serve_call *c)
 {
     struct ft_serve *s = c->s;
     pthread_mutex_lock(&s->mu);
-    target_set(c, NULL);
+    ft_call_aim(c, NULL);
     c->endpoint->calls--;
     *(c->prev != NULL ? &c->prev->next : &s->calls) = c->next;
     if (c->next != NULL)
@@ -107,193 +99,6 @@ static void tell_end(struct ft_serve_call *c, const struct ft_piece *end)
 {
     c->on_piece(c->ctx, end);
     call_leave(c);
-}
-
-/* ---- where it can run ---- */
-
-/* Of the endpoint's targets the one that this call falls on. NULL: none is left. */
-static struct ft_target *draw_target(const struct ft_serve_call *c)
-{
-    const struct ft_endpoint *e = c->endpoint;
-    double weight[FT_SERVE_TARGETS_MAX];
-    for (int i = 0; i < e->n_target; i++)
-        weight[i] = c->avoid >> i & 1 ? 0 : e->target[i]->weight;
-    int i = ft_router_draw(weight, e->n_target, c->key);
-    return i >= 0 ? e->target[i] : NULL;
-}
-
-static struct ft_target *target_for(struct ft_serve_call *c)
-{
-    if (c->begun || c->suspect)
-        return c->target; /* it must go on where it began: another model says other things */
-    struct ft_target *t = draw_target(c);
-    if (t == NULL && c->avoid != 0) {
-        c->avoid = 0; /* all have failed it: from the beginning */
-        t = draw_target(c);
-    }
-    return t;
-}
-
-/* ---- where its time goes ---- */
-
-/* Is no replica of the target ready? Found out once for all that are looked at together. */
-static bool is_cold(struct ft_serve *s, struct ft_target *t)
-{
-    if (t == NULL || t->kind != FT_TARGET_MODEL)
-        return false;
-    if (t->cold_turn != s->looks) {
-        t->cold_turn = s->looks;
-        t->cold = true;
-        for (int k = 0; k < FT_SERVE_WORKERS_MAX && t->cold; k++)
-            t->cold = s->worker[k] == NULL || !ft_workers_serves(s, t, k);
-    }
-    return t->cold;
-}
-
-/* What it has waited since it was looked at last goes to what it waited for. */
-static void waited(struct ft_serve_call *c, int64_t now)
-{
-    int64_t us = (now - c->waited_ns) / 1000;
-    *(c->cold ? &c->phases.start_us : &c->phases.queue_us) += FT_MAX(us, 0);
-    c->waited_ns = now;
-}
-
-/* QUEUED: looks whether there is a replica by now, or none any more. */
-static void note_waiting(struct ft_serve_call *c, int64_t now)
-{
-    bool cold = is_cold(c->s, target_for(c));
-    if (cold == c->cold)
-        return;
-    waited(c, now);
-    c->cold = cold;
-    ft_moment_add(&c->phases, cold ? FT_MOMENT_COLD : FT_MOMENT_REPLICA, 0, now);
-}
-
-/* It becomes QUEUED. */
-static void begin_waiting(struct ft_serve_call *c, int ahead, int64_t now)
-{
-    c->waited_ns = now;
-    c->cold = false;
-    ft_moment_add(&c->phases, FT_MOMENT_QUEUED, ahead, now);
-    note_waiting(c, now);
-}
-
-/* Its prompt is read now at place k; until it has said something, others with the same beginning
- * wait for it. */
-static void lead(struct ft_serve_call *c, struct ft_worker *w)
-{
-    if (c->chain == NULL || c->chain->n < FT_ROUTER_HOLD || w->n_leader == FT_ROUTER_LEADERS_MAX)
-        return;
-    w->leader[w->n_leader++] = c;
-    c->leads = true;
-}
-
-/* It has been read, or will not be. */
-static void lead_no_more(struct ft_serve_call *c, bool read)
-{
-    struct ft_serve *s = c->s;
-    struct ft_worker *w = s->worker[c->place];
-    for (int i = 0; i < w->n_leader; i++)
-        if (w->leader[i] == c)
-            w->leader[i--] = w->leader[--w->n_leader];
-    c->leads = false;
-    if (read)
-        ft_router_note(w->seen, c->chain);
-    if (s->queue.waiting > 0)
-        ft_serve_kick(s);
-}
-
-static void reserve(struct ft_serve_call *c, struct ft_target *t, int k)
-{
-    struct ft_serve *s = c->s;
-    call_move(c, FT_CALL_STARTING); /* from here on it is no longer a waiting one */
-    c->attempt++;
-    c->refs++; /* of call_start */
-    c->progress = false;
-    c->job = NULL;
-    c->tried_ns = s->now(s->now_ctx);
-    if (c->waited_ns != 0)
-        waited(c, c->tried_ns);
-    c->waited_ns = 0;
-    ft_moment_add(&c->phases, FT_MOMENT_GIVEN, k, c->tried_ns);
-    target_set(c, t);
-    c->place = k;
-    t->running++;
-    c->endpoint->running++;
-    c->project->running++;
-    if (k >= 0) {
-        t->at[k]++;
-        s->worker[k]->running++;
-        lead(c, s->worker[k]);
-    }
-}
-
-static void release(struct ft_serve_call *c)
-{
-    c->target->running--;
-    c->endpoint->running--;
-    c->project->running--;
-    if (c->place >= 0) {
-        c->target->at[c->place]--;
-        c->s->worker[c->place]->running--;
-        if (c->leads)
-            lead_no_more(c, false);
-    }
-}
-
-static bool is_background(const struct ft_serve_call *c)
-{
-    return c->item.priority <= FT_QUEUE_BACKGROUND;
-}
-
-/* How many calls may run where this one would: background ones leave half of the places, so that
- * whoever else comes finds one at once. */
-static int cap_for(const struct ft_serve_call *c, const struct ft_target *t)
-{
-    return is_background(c) ? FT_MAX(1, t->cap / 2) : t->cap;
-}
-
-/* What place k would be for the call. */
-static struct ft_router_place place_at(const struct ft_serve_call *c, const struct ft_target *t,
-                                       int k)
-{
-    const struct ft_worker *w = c->s->worker[k];
-    struct ft_router_place p = {.load = w->running, .room = t->at[k] < cap_for(c, t)};
-    if (c->chain == NULL)
-        return p;
-    p.match = p.soon = ft_router_match(w->seen, c->chain);
-    for (int i = 0; i < w->n_leader; i++)
-        p.soon = FT_MAX(p.soon, ft_router_common(w->leader[i]->chain, c->chain));
-    return p;
-}
-
-/* Chooses a replica with room and reserves it. False: there is none now. */
-static bool find_room(struct ft_serve_call *c)
-{
-    struct ft_serve *s = c->s;
-    struct ft_target *t = target_for(c);
-    if (t == NULL)
-        return false;
-    if (t->kind != FT_TARGET_MODEL) {
-        if (t->running >= cap_for(c, t))
-            return false;
-        reserve(c, t, -1);
-        return true;
-    }
-    struct ft_router_place place[FT_SERVE_WORKERS_MAX];
-    int at[FT_SERVE_WORKERS_MAX], n = 0;
-    for (int k = 0; k < FT_SERVE_WORKERS_MAX; k++) {
-        if (s->worker[k] == NULL || !ft_workers_serves(s, t, k) ||
-            !(c->begun || ft_workers_wants(s, t, k)))
-            continue;
-        place[n] = place_at(c, t, k);
-        at[n++] = k;
-    }
-    int i = n > 0 ? ft_router_choose(place, n, s->turn++) : -1;
-    if (i < 0 || place[i].soon - place[i].match >= FT_ROUTER_HOLD)
-        return false; /* full, or it pays to wait until another's beginning is read */
-    reserve(c, t, at[i]);
-    return true;
 }
 
 /* How long until a place in the queue is free, roughly. */
@@ -346,7 +151,7 @@ static int call_queue(struct ft_serve_call *c, const struct ft_serve_request *q,
 {
     struct ft_serve *s = c->s;
     int most = q->queue_max > 0 ? q->queue_max : FT_SERVE_PROJECT_QUEUE;
-    bool back = is_background(c);
+    bool back = ft_call_is_background(c);
     const struct ft_queue_project *p = c->project;
     int all = back ? s->queue.background : s->queue.waiting - s->queue.background;
     bool own = (back ? p->background : p->waiting - p->background) >= most;
@@ -361,7 +166,7 @@ static int call_queue(struct ft_serve_call *c, const struct ft_serve_request *q,
     if (ft_queue_add(&s->queue, c->project, c->endpoint, &c->item, q->priority, false) != 0)
         return ft_err_set(err, FT_ENOMEM, "out of memory");
     s->looks++;
-    begin_waiting(c, (int)c->phases.queue_ahead, s->now(s->now_ctx));
+    ft_call_wait(c, (int)c->phases.queue_ahead, s->now(s->now_ctx));
     ft_serve_kick(s);
     return 0;
 }
@@ -391,7 +196,7 @@ int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
         ft_queue_enter(&s->queue, c->project);
         start =
             (s->queue.waiting == 0 || ft_queue_ahead(&s->queue, c->endpoint, q->priority) == 0) &&
-            find_room(c);
+            ft_call_find_room(c);
         if (!start)
             rc = call_queue(c, q, ret_retry_ms, err);
         if (rc == 0) {
@@ -451,7 +256,7 @@ static void call_start(struct ft_serve_call *c)
     pthread_mutex_lock(&s->mu);
     if (c->attempt == attempt && c->state == FT_CALL_STARTING) {
         c->job = running; /* it has not ended yet, and cannot while the lock is held */
-        call_move(c, FT_CALL_RUNNING);
+        ft_call_move(c, FT_CALL_RUNNING);
         if (c->paused)
             r->ops->pause(r, running, true);
         if (c->canceled)
@@ -597,9 +402,9 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
         c->phases.failed_us += FT_MAX(now - c->tried_ns, 0) / 1000;
         ft_moment_add(&c->phases, FT_MOMENT_FAILED, c->place, now);
     }
-    call_move(c, FT_CALL_QUEUED);
+    ft_call_move(c, FT_CALL_QUEUED);
     s->looks++;
-    begin_waiting(c, 0, now);
+    ft_call_wait(c, 0, now);
     ft_serve_kick(s);
     return true;
 }
@@ -673,10 +478,10 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
         s->suspect_runs = false;
     if (place < 0)
         note_answer(c->target, p);
-    release(c);
+    ft_call_release(c);
     bool on = p->err != NULL && try_again(c, p, &verdict);
     if (!on) {
-        call_move(c, FT_CALL_DONE);
+        ft_call_move(c, FT_CALL_DONE);
         ft_queue_charge(c->project, FT_MAX(p->usage.prompt_tokens, 0) +
                                         FT_MAX(p->usage.completion_tokens - c->charged, 0));
     }
@@ -703,7 +508,7 @@ static void on_piece(void *ctx, const struct ft_piece *piece)
     struct ft_serve_call *c = ctx;
     if (c->leads && piece->kind != FT_PIECE_END) {
         pthread_mutex_lock(&c->s->mu);
-        lead_no_more(c, true);
+        ft_call_lead_end(c, true);
         pthread_mutex_unlock(&c->s->mu);
     }
     if (piece->kind == FT_PIECE_END)
@@ -735,7 +540,7 @@ void ft_call_end_waiting(struct ft_serve_call *c, enum ft_code code, int wait_ms
         ft_queue_remove(&s->queue, &c->item);
     else
         suspects_remove(s, c);
-    waited(c, s->now(s->now_ctx));
+    ft_call_waited(c, s->now(s->now_ctx));
     ft_err_set(&c->end_err, code, "%s", why);
     c->end_retry_ms = wait_ms;
     c->ending = true;
@@ -750,7 +555,7 @@ void ft_call_end_all(struct ft_serve *s, const struct ft_endpoint *e, const stru
     for (struct ft_serve_call *c = s->calls; c != NULL; c = c->next) {
         if (c->state != FT_CALL_QUEUED || c->ending || (e != NULL && c->endpoint != e))
             continue;
-        if (t == NULL ? !c->begun : target_for(c) == t)
+        if (t == NULL ? !c->begun : ft_call_target(c) == t)
             ft_call_end_waiting(c, code, 0, why);
     }
 }
@@ -784,7 +589,7 @@ void ft_serve_phases(struct ft_serve *s, struct ft_serve_call *call, struct ft_p
 {
     pthread_mutex_lock(&s->mu);
     if (call->state == FT_CALL_QUEUED)
-        waited(call, s->now(s->now_ctx));
+        ft_call_waited(call, s->now(s->now_ctx));
     *ret = call->phases;
     pthread_mutex_unlock(&s->mu);
 }
@@ -814,7 +619,7 @@ static bool has_room(void *ctx, struct ft_queue_item *item)
         room->next = FT_MIN(room->next, c->not_before_ns);
         return false;
     }
-    return find_room(c);
+    return ft_call_find_room(c);
 }
 
 /* The next suspect, if the quarantine is free. Under the lock. */
@@ -829,7 +634,7 @@ static struct ft_serve_call *next_suspect(struct ft_serve *s, struct room *room)
     }
     suspects_remove(s, c);
     s->suspect_runs = true;
-    reserve(c, c->target, FT_SERVE_QUARANTINE);
+    ft_call_reserve(c, c->target, FT_SERVE_QUARANTINE);
     return c;
 }
 
@@ -841,7 +646,7 @@ static void expire(struct ft_serve *s, struct room *room)
         if (c->state != FT_CALL_QUEUED || c->ending)
             continue;
         if (c->cold || c->phases.failovers > 0) /* others had a replica when they came */
-            note_waiting(c, room->now);
+            ft_call_look(c, room->now);
         if (c->until_ns <= room->now)
             ft_call_end_waiting(c, FT_EBUSY, retry_ms(s, c->endpoint),
                                 "no replica of the model became free in time");
@@ -856,7 +661,7 @@ static void tell_ended(struct ft_serve *s)
     struct ft_serve_call *c = s->ended;
     s->ended = NULL;
     for (struct ft_serve_call *i = c; i != NULL; i = i->later)
-        call_move(i, FT_CALL_DONE);
+        ft_call_move(i, FT_CALL_DONE);
     pthread_mutex_unlock(&s->mu);
     while (c != NULL) {
         struct ft_serve_call *later = c->later;

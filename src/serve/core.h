@@ -213,6 +213,8 @@ void ft_call_end_all(struct ft_serve *s, const struct ft_endpoint *e, const stru
                      enum ft_code code, const char *why);
 void ft_call_cancel_all(struct ft_serve *s);
 
+void ft_call_move(struct ft_serve_call *c, enum ft_call_state to); /* under the lock */
+
 /* body.c: the request as a replica gets it. NULL: out of memory. */
 json_t *ft_body_for(const struct ft_serve_call *c, bool ours, bool resumes);
 

@@ -565,6 +565,34 @@ static void test_refused_requests_are_all_counted(void **state)
     remove_dir(dir);
 }
 
+static void test_what_pages_ask_by_themselves_is_added_up(void **state)
+{
+    (void)state;
+    const char *dir = new_dir();
+    struct intake in;
+    intake_init(&in);
+    struct ft_ledger *l = open_ledger(dir, &in);
+    struct ft_ledger_begin b = {
+        .id = "a", .project = "p", .key = "k", .model = "", .route = "admin"};
+    for (int i = 0; i < 40; i++)
+        ft_ledger_polled(l, &b, 200);
+    b.key = "other";
+    ft_ledger_polled(l, &b, 200);
+    ft_ledger_refuse(l, &b, 403, NULL); /* is not among them */
+    drain(l);
+    assert_int_equal(in.n, 3);
+    int64_t of_k = 0, ok = 0;
+    for (int i = 0; i < in.n; i++) {
+        ok += in.records[i].status == FT_RECORD_OK ? in.records[i].requests : 0;
+        of_k += strcmp(in.records[i].key, "k") == 0 ? in.records[i].requests : 0;
+    }
+    assert_int_equal(of_k, 40);
+    assert_int_equal(ok, 41);
+    ft_ledger_close(l);
+    intake_fini(&in);
+    remove_dir(dir);
+}
+
 static void test_sums_of_refused_requests_outlive_the_process(void **state)
 {
     (void)state;
@@ -632,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_delivered_can_be_summed_and_is_bounded),
         cmocka_unit_test(test_a_full_disk_is_waited_for),
         cmocka_unit_test(test_refused_requests_are_all_counted),
+        cmocka_unit_test(test_what_pages_ask_by_themselves_is_added_up),
         cmocka_unit_test(test_sums_of_refused_requests_outlive_the_process),
         cmocka_unit_test(test_sums_end_by_themselves),
     };
