@@ -217,7 +217,7 @@ def group_of(path):
 def others(root):
     """Routes of other protocols: (method, path, action)."""
     seen = {}
-    for file in sorted(glob.glob(f"{root}/src/gateway/*.c")):
+    for file in sorted(glob.glob(f"{root}/src/gateway/**/*.c", recursive=True)):
         with open(file, encoding="utf-8") as f:
             text = f.read()
         rows = ROW.findall(text) + [("*", path, "hub.read") for path in ANY.findall(text)]

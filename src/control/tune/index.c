@@ -111,8 +111,8 @@ int ft_tune_count(struct ft_state_tx *tx, const char *project, int *ret_all, int
 {
     struct ft_state_rows *r;
     int rc = ft_state_query(tx,
-                            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN project = $1 THEN 1 ELSE 0"
-                            " END), 0) FROM tune_job WHERE ended_at = 0",
+                            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN project = $1 THEN 1 ELSE"
+                            " 0 END), 0) AS BIGINT) FROM tune_job WHERE ended_at = 0",
                             FT_ARGS(ft_sql_text(project)), &r, err);
     if (rc != 0)
         return rc;
