@@ -60,6 +60,12 @@ const char *ft_inside_socket(struct ft_inside *in)
     return in->socket;
 }
 
+bool ft_inside_stops(void *ctx)
+{
+    const struct ft_inside *in = ctx;
+    return in->stop != NULL && in->stop(in->ctx);
+}
+
 /* ---- one request ---- */
 
 struct words {

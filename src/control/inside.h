@@ -26,6 +26,8 @@ void ft_inside_close(struct ft_inside *in); /* NULL is accepted */
 /* For calls of a caller's own making. */
 struct ft_http_client *ft_inside_client(struct ft_inside *in);
 const char *ft_inside_socket(struct ft_inside *in);
+/* What ft_inside_open's stop says now. ctx: the struct ft_inside. */
+bool ft_inside_stops(void *ctx);
 
 struct ft_inside_ask {
     const char *method, *path; /* with the query */

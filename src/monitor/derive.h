@@ -24,7 +24,7 @@ void ft_derive_close(struct ft_derive *d); /* NULL is accepted */
 void ft_derive_begin(struct ft_derive *d, int64_t now_ms);
 void ft_derive_sample(struct ft_derive *d, const struct ft_sample *s);
 struct ft_derive_out {
-    /* owner of an endpoint's name: a project, "" for everybody; false: it is not (or no longer)
+    /* owner of an endpoint, by its id: a project, "" for everybody; false: it is not (or no longer)
      * there, and its series are left out */
     bool (*owner)(void *ctx, const char *endpoint, char *ret, size_t n);
     void (*put)(void *ctx, const struct ft_history_name *n, double value);

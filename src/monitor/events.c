@@ -101,10 +101,12 @@ static struct entry *again(struct ft_events *e, const struct ft_event *v, int64_
         const json_t *worker = json_object_get(x->shown, "worker");
         json_int_t k = json_is_integer(worker) ? json_integer_value(worker) : -1;
         if (!same_text(x->shown, "endpoint", v->endpoint) ||
-            !same_text(x->shown, "project", v->project) || k != v->worker)
+            !same_text(x->shown, "project", v->project) || !same_text(x->shown, "rule", v->rule) ||
+            k != v->worker)
             continue;
         bool same = same_text(x->shown, "kind", v->kind) &&
-                    same_text(x->shown, "level", level_name[v->level]);
+                    same_text(x->shown, "level", level_name[v->level]) &&
+                    (v->rule == NULL || same_text(x->shown, "text", v->text)); /* of what, too */
         return same && now_ms - x->at_ms < FT_EVENTS_SAME_MS && now_ms >= x->at_ms ? x : NULL;
     }
     return NULL;
@@ -134,12 +136,12 @@ void ft_events_tell_at(struct ft_events *e, const struct ft_event *v, int64_t no
         char id[32];
         snprintf(id, sizeof id, "ev_%lld", (long long)e->next);
         json_t *shown =
-            json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i}", "id", id, "object", "event",
-                      "at", (json_int_t)now_ms, "kind", v->kind, "level", level_name[v->level],
-                      "text", short_text(v->text), "endpoint", text_or_null(v->endpoint), "project",
-                      text_or_null(v->project), "worker",
+            json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "id", id, "object",
+                      "event", "at", (json_int_t)now_ms, "kind", v->kind, "level",
+                      level_name[v->level], "text", short_text(v->text), "endpoint",
+                      text_or_null(v->endpoint), "project", text_or_null(v->project), "worker",
                       v->worker >= 0 ? json_integer(v->worker) : json_null(), "request",
-                      text_or_null(v->request), "count", 1);
+                      text_or_null(v->request), "rule", text_or_null(v->rule), "count", 1);
         if (shown != NULL)
             put(e, shown, e->next, now_ms, 1, 0);
     }

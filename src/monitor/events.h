@@ -31,6 +31,7 @@ struct ft_event {
     const char *project;  /* whose it is; NULL: the endpoint's common, or the whole cloud's */
     int worker;           /* -1: of none */
     const char *request;  /* id; NULL */
+    const char *rule;     /* id of the alert's rule; NULL: it is none */
 };
 
 int ft_events_open(const char *dir, struct ft_events **ret, struct ft_err *err);
@@ -48,7 +49,7 @@ struct ft_events_filter {
     int limit;                   /* at most FT_EVENTS_LIST_MAX; 0: 100 */
 };
 /* Newest first: {"object":"list","data":[{id,object,at (ms),kind,level,text,endpoint,project,
- * worker,request,count}],"has_more"}, a new object; NULL: no memory. */
+ * worker,request,rule,count}],"has_more"}, a new object; NULL: no memory. */
 json_t *ft_events_list(struct ft_events *e, const struct ft_events_filter *f);
 /* "ev_12" -> 12; 0: that is no event's id. */
 int64_t ft_events_id_parse(const char *text);

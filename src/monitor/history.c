@@ -21,6 +21,7 @@
 #define PATH_BYTES  4200
 #define FILE_MAGIC  UINT64_C(0x31545349484e5446) /* "FTNHIST1" */
 #define PLACE_MAGIC UINT32_C(0x53525446)
+#define ERASE_RUN   1024 /* points that are erased at once */
 #define PER_LONG    (FT_HISTORY_LONG_STEP_S / FT_HISTORY_STEP_S)
 
 struct point {
@@ -43,7 +44,9 @@ struct place {
     bool used;
     uint64_t serial;
     struct ft_history_name name;
-    int64_t last_s; /* of its newest point; 0: none */
+    bool named;     /* the file has the name */
+    int64_t last_s; /* of its newest value; 0: none */
+    double last;    /* that value, also where the disk would not take it */
     int64_t folded; /* the last 5 minutes that are made, as a number of them */
 };
 
@@ -180,11 +183,15 @@ static int fold_until(struct ft_history *h, struct place *p, int64_t end, struct
 static int erase_after(struct ft_history *h, const struct place *p, const struct tier *t,
                        int64_t stamp, int64_t until, struct ft_err *err)
 {
-    static const struct point none;
+    static const struct point none[ERASE_RUN];
     int rc = 0;
     until = FT_MIN(until, stamp + FT_HISTORY_POINTS);
-    for (int64_t s = stamp + 1; rc == 0 && s <= until; s++)
-        rc = write_at(h, &none, sizeof none, point_at(h, p, t, s), err);
+    for (int64_t s = stamp + 1; rc == 0 && s <= until;) {
+        int64_t n = FT_MIN(until - s + 1, FT_HISTORY_POINTS - s % FT_HISTORY_POINTS);
+        n = FT_MIN(n, ERASE_RUN);
+        rc = write_at(h, none, (size_t)n * sizeof none[0], point_at(h, p, t, s), err);
+        s += n;
+    }
     return rc;
 }
 
@@ -247,9 +254,13 @@ static void place_read(struct ft_history *h, struct place *p, int64_t now_s)
                (int)(p - h->place));
         return;
     }
-    *p = (struct place){.used = true, .serial = d.serial, .name = d.name};
+    *p = (struct place){.used = true, .named = true, .serial = d.serial, .name = d.name};
     p->last_s = look_through(h, p, &shorter, now_s) * shorter.step_s;
     p->folded = look_through(h, p, &longer, now_s);
+    struct ft_err ignored;
+    p->last = NAN;
+    if (p->last_s > 0)
+        points_read(h, p, &shorter, p->last_s / shorter.step_s, 1, &p->last, &ignored);
     h->serials = FT_MAX(h->serials, d.serial);
 }
 
@@ -273,20 +284,27 @@ static int place_take(struct ft_history *h, const struct ft_history_name *n, int
     if (p == NULL)
         return ft_err_set(err, FT_ELIMIT, "history: %d series are kept, all of them in use",
                           FT_HISTORY_SERIES_MAX);
-    struct place_head d;
-    memset(&d, 0, sizeof d);
-    d.magic = PLACE_MAGIC;
-    d.serial = ++h->serials;
-    d.name = *n;
-    d.crc = ft_crc32c(0, &d.serial, sizeof d - offsetof(struct place_head, serial));
-    int rc = write_at(h, &d, sizeof d, place_at(h, p), err);
-    p->used = rc == 0;
-    if (rc != 0)
-        return rc;
-    *p = (struct place){
-        .used = true, .serial = d.serial, .name = *n, .folded = at_s / FT_HISTORY_LONG_STEP_S - 1};
+    *p = (struct place){.used = true,
+                        .serial = ++h->serials,
+                        .name = *n,
+                        .folded = at_s / FT_HISTORY_LONG_STEP_S - 1};
     *ret = p;
     return 0;
+}
+
+static int name_write(struct ft_history *h, struct place *p, struct ft_err *err)
+{
+    struct place_head d;
+    if (p->named)
+        return 0;
+    memset(&d, 0, sizeof d);
+    d.magic = PLACE_MAGIC;
+    d.serial = p->serial;
+    d.name = p->name;
+    d.crc = ft_crc32c(0, &d.serial, sizeof d - offsetof(struct place_head, serial));
+    int rc = write_at(h, &d, sizeof d, place_at(h, p), err);
+    p->named = rc == 0;
+    return rc;
 }
 
 static struct place *find(struct ft_history *h, const struct ft_history_name *n)
@@ -295,6 +313,21 @@ static struct place *find(struct ft_history *h, const struct ft_history_name *n)
         if (h->place[i].used && same_series(&h->place[i].name, n))
             return &h->place[i];
     return NULL;
+}
+
+/* What the value is now is known whether or not the disk takes it: a full disk is what alerts tell
+ * of. */
+static int place_put(struct ft_history *h, struct place *p, int64_t at_s, double value,
+                     struct ft_err *err)
+{
+    int rc = at_s < p->last_s ? set_back(h, p, at_s, err) : 0;
+    p->last_s = at_s;
+    p->last = value;
+    if (rc == 0)
+        rc = name_write(h, p, err);
+    if (rc == 0)
+        rc = point_write(h, p, &shorter, at_s / shorter.step_s, value, err);
+    return rc == 0 ? fold_until(h, p, at_s / longer.step_s, err) : rc;
 }
 
 int ft_history_put(struct ft_history *h, const struct ft_history_name *n, int64_t at_s,
@@ -308,14 +341,8 @@ int ft_history_put(struct ft_history *h, const struct ft_history_name *n, int64_
     struct place *p = find(h, n);
     if (p == NULL)
         rc = place_take(h, n, at_s, &p, err);
-    if (rc == 0 && at_s < p->last_s)
-        rc = set_back(h, p, at_s, err);
     if (rc == 0)
-        rc = point_write(h, p, &shorter, at_s / shorter.step_s, value, err);
-    if (rc == 0) {
-        p->last_s = at_s;
-        rc = fold_until(h, p, at_s / longer.step_s, err);
-    }
+        rc = place_put(h, p, at_s, value, err);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
@@ -391,16 +418,14 @@ int ft_history_read(struct ft_history *h, int place, int64_t from_s, int64_t ste
 
 bool ft_history_last(struct ft_history *h, int place, int64_t now_s, int64_t age_s, double *ret)
 {
-    struct ft_err ignored;
-    double x = NAN;
     pthread_mutex_lock(&h->lock);
     const struct place *p = &h->place[place];
-    if (p->used && p->last_s > 0 && p->last_s <= now_s && now_s - p->last_s <= age_s)
-        points_read(h, p, &shorter, p->last_s / shorter.step_s, 1, &x, &ignored);
+    bool found = p->used && p->last_s > 0 && p->last_s <= now_s && now_s - p->last_s <= age_s &&
+                 !isnan(p->last);
+    if (found)
+        *ret = p->last;
     pthread_mutex_unlock(&h->lock);
-    if (!isnan(x))
-        *ret = x;
-    return !isnan(x);
+    return found;
 }
 
 /* ---- the file ---- */

@@ -77,7 +77,8 @@ int64_t ft_history_step(int64_t from_s, int64_t to_s, int64_t asked_s, int64_t n
 int ft_history_read(struct ft_history *h, int place, int64_t from_s, int64_t step_s, int n,
                     double *ret, struct ft_err *err);
 
-/* The newest point, if it is not older than age_s: true. */
+/* The newest value that was put, if it is not older than age_s: true. Also where the file could not
+ * take it (a disk that is full). */
 bool ft_history_last(struct ft_history *h, int place, int64_t now_s, int64_t age_s, double *ret);
 
 #endif

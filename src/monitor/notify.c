@@ -1,6 +1,7 @@
 /* Queues of notices, one for each channel. */
 #include "monitor/notify.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,7 @@ static void add(struct channel *c, json_t *body, int tries, int64_t next_s)
 void ft_notify_add(struct ft_notify *n, const char *channel, json_t *body, int64_t now_s)
 {
     struct channel *c = find(n, channel);
+    assert(body != NULL);
     if (c != NULL)
         add(c, body, 0, now_s);
 }
@@ -122,8 +124,8 @@ static int64_t due(const struct channel *c, int64_t now_s, bool *ret_beat)
     return c->trying != NOTHING ? INT64_MAX : FT_MIN(notice, beat);
 }
 
-bool ft_notify_next(struct ft_notify *n, int64_t now_s, char ret_channel[FT_NOTIFY_ID_BYTES],
-                    json_t **ret_body, int64_t *ret_wake_s)
+bool ft_notify_next(struct ft_notify *n, int64_t now_s, struct ft_notify_due *ret,
+                    int64_t *ret_wake_s)
 {
     *ret_wake_s = INT64_MAX;
     for (int k = 0; k < n->n; k++) { /* in turn */
@@ -135,8 +137,9 @@ bool ft_notify_next(struct ft_notify *n, int64_t now_s, char ret_channel[FT_NOTI
             continue;
         n->turn = (n->turn + k + 1) % n->n;
         c->trying = beat ? HEARTBEAT : NOTICE;
-        strcpy(ret_channel, c->id);
-        *ret_body = beat ? NULL : json_incref(c->queue[0].body);
+        strcpy(ret->channel, c->id);
+        ret->is_heartbeat = beat;
+        ret->body = beat ? NULL : json_incref(c->queue[0].body);
         return true;
     }
     return false;

@@ -33,13 +33,19 @@ struct ft_notify_channel {
 };
 void ft_notify_channels(struct ft_notify *n, const struct ft_notify_channel *c, int n_c);
 
-/* body: what is sent, a reference is taken. Nothing happens for a channel that is not there. */
+/* body: what is sent, never NULL; a reference is taken. Nothing happens for a channel that is not
+ * there. */
 void ft_notify_add(struct ft_notify *n, const char *channel, json_t *body, int64_t now_s);
 
+struct ft_notify_due {
+    char channel[FT_NOTIFY_ID_BYTES];
+    bool is_heartbeat;
+    json_t *body; /* of a notice, the caller's reference; NULL of a heartbeat */
+};
 /* The next thing to send: false: nothing before *ret_wake_s. The notice stays in the queue until
- * ft_notify_done says how it went. A heartbeat (*ret_body NULL) is tried once. */
-bool ft_notify_next(struct ft_notify *n, int64_t now_s, char ret_channel[FT_NOTIFY_ID_BYTES],
-                    json_t **ret_body, int64_t *ret_wake_s);
+ * ft_notify_done says how it went. A heartbeat is tried once. */
+bool ft_notify_next(struct ft_notify *n, int64_t now_s, struct ft_notify_due *ret,
+                    int64_t *ret_wake_s);
 /* why: NULL: it was taken. never: it will not be taken (so it is not tried again). */
 void ft_notify_done(struct ft_notify *n, const char *channel, int64_t now_s, const char *why,
                     bool never);

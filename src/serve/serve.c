@@ -274,7 +274,8 @@ int64_t ft_serve_kept(struct ft_serve *s, const char *project)
     return sum;
 }
 
-int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project)
+int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project, char *ret_id,
+                     size_t n)
 {
     int most = 0;
     pthread_mutex_lock(&s->mu);
@@ -287,6 +288,7 @@ int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *proje
     }
     if (e != NULL && e->n_ctx > 0)
         most = e->n_ctx;
+    snprintf(ret_id, n, "%s", e != NULL ? e->id : "");
     pthread_mutex_unlock(&s->mu);
     return e != NULL ? most : -1;
 }

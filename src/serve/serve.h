@@ -103,8 +103,10 @@ json_t *ft_serve_models(struct ft_serve *s, const char *project);
 /* Bytes of the adapters that are a project's own. */
 int64_t ft_serve_kept(struct ft_serve *s, const char *project);
 /* Most tokens of one sequence that an endpoint takes, 0 if that is not known (servers by URL); -1:
- * this project has no such endpoint. */
-int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project);
+ * this project has no such endpoint. ret_id: the id of the one that its name means for the project:
+ * a project's own may have the name of a common one. */
+int ft_serve_context(struct ft_serve *s, const char *endpoint, const char *project, char *ret_id,
+                     size_t n);
 /* fn for every model and adapter behind a name that is the project's own; none behind a common one.
  * model is valid during the call; fn must not call serving. */
 void ft_serve_own_models(struct ft_serve *s, const char *endpoint, const char *project,

@@ -17,7 +17,7 @@ struct ft_alarm;
 int ft_alarm_open(struct ft_ctl *ctl, struct ft_alarm **ret, struct ft_err *err);
 void ft_alarm_close(struct ft_alarm *a); /* NULL is accepted */
 /* One look, of the watch's thread: evaluates every rule, queues what is to be told. Never waits for
- * a receiver. */
+ * a receiver. h: NULL: there is no history now, so nothing is known. */
 void ft_alarm_look(struct ft_alarm *a, struct ft_history *h, int64_t now_s);
 
 /* Any thread: adds state, since, value and instances to the view of a rule; waiting, sent ... to a

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/hex.h"
+#include "base/utf8.h"
 #include "control/inside.h"
 #include "control/watch/alarm.h"
 #include "net/mail.h"
@@ -123,7 +124,8 @@ static int to_mail(const json_t *channel, const json_t *smtp, const json_t *noti
                                   .ca = ft_ctl_text(smtp, "ca"),
                                   .user = ft_ctl_text(smtp, "user"),
                                   .password = ft_ctl_text(smtp, "password")};
-    snprintf(subject, sizeof subject, "feitian: %.180s", ft_ctl_text(notice, "text"));
+    snprintf(subject, sizeof subject, "feitian: %s", ft_ctl_text(notice, "text"));
+    subject[ft_utf8_valid_len(subject, strlen(subject))] = '\0';
     ft_buf_init(&text, BODY_BYTES);
     write_text(notice, &text);
     struct ft_mail m = {.from = ft_ctl_text(smtp, "from"),

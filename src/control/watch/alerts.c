@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/inside.h"
 #include "control/watch/alarm.h"
 #include "control/watch/watch.h"
 #include "monitor/alert.h"
@@ -414,7 +415,8 @@ void ft_ctl_channels_try(struct ft_ctl_call *c)
         ft_ctl_missing(c, FT_CHANNEL_KIND, c->id);
     } else if (rc == 0) {
         json_t *notice = ft_alarm_notice(c->ctl, "test", "a test: this channel works");
-        rc = ft_alarm_send(c->ctl, t.channel, t.smtp, notice, NULL, NULL, &err);
+        rc =
+            ft_alarm_send(c->ctl, t.channel, t.smtp, notice, ft_inside_stops, c->ctl->inside, &err);
         c->found = json_pack("{s:s,s:b,s:s?}", "id", c->id, "ok", rc == 0, "error",
                              rc != 0 ? err.msg : NULL);
         json_decref(notice);

@@ -17,7 +17,7 @@
 struct ft_scrape {
     struct ft_ctl *ctl;
     struct ft_derive *derive;
-    json_t *owners;  /* endpoint's name -> project, "" for everybody */
+    json_t *owners;  /* endpoint's id -> project, "" for everybody */
     json_t *budgets; /* project -> {"day", "month": nanos} */
     bool known;      /* owners were read once */
     /* of one look */
@@ -66,11 +66,8 @@ static void put(void *ctx, const struct ft_history_name *n, double v)
 
 static int take_endpoint(void *ctx, const char *id, json_t *body)
 {
-    const char *name = ft_ctl_text(body, "name"), *project = ft_ctl_text(body, "project");
-    (void)id;
-    /* of several of a name: if everybody may call one of them, everybody may see how it goes */
-    if (name != NULL && (project == NULL || json_object_get(ctx, name) == NULL))
-        json_object_set_new(ctx, name, json_string(project != NULL ? project : ""));
+    const char *project = ft_ctl_text(body, "project");
+    json_object_set_new(ctx, id, json_string(project != NULL ? project : ""));
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,7 +24,8 @@
 
 struct ft_watch {
     struct ft_ctl *ctl;
-    struct ft_history *history; /* NULL: it cannot be had */
+    /* NULL: it cannot be had, and is tried again at each look; once there it stays */
+    _Atomic(struct ft_history *) history;
     pthread_t thread;
     bool threaded;
     pthread_mutex_t lock;
@@ -39,7 +41,7 @@ struct ft_watch {
 
 struct ft_history *ft_watch_history(struct ft_watch *w)
 {
-    return w != NULL ? w->history : NULL;
+    return w != NULL ? atomic_load(&w->history) : NULL;
 }
 
 struct ft_alarm *ft_watch_alarm(struct ft_watch *w)
@@ -89,11 +91,23 @@ static void look_at_machine(struct ft_watch *w, int64_t at_s)
     w->before = m;
 }
 
-static void look(struct ft_watch *w, int64_t now_s)
+static void open_history(struct ft_watch *w, int64_t now_s)
+{
+    char path[4096];
+    struct ft_err err = {0};
+    struct ft_history *h = NULL;
+    snprintf(path, sizeof path, "%s/monitor", w->ctl->home);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        ft_err_sys(&err, "%s", path);
+    snprintf(path, sizeof path, "%s/monitor/history", w->ctl->home);
+    if (ft_history_open(path, now_s, &h, &err) == 0)
+        atomic_store(&w->history, h);
+    say_trouble(w, h == NULL ? err.msg : "");
+}
+
+static void look_at_cloud(struct ft_watch *w, int64_t now_s)
 {
     struct ft_err err = {0};
-    if (w->history == NULL)
-        return;
     look_at_machine(w, now_s);
     if (ft_scrape_once(w->scrape, w->history, now_s, &err) == 0) {
         say_trouble(w, "");
@@ -101,6 +115,15 @@ static void look(struct ft_watch *w, int64_t now_s)
     } else if (++w->missed > MISSED_MAX) { /* one that starts or stops is none */
         say_trouble(w, err.msg);
     }
+}
+
+/* Without a history nothing is known, and alerts say so; heartbeats go on. */
+static void look(struct ft_watch *w, int64_t now_s)
+{
+    if (w->history == NULL)
+        open_history(w, now_s);
+    if (w->history != NULL)
+        look_at_cloud(w, now_s);
     ft_alarm_look(w->alarm, w->history, now_s);
 }
 
@@ -134,18 +157,6 @@ static void *watch(void *ctx)
     return NULL;
 }
 
-static void open_history(struct ft_watch *w)
-{
-    char path[4096];
-    struct ft_err err = {0};
-    snprintf(path, sizeof path, "%s/monitor", w->ctl->home);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        ft_log(FT_LOG_WARN, "control", "%s: %s", path, strerror(errno));
-    snprintf(path, sizeof path, "%s/monitor/history", w->ctl->home);
-    if (ft_history_open(path, (int64_t)time(NULL), &w->history, &err) != 0)
-        ft_log(FT_LOG_ERROR, "control", "no history is kept: %s", err.msg);
-}
-
 int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
 {
     struct ft_watch *w = calloc(1, sizeof *w);
@@ -154,7 +165,7 @@ int ft_watch_open(struct ft_ctl *ctl, struct ft_watch **ret, struct ft_err *err)
     w->ctl = ctl;
     pthread_mutex_init(&w->lock, NULL);
     ft_cond_init(&w->wake);
-    open_history(w);
+    open_history(w, (int64_t)time(NULL));
     int rc = ft_scrape_open(ctl, &w->scrape, err);
     if (rc == 0)
         rc = ft_alarm_open(ctl, &w->alarm, err);

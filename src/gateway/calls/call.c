@@ -38,6 +38,7 @@ struct call {
     struct ft_buf answer; /* and of the answer */
     bool said_cut;
     char model[FT_RECORD_MODEL_MAX + 1];
+    char endpoint[FT_METRIC_VALUE_BYTES + 1]; /* its id: names are not alone */
     struct gw_meter_call meter;
     enum ft_task_kind kind;
     bool stream, begun; /* begun: the head of a stream was sent */
@@ -581,7 +582,9 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
 {
     struct ft_oai_error e;
     struct call *c = calloc(1, sizeof *c);
-    int context = ft_serve_context(r->gw->serve, a->model, r->ident->project);
+    char endpoint[FT_METRIC_VALUE_BYTES + 1];
+    int context =
+        ft_serve_context(r->gw->serve, a->model, r->ident->project, endpoint, sizeof endpoint);
     ft_oai_error_init(&e);
     if (c == NULL)
         ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
@@ -604,8 +607,9 @@ void gw_call(struct gw_request *r, const struct gw_ask *a)
     c->stream = a->stream;
     c->before_end = a->before_end;
     snprintf(c->model, sizeof c->model, "%s", a->model);
+    memcpy(c->endpoint, endpoint, sizeof endpoint);
     if (c->kind != FT_TASK_COUNT) /* nothing is generated */
-        gw_meter_call_begin(&c->meter, &c->gw->meter, c->model, r->project, r->x->begun_ns);
+        gw_meter_call_begin(&c->meter, &c->gw->meter, c->endpoint, r->project, r->x->begun_ns);
     ft_buf_init(&c->answer, GW_PROMPT_BYTES);
     if (ft_tenant_logs_prompts(c->gw->tenant, r->project))
         c->said = gw_prompt_of(a->body);

@@ -10,7 +10,7 @@
 #include "gateway/inner.h"
 #include "net/url.h"
 
-#define TOLD_MAX ((size_t)64 << 10) /* of control, at a time */
+#define TOLD_MAX ((size_t)256 << 10) /* of control, at a time */
 
 /* Under serving's lock: memory only. */
 static void on_serve_event(void *ctx, const struct ft_serve_event *v)
@@ -93,6 +93,13 @@ static int read_query(struct gw_request *r, struct asked *a)
     return a->refused ? FT_EINVAL : 0;
 }
 
+static void not_kept(struct ft_oai_error *e)
+{
+    ft_oai_error_set(e, FT_EBUSY, "events_unavailable", NULL,
+                     "events are not kept now: the log says why");
+    e->status = 503;
+}
+
 static void list(struct gw_request *r)
 {
     struct asked a = {0};
@@ -104,9 +111,7 @@ static void list(struct gw_request *r)
         return;
     }
     if (r->gw->events == NULL) {
-        ft_oai_error_set(&a.e, FT_EBUSY, "events_unavailable", NULL,
-                         "events are not kept now: the log says why");
-        a.e.status = 503;
+        not_kept(&a.e);
         gw_fail(r, &a.e);
         return;
     }
@@ -116,33 +121,49 @@ static void list(struct gw_request *r)
 
 /* ---- told by control ---- */
 
-static void on_told(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+/* False: it is no event. */
+static bool tell(struct gw *g, const json_t *o)
 {
     static const char *const level[] = {"info", "warn", "error"};
-    struct gw_request *r = ctx;
-    struct ft_oai_error e;
-    (void)x;
-    ft_oai_error_init(&e);
-    json_t *o = json_loadb(data, n, 0, NULL);
-    const char *kind = json_string_value(json_object_get(o, "kind"));
-    const char *text = json_string_value(json_object_get(o, "text"));
     const char *how = json_string_value(json_object_get(o, "level"));
-    struct ft_event v = {.kind = kind,
-                         .text = text,
+    struct ft_event v = {.kind = json_string_value(json_object_get(o, "kind")),
+                         .text = json_string_value(json_object_get(o, "text")),
                          .endpoint = json_string_value(json_object_get(o, "endpoint")),
                          .project = json_string_value(json_object_get(o, "project")),
+                         .rule = json_string_value(json_object_get(o, "rule")),
                          .worker = -1};
     for (int i = 0; how != NULL && i < (int)FT_COUNT(level); i++)
         if (strcmp(level[i], how) == 0)
             v.level = (enum ft_event_level)i;
-    if (kind == NULL || text == NULL) {
-        ft_oai_error_set(&e, FT_EINVAL, NULL, NULL, "an event has a kind and a text");
-        gw_fail(r, &e);
-    } else {
-        ft_events_tell(r->gw->events, &v);
-        gw_respond(r, 200, "application/json", "{}", 2);
+    if (v.kind == NULL || v.text == NULL)
+        return false;
+    ft_events_tell(g->events, &v);
+    return true;
+}
+
+static void on_told(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    struct gw_request *r = ctx;
+    struct ft_oai_error e;
+    size_t i;
+    json_t *one;
+    (void)x;
+    ft_oai_error_init(&e);
+    json_t *list = json_loadb(data, n, 0, NULL);
+    if (!json_is_array(list))
+        ft_oai_error_set(&e, FT_EINVAL, NULL, NULL, "events come as a list");
+    else if (r->gw->events == NULL)
+        not_kept(&e);
+    json_array_foreach(list, i, one)
+    {
+        if (e.err.code == 0 && !tell(r->gw, one))
+            ft_oai_error_set(&e, FT_EINVAL, NULL, NULL, "event %zu: has no kind or no text", i);
     }
-    json_decref(o);
+    if (e.err.code != 0)
+        gw_fail(r, &e);
+    else
+        gw_respond(r, 200, "application/json", "{}", 2);
+    json_decref(list);
 }
 
 static void told(struct gw_request *r)

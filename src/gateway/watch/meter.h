@@ -36,7 +36,7 @@ void gw_meter_refused(struct gw_meter *m, const struct gw_request *r, const stru
 /* One call of a model, on whichever thread its pieces come; zeroed: it is not counted. */
 struct gw_meter_call {
     struct gw_meter *m;
-    const char *model, *project; /* borrowed until the end */
+    const char *model, *project; /* borrowed until the end; model: the endpoint's id */
     struct ft_series *next;      /* time between tokens */
     int64_t begun_ns, last_ns;   /* last_ns: of the last token; 0: none came yet */
     const char *finish;
@@ -49,7 +49,9 @@ struct gw_meter_end {
     const struct ft_phases *phases;
 };
 
-/* begun_ns: when its request came in. */
+/* model: the id of the endpoint that the call means, never the bare name: another project's
+ * endpoint may have the same, and what is counted under a common one's is seen by everybody.
+ * begun_ns: when its request came in. */
 void gw_meter_call_begin(struct gw_meter_call *c, struct gw_meter *m, const char *model,
                          const char *project, int64_t begun_ns);
 void gw_meter_call_piece(struct gw_meter_call *c, const struct ft_piece *p);

@@ -35,7 +35,7 @@ static void endpoints(void *ctx, struct ft_metric_out *out, endpoint_fn *of)
     json_array_foreach(json_object_get(s->serving, "endpoints"), i, e)
     {
         if (given < FT_METRIC_VALUES_MAX && strcmp(text(e, "id"), FT_METRIC_OTHER) != 0) {
-            gw_metrics_give2(out, text(e, "name"), text(e, "id"), of(e));
+            gw_metrics_give2(out, text(e, "id"), text(e, "id"), of(e));
             given++;
         } else {
             other += of(e);

@@ -137,7 +137,7 @@ VIEW(read_inference, inference_us, GW_VLLM_CALL_BOUNDS)
 VIEW(read_prompt_size, prompt_size, GW_VLLM_SIZE_BOUNDS)
 VIEW(read_completion_size, completion_size, GW_VLLM_SIZE_BOUNDS)
 
-/* ---- gauges: endpoints come sorted by name ---- */
+/* ---- gauges ---- */
 
 /* What workers say of a model: a figure of all of them together. */
 static double at_workers(const struct gw_scrape *s, const char *model, const char *name)
@@ -180,40 +180,27 @@ struct group {
     double sum, part;
 };
 
-/* All endpoints of the name at *at, which goes on behind them. */
-static struct group take_group(const struct gw_scrape *s, const json_t *all, size_t *at,
-                               endpoint_fn *sum, endpoint_fn *part)
-{
-    struct group g = {.name = json_string_value(json_object_get(json_array_get(all, *at), "name"))};
-    for (; *at < json_array_size(all); ++*at) {
-        const json_t *e = json_array_get(all, *at);
-        const char *name = json_string_value(json_object_get(e, "name"));
-        if (g.name == NULL || name == NULL || strcmp(name, g.name) != 0)
-            break;
-        g.sum += sum(s, e);
-        g.part += part != NULL ? part(s, e) : 0;
-    }
-    return g;
-}
-
 static void give_group(struct ft_metric_out *out, const struct group *g, bool ratio)
 {
     double v = !ratio ? g->sum : g->part > 0 ? g->sum / g->part : 0;
     gw_metrics_give2(out, g->name, ENGINE, v);
 }
 
-/* The sum, or where there is one sum / part, of all endpoints of a name. */
-static void by_name(void *ctx, struct ft_metric_out *out, endpoint_fn *sum, endpoint_fn *part)
+/* The sum, or where there is one sum / part, of each endpoint, by its id as calls are counted. */
+static void by_endpoint(void *ctx, struct ft_metric_out *out, endpoint_fn *sum, endpoint_fn *part)
 {
     const struct gw_scrape *s = ctx;
     const json_t *all = json_object_get(s->serving, "endpoints");
     struct group other = {.name = FT_METRIC_OTHER};
     bool any_other = false;
     int given = 0;
-    for (size_t at = 0; at < json_array_size(all);) {
-        struct group g = take_group(s, all, &at, sum, part);
+    for (size_t at = 0; at < json_array_size(all); at++) {
+        const json_t *e = json_array_get(all, at);
+        struct group g = {.name = json_string_value(json_object_get(e, "id"))};
         if (g.name == NULL)
             break;
+        g.sum = sum(s, e);
+        g.part = part != NULL ? part(s, e) : 0;
         if (given == FT_METRIC_VALUES_MAX || strcmp(g.name, FT_METRIC_OTHER) == 0) {
             other.sum += g.sum;
             other.part += g.part;
@@ -252,17 +239,17 @@ static double blocks_max(const struct gw_scrape *s, const json_t *e)
 
 static void read_running(void *ctx, struct ft_metric_out *out)
 {
-    by_name(ctx, out, running, NULL);
+    by_endpoint(ctx, out, running, NULL);
 }
 
 static void read_waiting(void *ctx, struct ft_metric_out *out)
 {
-    by_name(ctx, out, waiting, NULL);
+    by_endpoint(ctx, out, waiting, NULL);
 }
 
 static void read_kv(void *ctx, struct ft_metric_out *out)
 {
-    by_name(ctx, out, blocks_used, blocks_max);
+    by_endpoint(ctx, out, blocks_used, blocks_max);
 }
 
 #define OF                                                                                         \

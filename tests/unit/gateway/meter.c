@@ -54,7 +54,8 @@ static void call(const char *model, const char *project, int tokens, enum ft_ans
     gw_meter_call_end(&c, &e);
 }
 
-/* Families of the call's names, as text; with an endpoint "m" of two projects, and its worker. */
+/* Families of the call's names, as text; with a common endpoint "m", a project's own of the same
+ * name, and a worker. */
 static struct ft_buf shown(void)
 {
     struct gw_scrape s = {
@@ -62,8 +63,8 @@ static struct ft_buf shown(void)
         .serving =
             json_pack("{s:[{s:s,s:s,s:i,s:i,s:[{s:s,s:s}]},{s:s,s:s,s:i,s:i,s:[]}],"
                       "s:[{s:s,s:{s:[{s:s,s:i,s:i,s:i}]}}]}",
-                      "endpoints", "id", "e1", "name", "m", "in_flight", 3, "queue", 2, "targets",
-                      "kind", "model", "model", "base", "id", "e2", "name", "m", "in_flight", 4,
+                      "endpoints", "id", "m", "name", "m", "in_flight", 3, "queue", 2, "targets",
+                      "kind", "model", "model", "base", "id", "m@p2", "name", "m", "in_flight", 4,
                       "queue", 0, "targets", "workers", "id", "worker-0", "health", "models",
                       "name", "base", "blocks_used", 30, "blocks_cached", 20, "blocks_max", 40)};
     struct gw_meter some = {0};
@@ -105,7 +106,8 @@ static void test_vllms_names_sum_over_projects_and_endpoints(void **state)
     has(&b, "{model_name=\"m\",engine=\"0\",finished_reason=\"length\"} 1\n");
     has(&b, "{model_name=\"m\",engine=\"0\",finished_reason=\"abort\"} 1\n");
     has(&b, "{model_name=\"n\",engine=\"0\",finished_reason=\"error\"} 1\n");
-    has(&b, "\nvllm:num_requests_running{model_name=\"m\",engine=\"0\"} 7\n");
+    has(&b, "\nvllm:num_requests_running{model_name=\"m\",engine=\"0\"} 3\n");
+    has(&b, "\nvllm:num_requests_running{model_name=\"m@p2\",engine=\"0\"} 4\n");
     has(&b, "\nvllm:num_requests_waiting{model_name=\"m\",engine=\"0\"} 2\n");
     has(&b, "\nvllm:kv_cache_usage_perc{model_name=\"m\",engine=\"0\"} 0.25\n");
     has(&b, "\nfeitian_kv_usage_ratio{model=\"m\"} 0.25\n");

@@ -28,14 +28,14 @@ static void add(struct ft_notify *n, const char *channel, int number)
 /* What is next: its number, 0 for a heartbeat, -1 for nothing. */
 static int next(struct ft_notify *n, int64_t s, const char *channel)
 {
-    char id[FT_NOTIFY_ID_BYTES];
-    json_t *body;
+    struct ft_notify_due due;
     int64_t wake;
-    if (!ft_notify_next(n, T0 + s, id, &body, &wake))
+    if (!ft_notify_next(n, T0 + s, &due, &wake))
         return -1;
-    assert_string_equal(id, channel);
-    int number = body != NULL ? (int)json_integer_value(json_object_get(body, "n")) : 0;
-    json_decref(body);
+    assert_string_equal(due.channel, channel);
+    assert_true(due.is_heartbeat == (due.body == NULL));
+    int number = due.is_heartbeat ? 0 : (int)json_integer_value(json_object_get(due.body, "n"));
+    json_decref(due.body);
     return number;
 }
 

@@ -239,6 +239,7 @@ export const event = {
     endpoint_removed: 'Endpoint removed',
     alert_firing: 'Alert',
     alert_resolved: 'Alert is over',
+    alert_no_data: 'Alert without data',
   },
   zh: {
     gateway_started: '网关已启动',
@@ -256,5 +257,6 @@ export const event = {
     endpoint_removed: '端点已删除',
     alert_firing: '告警触发',
     alert_resolved: '告警恢复',
+    alert_no_data: '告警无数据',
   },
 };

@@ -17,7 +17,7 @@ const POLL_MS = 10000;
 const HISTORY = 200; // of each kind
 
 async function fired(signal) {
-  const kinds = ['alert_firing', 'alert_resolved'];
+  const kinds = ['alert_firing', 'alert_resolved', 'alert_no_data'];
   const lists = await Promise.all(kinds.map((kind) => api.get(`/api/v1/events?kind=${kind}&limit=${HISTORY}`, { signal })));
   return lists.flatMap((list) => list.data).sort((a, b) => b.at - a.at);
 }

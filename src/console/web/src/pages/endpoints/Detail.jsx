@@ -27,7 +27,7 @@ function lastOf(history, name) {
 }
 
 function Now({ live, speed, e }) {
-  const endpoint = e.name;
+  const endpoint = e.id; // a name may be that of two
   const ask = useCallback((signal) => {
     const from = Math.floor(Date.now() / 1000) - FIRST_S;
     return api.get(`/api/v1/history?series=ttft_p95,completion_tokens&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
@@ -134,7 +134,7 @@ export function Detail({ id }) {
       <Now live={live} speed={status.data?.serving.workers ? speeds.get(id) : null} e={e} />
       {e.targets.length > 1 && <Canary endpoint={e} may={may} onDone={reload} />}
       <Replicas live={live} workers={status.data?.serving.workers} onScale={scale} />
-      <Curves endpoint={e.name} />
+      <Curves endpoint={e.id} />
       <Timeline endpoint={e.name} />
       <About e={e} />
       {dialog === 'scale' && <ScaleDialog endpoint={e} onDone={reload} onClose={() => setDialog(null)} />}

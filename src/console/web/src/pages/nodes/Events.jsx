@@ -7,7 +7,7 @@ import { EventList } from '../../ui/EventList.jsx';
 
 const KINDS = [
   'gateway_started', 'worker_started', 'worker_ready', 'worker_stopped', 'worker_died', 'model_loaded', 'model_refused', 'scaled',
-  'failover', 'request_given_up', 'endpoint_created', 'endpoint_changed', 'endpoint_removed', 'alert_firing', 'alert_resolved',
+  'failover', 'request_given_up', 'endpoint_created', 'endpoint_changed', 'endpoint_removed', 'alert_firing', 'alert_resolved', 'alert_no_data',
 ];
 
 export function Events() {
