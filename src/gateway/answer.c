@@ -1,4 +1,5 @@
 /* Answers: headers that all have, errors in the caller's protocol. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -127,21 +128,24 @@ static int write_hub(struct ft_buf *b, const struct ft_oai_error *e, struct gw_r
     return 1;
 }
 
-/* What stands in quotes in the refusal of a request is its own, perhaps of a prompt, which no
- * record holds: each is left out. Appends what fits. */
+/* What stands in quotes is the client's own, perhaps of a prompt, which no record holds: all from
+ * the first quote to the last of its kind is left out, or to the end where it is the only one. An
+ * apostrophe behind a letter opens none. */
 static void put_without_quotes(const char *text, char *ret, size_t n)
 {
     size_t at = 0;
-    while (*text != '\0' && at + 6 < n) {
-        char c = *text++;
-        ret[at++] = c;
-        const char *end = c == '\'' || c == '"' || c == '`' ? strchr(text, c) : NULL;
-        if (end == NULL)
+    for (const char *p = text; *p != '\0' && at + 6 < n; p++) {
+        bool inside = p > text && isalnum((unsigned char)p[-1]);
+        ret[at++] = *p;
+        if (inside || strchr("'\"`", *p) == NULL)
             continue;
+        const char *end = strrchr(p + 1, *p);
         memcpy(ret + at, "...", 3);
         at += 3;
-        ret[at++] = c;
-        text = end + 1;
+        if (end == NULL)
+            break;
+        ret[at++] = *end;
+        p = end;
     }
     ret[at] = '\0';
 }
@@ -151,10 +155,7 @@ void gw_error_note(struct gw_request *r, const struct ft_oai_error *e)
     struct ft_record_error *ret = &r->error;
     const char *code = ft_oai_error_code(e), *text = ft_oai_error_message(e);
     snprintf(ret->code, sizeof ret->code, "%s", code != NULL ? code : ft_oai_error_type(e));
-    if (ft_oai_error_status(e) == 400)
-        put_without_quotes(text, ret->text, sizeof ret->text);
-    else
-        snprintf(ret->text, sizeof ret->text, "%s", text);
+    put_without_quotes(text, ret->text, sizeof ret->text);
     ret->text[ft_utf8_valid_len(ret->text, strlen(ret->text))] = '\0'; /* it may be cut */
 }
 

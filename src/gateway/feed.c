@@ -3,8 +3,9 @@
  *
  * The snapshot is the feed's own text, one row a line, later rows standing for earlier ones of the
  * same kind and id; its first line names the store it is of. It is appended to as rows come, and
- * written anew from control's whole feed at the start and whenever the store is another one. What
- * was spent is beside it (spend.c).
+ * written anew from control's whole feed at the start, whenever the store is another one, and when
+ * it has become twice as long as that was: later rows repeat earlier ones. What was spent is beside
+ * it (spend.c).
  *
  * One thread, which blocks in a long poll; those who wait for a sequence number are called by it.
  */
@@ -27,6 +28,7 @@
 #define FEED_RETRY_MS_MIN 20
 #define FEED_RETRY_MS_MAX 500
 #define STORE_ID_MAX      64
+#define SNAPSHOT_SPARE    ((size_t)256 << 10) /* a shorter one is not worth writing anew */
 
 struct waiter {
     int64_t seq, give_up_ns;
@@ -48,6 +50,7 @@ struct gw_feed {
     char snapshot[4096], store[STORE_ID_MAX + 1];
     struct gw_spend *spend;
     bool whole; /* control's whole feed was seen since the start */
+    size_t whole_bytes, appended_bytes;
     bool spend_known;
 };
 
@@ -57,12 +60,12 @@ static void apply(struct gw *g, const char *kind, const char *id, const json_t *
 {
     struct ft_err err = {0};
     gw_requests_apply(g->requests, kind, id, body);
-    gw_prompts_apply(g->prompts, kind, id, body);
     if (ft_tenant_apply(g->tenant, kind, id, body, &err) != 0 ||
         ft_ledger_apply(g->ledger, kind, id, body, &err) != 0 ||
         ft_serve_apply(g->serve, kind, id, body, &err) != 0)
         ft_log(FT_LOG_WARN, "gateway", "%s %s as control tells it is not taken: %s", kind, id,
                err.msg);
+    gw_prompts_apply(g->prompts, kind, id, body); /* it goes by what the tenants know */
 }
 
 /* One line of the feed. Returns its sequence number, or FT_ECORRUPT. */
@@ -129,6 +132,13 @@ static void snapshot_put(struct gw_feed *f, const char *text, size_t n)
     if (b.failed != 0 || ft_file_put(f->snapshot, b.data, b.len, &err) != 0)
         ft_log(FT_LOG_ERROR, "gateway", "snapshot: %s", b.failed ? "too large" : err.msg);
     ft_buf_fini(&b);
+    f->whole_bytes = n;
+    f->appended_bytes = 0;
+}
+
+static bool snapshot_is_long(const struct gw_feed *f)
+{
+    return f->appended_bytes > FT_MAX(f->whole_bytes, SNAPSHOT_SPARE);
 }
 
 /* Losing these lines in a crash of the machine is harmless: control tells them again. */
@@ -140,6 +150,7 @@ static void snapshot_append(struct gw_feed *f, const char *text, size_t n)
         ft_err_sys(&err, "open %s", f->snapshot);
     else
         ft_file_write(fd, text, n, f->snapshot, NULL, &err);
+    f->appended_bytes += n;
     if (fd >= 0)
         close(fd);
     if (err.code != 0)
@@ -207,11 +218,13 @@ static int poll_once(struct gw_feed *f, struct ft_err *err)
             ft_serve_snapshot_end(f->gw->serve);
             ft_ledger_snapshot_end(f->gw->ledger);
             ft_tenant_snapshot_end(f->gw->tenant);
+            gw_prompts_snapshot_end(f->gw->prompts);
             f->whole = true;
             snapshot_put(f, end + 1, n);
         } else if (n > 0) {
             seq = FT_MAX(seq, apply_lines(f->gw, end + 1, n));
             snapshot_append(f, end + 1, n);
+            f->whole = !snapshot_is_long(f); /* or it is asked for anew, and written */
         }
         json_decref(head);
         if (rc == 0)

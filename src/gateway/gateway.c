@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/aside.h"
 #include "gateway/sessions.h"
 #include "gateway/watch/prompts.h"
 #include "gateway/watch/requests.h"
@@ -97,6 +98,11 @@ static int open_inner(struct gw *g, struct ft_err *err)
     return ft_http_server_bind(&c, &g->inner, err);
 }
 
+static bool has_project(void *ctx, const char *project)
+{
+    return ft_tenant_has_project(((struct gw *)ctx)->tenant, project);
+}
+
 static void drain(struct gw *g)
 {
     int ms = g->opt->drain_ms > 0 ? g->opt->drain_ms : GATEWAY_DRAIN_MS;
@@ -121,6 +127,7 @@ static void close_all(struct gw *g)
     gw_storage_close(g->storage);
     ft_quota_close(g->quota);
     ft_http_client_close(g->asking);
+    gw_aside_close(g->aside); /* what was asked goes on there */
     gw_sessions_close(g->sessions);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)
@@ -176,13 +183,15 @@ int ft_gateway_run(const struct ft_gateway_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_http_client_open(&g.asking, err);
     if (rc == 0)
+        rc = gw_aside_open(&g.aside, err);
+    if (rc == 0)
         rc = open_ledger(&g, err);
     if (rc == 0 && o->trace != NULL)
         rc = ft_tracer_open(o->trace, &g.tracer, err);
     if (rc == 0)
         rc = gw_requests_open(&g, &g.requests, err);
     if (rc == 0)
-        rc = gw_prompts_open(o->home, &g.prompts, err);
+        rc = gw_prompts_open(o->home, has_project, &g, &g.prompts, err);
     if (rc == 0)
         rc = open_serve(&g, err);
     if (rc == 0) {

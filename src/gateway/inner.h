@@ -32,6 +32,7 @@ struct gw_hub;
 struct gw_sessions;
 struct gw_requests;
 struct gw_prompts;
+struct gw_aside;
 struct ft_tracer;
 struct ft_s3;
 
@@ -47,6 +48,7 @@ struct gw {
     struct gw_door front, back;
     struct ft_http_server *server, *inner; /* of the two doors */
     struct ft_lanes *lanes;                /* handlers that block */
+    struct gw_aside *aside;                /* answers that look at disks, or are long */
     struct gw_storage *storage;            /* gw_blob() */
     struct ft_quota *quota;
     struct gw_meter meter;

@@ -221,6 +221,8 @@ int gw_authenticate(struct gw_request *r, const char *action, struct ft_oai_erro
         r->project = ft_arena_strndup(&r->x->arena, r->ident->project, strlen(r->ident->project));
     if (rc == 0 && r->project == NULL)
         rc = ft_err_set(&err, FT_ENOMEM, "out of memory");
+    if (rc == 0)
+        gw_trace_known(r);
     if (rc == 0 && action[0] != '\0')
         rc = ft_tenant_may(r->ident, action, NULL, &why, &err);
     if (rc == 0)

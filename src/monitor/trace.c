@@ -154,13 +154,15 @@ static void draw(void *ret, size_t n)
 
 void ft_tracer_begin(struct ft_tracer *t, const char *parent, struct ft_trace_context *ret)
 {
+    uint64_t dice;
     *ret = (struct ft_trace_context){.has_parent = false};
-    if (parent == NULL || !ft_trace_parent_parse(parent, ret)) {
-        uint64_t dice;
-        draw(ret->trace_id, sizeof ret->trace_id);
-        memcpy(&dice, ret->trace_id, sizeof dice);
-        ret->sampled = (double)(dice >> 11) * 0x1p-53 < t->o.ratio;
-    }
+    draw(ret->trace_id, sizeof ret->trace_id);
+    memcpy(&dice, ret->trace_id, sizeof dice);
+    bool drawn = (double)(dice >> 11) * 0x1p-53 < t->o.ratio;
+    ret->sampled = drawn;
+    if (parent != NULL)
+        ft_trace_parent_parse(parent, ret); /* what is none leaves all as it is */
+    ret->forced = ret->sampled && !drawn;
     draw(ret->span_id, sizeof ret->span_id);
 }
 

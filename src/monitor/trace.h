@@ -30,6 +30,7 @@ struct ft_trace_context {
     uint8_t span_id[FT_TRACE_SPAN_BYTES];   /* of our server span */
     uint8_t parent_id[FT_TRACE_SPAN_BYTES]; /* the client's */
     bool has_parent, sampled;
+    bool forced; /* sampled because the client's flag says so, not by the ratio */
 };
 
 /* A traceparent header. False: it is none that the recommendation allows; *ret is as it was. Fills

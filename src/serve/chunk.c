@@ -13,7 +13,7 @@
 #define MESSAGE_MAX     400 /* bytes of a server's own words that are passed on */
 #define PARAM_MAX       96  /* and of the member that they are about */
 #define BYTES_PER_TOKEN 4   /* where nothing better is known */
-#define PHASE_MAX       ((int64_t)1 << 50)
+#define LARGE_MAX       ((int64_t)1 << 50)
 
 void ft_chunk_init(struct ft_chunk_reader *r, enum ft_task_kind kind, uint64_t salt,
                    ft_piece_fn *on_piece, void *ctx)
@@ -36,10 +36,11 @@ static int count_of(const json_t *v)
     return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : (int)n;
 }
 
+/* Outside numbers: none is so large that sums of them overflow. */
 static int64_t large_of(const json_t *v)
 {
     json_int_t n = json_integer_value(v);
-    return n < 0 ? 0 : (int64_t)n;
+    return n < 0 ? 0 : FT_MIN((int64_t)n, LARGE_MAX);
 }
 
 /* A member's text; empty if it is none. */
@@ -73,14 +74,12 @@ static void read_usage(struct ft_chunk_reader *r, const json_t *u)
         json_object_get(json_object_get(u, "completion_tokens_details"), "reasoning_tokens"));
 }
 
-/* Outside numbers: none is so large that sums of them overflow. */
 static void read_phases(struct ft_chunk_reader *r, const json_t *ph)
 {
     if (!json_is_object(ph))
         return;
     for (int i = FT_PHASE_FIELDS - FT_PHASE_FIELDS_WORKER; i < FT_PHASE_FIELDS; i++)
-        *ft_phase_at(&r->phases, i) =
-            FT_MIN(large_of(json_object_get(ph, ft_phase_fields[i].name)), PHASE_MAX);
+        *ft_phase_at(&r->phases, i) = large_of(json_object_get(ph, ft_phase_fields[i].name));
     r->usage.phases = &r->phases;
 }
 

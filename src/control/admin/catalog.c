@@ -129,7 +129,7 @@ int ft_ctl_settings_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft
     }
     ft_ctl_entity_fini(&keep);
     struct ft_ctl_entity smtp = {0};
-    if (rc == 0)
+    if (rc == 0 && c->role >= CTL_OPERATOR) /* whose relay it is, and who it knows us as */
         rc = FT_MIN(ft_ctl_get(tx, "setting", "smtp", &smtp, err), 0);
     json_t *shown = smtp.body != NULL ? ft_ctl_public("setting", smtp.body) : NULL;
     json_t *relay = json_incref(json_object_get(shown, "smtp"));

@@ -310,6 +310,17 @@ static void measure(struct call *c, enum ft_record_status status, const struct f
     gw_meter_call_end(&c->meter, &e);
 }
 
+/* What another's server says of a request may hold any of its prompt, quoted or not; that the
+ * server is not there or broke, serving says itself. */
+static bool in_anothers_words(struct call *c)
+{
+    const struct ft_oai_error *e = c->ops.error(c->writer);
+    bool server = false;
+    for (int i = 0; i < c->phases.n_moments; i++)
+        server |= c->phases.moment[i].kind == FT_MOMENT_GIVEN && c->phases.moment[i].n < 0;
+    return server && e != NULL && e->err.code != FT_EUNAVAIL && e->err.code != FT_ECANCELED;
+}
+
 /* It has ended: into the ledger, the tenants' accounts, the metrics and the latest requests. */
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
@@ -323,6 +334,8 @@ static void settle(struct call *c, enum ft_record_status status, int http,
     pthread_mutex_unlock(&c->lock);
     if (c->ops.error(c->writer) != NULL)
         gw_error_note(r, c->ops.error(c->writer));
+    if (in_anothers_words(c))
+        r->error.text[0] = '\0';
     struct ft_ledger_end e = {.status = status,
                               .http = http,
                               .phases = &c->phases,

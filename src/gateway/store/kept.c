@@ -1,7 +1,4 @@
 /* GET /api/v1/storage: how much the caller's project keeps, and may. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "gateway/inner.h"
 
 static void kept(struct gw_request *r)
@@ -15,12 +12,8 @@ static void kept(struct gw_request *r)
         return;
     }
     json_t *limit = max >= 0 ? json_integer(max) : json_null();
-    json_t *j = json_pack("{s:s,s:s,s:I,s:o}", "object", "storage", "project", r->project, "bytes",
-                          (json_int_t)bytes, "limit_bytes", limit);
-    char *text = json_dumps(j, JSON_COMPACT);
-    gw_respond(r, 200, "application/json", text, strlen(text));
-    free(text);
-    json_decref(j);
+    gw_respond_json(r, json_pack("{s:s,s:s,s:I,s:o}", "object", "storage", "project", r->project,
+                                 "bytes", (json_int_t)bytes, "limit_bytes", limit));
 }
 
 static const struct gw_route rows[] = {

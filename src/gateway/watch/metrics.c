@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "gateway/aside.h"
 #include "gateway/inner.h"
 #include "monitor/expose.h"
 
@@ -323,16 +324,34 @@ static enum ft_expose_format format_of(const struct gw_request *r)
     return ft_expose_choose(ft_http_header(r->x, "accept"));
 }
 
-/* control: what it said; NULL, or empty: nothing. */
-static void answer(struct gw_request *r, const struct ft_buf *control)
+/* A scrape on its way. */
+struct asked {
+    struct gw_request *r;
+    struct ft_buf control; /* what control adds */
+    int status;
+};
+
+static void asked_free(struct asked *a)
 {
+    struct ft_http_exchange *x = a->r->x;
+    ft_buf_fini(&a->control);
+    free(a);
+    ft_http_unref(x);
+}
+
+/* On the thread aside: it looks at disks and writes megabytes. Without control's figures, ours are
+ * shown all the same. */
+static void answer(void *ctx)
+{
+    struct asked *a = ctx;
+    struct gw_request *r = a->r;
     struct ft_oai_error e;
     struct ft_buf text;
     enum ft_expose_format format = format_of(r);
     ft_buf_init(&text, FT_EXPOSE_BYTES_MAX);
     write_ours(r->gw, strcmp(r->x->query, "vllm=0") != 0, format, &text);
-    if (control != NULL && control->failed == 0)
-        ft_buf_add(&text, control->data, control->len);
+    if (a->status == 200 && a->control.failed == 0)
+        ft_buf_add(&text, a->control.data, a->control.len);
     ft_expose_end(format, &text);
     if (text.failed == 0) {
         gw_respond(r, 200, ft_expose_type(format), text.data, text.len);
@@ -342,15 +361,10 @@ static void answer(struct gw_request *r, const struct ft_buf *control)
         gw_fail(r, &e);
     }
     ft_buf_fini(&text);
+    asked_free(a);
 }
 
 /* ---- what control adds ---- */
-
-struct asked {
-    struct gw_request *r;
-    struct ft_buf text;
-    int status;
-};
 
 static void on_head(void *ctx, const struct ft_http_answer_head *head)
 {
@@ -359,43 +373,32 @@ static void on_head(void *ctx, const struct ft_http_answer_head *head)
 
 static bool on_data(void *ctx, const char *data, size_t n)
 {
-    ft_buf_add(&((struct asked *)ctx)->text, data, n); /* a failure is seen at the end */
+    ft_buf_add(&((struct asked *)ctx)->control, data, n); /* a failure is seen at the end */
     return true;
 }
 
-/* Without control's, ours are shown all the same. */
 static void on_done(void *ctx, const struct ft_err *err)
 {
     struct asked *a = ctx;
-    struct ft_http_exchange *x = a->r->x;
-    answer(a->r, err == NULL && a->status == 200 ? &a->text : NULL);
-    ft_buf_fini(&a->text);
-    free(a);
-    ft_http_unref(x);
+    a->status = err == NULL ? a->status : 0;
+    if (gw_aside_do(a->r, answer, a) != 0)
+        asked_free(a);
 }
 
-static void ask_control(struct gw_request *r)
+static void ask_control(struct asked *a)
 {
-    struct asked *a = calloc(1, sizeof *a);
     struct ft_err err = {0};
-    if (a == NULL) {
-        answer(r, NULL);
-        return;
-    }
-    a->r = r;
-    ft_buf_init(&a->text, FT_EXPOSE_BYTES_MAX);
-    ft_http_ref(r->x);
     struct ft_http_call_config c = {.method = "GET",
-                                    .url = format_of(r) == FT_EXPOSE_OPENMETRICS
+                                    .url = format_of(a->r) == FT_EXPOSE_OPENMETRICS
                                                ? "http://control/internal/metrics?openmetrics"
                                                : "http://control/internal/metrics",
-                                    .unix_socket = r->gw->control_socket,
+                                    .unix_socket = a->r->gw->control_socket,
                                     .total_timeout_ms = CONTROL_WAIT_MS,
                                     .on_head = on_head,
                                     .on_data = on_data,
                                     .on_done = on_done,
                                     .ctx = a};
-    if (ft_http_call_start(r->gw->asking, &c, NULL, &err) != 0)
+    if (ft_http_call_start(a->r->gw->asking, &c, NULL, &err) != 0)
         on_done(a, &err);
 }
 
@@ -403,10 +406,20 @@ void gw_metrics(struct gw_request *r)
 {
     struct ft_oai_error e;
     ft_oai_error_init(&e);
-    if (!may_see(r, &e))
+    if (!may_see(r, &e)) {
         gw_refuse(r, "", &e);
-    else if (r->inner || !gw_feed_connected(r->gw->feed)) /* control asks there, for ours */
-        answer(r, NULL);
+        return;
+    }
+    struct asked *a = calloc(1, sizeof *a);
+    if (a == NULL) {
+        gw_respond_json(r, NULL);
+        return;
+    }
+    a->r = r;
+    ft_buf_init(&a->control, FT_EXPOSE_BYTES_MAX);
+    ft_http_ref(r->x);
+    if (r->inner || !gw_feed_connected(r->gw->feed)) /* control asks there, for ours */
+        on_done(a, NULL);
     else
-        ask_control(r);
+        ask_control(a);
 }

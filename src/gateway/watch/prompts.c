@@ -21,13 +21,15 @@
 
 struct waiting {
     struct waiting *next;
-    bool drop; /* all of a project's, instead: name is its id */
+    bool drop; /* all of a project's, instead: name is its id; "": of all that are gone */
     char name[NAME_MAX_BYTES];
     size_t bytes;
     char text[]; /* bytes of it */
 };
 
 struct gw_prompts {
+    bool (*has_project)(void *ctx, const char *project);
+    void *ctx;
     char dir[4096 - NAME_MAX_BYTES];
     pthread_mutex_t lock;
     pthread_cond_t come;
@@ -56,29 +58,44 @@ static void path_of(const struct gw_prompts *p, const char *name, char ret[4096]
 
 /* ---- what is to be kept ---- */
 
+/* A JSON text's beginning; what comes after it is not made. */
+struct beginning {
+    char *text; /* [max + 1] */
+    size_t n, max;
+};
+
+static int take_some(const char *text, size_t n, void *ctx)
+{
+    struct beginning *b = ctx;
+    size_t take = FT_MIN(n, b->max + 1 - b->n); /* one more than is kept: it is longer */
+    memcpy(b->text + b->n, text, take);
+    b->n += take;
+    return b->n > b->max ? -1 : 0;
+}
+
 json_t *gw_prompt_of(const json_t *body)
 {
     static const char *const members[] = {"messages",  "prompt", "input", "query",
                                           "documents", "system", "tools"};
     json_t *ret = json_object();
-    size_t left = GW_PROMPT_BYTES;
-    for (size_t i = 0; i < FT_COUNT(members); i++) {
+    struct beginning b = {.text = malloc(GW_PROMPT_BYTES + 1), .max = GW_PROMPT_BYTES};
+    for (size_t i = 0; b.text != NULL && i < FT_COUNT(members); i++) {
         json_t *v = json_object_get(body, members[i]);
         if (v == NULL)
             continue;
-        char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-        size_t n = text != NULL ? strlen(text) : 0;
-        if (n <= left) {
+        b.n = 0;
+        json_dump_callback(v, take_some, &b, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (b.n <= b.max) {
             json_object_set_new(ret, members[i], json_deep_copy(v));
-            left -= n;
-        } else if (text != NULL) { /* as its JSON's beginning */
-            size_t cut = ft_utf8_valid_len(text, left);
-            json_object_set_new(ret, members[i], json_stringn(text, cut));
+            b.max -= b.n;
+        } else { /* as its JSON's beginning */
+            size_t cut = ft_utf8_valid_len(b.text, b.max);
+            json_object_set_new(ret, members[i], json_stringn(b.text, cut));
             json_object_set_new(ret, "cut", json_true());
-            left = 0;
+            b.max = 0;
         }
-        free(text);
     }
+    free(b.text);
     return ret;
 }
 
@@ -86,7 +103,7 @@ json_t *gw_prompt_of(const json_t *body)
 static bool post(struct gw_prompts *p, struct waiting *w)
 {
     pthread_mutex_lock(&p->lock);
-    bool room = p->waiting + w->bytes <= GW_PROMPTS_WAITING;
+    bool room = w->drop || p->waiting + w->bytes <= GW_PROMPTS_WAITING;
     if (room) {
         *p->last = w;
         p->last = &w->next;
@@ -101,15 +118,26 @@ static bool post(struct gw_prompts *p, struct waiting *w)
     return room;
 }
 
-void gw_prompts_apply(struct gw_prompts *p, const char *kind, const char *id, const json_t *body)
+static void post_drop(struct gw_prompts *p, const char *project)
 {
-    bool gone = strcmp(kind, "project") == 0 && (body == NULL || json_is_null(body));
-    struct waiting *w = gone && name_is_good(id) ? calloc(1, sizeof *w) : NULL;
+    struct waiting *w = calloc(1, sizeof *w);
     if (w == NULL)
         return;
     w->drop = true;
-    snprintf(w->name, sizeof w->name, "%s", id);
+    snprintf(w->name, sizeof w->name, "%s", project);
     post(p, w);
+}
+
+void gw_prompts_apply(struct gw_prompts *p, const char *kind, const char *id, const json_t *body)
+{
+    bool gone = strcmp(kind, "project") == 0 && (body == NULL || json_is_null(body));
+    if (gone && name_is_good(id))
+        post_drop(p, id);
+}
+
+void gw_prompts_snapshot_end(struct gw_prompts *p)
+{
+    post_drop(p, "");
 }
 
 void gw_prompts_put(struct gw_prompts *p, const char *project, const char *id, json_t *prompt,
@@ -167,12 +195,15 @@ static void remember(struct gw_prompts *p, const char *name)
     p->n++;
 }
 
+/* A call may end after its project: nothing is kept of that. */
 static void write_one(struct gw_prompts *p, const struct waiting *w)
 {
-    char path[4096];
+    char path[4096], project[NAME_MAX_BYTES];
     struct ft_err err = {0};
-    path_of(p, w->name, path);
-    *strrchr(path, '/') = '\0';
+    snprintf(project, sizeof project, "%.*s", (int)strcspn(w->name, "/"), w->name);
+    if (!p->has_project(p->ctx, project))
+        return;
+    path_of(p, project, path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         ft_err_sys(&err, "make %s", path);
     path_of(p, w->name, path);
@@ -199,6 +230,17 @@ static void drop_all(const struct gw_prompts *p, const char *project)
     rmdir(path);
 }
 
+/* A project may have gone while nobody was told. */
+static void drop_unknown(const struct gw_prompts *p)
+{
+    DIR *d = opendir(p->dir);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        if (name_is_good(e->d_name) && !p->has_project(p->ctx, e->d_name))
+            drop_all(p, e->d_name);
+    if (d != NULL)
+        closedir(d);
+}
+
 static void *writer_main(void *arg)
 {
     struct gw_prompts *p = arg;
@@ -216,7 +258,9 @@ static void *writer_main(void *arg)
             p->last = &p->first;
         p->waiting -= w->bytes;
         pthread_mutex_unlock(&p->lock);
-        if (w->drop)
+        if (w->drop && w->name[0] == '\0')
+            drop_unknown(p);
+        else if (w->drop)
             drop_all(p, w->name);
         else
             write_one(p, w);
@@ -285,13 +329,16 @@ static void read_names(struct gw_prompts *p)
     free(list);
 }
 
-int gw_prompts_open(const char *home, struct gw_prompts **ret, struct ft_err *err)
+int gw_prompts_open(const char *home, bool (*has_project)(void *ctx, const char *project),
+                    void *ctx, struct gw_prompts **ret, struct ft_err *err)
 {
     struct gw_prompts *p = calloc(1, sizeof *p);
     if (p == NULL || (p->file = calloc(GW_PROMPT_FILES, sizeof *p->file)) == NULL) {
         free(p);
         return ft_err_set(err, FT_ENOMEM, "prompts: no memory");
     }
+    p->has_project = has_project;
+    p->ctx = ctx;
     p->last = &p->first;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->come, NULL);

@@ -21,7 +21,9 @@
 
 struct gw_prompts;
 
-int gw_prompts_open(const char *home, struct gw_prompts **ret, struct ft_err *err);
+/* has_project: is there such a project? Asked on a thread of its own. */
+int gw_prompts_open(const char *home, bool (*has_project)(void *ctx, const char *project),
+                    void *ctx, struct gw_prompts **ret, struct ft_err *err);
 void gw_prompts_close(struct gw_prompts *p); /* writes what waits; NULL is accepted */
 
 /* What is to be kept of a request's body: its members that hold what was said. New, or NULL. */
@@ -30,8 +32,10 @@ json_t *gw_prompt_of(const json_t *body);
  * client got it. */
 void gw_prompts_put(struct gw_prompts *p, const char *project, const char *id, json_t *prompt,
                     const char *answer, size_t n, bool cut);
-/* A row of the feed: what was kept of a project that is gone goes, too. */
+/* A row of the feed, which has_project goes by already: what was kept of a project that is gone
+ * goes, too. At the end of the whole feed, that of all projects that went unseen. */
 void gw_prompts_apply(struct gw_prompts *p, const char *kind, const char *id, const json_t *body);
+void gw_prompts_snapshot_end(struct gw_prompts *p);
 /* {"prompt":..,"answer":"..","cut":bool}, new; NULL: nothing is kept of it. May block. */
 json_t *gw_prompts_read(struct gw_prompts *p, const char *project, const char *id);
 

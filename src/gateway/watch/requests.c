@@ -19,6 +19,7 @@
 #include "gateway/watch/requests_kept.h"
 
 #define WRITE_EVERY_S  1
+#define KEPT_AT_ONCE   32 /* copies made in one hold of the lock */
 #define WRITE_MAX      64 /* at a time, so that the lock is held for short */
 #define LINE_BYTES_MAX (FT_RECORD_LINE_MAX + 64 * FT_MOMENTS_MAX)
 
@@ -37,6 +38,7 @@ void gw_requests_enter(struct gw_requests *q, struct gw_running *u)
     if (u->next != NULL)
         u->next->prev = u;
     q->running = u;
+    q->n_running++;
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -46,6 +48,7 @@ void gw_requests_leave(struct gw_requests *q, struct gw_running *u)
     *(u->prev != NULL ? &u->prev->next : &q->running) = u->next;
     if (u->next != NULL)
         u->next->prev = u->prev;
+    q->n_running--;
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -160,21 +163,60 @@ bool gw_kept_find(struct gw_requests *q, const char *id, struct ft_record *ret, 
     return found;
 }
 
-void gw_kept_each(struct gw_requests *q, gw_kept_fn *fn, void *ctx)
+/* Copies of all that run, in *ret (free()), and how far the rings were at that moment. */
+static int copy_running(struct gw_requests *q, struct ft_record **ret, int64_t ended[GW_RINGS])
 {
-    struct ft_record now;
+    int n = 0, cap = 0;
+    *ret = NULL;
     pthread_mutex_lock(&q->lock);
-    for (struct gw_running *u = q->running; u != NULL; u = u->next) {
-        u->look(u, &now);
-        fn(ctx, &now, true);
+    while (q->n_running > cap) { /* more may have come while there was no lock */
+        cap = q->n_running + KEPT_AT_ONCE;
+        pthread_mutex_unlock(&q->lock);
+        free(*ret);
+        *ret = malloc((size_t)cap * sizeof **ret);
+        if (*ret == NULL)
+            return FT_ENOMEM;
+        pthread_mutex_lock(&q->lock);
     }
-    for (int k = 0; k < GW_RINGS; k++) {
-        const struct gw_ring *ring = &q->ring[k];
-        int64_t from = FT_MAX(ring->n - ring_sizes[k], 0);
-        for (int64_t i = ring->n; i-- > from;)
-            fn(ctx, &ring->kept[i % ring_sizes[k]].record, false);
-    }
+    for (struct gw_running *u = q->running; u != NULL; u = u->next)
+        u->look(u, &(*ret)[n++]);
+    for (int k = 0; k < GW_RINGS; k++)
+        ended[k] = q->ring[k].n;
     pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+/* Those of a ring before *at that are there yet, the newest first, at most KEPT_AT_ONCE. */
+static int copy_ended(struct gw_requests *q, int k, int64_t *at, struct ft_record *ret)
+{
+    const struct gw_ring *ring = &q->ring[k];
+    int n = 0;
+    pthread_mutex_lock(&q->lock);
+    int64_t from = FT_MAX(ring->n - ring_sizes[k], 0);
+    while (*at > from && n < KEPT_AT_ONCE)
+        ret[n++] = ring->kept[--*at % ring_sizes[k]].record;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+int gw_kept_each(struct gw_requests *q, gw_kept_fn *fn, void *ctx)
+{
+    int64_t ended[GW_RINGS];
+    struct ft_record *running, *some = malloc(KEPT_AT_ONCE * sizeof *some);
+    int n = some != NULL ? copy_running(q, &running, ended) : FT_ENOMEM;
+    if (n < 0) {
+        free(some);
+        return n;
+    }
+    for (int i = 0; i < n; i++)
+        fn(ctx, &running[i], true);
+    free(running);
+    for (int k = 0; k < GW_RINGS; k++)
+        while ((n = copy_ended(q, k, &ended[k], some)) > 0)
+            for (int i = 0; i < n; i++)
+                fn(ctx, &some[i], false);
+    free(some);
+    return 0;
 }
 
 /* ---- the files ---- */

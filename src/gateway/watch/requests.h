@@ -43,8 +43,10 @@ void gw_requests_ended(struct gw_requests *q, const struct ft_record *r);
 void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
                       enum ft_record_status status, int64_t bytes_in, int64_t bytes_out);
 
-/* The request's place in a trace, by its headers; nothing where there are no traces. */
+/* The request's place in a trace, by its headers; nothing where there are no traces. Its client's
+ * wish to be in one counts once its key was seen: strangers make no work for the collector. */
 void gw_trace_begin(struct gw_request *r);
+void gw_trace_known(struct gw_request *r);
 /* It has ended: its record goes to the collector, where it is in a trace, and into the log, where
  * requests are. finish: of a call's answer; NULL. */
 void gw_request_told(struct gw_request *r, const struct ft_record *record, const char *finish);

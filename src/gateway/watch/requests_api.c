@@ -3,10 +3,10 @@
  *
  * A project sees its own; operators see all, also those of unknown keys. What was said in a request
  * is shown to admins of its project and operators, where the project keeps it (prompts.h). */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/aside.h"
 #include "gateway/ask.h"
 #include "gateway/inner.h"
 #include "gateway/watch/prompts.h"
@@ -27,50 +27,71 @@ struct filter {
     int64_t min_us, from_us, to_us, limit;
 };
 
-/* ---- control, waited for ---- */
+/* ---- control, which is not waited for ---- */
 
-struct answer {
-    pthread_mutex_t lock;
-    pthread_cond_t come;
-    bool done;
-    int status;
-    struct ft_buf body;
+/* A question on its way: it is asked on a server's thread, control answers on its client's, and
+ * the rest is done aside. The key's identity may be gone by then: what matters of it is here. */
+struct asked {
+    struct gw_request *r;
+    enum ft_tenant_role role;
+    struct filter f; /* of a list */
+    bool known;      /* it, or a list's `after`, is one of ours */
+    struct ft_record record;
+    bool running;
+    int status; /* 0: control did not answer */
+    struct ft_buf stored;
+    void (*then)(void *ctx);
 };
+
+static struct asked *asked_new(struct gw_request *r, void (*then)(void *ctx))
+{
+    struct asked *a = calloc(1, sizeof *a);
+    if (a == NULL) {
+        gw_respond_json(r, NULL);
+        return NULL;
+    }
+    a->r = r;
+    a->role = ft_tenant_ident_role(r->ident);
+    a->then = then;
+    ft_buf_init(&a->stored, STORED_BYTES);
+    ft_http_ref(r->x);
+    return a;
+}
+
+static void asked_free(struct asked *a)
+{
+    struct ft_http_exchange *x = a->r->x;
+    ft_buf_fini(&a->stored);
+    free(a);
+    ft_http_unref(x);
+}
+
+static void go_on(struct asked *a)
+{
+    if (gw_aside_do(a->r, a->then, a) != 0)
+        asked_free(a);
+}
 
 static void on_answer(void *ctx, int status, const char *body, size_t n)
 {
-    struct answer *a = ctx;
-    pthread_mutex_lock(&a->lock);
-    a->status = status;
-    ft_buf_add(&a->body, body, n);
-    a->done = true;
-    pthread_cond_signal(&a->come);
-    pthread_mutex_unlock(&a->lock);
+    struct asked *a = ctx;
+    ft_buf_add(&a->stored, body, n);
+    a->status = a->stored.failed == 0 ? status : 0;
+    go_on(a);
 }
 
-/* Records of the store for a question (control/usage/requests.c), as lines. 0: it did not answer.
- */
-static int ask_store(struct gw *g, json_t *question, struct ft_buf *ret)
+/* Records of the store for a question (control/usage/requests.c), as lines; takes the question. */
+static void ask_store(struct asked *a, json_t *question)
 {
-    struct answer a = {.status = 0};
+    struct gw *g = a->r->gw;
     char *text = json_dumps(question, JSON_COMPACT);
     json_decref(question);
-    if (text == NULL)
-        return 0;
-    pthread_mutex_init(&a.lock, NULL);
-    pthread_cond_init(&a.come, NULL);
-    ft_buf_init(&a.body, STORED_BYTES);
-    gw_control_ask(g, "POST", "/internal/requests", "", text, strlen(text), STORED_BYTES, on_answer,
-                   &a);
-    pthread_mutex_lock(&a.lock);
-    while (!a.done)
-        pthread_cond_wait(&a.come, &a.lock);
-    pthread_mutex_unlock(&a.lock);
-    pthread_cond_destroy(&a.come);
-    pthread_mutex_destroy(&a.lock);
+    if (text == NULL || !gw_feed_connected(g->feed))
+        go_on(a);
+    else
+        gw_control_ask(g, "POST", "/internal/requests", "", text, strlen(text), STORED_BYTES,
+                       on_answer, a);
     free(text);
-    *ret = a.body;
-    return a.status;
 }
 
 /* The next line's record; false: there is none. */
@@ -197,10 +218,10 @@ struct list {
     const struct filter *f;
     struct ft_record *record;
     bool *running;
-    int n, cap, n_stored; /* the first n_stored came from the store */
-    bool full;            /* there was no memory for more */
-    int64_t before_us;    /* (before_us, f->after): where the page begins; 0: the newest */
-    int64_t oldest_us;    /* the store has enough that ended since then */
+    int n, cap;        /* the store's first */
+    bool full;         /* there was no memory for more */
+    int64_t before_us; /* (before_us, f->after): where the page begins; 0: the newest */
+    int64_t oldest_us; /* the store has enough that ended since then */
 };
 
 static bool is_any_or(const char *want, const char *have)
@@ -260,12 +281,29 @@ static void add(struct list *l, const struct ft_record *r, bool running)
 static void on_kept(void *ctx, const struct ft_record *r, bool running)
 {
     struct list *l = ctx;
-    if (!passes(l, r, running))
-        return;
-    for (int i = 0; i < l->n_stored; i++)
-        if (strcmp(l->record[i].id, r->id) == 0)
-            return;
-    add(l, r, running);
+    if (passes(l, r, running))
+        add(l, r, running);
+}
+
+static int by_id(const void *a, const void *b, void *ctx)
+{
+    const struct list *l = ctx;
+    int i = *(const int *)a, k = *(const int *)b;
+    int order = strcmp(l->record[i].id, l->record[k].id);
+    return order != 0 ? order : i - k;
+}
+
+/* The list's indices, in *ret, without those whose id an earlier one has: the store's are first. */
+static int each_once(struct list *l, int *ret)
+{
+    int n = 0;
+    for (int i = 0; i < l->n; i++)
+        ret[i] = i;
+    qsort_r(ret, (size_t)l->n, sizeof *ret, by_id, l);
+    for (int i = 0; i < l->n; i++)
+        if (n == 0 || strcmp(l->record[ret[n - 1]].id, l->record[ret[i]].id) != 0)
+            ret[n++] = ret[i];
+    return n;
 }
 
 /* Running ones first, then by their ends, the newest first. */
@@ -281,134 +319,120 @@ static int newest_first(const void *a, const void *b, void *ctx)
     return at != bt ? (at < bt ? 1 : -1) : -strcmp(x->id, y->id);
 }
 
-static json_t *page_of(struct list *l)
+static json_t *page_of(struct list *l, bool *ret_more)
 {
     json_t *data = json_array();
     int *order = calloc((size_t)FT_MAX(l->n, 1), sizeof *order);
-    int n = order != NULL ? (int)FT_MIN(l->n, l->f->limit) : 0;
-    for (int i = 0; order != NULL && i < l->n; i++)
-        order[i] = i;
-    if (order != NULL)
-        qsort_r(order, (size_t)l->n, sizeof *order, newest_first, l);
-    for (int i = 0; i < n; i++) {
+    l->full |= order == NULL;
+    int n = order != NULL ? each_once(l, order) : 0;
+    if (n > 0)
+        qsort_r(order, (size_t)n, sizeof *order, newest_first, l);
+    for (int i = 0; i < n && i < l->f->limit; i++) {
         const struct ft_record *r = &l->record[order[i]];
         json_array_append_new(data, l->running[order[i]] ? ft_request_json_running(r)
                                                          : ft_request_json(r));
     }
     free(order);
+    *ret_more = n > l->f->limit;
     return data;
-}
-
-static void respond(struct gw_request *r, json_t *o)
-{
-    char *text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    if (text != NULL)
-        gw_respond(r, 200, "application/json", text, strlen(text));
-    free(text); /* without an answer the lane says 500 */
 }
 
 /* Where the page begins: behind `after`, which is one of ours, or the store's first line. False:
  * nobody knows it. */
-static bool find_begin(struct list *l, bool known, const struct ft_record *after, int status,
-                       const struct ft_buf *stored, size_t *at)
+static bool find_begin(struct list *l, const struct asked *a, size_t *at)
 {
     struct ft_record from;
     if (l->f->after == NULL)
         return true;
-    if (!known && (status != 200 || !next_record(stored, at, &from)))
+    if (!a->known && (a->status != 200 || !next_record(&a->stored, at, &from)))
         return false;
-    l->before_us = FT_MAX(known ? after->end_us : from.end_us, 1);
+    l->before_us = FT_MAX(a->known ? a->record.end_us : from.end_us, 1);
     return true;
 }
 
-static void answer_list(struct gw_request *r, struct list *l, int status,
-                        const struct ft_buf *stored, size_t at)
+static void answer_list(struct asked *a, struct list *l, size_t at)
 {
     struct ft_record record;
-    while (status == 200 && next_record(stored, &at, &record))
+    bool more;
+    while (a->status == 200 && next_record(&a->stored, &at, &record))
         add(l, &record, false);
-    l->n_stored = l->n;
     if (l->n > l->f->limit)
         l->oldest_us = l->record[l->n - 1].end_us;
-    gw_kept_each(r->gw->requests, on_kept, l);
-    respond(r, json_pack("{s:s,s:o,s:b,s:b}", "object", "list", "data", page_of(l), "has_more",
-                         l->n > l->f->limit, "partial", status != 200 || l->full));
+    l->full |= gw_kept_each(a->r->gw->requests, on_kept, l) != 0;
+    json_t *data = page_of(l, &more);
+    gw_respond_json(a->r, json_pack("{s:s,s:o,s:b,s:b}", "object", "list", "data", data, "has_more",
+                                    (int)more, "partial", a->status != 200 || l->full));
     free(l->record);
     free(l->running);
+}
+
+static void list_aside(void *ctx)
+{
+    struct asked *a = ctx;
+    struct list l = {.f = &a->f};
+    struct ft_oai_error e;
+    size_t at = 0;
+    if (find_begin(&l, a, &at)) {
+        answer_list(a, &l, at);
+    } else {
+        ft_oai_error_init(&e);
+        ft_oai_error_set(&e, FT_ENOTFOUND, "not_found", "after", "there is no request '%.64s'",
+                         a->f.after);
+        gw_fail(a->r, &e);
+    }
+    asked_free(a);
 }
 
 static void list_requests(struct gw_request *r)
 {
     struct ft_oai_error e;
     struct filter f;
-    struct ft_buf stored;
-    struct ft_record after;
-    size_t at = 0;
-    bool running;
     ft_oai_error_init(&e);
     if (read_filter(r, &f, &e) != 0) {
         gw_fail(r, &e);
         return;
     }
-    ft_buf_init(&stored, STORED_BYTES);
-    bool known = f.after != NULL && gw_kept_find(r->gw->requests, f.after, &after, &running);
+    struct asked *a = asked_new(r, list_aside);
+    if (a == NULL)
+        return;
+    a->f = f; /* its texts are in the exchange's arena */
+    a->known = f.after != NULL && gw_kept_find(r->gw->requests, f.after, &a->record, &a->running);
     json_t *question = question_of(&f);
-    if (known)
-        json_object_set_new(question, "after_us", json_integer(after.end_us));
-    int status = ask_store(r->gw, question, &stored);
-    struct list l = {.f = &f};
-    if (find_begin(&l, known, &after, status, &stored, &at)) {
-        answer_list(r, &l, status, &stored, at);
-    } else {
-        ft_oai_error_set(&e, FT_ENOTFOUND, "not_found", "after", "there is no request '%.64s'",
-                         f.after);
-        gw_fail(r, &e);
-    }
-    ft_buf_fini(&stored);
+    if (a->known)
+        json_object_set_new(question, "after_us", json_integer(a->record.end_us));
+    ask_store(a, question);
 }
 
 /* ---- one ---- */
 
-static bool may_see(const struct gw_request *r, const struct ft_record *record)
+static void show(struct asked *a)
 {
-    return is_operator(r) || strcmp(record->project, r->ident->project) == 0;
-}
-
-static void show(struct gw_request *r, const struct ft_record *record, bool running)
-{
-    json_t *o = running ? ft_request_json_running(record) : ft_request_json(record);
+    const struct ft_record *record = &a->record;
+    json_t *o = a->running ? ft_request_json_running(record) : ft_request_json(record);
     json_object_set_new(o, "timeline", ft_timeline_json(record));
-    json_object_set_new(o, "explanation", ft_explain(record, running));
-    if (ft_tenant_ident_role(r->ident) >= FT_ROLE_ADMIN) {
-        json_t *said = gw_prompts_read(r->gw->prompts, record->project, record->id);
+    json_object_set_new(o, "explanation", ft_explain(record, a->running));
+    if (a->role >= FT_ROLE_ADMIN) {
+        json_t *said = gw_prompts_read(a->r->gw->prompts, record->project, record->id);
         if (said != NULL) {
             json_object_update(o, said);
             json_decref(said);
         }
     }
-    respond(r, o);
+    gw_respond_json(a->r, o);
 }
 
-static void get_request(struct gw_request *r)
+static void one_aside(void *ctx)
 {
-    struct ft_record record;
+    struct asked *a = ctx;
+    struct gw_request *r = a->r;
     struct ft_oai_error e;
-    struct ft_buf stored;
     const char *id = r->part[0];
-    bool running = false;
     size_t at = 0;
-    int status = 200;
-    ft_buf_init(&stored, STORED_BYTES);
-    bool there = gw_kept_find(r->gw->requests, id, &record, &running);
-    if (!there && strlen(id) <= FT_RECORD_ID_MAX) {
-        status = ask_store(r->gw, json_pack("{s:s}", "id", id), &stored);
-        there = status == 200 && next_record(&stored, &at, &record);
-    }
+    bool there = a->known || (a->status == 200 && next_record(&a->stored, &at, &a->record));
     ft_oai_error_init(&e);
-    if (there && may_see(r, &record)) {
-        show(r, &record, running);
-    } else if (status == 200 || status == 404) {
+    if (there && (a->role >= FT_ROLE_OPERATOR || strcmp(a->record.project, r->project) == 0)) {
+        show(a);
+    } else if (there || a->status == 200 || a->status == 404) {
         ft_oai_error_set(&e, FT_ENOTFOUND, "not_found", NULL,
                          "there is no request '%.64s', or it is not known any more", id);
         gw_fail(r, &e);
@@ -421,11 +445,26 @@ static void get_request(struct gw_request *r)
         e.retry_after_ms = 1000;
         gw_fail(r, &e);
     }
-    ft_buf_fini(&stored);
+    asked_free(a);
+}
+
+static void get_request(struct gw_request *r)
+{
+    const char *id = r->part[0];
+    struct asked *a = asked_new(r, one_aside);
+    if (a == NULL)
+        return;
+    a->known = gw_kept_find(r->gw->requests, id, &a->record, &a->running);
+    if (a->known || strlen(id) > FT_RECORD_ID_MAX) {
+        a->status = a->known ? 0 : 404;
+        go_on(a);
+    } else {
+        ask_store(a, json_pack("{s:s}", "id", id));
+    }
 }
 
 static const struct gw_route routes[] = {
-    {"GET", "/api/v1/requests", "usage", "admin", GW_OPENAI, list_requests, 0, GW_LANE, 0},
-    {"GET", "/api/v1/requests/{}", "usage", "admin", GW_OPENAI, get_request, 0, GW_LANE, 0},
+    {"GET", "/api/v1/requests", "usage", "admin", GW_OPENAI, list_requests, 0, 0, 0},
+    {"GET", "/api/v1/requests/{}", "usage", "admin", GW_OPENAI, get_request, 0, 0, 0},
 };
 const struct gw_table gw_request_routes = {routes, FT_COUNT(routes)};

@@ -30,6 +30,7 @@ struct gw_requests {
     pthread_mutex_t lock; /* of all but the file's */
     pthread_cond_t wake;
     struct gw_running *running;
+    int n_running;
     struct gw_ring ring[GW_RINGS];
     int64_t unwritten; /* left the ring before they were written down */
     atomic_llong slow_us;
@@ -43,8 +44,9 @@ struct gw_requests {
 
 /* One of those that run or are kept. */
 bool gw_kept_find(struct gw_requests *q, const char *id, struct ft_record *ret, bool *ret_running);
-/* All of them, under the lock: running ones first. */
+/* Each of them as it was when this was called, running ones first. fn is called without the lock,
+ * which all calls need: it is taken for a few copies at a time. Not 0: there was no memory. */
 typedef void gw_kept_fn(void *ctx, const struct ft_record *r, bool running);
-void gw_kept_each(struct gw_requests *q, gw_kept_fn *fn, void *ctx);
+int gw_kept_each(struct gw_requests *q, gw_kept_fn *fn, void *ctx);
 
 #endif

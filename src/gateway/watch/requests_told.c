@@ -15,7 +15,14 @@ void gw_trace_begin(struct gw_request *r)
     if (r->gw->tracer == NULL)
         return;
     ft_tracer_begin(r->gw->tracer, ft_http_header(r->x, "traceparent"), &r->trace);
-    if (r->trace.sampled)
+    if (r->trace.sampled && !r->trace.forced)
+        ft_hex(r->trace.trace_id, FT_TRACE_ID_BYTES, r->trace_id);
+}
+
+void gw_trace_known(struct gw_request *r)
+{
+    r->trace.forced = false;
+    if (r->gw->tracer != NULL && r->trace.sampled)
         ft_hex(r->trace.trace_id, FT_TRACE_ID_BYTES, r->trace_id);
 }
 
@@ -94,7 +101,7 @@ static void log_line(const struct gw_request *r, const struct ft_record *o)
 
 void gw_request_told(struct gw_request *r, const struct ft_record *record, const char *finish)
 {
-    if (r->gw->tracer != NULL && r->trace.sampled)
+    if (r->gw->tracer != NULL && r->trace.sampled && !r->trace.forced)
         trace(r, record, finish);
     if (r->gw->opt->log_requests || ft_log_on(FT_LOG_DEBUG))
         log_line(r, record);

@@ -169,6 +169,15 @@ static void without_a_collector_requests_are_dropped_and_counted(void **state)
         sampled += c.sampled;
     }
     assert_in_range(sampled, 800, 1200);
+    int forced = 0;
+    for (int i = 0; i < 2000;
+         i++) { /* the client wants all; who it is decides whether that counts */
+        struct ft_trace_context c;
+        ft_tracer_begin(t, GOOD, &c);
+        assert_true(c.has_parent && c.sampled && c.trace_id[15] == 0x9c);
+        forced += c.forced;
+    }
+    assert_in_range(forced, 800, 1200);
     ft_tracer_close(t);
     static const struct ft_trace_options bad[] = {
         {.endpoint = "ftp://x", .ratio = 1},

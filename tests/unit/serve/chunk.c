@@ -122,7 +122,9 @@ static void a_worker_tells_where_the_time_went(void **state)
     static const char *const events[] = {
         "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],"
         "\"feitian\":{\"i\":0,\"t\":[5]}}",
-        "{\"choices\":[],\"usage\":{\"prompt_tokens\":1},\"feitian\":{\"cpu_us\":1,\"ph\":{"
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":1},\"feitian\":{\"cpu_us\":"
+        "9223372036854775807,"
+        "\"uj\":9223372036854775807,\"ph\":{"
         "\"load_us\":70,\"decode_us\":9223372036854775807,\"wait_us\":-4,\"prefill_us\":\"x\","
         "\"queue_us\":5,\"new\":1}}}",
         "[DONE]"};
@@ -137,6 +139,8 @@ static void a_worker_tells_where_the_time_went(void **state)
     assert_non_null(usage.phases);
     assert_int_equal(usage.phases->load_us, 70);
     assert_in_range(usage.phases->decode_us, 1, INT64_MAX / 64); /* sums of them do not overflow */
+    assert_in_range(usage.cpu_us, 1, INT64_MAX / 64);
+    assert_in_range(usage.energy_uj, 1, INT64_MAX / 64);
     assert_int_equal(usage.phases->wait_us + usage.phases->prefill_us, 0);
     assert_int_equal(usage.phases->queue_us, 0); /* not the worker's to say */
     ft_chunk_fini(&reader);
