@@ -120,6 +120,30 @@ static void earlier_keep(struct earlier *e, const struct ft_bk_line *l)
         e->n_tree++;
 }
 
+/* The last line is the hash of all before it: with it, the hashes that are taken over are those
+ * that were written. */
+static int earlier_seal(struct earlier *e, const char *path, struct ft_err *err)
+{
+    char text[BACKUP_LINE_MAX], hex[BACKUP_HEX + 1];
+    const size_t seal = strlen(BACKUP_SEAL);
+    struct sha256_ctx sha;
+    int rc;
+    sha256_init(&sha);
+    while ((rc = ft_bk_line_read(e->manifest, text, err)) == 1) {
+        if (strncmp(text, BACKUP_SEAL, seal) == 0)
+            break;
+        sha256_update(&sha, strlen(text), (const uint8_t *)text);
+        sha256_update(&sha, 1, (const uint8_t *)"\n");
+    }
+    ft_bk_hex(&sha, hex);
+    if (rc == 1 && strcmp(text + seal, hex) == 0 && getc(e->manifest) == EOF) {
+        rewind(e->manifest);
+        return 0;
+    }
+    return ft_err_set(err, FT_ECORRUPT,
+                      "the earlier backup %s is damaged: its manifest has changed", path);
+}
+
 static int earlier_open(struct earlier *e, const char *path, struct ft_err *err)
 {
     char text[BACKUP_LINE_MAX];
@@ -134,6 +158,9 @@ static int earlier_open(struct earlier *e, const char *path, struct ft_err *err)
             close(fd);
         return ft_err_wrap(err, "the earlier backup");
     }
+    int rc = earlier_seal(e, path, err);
+    if (rc != 0)
+        return rc;
     while (ft_bk_line_read(e->manifest, text, err) == 1)
         if (ft_bk_line_parse(text, &e->line) && e->line.kind == LINE_FILE &&
             !is_in_order(e->line.name))

@@ -196,7 +196,10 @@ static void say_made(const struct options *o, const struct ft_backup_home *b,
         fprintf(out, "%s: %lld files, %s", stream ? "backup" : o->what, (long long)sum->files,
                 ft_figure_bytes(bytes, (uint64_t)sum->bytes));
         if (sum->linked_bytes > 0)
-            fprintf(out, ", of which %s are shared",
+            fprintf(out,
+                    o->earlier != NULL
+                        ? ", of which %s are shared and were not read again (--verify reads all)"
+                        : ", of which %s are shared",
                     ft_figure_bytes(linked, (uint64_t)sum->linked_bytes));
         fprintf(out, "\n");
     }

@@ -109,6 +109,41 @@ static void there_and_back(void **state)
     assert_int_equal(system(text), 0);
 }
 
+/* Hashes are taken over from an earlier backup only as they were written. */
+static void an_earlier_one_that_has_changed(void **state)
+{
+    static const struct ft_backup_watch watch = {0};
+    char dir[] = "/tmp/ft_backup_XXXXXX", one[64], two[64], path[80], rm[64], *text = NULL;
+    struct ft_backup_out *o = NULL;
+    struct ft_backup_sum sum;
+    struct ft_err err = {0};
+    size_t n;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(one, sizeof one, "%s/one", dir);
+    snprintf(two, sizeof two, "%s/two", dir);
+    snprintf(path, sizeof path, "%s/MANIFEST", one);
+    assert_int_equal(ft_backup_create(one, NULL, &watch, &o, &err), 0);
+    assert_int_equal(ft_backup_put(o, "BACKUP", "{\"format\":1}", 12, &err), 0);
+    assert_int_equal(ft_backup_put(o, "a", "bytes", 5, &err), 0);
+    assert_int_equal(ft_backup_commit(o, &sum, &err), 0);
+    assert_int_equal(ft_file_read(path, 1 << 16, &text, &n, &err), 0);
+    for (size_t cut = 0; cut < 2; cut++) { /* another hash; no seal */
+        char was = text[0];
+        text[0] = was == '0' ? '1' : '0';
+        assert_int_equal(ft_file_put(path, text, cut ? n - 1 : n, &err), 0);
+        text[0] = was;
+        assert_int_equal(ft_backup_create(two, one, &watch, &o, &err), FT_ECORRUPT);
+        assert_non_null(strstr(err.msg, one));
+    }
+    assert_int_equal(ft_file_put(path, text, n, &err), 0);
+    assert_int_equal(ft_backup_create(two, one, &watch, &o, &err), 0);
+    ft_backup_abort(o);
+    free(text);
+    snprintf(rm, sizeof rm, "rm -r %s", dir);
+    assert_int_equal(system(rm), 0);
+}
+
 /* What is compressed in a way that a program of its own reads is no backup, and none is run. */
 static void no_program_reads_it(void **state)
 {
@@ -144,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_line_is_read_as_it_was_written),
         cmocka_unit_test(what_is_no_line),
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(an_earlier_one_that_has_changed),
         cmocka_unit_test(no_program_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
