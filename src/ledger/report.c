@@ -133,6 +133,21 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
     " energy_estimated, requests, prompt_tokens, cached_tokens, completion_tokens,"                \
     " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out, more"
 
+/* clang-format off */
+/* $25, $26: after this one; $27: rows; $28 .. $31: status, least time, single ones, not this route.
+ * first: the one project or key, where there is but one: FILTER leaves it open whether there is
+ * any, so no index of theirs could be used, and all that others did would be looked at. */
+#define LIST_SQL(first)                                                                            \
+    "SELECT " RECORD_COLUMNS " FROM usage_records WHERE " first "end_us >= $1 AND end_us < $2"     \
+    FILTER                                                                                         \
+    " AND (end_us < $25 OR (end_us = $25 AND id < $26))"                                           \
+    " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"                                  \
+    " AND end_us - start_us >= $29"                                                                \
+    " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"                                          \
+    " AND ($31 = '' OR route <> $31)"                                                              \
+    " ORDER BY end_us DESC, id DESC LIMIT $27"
+/* clang-format on */
+
 static void take_text(struct ft_state_rows *rows, int column, char *ret, size_t max)
 {
     struct ft_slice s = ft_rows_text(rows, column);
@@ -194,16 +209,11 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
     args[28] = ft_sql_int(f->min_us);
     args[29] = ft_sql_int(f->single);
     args[30] = ft_sql_text(f->not_route == NULL ? "" : f->not_route);
-    rc = ft_state_query(tx,
-                        "SELECT " RECORD_COLUMNS " FROM usage_records"
-                        " WHERE end_us >= $1 AND end_us < $2" FILTER
-                        " AND (end_us < $25 OR (end_us = $25 AND id < $26))"
-                        " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"
-                        " AND end_us - start_us >= $29"
-                        " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"
-                        " AND ($31 = '' OR route <> $31)"
-                        " ORDER BY end_us DESC, id DESC LIMIT $27",
-                        args, (int)FT_COUNT(args), &rows, err);
+    int n = (int)FT_COUNT(args);
+    rc = f->n_keys == 1 ? ft_state_query(tx, LIST_SQL("api_key = $9 AND "), args, n, &rows, err)
+         : f->n_projects == 1
+             ? ft_state_query(tx, LIST_SQL("project = $3 AND "), args, n, &rows, err)
+             : ft_state_query(tx, LIST_SQL(""), args, n, &rows, err);
     if (rc != 0)
         return rc;
     while ((rc = ft_rows_step(rows, err)) == 1) {

@@ -1,6 +1,8 @@
 /* Usage in the store: idempotent intake, sums that match the records, filters, pages, spend. */
 #include "unit/ledger/ledger_test.h"
 
+#include <sqlite3.h>
+
 #include "base/rand.h"
 #include "ledger/store.h"
 
@@ -303,6 +305,52 @@ static void test_records_are_listed_page_by_page(void **state)
     ft_state_close(s);
 }
 
+static int64_t steps; /* of the store, in hundreds of instructions */
+
+static int count_steps(void *ctx)
+{
+    (void)ctx;
+    steps++;
+    return 0;
+}
+
+static int count_all(sqlite3 *db, const char **ret_why, const struct sqlite3_api_routines *api)
+{
+    (void)ret_why;
+    (void)api;
+    sqlite3_progress_handler(db, 100, count_steps, NULL);
+    return 0;
+}
+
+/* What others did is not looked at. */
+static void test_records_of_one_are_found_by_their_index(void **state)
+{
+    (void)state;
+    const char *rare[] = {"rare"};
+    static struct list_call c;
+    struct ft_err err;
+    sqlite3_auto_extension((void (*)(void))count_all);
+    struct ft_state *s = filled();
+    sqlite3_cancel_auto_extension((void (*)(void))count_all);
+    for (int one = 0; one < 3; one++) { /* 2: of neither, so that the steps are known to count */
+        c = (struct list_call){.filter = {.projects = rare,
+                                          .n_projects = one == 0,
+                                          .keys = rare,
+                                          .n_keys = one == 1,
+                                          .models = rare,
+                                          .n_models = one == 2},
+                               .limit = 10};
+        steps = 0;
+        assert_int_equal(ft_state_read(s, list_tx, &c, &err), 0);
+        assert_int_equal(c.n, 0);
+        if (one < 2)
+            assert_in_range(steps, 0, RECORDS / 100);
+        else
+            assert_in_range(steps, RECORDS / 100 + 1, INT32_MAX);
+    }
+    ft_state_close(s);
+}
+
 struct spend_call {
     int64_t now_s, day, month;
     int n;
@@ -375,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_sums_are_those_of_the_records),
         cmocka_unit_test(test_filters_and_pages),
         cmocka_unit_test(test_records_are_listed_page_by_page),
+        cmocka_unit_test(test_records_of_one_are_found_by_their_index),
         cmocka_unit_test(test_spend_of_day_and_month_outlives_the_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
