@@ -28,6 +28,7 @@
 struct ft_tracer {
     struct ft_trace_options o; /* its texts are copies */
     char url[URL_MAX];
+    char shown[URL_MAX]; /* that without user and password: for logs */
     char *header[FT_TRACE_HEADERS_MAX + 1];
     int n_headers;
     struct ft_http_client *client;
@@ -98,7 +99,7 @@ static void send_batch(struct ft_tracer *t, const struct ft_trace_item *list, in
         rc = send_once(t, &body, &err);
     ft_buf_fini(&body);
     if (rc != 0 && !t->trouble)
-        ft_log(FT_LOG_WARN, "trace", "the collector at %s: %s; traces are dropped", t->url,
+        ft_log(FT_LOG_WARN, "trace", "the collector at %s: %s; traces are dropped", t->shown,
                err.msg);
     else if (rc == 0 && t->trouble)
         ft_log(FT_LOG_INFO, "trace", "the collector takes traces again");
@@ -191,6 +192,14 @@ void ft_tracer_stats(struct ft_tracer *t, struct ft_tracer_stats *ret)
 
 /* ---- open, close ---- */
 
+/* "https://user:password@host/..." without what stands before the host. */
+static void show_url(const char *url, char ret[URL_MAX])
+{
+    const char *host = strstr(url, "://") + 3;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    snprintf(ret, URL_MAX, "%.*s%s", (int)(host - url), url, at != NULL ? at + 1 : host);
+}
+
 /* The collector's address: http or https, and a host. */
 static int take_url(struct ft_tracer *t, const struct ft_trace_options *o, struct ft_err *err)
 {
@@ -204,6 +213,7 @@ static int take_url(struct ft_tracer *t, const struct ft_trace_options *o, struc
     if (n + 16 > sizeof t->url)
         return ft_err_set(err, FT_EINVAL, "--otlp: is too long");
     snprintf(t->url, sizeof t->url, "%.*s%s", (int)n, url, o->url == NULL ? "/v1/traces" : "");
+    show_url(t->url, t->shown);
     return 0;
 }
 

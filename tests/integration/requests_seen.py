@@ -418,7 +418,8 @@ def bundle(c):
     with open(f"{c.home}/storage.json", "w", encoding="utf-8") as f:
         json.dump({"access_key": "AKIA-of-another", "secret_key": "another-stores-secret"}, f)
     with open(f"{c.home}/logs/worker-9.log", "w", encoding="utf-8") as f:
-        f.write(f"it said {c.key} and another-stores-secret\nBearer abcdefgh12345678\n")
+        f.write(f"it said {c.key} and another-stores-secret\nBearer abcdefgh12345678\n"
+                "traces to https://ada:collectors-password@otel.example:4318/v1/traces\n")
     relay = {"host": "mail.example", "from": "cloud@example.org", "user": "u",
              "password": "the-relays-password"}
     assert c.request("PATCH", "/api/v1/settings", {"smtp": relay})[0] == 200
@@ -429,7 +430,7 @@ def bundle(c):
     r = c.run("support-bundle", path)
     assert r.returncode == 0, r
     secrets = [c.key, "another-stores-secret", "collectors-own-secret", "abcdefgh12345678",
-               "the-relays-password", MARKER]
+               "the-relays-password", "collectors-password", MARKER]
     with open(f"{c.home}/s3.secret", "rb") as f:
         raw = f.read().strip()
     secrets += [raw, raw.hex()]
@@ -443,6 +444,7 @@ def bundle(c):
                  "schema.txt", "requests_refused.json", "events.json", "logs/worker-9.log"):
         assert parts.get(name), name
     assert b"[secret]" in parts["logs/worker-9.log"]
+    assert b"https://[secret]@otel.example:4318/v1/traces" in parts["logs/worker-9.log"]
     assert b"ledger 3" in parts["schema.txt"]
     assert json.loads(parts["requests_refused.json"])["data"]
     assert b"mail.example" in parts["settings.json"]

@@ -44,6 +44,10 @@ static int add(struct bundle *b, const char *name, const char *text, size_t n, s
     char path[256];
     ft_buf_init(&clean, 4 * PART_BYTES);
     ft_scrub_text(&b->scrub, text, n, &clean);
+    if (clean.failed != 0) { /* half a part looks like a whole one */
+        ft_buf_fini(&clean);
+        return ft_err_set(err, FT_ENOMEM, "write %s: no memory for it", name);
+    }
     snprintf(path, sizeof path, "%s/%s", b->root, name);
     struct archive_entry *e = archive_entry_new();
     archive_entry_set_pathname(e, path);

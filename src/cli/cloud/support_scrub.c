@@ -1,6 +1,6 @@
 /* See support.h. Values are taken from every member of a JSON file whose name speaks of a secret,
- * and from files that are one; forms are those of keys ("sk-ft-..."), bearer tokens and PEM blocks.
- */
+ * and from files that are one; forms are those of keys ("sk-ft-..."), bearer tokens, what
+ * stands before the '@' of a URL, and PEM blocks. */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -121,6 +121,18 @@ static size_t word(const char *p, size_t left)
     return n;
 }
 
+/* "://user:password@": so many bytes up to the '@'; 0: no such. */
+static size_t user_info(const char *p, size_t left)
+{
+    size_t at = 0;
+    if (left < 3 || memcmp(p, "://", 3) != 0)
+        return 0;
+    for (size_t i = 3; i < left && p[i] != '\0' && strchr("/?#\"'<>\\ \t\r\n", p[i]) == NULL; i++)
+        if (p[i] == '@')
+            at = i;
+    return at;
+}
+
 /* By their form; *ret_keep: so many of its bytes may stay. */
 static size_t formed(const char *p, size_t left, size_t *ret_keep)
 {
@@ -137,6 +149,11 @@ static size_t formed(const char *p, size_t left, size_t *ret_keep)
             continue;
         *ret_keep = n;
         return n + more;
+    }
+    size_t user = user_info(p, left);
+    if (user > 0) {
+        *ret_keep = 3;
+        return user;
     }
     static const char begin[] = "-----BEGIN ", end[] = "-----END ";
     if (left > sizeof begin && memcmp(p, begin, sizeof begin - 1) == 0 &&

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "base/log.h"
 #include "monitor/trace.h"
 
 #define GOOD "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -188,6 +189,31 @@ static void without_a_collector_requests_are_dropped_and_counted(void **state)
         assert_int_equal(ft_tracer_open(&bad[i], &t, &err), FT_EINVAL);
 }
 
+/* What the log says of a collector is its address, not who sends there. */
+static void the_log_has_no_password(void **state)
+{
+    (void)state;
+    const struct ft_trace_options o = {.endpoint = "http://ada:secret-word@127.0.0.1:1",
+                                       .ratio = 1};
+    struct ft_tracer *t = NULL;
+    struct ft_err err = {0};
+    struct ft_trace_item one = item();
+    char text[4096];
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    ft_log_set_fd(fileno(log));
+    assert_int_equal(ft_tracer_open(&o, &t, &err), 0);
+    ft_tracer_put(t, &one);
+    ft_tracer_close(t);
+    ft_log_set_fd(2);
+    ssize_t n = pread(fileno(log), text, sizeof text - 1, 0);
+    text[FT_MAX(n, 0)] = '\0';
+    assert_non_null(strstr(text, "http://127.0.0.1:1/v1/traces"));
+    assert_null(strstr(text, "secret-word"));
+    assert_null(strstr(text, "ada"));
+    fclose(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +223,7 @@ int main(void)
         cmocka_unit_test(headers_of_the_collector),
         cmocka_unit_test(a_message_is_json_with_all_spans),
         cmocka_unit_test(without_a_collector_requests_are_dropped_and_counted),
+        cmocka_unit_test(the_log_has_no_password),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
