@@ -2,6 +2,8 @@
  * which data files there are. */
 #include <sys/stat.h>
 
+#include "blob/dir/impl.h"
+
 #include "fixture.h"
 
 #define LARGE 200000
@@ -36,6 +38,26 @@ static struct found files(void)
     return f;
 }
 
+/* The sweeper has gone through the trash once since: it begins each turn with the files in doubt,
+ * so one that is gone says that a turn has begun, and another that the turn before has ended. */
+static void wait_for_a_sweep(struct ft_blob *b)
+{
+    struct ft_dir *d = ft_dir_of(b);
+    char path[FT_DIR_PATH_MAX];
+    struct stat st;
+    for (int i = 0; i < 2; i++) {
+        int64_t id = ft_dir_id_next(d);
+        OK(ft_dir_file_place(d, id, path, &err));
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fclose(f);
+        ft_dir_file_drop(d, id, true);
+        for (int k = 0; k < 1000 && stat(path, &st) == 0; k++)
+            usleep(10000);
+        assert_int_equal(stat(path, &st), -1);
+    }
+}
+
 static void what_is_removed_stays_while_it_is_held(void **state)
 {
     struct ft_blob_held *one = NULL, *two = NULL;
@@ -54,7 +76,7 @@ static void what_is_removed_stays_while_it_is_held(void **state)
     OK(ft_blob_remove(b, &(struct ft_blob_delete){.bucket = "b", .key = "a"}, &gone, &err));
     assert_int_equal(files().n, 1); /* the other one is to go */
     ft_blob_release(b, one);
-    usleep(200000);
+    wait_for_a_sweep(b);
     assert_int_equal(stat(before.path[0], &st), 0);
     ft_blob_release(b, two);
     for (int i = 0; i < 500 && stat(before.path[0], &st) == 0; i++)
