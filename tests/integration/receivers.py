@@ -44,14 +44,25 @@ class Webhook:
 
 
 class Silent:
-    """Takes connections, and never answers."""
+    """Takes connections, and never answers. taken: those that came."""
 
     def __init__(self):
+        self.taken = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        try:
+            while True:
+                self.taken.append(self.socket.accept()[0])
+        except OSError:
+            pass  # closed
 
     def close(self):
         self.socket.close()
+        for taken in self.taken:
+            taken.close()
 
 
 def certificate(folder):

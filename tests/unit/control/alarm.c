@@ -3,9 +3,18 @@
 /* labels: threads */
 #include "control/watch/alarm.h"
 
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "base/utf8.h"
 #include "control/inside.h"
 #include "control/watch/watch.h"
 #include "fixture.h"
@@ -198,6 +207,295 @@ static void test_a_dead_channel_holds_up_no_look(void **state)
     rig_close(&r);
 }
 
+/* ---- what is told ---- */
+
+static const char *dead_channel(struct rig *r)
+{
+    static char id[CTL_ID_MAX];
+    assert_int_equal(fixture_ask(r->f, "POST", "/api/v1/channels",
+                                 "{\"kind\":\"webhook\",\"name\":\"x\",\"url\":\"http://"
+                                 "127.0.0.1:1/\"}"),
+                     201);
+    snprintf(id, sizeof id, "%s", ft_ctl_text(r->f->call.answer, "id"));
+    return id;
+}
+
+/* The nth notice that waits, as the file has it; a new reference. */
+static json_t *notice(struct rig *r, const char *channel, size_t n)
+{
+    char path[4200], *text;
+    size_t len;
+    struct ft_err err = {0};
+    snprintf(path, sizeof path, "%s/monitor/alerts.json", r->f->ctl.home);
+    assert_int_equal(ft_file_read(path, 1 << 20, &text, &len, &err), 0);
+    json_t *all = json_loadb(text, len, 0, NULL), *of;
+    free(text);
+    of = json_object_get(json_object_get(json_object_get(all, "notices"), channel), "queue");
+    json_t *body = json_incref(json_object_get(json_array_get(of, n), "body"));
+    json_decref(all);
+    return body;
+}
+
+static const char *create_told(struct rig *r, const char *name, const char *channel)
+{
+    char body[1200];
+    snprintf(body, sizeof body,
+             "{\"name\":\"%s\",\"series\":\"cpu\",\"op\":\">\",\"threshold\":1,\"for_s\":0,"
+             "\"channels\":[\"%s\"]}",
+             name, channel);
+    return create(r, body);
+}
+
+static void test_a_long_name_is_no_sign_of_life(void **state)
+{
+    struct rig r;
+    rig_open(&r, *state);
+    static const char *const wide[] = {"\xe6\xb8\xa9", "\xf0\x9f\x94\xa5"};
+    for (size_t k = 0; k < FT_COUNT(wide); k++) {
+        char name[128 * 4 + 1] = "";
+        char id[CTL_ID_MAX];
+        for (int i = 0; i < 128; i++)
+            strcat(name, wide[k]);
+        strcpy(id, dead_channel(&r));
+        create_told(&r, name, id);
+        put(&r, "cpu", "", 2);
+        look(&r);
+        json_t *o = notice(&r, id, 0);
+        assert_non_null(o);
+        const char *text = ft_ctl_text(o, "text");
+        assert_string_equal(ft_ctl_text(o, "kind"), "alerts");
+        assert_string_equal(ft_ctl_text(o, "status"), "firing");
+        assert_true(strncmp(text, wide[k], strlen(wide[k])) == 0);
+        assert_true(ft_utf8_valid(text, strlen(text)));
+        json_t *alert = json_array_get(json_object_get(o, "alerts"), 0);
+        assert_string_equal(ft_ctl_text(alert, "name"), name);
+        assert_non_null(strstr(ft_ctl_text(alert, "text"), "cpu is 2, above 1"));
+        json_decref(o);
+    }
+    rig_close(&r);
+}
+
+static void test_silence_is_not_told_as_well(void **state)
+{
+    struct rig r;
+    rig_open(&r, *state);
+    char id[CTL_ID_MAX], rule[CTL_ID_MAX];
+    strcpy(id, dead_channel(&r));
+    strcpy(rule, create_told(&r, "c", id));
+    put(&r, "cpu", "", 2);
+    look(&r);
+    is(&r, rule, "firing", 1);
+    r.now_s += 300;
+    look(&r);
+    is(&r, rule, "no_data", 1);
+    json_t *o = notice(&r, id, 1);
+    assert_string_equal(ft_ctl_text(o, "status"), "no_data");
+    json_decref(o);
+    rig_close(&r);
+}
+
+static void test_a_full_disk_resolves_nothing(void **state)
+{
+    struct rig r;
+    rig_open(&r, *state);
+    struct ft_history_name n = {.name = "cpu", .unit = "1"};
+    struct ft_err err = {0};
+    struct rlimit was, full;
+    char rule[CTL_ID_MAX];
+    strcpy(rule, create_told(&r, "c", dead_channel(&r)));
+    put(&r, "cpu", "", 2);
+    look(&r);
+    is(&r, rule, "firing", 1);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    full = (struct rlimit){1, was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    int taken = 0;
+    for (int i = 0; i < 20; i++) {
+        taken += ft_history_put(r.h, &n, r.now_s, 2, &err) == 0;
+        look(&r);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(taken, 0);
+    is(&r, rule, "firing", 1);
+    rig_close(&r);
+}
+
+static void test_what_is_enabled_again_begins_anew(void **state)
+{
+    struct rig r;
+    rig_open(&r, *state);
+    char rule[CTL_ID_MAX], path[200];
+    strcpy(rule, create_told(&r, "c", dead_channel(&r)));
+    snprintf(path, sizeof path, "/api/v1/alerts/%s", rule);
+    put(&r, "cpu", "", 2);
+    look(&r);
+    ft_alarm_close(r.a);
+    open_alarm(&r);
+    look(&r);
+    is(&r, rule, "firing", 1); /* of before */
+    assert_int_equal(fixture_ask(r.f, "PATCH", path, "{\"enabled\":false}"), 200);
+    look(&r);
+    assert_int_equal(fixture_ask(r.f, "PATCH", path, "{\"enabled\":true}"), 200);
+    put(&r, "cpu", "", 0);
+    look(&r);
+    is(&r, rule, "ok", 1);
+    rig_close(&r);
+}
+
+/* ---- a gateway that keeps what it is told ---- */
+
+struct gateway {
+    int fd, calls;
+    pthread_t thread;
+    json_t *told;
+};
+
+static void answer_one(struct gateway *g, int c)
+{
+    char all[65536];
+    size_t n = 0;
+    for (;;) {
+        ssize_t got = read(c, all + n, sizeof all - 1 - n);
+        if (got <= 0)
+            return;
+        n += (size_t)got;
+        all[n] = '\0';
+        const char *head = strstr(all, "\r\n\r\n"), *len = strcasestr(all, "Content-Length:");
+        if (head == NULL || len == NULL || all + n < head + 4 + atoi(len + 15))
+            continue;
+        json_t *list = json_loads(head + 4, 0, NULL);
+        g->calls++;
+        json_array_extend(g->told, list);
+        json_decref(list);
+        static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        assert_int_equal(write(c, ok, sizeof ok - 1), sizeof ok - 1);
+        n = 0;
+    }
+}
+
+static void *gateway(void *ctx)
+{
+    struct gateway *g = ctx;
+    int c = accept(g->fd, NULL, NULL);
+    if (c >= 0)
+        answer_one(g, c);
+    close(c);
+    return NULL;
+}
+
+static void test_each_rule_has_its_event_in_one_call(void **state)
+{
+    struct rig r;
+    struct gateway g = {.told = json_array()};
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    rig_open(&r, *state);
+    snprintf(at.sun_path, sizeof at.sun_path, "%.40s/run", r.f->ctl.home);
+    mkdir(at.sun_path, 0700);
+    strcat(at.sun_path, "/gateway.sock");
+    g.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(g.fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(g.fd, 4), 0);
+    assert_int_equal(pthread_create(&g.thread, NULL, gateway, &g), 0);
+    create(&r, "{\"name\":\"a\",\"series\":\"cpu\",\"op\":\">\",\"threshold\":1,\"for_s\":0}");
+    create(&r, "{\"name\":\"b\",\"series\":\"cpu\",\"op\":\">\",\"threshold\":1,\"for_s\":0}");
+    create(&r, "{\"name\":\"c\",\"series\":\"waiting\",\"op\":\">\",\"threshold\":1,\"for_s\":0,"
+               "\"labels\":{\"endpoint\":\"*\"}}");
+    struct ft_history_name own = {
+        .name = "waiting", .unit = "1", .label = "endpoint", .value = "e@p", .owner = "p"};
+    struct ft_err err = {0};
+    put(&r, "cpu", "", 2);
+    assert_int_equal(ft_history_put(r.h, &own, r.now_s, 2, &err), 0);
+    look(&r);
+    rig_close(&r); /* its connection too */
+    pthread_join(g.thread, NULL);
+    close(g.fd);
+    assert_int_equal(g.calls, 1);
+    assert_int_equal(json_array_size(g.told), 3);
+    int owned = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *e = json_array_get(g.told, i);
+        assert_string_equal(ft_ctl_text(e, "kind"), "alert_firing");
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(ft_ctl_text(e, "rule"),
+                                    ft_ctl_text(json_array_get(g.told, k), "rule"));
+        if (ft_ctl_text(e, "endpoint") == NULL)
+            continue;
+        assert_string_equal(ft_ctl_text(e, "endpoint"), "e");
+        assert_string_equal(ft_ctl_text(e, "project"), "p");
+        owned++;
+    }
+    assert_int_equal(owned, 1);
+    json_decref(g.told);
+}
+
+/* ---- the watch ---- */
+
+static void test_a_history_that_comes_late(void **state)
+{
+    struct fixture *f = *state;
+    struct rig r = {.f = f};
+    struct ft_watch *w = NULL;
+    struct ft_err err = {0};
+    char path[4200], id[CTL_ID_MAX];
+    snprintf(path, sizeof path, "%s/monitor", f->ctl.home);
+    mkdir(path, 0700);
+    strcat(path, "/history");
+    mkdir(path, 0700); /* a folder in its place */
+    strcpy(id, dead_channel(&r));
+    char patch[200];
+    snprintf(patch, sizeof patch, "/api/v1/channels/%s", id);
+    assert_int_equal(fixture_ask(f, "PATCH", patch, "{\"heartbeat_s\":1}"), 200);
+    f->opt.look_ms = 20;
+    assert_int_equal(ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err), 0);
+    assert_int_equal(ft_watch_open(&f->ctl, &w, &err), 0);
+    int64_t tried = 0;
+    for (int i = 0; i < 1000 && tried == 0; i++) { /* a sign of life is sent without a history */
+        json_t *o = json_object();
+        usleep(10000);
+        ft_alarm_show_channel(ft_watch_alarm(w), id, o);
+        tried = ft_ctl_int(o, "failed", 0);
+        json_decref(o);
+    }
+    assert_true(tried > 0);
+    assert_null(ft_watch_history(w));
+    assert_int_equal(rmdir(path), 0);
+    for (int i = 0; i < 1000 && ft_watch_history(w) == NULL; i++)
+        usleep(10000);
+    assert_non_null(ft_watch_history(w));
+    ft_watch_close(w);
+    ft_inside_close(f->ctl.inside);
+}
+
+static bool yes(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void test_a_test_under_way_ends_with_control(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err = {0};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    char body[200], path[200];
+    int fd = socket(AF_INET, SOCK_STREAM, 0); /* takes connections, and never answers */
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    snprintf(body, sizeof body,
+             "{\"kind\":\"webhook\",\"name\":\"x\",\"url\":\"http://127.0.0.1:%d/\"}",
+             ntohs(at.sin_port));
+    assert_int_equal(fixture_ask(f, "POST", "/api/v1/channels", body), 201);
+    snprintf(path, sizeof path, "/api/v1/channels/%s/test", ft_ctl_text(f->call.answer, "id"));
+    assert_int_equal(ft_inside_open(f->ctl.home, yes, NULL, &f->ctl.inside, &err), 0);
+    assert_int_equal(fixture_ask(f, "POST", path, NULL), 200);
+    assert_string_equal(ft_ctl_text(f->call.answer, "error"), "cancelled");
+    ft_inside_close(f->ctl.inside);
+    close(fd);
+}
+
 static void test_what_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -245,6 +543,20 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_states_survive_and_changes_hold, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_a_dead_channel_holds_up_no_look, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_long_name_is_no_sign_of_life, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_silence_is_not_told_as_well, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_resolves_nothing, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_is_enabled_again_begins_anew, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_each_rule_has_its_event_in_one_call, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_history_that_comes_late, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_test_under_way_ends_with_control, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_what_is_refused, fixture_open, fixture_close),
     };

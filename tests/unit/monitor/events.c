@@ -103,6 +103,27 @@ static void test_what_repeats_is_counted(void **state)
     ft_events_close(e);
 }
 
+static void tell_alert(struct ft_events *e, const char *rule, const char *words, int64_t at_ms)
+{
+    struct ft_event v = {
+        .kind = "alert_firing", .level = FT_EVENT_WARN, .text = words, .rule = rule, .worker = -1};
+    ft_events_tell_at(e, &v, at_ms);
+}
+
+static void test_alerts_of_one_look_are_told_apart(void **state)
+{
+    (void)state;
+    struct ft_events *e = fresh();
+    tell_alert(e, "alert_a", "a fires", 1000);
+    tell_alert(e, "alert_b", "b fires", 1000);
+    tell_alert(e, "alert_b", "b fires of another worker", 1000);
+    json_t *data = list(e, (struct ft_events_filter){0}, 3);
+    assert_string_equal(text(data, 0, "rule"), "alert_b");
+    assert_string_equal(text(data, 2, "rule"), "alert_a");
+    json_decref(data);
+    ft_events_close(e);
+}
+
 static void test_projects_see_their_own_and_the_common_ones(void **state)
 {
     (void)state;
@@ -199,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_newest_first_and_again_after_a_start),
         cmocka_unit_test(test_what_repeats_is_counted),
+        cmocka_unit_test(test_alerts_of_one_look_are_told_apart),
         cmocka_unit_test(test_projects_see_their_own_and_the_common_ones),
         cmocka_unit_test(test_memory_and_files_are_bounded),
         cmocka_unit_test(test_damaged_lines_are_left_out),

@@ -4,8 +4,11 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "testing.h"
@@ -309,6 +312,58 @@ static void test_a_clock_that_is_set_back_leaves_no_ghosts(void **state)
     ft_history_close(h);
 }
 
+/* Every write goes through here. */
+static int writes;
+ssize_t pwrite(int fd, const void *data, size_t n, off_t where)
+{
+    writes++;
+    return (ssize_t)syscall(SYS_pwrite64, fd, data, n, where);
+}
+
+static void test_a_clock_set_back_a_day_costs_few_writes(void **state)
+{
+    (void)state;
+    struct ft_history *h = fresh();
+    struct ft_history_name n = series("requests", "", FT_FOLD_MEAN);
+    for (int i = 0; i < 8640; i += 3)
+        put(h, &n, T0 + 10 * i, 5);
+    writes = 0;
+    put(h, &n, T0 + 100, 1);
+    assert_in_range(writes, 1, 40);
+    assert_true(at(h, 0, T0 + 100, 10) == 1 && at(h, 0, T0 + 90, 10) == 5);
+    for (int i = 11; i < 8640; i++)
+        assert_true(isnan(at(h, 0, T0 + 10 * i, 10)));
+    ft_history_close(h);
+}
+
+static void test_the_last_value_is_known_though_the_disk_is_full(void **state)
+{
+    (void)state;
+    struct ft_history *h = fresh();
+    struct ft_history_name n = series("disk_free_ratio", "", FT_FOLD_MIN);
+    struct ft_history_name later = series("later", "", FT_FOLD_MIN);
+    struct ft_err err = {0};
+    struct rlimit was, full;
+    double v = 0;
+    put(h, &n, T0, 0.5);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    full = (struct rlimit){1, was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    int rc = ft_history_put(h, &n, T0 + 10, 0.01, &err);
+    int rc_later = ft_history_put(h, &later, T0 + 10, 3, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_not_equal(rc, 0);
+    assert_int_not_equal(rc_later, 0);
+    assert_true(ft_history_last(h, place_of(h, "disk_free_ratio", ""), T0 + 15, 10, &v));
+    assert_true(v == 0.01);
+    assert_true(ft_history_last(h, place_of(h, "later", ""), T0 + 15, 10, &v) && v == 3);
+    put(h, &later, T0 + 20, 4); /* its name is written now */
+    h = again(h, T0 + 30);
+    assert_true(ft_history_last(h, place_of(h, "later", ""), T0 + 30, 20, &v) && v == 4);
+    ft_history_close(h);
+}
+
 static void test_steps(void **state)
 {
     (void)state;
@@ -341,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_another_file_is_set_aside),
         cmocka_unit_test(test_series_are_bounded_and_the_least_recent_gives_way),
         cmocka_unit_test(test_a_clock_that_is_set_back_leaves_no_ghosts),
+        cmocka_unit_test(test_a_clock_set_back_a_day_costs_few_writes),
+        cmocka_unit_test(test_the_last_value_is_known_though_the_disk_is_full),
         cmocka_unit_test(test_steps),
     };
     if (mkdtemp(dir) == NULL)
