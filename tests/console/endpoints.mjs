@@ -22,9 +22,9 @@ test('an endpoint is made in the browser, and answers', async () => {
   await dialog.getByLabel('Model', { exact: true }).fill('nano');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();
   await page.getByRole('heading', { level: 1, name: 'made' }).waitFor();
-  await page.getByText('asleep', { exact: true }).waitFor();
+  await page.getByText('Asleep', { exact: true }).waitFor();
   await ask('made');
-  await page.getByText('ready', { exact: true }).first().waitFor();
+  await page.getByText('Ready', { exact: true }).first().waitFor();
   await page.getByRole('row', { name: /nano.*worker-0/ }).waitFor();
   await page.getByRole('link', { name: 'Try in the playground' }).click();
   await page.getByText('Talk to made').waitFor();

@@ -17,7 +17,7 @@ test('a key is made, shown once, changed and revoked', async () => {
   await dialog.getByText('A name is needed.').waitFor();
   assert.deepEqual(await dialog.getByRole('combobox', { name: 'Role' }).locator('option').allInnerTexts(), ['viewer', 'developer', 'admin']);
   await dialog.getByRole('textbox', { name: /^Name/ }).fill('shop');
-  await dialog.getByText('Only this:').click();
+  await dialog.getByText('Only these').click();
   await dialog.getByRole('checkbox', { name: 'Chat with models' }).check();
   await dialog.getByRole('checkbox', { name: 'See models and state' }).check();
   await dialog.getByText('Models, limits, budget, expiry').click();

@@ -37,7 +37,7 @@ test('a budget that is nearly used wants attention', async () => {
 test('the span of the curves can be chosen', async () => {
   const page = await cloud.page('operator', '/');
   const asked = page.waitForRequest(/\/api\/v1\/history.*from=/);
-  await page.getByText('7 d', { exact: true }).click();
+  await page.getByText('7 days', { exact: true }).click();
   const from = Number(new URL((await asked).url()).searchParams.get('from'));
   assert.ok(Math.abs(Date.now() / 1000 - 7 * 86400 - from) < 120);
   await settled(page);

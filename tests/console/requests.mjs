@@ -49,7 +49,7 @@ test('they are found by what they are', async () => {
   await page.getByRole('combobox', { name: 'Kind' }).selectOption('');
   await page.getByRole('combobox', { name: 'State' }).selectOption('refused');
   await rows(page).filter({ hasText: 'refused 404' }).first().waitFor();
-  await rows(page).filter({ hasText: /\bok\b/ }).first().waitFor({ state: 'detached' });
+  await rows(page).filter({ hasText: /\bOK\b/ }).first().waitFor({ state: 'detached' });
   await page.getByRole('combobox', { name: 'State' }).selectOption('');
   await page.getByRole('combobox', { name: 'Model' }).selectOption('nano');
   await rows(page).filter({ hasText: 'nano' }).first().waitFor();
@@ -77,7 +77,7 @@ test('batches: nothing yet, then one with its results', { timeout: 120000 }, asy
   const { id: input } = await (await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })).json();
   const batch = await cloud.api('POST', '/v1/batches', { input_file_id: input, endpoint: '/v1/chat/completions', completion_window: '24h' }, 'developer');
   const row = page.getByRole('row').filter({ hasText: batch.id });
-  await row.getByText('done', { exact: true }).waitFor({ timeout: 90000 });
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 90000 });
   await row.getByText('2 of 2').waitFor();
   await row.getByText('1 failed').waitFor();
   await page.getByRole('button', { name: `What to do with ${batch.id}` }).click();

@@ -93,14 +93,14 @@ test('prices are made, changed and removed', async () => {
   await page.getByRole('button', { name: 'New price' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Model').fill('qwen*');
-  await dialog.getByLabel(/^Read \(/).fill('0.25');
-  await dialog.getByLabel(/^Written/).fill('dear');
+  await dialog.getByLabel(/^Tokens in \(/).fill('0.25');
+  await dialog.getByLabel(/^Tokens out/).fill('dear');
   await dialog.getByRole('button', { name: 'Create' }).click();
   await dialog.getByText('Enter a sum').waitFor();
-  await dialog.getByLabel(/^Written/).fill('1.5');
+  await dialog.getByLabel(/^Tokens out/).fill('1.5');
   await dialog.getByRole('button', { name: 'Create' }).click();
   await page.getByRole('button', { name: 'qwen*', exact: true }).click();
-  await dialog.getByLabel(/^Read from the cache/).fill('0.05');
+  await dialog.getByLabel(/^Tokens in, from the cache/).fill('0.05');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('row', { name: /qwen/ }).getByText('$0.05').waitFor();
   await page.getByRole('button', { name: 'More: qwen*' }).click();

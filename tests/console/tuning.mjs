@@ -117,12 +117,12 @@ test('a model is taught, watched, stopped, gone on with, compared and deleted', 
   await page.getByRole('heading', { name: 'office' }).waitFor();
 
   await page.getByRole('button', { name: 'Pause' }).click();
-  await page.locator('.page-title').getByText('paused', { exact: true }).waitFor();
+  await page.locator('.page-title').getByText('Paused', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Resume' }).click();
   await page.locator('.chart canvas').waitFor({ timeout: 60000 });
   await page.locator('.page-title').getByText('training', { exact: true }).waitFor();
   await cloud.shots(page, 'tuning-running', { wait: (p) => p.locator('.chart canvas').waitFor() });
-  await page.locator('.page-title').getByText('done', { exact: true }).waitFor({ timeout: 180000 });
+  await page.locator('.page-title').getByText('Done', { exact: true }).waitFor({ timeout: 180000 });
 
   await page.getByRole('button', { name: QUESTIONS[0] }).click();
   const after = page.getByRole('article', { name: /^After/ });

@@ -5,7 +5,7 @@ import { useApi } from './hooks.js';
 import { addText, t } from './i18n.js';
 
 addText('range', {
-  en: { label: 'Time span', '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 d', '30d': '30 d' },
+  en: { label: 'Time span', '1h': '1 hour', '6h': '6 hours', '24h': '24 hours', '7d': '7 days', '30d': '30 days' },
   zh: { label: '时间范围', '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
 });
 

@@ -100,7 +100,7 @@ export function duration(seconds) {
   if (!isNumber(seconds)) return nothing;
   const zh = lang() === 'zh';
   const unit = zh
-    ? { ms: ' 毫秒', s: ' 秒', min: ' 分', h: ' 小时', d: ' 天' }
+    ? { ms: ' 毫秒', s: ' 秒', min: ' 分钟', h: ' 小时', d: ' 天' }
     : { ms: ' ms', s: ' s', min: ' min', h: ' h', d: ' d' };
   const s = Math.abs(seconds);
   if (s === 0) return `0${unit.s}`;

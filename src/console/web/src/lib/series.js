@@ -4,10 +4,10 @@ import { addText, bytes, duration, getCurrency, hasText, number, percent, t } fr
 addText('series', {
   en: {
     requests: 'Calls of models', errors: 'Failed calls', error_ratio: 'Part of calls that fail', refused: 'Refused calls',
-    http_requests: 'HTTP requests', http_errors: 'HTTP answers 5xx', prompt_tokens: 'Tokens read', completion_tokens: 'Tokens written',
-    prefix_hit_ratio: 'Prompt found in the cache', cost: 'Cost', energy: 'Power', ttft_p50: 'First token, half', ttft_p95: 'First token, 95 %',
-    ttft_p99: 'First token, 99 %', latency_p50: 'Whole answer, half', latency_p95: 'Whole answer, 95 %', latency_p99: 'Whole answer, 99 %',
-    token_gap_p95: 'Time between tokens, 95 %', running: 'Running', waiting: 'Waiting', kv_usage: 'Cache in use', workers: 'Workers ready',
+    http_requests: 'HTTP requests', http_errors: 'HTTP answers 5xx', prompt_tokens: 'Tokens in', completion_tokens: 'Tokens out',
+    prefix_hit_ratio: 'Prompt found in the cache', cost: 'Cost', energy: 'Power', ttft_p50: 'p50 of the first token', ttft_p95: 'p95 of the first token',
+    ttft_p99: 'p99 of the first token', latency_p50: 'p50 of the whole answer', latency_p95: 'p95 of the whole answer', latency_p99: 'p99 of the whole answer',
+    token_gap_p95: 'p95 between tokens', running: 'Running', waiting: 'Waiting', kv_usage: 'Cache in use', workers: 'Workers ready',
     worker_deaths: 'Worker deaths', failovers: 'Failovers', worker_memory_bytes: 'Memory of workers', worker_cpu: 'Cores of workers',
     worker_tokens: 'Tokens of workers', stored_bytes: 'Stored bytes', stored_objects: 'Stored objects', received_bytes: 'Received',
     sent_bytes: 'Sent', ledger_trouble: 'Trouble writing usage', ledger_pending_bytes: 'Usage not delivered', store_open: 'Store is open',
@@ -17,16 +17,16 @@ addText('series', {
   },
   zh: {
     requests: '模型调用', errors: '失败调用', error_ratio: '调用失败率', refused: '被拒绝调用',
-    http_requests: 'HTTP 请求', http_errors: 'HTTP 5xx 应答', prompt_tokens: '输入 token', completion_tokens: '输出 token',
-    prefix_hit_ratio: '提示缓存命中率', cost: '费用', energy: '功率', ttft_p50: '首个 token（50%）', ttft_p95: '首个 token（95%）',
-    ttft_p99: '首个 token（99%）', latency_p50: '完整应答（50%）', latency_p95: '完整应答（95%）', latency_p99: '完整应答（99%）',
-    token_gap_p95: 'token 间隔（95%）', running: '运行中', waiting: '排队中', kv_usage: 'KV 缓存占用', workers: '就绪的工作进程',
+    http_requests: 'HTTP 请求', http_errors: 'HTTP 5xx 应答', prompt_tokens: '输入词元', completion_tokens: '输出词元',
+    prefix_hit_ratio: '提示缓存命中率', cost: '费用', energy: '功率', ttft_p50: '首个词元（p50）', ttft_p95: '首个词元（p95）',
+    ttft_p99: '首个词元（p99）', latency_p50: '完整回答（p50）', latency_p95: '完整回答（p95）', latency_p99: '完整回答（p99）',
+    token_gap_p95: '词元间隔（p95）', running: '运行中', waiting: '排队中', kv_usage: 'KV 缓存占用', workers: '就绪的工作进程',
     worker_deaths: '工作进程异常退出', failovers: '故障转移', worker_memory_bytes: '工作进程内存', worker_cpu: '工作进程核数',
-    worker_tokens: '工作进程 token', stored_bytes: '存储字节', stored_objects: '存储对象数', received_bytes: '接收流量',
+    worker_tokens: '工作进程词元', stored_bytes: '存储字节', stored_objects: '存储对象数', received_bytes: '接收流量',
     sent_bytes: '发送流量', ledger_trouble: '用量写入故障', ledger_pending_bytes: '待提交用量', store_open: '存储可用',
     replicas_ready: '就绪副本', replicas_wanted: '期望副本', replicas_missing: '缺少副本', cpu: '使用的核数',
     memory_bytes: '使用的内存', disk_free_bytes: '磁盘剩余', disk_free_ratio: '磁盘剩余比例', budget_used: '预算使用比例',
-    per_s: '{v}/秒', per_10min: '10 分钟内 {v}', per_h: '{v}/小时', cores: '{v} 核',
+    per_s: '{v}/秒', per_10min: '{v} 次/10 分钟', per_h: '{v}/小时', cores: '{v} 核',
   },
 });
 

@@ -5,6 +5,7 @@ import { Link } from '../lib/router.js';
 import { t } from '../lib/i18n.js';
 import { Icon } from './Icon.jsx';
 
+// wide: all the room there is; all other pages share one left edge and width.
 // back: { href, title }: of what this is a part. tools: beside the name (badges). actions: buttons.
 export function Page({ title, text, back, tools, actions, children, wide = false }) {
   useTitle(title);

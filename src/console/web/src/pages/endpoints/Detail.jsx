@@ -110,7 +110,7 @@ export function Detail({ id }) {
   const scale = may && e.targets.some((x) => !x.url) ? () => setDialog('scale') : null;
   return (
     <Page
-      title={e.name} back={back} wide tools={<State live={live} />}
+      title={e.name} back={back} tools={<State live={live} />}
       actions={(
         <>
           {can('developer') && (

@@ -84,7 +84,7 @@ function List() {
     <Button kind="primary" icon="plus" onClick={() => setDialog({ what: 'create' })}>{t('endpoints.create')}</Button>
   );
   return (
-    <Page title={t('endpoints.title')} text={t('endpoints.text')} wide actions={rows?.length > 0 && create}>
+    <Page title={t('endpoints.title')} text={t('endpoints.text')} actions={rows?.length > 0 && create}>
       {endpoints.error && !endpoints.data
         ? <ErrorNote error={endpoints.error} retry={endpoints.reload} />
         : (

@@ -129,7 +129,7 @@ export function Repository({ kind, repo }) {
   const props = { kind, repo, rev, info: info.data, refs: refs.data, writes, branch, reload, upload };
   return (
     <Page
-      title={repo} back={back} wide
+      title={repo} back={back}
       tools={<Badge>{t(info.data.private ? 'models.private' : 'models.public')}</Badge>}
       actions={(
         <>

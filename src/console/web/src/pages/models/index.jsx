@@ -190,7 +190,7 @@ function Lists() {
   const writes = can('developer', 'hub.write');
   return (
     <Page
-      title={t('models.title')} text={t('models.text')} wide
+      title={t('models.title')} text={t('models.text')}
       actions={(
         <>
           {writes && <Button icon="plus" onClick={() => setDialog('new')}>{t('models.new')}</Button>}

@@ -1,5 +1,5 @@
 export const en = {
-  title: 'Models',
+  title: 'Models and hub',
   text: 'What answers on this cloud, and the repositories that models and datasets are kept in.',
   'tab.served': 'Registered',
   'tab.models': 'Hub: models',
@@ -174,7 +174,7 @@ export const en = {
 };
 
 export const zh = {
-  title: '模型',
+  title: '模型与仓库',
   text: '这个云上可用的模型，以及保存模型和数据集的仓库。',
   'tab.served': '已注册',
   'tab.models': '模型仓库',
