@@ -65,11 +65,11 @@ def second_time(c):
     expect("a second up finds it running", r.returncode == 0 and "already" in r.stdout and
            c.processes() == before, (r, before, c.processes()))
     r = c.run("up", "--listen", "127.0.0.1:9", "--json")
-    expect("for another address it says what to do", r.returncode == 0 and "feitian down" in
+    expect("for another address it says what to do", r.returncode == 2 and "feitian down" in
            r.stderr and "--listen 127.0.0.1:9 (it has" in r.stderr and
            json.loads(r.stdout)["url"] == c.url, r)
     r = c.up("--memory", "1G", "--kv", "q8", "--threads", "1")
-    expect("other options are named as not in force", r.returncode == 0 and "already" in r.stdout
+    expect("other options are named as not in force", r.returncode == 2 and "already" in r.stdout
            and "--memory 1073741824, --threads 1, --kv q8." in r.stderr.replace("\n", " ") and
            "--listen" not in r.stderr, r)
     expect("a plain up says no more", c.run("up").stderr == "")

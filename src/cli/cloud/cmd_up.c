@@ -380,12 +380,12 @@ void ft_up_show_log(const struct ft_home *h, int lines)
         fprintf(stderr, "the end of %s:\n%s", path, from);
 }
 
-/* What is asked for now and is not so with the cloud that runs. */
-static void say_not_in_force(const struct ft_up_options *o, const char *running_url)
+/* What is asked for now and is not so with the cloud that runs: how many options. */
+static int say_not_in_force(const struct ft_up_options *o, const char *running_url)
 {
     const char *name, *how = "\nNot in force, for it runs already:";
     json_t *wanted, *given = ft_up_options_given(o), *in_force = ft_home_options(&o->home);
-    bool any = false;
+    int n = 0;
     const char *at = strstr(running_url, "://"), *asked = strstr(o->url, "://");
     if (at != NULL && asked != NULL && strcmp(at, asked) == 0)
         json_object_del(given, "--listen");
@@ -402,12 +402,13 @@ static void say_not_in_force(const struct ft_up_options *o, const char *running_
         if (is != NULL)
             fprintf(stderr, " (it has %s)", json_string_value(is));
         how = ",";
-        any = true;
+        n++;
     }
-    if (any)
+    if (n > 0)
         fprintf(stderr, ".\n'feitian down' and another 'feitian up' make it so.\n");
     json_decref(given);
     json_decref(in_force);
+    return n;
 }
 
 /* Another one has HOME. */
@@ -435,9 +436,9 @@ static int already(struct ft_up_options *o)
     snprintf(now.url, sizeof now.url, "%s", up.url);
     say_up(&now, "up already", o->json);
     fflush(stdout);
-    say_not_in_force(o, up.url);
+    int missed = say_not_in_force(o, up.url);
     warn_of_storage(&now);
-    return 0;
+    return missed > 0 ? 2 : 0; /* it runs, and not as asked for */
 }
 
 /* The daemon's own life, in the child. */

@@ -8,7 +8,8 @@
 //     assets.inc    the rows of the table in console.c
 //     manifest.json sizes, and which files each page needs (tests/console goes by it)
 //
-// The same sources give the same bytes: nothing here depends on time, folder or machine.
+// The same sources and the same Node (its zlib compresses) give the same bytes: nothing here depends on
+// time, folder or machine.
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import fs from 'node:fs';

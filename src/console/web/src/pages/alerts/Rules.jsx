@@ -53,7 +53,7 @@ export function Rules({ channels }) {
     { key: 'state', title: t('alerts.state'), sort: (r) => WORST.indexOf(stateKey(r)), render: (r) => <State rule={r} /> },
     { key: 'condition', title: t('alerts.condition'),
       render: (r) => <span class="alerts-condition">{conditionOf(r, units)}<span class="muted small">{scopeOf(r.labels)}</span><Instances rule={r} units={units} /></span> },
-    { key: 'value', title: t('alerts.value'), align: 'end', render: (r) => valueOf(r, units) },
+    { key: 'value', title: t('alerts.value'), align: 'end', class: 'alerts-value', render: (r) => valueOf(r, units) },
     { key: 'since', title: t('alerts.since'), render: (r) => <Time at={r.since} /> },
     { key: 'channels', title: t('alerts.tells'),
       render: (r) => (r.channels.length === 0 ? <span class="muted" title={t('alerts.nobody_hint')}>{t('alerts.nobody')}</span> : r.channels.map((c) => names[c] ?? c).join(', ')) },

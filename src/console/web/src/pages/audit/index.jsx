@@ -9,7 +9,7 @@ import * as text from './text.js';
 
 addText('audit', text);
 
-const KINDS = ['project', 'member', 'key', 'session', 'price', 'setting', 'model', 'endpoint', 'batch', 'fine_tuning_job'];
+const KINDS = ['project', 'member', 'key', 'session', 'price', 'setting', 'model', 'endpoint', 'batch', 'fine_tuning_job', 'alert', 'channel'];
 const FILTERS = ['kind', 'target', 'actor', 'from', 'to'];
 
 const kindName = (kind) => (hasText(`audit.kind_${kind}`) ? t(`audit.kind_${kind}`) : kind);

@@ -29,13 +29,18 @@ function usesOf(endpoints) {
   return uses;
 }
 
+const SERVED_SHOWN = 3;
+
 function Served({ list }) {
   if (!list?.length) return <span class="muted">{t('models.served.none')}</span>;
   return (
     <span>
-      {list.map((e, i) => (
+      {list.slice(0, SERVED_SHOWN).map((e, i) => (
         <span key={e.id}>{i > 0 && ', '}<Link href={`/endpoints/${encodeURIComponent(e.id)}`}>{e.name}</Link></span>
       ))}
+      {list.length > SERVED_SHOWN && (
+        <span class="muted" title={list.slice(SERVED_SHOWN).map((e) => e.name).join(', ')}> +{list.length - SERVED_SHOWN}</span>
+      )}
     </span>
   );
 }

@@ -25,6 +25,13 @@ function stateOf(worker) {
   );
 }
 
+// What one takes of the machine; by its own account where the machine does not measure it.
+function memoryOf({ memory_bytes: measured, health }) {
+  if (measured > 0) return measured;
+  const weights = (health?.models ?? []).reduce((sum, m) => sum + (m.weight_bytes ?? 0), 0);
+  return weights + (health?.kv_bytes ?? 0) || null;
+}
+
 function Workers({ workers }) {
   const columns = [
     { key: 'id', title: t('nodes.worker'), class: 'cell-tight', sort: (w) => w.id,
@@ -34,8 +41,8 @@ function Workers({ workers }) {
     { key: 'running', title: t('nodes.running'), align: 'end', sort: (w) => w.running, render: (w) => number(w.running) },
     { key: 'waiting', title: t('nodes.waiting'), align: 'end', render: (w) => number(w.waiting ?? 0) },
     { key: 'speed', title: t('nodes.speed'), align: 'end', render: (w) => number(w.tokens_per_second, { digits: 1 }) },
-    { key: 'memory', title: t('nodes.worker_memory'), align: 'end', sort: (w) => w.memory_bytes,
-      render: (w) => `${bytes(w.memory_bytes)}${w.memory_limit_bytes > 0 ? ` / ${bytes(w.memory_limit_bytes)}` : ''}` },
+    { key: 'memory', title: t('nodes.worker_memory'), align: 'end', sort: memoryOf,
+      render: (w) => `${bytes(memoryOf(w))}${w.memory_limit_bytes > 0 ? ` / ${bytes(w.memory_limit_bytes)}` : ''}` },
     { key: 'restarts', title: t('nodes.restarts'), align: 'end', sort: (w) => w.restarts,
       render: (w) => <span title={w.last_end ? t('nodes.last_end', { text: w.last_end }) : undefined}>{number(w.restarts)}</span> },
   ];

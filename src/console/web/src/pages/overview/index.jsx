@@ -8,12 +8,15 @@ import { can, useMe } from '../../lib/session.js';
 import { hasPage } from '../../pages.js';
 import { Badge, Button, Empty, ErrorNote, Figures, Icon, Loading, Page, Section, Table } from '../../ui/index.js';
 import { EventList } from '../../ui/EventList.jsx';
+import { State } from '../endpoints/State.jsx';
+import * as endpointText from '../endpoints/text.js';
 import { attention } from './attention.js';
 import { Curves } from './Curves.jsx';
 import { Steps } from './Steps.jsx';
 import * as text from './text.js';
 
 addText('overview', text);
+addText('endpoints', endpointText); // an endpoint is spoken of as on its own page
 
 const LIVE_MS = 5000;
 const SLOW_MS = 60000;
@@ -97,20 +100,15 @@ function figures(status, { today, month, calls }) {
   ].filter(Boolean);
 }
 
-function stateOf({ replicas }) {
-  if (replicas.ready > 0) return <Badge tone="ok" dot>{t('overview.ready')}</Badge>;
-  if (replicas.wanted > 0) return <Badge tone="warn" dot>{t('overview.starting')}</Badge>;
-  return <Badge dot>{t('overview.asleep')}</Badge>;
-}
-
 function Endpoints({ list }) {
   const columns = [
-    { key: 'name', title: t('overview.endpoint'), sort: (e) => e.name },
-    { key: 'state', title: t('overview.state'), render: stateOf },
-    { key: 'replicas', title: t('overview.replicas'), align: 'end', render: (e) => `${e.replicas.ready} / ${e.replicas.max}` },
-    { key: 'in_flight', title: t('overview.in_flight'), align: 'end', sort: (e) => e.in_flight, render: (e) => number(e.in_flight) },
-    { key: 'queue', title: t('overview.queue'), align: 'end', sort: (e) => e.queue, render: (e) => number(e.queue) },
-    { key: 'requests', title: t('overview.served'), align: 'end', sort: (e) => e.requests, render: (e) => number(e.requests, { compact: true }) },
+    { key: 'name', title: t('endpoints.col.name'), sort: (e) => e.name },
+    { key: 'state', title: t('endpoints.col.state'), render: (e) => <State live={e} /> },
+    { key: 'replicas', title: t('endpoints.col.replicas'), align: 'end',
+      render: (e) => (e.kind === 'url' ? '–' : t('endpoints.replicas.value', e.replicas)) },
+    { key: 'in_flight', title: t('endpoints.col.load'), align: 'end', sort: (e) => e.in_flight, render: (e) => number(e.in_flight) },
+    { key: 'queue', title: t('endpoints.col.queue'), align: 'end', sort: (e) => e.queue, render: (e) => number(e.queue) },
+    { key: 'requests', title: t('endpoints.col.requests'), align: 'end', sort: (e) => e.requests, render: (e) => number(e.requests, { compact: true }) },
   ];
   const empty = (
     <Empty icon="endpoints" title={t('overview.no_endpoints')} text={t('overview.no_endpoints_text')}

@@ -40,7 +40,8 @@ export function useNames() {
 }
 
 export function routeName(route) {
-  return hasText(`requests.kind.${route}`) ? t(`requests.kind.${route}`) : route;
+  const known = [route, route.split('.')[0]].find((name) => hasText(`requests.kind.${name}`)); // s3.GetObject is an s3
+  return known ? t(`requests.kind.${known}`) : route;
 }
 
 // An id opens its request, wherever it came from.
@@ -82,16 +83,16 @@ function Filters({ asked, names, live, setLive }) {
 
 function columnsOf(names) {
   return [
-    { key: 'when', title: t('requests.when'), render: (r) => <Time at={r.start} /> },
-    { key: 'status', title: t('requests.status'), render: (r) => <State request={r} /> },
-    { key: 'route', title: t('requests.route'), render: (r) => routeName(r.route) },
-    { key: 'model', title: t('requests.model'), render: (r) => r.model || null },
-    { key: 'key', title: t('requests.key'), class: 'cell-wide', render: (r) => names.key.get(r.key) ?? (r.key || null) },
-    { key: 'took', title: t('requests.took'), align: 'end', render: (r) => span(r.duration_ms) },
-    { key: 'first', title: t('requests.first'), align: 'end', class: 'cell-wide', render: (r) => (typeof r.first_token_ms === 'number' ? span(r.first_token_ms) : null) },
-    { key: 'tokens', title: t('requests.tokens'), align: 'end',
+    { key: 'when', title: t('requests.when'), class: 'requests-when', render: (r) => <Time at={r.start} /> },
+    { key: 'status', title: t('requests.status'), class: 'requests-status', render: (r) => <State request={r} /> },
+    { key: 'route', title: t('requests.route'), class: 'requests-second', render: (r) => routeName(r.route) },
+    { key: 'model', title: t('requests.model'), class: 'requests-second', render: (r) => r.model || null },
+    { key: 'key', title: t('requests.key'), class: 'cell-wide requests-spare', render: (r) => names.key.get(r.key) ?? (r.key || null) },
+    { key: 'took', title: t('requests.took'), align: 'end', class: 'requests-second', render: (r) => span(r.duration_ms) },
+    { key: 'first', title: t('requests.first'), align: 'end', class: 'cell-wide requests-spare', render: (r) => (typeof r.first_token_ms === 'number' ? span(r.first_token_ms) : null) },
+    { key: 'tokens', title: t('requests.tokens'), align: 'end', class: 'requests-second',
       render: (r) => (r.model ? `${number(r.prompt_tokens ?? 0)} → ${number(r.completion_tokens ?? 0)}` : null) },
-    { key: 'cost', title: t('requests.cost'), align: 'end', render: (r) => (r.cost_nanos > 0 ? money(r.cost_nanos / 1e9) : null) },
+    { key: 'cost', title: t('requests.cost'), align: 'end', class: 'requests-spare', render: (r) => (r.cost_nanos > 0 ? money(r.cost_nanos / 1e9) : null) },
   ];
 }
 
@@ -131,7 +132,7 @@ export function List() {
       <ErrorNote error={error} retry={reload} />
       {data?.partial && <Note tone="warn"><p>{t('requests.partial')}</p></Note>}
       {(data || !error) && (
-        <Section flush>
+        <Section flush class="requests-list">
           <Table label={t('requests.label')} columns={columnsOf(names)} rows={data?.rows} rowHref={(r) => `/requests/${r.id}`} empty={none}
             more={data?.more && { busy: loading && !live, onMore: () => setPages(pages + 1) }} />
         </Section>
