@@ -37,8 +37,8 @@ struct ft_backup_out;
 
 /* dest: "-" is a tar on standard output, "*.tar" a tar, anything else a folder that is not there
  * yet. earlier (may be NULL, folders alone): another backup; files that are the same in it (name,
- * size, time) are linked, not copied, nor read: their hashes are those of its manifest, whose seal is
- * checked (FT_ECORRUPT). watch outlives it. */
+ * size, time) are linked, not copied, nor read: their hashes are those of its manifest, whose seal
+ * is checked (FT_ECORRUPT). watch outlives it. */
 int ft_backup_create(const char *dest, const char *earlier, const struct ft_backup_watch *watch,
                      struct ft_backup_out **ret, struct ft_err *err);
 /* A member of these bytes. */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "net/client.h"
 
@@ -226,12 +227,8 @@ int ft_tracer_open(const struct ft_trace_options *o, struct ft_tracer **ret, str
         free(t);
         return ft_err_set(err, FT_ENOMEM, "traces: no memory");
     }
-    pthread_condattr_t attr;
     pthread_mutex_init(&t->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&t->wake);
     int rc = take_url(t, o, err);
     t->o = (struct ft_trace_options){.ratio = o->ratio};
     if (rc == 0 && o->headers != NULL)

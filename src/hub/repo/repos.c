@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/slice.h"
 #include "hub/repo/impl.h"
 
 #define MOVES_MAX 8 /* from an old name to the one it has now */
@@ -50,12 +51,6 @@ void ft_repos_close(struct ft_repos *r)
 
 /* ---- names ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcmp(s + n - e, end) == 0;
-}
-
 int ft_repo_name_check(const char *org, const char *name, struct ft_err *err)
 {
     static const char ok[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
@@ -64,7 +59,7 @@ int ft_repo_name_check(const char *org, const char *name, struct ft_err *err)
         return ft_err_set(err, FT_EINVAL, "organization: '%.100s' is no project's id", org);
     if (n == 0 || n > FT_REPO_NAME_MAX || strspn(name, ok) != n || strchr(".-", name[0]) != NULL ||
         strchr(".-", name[n - 1]) != NULL || strstr(name, "..") != NULL ||
-        strstr(name, "--") != NULL || ends_with(name, ".git") || ends_with(name, ".ipynb"))
+        strstr(name, "--") != NULL || ft_str_ends(name, ".git") || ft_str_ends(name, ".ipynb"))
         return ft_err_set(err, FT_EINVAL,
                           "name: '%.100s' must be 1 to %d letters, digits and ._- without '--' and "
                           "'..', not begin or end with . or -, nor end with .git or .ipynb",
