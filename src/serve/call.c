@@ -304,6 +304,8 @@ static bool choice_keep(struct ft_call_choice *h, const int32_t *token, int n)
  * replica died). */
 static bool piece_note(struct ft_serve_call *c, const struct ft_piece *p)
 {
+    if (!c->begun && p->kind != FT_PIECE_RESULT)
+        c->first_ns = c->s->now(c->s->now_ctx);
     c->begun = true;
     if (p->kind == FT_PIECE_RESULT) {
         c->resumable = false;
@@ -380,10 +382,13 @@ static bool try_again(struct ft_serve_call *c, const struct ft_piece *p,
         return false;
     }
     c->not_before_ns = now + delay_ms * MS;
-    if (!end.ours)
+    if (!end.ours) {
+        if (end.choice && end.fault != FT_FAULT_BUSY)
+            ft_call_tally(c, p->err, now); /* another answers in its place */
         for (int i = 0; i < c->endpoint->n_target; i++)
             if (c->endpoint->target[i] == t)
                 c->avoid |= 1u << i;
+    }
     if (*ret_verdict == FT_FAILOVER_SUSPECT) {
         c->suspect = true;
         c->later = NULL;
@@ -482,6 +487,7 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
     bool on = p->err != NULL && try_again(c, p, &verdict);
     if (!on) {
         ft_call_move(c, FT_CALL_DONE);
+        ft_call_tally(c, p->err, s->now(s->now_ctx));
         ft_queue_charge(c->project, FT_MAX(p->usage.prompt_tokens, 0) +
                                         FT_MAX(p->usage.completion_tokens - c->charged, 0));
     }
@@ -660,8 +666,11 @@ static void tell_ended(struct ft_serve *s)
     pthread_mutex_lock(&s->mu);
     struct ft_serve_call *c = s->ended;
     s->ended = NULL;
-    for (struct ft_serve_call *i = c; i != NULL; i = i->later)
+    for (struct ft_serve_call *i = c; i != NULL; i = i->later) {
         ft_call_move(i, FT_CALL_DONE);
+        if (i->begun) /* others were not answered by any: the queue's matter */
+            ft_call_tally(i, &i->end_err, 0);
+    }
     pthread_mutex_unlock(&s->mu);
     while (c != NULL) {
         struct ft_serve_call *later = c->later;

@@ -39,6 +39,17 @@ struct ft_model_row {
 
 enum ft_target_kind { FT_TARGET_MODEL, FT_TARGET_URL, FT_TARGET_SCRIPT };
 
+/* How calls of a target ended, and how long those that went well took: what one version of a canary
+ * is judged by. Only sums, from which whoever asks makes rates and means. */
+enum ft_target_end { FT_END_OK, FT_END_CANCELLED, FT_END_REFUSED, FT_END_ERROR };
+#define FT_TARGET_ENDS 4
+struct ft_target_tally {
+    int64_t ended[FT_TARGET_ENDS];
+    int64_t first; /* answers with a first token, and their time to it */
+    double first_s;
+    double duration_s; /* of those that went well, with their waiting */
+};
+
 /* Where an endpoint's calls go. Lives as long as the endpoint has it or calls run on it. */
 struct ft_target {
     struct ft_target *next; /* all of them */
@@ -57,6 +68,7 @@ struct ft_target {
     unsigned cold_turn;         /* of ft_serve's turns */
     int running;                /* of these */
     int at[FT_SERVE_PLACES];    /* running per place */
+    struct ft_target_tally tally;
 };
 
 struct ft_endpoint {
@@ -122,7 +134,8 @@ struct ft_serve_call {
     struct ft_call_choice *choice;
     int n_choice;
     bool begun, resumable, progress;
-    int charged; /* tokens, to the project's counter */
+    int64_t first_ns; /* its first token, or what the answer began with; 0: none yet */
+    int charged;      /* tokens, to the project's counter */
     /* ending: how */
     struct ft_err end_err;
     int end_retry_ms;

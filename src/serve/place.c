@@ -140,6 +140,37 @@ void ft_call_release(struct ft_serve_call *c)
     }
 }
 
+static enum ft_target_end end_of(const struct ft_err *err)
+{
+    if (err == NULL)
+        return FT_END_OK;
+    switch (err->code) {
+    case FT_ECANCELED:
+        return FT_END_CANCELLED;
+    case FT_EINVAL: /* the request's own fault: says nothing about the version */
+    case FT_ELIMIT:
+    case FT_EUNSUPPORTED:
+        return FT_END_REFUSED;
+    default:
+        return FT_END_ERROR;
+    }
+}
+
+void ft_call_tally(const struct ft_serve_call *c, const struct ft_err *err, int64_t now)
+{
+    if (c->target == NULL) /* it came to none */
+        return;
+    struct ft_target_tally *t = &c->target->tally;
+    t->ended[end_of(err)]++;
+    if (err != NULL)
+        return;
+    t->duration_s += (double)(now - c->begun_ns) / 1e9;
+    if (c->first_ns != 0) {
+        t->first++;
+        t->first_s += (double)(c->first_ns - c->begun_ns) / 1e9;
+    }
+}
+
 bool ft_call_is_background(const struct ft_serve_call *c)
 {
     return c->item.priority <= FT_QUEUE_BACKGROUND;

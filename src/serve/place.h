@@ -18,6 +18,9 @@ bool ft_call_find_room(struct ft_serve_call *c);
 /* At place k; -1: a target that is no worker's. */
 void ft_call_reserve(struct ft_serve_call *c, struct ft_target *t, int k);
 void ft_call_release(struct ft_serve_call *c);
+/* Its target's try ended so for the client (NULL: well), or for good though another target goes on:
+ * into the target's tally. */
+void ft_call_tally(const struct ft_serve_call *c, const struct ft_err *err, int64_t now);
 /* Its prompt has been read, or will not be: who waited for that need not any more. */
 void ft_call_lead_end(struct ft_serve_call *c, bool read);
 

@@ -132,8 +132,7 @@ static void ask_free(struct ft_ask *a)
 /* From the worker's counter: what it generates a second. */
 static void note_rate(struct ft_worker *w, const json_t *stats, int64_t now)
 {
-    int64_t tokens =
-        json_integer_value(json_object_get(json_object_get(stats, "engine"), "generated_tokens"));
+    int64_t tokens = json_integer_value(json_object_get(stats, "generated_tokens"));
     if (w->tokens_ns != 0 && now > w->tokens_ns && tokens >= w->tokens)
         w->tokens_per_s = (double)(tokens - w->tokens) * 1e9 / (double)(now - w->tokens_ns);
     w->tokens = tokens;

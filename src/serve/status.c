@@ -2,12 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "serve/core.h"
 
-/* A figure of the worker's engine. */
+/* A figure that the worker told of its engine. */
 static json_int_t member(const struct ft_worker *w, const char *name)
 {
-    return json_integer_value(json_object_get(json_object_get(w->stats, "engine"), name));
+    return json_integer_value(json_object_get(w->stats, name));
 }
 
 static json_t *held_json(const struct ft_worker *w)
@@ -33,7 +34,8 @@ static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
         "{s:s,s:s,s:f,s:i,s:i}", "id", id, "state", ft_worker_state_name[w->state], "since_s",
         (double)(now - w->since_ns) / 1e9, "running", w->running, "restarts", w->restarts);
     json_object_set_new(o, "waiting", json_integer(member(w, "waiting")));
-    json_object_set_new(o, "memory_bytes", json_integer(member(w, "memory_bytes")));
+    json_object_set_new(o, "memory_bytes",
+                        json_integer(w->pid > 0 ? (json_int_t)ft_memory_resident(w->pid) : 0));
     json_object_set_new(o, "memory_limit_bytes", json_integer(w->memory_bytes));
     json_object_set_new(o, "tokens_per_second", json_real(w->tokens_per_s));
     json_object_set_new(o, "models", held_json(w));
@@ -44,6 +46,46 @@ static json_t *worker_json(const struct ft_serve *s, int k, int64_t now)
     if (w->stats != NULL) /* all that the worker told */
         json_object_set_new(o, "health", json_deep_copy(w->stats));
     return o;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* How calls at it ended. `name` is for curves and people, and another for each of the endpoint's.
+ */
+static void add_tally(json_t *o, const struct ft_target *t)
+{
+    const struct ft_target_tally *a = &t->tally;
+    json_object_set_new(o, "requests",
+                        json_pack("{s:I,s:I,s:I,s:I}", "ok", (json_int_t)a->ended[FT_END_OK],
+                                  "cancelled", (json_int_t)a->ended[FT_END_CANCELLED], "refused",
+                                  (json_int_t)a->ended[FT_END_REFUSED], "error",
+                                  (json_int_t)a->ended[FT_END_ERROR]));
+    json_object_set_new(o, "first_token_seconds",
+                        json_pack("{s:f,s:I}", "sum", a->first_s, "count", (json_int_t)a->first));
+    json_object_set_new(
+        o, "duration_seconds",
+        json_pack("{s:f,s:I}", "sum", a->duration_s, "count", (json_int_t)a->ended[FT_END_OK]));
+}
+
+static json_t *name_of(const struct ft_endpoint *e, int i)
+{
+    const struct ft_target *t = e->target[i];
+    const char *base = t->model != NULL ? t->model : t->url != NULL ? t->url : "script";
+    const char *more = t->model == NULL ? NULL : t->adapter != NULL ? t->adapter : t->url;
+    int same = 1; /* the same model of the same server, with another key */
+    for (int k = 0; k < i; k++) {
+        const struct ft_target *o = e->target[k];
+        same += o->kind == t->kind && same_text(o->model, t->model) &&
+                same_text(o->adapter, t->adapter) && same_text(o->url, t->url);
+    }
+    char number[24] = "";
+    if (same > 1)
+        snprintf(number, sizeof number, " #%d", same);
+    return json_sprintf("%s%s%s%s", base, more != NULL ? " + " : "", more != NULL ? more : "",
+                        number);
 }
 
 static const char *const kind_name[] = {"model", "url", "script"};
@@ -66,6 +108,7 @@ static json_t *target_json(const struct ft_serve *s, const struct ft_target *t, 
         json_object_set_new(o, "url", json_string(t->url));
     if (t->adapter != NULL)
         json_object_set_new(o, "adapter", json_string(t->adapter));
+    add_tally(o, t);
     return o;
 }
 
@@ -76,7 +119,9 @@ static json_t *endpoint_json(const struct ft_serve *s, const struct ft_endpoint 
     const char *kind = "url"; /* unless there are workers for it, of which there may be replicas */
     for (int i = 0; i < e->n_target; i++) {
         int n;
-        json_array_append_new(targets, target_json(s, e->target[i], &n));
+        json_t *o = target_json(s, e->target[i], &n);
+        json_object_set_new(o, "name", name_of(e, i));
+        json_array_append_new(targets, o);
         ready = i == 0 ? n : FT_MIN(ready, n);
         if (e->target[i]->kind != FT_TARGET_URL)
             kind = kind_name[e->target[i]->kind];

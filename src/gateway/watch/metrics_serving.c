@@ -66,6 +66,79 @@ ENDPOINT(read_failovers, number(e, "failovers"))
 ENDPOINT(read_ready, replicas(e, "ready"))
 ENDPOINT(read_wanted, replicas(e, "wanted"))
 
+/* ---- an endpoint's targets: the versions of a canary ---- */
+
+typedef void target_fn(struct ft_metric_out *out, const char *endpoint, const char *name,
+                       const json_t *target);
+
+/* At most FT_METRIC_VALUES_MAX of them. */
+static void targets(void *ctx, struct ft_metric_out *out, target_fn *of)
+{
+    const struct gw_scrape *s = ctx;
+    int given = 0;
+    size_t i, k;
+    json_t *e, *t;
+    json_array_foreach(json_object_get(s->serving, "endpoints"), i, e)
+    {
+        const json_t *list = json_object_get(e, "targets");
+        if (given + (int)json_array_size(list) > FT_METRIC_VALUES_MAX)
+            break;
+        json_array_foreach(list, k, t)
+        {
+            of(out, text(e, "id"), text(t, "name"), t);
+            given++;
+        }
+    }
+}
+
+static void give_requests(struct ft_metric_out *out, const char *endpoint, const char *name,
+                          const json_t *target)
+{
+    const char *status;
+    json_t *n;
+    json_object_foreach(json_object_get(target, "requests"), status, n)
+    {
+        gw_metrics_give3(out, endpoint, name, status, json_number_value(n));
+    }
+}
+
+/* Sum and count alone: a histogram of one bucket. */
+static void give_spans(struct ft_metric_out *out, const char *endpoint, const char *name,
+                       const json_t *of)
+{
+    const char *value[FT_METRIC_LABELS_MAX] = {endpoint, name};
+    struct ft_histogram h = {.sum = number(of, "sum")};
+    h.bucket[0] = (uint64_t)json_integer_value(json_object_get(of, "count"));
+    out->give(out, value, 0, &h);
+}
+
+static void give_first(struct ft_metric_out *out, const char *endpoint, const char *name,
+                       const json_t *target)
+{
+    give_spans(out, endpoint, name, json_object_get(target, "first_token_seconds"));
+}
+
+static void give_duration(struct ft_metric_out *out, const char *endpoint, const char *name,
+                          const json_t *target)
+{
+    give_spans(out, endpoint, name, json_object_get(target, "duration_seconds"));
+}
+
+static void read_target_first(void *ctx, struct ft_metric_out *out)
+{
+    targets(ctx, out, give_first);
+}
+
+static void read_target_duration(void *ctx, struct ft_metric_out *out)
+{
+    targets(ctx, out, give_duration);
+}
+
+static void read_target_requests(void *ctx, struct ft_metric_out *out)
+{
+    targets(ctx, out, give_requests);
+}
+
 /* ---- the queue ---- */
 
 static void read_queue(void *ctx, struct ft_metric_out *out)
@@ -204,6 +277,24 @@ static const struct ft_metric_def families[] = {
      COUNTER,
      {"model", "endpoint"},
      .read = read_failovers},
+    {"feitian_endpoint_target_requests",
+     "Calls that a version behind an endpoint answered, by how they ended.",
+     NULL,
+     COUNTER,
+     {"endpoint", "target", "status"},
+     .read = read_target_requests},
+    {"feitian_endpoint_target_time_to_first_token_seconds",
+     "From a call's arrival to the first token of a version behind an endpoint.",
+     "seconds",
+     FT_METRIC_HISTOGRAM,
+     {"endpoint", "target"},
+     .read = read_target_first},
+    {"feitian_endpoint_target_request_duration_seconds",
+     "Calls that a version behind an endpoint answered well, from arrival to end.",
+     "seconds",
+     FT_METRIC_HISTOGRAM,
+     {"endpoint", "target"},
+     .read = read_target_duration},
     {"feitian_queue_requests", "Calls that wait for a replica.", NULL, GAUGE, .read = read_queue},
     {"feitian_queue_limit", "Calls that may wait.", NULL, GAUGE, .read = read_queue_max},
     {"feitian_quarantined_requests", "Calls tried alone, because workers died of them.", NULL,

@@ -68,7 +68,7 @@ static inline void double_answer(struct double_plant *d, struct double_ask *a)
     if (!d->place[a->k].running || (d->mute && strcmp(a->path, "/health") == 0)) {
         status = 0;
     } else if (strcmp(a->path, "/health") == 0) {
-        answer = json_pack("{s:{s:i}}", "engine", "waiting", 0);
+        answer = json_pack("{s:i}", "waiting", 0);
         if (d->knows != NULL) {
             json_object_set_new(answer, "models", json_pack("[{s:s}]", "name", d->knows));
             json_object_set_new(answer, "adapters",

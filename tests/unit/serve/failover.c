@@ -236,6 +236,47 @@ static void a_server_that_fails_later_is_told(void **state)
     rig_close(&r);
 }
 
+/* What a canary is judged by. */
+static void each_target_counts_its_own(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"text\":\"one two\",\"fail_after\":1,"
+              "\"resumes\":false}},{\"script\":{\"text\":\"good\",\"tokens\":1},\"weight\":0}]}");
+    struct client bad, good;
+    rig_ask(&r, &bad, "x", "p", "{}");
+    rig_pass(&r, 200);
+    assert_int_equal(bad.code, FT_EUNAVAIL);
+    rig_apply(&r, "endpoint", "e1",
+              "{\"name\":\"x\",\"targets\":[{\"script\":{\"text\":\"one two\",\"fail_after\":1,"
+              "\"resumes\":false},\"weight\":0},{\"script\":{\"text\":\"good\",\"tokens\":1}}]}");
+    rig_ask(&r, &good, "x", "p", "{}");
+    rig_pass(&r, 200);
+    assert_string_equal(good.text, "good");
+    static const char *const name[] = {"script", "script #2"}; /* never the same */
+    json_t *st = ft_serve_status(r.s);
+    const json_t *targets =
+        json_object_get(json_array_get(json_object_get(st, "endpoints"), 0), "targets");
+    for (size_t i = 0; i < 2; i++) {
+        const char *is;
+        int ok, error, first, done;
+        json_t *t = json_array_get(targets, i);
+        assert_int_equal(json_unpack(t, "{s:s,s:{s:i,s:i},s:{s:i},s:{s:i}}", "name", &is,
+                                     "requests", "ok", &ok, "error", &error, "first_token_seconds",
+                                     "count", &first, "duration_seconds", "count", &done),
+                         0);
+        assert_string_equal(is, name[i]);
+        assert_int_equal(ok, i == 1);
+        assert_int_equal(error, i == 0); /* also after its share was changed */
+        assert_int_equal(first, i == 1);
+        assert_int_equal(done, i == 1);
+    }
+    json_decref(st);
+    rig_close(&r);
+}
+
 static void a_server_that_does_not_answer_is_told(void **state)
 {
     (void)state;
@@ -383,6 +424,7 @@ int main(void)
         cmocka_unit_test(a_pause_lasts_over_a_death),
         cmocka_unit_test(a_server_that_fails_before_the_first_piece_is_replaced),
         cmocka_unit_test(a_server_that_fails_later_is_told),
+        cmocka_unit_test(each_target_counts_its_own),
         cmocka_unit_test(a_server_that_does_not_answer_is_told),
         cmocka_unit_test(a_poison_that_is_memory_is_told_so),
         cmocka_unit_test(what_a_model_refuses_is_never_tried_again),

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction } from '../../lib/hooks.js';
-import { number, percent, t } from '../../lib/i18n.js';
+import { duration, number, percent, t } from '../../lib/i18n.js';
 import { Button, ErrorNote, Section, toast } from '../../ui/index.js';
 import { sharesOf, targetName, toSend } from './live.js';
 import { pathOf } from './rights.js';
@@ -17,7 +17,22 @@ function hundredths(targets) {
 
 const clamp = (v) => Math.min(100, Math.max(0, Math.round(v * 10) / 10));
 
-function Share({ x, value, share, disabled, onChange, onAll }) {
+// What a version did since the cloud was started: by this a canary is judged.
+function Did({ live }) {
+  if (!live?.requests) return null;
+  const { ok, error } = live.requests;
+  const mean = (s) => (s?.count > 0 ? duration(s.sum / s.count) : '–');
+  return (
+    <p class="ep-share-did muted small figures">
+      {t('endpoints.canary.did', {
+        n: number(ok + error), errors: ok + error > 0 ? percent(error / (ok + error), 1) : '–',
+        first: mean(live.first_token_seconds), all: mean(live.duration_seconds),
+      })}
+    </p>
+  );
+}
+
+function Share({ x, live, value, share, disabled, onChange, onAll }) {
   const name = targetName(x);
   return (
     <li class="ep-share">
@@ -37,11 +52,12 @@ function Share({ x, value, share, disabled, onChange, onAll }) {
         />
         <Button small kind="quiet" disabled={disabled || share === 1} onClick={onAll}>{t('endpoints.canary.all')}</Button>
       </div>
+      <Did live={live} />
     </li>
   );
 }
 
-export function Canary({ endpoint, may, onDone }) {
+export function Canary({ endpoint, live, may, onDone }) {
   const saved = JSON.stringify(hundredths(endpoint.targets));
   const [values, setValues] = useState(() => JSON.parse(saved));
   const [error, setError] = useState(null);
@@ -80,7 +96,7 @@ export function Canary({ endpoint, may, onDone }) {
       <ul class="ep-shares">
         {endpoint.targets.map((x, i) => (
           <Share
-            key={i} x={x} value={values[i]} share={shares[i] ?? 0} disabled={!may} onChange={(v) => set(i, v)}
+            key={i} x={x} live={live?.targets[i]} value={values[i]} share={shares[i] ?? 0} disabled={!may} onChange={(v) => set(i, v)}
             onAll={() => setValues(values.map((_, k) => (k === i ? 100 : 0)))}
           />
         ))}

@@ -132,7 +132,7 @@ export function Detail({ id }) {
     >
       <ErrorNote error={one.error ?? status.error} retry={reload} />
       <Now live={live} speed={status.data?.serving.workers ? speeds.get(id) : null} e={e} />
-      {e.targets.length > 1 && <Canary endpoint={e} may={may} onDone={reload} />}
+      {e.targets.length > 1 && <Canary endpoint={e} live={live} may={may} onDone={reload} />}
       <Replicas live={live} workers={status.data?.serving.workers} onScale={scale} />
       <Curves endpoint={e.id} />
       <Timeline endpoint={e.name} />
