@@ -109,7 +109,10 @@ static int check_text(const json_t *schema, const json_t *v, const char *name,
     FT_ASSERT(rc == 0 && "a pattern in openapi.json");
     rc = regexec(&re, text, 0, NULL, 0);
     regfree(&re);
-    return rc == 0 ? 0 : bad(e, name, "must match %s", pattern);
+    const char *words = json_string_value(json_object_get(schema, "x-pattern-words"));
+    return rc == 0         ? 0
+           : words != NULL ? bad(e, name, "must be %s", words)
+                           : bad(e, name, "must match %s", pattern);
 }
 
 static int check_number(const json_t *schema, const json_t *v, const char *name,

@@ -249,6 +249,14 @@ static void add(struct ft_derive *d, int rule, enum subject of, const char *valu
     f->seen = true;
 }
 
+bool ft_derive_knows(const char *series)
+{
+    for (int i = 0; i < RULES; i++)
+        if (strcmp(rules[i].series, series) == 0)
+            return true;
+    return false;
+}
+
 /* Is it one of "a|b|c"? */
 static bool is_one_of(const char *list, const char *value)
 {

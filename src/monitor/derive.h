@@ -17,6 +17,9 @@
 
 struct ft_derive;
 
+/* Is there a series of this name? */
+bool ft_derive_knows(const char *series);
+
 int ft_derive_open(struct ft_derive **ret, struct ft_err *err);
 void ft_derive_close(struct ft_derive *d); /* NULL is accepted */
 

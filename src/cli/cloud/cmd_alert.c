@@ -173,7 +173,14 @@ static int send(struct ft_cloud *c, const struct alert_options *o, const char *m
 
 static int create(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
-    return send(c, ctx, "POST", NULL, "created", err);
+    const struct alert_options *o = ctx;
+    if (o->series == NULL)
+        return ft_err_set(err, FT_EINVAL,
+                          "--series is missing: the curve that is watched, such as error_ratio");
+    if (o->above_text == NULL && o->below_text == NULL)
+        return ft_err_set(err, FT_EINVAL,
+                          "--above or --below is missing: the limit that the curve crosses");
+    return send(c, o, "POST", NULL, "created", err);
 }
 
 static int alert_create(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "control/watch/alarm.h"
 #include "control/watch/watch.h"
 #include "monitor/alert.h"
+#include "monitor/derive.h"
 #include "monitor/zone.h"
 #include "net/mail.h"
 
@@ -155,12 +156,31 @@ static int check_channels(struct ft_ctl_call *c, struct ft_state_tx *tx, const j
     return 0;
 }
 
+/* Written without /metrics: by watch.c and scrape.c. */
+static const char *const own_series[] = {"cpu", "memory_bytes", "disk_free_bytes",
+                                         "disk_free_ratio", "budget_used"};
+
+/* One that has no points yet is one too. */
+static bool is_series(const char *name)
+{
+    for (size_t i = 0; i < FT_COUNT(own_series); i++)
+        if (strcmp(own_series[i], name) == 0)
+            return true;
+    return ft_derive_knows(name);
+}
+
 static int check_alert(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *body,
                        struct ft_err *err)
 {
     struct ft_err why = {0};
     int32_t offset;
     const char *zone = ft_ctl_text(json_object_get(body, "quiet"), "tz");
+    const char *series = ft_ctl_text(body, "series");
+    if (!is_series(series))
+        return ft_ctl_refuse(c, 400, "invalid_value", "series",
+                             "series: there is no curve '%.60s'; GET /api/v1/history/series lists "
+                             "those with points, docs/monitoring.md all of them",
+                             series);
     if (json_object_size(json_object_get(body, "labels")) > 1)
         return ft_ctl_refuse(c, 400, "invalid_value", "labels",
                              "labels: one of endpoint, project, bucket and worker");
