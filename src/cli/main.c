@@ -63,7 +63,7 @@ static const struct ft_cmd commands[] = {
      ft_cmd_blob_subs},
     {"usage", "[--by model|project|key|route|status|hour|day ...] [--since 7d] [--json]",
      "what was used and what it cost", ft_cmd_usage, .group = FT_CMD_CLOUD},
-    {"explain", "[ID] [--status STATUS] [--min-ms N] [--json]",
+    {"explain", "[ID] [--status STATUS] [--min-ms N] [--all] [--json]",
      "why a request was slow or refused, and where its time went", ft_cmd_explain,
      .group = FT_CMD_CLOUD},
     {"support-bundle", "[FILE] [--home DIR]",

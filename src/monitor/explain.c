@@ -13,6 +13,7 @@
 #define WORTH_US   1000   /* what took less is not worth a word, */
 #define WORTH_PART 0.02   /* nor what took a smaller part of all, */
 #define ALWAYS_US  100000 /* unless it took so long */
+#define BUSY_US    100000 /* a shorter wait at a worker is that of a busy machine */
 #define FRESH_READ 64     /* tokens: reading fewer says nothing about speed */
 
 static double ms(int64_t us)
@@ -132,6 +133,9 @@ static json_t *say_wait(const struct ft_record *r, int64_t us)
 {
     char t[32];
     (void)r;
+    if (us < BUSY_US)
+        return entry("machine_busy", "The machine was busy: it waited %s at the worker.",
+                     span(us, t));
     return entry("worker_queue",
                  "The worker was busy with other requests, or its memory was full: it waited %s "
                  "there.",

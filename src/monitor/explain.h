@@ -14,8 +14,9 @@
  *   done, running, cancelled, refused, failed, lost      the summary
  *   rate_limit, budget, key, permission, model_unknown, context_too_long, queue_full,
  *   no_replica, bad_request, error                       why it was refused or failed
- *   upload, queue, cold_start, failover, prepare, worker_queue, model_load, prefill, decode,
- *   client_slow, elsewhere                               where the time went
+ *   upload, queue, cold_start, failover, prepare, worker_queue, machine_busy,
+ *   model_load, prefill, decode, client_slow, elsewhere                               where the
+ * time went
  *
  * running: it has not ended, and its end_us is now. */
 json_t *ft_explain(const struct ft_record *r, bool running);

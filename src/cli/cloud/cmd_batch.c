@@ -11,7 +11,8 @@
 
 #define BATCHES    "/v1/batches"
 #define LOOK_US    300000
-#define FIRST_MAX  (1u << 20) /* bytes of the first line that are looked at */
+#define FIRST_MAX  (1u << 20) /* bytes of a line that are looked at */
+#define LOOK_LINES 20         /* before the upload */
 #define ERRORS_MAX 10         /* shown */
 
 struct batch_options {
@@ -126,20 +127,54 @@ static int wait_for(struct ft_cloud *c, const char *id, bool json, struct ft_err
 
 /* ---- create ---- */
 
-/* Where the first line of the file is to go; "": it does not say. */
-static void url_of(const char *path, char *ret, size_t n)
+/* Is it one request? An empty line is none, and no fault. */
+static int check_line(const char *path, int number, const char *line, char *url, size_t n,
+                      struct ft_err *err)
+{
+    json_error_t why;
+    if (line[strspn(line, " \t\r\n")] == '\0')
+        return 0;
+    json_t *o = json_loads(line, 0, &why);
+    const char *wrong = o == NULL                                          ? why.text
+                        : !json_is_object(o)                               ? "is no object"
+                        : !json_is_string(json_object_get(o, "custom_id")) ? "has no custom_id"
+                        : !json_is_object(json_object_get(o, "body"))      ? "has no body"
+                                                                           : NULL;
+    int rc = wrong == NULL ? 0
+                           : ft_err_set(err, FT_EINVAL,
+                                        "%.200s, line %d: %.100s; a line of a batch is "
+                                        "{\"custom_id\": \"1\", \"method\": \"POST\", "
+                                        "\"url\": \"/v1/chat/completions\", \"body\": {...}}",
+                                        path, number, wrong);
+    if (rc == 0 && url[0] == '\0')
+        snprintf(url, n, "%s", ft_cloud_text(o, "url", ""));
+    json_decref(o);
+    return rc;
+}
+
+/* Looks at the first lines of the file, and where they are to go; "": they do not say. What is
+ * wrong further down, the cloud tells. */
+static int look_at(const char *path, char *url, size_t n, struct ft_err *err)
 {
     FILE *f = fopen(path, "rb");
-    char *line = f != NULL ? malloc(FIRST_MAX) : NULL;
-    ret[0] = '\0';
-    if (line != NULL && fgets(line, FIRST_MAX, f) != NULL) {
-        json_t *o = json_loads(line, 0, NULL);
-        snprintf(ret, n, "%s", ft_cloud_text(o, "url", ""));
-        json_decref(o);
+    char *line = malloc(FIRST_MAX);
+    int rc = 0, number = 0;
+    url[0] = '\0';
+    if (f == NULL)
+        rc = ft_err_sys(err, "%.200s", path);
+    else if (line == NULL)
+        rc = ft_err_set(err, FT_ENOMEM, "out of memory");
+    while (rc == 0 && number < LOOK_LINES && fgets(line, FIRST_MAX, f) != NULL) {
+        if (strchr(line, '\n') == NULL && !feof(f))
+            break; /* longer than is looked at */
+        rc = check_line(path, ++number, line, url, n, err);
     }
+    if (rc == 0 && number == 0 && feof(f))
+        rc = ft_err_set(err, FT_EINVAL, "%.200s: is empty", path);
     free(line);
     if (f != NULL)
         fclose(f);
+    return rc;
 }
 
 /* A file of this machine is uploaded; "file-..." is one of the cloud's. */
@@ -153,8 +188,9 @@ static int input(struct ft_cloud *c, const struct batch_options *o, json_t *body
     if (strncmp(name, "file-", 5) == 0 && access(name, F_OK) != 0) {
         json_object_set_new(body, "input_file_id", json_string(name));
     } else {
-        url_of(name, url, sizeof url);
-        rc = ft_cloud_upload(c, name, "batch", &file, err);
+        rc = look_at(name, url, sizeof url, err);
+        if (rc == 0)
+            rc = ft_cloud_upload(c, name, "batch", &file, err);
         json_object_set(body, "input_file_id", json_object_get(file, "id"));
     }
     const char *endpoint = o->endpoint != NULL ? o->endpoint

@@ -14,6 +14,7 @@
 struct explain_options {
     struct ft_cloud_options cloud;
     const char *status, *model, *project;
+    bool all;
     int64_t min_ms, limit;
     char **args;
     bool named;
@@ -107,6 +108,10 @@ static int explain(struct ft_cloud *c, void *ctx, struct ft_err *err)
     struct ft_buf path;
     json_t *r, *e;
     size_t i;
+    if (o->args[0][0] == '\0')
+        return ft_err_set(err, FT_EINVAL,
+                          "the id is empty: give the x-request-id of an answer, or none for the "
+                          "latest requests");
     ft_buf_init(&path, URL_BYTES);
     ft_buf_add_str(&path, "/api/v1/requests/");
     ft_cloud_escape(&path, o->args[0]);
@@ -163,6 +168,8 @@ static int latest(struct ft_cloud *c, void *ctx, struct ft_err *err)
     ft_buf_init(&path, URL_BYTES);
     ft_buf_addf(&path, "/api/v1/requests?limit=%lld&min_ms=%lld",
                 (long long)(o->limit > 0 ? o->limit : LATEST), (long long)o->min_ms);
+    if (!o->all) /* the console's own asking, and that of these commands */
+        add_param(&path, "route", "!admin");
     add_param(&path, "status", o->status);
     add_param(&path, "model", o->model);
     add_param(&path, "project", o->project);
@@ -194,6 +201,7 @@ int ft_cmd_explain(int argc, char **argv)
         {"project", 0, FT_OPT_TEXT, &o.project, 0, 0},
         {"min-ms", 0, FT_OPT_WHOLE, &o.min_ms, 0, INT32_MAX},
         {"limit", 0, FT_OPT_WHOLE, &o.limit, 1, 1000},
+        {"all", 0, FT_OPT_FLAG, &o.all, 0, 0},
     };
     int rc = ft_opts_parse("explain", opts, FT_COUNT(opts), argc, argv, 0, 1,
                            "at most one id: the x-request-id of an answer", &o.args);

@@ -317,6 +317,21 @@ int ft_cmd_rm(int argc, char **argv)
 
 /* ---- mb ---- */
 
+#define BUCKET_LEAST 3
+#define BUCKET_MOST  63
+
+/* What can be seen here; the cloud knows the rest of S3's rules. */
+static int check_bucket(const char *name, struct ft_err *err)
+{
+    size_t n = strlen(name);
+    if (n >= BUCKET_LEAST && n <= BUCKET_MOST &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n)
+        return 0;
+    return ft_err_set(err, FT_EINVAL,
+                      "a bucket's name is %d to %d small letters, digits, dots and hyphens",
+                      BUCKET_LEAST, BUCKET_MOST);
+}
+
 static int mb(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct object_options *o = ctx;
@@ -331,6 +346,8 @@ static int mb(struct ft_cloud *c, void *ctx, struct ft_err *err)
             break;
         if (at.key[0] != '\0')
             rc = ft_err_set(err, FT_EINVAL, "a bucket's name has no '/'");
+        if (rc == 0)
+            rc = check_bucket(at.bucket, err);
         if (rc == 0) {
             ft_ups_request_init(&q, "PUT", at.bucket, NULL);
             rc = ft_object_do(&s, &q, NULL, err);

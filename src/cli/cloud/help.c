@@ -141,6 +141,7 @@ static const char explain_text[] =
     "  --min-ms N              that took so long at least\n"
     "  --model NAME, --project ID\n"
     "                          of this one alone\n"
+    "  --all                   also those of the admin API: the console and these commands\n"
     "  --limit N               how many [20]\n" CLOUD_TEXT;
 
 static const char support_text[] =

@@ -54,6 +54,24 @@ static void refuse(struct asked *a, const char *name, const char *why)
     a->refused = true;
 }
 
+/* What serving, control and the gateway tell of. */
+#define KINDS                                                                                      \
+    "worker_started, worker_ready, worker_stopped, worker_died, model_loaded, model_refused, "     \
+    "scaled, failover, request_given_up, endpoint_created, endpoint_changed, endpoint_removed, "   \
+    "alert_firing, alert_resolved, gateway_started"
+
+static bool is_kind(const char *name)
+{
+    const char *at = KINDS;
+    size_t n = strlen(name);
+    for (; at != NULL; at = strstr(at, ", ")) {
+        at += at[0] == ',' ? 2 : 0;
+        if (n > 0 && strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static void take(struct asked *a, const char *name, const char *value)
 {
     char *end;
@@ -61,6 +79,8 @@ static void take(struct asked *a, const char *name, const char *value)
         a->filter.endpoint = value;
     } else if (strcmp(name, "kind") == 0) {
         a->filter.kind = value;
+        if (!is_kind(value))
+            refuse(a, name, "must be one of " KINDS);
     } else if (strcmp(name, "limit") == 0) {
         long n = strtol(value, &end, 10);
         if (*end != '\0' || n < 1 || n > FT_EVENTS_LIST_MAX)

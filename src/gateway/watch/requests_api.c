@@ -160,6 +160,20 @@ static int refuse_unknown(struct gw_request *r, struct ft_oai_error *e)
     return rc == 0 ? 0 : ft_oai_error_set(e, FT_EINVAL, "invalid_value", NULL, "%s", err.msg);
 }
 
+/* A word of the record's, "running", or a status of HTTP. */
+static int check_status(const char *status, struct ft_oai_error *e)
+{
+    static const char *const known[] = {"running", "ok", "cancelled", "error", "refused", "lost"};
+    if (status == NULL || (status[0] != '\0' && strspn(status, "0123456789") == strlen(status)))
+        return 0;
+    for (size_t i = 0; i < FT_COUNT(known); i++)
+        if (strcmp(known[i], status) == 0)
+            return 0;
+    return ft_oai_error_set(e, FT_EINVAL, "invalid_value", "status",
+                            "status: must be running, ok, cancelled, error, refused, lost, or a "
+                            "status of HTTP in digits");
+}
+
 static bool is_operator(const struct gw_request *r)
 {
     return ft_tenant_ident_role(r->ident) >= FT_ROLE_OPERATOR;
@@ -182,6 +196,8 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
     int rc = refuse_unknown(r, e);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
         rc = take_text(r, texts[i].name, texts[i].max, texts[i].ret, e);
+    if (rc == 0)
+        rc = check_status(f->status, e);
     if (rc == 0)
         rc = take_int(r, "min_ms", 0, INT32_MAX, &min_ms, e);
     if (rc == 0)

@@ -188,6 +188,16 @@ static void every_cause_has_words(void **state)
     }
 }
 
+static void a_short_wait_at_a_worker_is_nobodys_queue(void **state)
+{
+    (void)state;
+    struct ft_record r = record();
+    r.phases.wait_us = 34 * MS;
+    assert_says(&r, "machine_busy", "waited 34 ms");
+    r.phases.wait_us = 100 * MS;
+    assert_says(&r, "worker_queue", "busy with other requests");
+}
+
 static void every_refusal_has_words(void **state)
 {
     (void)state;
@@ -232,6 +242,7 @@ int main(void)
         cmocka_unit_test(moments_without_order_do_no_harm),
         cmocka_unit_test(records_are_shown_whole),
         cmocka_unit_test(every_cause_has_words),
+        cmocka_unit_test(a_short_wait_at_a_worker_is_nobodys_queue),
         cmocka_unit_test(every_refusal_has_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

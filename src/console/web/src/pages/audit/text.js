@@ -1,6 +1,6 @@
 export const en = {
   title: 'Audit log',
-  text: 'Every change, who made it and what it changed. Nothing here can be altered or removed.',
+  text: 'Every change of projects, members, keys, models, endpoints, settings and alerts: who made it and what it changed. Files, buckets and repositories are not among them. Nothing here can be altered or removed.',
   when: 'When',
   who: 'Who',
   what: 'What',
@@ -44,7 +44,7 @@ export const en = {
 
 export const zh = {
   title: '审计日志',
-  text: '每一次变更：谁做的、改了什么。记录不可修改或删除。',
+  text: '项目、成员、密钥、模型、端点、设置和告警的每一次变更：谁做的、改了什么。不含文件、存储桶和仓库。记录不可修改或删除。',
   when: '时间',
   who: '操作者',
   what: '操作',

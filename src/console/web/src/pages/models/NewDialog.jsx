@@ -15,7 +15,7 @@ export function NewDialog({ kind: first, onClose }) {
   const [kind, setKind] = useState(first);
   const [org, setOrg] = useState(me.project.id);
   const [name, setName] = useState('');
-  const [isPrivate, setPrivate] = useState(false);
+  const [isPrivate, setPrivate] = useState(true); // others see it when somebody says so
   const [error, setError] = useState(null);
   const [make, busy] = useAction(async () => {
     setError(null);
