@@ -325,8 +325,9 @@ static void test_what_is_enabled_again_begins_anew(void **state)
 {
     struct rig r;
     rig_open(&r, *state);
-    char rule[CTL_ID_MAX], path[200];
-    strcpy(rule, create_told(&r, "c", dead_channel(&r)));
+    char rule[CTL_ID_MAX], path[200], id[CTL_ID_MAX];
+    strcpy(id, dead_channel(&r));
+    strcpy(rule, create_told(&r, "c", id));
     snprintf(path, sizeof path, "/api/v1/alerts/%s", rule);
     put(&r, "cpu", "", 2);
     look(&r);
@@ -334,12 +335,20 @@ static void test_what_is_enabled_again_begins_anew(void **state)
     open_alarm(&r);
     look(&r);
     is(&r, rule, "firing", 1); /* of before */
+    put(&r, "cpu", "", 0);
+    look(&r);
     assert_int_equal(fixture_ask(r.f, "PATCH", path, "{\"enabled\":false}"), 200);
     look(&r);
     assert_int_equal(fixture_ask(r.f, "PATCH", path, "{\"enabled\":true}"), 200);
     put(&r, "cpu", "", 0);
     look(&r);
     is(&r, rule, "ok", 1);
+    ft_alarm_close(r.a); /* writes all that waits */
+    json_t *over = notice(&r, id, 1), *twice = notice(&r, id, 2);
+    assert_string_equal(ft_ctl_text(over, "status"), "resolved");
+    assert_null(twice);
+    json_decref(over);
+    r.a = NULL;
     rig_close(&r);
 }
 

@@ -117,9 +117,10 @@ static void test_alerts_of_one_look_are_told_apart(void **state)
     tell_alert(e, "alert_a", "a fires", 1000);
     tell_alert(e, "alert_b", "b fires", 1000);
     tell_alert(e, "alert_b", "b fires of another worker", 1000);
-    json_t *data = list(e, (struct ft_events_filter){0}, 3);
-    assert_string_equal(text(data, 0, "rule"), "alert_b");
-    assert_string_equal(text(data, 2, "rule"), "alert_a");
+    tell_alert(e, "alert_c", "b fires of another worker", 1000); /* of the same name */
+    json_t *data = list(e, (struct ft_events_filter){0}, 4);
+    assert_string_equal(text(data, 0, "rule"), "alert_c");
+    assert_string_equal(text(data, 3, "rule"), "alert_a");
     json_decref(data);
     ft_events_close(e);
 }
