@@ -80,6 +80,7 @@ struct gw {
     /* what the checks of the machine found (nodes.c), and when */
     pthread_mutex_t checks_lock;
     json_t *checks;
+    bool checks_asked; /* somebody is asking just now */
     int64_t checks_ns;
 };
 

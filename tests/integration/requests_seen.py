@@ -119,7 +119,8 @@ def what_is_quoted_is_left_out(c):
         threading.Thread(target=s.serve_forever, daemon=True).start()
         for status in (400, 404, 413):
             target = {"url": f"http://127.0.0.1:{s.server_port}", "model": str(status)}
-            assert c.post("/api/v1/endpoints", {"name": f"far{status}", "targets": [target]})[0] < 300
+            far = {"name": f"far{status}", "targets": [target]}
+            assert c.post("/api/v1/endpoints", far)[0] < 300
             r = refused(400 if status == 413 else status, model=f"far{status}")
             assert r["error"]["code"], r
         s.shutdown()
@@ -322,6 +323,24 @@ def a_restart_forgets_nothing(c):
     assert "worker 0 ended" in died[0]["detail"], died  # slow ones keep their exact course
 
 
+def the_snapshot_is_bounded(c):
+    """A key that is changed again and again does not make what the gateway keeps grow with it."""
+    key = c.post("/api/v1/keys", {"name": "changes", "role": "developer"})[1]["id"]
+    before = os.path.getsize(f"{c.home}/snapshot")
+    sizes = []
+    for i in range(80):  # 8 KB each
+        models = [f"{i:03}-{k:02}-" + "m" * 120 for k in range(64)]
+        assert c.request("PATCH", f"/api/v1/keys/{key}", {"models": models})[0] == 200
+        sizes.append(os.path.getsize(f"{c.home}/snapshot"))
+    assert max(sizes) > before + (200 << 10), "it was not appended to"
+    wait_until(lambda: os.path.getsize(f"{c.home}/snapshot") < before + (400 << 10), 10,
+               "it is written anew")
+    assert max(sizes) < before + (400 << 10), max(sizes)
+    c.kill("gateway")
+    wait_until(c.is_ready, 30, "the gateway is back")
+    assert c.get(f"/api/v1/keys/{key}")[1]["models"][0].startswith("079-")
+
+
 def without_control(c):
     pid = c.pids("control")[0]
     os.kill(pid, signal.SIGSTOP)
@@ -350,8 +369,14 @@ def nothing_is_kept(c):
     send(c, ask(f"Remember {MARKER}.", model=f"{MARKER}'s"))
     list(c.stream(CHAT, ask(f"Remember {MARKER}.")))
     send(c, {"model": "nano", "prompt": MARKER, "max_tokens": 4}, path="/v1/completions")
-    send(c, {"model": "nano", "input": MARKER, "store": False}, path="/v1/responses")
-    time.sleep(1.5)
+    _, served, _ = send(c, {"model": "nano", "input": MARKER, "store": False}, path="/v1/responses")
+    _, refused, _ = send(c, ask(f"Remember {MARKER}.", model=MARKER))
+
+    def are_written():  # the last of each kind, in every place where records go
+        usage = c.get("/api/v1/usage/records?limit=50")[1]["data"]
+        with open(f"{c.home}/requests.ndjson", "rb") as f:
+            return refused.encode() in f.read() and {served, refused} <= {r["id"] for r in usage}
+    wait_until(are_written, 20, "all of them are written down")
     for path, data in texts_under(c.folder):
         assert MARKER.encode() not in data, path
 
@@ -457,9 +482,10 @@ def bundle(c):
 def main():
     with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
         assert c.request("PATCH", "/api/v1/settings", {"slow_request_ms": 100})[0] == 200
-        for step in (a_cold_start, a_long_prompt, refusals, what_is_quoted_is_left_out, limits, a_full_queue, a_worker_dies,
-                     a_slow_client, a_client_leaves, lists, the_document_holds, who_sees_what,
-                     a_restart_forgets_nothing, without_control,
+        for step in (a_cold_start, a_long_prompt, refusals, what_is_quoted_is_left_out, limits,
+                     a_full_queue, a_worker_dies, a_slow_client, a_client_leaves, lists,
+                     the_document_holds, who_sees_what,
+                     a_restart_forgets_nothing, the_snapshot_is_bounded, without_control,
                      lists_take_nothing_from_others, nothing_is_kept, commands,
                      bundle, a_project_may_keep_it, log_lines):
             step(c)

@@ -68,8 +68,10 @@ static void find_listen(struct ft_doctor *d)
 int ft_cmd_doctor(int argc, char **argv)
 {
     struct ft_doctor d = {0};
+    bool machine_only = false;
     const char *given = NULL, *request = NULL;
     const struct ft_opt opts[] = {{"home", 0, FT_OPT_TEXT, &given, 0, 0},
+                                  {"machine", 0, FT_OPT_FLAG, &machine_only, 0, 0},
                                   {"request", 0, FT_OPT_TEXT, &request, 0, 0},
                                   {"json", 0, FT_OPT_FLAG, &d.json, 0, 0}};
     struct ft_err err = {0};
@@ -92,11 +94,13 @@ int ft_cmd_doctor(int argc, char **argv)
         return ft_cli_fail(2, &err, "doctor");
     d.findings = json_array();
     d.checks = (struct ft_checks){.home = d.home.path, .say = say, .ctx = &d};
-    d.running = ft_home_running(&d.home, &d.up, &err) == 1;
-    find_listen(&d);
     for (size_t i = 0; i < FT_COUNT(machine); i++)
         machine[i](&d.checks);
-    for (size_t i = 0; i < FT_COUNT(cloud); i++)
+    if (!machine_only) {
+        d.running = ft_home_running(&d.home, &d.up, &err) == 1;
+        find_listen(&d);
+    }
+    for (size_t i = 0; !machine_only && i < FT_COUNT(cloud); i++)
         cloud[i](&d);
     if (d.json)
         ft_show_json(json_pack("{s:s,s:O}", "state",

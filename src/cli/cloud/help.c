@@ -109,6 +109,7 @@ static const char doctor_text[] =
     "Looks at processor, memory, disk, limits, isolation, the port, the cloud's folder, its state\n"
     "store and its models, and changes nothing. Exits with 1 if something must be mended.\n"
     "\n" HOME_TEXT
+    "  --machine               the machine and the folder alone, not the cloud that runs\n"
     "  --request ID            explains one request instead, as 'feitian explain ID'\n"
     "  --json                  the findings as JSON\n";
 

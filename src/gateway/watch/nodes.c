@@ -1,6 +1,6 @@
 /* The machines of the cloud: this one. What it is, what it has left, its workers, and what the
- * checks of `feitian doctor` find on it (monitor/checks.h). For operators; on a lane, because the
- * checks block on the disk, and kept for a while, because they fork. */
+ * checks of `feitian doctor` find on it (monitor/checks.h). For operators; on a lane, because it
+ * waits for them; what they found is kept for a while. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +13,11 @@
 #include "base/memory.h"
 #include "gateway/inner.h"
 #include "monitor/checks.h"
+#include "sched/ask.h"
 
 #define CHECKS_KEPT_NS INT64_C(30000000000)
+#define CHECKS_MS      5000 /* then the one who looks is killed */
+#define CHECKS_BYTES   ((size_t)256 << 10)
 
 static void cpu_model(char *ret, size_t n)
 {
@@ -86,25 +89,65 @@ static void say(void *ctx, enum ft_check_level level, const char *check, const c
                                          ft_check_level_name[level], "text", text, "mend", mend));
 }
 
-/* Under the lock: who comes meanwhile waits for the same answer. */
+/* As `feitian doctor` has them. */
+static void take_findings(const json_t *said, json_t *ret)
+{
+    static const char *const renamed[][2] = {
+        {"check", "name"}, {"level", "level"}, {"message", "text"}, {"mend", "mend"}};
+    size_t k;
+    json_t *one;
+    json_array_foreach(json_object_get(said, "findings"), k, one)
+    {
+        json_t *o = json_object();
+        for (size_t i = 0; i < FT_COUNT(renamed); i++)
+            json_object_set(o, renamed[i][1], json_object_get(one, renamed[i][0]));
+        json_array_append_new(ret, o);
+    }
+}
+
+/* By a process of its own: checks fork, sync files and may hang on a disk, none of which is for
+ * the process that serves. */
+static json_t *ask_doctor(const struct gw *g)
+{
+    char *const argv[] = {"/proc/self/exe",     "doctor", "--machine", "--json", "--home",
+                          (char *)g->opt->home, NULL};
+    struct ft_ask a = {.argv = argv, .timeout_ms = CHECKS_MS};
+    struct ft_ask_answer answer = {.whole = false};
+    struct ft_err err = {0};
+    struct ft_buf out;
+    json_t *found = json_array();
+    ft_buf_init(&out, CHECKS_BYTES);
+    int rc = ft_ask(&a, &out, &answer, &err);
+    json_t *said =
+        rc == 0 && answer.whole && out.len > 0 ? json_loadb(out.data, out.len, 0, NULL) : NULL;
+    take_findings(said, found);
+    if (json_array_size(found) == 0)
+        say(found, FT_CHECK_WARN, "machine", "see whether 'feitian doctor' ends on this machine",
+            rc != 0        ? err.msg
+            : answer.whole ? answer.says
+                           : "the checks took too long: perhaps a disk does not answer");
+    json_decref(said);
+    ft_buf_fini(&out);
+    return found;
+}
+
+/* One asks at a time; who comes meanwhile is shown what was found before. */
 static json_t *machine_checks(struct gw *g)
 {
-    static ft_check *const all[] = {
-        ft_check_processor, ft_check_memory,  ft_check_home,  ft_check_disk,
-        ft_check_limits,    ft_check_sandbox, ft_check_clock,
-    };
     pthread_mutex_lock(&g->checks_lock);
     int64_t now = ft_clock_now_ns();
-    if (g->checks == NULL || now - g->checks_ns > CHECKS_KEPT_NS) {
-        json_t *found = json_array();
-        struct ft_checks c = {.home = g->opt->home, .say = say, .ctx = found};
-        for (size_t i = 0; i < FT_COUNT(all); i++)
-            all[i](&c);
+    bool due = g->checks == NULL || now - g->checks_ns > CHECKS_KEPT_NS;
+    if (due && !g->checks_asked) {
+        g->checks_asked = true;
+        pthread_mutex_unlock(&g->checks_lock);
+        json_t *found = ask_doctor(g);
+        pthread_mutex_lock(&g->checks_lock);
         json_decref(g->checks);
         g->checks = found;
-        g->checks_ns = now;
+        g->checks_ns = ft_clock_now_ns();
+        g->checks_asked = false;
     }
-    json_t *copy = json_copy(g->checks);
+    json_t *copy = g->checks != NULL ? json_deep_copy(g->checks) : json_array();
     pthread_mutex_unlock(&g->checks_lock);
     return copy;
 }
