@@ -45,14 +45,14 @@ test('its timeline tells what happened, its curves what it did', async () => {
 test('a worker that dies is seen while one looks, and that another took its place', async () => {
   await ask('made');
   const page = await cloud.page('operator', '/endpoints/made');
-  await page.getByRole('row', { name: /nano.*worker-0.*ready/ }).waitFor();
+  await page.getByRole('row', { name: /nano.*worker-0.*Ready/ }).waitFor();
   const { serving } = await cloud.api('GET', '/api/v1/status');
   process.kill(serving.workers.find((w) => w.id === 'worker-0').pid, 'SIGKILL');
   await page.locator(':is(.ep-event-warn, .ep-event-bad)').first().waitFor();
   const { data } = await cloud.api('GET', '/api/v1/events?endpoint=made&kind=worker_died');
   await page.getByText(data[0].text).first().waitFor();
   await ask('made');
-  await page.getByRole('row', { name: /nano.*worker-0.*ready/ }).waitFor();
+  await page.getByRole('row', { name: /nano.*worker-0.*Ready/ }).waitFor();
 });
 
 test('it is scaled, within what makes sense', async () => {

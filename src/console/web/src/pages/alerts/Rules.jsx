@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
+import { ruleName } from '../../lib/said.js';
 import { knownSeries, unitOf } from '../../lib/series.js';
 import { Badge, Button, confirmDelete, Empty, ErrorNote, Menu, Section, Table, Time, toast } from '../../ui/index.js';
 import { RuleForm } from './RuleForm.jsx';
@@ -49,7 +50,7 @@ export function Rules({ channels }) {
     reload();
   };
   const columns = [
-    { key: 'name', title: t('alerts.name'), sort: (r) => r.name },
+    { key: 'name', title: t('alerts.name'), sort: (r) => r.name, render: (r) => ruleName(r.name) },
     { key: 'state', title: t('alerts.state'), sort: (r) => WORST.indexOf(stateKey(r)), render: (r) => <State rule={r} /> },
     { key: 'condition', title: t('alerts.condition'),
       render: (r) => <span class="alerts-condition">{conditionOf(r, units)}<span class="muted small">{scopeOf(r.labels)}</span><Instances rule={r} units={units} /></span> },

@@ -3,6 +3,7 @@ import { useCallback, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
+import { said } from '../../lib/said.js';
 import { Link } from '../../lib/router.js';
 import { Button, ErrorNote, Icon, Loading, Section, Time, toast } from '../../ui/index.js';
 
@@ -19,7 +20,7 @@ function Entry({ e }) {
     <li class={`ep-event ep-event-${tone}`}>
       <span class="ep-event-mark"><Icon name={tone} size={14} /></span>
       <div>
-        <p>{e.text}</p>
+        <p>{said(e.text)}</p>
         <p class="muted small">
           <Time at={inSeconds(e.at)} />
           {e.count > 1 && <> · {t('endpoints.timeline.count', { n: e.count })}</>}

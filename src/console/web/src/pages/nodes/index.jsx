@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { useApi } from '../../lib/hooks.js';
 import { rangeOptions, useHistory } from '../../lib/history.js';
 import { addText, bytes, duration, hasText, number, t } from '../../lib/i18n.js';
+import { checkName, said } from '../../lib/said.js';
 import { navigate, useRoute } from '../../lib/router.js';
 import {
   Badge, Chart, Choice, Empty, ErrorNote, Facts, Icon, Loading, Meter, Page, Section, Table, TabPanel, Tabs,
@@ -68,8 +69,8 @@ function Checks({ checks }) {
           <li key={`${check.name}-${i}`}>
             <Icon name={check.level} class={`tone-${check.level}`} />
             <span class="hidden">{t(`nodes.check_${check.level}`)}</span>
-            <span class="nodes-check-name muted">{check.name}</span>
-            <div class="note-words">{check.text}{check.mend && <p class="muted small">{check.mend}</p>}</div>
+            <span class="nodes-check-name muted">{checkName(check.name)}</span>
+            <div class="note-words">{said(check.text)}{check.mend && <p class="muted small">{said(check.mend)}</p>}</div>
           </li>
         ))}
       </ul>

@@ -1,6 +1,7 @@
 // What somebody should look at, worst first: [{ id, tone, title, text, href }]. All parts may be null: what
 // somebody may not see, or what did not answer.
 import { money, percent, t } from '../../lib/i18n.js';
+import { ruleName, said } from '../../lib/said.js';
 import { seriesName, unitFormat, unitOf } from '../../lib/series.js';
 
 const DAY_S = 86400;
@@ -23,12 +24,12 @@ function ofNodes(nodes) {
   return nodes.flatMap((node) => node.checks
     .filter((check) => check.level !== 'ok')
     .map((check, i) => ({ id: `${node.id}-${check.name}-${i}`, tone: check.level === 'bad' ? 'bad' : 'warn',
-      title: check.text, text: check.mend, href: '/nodes' })));
+      title: said(check.text), text: said(check.mend), href: '/nodes' })));
 }
 
 function ofAlerts(alerts) {
   return alerts.filter((a) => a.enabled !== false && a.state === 'firing').map((a) => ({
-    id: a.id, tone: a.severity === 'critical' ? 'bad' : 'warn', title: t('overview.alert', { name: a.name }),
+    id: a.id, tone: a.severity === 'critical' ? 'bad' : 'warn', title: t('overview.alert', { name: ruleName(a.name) }),
     text: t('overview.alert_text', { series: seriesName(a.series), value: unitFormat(unitOf(a.series))(a.value), threshold: unitFormat(unitOf(a.series))(a.threshold) }), href: '/alerts',
   }));
 }
@@ -54,7 +55,7 @@ function ofEvents(events, now) {
   const died = events.filter((e) => e.kind === 'worker_died' && e.at / 1000 > now - DAY_S);
   if (died.length === 0) return [];
   const n = died.reduce((sum, e) => sum + (e.count ?? 1), 0);
-  return [{ id: 'died', tone: 'warn', title: t('overview.died', { n }), text: died[0].text, href: '/nodes' }];
+  return [{ id: 'died', tone: 'warn', title: t('overview.died', { n }), text: said(died[0].text), href: '/nodes' }];
 }
 
 function ofJobs(jobs, batches, now) {
