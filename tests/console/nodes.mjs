@@ -1,5 +1,5 @@
 // Machines, workers, checks and events.
-import { assert, start, test } from './harness.mjs';
+import { assert, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
@@ -31,6 +31,19 @@ test('events are found by their kind, and the address keeps it', async () => {
   await page.getByLabel('Kind').selectOption('');
   await cloud.axe(page);
   await cloud.shots(page, 'events');
+});
+
+test('what the cloud says of itself is Chinese on a Chinese page', async () => {
+  const page = await cloud.page('operator', '/nodes');
+  await page.evaluate(() => localStorage.setItem('feitian.language', 'zh'));
+  await page.goto(`${cloud.url}/console/nodes`);
+  await settled(page);
+  await page.locator('.nodes-checks').getByText('处理器', { exact: true }).waitFor();
+  await page.locator('.nodes-checks').getByText(/^可用 .*iB$/).waitFor();
+  await page.goto(`${cloud.url}/console/nodes/events`);
+  await page.getByText(/^工作进程 0 已就绪，进程号 \d+$/).first().waitFor();
+  await page.goto(`${cloud.url}/console/alerts`);
+  await page.getByText('磁盘将满', { exact: true }).waitFor();
 });
 
 test('tabs go by arrow keys', async () => {

@@ -1,4 +1,4 @@
-// What the cloud says in English sentences (events, checks, its first alert rules), in Chinese where the sentence is
+// What the cloud says in English sentences (events, checks, a training's log, its first alert rules), in Chinese where the sentence is
 // one of these. What is not here, such as an error of the system within one, stays as it came.
 import { lang } from './i18n.js';
 
@@ -24,6 +24,18 @@ const SENTENCES = [
   [/^processes ended while they worked on this request: it goes to the quarantine$/, '处理该请求的进程异常退出：请求转入隔离进程'],
   [/^(.+) broke off in the middle of an answer, which goes on elsewhere$/, '$1 在应答中途断开，应答在别处继续'],
   [/^(.+) broke off, the request is tried elsewhere$/, '$1 断开，请求在别处重试'],
+  // a training's log
+  [/^Created fine-tuning job$/, '微调任务已创建'],
+  [/^Fine-tuning job was cancelled$/, '微调任务已取消'],
+  [/^Fine-tuning job was paused$/, '微调任务已暂停'],
+  [/^Fine-tuning job was resumed$/, '微调任务已恢复'],
+  [/^The job has successfully completed$/, '微调任务已成功完成'],
+  [/^New fine-tuned model created: (.*)$/, '已生成微调模型：$1'],
+  [/^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with(.*)$/, '开始训练：$1 步，$2 个样本，$3 个用于验证$4'],
+  [/^Step (\d+)\/(\d+): training loss=(.*)$/, '第 $1/$2 步：训练损失=$3'],
+  [/^Step (\d+): validation loss=(.*)$/, '第 $1 步：验证损失=$2'],
+  [/^(\S+): (\d+) lines, (\d+) samples, (\d+) tokens$/, '$1：$2 行，$3 个样本，$4 个词元'],
+  [/^There is budget again: the job goes on$/, '预算已恢复：任务继续'],
   // checks
   [/^(\d+) cores?, vectors: (.*)$/, '$1 核，向量指令：$2'],
   [/^it works, many times slower than on a processor with AVX2$/, '可以运行，但比支持 AVX2 的处理器慢许多倍'],

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { dateTime, duration, number, t } from '../../lib/i18n.js';
+import { said } from '../../lib/said.js';
 import { Link, navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
@@ -189,7 +190,7 @@ function Events({ events }) {
           <li key={e.id}>
             <span class="muted figures">{dateTime(e.created_at, { timeStyle: 'medium', dateStyle: 'short' })}</span>
             {e.level !== 'info' && <Badge tone={e.level === 'error' ? 'bad' : 'warn'}>{e.level}</Badge>}
-            <span>{e.message}</span>
+            <span>{said(e.message)}</span>
           </li>
         ))}
       </ol>
