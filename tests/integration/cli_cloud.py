@@ -134,6 +134,14 @@ def monitoring(c):
     says(c, "a threshold that is no number", "--above: 'z'", "alert", "create", "x", "--series",
          "y", "--above", "z", status=2)
     says(c, "channel test of a dead one", "was not taken", "channel", "test", ops["id"], status=1)
+    says(c, "a curve that is none", "series: there is no curve 'nosuch'", "alert", "create", "x",
+         "--series", "nosuch", "--above", "2", status=2)
+    says(c, "no limit", "--above or --below is missing", "alert", "create", "x", "--series",
+         "errors", status=2)
+    says(c, "no curve", "--series is missing", "alert", "create", "x", "--above", "1", status=2)
+    says(c, "a kind of event that is none", "worker_started, ", "events", "--kind", "nosuch",
+         status=2)
+    says(c, "a kind of event", "the gateway is up", "events", "--kind", "gateway_started")
     says(c, "no relay", "no relay is set", "channel", "relay")
     says(c, "a relay", "localhost:25 (none) from a@b.c", "channel", "relay", "--host", "localhost",
          "--port", "25", "--tls", "none", "--from", "a@b.c")
@@ -164,6 +172,8 @@ def endpoints(c):
            c.run("status", "--json").stdout)
     says(c, "a model that is not there", "no-such", "endpoint", "create", "x", "--model", "no-such",
          status=2)
+    says(c, "a bad name, in words", "beginning with a letter or digit", "endpoint", "create",
+         "a b", "--model", "nano", status=2)
     says(c, "a wrong weight", "no weight", "endpoint", "set", "demo", "--to", "nano=much", status=2)
     says(c, "nothing to change", "nothing to change", "endpoint", "scale", "demo", status=2)
     for options in (("--adapter", "a", "--to", "nano"), ("--key", "k"), ("--key-file", "f"),
@@ -280,6 +290,20 @@ def live(c):
         r = c.run("top")
     expect("with what the models take", taken, r)
     r = says(c, "and so does status", "MiB for models", "status")
+    worker = json_of(c, "status")["serving"]["workers"][0]
+    expect("a worker's memory is what is resident", worker["memory_bytes"] > 1 << 20, worker)
+    listed = c.run("explain")
+    expect("explain leaves the admin side out", listed.returncode == 0 and "admin" not in
+           listed.stdout, listed)
+    expect("--all does not", "admin" in c.run("explain", "--all").stdout)
+    says(c, "an empty id", "the id is empty", "explain", "", status=2)
+    says(c, "a status that is none", "running, ok, cancelled", "explain", "--status", "banana",
+         status=2)
+    path = os.path.join(c.folder, "no-batch.jsonl")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write('{"prompt": "x"}\n')
+    says(c, "lines that are no requests", "line 1: has no custom_id", "batch", "create", path,
+         status=2)
     expect("top --json", "serving" in json_of(c, "top"))
     pid, fd = pty.fork()
     if pid == 0:

@@ -152,7 +152,7 @@ def refusals(c, d):
     says(c, "a bucket without -r", "-r copies all", "cp", "s3://data", f"{d}/x", status=2)
     says(c, "several into a file", "several things", "cp", f"{d}/tree/a.html", f"{d}/big",
          "s3://data/x", status=2)
-    says(c, "a bad name of a bucket", "InvalidBucketName", "mb", "s3://A_B", status=2)
+    says(c, "a bad name of a bucket", "3 to 63 small letters", "mb", "s3://A_B", status=2)
     says(c, "rm of nothing", "not there", "rm", "s3://data/none", status=1)
     says(c, "a bucket that is not empty", "BucketNotEmpty", "rm", "s3://data", status=1)
     says(c, "a link for too long", "7 days", "presign", "s3://data/x", "--expires", "30d", status=2)

@@ -125,6 +125,12 @@ def figures(c, want):
                    "feitian_queue_time_seconds", "feitian_prefill_time_seconds"):
         expect(f"{family} was observed for each", s.get(f'{family}_count{{model="nano"}}')
                == want["ok"], s.get(f'{family}_count{{model="nano"}}'))
+    of = 'endpoint="nano",target="nano"'
+    expect("each version counts its calls, for canaries",
+           s.get(f'feitian_endpoint_target_requests_total{{{of},status="ok"}}') == want["ok"] ==
+           s.get(f'feitian_endpoint_target_request_duration_seconds_count{{{of}}}') and
+           s.get(f'feitian_endpoint_target_time_to_first_token_seconds_sum{{{of}}}', 0) > 0,
+           [k for k in s.items() if k[0].startswith("feitian_endpoint_target")])
     gaps = s.get('feitian_inter_token_latency_seconds_count{model="nano"}', 0)
     expect("gaps between tokens", 0 < gaps <= want["completion"], (gaps, want))
     theirs = {k: v for k, v in s.items() if k.startswith("vllm:e2e") and "_bucket" in k}

@@ -175,8 +175,8 @@ static int check_alert(struct ft_ctl_call *c, struct ft_state_tx *tx, const json
     struct ft_err why = {0};
     int32_t offset;
     const char *zone = ft_ctl_text(json_object_get(body, "quiet"), "tz");
-    const char *series = ft_ctl_text(body, "series");
-    if (!is_series(series))
+    const char *series = ft_ctl_text(c->body, "series"); /* not one that stands already */
+    if (series != NULL && !is_series(series))
         return ft_ctl_refuse(c, 400, "invalid_value", "series",
                              "series: there is no curve '%.60s'; GET /api/v1/history/series lists "
                              "those with points, docs/monitoring.md all of them",
