@@ -154,6 +154,10 @@ function watch(page, url) {
         (/status of 4\d\d/.test(message.text()) || page.mayFail)) return;
     fault(`console: ${message.text()} (${message.location().url})`);
   });
+  // the console asks for nothing that whoever is signed in may not see; tests name the paths where they try it
+  page.on('response', (answer) => {
+    if (answer.status() === 403 && !page.mayRefuse?.test(answer.url())) fault(`refused: ${answer.url()}`);
+  });
   page.on('request', (request) => {
     const target = new URL(request.url());
     if (!['data:', 'blob:', 'about:'].includes(target.protocol) && target.origin !== url)
@@ -194,7 +198,7 @@ async function axe(page, { within = null, without = [] } = {}) {
 }
 
 // The page at three widths, in both themes and languages. prepare(page): opens what is to be seen, after the
-// page was loaded anew; all: false for the phone alone.
+// page was loaded anew.
 async function shots(page, name, { prepare = async () => {}, wait = settled } = {}) {
   const before = page.viewportSize();
   for (const language of ['en', 'zh']) {

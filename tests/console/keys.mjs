@@ -32,7 +32,9 @@ test('a key is made, shown once, changed and revoked', async () => {
   await cloud.axe(page);
   await dialog.getByRole('button', { name: 'Copy: Copy key' }).click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
-  await page.keyboard.press('Escape'); // by accident: it stays
+  await page.keyboard.press('Escape'); // by accident: it stays, and offers nothing else
+  await page.keyboard.press('Escape');
+  assert.equal(await dialog.getByRole('button', { name: 'Close' }).count(), 0);
   await dialog.getByRole('button', { name: 'I have copied it' }).click();
   assert.equal((await as(secret)).status, 200);
   const { data } = await cloud.api('GET', '/api/v1/keys');
@@ -59,6 +61,33 @@ test('a key is made, shown once, changed and revoked', async () => {
   await revoke.click();
   await page.getByText('The key web shop is revoked.').waitFor();
   assert.equal((await as(secret)).status, 401);
+});
+
+test('a question goes with its page, and nothing is done', async () => {
+  await cloud.api('POST', '/api/v1/keys', { name: 'stays', role: 'viewer' });
+  const page = await cloud.page('admin', '/');
+  await page.getByRole('link', { name: 'Keys and members' }).click();
+  await act(page, 'stays', 'Revoke');
+  await page.getByRole('dialog').waitFor();
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+  assert.equal(await page.getByRole('dialog').count(), 0);
+  await page.goForward();
+  await page.getByRole('row').filter({ hasText: 'stays' }).waitFor();
+  assert.equal(await page.getByRole('dialog').count(), 0);
+});
+
+test('what the browser does not copy is not called copied', async () => {
+  const page = await cloud.page('admin', '/keys');
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new Error('no'));
+    document.execCommand = () => false;
+  });
+  await page.getByRole('button', { name: 'New key' }).click();
+  await page.getByRole('dialog').getByRole('textbox', { name: /^Name/ }).fill('copied');
+  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
+  await page.getByRole('button', { name: 'Copy: Copy key' }).click();
+  await page.getByText('This browser does not let pages copy').waitFor();
 });
 
 test('the form looks right everywhere', async () => {

@@ -267,7 +267,7 @@ test('the request as code, without a key; settings in a link', async () => {
 
 test('conversations are kept only where that was asked for, and go', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
-  const stored = () => page.evaluate(() => localStorage.getItem('feitian.playground'));
+  const stored = () => page.evaluate(() => localStorage.getItem(Object.keys(localStorage).find((k) => k.startsWith('feitian.playground.'))));
   await say(page, 'What is feitian?');
   await answered(page, 1);
   assert.equal(await stored(), null);

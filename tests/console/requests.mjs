@@ -86,3 +86,23 @@ test('batches: nothing yet, then one with its results', { timeout: 120000 }, asy
   await cloud.axe(page);
   await cloud.shots(page, 'requests-batches');
 });
+
+test('more are shown below those that are there', async () => {
+  for (let i = 0; i < 60; i += 1) await chat('developer', { model: `none-${i}` });
+  const page = await cloud.page('developer', '/requests?status=refused');
+  const more = page.getByRole('button', { name: 'Show more' });
+  await page.getByRole('checkbox', { name: 'Live' }).uncheck();
+  await more.scrollIntoViewIfNeeded();
+  const before = await page.evaluate(() => {
+    const table = document.querySelector('table');
+    window.least = Infinity; // rows at any time
+    new MutationObserver(() => { window.least = Math.min(window.least, document.querySelectorAll('tbody tr').length); })
+      .observe(table.closest('main'), { childList: true, subtree: true });
+    return window.scrollY;
+  });
+  assert.ok(before > 0);
+  await more.click();
+  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length > 60);
+  assert.ok(await page.evaluate(() => window.least) >= 50);
+  assert.ok(await page.evaluate(() => window.scrollY) >= before);
+});

@@ -73,10 +73,11 @@ test('an upload that the network breaks is tried again; one that is stopped leav
   await page.unroute(/partNumber=2/);
   await page.route(/stopped.bin.*partNumber=3/, () => {}); // never answered
   fs.renameSync(disk, path.join(cloud.folder, 'stopped.bin'));
+  const third = page.waitForRequest(/stopped.bin.*partNumber=3/).catch(() => {});
   await page.locator('input[type=file]').first().setInputFiles(path.join(cloud.folder, 'stopped.bin'));
   const gone = page.waitForResponse((r) => r.request().method() === 'DELETE' && r.url().includes('uploadId'));
   await page.getByRole('button', { name: 'Stop stopped.bin' }).waitFor();
-  await page.waitForRequest(/stopped.bin.*partNumber=3/).catch(() => {});
+  await third;
   await page.getByRole('button', { name: 'Stop stopped.bin' }).click();
   await gone;
   await page.getByRole('button', { name: 'Try stopped.bin again' }).waitFor();
@@ -144,14 +145,25 @@ test('folders are gone into, and deleted with what is in them', async () => {
   await row(page, 'notes.txt').waitFor();
   await page.getByRole('searchbox', { name: 'Names that begin with' }).fill('no');
   await row(page, 'people.csv').waitFor({ state: 'detached' });
-  await page.getByRole('searchbox', { name: 'Names that begin with' }).fill('');
+  await page.getByRole('searchbox', { name: 'Names that begin with' }).fill('20');
+  await row(page, 'notes.txt').waitFor({ state: 'detached' });
+  const asked = [];
+  page.on('request', (r) => asked.push(new URL(r.url()).searchParams.get('prefix')));
+  await page.getByRole('link', { name: '2026/' }).click(); // the filter stays behind
+  await row(page, 'b.txt').waitFor();
+  assert.ok(asked.includes('2026/') && !asked.includes('2026/20'), String(asked));
+  await page.getByRole('navigation', { name: 'Where you are' }).getByRole('link', { name: 'photos' }).click();
+  await row(page, 'notes.txt').waitFor();
   await page.getByRole('checkbox', { name: 'Choose 2026/' }).check();
   await page.getByRole('checkbox', { name: 'Choose again.bin' }).check();
   await page.getByText('2 chosen').waitFor();
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await page.getByRole('dialog').getByText('Everything in folders goes too.').waitFor();
   await cloud.axe(page);
-  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  const remove = page.getByRole('dialog').getByRole('button', { name: 'Delete' });
+  assert.ok(await remove.isDisabled()); // nothing brings them back
+  await page.getByRole('dialog').getByRole('textbox').fill('photos');
+  await remove.click();
   await page.getByText('4 deleted.').waitFor();
   assert.equal((await s3('HEAD', '/photos/2026/a.txt')).status, 404);
 });

@@ -1,8 +1,8 @@
 // The whole: signing in, or the shell with the page that the address names.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { addText, t, useLang } from './lib/i18n.js';
+import { addText, lang, t, useLang } from './lib/i18n.js';
 import { useTitle } from './lib/hooks.js';
-import { useRoute } from './lib/router.js';
+import { HeldRoute, useRoute } from './lib/router.js';
 import { can, loadSession, useSession } from './lib/session.js';
 import { pages } from './pages.js';
 import { Shell } from './shell/Shell.jsx';
@@ -29,8 +29,9 @@ function Missing() {
   );
 }
 
-// A page, fetched when it is first gone to. The last one stays until the next is there.
-function Current({ page }) {
+// A page, fetched when it is first gone to. The last one stays, with the address that it was shown for, until the next
+// is there.
+function Current({ page, route }) {
   const [, setDrawn] = useState(0);
   const [error, setError] = useState(null);
   const shown = useRef(null);
@@ -51,13 +52,16 @@ function Current({ page }) {
   }, [page]);
   if (error) // the cloud was upgraded under us, or is not there: the files have other names now
     return (
-      <Page title={page.title[document.documentElement.lang.startsWith('zh') ? 'zh' : 'en']}>
+      <Page title={page.title[lang()]}>
         <ErrorNote error={{ message: t('error.chunk'), hint: t('hint.chunk') }} retry={() => window.location.reload()} />
       </Page>
     );
-  if (loaded.has(page.name)) shown.current = page.name;
-  const Content = loaded.get(shown.current);
-  return Content === undefined ? <div class="page"><Loading rows={6} /></div> : <Content key={shown.current} />;
+  const there = loaded.has(page.name);
+  if (there) shown.current = { name: page.name, route };
+  if (shown.current === null) return <div class="page"><Loading rows={6} /></div>;
+  const { name, route: held } = shown.current;
+  const Content = loaded.get(name);
+  return <HeldRoute.Provider value={there ? null : held}><Content key={name} /></HeldRoute.Provider>;
 }
 
 function Inside() {
@@ -72,7 +76,7 @@ function Inside() {
   const allowed = page !== undefined && can(page.role ?? 'viewer');
   return (
     <Shell page={page} mainRef={main}>
-      {allowed ? <Current page={page} /> : <Missing />}
+      {allowed ? <Current page={page} route={route} /> : <Missing />}
     </Shell>
   );
 }

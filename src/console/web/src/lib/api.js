@@ -85,28 +85,32 @@ async function stream(path, body, onEvent, signal, { headers, method = 'POST', o
   const header = (n) => answer.headers.get(n);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
-  for (;;) {
-    let piece;
-    try {
-      piece = await reader.read();
-    } catch (e) {
-      if (e.name === 'AbortError') throw e;
-      throw new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable'), id: header('x-request-id') });
+  try {
+    for (;;) {
+      let piece;
+      try {
+        piece = await reader.read();
+      } catch (e) {
+        if (e.name === 'AbortError') throw e;
+        throw new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable'), id: header('x-request-id') });
+      }
+      if (piece.done) return;
+      rest += piece.value.replaceAll('\r', '');
+      const events = rest.split('\n\n');
+      rest = events.pop();
+      for (const event of events) {
+        const lines = event.split('\n');
+        const data = lines.filter((l) => l.startsWith('data:')).map((l) => l.slice(5).trimStart()).join('\n');
+        const name = lines.find((l) => l.startsWith('event:'))?.slice(6).trim() ?? '';
+        if (data === '[DONE]') return;
+        if (data === '') continue;
+        const parsed = JSON.parse(data);
+        if (parsed.error) throw errorOf(parsed.error.status ?? 500, data, header);
+        onEvent(parsed, name);
+      }
     }
-    if (piece.done) return;
-    rest += piece.value.replaceAll('\r', '');
-    const events = rest.split('\n\n');
-    rest = events.pop();
-    for (const event of events) {
-      const lines = event.split('\n');
-      const data = lines.filter((l) => l.startsWith('data:')).map((l) => l.slice(5).trimStart()).join('\n');
-      const name = lines.find((l) => l.startsWith('event:'))?.slice(6).trim() ?? '';
-      if (data === '[DONE]') return;
-      if (data === '') continue;
-      const parsed = JSON.parse(data);
-      if (parsed.error) throw errorOf(parsed.error.status ?? 500, data, header);
-      onEvent(parsed, name);
-    }
+  } finally {
+    reader.cancel().catch(() => {}); // nobody reads what may still come
   }
 }
 
@@ -130,7 +134,13 @@ function upload(method, path, body, { s3 = false, headers: more, onProgress, sig
     };
     x.onerror = () => reject(new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable') }));
     x.onabort = () => reject(new DOMException('aborted', 'AbortError'));
-    signal?.addEventListener('abort', () => x.abort());
+    if (signal?.aborted) {
+      x.onabort();
+      return;
+    }
+    const stop = () => x.abort();
+    signal?.addEventListener('abort', stop);
+    x.onloadend = () => signal?.removeEventListener('abort', stop);
     x.send(sent);
   });
 }

@@ -7,32 +7,35 @@ import { api } from './api.js';
 // what: a path; a function (signal) => promise, which must be the same until its question changes
 // (useCallback); or null: nothing is asked. While an answer is fetched again the last one stays. With
 // poll (milliseconds) it is asked again and again, not while nobody looks at the page; after an error
-// more and more seldom.
+// more and more seldom. Another poll asks nothing anew: it holds from the next time on.
 export function useApi(what, { poll = 0 } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: what !== null, of: what });
-  const run = useRef(() => {});
+  const run = useRef({ ask: () => {}, again: () => {} });
+  const every = useRef(poll);
+  every.current = poll;
 
   useEffect(() => {
     if (what === null) {
+      run.current = { ask: () => {}, again: () => {} };
       setState({ data: null, error: null, loading: false, of: what });
       return undefined;
     }
     let timer = 0;
     let failed = 0;
     let abort = null;
+    let asking = false;
     let gone = false;
     const again = () => {
+      const ms = every.current;
       clearTimeout(timer);
-      if (poll > 0 && !gone) timer = setTimeout(ask, Math.min(poll * 2 ** failed, Math.max(poll, 30000)));
+      if (ms > 0 && !gone && !asking) timer = setTimeout(look, Math.min(ms * 2 ** failed, Math.max(ms, 30000)));
     };
+    const look = () => (document.hidden ? again() : ask());
     const ask = async () => {
-      if (document.hidden && failed === 0 && timer !== 0) {
-        again();
-        return;
-      }
       abort?.abort();
       const mine = (abort = new AbortController());
       clearTimeout(timer);
+      asking = true;
       setState((s) => (s.of === what ? { ...s, loading: true } : { data: null, error: null, loading: true, of: what }));
       try {
         const data = await (typeof what === 'function' ? what(mine.signal) : api.get(what, { signal: mine.signal }));
@@ -43,12 +46,14 @@ export function useApi(what, { poll = 0 } = {}) {
         failed = Math.min(failed + 1, 5);
         setState((s) => ({ ...s, error, loading: false }));
       }
+      if (mine.signal.aborted) return; // another one was asked since
+      asking = false;
       again();
     };
-    run.current = ask;
+    run.current = { ask, again };
     ask();
     const looked = () => {
-      if (!document.hidden && poll > 0) ask();
+      if (!document.hidden && every.current > 0) ask();
     };
     document.addEventListener('visibilitychange', looked);
     return () => {
@@ -57,9 +62,10 @@ export function useApi(what, { poll = 0 } = {}) {
       abort?.abort();
       document.removeEventListener('visibilitychange', looked);
     };
-  }, [what, poll]);
+  }, [what]);
+  useEffect(() => run.current.again(), [what, poll]);
 
-  const reload = useCallback(() => run.current(), []);
+  const reload = useCallback(() => run.current.ask(), []);
   const mine = state.of === what;
   return {
     data: mine ? state.data : null,
@@ -114,6 +120,30 @@ export function useTick(ms = 10000) {
     return () => clearInterval(timer);
   }, [ms]);
   return n;
+}
+
+// A list that grows by a page at a time and is followed: ask(last page or null, signal) => { more, ... }, the same
+// function until its question changes. -> what useApi says, data: the pages; busy; next(). What is there stays while
+// more comes.
+export function useGrowing(ask, options) {
+  const kept = useRef({ of: null });
+  const all = useCallback(async (signal) => {
+    if (kept.current.of !== ask) kept.current = { of: ask, pages: [], wanted: 1, grow: false };
+    const mine = kept.current;
+    const pages = mine.grow ? [...mine.pages] : []; // else all of them may have changed
+    mine.grow = false;
+    while (pages.length < mine.wanted && (pages.length === 0 || pages.at(-1).more))
+      pages.push(await ask(pages.at(-1) ?? null, signal));
+    mine.pages = pages;
+    return pages;
+  }, [ask]);
+  const state = useApi(all, options);
+  const next = () => {
+    kept.current.wanted = kept.current.pages.length + 1;
+    kept.current.grow = true;
+    state.reload();
+  };
+  return { ...state, busy: state.loading && kept.current.wanted > (state.data?.length ?? 0), next };
 }
 
 // A list that comes page by page, as /api/v1's and OpenAI's do (has_more, last_id, `after`); its first page is

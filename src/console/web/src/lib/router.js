@@ -1,7 +1,8 @@
 // Where one is: the address behind /console. navigate(path), <Link href=path>, useRoute().
 //
 // Paths here are without the base: "/models/org/name?tab=files".
-import { h } from 'preact';
+import { createContext, h } from 'preact';
+import { useContext } from 'preact/hooks';
 import { createStore } from './store.js';
 
 const BASE = '/console';
@@ -34,7 +35,14 @@ function decode(part) {
 const route = createStore(read(true));
 window.addEventListener('popstate', () => route.set(read(true)));
 
-export const useRoute = () => route.use();
+// What is drawn below it stays where it was: {value: a route, or null}.
+export const HeldRoute = createContext(null);
+
+export function useRoute() {
+  const now = route.use();
+  return useContext(HeldRoute) ?? now;
+}
+
 export const getRoute = () => route.get();
 export const href = (path) => BASE + path;
 

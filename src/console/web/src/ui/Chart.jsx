@@ -146,6 +146,7 @@ export function Chart({
   const theme = useTheme();
   const language = useLang();
   const [at, setAt] = useState(null);
+  const [fault, setFault] = useState(false);
   const n = series.reduce((most, s) => Math.max(most, s.values.length), 0);
   const xs = useMemo(() => xsOf(times, n), [times, n]);
   const shape = `${theme} ${language} ${height} ${x} ${bars} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
@@ -170,7 +171,7 @@ export function Chart({
           onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)), setAt }),
         now.current.data, element);
       resize.observe(element);
-    });
+    }).catch(() => !gone && setFault(true));
     return () => {
       gone = true;
       resize.disconnect();
@@ -187,7 +188,8 @@ export function Chart({
   return (
     <figure class="chart">
       <div ref={box} class="chart-plot" style={{ height: `${height}px` }} role="img" aria-label={inWords(label, series, unit)}>
-        {nothing && <p class="chart-none muted small">{t('ui.chart_empty')}</p>}
+        {fault && <p class="chart-none muted small">{t('error.chunk')}</p>}
+        {nothing && !fault && <p class="chart-none muted small">{t('ui.chart_empty')}</p>}
       </div>
       {legend && (
         <figcaption class="chart-legend" aria-hidden="true">

@@ -2,20 +2,32 @@ import { useEffect, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
 import { Button } from './Button.jsx';
 import { Live } from './Page.jsx';
+import { toast } from './Toast.jsx';
 
-async function toClipboard(text) {
+// Whether the text is in the clipboard now.
+export async function toClipboard(text) {
   if (navigator.clipboard !== undefined && window.isSecureContext) {
-    await navigator.clipboard.writeText(text);
-    return;
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      // it was not allowed: the old way may be
+    }
   }
-  // over plain HTTP from elsewhere there is no clipboard: the old way
+  // over plain HTTP from elsewhere there is no clipboard either
   const area = document.createElement('textarea');
   area.value = text;
   area.className = 'hidden';
   (document.querySelector('dialog[open]') ?? document.body).append(area);
   area.select();
-  document.execCommand('copy');
+  let copied = false;
+  try {
+    copied = document.execCommand('copy');
+  } catch {
+    // a browser without it
+  }
   area.remove();
+  return copied;
 }
 
 // label: what is copied ("Copy key"); children: shown on the button, else it is a square.
@@ -25,10 +37,14 @@ export function Copy({ text, label, children, small = true, kind = 'quiet' }) {
     const timer = done > 0 ? setTimeout(() => setDone(0), 2000) : 0;
     return () => clearTimeout(timer);
   }, [done]);
+  const copy = async () => {
+    if (await toClipboard(typeof text === 'function' ? text() : text)) setDone(done + 1);
+    else toast.error(t('ui.copy_failed'));
+  };
   return (
     <>
       <Button small={small} kind={kind} icon={done ? 'check' : 'copy'} label={children ? undefined : (label ?? t('ui.copy'))}
-        onClick={() => toClipboard(typeof text === 'function' ? text() : text).then(() => setDone(done + 1))}>
+        onClick={copy}>
         {children && (done ? t('ui.copied') : children)}
       </Button>
       <Live>{done ? t('ui.copied') : ''}</Live>

@@ -3,6 +3,7 @@
 // of a text that grows only the last one is made anew.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
+import { toClipboard } from './Copy.jsx';
 
 const CLEAN = {
   USE_PROFILES: { html: true },
@@ -23,6 +24,8 @@ function load() {
   ready ??= Promise.all([import('marked'), import('dompurify')]).then(([{ Marked }, { default: purify }]) => {
     const options = { gfm: true, renderer: { html: ({ text }) => text.replace(HANDLER, ' data-was=') } };
     parts = { purify, card: new Marked(options), chat: new Marked({ ...options, breaks: true }) };
+  }).catch(() => {
+    ready = null; // the next text tries again; this one stays as it was written
   });
   return ready;
 }
@@ -62,8 +65,7 @@ function mendBlocks(root) {
     copy.className = 'button button-quiet button-small prose-copy';
     copy.textContent = t('ui.copy');
     copy.addEventListener('click', async () => {
-      await navigator.clipboard?.writeText(pre.textContent).catch(() => {});
-      copy.textContent = t('ui.copied');
+      copy.textContent = t(await toClipboard(pre.textContent) ? 'ui.copied' : 'ui.copy_failed');
       setTimeout(() => {
         copy.textContent = t('ui.copy');
       }, COPIED_MS);
@@ -92,7 +94,7 @@ export function Markdown({ text, resolve, breaks = false }) {
   const [there, setThere] = useState(parts !== null);
   useEffect(() => {
     let gone = false;
-    if (!there) load().then(() => !gone && setThere(true));
+    if (!there) load().then(() => !gone && setThere(parts !== null));
     return () => {
       gone = true;
     };

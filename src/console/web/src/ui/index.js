@@ -2,7 +2,7 @@
 export { Badge } from './Badge.jsx';
 export { Button } from './Button.jsx';
 export { Chart } from './Chart.jsx';
-export { Code, Copy, CopyValue } from './Copy.jsx';
+export { Code, Copy, CopyValue, toClipboard } from './Copy.jsx';
 export { confirmDelete, Dialog } from './Dialog.jsx';
 export { Empty, ErrorNote, Note } from './Empty.jsx';
 export { Checkbox, Choice, Field, FileDrop, Form, NumberInput, Select, TextArea, TextInput } from './Form.jsx';

@@ -1,5 +1,6 @@
 // Who changed what, and when.
 import { useEffect, useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { useApi, useDebounced, usePaged } from '../../lib/hooks.js';
 import { addText, dateTime, hasText, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
@@ -102,8 +103,8 @@ function Filters({ query, keys }) {
 export default function Audit() {
   const { query } = useRoute();
   const { rows, error, busy, more, next, reload } = usePaged(pathOf(query));
-  const keys = useApi('/api/v1/keys?limit=1000').data?.data ?? [];
-  const members = useApi('/api/v1/members?limit=1000').data?.data ?? [];
+  const keys = useApi(whole('/api/v1/keys')).data ?? [];
+  const members = useApi(whole('/api/v1/members')).data ?? [];
   const names = Object.fromEntries([...keys, ...members].map((one) => [one.id, one.name || one.id]));
   const [open, setOpen] = useState(null);
   const filtered = FILTERS.some((name) => query.get(name));

@@ -1,5 +1,6 @@
 // An endpoint made or changed: what answers, how many replicas, how much a call may read.
 import { useMemo, useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
@@ -132,9 +133,9 @@ function Targets({ targets, setTargets, models, repos }) {
 
 export function EditDialog({ endpoint, onDone, onClose }) {
   const me = useMe();
-  const registered = useApi('/api/v1/models?limit=1000');
+  const registered = useApi(whole('/api/v1/models'));
   const hub = useApi('/api/models?limit=100');
-  const models = useMemo(() => registered.data?.data ?? [], [registered.data]);
+  const models = useMemo(() => registered.data ?? [], [registered.data]);
   const repos = (hub.data ?? []).filter((r) => r.inspected?.source);
   const [name, setName] = useState('');
   const [common, setCommon] = useState(can('operator'));

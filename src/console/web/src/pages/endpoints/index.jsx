@@ -1,5 +1,6 @@
 // Endpoints: the list, and behind /endpoints/ID one of them.
 import { useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { useApi } from '../../lib/hooks.js';
 import { addText, number, t } from '../../lib/i18n.js';
 import { navigate, useRoute } from '../../lib/router.js';
@@ -28,12 +29,12 @@ function Behind({ targets }) {
 }
 
 function List() {
-  const endpoints = useApi('/api/v1/endpoints?limit=1000', { poll: 10000 });
+  const endpoints = useApi(whole('/api/v1/endpoints'), { poll: 10000 });
   const status = useApi('/api/v1/status', { poll: LIVE_MS });
   const [dialog, setDialog] = useState(null); // {what: 'create' | 'edit' | 'scale', endpoint}
   const live = new Map((status.data?.serving.endpoints ?? []).map((e) => [e.id, e]));
   const speeds = useSpeeds(status.data);
-  const rows = endpoints.data?.data.map((e) => ({ ...e, live: live.get(e.id), speed: speeds.get(e.id) })) ?? null;
+  const rows = endpoints.data?.map((e) => ({ ...e, live: live.get(e.id), speed: speeds.get(e.id) })) ?? null;
   const reload = () => {
     endpoints.reload();
     status.reload();

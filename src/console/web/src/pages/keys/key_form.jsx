@@ -155,7 +155,7 @@ export function KeyForm({ kept, members: all, projects, onClose, done }) {
 export function Made({ made, onClose }) {
   const curl = `curl ${window.location.origin}/v1/models -H "Authorization: Bearer ${made.secret}"`;
   return (
-    <Dialog title={t('keys.key.made')} onClose={() => {}} wide
+    <Dialog title={t('keys.key.made')} wide
       footer={<Button kind="primary" onClick={onClose}>{t('keys.key.made.done')}</Button>}>
       <p>{t('keys.key.made.text')}</p>
       <Code text={made.secret} label={t('keys.key.made.copy')} wrap />

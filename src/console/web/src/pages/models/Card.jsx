@@ -32,7 +32,7 @@ function Editor({ kind, repo, branch, first, parent, onDone, onClose }) {
     }
   });
   return (
-    <Dialog title={t('models.card.title')} wide onClose={() => !busy && onClose()}>
+    <Dialog title={t('models.card.title')} wide onClose={busy ? undefined : onClose}>
       <Form
         onSubmit={save}
         actions={(

@@ -1,7 +1,7 @@
 // The files of a revision, folder by folder.
 import { useCallback, useState } from 'preact/hooks';
 import { useApi } from '../../lib/hooks.js';
-import { bytes, t } from '../../lib/i18n.js';
+import { bytes, number, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
 import {
   Button, Code, confirmDelete, CopyValue, Dialog, Empty, ErrorNote, Facts, FileDrop, Icon, Loading, Note, Section, Table, Time,
@@ -141,6 +141,7 @@ export function Files({ kind, repo, rev, info, writes, branch, reload, upload })
           )}
         />
       </Section>
+      {data?.more && <Note>{t('models.list.more', { n: number(data.list.length) })}</Note>}
       {may && data && (
         <FileDrop
           multiple label={t('models.upload.drop')} onFiles={upload}

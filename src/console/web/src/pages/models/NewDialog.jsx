@@ -1,5 +1,6 @@
 // A new repository, in one's own project; operators: in any.
 import { useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
@@ -11,7 +12,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
 
 export function NewDialog({ kind: first, onClose }) {
   const me = useMe();
-  const projects = useApi(can('operator') ? '/api/v1/projects?limit=1000' : null);
+  const projects = useApi(can('operator') ? whole('/api/v1/projects') : null);
   const [kind, setKind] = useState(first);
   const [org, setOrg] = useState(me.project.id);
   const [name, setName] = useState('');
@@ -26,7 +27,7 @@ export function NewDialog({ kind: first, onClose }) {
       setError(e);
     }
   });
-  const orgs = projects.data?.data.map((p) => ({ value: p.id, label: p.id }));
+  const orgs = projects.data?.map((p) => ({ value: p.id, label: p.id }));
   return (
     <Dialog title={t('models.new.title')} onClose={onClose}>
       <Form

@@ -1,10 +1,10 @@
 // Branches, tags and commits.
 import { useCallback, useState } from 'preact/hooks';
 import { useAction, useApi } from '../../lib/hooks.js';
-import { t } from '../../lib/i18n.js';
+import { number, t } from '../../lib/i18n.js';
 import { setQuery } from '../../lib/router.js';
 import {
-  Button, confirmDelete, Dialog, ErrorNote, Form, Menu, Section, Table, TextInput, Time, toast,
+  Button, confirmDelete, Dialog, ErrorNote, Form, Menu, Note, Section, Table, TextInput, Time, toast,
 } from '../../ui/index.js';
 import { addBranch, addTag, commitsOf, deleteRef } from './hub.js';
 import { inSeconds } from './words.js';
@@ -118,6 +118,7 @@ export function Revisions({ kind, repo, rev, info, refs, writes, reload }) {
           ? <ErrorNote error={commits.error} retry={commits.reload} />
           : <Table columns={columns} rows={commits.data?.list ?? null} onRow={(c) => look(c.id)}
               label={t('models.tab.revisions')} />}
+        {commits.data?.more && <Note>{t('models.list.more', { n: number(commits.data.list.length) })}</Note>}
       </Section>
       {naming && (
         <NameDialog kind={kind} repo={repo} {...naming} onDone={reload} onClose={() => setNaming(null)} />

@@ -104,7 +104,7 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
     onClose();
   };
   return (
-    <Dialog title={t('models.upload.title')} wide onClose={() => !up.busy && onClose()}>
+    <Dialog title={t('models.upload.title')} wide onClose={up.busy ? undefined : onClose}>
       <Form
         onSubmit={go}
         actions={(

@@ -1,5 +1,6 @@
 // Models: what is registered, and the hub's repositories. Behind /models: a repository's own page.
 import { useMemo, useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { useApi, useDebounced } from '../../lib/hooks.js';
 import { addText, bytes, number, t } from '../../lib/i18n.js';
 import { Link, navigate, setQuery, useRoute } from '../../lib/router.js';
@@ -60,10 +61,10 @@ async function remove(model, uses, reload) {
 }
 
 function Registered({ onAdd }) {
-  const models = useApi('/api/v1/models?limit=1000', { poll: 10000 });
-  const endpoints = useApi('/api/v1/endpoints?limit=1000', { poll: 10000 });
+  const models = useApi(whole('/api/v1/models'), { poll: 10000 });
+  const endpoints = useApi(whole('/api/v1/endpoints'), { poll: 10000 });
   const [serving, setServing] = useState(null);
-  const uses = useMemo(() => usesOf(endpoints.data?.data), [endpoints.data]);
+  const uses = useMemo(() => usesOf(endpoints.data), [endpoints.data]);
   const items = (m) => [
     can('developer') && uses.get(m.name)?.length > 0 && {
       label: t('models.try'), icon: 'playground',
@@ -103,7 +104,7 @@ function Registered({ onAdd }) {
     <>
       <Section flush class="md-list">
         <Table
-          label={t('models.registered.label')} columns={columns} rows={models.data?.data ?? null}
+          label={t('models.registered.label')} columns={columns} rows={models.data}
           sort={{ key: 'name', desc: false }}
           empty={(
             <Empty

@@ -22,7 +22,18 @@ function breath() {
     c.port2.postMessage(0);
   });
 }
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+function pause(ms, signal) {
+  return new Promise((done, fail) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      if (signal?.aborted) fail(signal.reason);
+      else done();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener('abort', end);
+  });
+}
 
 const hashed = new WeakMap(); // files whose hash is known: going on does not read them again
 
@@ -76,7 +87,7 @@ async function putAgain(path, blob, onBytes, signal) {
       const later = e.status === 0 || e.status === 429 || e.status >= 500;
       if (!later || i === TRIES) throw e;
       onBytes(0);
-      await pause(WAIT_MS * 2 ** (i - 1));
+      await pause(WAIT_MS * 2 ** (i - 1), signal);
     }
   }
 }

@@ -45,7 +45,7 @@ async function slowParts(signal, operator) {
     month: usage(monthBegin(now), 'project'),
     calls: usage(dayBegin(now), 'route,status'),
     events: '/api/v1/events?limit=100',
-    alerts: '/api/v1/alerts',
+    alerts: operator ? '/api/v1/alerts' : null,
     jobs: '/v1/fine_tuning/jobs?limit=20',
     batches: '/v1/batches?limit=20',
     nodes: operator ? '/api/v1/nodes' : null,
@@ -85,7 +85,10 @@ function figures(status, { today, month, calls }) {
   const used = today?.total;
   const failed = count(calls, 'error');
   const running = serving.endpoints.reduce((n, e) => n + e.in_flight, 0);
-  const ready = serving.endpoints.reduce((n, e) => n + e.replicas.ready, 0);
+  const { workers } = serving; // operators see them; others the replicas of their endpoints
+  const ready = workers
+    ? workers.filter((w) => w.state === 'ready').length
+    : serving.endpoints.filter((e) => e.kind !== 'url').reduce((n, e) => n + e.replicas.ready, 0);
   return [
     { label: t('overview.running'), value: number(running),
       text: waiting > 0 ? t('overview.waiting', { n: number(waiting) }) : t('overview.waiting_none'), tone: waiting > 0 ? 'warn' : '' },
@@ -94,8 +97,8 @@ function figures(status, { today, month, calls }) {
     { label: t('overview.tokens_today'), value: number(used && used.prompt_tokens + used.completion_tokens, { compact: true }),
       text: used && t('overview.tokens_text', { input: number(used.prompt_tokens, { compact: true }), output: number(used.completion_tokens, { compact: true }) }) },
     { label: t('overview.cost_today'), value: money(used?.cost), text: month && t('overview.cost_month', { sum: money(month.total.cost) }) },
-    { label: t('overview.workers'), value: number(ready),
-      text: serving.workers ? t('overview.workers_text', { n: number(serving.workers.length) }) : ready === 0 && t('overview.workers_sleep') },
+    { label: t(workers ? 'overview.workers' : 'endpoints.col.replicas'), value: number(ready),
+      text: workers ? t('overview.workers_text', { n: number(workers.length) }) : ready === 0 && t('overview.workers_sleep') },
     storage && { label: t('overview.stored'), value: bytes(storage.bytes), text: t('overview.stored_text', { n: number(storage.objects) }) },
   ].filter(Boolean);
 }

@@ -1,11 +1,12 @@
 // The playground: what one says, to one model or two, with the settings beside it.
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { whole } from '../../lib/all.js';
 import { useApi } from '../../lib/hooks.js';
 import { addText, t } from '../../lib/i18n.js';
 import { getRoute, navigate, setQuery } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
-  Button, confirmDelete, Dialog, Empty, ErrorNote, Live, Loading, Page, Select, toast,
+  Button, confirmDelete, Dialog, Empty, ErrorNote, Live, Loading, Page, Select, toast, toClipboard,
 } from '../../ui/index.js';
 import { CodeDialog } from './CodeDialog.jsx';
 import { Composer } from './Composer.jsx';
@@ -83,21 +84,26 @@ function useKept(chat, settings, apply) {
 
 async function share(models, settings) {
   navigate(`/playground#${toLink(models, settings)}`, { replace: true });
-  try {
-    await navigator.clipboard.writeText(location.href);
-    toast.ok(t('playground.share.done'));
-  } catch {
-    toast.ok(t('playground.share.failed'));
-  }
+  if (await toClipboard(location.href)) toast.ok(t('playground.share.done'));
+  else toast.error(t('playground.share.failed'));
 }
 
-function Room({ names, kinds }) {
+let lastUsed = ''; // as long as the tab lives: nothing is written down
+
+// The one that was talked to last, else one that need not be started first.
+function firstOf(names, status) {
+  if (names.includes(lastUsed)) return lastUsed;
+  const ready = new Set((status?.serving.endpoints ?? []).filter((e) => e.replicas.ready > 0).map((e) => e.name));
+  return names.find((n) => ready.has(n)) ?? names[0];
+}
+
+function Room({ names, kinds, status }) {
   const [first] = useState(asked);
   const [settings, setSettings] = useState(first.settings);
   const [words, setWords] = useState('');
   const [code, setCode] = useState(false);
   const [drawer, setDrawer] = useState(false);
-  const chat = useChat(() => (first.models.length ? first.models : [names[0]])
+  const chat = useChat(() => (first.models.length ? first.models : [firstOf(names, status)])
     .map((model) => ({ model, messages: [] })));
   const { panes, setPanes, running } = chat;
   const models = panes.map((p) => p.model);
@@ -128,6 +134,7 @@ function Room({ names, kinds }) {
   const say = (content) => {
     if (bad || open || running) return;
     setWords('');
+    lastUsed = models[0];
     chat.say(content, models, settings.system, request);
   };
   const onResend = useCallback((turn, words) => {
@@ -216,14 +223,15 @@ function Room({ names, kinds }) {
 
 function Inside() {
   const served = useApi('/v1/models');
-  const endpoints = useApi('/api/v1/endpoints?limit=1000');
-  const registered = useApi('/api/v1/models?limit=1000');
+  const status = useApi('/api/v1/status');
+  const endpoints = useApi(whole('/api/v1/endpoints'));
+  const registered = useApi(whole('/api/v1/models'));
   const kinds = useMemo(() => {
-    const tasks = new Map((registered.data?.data ?? []).map((m) => [m.name, m.tasks]));
-    return new Map((endpoints.data?.data ?? []).map((e) => [e.name, tasks.get(e.targets[0]?.model)]));
+    const tasks = new Map((registered.data ?? []).map((m) => [m.name, m.tasks]));
+    return new Map((endpoints.data ?? []).map((e) => [e.name, tasks.get(e.targets[0]?.model)]));
   }, [endpoints.data, registered.data]);
   if (served.error) return <ErrorNote error={served.error} retry={served.reload} />;
-  if (!served.data) return <Loading rows={6} />;
+  if (!served.data || (!status.data && !status.error)) return <Loading rows={6} />;
   const names = served.data.data.map((m) => m.id);
   if (names.length === 0)
     return (
@@ -232,7 +240,7 @@ function Inside() {
         action={<Button kind="primary" href="/models">{t('playground.none.action')}</Button>}
       />
     );
-  return <Room names={names} kinds={kinds} />;
+  return <Room names={names} kinds={kinds} status={status.data} />;
 }
 
 export default function Playground() {

@@ -1,12 +1,17 @@
 // Conversations that the browser keeps, where its user asked for that. Nothing is written before.
+import { getMe } from '../../lib/session.js';
 
-const KEY = 'feitian.playground';
+// Of whoever is signed in: another one at this browser does not find them.
+const keyOf = () => {
+  const me = getMe();
+  return `feitian.playground.${me?.member?.id ?? me?.key?.id ?? ''}`;
+};
 const CONVERSATIONS_MAX = 50;
 const BYTES_MAX = 4 << 20; // browsers give an address about five
 
 function read() {
   try {
-    const o = JSON.parse(localStorage.getItem(KEY));
+    const o = JSON.parse(localStorage.getItem(keyOf()));
     return Array.isArray(o?.list) ? o : null;
   } catch {
     return null;
@@ -20,7 +25,7 @@ function write(list) {
     const text = JSON.stringify({ list: kept });
     try {
       if (text.length > BYTES_MAX) throw new Error('too long');
-      localStorage.setItem(KEY, text);
+      localStorage.setItem(keyOf(), text);
       return true;
     } catch {
       kept = kept.slice(0, -1);
@@ -32,17 +37,25 @@ function write(list) {
 export const keeps = () => read() !== null;
 export const kept = () => read()?.list ?? [];
 
-export function startKeeping() {
-  if (read()) return;
+// Even of none: that they are kept is kept.
+function store(list) {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ list: [] }));
+    localStorage.setItem(keyOf(), JSON.stringify({ list }));
   } catch {
     // a browser that stores nothing
   }
 }
 
+export function startKeeping() {
+  if (!read()) store([]);
+}
+
 export function stopKeeping() {
-  localStorage.removeItem(KEY);
+  try {
+    localStorage.removeItem(keyOf());
+  } catch {
+    // nor did it keep anything
+  }
 }
 
 const titleOf = (panes) =>
@@ -63,5 +76,5 @@ export function keep(id, panes, settings) {
 
 export function forget(id) {
   const o = read();
-  if (o) localStorage.setItem(KEY, JSON.stringify({ list: o.list.filter((c) => c.id !== id) }));
+  if (o) store(o.list.filter((c) => c.id !== id));
 }

@@ -56,7 +56,7 @@ export function useChat(first) {
         const error = stopped ? null
           : { message: e.message, code: e.code, status: e.status, param: e.param };
         r.answer = endAnswer(r.answer, 'stopped', error);
-        r.answer.request ??= e.requestId ?? null;
+        r.answer.request ??= e.id ?? null;
       },
     ).finally(later);
   }, [later]);

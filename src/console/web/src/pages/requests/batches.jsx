@@ -1,8 +1,7 @@
 // Batches of the project: how far they are, their results.
-import { useCallback, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { saveAs } from '../../lib/files.js';
-import { useApi } from '../../lib/hooks.js';
+import { useGrowing } from '../../lib/hooks.js';
 import { number, t } from '../../lib/i18n.js';
 import { can } from '../../lib/session.js';
 import { Badge, Code, confirmDelete, Empty, ErrorNote, Menu, Section, Table, Time, toast } from '../../ui/index.js';
@@ -50,19 +49,15 @@ function Actions({ batch: b, reload }) {
   return <Menu label={t('requests.batch.actions', { id: b.id })} items={items.filter(Boolean)} />;
 }
 
+async function pageOf(last, signal) {
+  const after = last ? `&after=${last.data.at(-1).id}` : '';
+  const page = await api.get(`/v1/batches?limit=${PAGE}${after}`, { signal });
+  return { ...page, more: page.has_more && page.data.length > 0 };
+}
+
 export function Batches() {
-  const [pages, setPages] = useState(1);
-  const ask = useCallback(async (signal) => {
-    const found = { rows: [], more: true };
-    for (let i = 0; i < pages && found.more; i += 1) {
-      const after = found.rows.length > 0 ? `&after=${found.rows.at(-1).id}` : '';
-      const page = await api.get(`/v1/batches?limit=${PAGE}${after}`, { signal });
-      found.rows.push(...page.data);
-      found.more = page.has_more && page.data.length > 0;
-    }
-    return found;
-  }, [pages]);
-  const { data, error, loading, reload } = useApi(ask, { poll: 3000 });
+  const { data: pages, error, busy, reload, next } = useGrowing(pageOf, { poll: 3000 });
+  const data = pages && { rows: pages.flatMap((p) => p.data), more: pages.at(-1).more };
   const columns = [
     { key: 'id', title: t('requests.batches.id'), render: (b) => <code>{b.id}</code> },
     { key: 'status', title: t('requests.status'), render: (b) => <Badge tone={TONES[b.status]} dot>{t(`requests.batch.${b.status}`)}</Badge> },
@@ -79,7 +74,7 @@ export function Batches() {
           <Table label={t('requests.batches.label')} columns={columns} rows={data?.rows}
             empty={<Empty icon="layers" title={t('requests.batches.empty.title')} text={t('requests.batches.empty.text')}
               action={<Code text="feitian batch create requests.jsonl --wait" label={t('requests.batches.title')} />} />}
-            more={data?.more && { busy: loading, onMore: () => setPages(pages + 1) }} />
+            more={data?.more && { busy, onMore: next }} />
         </Section>
       )}
     </>

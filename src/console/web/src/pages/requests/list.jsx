@@ -1,7 +1,8 @@
 // Requests one by one: those that run, then the newest; by what they are, live.
 import { useCallback, useEffect, useState } from 'preact/hooks';
+import { everyPage, namesOf } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
-import { useApi } from '../../lib/hooks.js';
+import { useApi, useGrowing } from '../../lib/hooks.js';
 import { duration, hasText, money, number, t } from '../../lib/i18n.js';
 import { navigate, setQuery, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -28,13 +29,8 @@ export const span = (ms) => duration(typeof ms === 'number' ? ms / 1000 : NaN);
 
 export function useNames() {
   const ask = useCallback(async (signal) => {
-    const [keys, projects, models] = await Promise.all([
-      api.get('/api/v1/keys?limit=1000', { signal }), api.get('/api/v1/projects?limit=1000', { signal }),
-      api.get('/api/v1/endpoints?limit=1000', { signal }).catch(() => ({ data: [] }))]);
-    return {
-      key: new Map(keys.data.map((k) => [k.id, k.name])), project: new Map(projects.data.map((p) => [p.id, p.name])),
-      models: models.data.map((e) => e.name),
-    };
+    const [names, models] = await Promise.all([namesOf(signal), everyPage('/api/v1/endpoints', signal).catch(() => [])]);
+    return { ...names, models: models.map((e) => e.name) };
   }, []);
   return useApi(ask).data ?? { key: new Map(), project: new Map(), models: [] };
 }
@@ -105,23 +101,18 @@ export function List() {
   const asked = useAsked();
   const names = useNames();
   const [live, setLive] = useState(true);
-  const [pages, setPages] = useState(1);
   const filtered = Object.values(asked).some((v) => v !== '');
   const route = asked.route === EVERY ? '' : asked.route || MOST;
   const text = new URLSearchParams(Object.entries({ ...asked, route }).filter(([, v]) => v !== '')).toString();
-  useEffect(() => setPages(1), [text]);
-  const ask = useCallback(async (signal) => {
-    const found = { rows: [], more: true, partial: false };
-    for (let i = 0; i < pages && found.more; i += 1) {
-      const after = found.rows.length > 0 ? `&after=${found.rows.at(-1).id}` : '';
-      const page = await api.get(`/api/v1/requests?limit=${PAGE}${text ? `&${text}` : ''}${after}`, { signal });
-      found.rows.push(...page.data);
-      found.more = page.has_more && page.data.length > 0;
-      found.partial ||= page.partial;
-    }
-    return found;
-  }, [text, pages]);
-  const { data, error, loading, reload } = useApi(ask, { poll: live ? LIVE_MS * pages : 0 });
+  const [shown, setShown] = useState(1); // pages: the more, the more seldom they are asked for
+  const ask = useCallback(async (last, signal) => {
+    const after = last ? `&after=${last.data.at(-1).id}` : '';
+    const page = await api.get(`/api/v1/requests?limit=${PAGE}${text ? `&${text}` : ''}${after}`, { signal });
+    return { ...page, more: page.has_more && page.data.length > 0 };
+  }, [text]);
+  const { data: pages, error, busy, reload, next } = useGrowing(ask, { poll: live ? LIVE_MS * shown : 0 });
+  useEffect(() => setShown(pages?.length ?? 1), [pages?.length]);
+  const data = pages && { rows: pages.flatMap((p) => p.data), more: pages.at(-1).more, partial: pages.some((p) => p.partial) };
   const none = filtered
     ? <Empty icon="requests" title={t('requests.none')} action={<Button onClick={() => navigate('/requests')}>{t('requests.clear')}</Button>} />
     : <Empty icon="requests" title={t('requests.empty.title')} text={t('requests.empty.text')}
@@ -134,7 +125,7 @@ export function List() {
       {(data || !error) && (
         <Section flush class="requests-list">
           <Table label={t('requests.label')} columns={columnsOf(names)} rows={data?.rows} rowHref={(r) => `/requests/${r.id}`} empty={none}
-            more={data?.more && { busy: loading && !live, onMore: () => setPages(pages + 1) }} />
+            more={data?.more && { busy, onMore: next }} />
         </Section>
       )}
     </>

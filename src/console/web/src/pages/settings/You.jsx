@@ -1,4 +1,5 @@
 // What is one's own: how it looks, who one is, the password, where one is signed in.
+import { whole } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useApi, usePaged } from '../../lib/hooks.js';
 import { dateTime, languages, setLang, t, useLang } from '../../lib/i18n.js';
@@ -90,8 +91,8 @@ function agentOf(text) {
 
 function Sessions() {
   const { rows, error, busy, more, next, reload } = usePaged('/api/v1/sessions?limit=50');
-  const keys = useApi('/api/v1/keys?limit=1000').data?.data ?? [];
-  const members = useApi('/api/v1/members?limit=1000').data?.data ?? [];
+  const keys = useApi(whole('/api/v1/keys')).data ?? [];
+  const members = useApi(whole('/api/v1/members')).data ?? [];
   const names = Object.fromEntries([...keys, ...members].map((one) => [one.id, one.name || one.id]));
   const who = (s) => names[s.member] ?? names[s.key] ?? s.member ?? s.key;
   const end = async (session) => {

@@ -1,7 +1,7 @@
 // What is in a bucket, a folder at a time: chosen, deleted, opened, and uploaded by dropping it anywhere here.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { droppedFiles } from '../../lib/files.js';
-import { useAction, useApi, useDebounced } from '../../lib/hooks.js';
+import { useAction, useDebounced, useGrowing } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
 import { Link, setQuery, useRoute } from '../../lib/router.js';
 import {
@@ -114,11 +114,16 @@ function NewFolder({ bucket, prefix, onClose, done }) {
 
 /* ---- deleting ---- */
 
-async function keysOf(bucket, names) {
+// tell(n): so many were found until now.
+async function keysOf(bucket, names, tell) {
   const keys = [];
   for (const name of names) {
     if (!name.endsWith('/')) keys.push({ key: name });
-    else for await (const page of s3.everyKey(bucket, name)) keys.push(...page.map(({ key }) => ({ key })));
+    else
+      for await (const page of s3.everyKey(bucket, name)) {
+        keys.push(...page.map(({ key }) => ({ key })));
+        tell(keys.length);
+      }
   }
   return keys;
 }
@@ -126,14 +131,17 @@ async function keysOf(bucket, names) {
 async function remove(bucket, names, keeps) {
   const one = names.length === 1;
   let n = 0;
-  const folders = names.some((name) => name.endsWith('/')) ? `${t('storage.remove.folder')} ` : '';
+  const hasFolder = names.some((name) => name.endsWith('/'));
+  const folders = hasFolder ? `${t('storage.remove.folder')} ` : '';
   const done = await confirmDelete({
-    what: names[0],
+    what: one ? names[0] : bucket,
+    typed: !keeps && (hasFolder || !one), // nothing brings so much back
     title: one ? t('storage.remove.one', { name: names[0] }) : t('storage.remove.many', { n: number(names.length) }),
     text: folders + t(keeps ? 'storage.remove.kept' : 'storage.remove.final'),
-    action: async () => {
-      const keys = await keysOf(bucket, names);
-      const faults = await s3.removeMany(bucket, keys);
+    action: async (tell) => {
+      const keys = await keysOf(bucket, names, (found) => tell(number(found)));
+      const onProgress = (done, all) => tell(`${number(done)} / ${number(all)}`);
+      const faults = await s3.removeMany(bucket, keys, { onProgress });
       n = keys.length - faults.length;
       if (faults.length > 0) toast.error(t('storage.removed.some', { n: number(faults.length), message: faults[0].message }));
     },
@@ -145,25 +153,20 @@ async function remove(bucket, names, keeps) {
 /* ---- the list ---- */
 
 function useListing(bucket, prefix) {
-  const [pages, setPages] = useState(1);
   const finished = useFinished();
   const settled = useDebounced(finished, 600); // many small files: one look for many
-  useEffect(() => setPages(1), [bucket, prefix]);
-  const ask = useCallback(async (signal) => {
-    const found = { folders: [], objects: [], next: undefined };
-    for (let i = 0; i < pages && found.next !== null; i += 1) {
-      const page = await s3.list(bucket, { prefix, token: found.next, signal });
-      found.folders.push(...page.folders);
-      found.objects.push(...page.objects);
-      found.next = page.next;
-    }
-    return found;
-  }, [bucket, prefix, pages]);
-  const state = useApi(ask);
+  const ask = useCallback(async (last, signal) => {
+    const page = await s3.list(bucket, { prefix, token: last?.next, signal });
+    return { ...page, more: page.next !== null };
+  }, [bucket, prefix]);
+  const { data: pages, ...state } = useGrowing(ask);
   useEffect(() => {
     if (settled > 0) state.reload();
   }, [settled]);
-  return { ...state, more: () => setPages(pages + 1) };
+  const data = pages && {
+    folders: pages.flatMap((p) => p.folders), objects: pages.flatMap((p) => p.objects), more: pages.at(-1).more,
+  };
+  return { ...state, data };
 }
 
 function rowsOf(data, folder) {
@@ -219,15 +222,16 @@ export async function download(bucket, key, version) {
 export function Objects({ bucket, keeps }) {
   const { query } = useRoute();
   const folder = query.get('prefix') ?? '';
-  const [typed, setTyped] = useState('');
-  const find = useDebounced(typed);
+  const [typed, setTyped] = useState({ folder, words: '' }); // another folder begins without a filter
+  const wordsIn = (found) => (found.folder === folder ? found.words : '');
+  const find = wordsIn(useDebounced(typed));
   const [chosen, setChosen] = useState(new Set());
   const [dialog, setDialog] = useState(null); // 'folder', or { share: key }
   const writes = mayWrite();
-  const { data, error, loading, reload, more } = useListing(bucket, folder + find);
+  const { data, error, busy, reload, next } = useListing(bucket, folder + find);
   const over = useDrop(bucket, folder, writes);
   useEffect(() => {
-    setTyped('');
+    setTyped({ folder, words: '' });
     setChosen(new Set());
   }, [folder]);
   const choose = (keys, on) => setChosen((was) => new Set(on ? [...was, ...keys] : [...was].filter((k) => !keys.includes(k))));
@@ -256,7 +260,8 @@ export function Objects({ bucket, keeps }) {
         )}
       </div>
       <div class="storage-bar">
-        <TextInput label={t('storage.objects.find')} hideLabel type="search" placeholder={t('storage.objects.find')} value={typed} onChange={setTyped} />
+        <TextInput label={t('storage.objects.find')} hideLabel type="search" placeholder={t('storage.objects.find')} value={wordsIn(typed)}
+          onChange={(words) => setTyped({ folder, words })} />
         {writes && rows?.length > 0 && (
           <div class="row">
             <label class="storage-check">
@@ -273,7 +278,7 @@ export function Objects({ bucket, keeps }) {
       {(rows || !error) && (
         <Section flush class={over ? 'storage-list storage-over' : 'storage-list'}>
           <Table label={t('storage.objects.label', { bucket })} columns={columns} rows={rows} empty={none}
-            more={data?.next && { busy: loading, onMore: more }} />
+            more={data?.more && { busy, onMore: next }} />
         </Section>
       )}
       {over && <p class="storage-drop" role="status">{t('storage.objects.drop', { where: `${bucket}/${folder}` })}</p>}

@@ -15,9 +15,8 @@ export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
   if (name === '7d') return days(7);
   if (name === '90d') return days(90);
   if (name === 'month') return { from: monthStart(now), to: tomorrow, step: DAY };
-  if (name === 'custom' && from && to && Date.parse(to) >= Date.parse(from)) {
-    return { from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 + DAY, step: DAY };
-  }
+  const [first, last] = [Date.parse(from), Date.parse(to)].sort((a, b) => a - b); // in whichever order they are given
+  if (name === 'custom' && from && to) return { from: first / 1000, to: last / 1000 + DAY, step: DAY };
   return days(30);
 }
 

@@ -1,8 +1,8 @@
 // Usage and cost: /usage?range=...&by=...&show=...&project=...
 import { useCallback, useMemo } from 'preact/hooks';
-import { api } from '../../lib/api.js';
+import { namesOf } from '../../lib/all.js';
 import { saveAs } from '../../lib/files.js';
-import { useApi } from '../../lib/hooks.js';
+import { useApi, useTick } from '../../lib/hooks.js';
 import { addText, duration, hasText, money, number, percent, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -29,15 +29,6 @@ const writes = {
   cost: money, tokens: (v) => number(v, { compact: true, digits: 0 }), requests: (v) => number(v, { compact: true, digits: 0 }),
   cpu: duration, energy,
 };
-
-function useNames(project) {
-  const ask = useCallback(async (signal) => {
-    const [projects, keys] = await Promise.all([
-      api.get('/api/v1/projects?limit=1000', { signal }), api.get('/api/v1/keys?limit=1000', { signal })]);
-    return { project: new Map(projects.data.map((p) => [p.id, p.name])), key: new Map(keys.data.map((k) => [k.id, k.name])) };
-  }, [project]);
-  return useApi(ask).data;
-}
 
 function nameIn(names, group, id) {
   if (id === null) return t('usage.others');
@@ -152,8 +143,10 @@ function useAsked() {
 
 export default function Usage() {
   const asked = useAsked();
-  const names = useNames(asked.project);
-  const range = useMemo(() => rangeOf(asked.range, asked), [asked.range, asked.from, asked.to]);
+  const names = useApi(namesOf).data;
+  useTick(60000); // an hour or a day that begins while the page is open belongs to it
+  const { from, to, step } = rangeOf(asked.range, asked);
+  const range = useMemo(() => ({ from, to, step }), [from, to, step]);
   const ask = useCallback((signal) => fetchUsage({ range, group: asked.group, project: asked.project, signal }),
     [range, asked.group, asked.project]);
   const { data, error, reload } = useApi(ask, { poll: 30000 });
