@@ -294,7 +294,7 @@ static void look_in(const char *dir, const char *project, struct found **list, i
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL && *n < 4 * GW_PROMPT_FILES;) {
         struct stat st;
         if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) != 0 ||
-            !S_ISREG(st.st_mode) || strlen(project) + strlen(e->d_name) + 2 > NAME_MAX_BYTES)
+            !S_ISREG(st.st_mode))
             continue;
         if (*n == *cap) {
             int more = FT_MAX(2 * *cap, 256);
@@ -304,9 +304,10 @@ static void look_in(const char *dir, const char *project, struct found **list, i
             *list = grown;
             *cap = more;
         }
-        struct found *f = &(*list)[(*n)++];
+        struct found *f = &(*list)[*n];
         f->at_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-        snprintf(f->name, sizeof f->name, "%s/%s", project, e->d_name);
+        if ((size_t)snprintf(f->name, sizeof f->name, "%s/%s", project, e->d_name) < sizeof f->name)
+            (*n)++; /* else none of ours */
     }
     if (d != NULL)
         closedir(d);
