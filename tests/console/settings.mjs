@@ -18,6 +18,7 @@ async function asMember(password) {
 
 test('a member changes the password', async () => {
   const page = await asMember(OLD);
+  page.mayRefuse = /me\/password/;
   await page.getByRole('heading', { name: 'Settings' }).waitFor();
   assert.equal(await page.getByRole('tab').count(), 0); // nothing but what is one's own
   const change = page.getByRole('button', { name: 'Change the password' });

@@ -58,7 +58,7 @@ static void refuse(struct asked *a, const char *name, const char *why)
 #define KINDS                                                                                      \
     "worker_started, worker_ready, worker_stopped, worker_died, model_loaded, model_refused, "     \
     "scaled, failover, request_given_up, endpoint_created, endpoint_changed, endpoint_removed, "   \
-    "alert_firing, alert_resolved, gateway_started"
+    "alert_firing, alert_resolved, alert_no_data, gateway_started"
 
 static bool is_kind(const char *name)
 {
