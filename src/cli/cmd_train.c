@@ -65,6 +65,8 @@ const char *ft_cmd_train_help(void)
     static struct ft_buf b; /* the process's */
     struct ft_train_option_help h;
     const char *group = "";
+    if (b.data != NULL)
+        return b.data;
     ft_buf_init(&b, HELP_MAX);
     ft_buf_add_str(
         &b,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,17 +192,19 @@ void ft_http_server_stats(struct ft_http_server *s, struct ft_http_stats *ret)
     ret->refused = atomic_load(&s->n_refused);
 }
 
-/* No new connections. */
+/* No new connections. The socket stays open: libmicrohttpd's threads may still be about to look at
+ * it until they have ended. */
 static void stop_listening(struct ft_http_server *s)
 {
-    if (s->daemon != NULL && s->listen_fd >= 0)
+    if (s->stopped)
+        return;
+    s->stopped = true;
+    if (s->daemon != NULL)
         MHD_quiesce_daemon(s->daemon);
-    if (s->listen_fd >= 0) {
-        close(s->listen_fd);
-        s->listen_fd = -1;
-        if (s->unix_path != NULL)
-            unlink(s->unix_path);
-    }
+    if (s->listen_fd >= 0)
+        shutdown(s->listen_fd, SHUT_RDWR);
+    if (s->listen_fd >= 0 && s->unix_path != NULL)
+        unlink(s->unix_path);
 }
 
 int ft_http_server_drain(struct ft_http_server *s, int timeout_ms)
@@ -227,6 +230,8 @@ void ft_http_server_close(struct ft_http_server *s)
     ft_http_wake_all(s);
     if (s->daemon != NULL)
         MHD_stop_daemon(s->daemon);
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
     ft_http_watch_stop(s);
     free(s->slots);
     free(s->free_slots);

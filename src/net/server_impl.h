@@ -109,7 +109,8 @@ struct exchange {
 struct ft_http_server {
     struct ft_http_server_config config;
     struct MHD_Daemon *daemon;
-    int listen_fd; /* -1 once closed or the daemon's to close */
+    int listen_fd; /* -1: none yet */
+    bool stopped;  /* listening */
     char *address, *unix_path, *cert, *key;
     int port;
     int watch_fd, wake_fd; /* epoll, eventfd */

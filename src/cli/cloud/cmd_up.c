@@ -561,14 +561,11 @@ static int run(struct up *u)
 
 int ft_cmd_up(int argc, char **argv)
 {
-    struct up *u = calloc(1, sizeof *u);
-    if (u == NULL)
-        return 1;
-    u->tell = u->lock = -1;
-    int status = ft_up_options_parse(argc, argv, &u->o);
+    static struct up u; /* too large for the stack; and whoever asks for options does not return */
+    u.tell = u.lock = -1;
+    int status = ft_up_options_parse(argc, argv, &u.o);
     if (status == 0)
-        status = run(u);
-    ft_up_options_fini(&u->o);
-    free(u);
+        status = run(&u);
+    ft_up_options_fini(&u.o);
     return status;
 }
