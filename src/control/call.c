@@ -1,5 +1,5 @@
-/* A request through the table of routes: who may, is it well-formed, its handler in a transaction,
- * and what is answered when the store is in trouble. */
+/* A request through the table of routes (routes.c): who may, is it well-formed, its handler in a
+ * transaction, and what is answered when the store is in trouble. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,106 +8,10 @@
 
 #include "api/openai/json.h"
 #include "base/log.h"
-#include "control/admin/sign_in.h"
-#include "control/batch/batch.h"
 #include "control/inner.h"
-#include "control/tune/tune.h"
 
-#define API            "/api/v1/"
 #define RETRY          1000 /* ms, when the store is in trouble */
 #define TROUBLE_SAID_S 60
-
-static const struct ft_ctl_route routes[] = {
-    {"GET", "/internal/feed", CTL_NOBODY, false, ft_ctl_feed, NULL},
-    {"POST", "/internal/usage", CTL_NOBODY, true, ft_ctl_usage_take, NULL},
-    {"GET", "/internal/metrics", CTL_NOBODY, false, ft_ctl_metrics, NULL},
-    {"GET", "/internal/spend", CTL_NOBODY, false, ft_ctl_spend, NULL},
-    {"POST", "/internal/requests", CTL_NOBODY, false, ft_ctl_requests, NULL},
-    {"PUT", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_put, NULL},
-    {"GET", "/internal/responses/{id}", CTL_NOBODY, false, ft_ctl_responses_get, NULL},
-    {"DELETE", "/internal/responses/{id}", CTL_NOBODY, true, ft_ctl_responses_delete, NULL},
-    {"GET", API "openapi.json", CTL_NOBODY, false, ft_ctl_openapi_get, NULL},
-    {"GET", API "alerts", CTL_OPERATOR, false, ft_ctl_alerts_list, NULL},
-    {"POST", API "alerts", CTL_OPERATOR, true, ft_ctl_alerts_create, NULL},
-    {"GET", API "alerts/{id}", CTL_OPERATOR, false, ft_ctl_alerts_get, NULL},
-    {"PATCH", API "alerts/{id}", CTL_OPERATOR, true, ft_ctl_alerts_patch, NULL},
-    {"DELETE", API "alerts/{id}", CTL_OPERATOR, true, ft_ctl_alerts_delete, NULL},
-    {"GET", API "channels", CTL_OPERATOR, false, ft_ctl_channels_list, NULL},
-    {"POST", API "channels", CTL_OPERATOR, true, ft_ctl_channels_create, NULL},
-    {"POST", API "channels/{id}/test", CTL_OPERATOR, false, ft_ctl_channels_test,
-     ft_ctl_channels_try},
-    {"GET", API "channels/{id}", CTL_OPERATOR, false, ft_ctl_channels_get, NULL},
-    {"PATCH", API "channels/{id}", CTL_OPERATOR, true, ft_ctl_channels_patch, NULL},
-    {"DELETE", API "channels/{id}", CTL_OPERATOR, true, ft_ctl_channels_delete, NULL},
-    {"GET", API "history", CTL_VIEWER, false, ft_ctl_history_get, NULL},
-    {"GET", API "history/series", CTL_VIEWER, false, ft_ctl_history_series, NULL},
-    {"POST", "/internal/sessions/{id}", CTL_NOBODY, true, ft_ctl_session_renew, NULL},
-    {"POST", API "session", CTL_NOBODY, true, ft_ctl_session_create, ft_ctl_session_look},
-    {"DELETE", API "session", CTL_VIEWER, true, ft_ctl_session_end, NULL},
-    {"GET", API "sessions", CTL_VIEWER, false, ft_ctl_sessions_list, NULL},
-    {"DELETE", API "sessions/{id}", CTL_VIEWER, true, ft_ctl_sessions_delete, NULL},
-    {"GET", API "me", CTL_VIEWER, false, ft_ctl_me, NULL},
-    {"PUT", API "me/password", CTL_VIEWER, true, ft_ctl_my_password, ft_ctl_password_look},
-    {"GET", API "projects", CTL_VIEWER, false, ft_ctl_projects_list, NULL},
-    {"POST", API "projects", CTL_OPERATOR, true, ft_ctl_projects_create, NULL},
-    {"GET", API "projects/{id}", CTL_VIEWER, false, ft_ctl_projects_get, NULL},
-    {"PATCH", API "projects/{id}", CTL_ADMIN, true, ft_ctl_projects_patch, NULL},
-    {"DELETE", API "projects/{id}", CTL_OPERATOR, true, ft_ctl_projects_delete, NULL},
-    {"GET", API "members", CTL_VIEWER, false, ft_ctl_members_list, NULL},
-    {"POST", API "members", CTL_ADMIN, true, ft_ctl_members_create, NULL},
-    {"PUT", API "members/{id}/password", CTL_ADMIN, true, ft_ctl_member_password,
-     ft_ctl_password_look},
-    {"GET", API "members/{id}", CTL_VIEWER, false, ft_ctl_members_get, NULL},
-    {"PATCH", API "members/{id}", CTL_ADMIN, true, ft_ctl_members_patch, NULL},
-    {"DELETE", API "members/{id}", CTL_ADMIN, true, ft_ctl_members_delete, NULL},
-    {"GET", API "keys", CTL_VIEWER, false, ft_ctl_keys_list, NULL},
-    {"POST", API "keys", CTL_DEVELOPER, true, ft_ctl_keys_create, NULL},
-    {"GET", API "keys/{id}", CTL_VIEWER, false, ft_ctl_keys_get, NULL},
-    {"PATCH", API "keys/{id}", CTL_DEVELOPER, true, ft_ctl_keys_patch, NULL},
-    {"DELETE", API "keys/{id}", CTL_DEVELOPER, true, ft_ctl_keys_delete, NULL},
-    {"GET", API "prices", CTL_VIEWER, false, ft_ctl_prices_list, NULL},
-    {"POST", API "prices", CTL_OPERATOR, true, ft_ctl_prices_create, NULL},
-    {"GET", API "prices/{id}", CTL_VIEWER, false, ft_ctl_prices_get, NULL},
-    {"PATCH", API "prices/{id}", CTL_OPERATOR, true, ft_ctl_prices_patch, NULL},
-    {"DELETE", API "prices/{id}", CTL_OPERATOR, true, ft_ctl_prices_delete, NULL},
-    {"GET", API "settings", CTL_VIEWER, false, ft_ctl_settings_get, NULL},
-    {"PATCH", API "settings", CTL_OPERATOR, true, ft_ctl_settings_patch, NULL},
-    {"GET", API "models", CTL_VIEWER, false, ft_ctl_models_list, NULL},
-    {"POST", API "models", CTL_OPERATOR, true, ft_ctl_models_create, ft_ctl_models_inspect},
-    {"GET", API "models/{id}", CTL_VIEWER, false, ft_ctl_models_get, NULL},
-    {"DELETE", API "models/{id}", CTL_OPERATOR, true, ft_ctl_models_delete, NULL},
-    {"GET", API "endpoints", CTL_VIEWER, false, ft_ctl_endpoints_list, NULL},
-    {"POST", API "endpoints", CTL_ADMIN, true, ft_ctl_endpoints_create, ft_ctl_endpoints_prepare},
-    {"GET", API "endpoints/{id}", CTL_VIEWER, false, ft_ctl_endpoints_get, NULL},
-    {"PATCH", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_patch,
-     ft_ctl_endpoints_prepare},
-    {"DELETE", API "endpoints/{id}", CTL_ADMIN, true, ft_ctl_endpoints_delete, NULL},
-    {"GET", API "usage/records", CTL_VIEWER, false, ft_ctl_usage_records, NULL},
-    {"GET", API "audit", CTL_ADMIN, false, ft_ctl_audit_list, NULL},
-    {"GET", API "usage", CTL_VIEWER, false, ft_ctl_usage_get, NULL},
-    {"POST", "/v1/fine_tuning/jobs", CTL_DEVELOPER, true, ft_ctl_tune_create, ft_ctl_tune_look},
-    {"GET", "/v1/fine_tuning/jobs", CTL_VIEWER, false, ft_ctl_tune_list, NULL},
-    {"GET", "/v1/fine_tuning/jobs/{id}", CTL_VIEWER, false, ft_ctl_tune_get, NULL},
-    {"POST", "/v1/fine_tuning/jobs/{id}", CTL_DEVELOPER, true, ft_ctl_tune_act, NULL},
-    {"DELETE", "/v1/models/{id}", CTL_DEVELOPER, true, ft_ctl_tune_delete, NULL},
-    {"GET", "/v1/batches", CTL_VIEWER, false, ft_ctl_batches_list, NULL},
-    {"POST", "/v1/batches", CTL_DEVELOPER, true, ft_ctl_batches_create, ft_ctl_batches_look},
-    {"GET", "/v1/batches/{id}", CTL_VIEWER, false, ft_ctl_batches_get, NULL},
-    {"POST", "/v1/batches/{id}", CTL_DEVELOPER, true, ft_ctl_batches_act, NULL},
-    {"GET", "/v1/organization/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
-    {"GET", "/v1/organization/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
-    {"GET", "/v1/organization/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},
-    {"GET", "/v1/usage", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
-    {"GET", "/v1/usage/completions", CTL_VIEWER, false, ft_ctl_org_completions, NULL},
-    {"GET", "/v1/usage/embeddings", CTL_VIEWER, false, ft_ctl_org_embeddings, NULL},
-    {"GET", "/v1/usage/costs", CTL_VIEWER, false, ft_ctl_org_costs, NULL},
-};
-
-const struct ft_ctl_route *ft_ctl_routes(int *ret_n)
-{
-    *ret_n = (int)FT_COUNT(routes);
-    return routes;
-}
 
 const char *const ft_ctl_role_name[] = {"nobody", "viewer", "developer", "admin", "operator"};
 
@@ -239,7 +143,9 @@ static bool find(struct ft_ctl_call *c)
 {
     bool there = false;
     const char *method = strcmp(c->method, "HEAD") == 0 ? "GET" : c->method;
-    for (size_t i = 0; i < FT_COUNT(routes); i++) {
+    int n;
+    const struct ft_ctl_route *routes = ft_ctl_routes(&n);
+    for (int i = 0; i < n; i++) {
         if (!path_matches(c, routes[i].path))
             continue;
         there = true;

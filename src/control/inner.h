@@ -86,7 +86,7 @@ struct ft_ctl_call {
 
 /* ---- call.c ---- */
 
-const struct ft_ctl_route *ft_ctl_routes(int *ret_n); /* the table */
+const struct ft_ctl_route *ft_ctl_routes(int *ret_n); /* routes.c: the table */
 
 /* Finds the route and checks the request against it; false: refused. */
 bool ft_ctl_call_begin(struct ft_ctl_call *c);

@@ -80,34 +80,31 @@ static int end_all(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *
     return rc;
 }
 
-int ft_ctl_sessions_end_of_key(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *key,
-                               struct ft_err *err)
+/* Those that the statement finds by its one argument. */
+static int end_found(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *sql,
+                     const char *arg, const char *except, struct ft_err *err)
 {
     struct ft_state_rows *r;
     json_t *ids = json_array();
-    int rc = ft_state_query(tx, "SELECT id FROM session WHERE parent = $1",
-                            FT_ARGS(ft_sql_text(key)), &r, err);
-    if (rc == 0)
-        rc = collect(r, ids, err);
-    if (rc == 0)
-        rc = end_all(c, tx, ids, NULL, err);
-    json_decref(ids);
-    return rc;
-}
-
-int ft_ctl_sessions_end_of_member(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *member,
-                                  const char *except, struct ft_err *err)
-{
-    struct ft_state_rows *r;
-    json_t *ids = json_array();
-    int rc = ft_state_query(tx, "SELECT id FROM session WHERE member = $1",
-                            FT_ARGS(ft_sql_text(member)), &r, err);
+    int rc = ft_state_query(tx, sql, FT_ARGS(ft_sql_text(arg)), &r, err);
     if (rc == 0)
         rc = collect(r, ids, err);
     if (rc == 0)
         rc = end_all(c, tx, ids, except, err);
     json_decref(ids);
     return rc;
+}
+
+int ft_ctl_sessions_end_of_key(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *key,
+                               struct ft_err *err)
+{
+    return end_found(c, tx, "SELECT id FROM session WHERE parent = $1", key, NULL, err);
+}
+
+int ft_ctl_sessions_end_of_member(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *member,
+                                  const char *except, struct ft_err *err)
+{
+    return end_found(c, tx, "SELECT id FROM session WHERE member = $1", member, except, err);
 }
 
 /* ---- beginning ---- */
