@@ -22,8 +22,10 @@ test('events are found by their kind, and the address keeps it', async () => {
   await page.getByRole('tab', { name: 'Events' }).click();
   await page.getByText('Model loaded').last().waitFor();
   await page.getByLabel('Kind').selectOption('worker_started');
-  await page.waitForFunction(() => [...document.querySelectorAll('.events b')].every((b) => /Worker started/.test(b.textContent)));
-  assert.ok((await page.locator('.events > li').count()) >= 1);
+  await page.waitForFunction(() => {
+    const kinds = [...document.querySelectorAll('.events b')];
+    return kinds.length > 0 && kinds.every((b) => /Worker started/.test(b.textContent));
+  });
   await page.reload();
   assert.equal(await page.getByLabel('Kind').inputValue(), 'worker_started');
   await page.getByLabel('Kind').selectOption('request_given_up');
