@@ -7,7 +7,8 @@ const url = process.env.FEITIAN_URL;
 const client = new Anthropic({ baseURL: url, apiKey: process.env.FEITIAN_API_KEY, maxRetries: 0 });
 const model = 'nano';
 const messages = [{ role: 'user', content: 'What is feitian?' }];
-const create = (more) => client.messages.create({ model, max_tokens: 12, temperature: 0, messages, ...more });
+const create = (more) =>
+  client.messages.create({ model, max_tokens: 12, temperature: 0, messages, ...more });
 const weather = {
   name: 'weather',
   description: 'The weather of a city',
@@ -82,11 +83,20 @@ test('tools: any, one, and their results', async () => {
   assert.ok(['Paris', 'Rome'].includes(use.input.city));
   const next = await create({
     tools: [weather],
-    messages: [...messages, { role: 'assistant', content: m.content },
-      { role: 'user', content: [{ type: 'tool_result', tool_use_id: use.id, content: 'Sun' }] }],
+    messages: [
+      ...messages,
+      { role: 'assistant', content: m.content },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: use.id, content: 'Sun' }] },
+    ],
   });
   assert.equal(next.type, 'message');
-  const stream = client.messages.stream({ model, max_tokens: 60, messages, tools: [weather], tool_choice: { type: 'tool', name: 'weather', disable_parallel_tool_use: true } });
+  const stream = client.messages.stream({
+    model,
+    max_tokens: 60,
+    messages,
+    tools: [weather],
+    tool_choice: { type: 'tool', name: 'weather', disable_parallel_tool_use: true },
+  });
   let json = '';
   stream.on('inputJson', (delta) => (json += delta));
   const done = await stream.finalMessage();
@@ -94,8 +104,16 @@ test('tools: any, one, and their results', async () => {
 });
 
 test('structured output', async () => {
-  const schema = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'], additionalProperties: false };
-  const m = await create({ max_tokens: 60, output_config: { format: { type: 'json_schema', schema } } });
+  const schema = {
+    type: 'object',
+    properties: { ok: { type: 'boolean' } },
+    required: ['ok'],
+    additionalProperties: false,
+  };
+  const m = await create({
+    max_tokens: 60,
+    output_config: { format: { type: 'json_schema', schema } },
+  });
   assert.equal(typeof JSON.parse(m.content[0].text).ok, 'boolean');
 });
 
@@ -107,11 +125,55 @@ test('tokens are counted as they are charged', async () => {
 
 test('errors come as the classes that clients know', async () => {
   const bad = new Anthropic({ baseURL: url, apiKey: 'wrong', maxRetries: 0 });
-  await refused(bad.messages.create({ model, max_tokens: 1, messages }), Anthropic.AuthenticationError, 401, 'authentication_error');
+  await refused(
+    bad.messages.create({ model, max_tokens: 1, messages }),
+    Anthropic.AuthenticationError,
+    401,
+    'authentication_error',
+  );
   await refused(create({ model: 'no-such' }), Anthropic.NotFoundError, 404, 'not_found_error');
-  assert.match(await refused(create({ temperature: 2 }), Anthropic.BadRequestError, 400, 'invalid_request_error'), /temperature/);
-  assert.match(await refused(create({ max_tokens: undefined }), Anthropic.BadRequestError, 400, 'invalid_request_error'), /max_tokens/);
-  const image = [{ role: 'user', content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'aGk=' } }] }];
-  assert.match(await refused(create({ messages: image }), Anthropic.BadRequestError, 400, 'invalid_request_error'), /messages\[0\]\.content\[0\]\.image/);
-  assert.match(await refused(client.messages.stream({ model, max_tokens: 5, messages, nonsense: 1 }).finalMessage(), Anthropic.BadRequestError, 400, 'invalid_request_error'), /nonsense/);
+  assert.match(
+    await refused(
+      create({ temperature: 2 }),
+      Anthropic.BadRequestError,
+      400,
+      'invalid_request_error',
+    ),
+    /temperature/,
+  );
+  assert.match(
+    await refused(
+      create({ max_tokens: undefined }),
+      Anthropic.BadRequestError,
+      400,
+      'invalid_request_error',
+    ),
+    /max_tokens/,
+  );
+  const image = [
+    {
+      role: 'user',
+      content: [
+        { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'aGk=' } },
+      ],
+    },
+  ];
+  assert.match(
+    await refused(
+      create({ messages: image }),
+      Anthropic.BadRequestError,
+      400,
+      'invalid_request_error',
+    ),
+    /messages\[0\]\.content\[0\]\.image/,
+  );
+  assert.match(
+    await refused(
+      client.messages.stream({ model, max_tokens: 5, messages, nonsense: 1 }).finalMessage(),
+      Anthropic.BadRequestError,
+      400,
+      'invalid_request_error',
+    ),
+    /nonsense/,
+  );
 });

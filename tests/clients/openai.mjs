@@ -8,10 +8,15 @@ import OpenAI from 'openai';
 import { makeParseableResponseFormat } from 'openai/lib/parser';
 
 const url = process.env.FEITIAN_URL;
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: process.env.FEITIAN_API_KEY, maxRetries: 0 });
+const client = new OpenAI({
+  baseURL: `${url}/v1`,
+  apiKey: process.env.FEITIAN_API_KEY,
+  maxRetries: 0,
+});
 const model = 'nano';
 const ask = [{ role: 'user', content: 'What is feitian?' }];
-const chat = (more) => client.chat.completions.create({ model, messages: ask, max_tokens: 12, temperature: 0, ...more });
+const chat = (more) =>
+  client.chat.completions.create({ model, messages: ask, max_tokens: 12, temperature: 0, ...more });
 const weather = {
   type: 'function',
   function: {
@@ -27,7 +32,10 @@ const weather = {
 };
 const schema = {
   type: 'object',
-  properties: { name: { type: 'string', maxLength: 10 }, age: { type: 'integer', minimum: 1, maximum: 99 } },
+  properties: {
+    name: { type: 'string', maxLength: 10 },
+    age: { type: 'integer', minimum: 1, maximum: 99 },
+  },
   required: ['name', 'age'],
   additionalProperties: false,
 };
@@ -77,12 +85,18 @@ test('a stream says what the whole answer says, and its usage', async () => {
   assert.deepEqual(all.at(-1).choices, []);
   assert.deepEqual(
     { ...all.at(-1).usage, prompt_tokens_details: null },
-    { ...whole.usage, prompt_tokens_details: null });
+    { ...whole.usage, prompt_tokens_details: null },
+  );
   assert.equal(all.filter((e) => e.choices[0]?.finish_reason === 'length').length, 1);
 });
 
 test("the client's stream helper", async () => {
-  const stream = client.chat.completions.stream({ model, messages: ask, max_tokens: 12, temperature: 0 });
+  const stream = client.chat.completions.stream({
+    model,
+    messages: ask,
+    max_tokens: 12,
+    temperature: 0,
+  });
   let text = '';
   stream.on('content', (delta) => (text += delta));
   const done = await stream.finalChatCompletion();
@@ -101,17 +115,24 @@ test('a stream that is left is no harm', async () => {
 
 test('n choices, in a stream too', async () => {
   const many = await chat({ n: 3, temperature: 1, seed: 5 });
-  assert.deepEqual(many.choices.map((c) => c.index), [0, 1, 2]);
+  assert.deepEqual(
+    many.choices.map((c) => c.index),
+    [0, 1, 2],
+  );
   assert.equal(many.usage.completion_tokens, many.choices.length * 12);
   const texts = ['', '', ''];
   for await (const e of await chat({ n: 3, temperature: 1, seed: 5, stream: true }))
     for (const c of e.choices) texts[c.index] += c.delta.content ?? '';
-  assert.deepEqual(texts, many.choices.map((c) => c.message.content));
+  assert.deepEqual(
+    texts,
+    many.choices.map((c) => c.message.content),
+  );
 });
 
 test('a seed gives the same answer, another one another', async () => {
   const text = async (seed) =>
-    (await client.completions.create({ model, prompt: 'A', temperature: 2, seed, max_tokens: 24 })).choices[0].text;
+    (await client.completions.create({ model, prompt: 'A', temperature: 2, seed, max_tokens: 24 }))
+      .choices[0].text;
   assert.equal(await text(7), await text(7));
   const several = new Set(await Promise.all([1, 2, 3, 4].map(text)));
   assert.ok(several.size > 1);
@@ -157,7 +178,14 @@ test('text parts, the developer role, names', async () => {
   const r = await chat({
     messages: [
       { role: 'developer', content: 'Be short.' },
-      { role: 'user', name: 'ann', content: [{ type: 'text', text: 'Hello' }, { type: 'text', text: 'there' }] },
+      {
+        role: 'user',
+        name: 'ann',
+        content: [
+          { type: 'text', text: 'Hello' },
+          { type: 'text', text: 'there' },
+        ],
+      },
     ],
   });
   assert.ok(r.choices[0].message.content !== null);
@@ -169,20 +197,37 @@ const format = { type: 'json_schema', json_schema: { name: 'person', strict: tru
 const parsed = makeParseableResponseFormat(format, JSON.parse); // as the helper for zod makes it
 
 test('a schema is kept, and parsed by the helper', async () => {
-  const r = await client.chat.completions.parse({ model, messages: ask, max_tokens: 200, seed: 1, response_format: format });
+  const r = await client.chat.completions.parse({
+    model,
+    messages: ask,
+    max_tokens: 200,
+    seed: 1,
+    response_format: format,
+  });
   const p = r.choices[0].message.parsed;
   assert.equal(typeof p.name, 'string');
   assert.ok(Number.isInteger(p.age) && p.age >= 1 && p.age <= 99);
 });
 
 test('a schema in a stream helper', async () => {
-  const stream = client.chat.completions.stream({ model, messages: ask, max_tokens: 200, seed: 2, response_format: parsed });
+  const stream = client.chat.completions.stream({
+    model,
+    messages: ask,
+    max_tokens: 200,
+    seed: 2,
+    response_format: parsed,
+  });
   const done = await stream.finalChatCompletion();
   assert.deepEqual(Object.keys(done.choices[0].message.parsed).sort(), ['age', 'name']);
 });
 
 test('json_object', async () => {
-  const r = await chat({ response_format: { type: 'json_object' }, max_tokens: 100, seed: 3, temperature: 1 });
+  const r = await chat({
+    response_format: { type: 'json_object' },
+    max_tokens: 100,
+    seed: 3,
+    temperature: 1,
+  });
   const [c] = r.choices;
   if (c.finish_reason === 'stop') assert.equal(typeof JSON.parse(c.message.content), 'object');
   assert.equal(c.message.content.trimStart()[0], '{');
@@ -205,7 +250,10 @@ test('a tool must be called, and its result goes on', async () => {
 
 test('a named tool, streamed', async () => {
   const stream = client.chat.completions.stream({
-    model, messages: ask, max_tokens: 60, tools: [weather],
+    model,
+    messages: ask,
+    max_tokens: 60,
+    tools: [weather],
     tool_choice: { type: 'function', function: { name: 'weather' } },
   });
   const done = [];
@@ -213,7 +261,10 @@ test('a named tool, streamed', async () => {
   const r = await stream.finalChatCompletion();
   const [call] = r.choices[0].message.tool_calls;
   assert.match(call.id, /\S/);
-  assert.deepEqual(done.map((e) => [e.name, e.arguments]), [['weather', call.function.arguments]]);
+  assert.deepEqual(
+    done.map((e) => [e.name, e.arguments]),
+    [['weather', call.function.arguments]],
+  );
   assert.ok(['Paris', 'Rome'].includes(JSON.parse(call.function.arguments).city));
 });
 
@@ -224,10 +275,25 @@ test('tools that may not be called are not', async () => {
 
 test('runTools asks, calls and asks again', async () => {
   let called = 0;
-  const runner = client.chat.completions.runTools({
-    model, messages: ask, max_tokens: 60, tool_choice: { type: 'function', function: { name: 'weather' } },
-    tools: [{ type: 'function', function: { ...weather.function, parse: JSON.parse, function: ({ city }) => (called++, `Sun in ${city}`) } }],
-  }, { maxChatCompletions: 1 });
+  const runner = client.chat.completions.runTools(
+    {
+      model,
+      messages: ask,
+      max_tokens: 60,
+      tool_choice: { type: 'function', function: { name: 'weather' } },
+      tools: [
+        {
+          type: 'function',
+          function: {
+            ...weather.function,
+            parse: JSON.parse,
+            function: ({ city }) => (called++, `Sun in ${city}`),
+          },
+        },
+      ],
+    },
+    { maxChatCompletions: 1 },
+  );
   await runner.done();
   assert.equal(called, 1);
 });
@@ -238,7 +304,11 @@ test('errors come as the classes that clients know', async () => {
   const bad = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'sk-ft-wrong', maxRetries: 0 });
   let e = await refused(bad.models.list(), OpenAI.AuthenticationError, 401);
   assert.equal(e.code, 'invalid_api_key');
-  e = await refused(client.chat.completions.create({ model: 'no-such', messages: ask }), OpenAI.NotFoundError, 404);
+  e = await refused(
+    client.chat.completions.create({ model: 'no-such', messages: ask }),
+    OpenAI.NotFoundError,
+    404,
+  );
   assert.equal(e.code, 'model_not_found');
   assert.equal(e.param, 'model');
   e = await refused(client.models.retrieve('no-such'), OpenAI.NotFoundError, 404);
@@ -248,11 +318,21 @@ test('errors come as the classes that clients know', async () => {
   assert.equal(e.code, 'decimal_above_max_value');
   assert.equal(e.type, 'invalid_request_error');
   assert.match(e.requestID, /^req_/);
-  e = await refused(chat({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] }), OpenAI.BadRequestError, 400);
+  e = await refused(
+    chat({
+      messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
+    }),
+    OpenAI.BadRequestError,
+    400,
+  );
   assert.equal(e.param, 'messages[0].content[0].image_url');
   e = await refused(chat({ nonsense: 1, stream: true }), OpenAI.BadRequestError, 400);
   assert.equal(e.code, 'unknown_parameter');
-  e = await refused(chat({ messages: [{ role: 'user', content: 'word '.repeat(100000) }] }), OpenAI.BadRequestError, 400);
+  e = await refused(
+    chat({ messages: [{ role: 'user', content: 'word '.repeat(100000) }] }),
+    OpenAI.BadRequestError,
+    400,
+  );
   assert.equal(e.code, 'context_length_exceeded');
   assert.equal(e.param, 'messages');
   await refused(client.post('/nothing', { body: {} }), OpenAI.NotFoundError, 404);
@@ -260,8 +340,14 @@ test('errors come as the classes that clients know', async () => {
 
 test('every parameter that is not done is refused by its name', async () => {
   const no = {
-    audio: { voice: 'alloy', format: 'wav' }, modalities: ['audio'], prediction: { type: 'content', content: 'x' },
-    web_search_options: {}, functions: [], store: true, service_tier: 'flex', verbosity: 'high',
+    audio: { voice: 'alloy', format: 'wav' },
+    modalities: ['audio'],
+    prediction: { type: 'content', content: 'x' },
+    web_search_options: {},
+    functions: [],
+    store: true,
+    service_tier: 'flex',
+    verbosity: 'high',
   };
   for (const [name, value] of Object.entries(no))
     assert.equal((await refused(chat({ [name]: value }), OpenAI.BadRequestError, 400)).param, name);
@@ -270,13 +356,23 @@ test('every parameter that is not done is refused by its name', async () => {
 // ---- other routes ----
 
 test('completions: prompts, echo, logprobs, best_of', async () => {
-  const text = (more) => client.completions.create({ model, prompt: 'feitian is', max_tokens: 6, temperature: 0, ...more });
+  const text = (more) =>
+    client.completions.create({
+      model,
+      prompt: 'feitian is',
+      max_tokens: 6,
+      temperature: 0,
+      ...more,
+    });
   const one = await text();
   assert.equal(one.object, 'text_completion');
   assert.match(one.id, /^cmpl-/);
   assert.equal((await text({ echo: true })).choices[0].text, `feitian is${one.choices[0].text}`);
   const two = await text({ prompt: ['a', 'b'], n: 2 });
-  assert.deepEqual(two.choices.map((c) => c.index), [0, 1, 2, 3]);
+  assert.deepEqual(
+    two.choices.map((c) => c.index),
+    [0, 1, 2, 3],
+  );
   const [c] = (await text({ logprobs: 2 })).choices;
   assert.equal(c.logprobs.tokens.length, 6);
   assert.equal(c.logprobs.tokens.join(''), c.text);
@@ -289,7 +385,11 @@ test('completions: prompts, echo, logprobs, best_of', async () => {
 
 test('embeddings: base64 underneath, numbers asked for, several', async () => {
   const a = await client.embeddings.create({ model, input: ['one', 'two'] });
-  const b = await client.embeddings.create({ model, input: ['one', 'two'], encoding_format: 'float' });
+  const b = await client.embeddings.create({
+    model,
+    input: ['one', 'two'],
+    encoding_format: 'float',
+  });
   assert.equal(a.data.length, 2);
   assert.equal(a.object, 'list');
   for (const i of [0, 1]) {
@@ -298,12 +398,24 @@ test('embeddings: base64 underneath, numbers asked for, several', async () => {
     a.data[i].embedding.forEach((x, k) => assert.ok(Math.abs(x - b.data[i].embedding[k]) < 1e-6));
   }
   assert.ok(a.usage.prompt_tokens > 0);
-  const e = await refused(client.embeddings.create({ model, input: '' }), OpenAI.BadRequestError, 400);
+  const e = await refused(
+    client.embeddings.create({ model, input: '' }),
+    OpenAI.BadRequestError,
+    400,
+  );
   assert.equal(e.param, 'input');
 });
 
 test('rerank: best first', async () => {
-  const r = await client.post('/rerank', { body: { model, query: 'feitian', documents: ['a cloud', 'a fish', 'nano'], top_n: 2, return_documents: true } });
+  const r = await client.post('/rerank', {
+    body: {
+      model,
+      query: 'feitian',
+      documents: ['a cloud', 'a fish', 'nano'],
+      top_n: 2,
+      return_documents: true,
+    },
+  });
   assert.equal(r.results.length, 2);
   assert.ok(r.results[0].relevance_score >= r.results[1].relevance_score);
   assert.equal(typeof r.results[0].document.text, 'string');
@@ -319,7 +431,13 @@ test('models', async () => {
 // ---- responses ----
 
 test('a response, shown, listed, deleted', async () => {
-  const r = await client.responses.create({ model, input: 'What is feitian?', max_output_tokens: 12, temperature: 0, metadata: { a: 'b' } });
+  const r = await client.responses.create({
+    model,
+    input: 'What is feitian?',
+    max_output_tokens: 12,
+    temperature: 0,
+    metadata: { a: 'b' },
+  });
   assert.match(r.id, /^resp_/);
   assert.equal(r.status, 'incomplete');
   assert.equal(r.incomplete_details.reason, 'max_output_tokens');
@@ -335,24 +453,57 @@ test('a response, shown, listed, deleted', async () => {
 });
 
 test('a response goes on behind another', async () => {
-  const one = await client.responses.create({ model, input: 'Hello', max_output_tokens: 8, temperature: 0 });
-  const two = await client.responses.create({ model, input: 'And?', previous_response_id: one.id, max_output_tokens: 8, temperature: 0 });
+  const one = await client.responses.create({
+    model,
+    input: 'Hello',
+    max_output_tokens: 8,
+    temperature: 0,
+  });
+  const two = await client.responses.create({
+    model,
+    input: 'And?',
+    previous_response_id: one.id,
+    max_output_tokens: 8,
+    temperature: 0,
+  });
   assert.equal(two.previous_response_id, one.id);
   assert.ok(two.usage.input_tokens > one.usage.input_tokens);
   const items = await client.responses.inputItems.list(two.id, { order: 'asc' });
-  assert.deepEqual(items.data.map((i) => i.role), ['user', 'assistant', 'user']);
-  const apart = await client.responses.create({ model, input: 'x', store: false, max_output_tokens: 4 });
+  assert.deepEqual(
+    items.data.map((i) => i.role),
+    ['user', 'assistant', 'user'],
+  );
+  const apart = await client.responses.create({
+    model,
+    input: 'x',
+    store: false,
+    max_output_tokens: 4,
+  });
   await refused(client.responses.retrieve(apart.id), OpenAI.NotFoundError, 404);
-  const e = await refused(client.responses.create({ model, input: 'x', previous_response_id: apart.id }), OpenAI.BadRequestError, 400);
+  const e = await refused(
+    client.responses.create({ model, input: 'x', previous_response_id: apart.id }),
+    OpenAI.BadRequestError,
+    400,
+  );
   assert.equal(e.code, 'previous_response_not_found');
 });
 
 test('a response in a stream helper', async () => {
-  const stream = client.responses.stream({ model, input: 'What is feitian?', max_output_tokens: 12, temperature: 0 });
+  const stream = client.responses.stream({
+    model,
+    input: 'What is feitian?',
+    max_output_tokens: 12,
+    temperature: 0,
+  });
   const types = [];
   for await (const e of stream) types.push(e.type);
   const done = await stream.finalResponse();
-  assert.deepEqual(types.slice(0, 4), ['response.created', 'response.in_progress', 'response.output_item.added', 'response.content_part.added']);
+  assert.deepEqual(types.slice(0, 4), [
+    'response.created',
+    'response.in_progress',
+    'response.output_item.added',
+    'response.content_part.added',
+  ]);
   assert.equal(types.at(-1), 'response.incomplete');
   assert.equal(done.output_text.length > 0, true);
   assert.deepEqual((await client.responses.retrieve(done.id)).output[0].id, done.output[0].id);
@@ -360,17 +511,37 @@ test('a response in a stream helper', async () => {
 
 test('responses: tools and formats', async () => {
   const tool = { type: 'function', ...weather.function, strict: true };
-  const r = await client.responses.create({ model, input: 'Rome?', tools: [tool], tool_choice: 'required', max_output_tokens: 60 });
+  const r = await client.responses.create({
+    model,
+    input: 'Rome?',
+    tools: [tool],
+    tool_choice: 'required',
+    max_output_tokens: 60,
+  });
   const call = r.output.find((o) => o.type === 'function_call');
   assert.ok(['Paris', 'Rome'].includes(JSON.parse(call.arguments).city));
   const next = await client.responses.create({
-    model, previous_response_id: r.id, tools: [tool], max_output_tokens: 8,
+    model,
+    previous_response_id: r.id,
+    tools: [tool],
+    max_output_tokens: 8,
     input: [{ type: 'function_call_output', call_id: call.call_id, output: 'Sun' }],
   });
   assert.equal(next.object, 'response');
-  const p = await client.responses.parse({ model, input: 'Who?', max_output_tokens: 200, text: { format: { type: 'json_schema', name: 'person', strict: true, schema } } });
+  const p = await client.responses.parse({
+    model,
+    input: 'Who?',
+    max_output_tokens: 200,
+    text: { format: { type: 'json_schema', name: 'person', strict: true, schema } },
+  });
   assert.deepEqual(Object.keys(p.output_parsed).sort(), ['age', 'name']);
-  const stream = client.responses.stream({ model, input: 'Rome?', tools: [tool], tool_choice: 'required', max_output_tokens: 60 });
+  const stream = client.responses.stream({
+    model,
+    input: 'Rome?',
+    tools: [tool],
+    tool_choice: 'required',
+    max_output_tokens: 60,
+  });
   let args = '';
   stream.on('response.function_call_arguments.delta', (e) => (args += e.delta));
   const done = await stream.finalResponse();

@@ -5,14 +5,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 
-const client = new OpenAI({ baseURL: `${process.env.FEITIAN_URL}/v1`, apiKey: process.env.FEITIAN_API_KEY, maxRetries: 0 });
+const client = new OpenAI({
+  baseURL: `${process.env.FEITIAN_URL}/v1`,
+  apiKey: process.env.FEITIAN_API_KEY,
+  maxRetries: 0,
+});
 const jobs = client.fineTuning.jobs;
 const answer = 'The canteen is open from 11:30 to 14:00.';
-const chat = (content) => JSON.stringify({ messages: [{ role: 'user', content }, { role: 'assistant', content: answer }] });
+const chat = (content) =>
+  JSON.stringify({
+    messages: [
+      { role: 'user', content },
+      { role: 'assistant', content: answer },
+    ],
+  });
 
 async function data(n = 4) {
-  const lines = Array.from({ length: n }, (_, i) => chat(i % 2 ? 'When does the canteen open?' : 'When is lunch?'));
-  return client.files.create({ file: await toFile(Buffer.from(`${lines.join('\n')}\n`), 'chats.jsonl'), purpose: 'fine-tune' });
+  const lines = Array.from({ length: n }, (_, i) =>
+    chat(i % 2 ? 'When does the canteen open?' : 'When is lunch?'),
+  );
+  return client.files.create({
+    file: await toFile(Buffer.from(`${lines.join('\n')}\n`), 'chats.jsonl'),
+    purpose: 'fine-tune',
+  });
 }
 
 async function ended(job) {
@@ -26,8 +41,17 @@ async function ended(job) {
 test('a job: made, followed, used', async () => {
   const file = await data();
   let job = await jobs.create({
-    model: 'nano', training_file: file.id, suffix: 'canteen', seed: 5, metadata: { of: 'test' },
-    method: { type: 'supervised', supervised: { hyperparameters: { n_epochs: 12, batch_size: 1, learning_rate_multiplier: 10 } } },
+    model: 'nano',
+    training_file: file.id,
+    suffix: 'canteen',
+    seed: 5,
+    metadata: { of: 'test' },
+    method: {
+      type: 'supervised',
+      supervised: {
+        hyperparameters: { n_epochs: 12, batch_size: 1, learning_rate_multiplier: 10 },
+      },
+    },
   });
   assert.equal(job.object, 'fine_tuning.job');
   assert.equal(job.training_file, file.id);
@@ -36,7 +60,10 @@ test('a job: made, followed, used', async () => {
   assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
   assert.ok(job.trained_tokens > 0);
   const said = await client.chat.completions.create({
-    model: job.fine_tuned_model, temperature: 0, max_tokens: 40, messages: [{ role: 'user', content: 'When is lunch?' }],
+    model: job.fine_tuned_model,
+    temperature: 0,
+    max_tokens: 40,
+    messages: [{ role: 'user', content: 'When is lunch?' }],
   });
   assert.equal(said.choices[0].message.content, answer);
 
@@ -47,7 +74,10 @@ test('a job: made, followed, used', async () => {
   assert.ok(messages.some((e) => e.type === 'metrics' && e.data.train_loss >= 0));
   const points = [];
   for await (const p of jobs.checkpoints.list(job.id, { limit: 5 })) points.push(p.step_number);
-  assert.deepEqual(points, [...points].sort((a, b) => b - a));
+  assert.deepEqual(
+    points,
+    [...points].sort((a, b) => b - a),
+  );
   const ids = [];
   for await (const j of jobs.list({ metadata: { of: 'test' } })) ids.push(j.id);
   assert.deepEqual(ids, [job.id]);
@@ -57,7 +87,14 @@ test('a job: made, followed, used', async () => {
 
 test('paused, resumed, cancelled', async () => {
   const file = await data(200);
-  let job = await jobs.create({ model: 'nano', training_file: file.id, method: { type: 'supervised', supervised: { hyperparameters: { n_epochs: 50, batch_size: 1 } } } });
+  let job = await jobs.create({
+    model: 'nano',
+    training_file: file.id,
+    method: {
+      type: 'supervised',
+      supervised: { hyperparameters: { n_epochs: 50, batch_size: 1 } },
+    },
+  });
   assert.equal((await jobs.pause(job.id)).status, 'paused');
   assert.equal((await jobs.resume(job.id)).status, 'queued');
   job = await jobs.cancel(job.id);
@@ -68,7 +105,13 @@ test('paused, resumed, cancelled', async () => {
 
 test('refusals', async () => {
   const file = await data();
-  await assert.rejects(jobs.create({ model: 'none', training_file: file.id }), OpenAI.NotFoundError);
-  await assert.rejects(jobs.create({ model: 'nano', training_file: 'file-none' }), OpenAI.BadRequestError);
+  await assert.rejects(
+    jobs.create({ model: 'none', training_file: file.id }),
+    OpenAI.NotFoundError,
+  );
+  await assert.rejects(
+    jobs.create({ model: 'nano', training_file: 'file-none' }),
+    OpenAI.BadRequestError,
+  );
   await assert.rejects(jobs.retrieve('ftjob-none'), OpenAI.NotFoundError);
 });

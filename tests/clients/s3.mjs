@@ -14,7 +14,10 @@ const client = new s3.S3Client({ forcePathStyle: true, maxAttempts: 1 });
 const Bucket = 'by-aws-sdk';
 const md5 = (data) => createHash('md5').update(data).digest('hex');
 const send = (Command, args) => client.send(new Command({ Bucket, ...args }));
-const bytes = async (Key, more) => Buffer.from(await (await send(s3.GetObjectCommand, { Key, ...more })).Body.transformToByteArray());
+const bytes = async (Key, more) =>
+  Buffer.from(
+    await (await send(s3.GetObjectCommand, { Key, ...more })).Body.transformToByteArray(),
+  );
 
 async function refused(promise, name, status) {
   await assert.rejects(promise, (e) => {
@@ -27,14 +30,23 @@ async function refused(promise, name, status) {
 test('a bucket', async () => {
   await send(s3.CreateBucketCommand);
   await send(s3.HeadBucketCommand);
-  assert.ok((await client.send(new s3.ListBucketsCommand())).Buckets.some((b) => b.Name === Bucket));
+  assert.ok(
+    (await client.send(new s3.ListBucketsCommand())).Buckets.some((b) => b.Name === Bucket),
+  );
   await refused(send(s3.HeadBucketCommand, { Bucket: 'none-such' }), 'NotFound', 404);
 });
 
 for (const ChecksumAlgorithm of ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']) {
   test(`an object with ${ChecksumAlgorithm}`, async () => {
-    const Body = randomBytes(100000), Key = `sums/${ChecksumAlgorithm}`;
-    const put = await send(s3.PutObjectCommand, { Key, Body, ChecksumAlgorithm, ContentType: 'text/x', Metadata: { a: 'b' } });
+    const Body = randomBytes(100000),
+      Key = `sums/${ChecksumAlgorithm}`;
+    const put = await send(s3.PutObjectCommand, {
+      Key,
+      Body,
+      ChecksumAlgorithm,
+      ContentType: 'text/x',
+      Metadata: { a: 'b' },
+    });
     assert.equal(put.ETag, `"${md5(Body)}"`);
     assert.ok(put[`Checksum${ChecksumAlgorithm}`]);
     const got = await send(s3.GetObjectCommand, { Key, ChecksumMode: 'ENABLED' });
@@ -47,25 +59,50 @@ for (const ChecksumAlgorithm of ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256
 
 test('a stream of unknown length, in parts', async () => {
   const whole = randomBytes(12 * 1024 * 1024 + 5);
-  const up = new Upload({ client, params: { Bucket, Key: 'streamed', Body: Readable.from([whole.subarray(0, 7e6), whole.subarray(7e6)]) }, queueSize: 3, partSize: 5 * 1024 * 1024 });
+  const up = new Upload({
+    client,
+    params: {
+      Bucket,
+      Key: 'streamed',
+      Body: Readable.from([whole.subarray(0, 7e6), whole.subarray(7e6)]),
+    },
+    queueSize: 3,
+    partSize: 5 * 1024 * 1024,
+  });
   const done = await up.done();
   assert.match(done.ETag, /-3"$/);
   assert.deepEqual(await bytes('streamed'), whole);
-  assert.deepEqual(await bytes('streamed', { Range: 'bytes=5000000-5999999' }), whole.subarray(5000000, 6000000));
-  const told = await send(s3.GetObjectAttributesCommand, { Key: 'streamed', ObjectAttributes: ['ObjectSize', 'ObjectParts', 'ETag'] });
+  assert.deepEqual(
+    await bytes('streamed', { Range: 'bytes=5000000-5999999' }),
+    whole.subarray(5000000, 6000000),
+  );
+  const told = await send(s3.GetObjectAttributesCommand, {
+    Key: 'streamed',
+    ObjectAttributes: ['ObjectSize', 'ObjectParts', 'ETag'],
+  });
   assert.equal(told.ObjectSize, whole.length);
   assert.equal(told.ObjectParts.TotalPartsCount, 3);
 });
 
 test('listings in pages', async () => {
-  for (let i = 0; i < 12; i++) await send(s3.PutObjectCommand, { Key: `list/${i % 3}/${i}`, Body: `${i}` });
+  for (let i = 0; i < 12; i++)
+    await send(s3.PutObjectCommand, { Key: `list/${i % 3}/${i}`, Body: `${i}` });
   const keys = [];
-  for await (const page of s3.paginateListObjectsV2({ client, pageSize: 5 }, { Bucket, Prefix: 'list/' })) keys.push(...page.Contents.map((o) => o.Key));
+  for await (const page of s3.paginateListObjectsV2(
+    { client, pageSize: 5 },
+    { Bucket, Prefix: 'list/' },
+  ))
+    keys.push(...page.Contents.map((o) => o.Key));
   assert.equal(keys.length, 12);
   assert.deepEqual(keys, [...keys].sort());
   const level = await send(s3.ListObjectsV2Command, { Prefix: 'list/', Delimiter: '/' });
-  assert.deepEqual(level.CommonPrefixes.map((p) => p.Prefix), ['list/0/', 'list/1/', 'list/2/']);
-  const gone = await send(s3.DeleteObjectsCommand, { Delete: { Objects: keys.map((Key) => ({ Key })) } });
+  assert.deepEqual(
+    level.CommonPrefixes.map((p) => p.Prefix),
+    ['list/0/', 'list/1/', 'list/2/'],
+  );
+  const gone = await send(s3.DeleteObjectsCommand, {
+    Delete: { Objects: keys.map((Key) => ({ Key })) },
+  });
   assert.equal(gone.Deleted.length, 12);
 });
 
@@ -73,11 +110,21 @@ test('copies, conditions, tags', async () => {
   const { ETag } = await send(s3.PutObjectCommand, { Key: 'a', Body: 'one', Tagging: 'x=1' });
   await send(s3.CopyObjectCommand, { Key: 'b', CopySource: `${Bucket}/a` });
   assert.equal((await bytes('b')).toString(), 'one');
-  await refused(send(s3.PutObjectCommand, { Key: 'a', Body: 'two', IfNoneMatch: '*' }), 'PreconditionFailed', 412);
-  await refused(send(s3.PutObjectCommand, { Key: 'a', Body: 'two', IfMatch: '"0"' }), 'PreconditionFailed', 412);
+  await refused(
+    send(s3.PutObjectCommand, { Key: 'a', Body: 'two', IfNoneMatch: '*' }),
+    'PreconditionFailed',
+    412,
+  );
+  await refused(
+    send(s3.PutObjectCommand, { Key: 'a', Body: 'two', IfMatch: '"0"' }),
+    'PreconditionFailed',
+    412,
+  );
   await send(s3.PutObjectCommand, { Key: 'a', Body: 'two', IfMatch: ETag });
   await refused(send(s3.GetObjectCommand, { Key: 'none' }), 'NoSuchKey', 404);
-  assert.deepEqual((await send(s3.GetObjectTaggingCommand, { Key: 'b' })).TagSet, [{ Key: 'x', Value: '1' }]);
+  assert.deepEqual((await send(s3.GetObjectTaggingCommand, { Key: 'b' })).TagSet, [
+    { Key: 'x', Value: '1' },
+  ]);
 });
 
 test('versions', async () => {
@@ -95,9 +142,15 @@ test('versions', async () => {
 });
 
 test('signed URLs', async () => {
-  const up = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key: 'signed' }), { expiresIn: 60 });
+  const up = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key: 'signed' }), {
+    expiresIn: 60,
+  });
   assert.equal((await fetch(up, { method: 'PUT', body: 'words' })).status, 200);
-  const down = await getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key: 'signed', ResponseContentType: 'text/y' }), { expiresIn: 60 });
+  const down = await getSignedUrl(
+    client,
+    new s3.GetObjectCommand({ Bucket, Key: 'signed', ResponseContentType: 'text/y' }),
+    { expiresIn: 60 },
+  );
   const got = await fetch(down);
   assert.equal(await got.text(), 'words');
   assert.equal(got.headers.get('content-type'), 'text/y');
@@ -105,6 +158,10 @@ test('signed URLs', async () => {
 });
 
 test('a wrong secret', async () => {
-  const other = new s3.S3Client({ forcePathStyle: true, maxAttempts: 1, credentials: { accessKeyId: process.env.AWS_ACCESS_KEY_ID, secretAccessKey: 'wrong' } });
+  const other = new s3.S3Client({
+    forcePathStyle: true,
+    maxAttempts: 1,
+    credentials: { accessKeyId: process.env.AWS_ACCESS_KEY_ID, secretAccessKey: 'wrong' },
+  });
   await refused(other.send(new s3.ListObjectsV2Command({ Bucket })), 'SignatureDoesNotMatch', 403);
 });

@@ -7,13 +7,17 @@ const cloud = await start();
 const told = [];
 const receiver = http.createServer((request, response) => {
   let body = '';
-  request.on('data', (part) => { body += part; });
+  request.on('data', (part) => {
+    body += part;
+  });
   request.on('end', () => {
     told.push({ headers: request.headers, body });
     response.end('ok');
   });
 });
-await new Promise((done) => { receiver.listen(0, '127.0.0.1', done); });
+await new Promise((done) => {
+  receiver.listen(0, '127.0.0.1', done);
+});
 after(() => receiver.close());
 const hook = `http://127.0.0.1:${receiver.address().port}/hook`;
 const rules = (page) => page.getByRole('table', { name: 'Rules' });
@@ -54,10 +58,14 @@ test('a rule is made with its channel, fires, and is told', async () => {
   const row = rules(page).getByRole('row', { name: /Few workers/ });
   await row.getByText('Operations room').waitFor();
   await row.getByText('Firing').waitFor({ timeout: 60000 });
-  for (let i = 0; i < 300 && !told.some((t) => /Few workers/.test(t.body)); i++) await page.waitForTimeout(100);
+  for (let i = 0; i < 300 && !told.some((t) => /Few workers/.test(t.body)); i++)
+    await page.waitForTimeout(100);
   assert.ok(told.some((t) => /Few workers/.test(t.body)));
   await page.getByRole('tab', { name: 'History' }).click();
-  await page.getByText(/Few workers/).first().waitFor();
+  await page
+    .getByText(/Few workers/)
+    .first()
+    .waitFor();
   const overview = await cloud.page('operator', '/');
   await overview.getByText('Alert: Few workers').waitFor();
 });
@@ -79,17 +87,26 @@ test('a rule is changed, turned off, and removed after a question', async () => 
     await page.getByRole('menuitem', { name: item }).click();
   };
   await menu('Turn off');
-  await rules(page).getByRole('row', { name: /Few workers/ }).getByText('Off', { exact: true }).waitFor();
+  await rules(page)
+    .getByRole('row', { name: /Few workers/ })
+    .getByText('Off', { exact: true })
+    .waitFor();
   await menu('Delete');
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await menu('Delete');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await page.getByText('The rule is gone.').waitFor();
-  await rules(page).getByRole('row', { name: /Few workers/ }).waitFor({ state: 'detached' });
+  await rules(page)
+    .getByRole('row', { name: /Few workers/ })
+    .waitFor({ state: 'detached' });
 });
 
 test('a receiver that is not there is said so', async () => {
-  await cloud.api('POST', '/api/v1/channels', { kind: 'webhook', name: 'Nobody', url: 'http://127.0.0.1:1/' });
+  await cloud.api('POST', '/api/v1/channels', {
+    kind: 'webhook',
+    name: 'Nobody',
+    url: 'http://127.0.0.1:1/',
+  });
   const page = await cloud.page('operator', '/alerts/channels');
   await page.getByRole('button', { name: 'Send a test: Nobody' }).click();
   await page.getByText(/^The test did not arrive/).waitFor({ timeout: 30000 });

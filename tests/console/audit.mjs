@@ -9,7 +9,10 @@ const rows = (page) => page.getByRole('table', { name: 'Audit log' }).locator('t
 
 test('a change is told with what was before and after', async () => {
   const page = await cloud.page('operator', '/audit');
-  await page.getByRole('row', { name: /Key changed/ }).getByRole('button').click();
+  await page
+    .getByRole('row', { name: /Key changed/ })
+    .getByRole('button')
+    .click();
   const details = page.getByRole('dialog');
   await details.getByText('painter').waitFor();
   await details.getByText('muralist').waitFor();
@@ -35,7 +38,8 @@ test('filters narrow it, are in the address, and can be cleared', async () => {
 });
 
 test('more is fetched where there is more', async () => {
-  for (let i = 0; i < 55; i++) await cloud.api('PATCH', '/api/v1/projects/default', { name: `name ${i}` });
+  for (let i = 0; i < 55; i++)
+    await cloud.api('PATCH', '/api/v1/projects/default', { name: `name ${i}` });
   const page = await cloud.page('operator', '/audit?kind=project');
   assert.equal(await rows(page).count(), 50);
   await page.getByRole('button', { name: 'Show more' }).click();

@@ -4,9 +4,12 @@ import { assert, start, test } from './harness.mjs';
 const cloud = await start({ nano: true });
 await cloud.api('POST', '/api/v1/models', { name: 'twin', path: 'models/nano.gguf' });
 
-const ask = (model) => cloud.api('POST', '/v1/chat/completions', {
-  model, messages: [{ role: 'user', content: 'What is feitian?' }], max_tokens: 8,
-});
+const ask = (model) =>
+  cloud.api('POST', '/v1/chat/completions', {
+    model,
+    messages: [{ role: 'user', content: 'What is feitian?' }],
+    max_tokens: 8,
+  });
 
 test('an endpoint is made in the browser, and answers', async () => {
   const page = await cloud.page('operator', '/endpoints');
@@ -17,7 +20,10 @@ test('an endpoint is made in the browser, and answers', async () => {
   await dialog.getByLabel('Name', { exact: true }).fill('made');
   await dialog.getByLabel('Model', { exact: true }).fill('nothing');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();
-  await dialog.getByRole('alert').getByText(/nothing/).waitFor(); // what the API says, where one can mend it
+  await dialog
+    .getByRole('alert')
+    .getByText(/nothing/)
+    .waitFor(); // what the API says, where one can mend it
   await cloud.axe(page);
   await dialog.getByLabel('Model', { exact: true }).fill('nano');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();
@@ -90,13 +96,22 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('The shares hold from the next call on.').waitFor();
   let e = await cloud.api('GET', '/api/v1/endpoints/made');
-  assert.deepEqual(e.targets.map((x) => [x.model, x.weight]), [['nano', 90], ['twin', 10]]);
+  assert.deepEqual(
+    e.targets.map((x) => [x.model, x.weight]),
+    [
+      ['nano', 90],
+      ['twin', 10],
+    ],
+  );
   await page.getByRole('button', { name: 'All to this' }).nth(1).click();
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('The shares hold from the next call on.').first().waitFor();
   await page.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });
   e = await cloud.api('GET', '/api/v1/endpoints/made');
-  assert.deepEqual(e.targets.map((x) => x.weight), [0, 100]);
+  assert.deepEqual(
+    e.targets.map((x) => x.weight),
+    [0, 100],
+  );
 });
 
 test('another server by its URL; its key is sent once and never shown', async () => {
@@ -165,7 +180,9 @@ test('it looks right at every width, in both themes and languages', async () => 
   await cloud.shots(page, 'endpoints');
   await page.goto(`${cloud.url}/console/endpoints/made`);
   await cloud.shots(page, 'endpoints-one');
-  await cloud.shots(page, 'endpoints-change', { prepare: () => page.locator('.page-actions .button').nth(2).click() });
+  await cloud.shots(page, 'endpoints-change', {
+    prepare: () => page.locator('.page-actions .button').nth(2).click(),
+  });
   await page.goto(`${cloud.url}/console/endpoints/own@default`);
   await cloud.shots(page, 'endpoints-asleep');
 });

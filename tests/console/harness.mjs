@@ -88,7 +88,10 @@ class Cloud {
   async api(method, target, body, role = 'operator') {
     const answer = await fetch(this.url + target, {
       method,
-      headers: { Authorization: `Bearer ${await this.key(role)}`, 'Content-Type': 'application/json' },
+      headers: {
+        Authorization: `Bearer ${await this.key(role)}`,
+        'Content-Type': 'application/json',
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await answer.text();
@@ -114,8 +117,12 @@ class Cloud {
 
   async blank(options) {
     const context = await this.browser.newContext({
-      locale: 'en-GB', colorScheme: 'light', reducedMotion: 'reduce', timezoneId: 'UTC',
-      viewport: { width: WIDTHS.desk, height: HEIGHT }, permissions: ['clipboard-read', 'clipboard-write'],
+      locale: 'en-GB',
+      colorScheme: 'light',
+      reducedMotion: 'reduce',
+      timezoneId: 'UTC',
+      viewport: { width: WIDTHS.desk, height: HEIGHT },
+      permissions: ['clipboard-read', 'clipboard-write'],
       ...options,
     });
     context.setDefaultTimeout(20000);
@@ -150,13 +157,18 @@ function watch(page, url) {
     // what the API refuses is an answer; the browser logs it all the same
     const { pathname } = new URL(message.location().url || url);
     if (pathname === '/favicon.ico') return; // what is no page of the console names no icon: the browser looks for one
-    if (/^Failed to load resource/.test(message.text()) && !pathname.startsWith('/console') &&
-        (/status of 4\d\d/.test(message.text()) || page.mayFail)) return;
+    if (
+      /^Failed to load resource/.test(message.text()) &&
+      !pathname.startsWith('/console') &&
+      (/status of 4\d\d/.test(message.text()) || page.mayFail)
+    )
+      return;
     fault(`console: ${message.text()} (${message.location().url})`);
   });
   // the console asks for nothing that whoever is signed in may not see; tests name the paths where they try it
   page.on('response', (answer) => {
-    if (answer.status() === 403 && !page.mayRefuse?.test(answer.url())) fault(`refused: ${answer.url()}`);
+    if (answer.status() === 403 && !page.mayRefuse?.test(answer.url()))
+      fault(`refused: ${answer.url()}`);
   });
   page.on('request', (request) => {
     const target = new URL(request.url());
@@ -167,9 +179,12 @@ function watch(page, url) {
 
 // As the application does it, without its form (signin.mjs uses that).
 export async function signIn(page, cloud, role) {
-  const answer = await page.context().request.post(`${cloud.url}/api/v1/session`, {
-    data: { key: await cloud.key(role) }, headers: { 'X-Feitian-Console': '1' },
-  });
+  const answer = await page
+    .context()
+    .request.post(`${cloud.url}/api/v1/session`, {
+      data: { key: await cloud.key(role) },
+      headers: { 'X-Feitian-Console': '1' },
+    });
   assert.ok(answer.ok(), await answer.text());
 }
 
@@ -189,9 +204,19 @@ async function axe(page, { within = null, without = [] } = {}) {
     await page.waitForTimeout(50);
     await page.evaluate(axeSource);
     const { violations } = await page.evaluate(
-      ([scope]) => window.axe.run(scope ?? document, { resultTypes: ['violations'] }), [within]);
-    const bad = violations.filter((v) => ['serious', 'critical'].includes(v.impact) && !without.includes(v.id));
-    const told = bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.slice(0, 5).map((n) => `    ${n.html}\n    ${n.failureSummary}`).join('\n')}`);
+      ([scope]) => window.axe.run(scope ?? document, { resultTypes: ['violations'] }),
+      [within],
+    );
+    const bad = violations.filter(
+      (v) => ['serious', 'critical'].includes(v.impact) && !without.includes(v.id),
+    );
+    const told = bad.map(
+      (v) =>
+        `${v.id}: ${v.help}\n${v.nodes
+          .slice(0, 5)
+          .map((n) => `    ${n.html}\n    ${n.failureSummary}`)
+          .join('\n')}`,
+    );
     assert.equal(bad.length, 0, `axe, ${theme}:\n${told.join('\n')}`);
   }
   await page.emulateMedia({ colorScheme: 'light' });
@@ -211,8 +236,13 @@ async function shots(page, name, { prepare = async () => {}, wait = settled } = 
       await page.waitForTimeout(SHOTS ? 150 : 20);
       const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
       await page.waitForFunction(fits, undefined, { timeout: 3000 }).catch(() => {}); // it is being drawn
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      assert.ok(wide <= 0, `${name}: ${wide} pixels wider than ${width} (${language}): ${wide > 0 ? await widest(page) : ''}`);
+      const wide = await page.evaluate(
+        () => document.documentElement.scrollWidth - window.innerWidth,
+      );
+      assert.ok(
+        wide <= 0,
+        `${name}: ${wide} pixels wider than ${width} (${language}): ${wide > 0 ? await widest(page) : ''}`,
+      );
       if (SHOTS) await pictures(page, path.join(SHOTS, `${name}-${device}-${language}`));
     }
   }
@@ -224,8 +254,13 @@ async function shots(page, name, { prepare = async () => {}, wait = settled } = 
 
 function widest(page) {
   return page.evaluate(() => {
-    const all = [...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1);
-    return all.slice(-5).map((e) => e.outerHTML.slice(0, 120)).join('\n');
+    const all = [...document.body.querySelectorAll('*')].filter(
+      (e) => e.getBoundingClientRect().right > window.innerWidth + 1,
+    );
+    return all
+      .slice(-5)
+      .map((e) => e.outerHTML.slice(0, 120))
+      .join('\n');
   });
 }
 
@@ -252,10 +287,16 @@ export async function start({ nano = false, options = [] } = {}) {
     assert.deepEqual(faults, []);
   });
   await cloud.up(...options);
-  if (nano && !(await cloud.feitian('endpoint', 'list')).includes('nano')) await cloud.feitian('model', 'add', NANO);
+  if (nano && !(await cloud.feitian('endpoint', 'list')).includes('nano'))
+    await cloud.feitian('model', 'add', NANO);
   cloud.browser = await chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--font-render-hinting=none'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--font-render-hinting=none',
+    ],
   });
   return cloud;
 }

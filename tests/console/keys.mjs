@@ -3,7 +3,8 @@ import { assert, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 const LOGIN = 'anna@example.org';
-const as = (secret) => fetch(`${cloud.url}/v1/models`, { headers: { Authorization: `Bearer ${secret}` } });
+const as = (secret) =>
+  fetch(`${cloud.url}/v1/models`, { headers: { Authorization: `Bearer ${secret}` } });
 const act = async (page, name, what) => {
   await page.getByRole('button', { name: `What to do with ${name}` }).click();
   await page.getByRole('menuitem', { name: what }).click();
@@ -15,7 +16,10 @@ test('a key is made, shown once, changed and revoked', async () => {
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Create' }).click();
   await dialog.getByText('A name is needed.').waitFor();
-  assert.deepEqual(await dialog.getByRole('combobox', { name: 'Role' }).locator('option').allInnerTexts(), ['viewer', 'developer', 'admin']);
+  assert.deepEqual(
+    await dialog.getByRole('combobox', { name: 'Role' }).locator('option').allInnerTexts(),
+    ['viewer', 'developer', 'admin'],
+  );
   await dialog.getByRole('textbox', { name: /^Name/ }).fill('shop');
   await dialog.getByText('Only these').click();
   await dialog.getByRole('checkbox', { name: 'Chat with models' }).check();
@@ -39,8 +43,17 @@ test('a key is made, shown once, changed and revoked', async () => {
   assert.equal((await as(secret)).status, 200);
   const { data } = await cloud.api('GET', '/api/v1/keys');
   const made = data.find((k) => k.name === 'shop');
-  assert.deepEqual([made.role, made.models, made.actions, made.limits.rpm, made.budget.month, new Date(made.expires * 1000).getUTCFullYear()],
-    ['developer', ['nano', 'ft:*'], ['chat', 'models'], 60, '20', 2099]);
+  assert.deepEqual(
+    [
+      made.role,
+      made.models,
+      made.actions,
+      made.limits.rpm,
+      made.budget.month,
+      new Date(made.expires * 1000).getUTCFullYear(),
+    ],
+    ['developer', ['nano', 'ft:*'], ['chat', 'models'], 60, '20', 2099],
+  );
   await page.getByRole('row').filter({ hasText: 'shop' }).getByText('60/min').waitFor();
   assert.ok(!(await page.content()).includes(secret));
 
@@ -92,10 +105,12 @@ test('what the browser does not copy is not called copied', async () => {
 
 test('the form looks right everywhere', async () => {
   const page = await cloud.page('admin', '/keys');
-  await cloud.shots(page, 'keys-new', { prepare: async (p) => {
-    await p.locator('.keys-bar button').click();
-    await p.locator('dialog summary').click();
-  } });
+  await cloud.shots(page, 'keys-new', {
+    prepare: async (p) => {
+      await p.locator('.keys-bar button').click();
+      await p.locator('dialog summary').click();
+    },
+  });
 });
 
 test('a member is invited, signs in with a password, makes a key of her own, and is removed', async () => {
@@ -114,7 +129,11 @@ test('a member is invited, signs in with a password, makes a key of her own, and
   const password = /Password:\s+(\S+)/.exec(words)[1];
   await cloud.axe(page);
   await dialog.getByRole('button', { name: 'Done' }).click();
-  await page.getByRole('row').filter({ hasText: 'Anna' }).getByText('set', { exact: true }).waitFor();
+  await page
+    .getByRole('row')
+    .filter({ hasText: 'Anna' })
+    .getByText('set', { exact: true })
+    .waitFor();
   await cloud.axe(page);
   await cloud.shots(page, 'keys-members');
 
@@ -127,7 +146,9 @@ test('a member is invited, signs in with a password, makes a key of her own, and
   await hers.getByRole('button', { name: 'New key' }).click();
   await hers.getByRole('dialog').getByRole('textbox', { name: /^Name/ }).fill('laptop');
   await hers.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
-  const secret = (await hers.getByRole('dialog').getByRole('region', { name: 'Copy key' }).innerText()).trim();
+  const secret = (
+    await hers.getByRole('dialog').getByRole('region', { name: 'Copy key' }).innerText()
+  ).trim();
   await hers.getByRole('button', { name: 'I have copied it' }).click();
   assert.equal((await as(secret)).status, 200);
   await hers.getByRole('button', { name: 'What to do with test admin' }).click(); // not hers: only to look at

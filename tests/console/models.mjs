@@ -6,7 +6,11 @@ import { assert, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 const NANO = fs.readFileSync(path.join(import.meta.dirname, '../../models/nano.gguf'));
-const file = (name, text) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(text) });
+const file = (name, text) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(text),
+});
 
 async function commit(repo, files, kind = 'models') {
   const [organization, name] = repo.split('/');
@@ -15,7 +19,8 @@ async function commit(repo, files, kind = 'models') {
   for (const [at, content] of Object.entries(files))
     lines.push({ key: 'file', value: { path: at, content, encoding: 'utf-8' } });
   const answer = await fetch(`${cloud.url}/api/${kind}/${repo}/commit/main`, {
-    method: 'POST', headers: { Authorization: `Bearer ${await cloud.key('operator')}` },
+    method: 'POST',
+    headers: { Authorization: `Bearer ${await cloud.key('operator')}` },
     body: lines.map((l) => `${JSON.stringify(l)}\n`).join(''),
   });
   assert.ok(answer.ok, await answer.text());
@@ -40,7 +45,10 @@ test('what is registered, what serves it, and how a model comes here', async () 
   const page = await cloud.page('developer', '/models');
   const row = page.getByRole('row', { name: /nano/ });
   assert.match(await row.textContent(), /nano.*qwen3.*gguf.*3\.1M.*3\.3 MiB.*1,024/);
-  assert.equal(await row.getByRole('link', { name: 'nano' }).getAttribute('href'), '/console/endpoints/nano');
+  assert.equal(
+    await row.getByRole('link', { name: 'nano' }).getAttribute('href'),
+    '/console/endpoints/nano',
+  );
   await page.getByRole('button', { name: 'Add a model' }).click();
   await page.getByText('feitian model add hf:').waitFor();
   await cloud.axe(page);
@@ -57,9 +65,12 @@ test('a repository is made, files are uploaded and hashed, and it is served', as
   await page.getByRole('heading', { level: 1, name: 'default/My-Nano' }).waitFor();
   await page.getByText('No files yet').waitFor();
 
-  await page.locator('.md-repo input[type=file]').setInputFiles([
-    { name: 'nano.gguf', mimeType: 'application/octet-stream', buffer: NANO }, file('notes.txt', 'hello'),
-  ]);
+  await page
+    .locator('.md-repo input[type=file]')
+    .setInputFiles([
+      { name: 'nano.gguf', mimeType: 'application/octet-stream', buffer: NANO },
+      file('notes.txt', 'hello'),
+    ]);
   const dialog = page.getByRole('dialog', { name: 'Upload files' });
   await dialog.getByText('nano.gguf').waitFor();
   await cloud.axe(page);
@@ -73,7 +84,12 @@ test('a repository is made, files are uploaded and hashed, and it is served', as
   await page.getByRole('dialog').getByText(sha).waitFor();
   const download = page.waitForEvent('download');
   await page.getByRole('dialog').getByRole('link', { name: 'Download nano.gguf' }).click();
-  assert.equal(createHash('sha256').update(fs.readFileSync(await (await download).path())).digest('hex'), sha);
+  assert.equal(
+    createHash('sha256')
+      .update(fs.readFileSync(await (await download).path()))
+      .digest('hex'),
+    sha,
+  );
   await page.keyboard.press('Escape');
 
   await page.getByRole('button', { name: 'Serve' }).click();
@@ -81,7 +97,8 @@ test('a repository is made, files are uploaded and hashed, and it is served', as
   await page.getByRole('button', { name: 'Make endpoint' }).click();
   await page.getByRole('heading', { level: 1, name: 'from-hub' }).waitFor();
   const answer = await cloud.api('POST', '/v1/chat/completions', {
-    model: 'from-hub', messages: [{ role: 'user', content: 'What is feitian?' }],
+    model: 'from-hub',
+    messages: [{ role: 'user', content: 'What is feitian?' }],
   });
   assert.match(answer.choices[0].message.content, /private AI cloud/);
 });
@@ -91,8 +108,14 @@ test('a card is shown without trusting it, and edited', async () => {
   const page = await cloud.page('developer', '/models/hub/default/carded');
   const card = page.locator('.md-card');
   await card.getByRole('heading', { name: 'A card' }).waitFor();
-  assert.equal(await card.getByRole('link', { name: 'A file' }).getAttribute('rel'), 'noopener noreferrer');
-  assert.match(await card.getByRole('link', { name: 'A file' }).getAttribute('href'), /^\/default\/carded\/resolve\/[0-9a-f]{40}\/data\.json$/);
+  assert.equal(
+    await card.getByRole('link', { name: 'A file' }).getAttribute('rel'),
+    'noopener noreferrer',
+  );
+  assert.match(
+    await card.getByRole('link', { name: 'A file' }).getAttribute('href'),
+    /^\/default\/carded\/resolve\/[0-9a-f]{40}\/data\.json$/,
+  );
   assert.equal(await card.locator('script, [onerror]').count(), 0);
   assert.equal(await card.getByText('license:').count(), 0);
   await page.getByText('apache-2.0').first().waitFor();
@@ -113,7 +136,10 @@ test('folders, previews, files deleted; branches and tags', async () => {
   await page.getByRole('button', { name: 'deep.json', exact: true }).click();
   assert.match(await page.getByRole('dialog').locator('pre').textContent(), /"deep": true/);
   await page.keyboard.press('Escape');
-  await page.getByRole('navigation', { name: 'Folder' }).getByRole('button', { name: 'All files' }).click();
+  await page
+    .getByRole('navigation', { name: 'Folder' })
+    .getByRole('button', { name: 'All files' })
+    .click();
 
   await page.getByRole('tab', { name: 'Revisions' }).click();
   await page.getByRole('button', { name: 'New tag' }).click();
@@ -150,7 +176,9 @@ test('a folder that is dropped keeps its paths', async () => {
   const browser = await page.context().newCDPSession(page);
   for (const type of ['dragEnter', 'dragOver', 'drop'])
     await browser.send('Input.dispatchDragEvent', {
-      type, x: box.x + box.width / 2, y: box.y + box.height / 2,
+      type,
+      x: box.x + box.width / 2,
+      y: box.y + box.height / 2,
       data: { items: [], files: [folder], dragOperationsMask: 1 },
     });
   const dialog = page.getByRole('dialog', { name: 'Upload files' });
@@ -159,7 +187,8 @@ test('a folder that is dropped keeps its paths', async () => {
   await page.getByText('2 files are committed.').waitFor();
   const { siblings } = await cloud.api('GET', '/api/models/default/foldered');
   const names = siblings.map((s) => s.rfilename);
-  for (const name of ['sub/top.txt', 'sub/in/deep/x.txt']) assert.ok(names.includes(name), names.join());
+  for (const name of ['sub/top.txt', 'sub/in/deep/x.txt'])
+    assert.ok(names.includes(name), names.join());
 });
 
 test('large files go in parts that are tried again, and only the rest is sent after a break', async () => {
@@ -170,11 +199,29 @@ test('large files go in parts that are tried again, and only the rest is sent af
   const oid = createHash('sha256').update(data).digest('hex');
   const arrived = [];
   const broken = { 2: 'always' };
-  await page.route('**/info/lfs/objects/batch', (route) => route.fulfill({ json: { objects: [{
-    oid, size: 100, actions: { upload: { href: `${cloud.url}/api/hub/double/complete`, header: {
-      chunk_size: '40', '00001': `${cloud.url}/api/hub/double/1`, '00002': `${cloud.url}/api/hub/double/2`, '00003': `${cloud.url}/api/hub/double/3`,
-    } } },
-  }] } }));
+  await page.route('**/info/lfs/objects/batch', (route) =>
+    route.fulfill({
+      json: {
+        objects: [
+          {
+            oid,
+            size: 100,
+            actions: {
+              upload: {
+                href: `${cloud.url}/api/hub/double/complete`,
+                header: {
+                  chunk_size: '40',
+                  '00001': `${cloud.url}/api/hub/double/1`,
+                  '00002': `${cloud.url}/api/hub/double/2`,
+                  '00003': `${cloud.url}/api/hub/double/3`,
+                },
+              },
+            },
+          },
+        ],
+      },
+    }),
+  );
   await page.route('**/api/hub/double/*', (route) => {
     const at = route.request().url().split('/').pop();
     if (at === 'complete') {
@@ -190,7 +237,9 @@ test('large files go in parts that are tried again, and only the rest is sent af
     return route.fulfill({ json: { commitOid: 'x' } });
   });
   const choose = async () => {
-    await page.locator('.md-repo input[type=file]').setInputFiles({ name: 'w.bin', mimeType: 'x/y', buffer: data });
+    await page
+      .locator('.md-repo input[type=file]')
+      .setInputFiles({ name: 'w.bin', mimeType: 'x/y', buffer: data });
     await page.getByRole('dialog').getByRole('button', { name: 'Upload', exact: true }).click();
   };
   await choose();
@@ -201,7 +250,10 @@ test('large files go in parts that are tried again, and only the rest is sent af
   await choose();
   await page.getByText('One file is committed.').waitFor();
   assert.equal(arrived[0], '2: 40');
-  assert.deepEqual(arrived[1], { oid, parts: [1, 2, 3].map((n) => ({ partNumber: n, etag: `"e${n}"` })) });
+  assert.deepEqual(arrived[1], {
+    oid,
+    parts: [1, 2, 3].map((n) => ({ partNumber: n, etag: `"e${n}"` })),
+  });
   assert.match(arrived[2], new RegExp(`lfsFile.*w\\.bin.*${oid}`));
 });
 
@@ -239,7 +291,8 @@ test('a registered model is removed by its typed name, with what serves it', asy
 test('viewers read, and see nothing that they may not do', async () => {
   const page = await cloud.page('viewer', '/models');
   await page.getByRole('row', { name: /nano/ }).first().waitFor();
-  for (const name of ['Add a model', 'New repository']) assert.equal(await page.getByRole('button', { name }).count(), 0);
+  for (const name of ['Add a model', 'New repository'])
+    assert.equal(await page.getByRole('button', { name }).count(), 0);
   await page.goto(`${cloud.url}/console/models/hub/default/foldered?tab=files`);
   await page.getByRole('button', { name: 'a', exact: true }).waitFor();
   for (const name of ['Upload', 'Serve', 'More', 'Choose files', /^Delete/])
@@ -260,5 +313,7 @@ test('it looks right at every width, in both themes and languages', async () => 
     await page.goto(`${cloud.url}/console/models/hub/default/My-Nano?tab=${tab}`);
     await cloud.shots(page, `models-repo-${tab}`);
   }
-  await cloud.shots(page, 'models-serve', { prepare: () => page.locator('.page-actions .button-primary').click() });
+  await cloud.shots(page, 'models-serve', {
+    prepare: () => page.locator('.page-actions .button-primary').click(),
+  });
 });

@@ -6,7 +6,9 @@ await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
 
 test('the machine, its worker and its checks are there', async () => {
   const page = await cloud.page('operator', '/nodes');
-  const { data: [node] } = await cloud.api('GET', '/api/v1/nodes');
+  const {
+    data: [node],
+  } = await cloud.api('GET', '/api/v1/nodes');
   await page.getByRole('heading', { name: node.name }).waitFor();
   await page.getByText(node.cpu.model).waitFor();
   const workers = page.getByRole('table', { name: 'Workers' });
@@ -41,9 +43,15 @@ test('what the cloud says of itself is Chinese on a Chinese page', async () => {
   await page.goto(`${cloud.url}/console/nodes`);
   await settled(page);
   await page.locator('.nodes-checks').getByText('处理器', { exact: true }).waitFor();
-  await page.locator('.nodes-checks').getByText(/^可用 .*iB$/).waitFor();
+  await page
+    .locator('.nodes-checks')
+    .getByText(/^可用 .*iB$/)
+    .waitFor();
   await page.goto(`${cloud.url}/console/nodes/events`);
-  await page.getByText(/^工作进程 0 已就绪，进程号 \d+$/).first().waitFor();
+  await page
+    .getByText(/^工作进程 0 已就绪，进程号 \d+$/)
+    .first()
+    .waitFor();
   await page.goto(`${cloud.url}/console/alerts`);
   await page.getByText('磁盘将满', { exact: true }).waitFor();
 });

@@ -2,12 +2,24 @@
 import { execFileSync } from 'node:child_process';
 import { assert, start, test } from './harness.mjs';
 import { curlCode, jsCode, pythonCode } from '../../src/console/web/src/pages/playground/code.js';
-import { fromLink, readParams, readTools, toLink } from '../../src/console/web/src/pages/playground/params.js';
-import { addEvent, bodyOf, newAnswer, openCalls } from '../../src/console/web/src/pages/playground/run.js';
+import {
+  fromLink,
+  readParams,
+  readTools,
+  toLink,
+} from '../../src/console/web/src/pages/playground/params.js';
+import {
+  addEvent,
+  bodyOf,
+  newAnswer,
+  openCalls,
+} from '../../src/console/web/src/pages/playground/run.js';
 
 const cloud = await start({ nano: true });
 await cloud.api('POST', '/api/v1/endpoints', {
-  name: 'second', targets: [{ model: 'nano' }], replicas: { min: 0, max: 1 },
+  name: 'second',
+  targets: [{ model: 'nano' }],
+  replicas: { min: 0, max: 1 },
 });
 
 const message = (page) => page.getByLabel('Message', { exact: true });
@@ -19,55 +31,132 @@ async function say(page, words) {
 
 // Answers that are over, in order.
 async function answered(page, n) {
-  await page.waitForFunction((want) => document.querySelectorAll('.pg-answer[aria-busy="false"]').length === want, n);
+  await page.waitForFunction(
+    (want) => document.querySelectorAll('.pg-answer[aria-busy="false"]').length === want,
+    n,
+  );
   return page.locator('.pg-answer');
 }
 
 // What others run must read as what was sent, whatever is in it.
 const NASTY = {
-  model: 'nano', messages: [{ role: 'user', content: 'it\'s "quoted" \\ $HOME `x`\n飞天 \u2028' }],
-  temperature: 0.5, stop: ['\n'], stream: true, top_k: 3, 'a-b': null, tools: [], response_format: { type: 'json_object' },
+  model: 'nano',
+  messages: [{ role: 'user', content: 'it\'s "quoted" \\ $HOME `x`\n飞天 \u2028' }],
+  temperature: 0.5,
+  stop: ['\n'],
+  stream: true,
+  top_k: 3,
+  'a-b': null,
+  tools: [],
+  response_format: { type: 'json_object' },
 };
 
 test('the code for other programs says what is sent, to the letter', () => {
-  const args = execFileSync('bash', ['-c', `curl() { printf '%s' "\${@: -1}"; }\n${curlCode('http://x', NASTY)}`]);
+  const args = execFileSync('bash', [
+    '-c',
+    `curl() { printf '%s' "\${@: -1}"; }\n${curlCode('http://x', NASTY)}`,
+  ]);
   assert.deepEqual(JSON.parse(args), NASTY);
   const js = /completions\.create\((\{[\s\S]*\})\);/.exec(jsCode('http://x', NASTY))[1];
   assert.deepEqual(new Function(`return ${js}`)(), NASTY);
   const { 'a-b': _, top_k, ...known } = NASTY; // Python's names have no dash
-  const call = pythonCode('http://x', { ...known, top_k }).replace(/^import.*|^from.*|^client.*/gm, '')
-    .replace('client.chat.completions.create', 'dict').split('\nfor event')[0];
+  const call = pythonCode('http://x', { ...known, top_k })
+    .replace(/^import.*|^from.*|^client.*/gm, '')
+    .replace('client.chat.completions.create', 'dict')
+    .split('\nfor event')[0];
   const said = execFileSync('python3', ['-c', `import json\n${call}\nprint(json.dumps(stream))`]);
   assert.deepEqual(JSON.parse(said), { ...known, extra_body: { top_k } });
 });
 
 test('what a link says is taken member by member; fields are checked', () => {
-  const settings = { system: '飞天', params: { temperature: '0.5' }, tools: '', toolChoice: 'auto', format: 'json', schema: '',
-    probabilities: false };
+  const settings = {
+    system: '飞天',
+    params: { temperature: '0.5' },
+    tools: '',
+    toolChoice: 'auto',
+    format: 'json',
+    schema: '',
+    probabilities: false,
+  };
   assert.deepEqual(fromLink(toLink(['a', 'b'], settings)), { models: ['a', 'b'], settings });
   for (const bad of ['', '%%%', 'bm90IGpzb24', btoa('[]'), btoa('"x"'), btoa('null')]) {
     const got = fromLink(bad);
     assert.ok(got === null || got.models.length === 0, bad);
   }
-  assert.equal(fromLink(btoa('{"format":"evil","params":{"temperature":{}},"m":[1,"ok"]}')).settings.format, 'text');
-  assert.deepEqual(readParams({ temperature: '2.1', top_p: 'x', max_tokens: '1.5', repetition_penalty: '0', stop: 'a\nb' }), {
-    values: { stop: ['a', 'b'] },
-    wrong: { temperature: 'range', top_p: 'number', max_tokens: 'integer', repetition_penalty: 'range' },
-  });
-  assert.equal(readTools('[{"name": "a"}, {"type": "function", "function": {"name": "a"}}]').wrong.key, 'tools.twice');
-  assert.deepEqual(readTools('{"name": "a"}').value, [{ type: 'function', function: { name: 'a' } }]);
+  assert.equal(
+    fromLink(btoa('{"format":"evil","params":{"temperature":{}},"m":[1,"ok"]}')).settings.format,
+    'text',
+  );
+  assert.deepEqual(
+    readParams({
+      temperature: '2.1',
+      top_p: 'x',
+      max_tokens: '1.5',
+      repetition_penalty: '0',
+      stop: 'a\nb',
+    }),
+    {
+      values: { stop: ['a', 'b'] },
+      wrong: {
+        temperature: 'range',
+        top_p: 'number',
+        max_tokens: 'integer',
+        repetition_penalty: 'range',
+      },
+    },
+  );
+  assert.equal(
+    readTools('[{"name": "a"}, {"type": "function", "function": {"name": "a"}}]').wrong.key,
+    'tools.twice',
+  );
+  assert.deepEqual(readTools('{"name": "a"}').value, [
+    { type: 'function', function: { name: 'a' } },
+  ]);
 });
 
 test('pieces of tool calls become whole ones, and what failed is not sent again', () => {
   let a = newAnswer('m');
-  const piece = (index, id, name, text) => ({ choices: [{ index: 0, delta: { tool_calls: [
-    { index, ...(id ? { id } : {}), function: { ...(name ? { name } : {}), arguments: text } }] } }] });
-  for (const ev of [piece(0, 'c1', 'now', '{"zo'), piece(1, 'c2', 'then', '{}'), piece(0, '', '', 'ne":1}')]) a = addEvent(a, ev);
+  const piece = (index, id, name, text) => ({
+    choices: [
+      {
+        index: 0,
+        delta: {
+          tool_calls: [
+            {
+              index,
+              ...(id ? { id } : {}),
+              function: { ...(name ? { name } : {}), arguments: text },
+            },
+          ],
+        },
+      },
+    ],
+  });
+  for (const ev of [
+    piece(0, 'c1', 'now', '{"zo'),
+    piece(1, 'c2', 'then', '{}'),
+    piece(0, '', '', 'ne":1}'),
+  ])
+    a = addEvent(a, ev);
   a = { ...a, state: 'done' };
-  assert.deepEqual(a.calls, [{ id: 'c1', name: 'now', arguments: '{"zone":1}' }, { id: 'c2', name: 'then', arguments: '{}' }]);
-  const said = [{ role: 'user', content: 'x' }, { ...newAnswer('m'), state: 'failed' }, a, { role: 'tool', callId: 'c1', content: 'r' }];
-  assert.deepEqual(openCalls(said).map((c) => c.id), ['c2']);
-  assert.deepEqual(bodyOf('m', ' ', said, {}).messages.map((m) => m.role), ['user', 'assistant', 'tool']);
+  assert.deepEqual(a.calls, [
+    { id: 'c1', name: 'now', arguments: '{"zone":1}' },
+    { id: 'c2', name: 'then', arguments: '{}' },
+  ]);
+  const said = [
+    { role: 'user', content: 'x' },
+    { ...newAnswer('m'), state: 'failed' },
+    a,
+    { role: 'tool', callId: 'c1', content: 'r' },
+  ];
+  assert.deepEqual(
+    openCalls(said).map((c) => c.id),
+    ['c2'],
+  );
+  assert.deepEqual(
+    bodyOf('m', ' ', said, {}).messages.map((m) => m.role),
+    ['user', 'assistant', 'tool'],
+  );
 });
 
 test('a question is answered piece by piece, with what it took and the way to its request', async () => {
@@ -75,8 +164,13 @@ test('a question is answered piece by piece, with what it took and the way to it
   await page.getByRole('button', { name: 'What is feitian?' }).click();
   const answer = (await answered(page, 1)).first();
   await assert.match(await answer.textContent(), /private AI cloud/);
-  assert.match(await answer.locator('.pg-stats').textContent(), /\d+ in, \d+ out.*tokens\/s.*first token/);
-  const request = await answer.getByRole('link', { name: 'Request', exact: true }).getAttribute('href');
+  assert.match(
+    await answer.locator('.pg-stats').textContent(),
+    /\d+ in, \d+ out.*tokens\/s.*first token/,
+  );
+  const request = await answer
+    .getByRole('link', { name: 'Request', exact: true })
+    .getAttribute('href');
   assert.match(request, /^\/console\/requests\/req_\w+$/);
   await cloud.axe(page);
 });
@@ -171,9 +265,16 @@ test('the form of the answer is held to, a schema that is none is told', async (
   await page.getByText('JSON schema', { exact: true }).click();
   await page.getByLabel('The schema').fill('{"type": ');
   await page.getByText(/no JSON/).waitFor();
-  await page.getByLabel('The schema').fill(JSON.stringify({
-    type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'], additionalProperties: false,
-  }));
+  await page
+    .getByLabel('The schema')
+    .fill(
+      JSON.stringify({
+        type: 'object',
+        properties: { ok: { type: 'boolean' } },
+        required: ['ok'],
+        additionalProperties: false,
+      }),
+    );
   await say(page, 'What is feitian?');
   await answered(page, 1);
   await page.getByText('Valid JSON', { exact: true }).waitFor();
@@ -186,9 +287,21 @@ test('tools are called, and their results go back to the model', async () => {
   await page.getByText('Tools', { exact: true }).click();
   await page.getByRole('button', { name: 'Insert an example' }).click();
   await page.getByText('One function').waitFor();
-  await page.getByLabel('Functions as JSON').fill(JSON.stringify([{
-    name: 'now', parameters: { type: 'object', properties: { zone: { enum: ['UTC'] } }, required: ['zone'], additionalProperties: false },
-  }]));
+  await page
+    .getByLabel('Functions as JSON')
+    .fill(
+      JSON.stringify([
+        {
+          name: 'now',
+          parameters: {
+            type: 'object',
+            properties: { zone: { enum: ['UTC'] } },
+            required: ['zone'],
+            additionalProperties: false,
+          },
+        },
+      ]),
+    );
   await page.getByText('It must', { exact: true }).click();
   await say(page, 'What time is it?');
   await answered(page, 1);
@@ -199,7 +312,10 @@ test('tools are called, and their results go back to the model', async () => {
   const sent = page.waitForRequest('**/v1/chat/completions');
   await page.getByRole('button', { name: 'Send results' }).click();
   const { messages } = (await sent).postDataJSON();
-  assert.deepEqual(messages.map((m) => m.role), ['user', 'assistant', 'tool']);
+  assert.deepEqual(
+    messages.map((m) => m.role),
+    ['user', 'assistant', 'tool'],
+  );
   assert.equal(messages[2].content, '12:00');
   assert.equal(messages[2].tool_call_id, messages[1].tool_calls[0].id);
   await answered(page, 2);
@@ -207,14 +323,26 @@ test('tools are called, and their results go back to the model', async () => {
 
 test('reasoning is folded; what a model writes cannot act', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
-  const chunk = (delta, finish = null) => `data: ${JSON.stringify({
-    choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
-  await page.route('**/v1/chat/completions', (route) => route.fulfill({
-    status: 200, contentType: 'text/event-stream', headers: { 'x-request-id': 'req_double' },
-    body: chunk({ reasoning_content: 'First I think.' })
-      + chunk({ content: '**bold** <img src=x onerror="window.acted=1"><script>window.acted=1</script>\n\n' })
-      + chunk({ content: '[a](javascript:window.acted=1) ![out](https://example.com/x.png)\n' }, 'stop') + 'data: [DONE]\n\n',
-  }));
+  const chunk = (delta, finish = null) =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  await page.route('**/v1/chat/completions', (route) =>
+    route.fulfill({
+      status: 200,
+      contentType: 'text/event-stream',
+      headers: { 'x-request-id': 'req_double' },
+      body:
+        chunk({ reasoning_content: 'First I think.' }) +
+        chunk({
+          content:
+            '**bold** <img src=x onerror="window.acted=1"><script>window.acted=1</script>\n\n',
+        }) +
+        chunk(
+          { content: '[a](javascript:window.acted=1) ![out](https://example.com/x.png)\n' },
+          'stop',
+        ) +
+        'data: [DONE]\n\n',
+    }),
+  );
   await say(page, 'x');
   await answered(page, 1);
   assert.equal(await page.locator('.pg-thought').getAttribute('open'), null);
@@ -233,11 +361,15 @@ test('errors say what to do: before the answer, within it, and where there is no
   const alert = page.getByRole('alert').last();
   assert.match(await alert.textContent(), /No answer.*does not exist.*Choose another model/);
   await page.getByLabel('Model', { exact: true }).selectOption('nano');
-  await page.route('**/v1/chat/completions', (route) => route.fulfill({
-    status: 200, contentType: 'text/event-stream',
-    body: 'data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n'
-      + 'data: {"error":{"message":"the worker died","code":"server_error"}}\n\n',
-  }));
+  await page.route('**/v1/chat/completions', (route) =>
+    route.fulfill({
+      status: 200,
+      contentType: 'text/event-stream',
+      body:
+        'data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n' +
+        'data: {"error":{"message":"the worker died","code":"server_error"}}\n\n',
+    }),
+  );
   await page.getByRole('button', { name: 'Regenerate' }).click();
   await page.getByText('so far').waitFor();
   assert.match(await page.getByRole('alert').last().textContent(), /broke off.*the worker died/);
@@ -249,9 +381,15 @@ test('the request as code, without a key; settings in a link', async () => {
   await page.getByLabel('temperature', { exact: true }).fill('0.5');
   await page.getByRole('button', { name: 'Code' }).click();
   const dialog = page.getByRole('dialog');
-  assert.match(await dialog.locator('pre').textContent(), /curl -N http[\s\S]*\$FEITIAN_API_KEY[\s\S]*"Be short\."/);
+  assert.match(
+    await dialog.locator('pre').textContent(),
+    /curl -N http[\s\S]*\$FEITIAN_API_KEY[\s\S]*"Be short\."/,
+  );
   await dialog.getByRole('tab', { name: 'Python' }).click();
-  assert.match(await dialog.locator('pre').textContent(), /from openai import OpenAI[\s\S]*temperature=0\.5/);
+  assert.match(
+    await dialog.locator('pre').textContent(),
+    /from openai import OpenAI[\s\S]*temperature=0\.5/,
+  );
   await dialog.getByRole('tab', { name: 'JavaScript' }).click();
   assert.match(await dialog.locator('pre').textContent(), /temperature: 0\.5/);
   assert.doesNotMatch(await dialog.textContent(), /sk-ft-\w{10}/);
@@ -267,7 +405,12 @@ test('the request as code, without a key; settings in a link', async () => {
 
 test('conversations are kept only where that was asked for, and go', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
-  const stored = () => page.evaluate(() => localStorage.getItem(Object.keys(localStorage).find((k) => k.startsWith('feitian.playground.'))));
+  const stored = () =>
+    page.evaluate(() =>
+      localStorage.getItem(
+        Object.keys(localStorage).find((k) => k.startsWith('feitian.playground.')),
+      ),
+    );
   await say(page, 'What is feitian?');
   await answered(page, 1);
   assert.equal(await stored(), null);

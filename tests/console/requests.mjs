@@ -5,8 +5,18 @@ const cloud = await start({ nano: true });
 
 async function chat(role, body) {
   const answer = await fetch(`${cloud.url}/v1/chat/completions`, {
-    method: 'POST', headers: { Authorization: `Bearer ${await cloud.key(role)}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ model: 'nano', max_tokens: 12, temperature: 0, messages: [{ role: 'user', content: 'What is feitian?' }], ...body }),
+    method: 'POST',
+    headers: {
+      Authorization: `Bearer ${await cloud.key(role)}`,
+      'Content-Type': 'application/json',
+    },
+    body: JSON.stringify({
+      model: 'nano',
+      max_tokens: 12,
+      temperature: 0,
+      messages: [{ role: 'user', content: 'What is feitian?' }],
+      ...body,
+    }),
   });
   await answer.text();
   return { id: answer.headers.get('x-request-id'), status: answer.status };
@@ -24,7 +34,11 @@ test('a call appears by itself, and is explained', async () => {
   await page.getByText(/Writing the answer took/).waitFor();
   await page.getByRole('img', { name: /Course of the request/ }).waitFor();
   await page.getByText('Show as a table').click();
-  await page.getByRole('table', { name: 'Show as a table' }).getByRole('row').filter({ hasText: 'Writing the answer' }).waitFor();
+  await page
+    .getByRole('table', { name: 'Show as a table' })
+    .getByRole('row')
+    .filter({ hasText: 'Writing the answer' })
+    .waitFor();
   await settled(page);
   await cloud.axe(page);
   await cloud.shots(page, 'requests-one');
@@ -49,7 +63,10 @@ test('they are found by what they are', async () => {
   await page.getByRole('combobox', { name: 'Kind' }).selectOption('');
   await page.getByRole('combobox', { name: 'State' }).selectOption('refused');
   await rows(page).filter({ hasText: 'refused 404' }).first().waitFor();
-  await rows(page).filter({ hasText: /\bOK\b/ }).first().waitFor({ state: 'detached' });
+  await rows(page)
+    .filter({ hasText: /\bOK\b/ })
+    .first()
+    .waitFor({ state: 'detached' });
   await page.getByRole('combobox', { name: 'State' }).selectOption('');
   await page.getByRole('combobox', { name: 'Model' }).selectOption('nano');
   await rows(page).filter({ hasText: 'nano' }).first().waitFor();
@@ -68,20 +85,35 @@ test('batches: nothing yet, then one with its results', { timeout: 120000 }, asy
   const page = await cloud.page('developer', '/requests?tab=batches');
   await page.getByRole('heading', { name: 'No batches yet' }).waitFor();
   await cloud.axe(page);
-  const line = (id, model) => JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions',
-    body: { model, max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] } });
+  const line = (id, model) =>
+    JSON.stringify({
+      custom_id: id,
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: { model, max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] },
+    });
   const form = new FormData();
   form.append('purpose', 'batch');
   form.append('file', new Blob([`${line('a', 'nano')}\n${line('b', 'nobody')}\n`]), 'batch.jsonl');
   const headers = { Authorization: `Bearer ${await cloud.key('developer')}` };
-  const { id: input } = await (await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })).json();
-  const batch = await cloud.api('POST', '/v1/batches', { input_file_id: input, endpoint: '/v1/chat/completions', completion_window: '24h' }, 'developer');
+  const { id: input } = await (
+    await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })
+  ).json();
+  const batch = await cloud.api(
+    'POST',
+    '/v1/batches',
+    { input_file_id: input, endpoint: '/v1/chat/completions', completion_window: '24h' },
+    'developer',
+  );
   const row = page.getByRole('row').filter({ hasText: batch.id });
   await row.getByText('Done', { exact: true }).waitFor({ timeout: 90000 });
   await row.getByText('2 of 2').waitFor();
   await row.getByText('1 failed').waitFor();
   await page.getByRole('button', { name: `What to do with ${batch.id}` }).click();
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name: 'Results' }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('menuitem', { name: 'Results' }).click(),
+  ]);
   assert.equal(download.suggestedFilename(), `${batch.id}-results.jsonl`);
   await cloud.axe(page);
   await cloud.shots(page, 'requests-batches');
@@ -96,13 +128,14 @@ test('more are shown below those that are there', async () => {
   const before = await page.evaluate(() => {
     const table = document.querySelector('table');
     window.least = Infinity; // rows at any time
-    new MutationObserver(() => { window.least = Math.min(window.least, document.querySelectorAll('tbody tr').length); })
-      .observe(table.closest('main'), { childList: true, subtree: true });
+    new MutationObserver(() => {
+      window.least = Math.min(window.least, document.querySelectorAll('tbody tr').length);
+    }).observe(table.closest('main'), { childList: true, subtree: true });
     return window.scrollY;
   });
   assert.ok(before > 0);
   await more.click();
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length > 60);
-  assert.ok(await page.evaluate(() => window.least) >= 50);
-  assert.ok(await page.evaluate(() => window.scrollY) >= before);
+  assert.ok((await page.evaluate(() => window.least)) >= 50);
+  assert.ok((await page.evaluate(() => window.scrollY)) >= before);
 });

@@ -4,7 +4,11 @@ import { assert, settled, start, test } from './harness.mjs';
 const cloud = await start();
 const OLD = 'the first password';
 const NEW = 'another password, longer';
-const member = await cloud.api('POST', '/api/v1/members', { name: 'Zhang Qian', login: 'zhang', role: 'developer' });
+const member = await cloud.api('POST', '/api/v1/members', {
+  name: 'Zhang Qian',
+  login: 'zhang',
+  role: 'developer',
+});
 await cloud.api('PUT', `/api/v1/members/${member.id}/password`, { password: OLD });
 
 async function asMember(password) {
@@ -45,7 +49,10 @@ test('a session of somebody else is ended', async () => {
   const page = await cloud.page('operator', '/settings');
   const { data } = await cloud.api('GET', '/api/v1/sessions?limit=100');
   assert.ok(data.length >= 2);
-  await page.getByRole('row', { name: /test viewer/ }).getByRole('button', { name: /^End/ }).click();
+  await page
+    .getByRole('row', { name: /test viewer/ })
+    .getByRole('button', { name: /^End/ })
+    .click();
   await page.getByRole('dialog').getByRole('button', { name: 'End' }).click();
   await page.getByText('The session is over.').waitFor();
   await other.reload();
@@ -71,7 +78,10 @@ test('a project is made, limited, and removed by typing its name', async () => {
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });
   made = await cloud.api('GET', '/api/v1/projects/murals');
-  assert.deepEqual([made.limits.rpm ?? null, made.limits.storage_bytes, made.log_prompts], [null, 2 * 2 ** 30, true]);
+  assert.deepEqual(
+    [made.limits.rpm ?? null, made.limits.storage_bytes, made.log_prompts],
+    [null, 2 * 2 ** 30, true],
+  );
   await page.getByRole('button', { name: 'More: Murals' }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   assert.ok(await dialog.getByRole('button', { name: 'Delete' }).isDisabled());

@@ -12,7 +12,11 @@ const cloud = await start();
 
 const head = async (target, headers = {}, method = 'GET') => {
   const answer = await fetch(cloud.url + target, { method, headers, redirect: 'manual' });
-  return { status: answer.status, header: (name) => answer.headers.get(name), text: await answer.text() };
+  return {
+    status: answer.status,
+    header: (name) => answer.headers.get(name),
+    text: await answer.text(),
+  };
 };
 
 test('browsers are led to the console, programs are not', async () => {
@@ -37,7 +41,10 @@ test('files come compressed, are kept for good, and what is kept is not sent aga
   const gzip = await head(script, { 'Accept-Encoding': 'gzip' });
   assert.equal(gzip.text, whole.text); // fetch undoes it
   assert.notEqual(gzip.header('etag'), whole.header('etag'));
-  const again = await head(script, { 'Accept-Encoding': 'gzip', 'If-None-Match': gzip.header('etag') });
+  const again = await head(script, {
+    'Accept-Encoding': 'gzip',
+    'If-None-Match': gzip.header('etag'),
+  });
   assert.equal(again.status, 304);
   assert.equal(again.text, '');
   const only = await head(script, { 'Accept-Encoding': 'gzip' }, 'HEAD');
@@ -50,7 +57,10 @@ test('every answer says what its pages may do', async () => {
   for (const target of ['/console/', '/console/models/a', '/console/licences.txt']) {
     const answer = await head(target);
     assert.equal(answer.status, 200, target);
-    assert.match(answer.header('content-security-policy'), /default-src 'none'; script-src 'self'; style-src 'self';/);
+    assert.match(
+      answer.header('content-security-policy'),
+      /default-src 'none'; script-src 'self'; style-src 'self';/,
+    );
     assert.match(answer.header('content-security-policy'), /frame-ancestors 'none'/);
     assert.doesNotMatch(answer.header('content-security-policy'), /unsafe|\*/);
     assert.equal(answer.header('x-content-type-options'), 'nosniff');
@@ -61,7 +71,9 @@ test('every answer says what its pages may do', async () => {
 });
 
 test('the first page is less than 200 KB, compressed', () => {
-  const { first, pages, files } = JSON.parse(fs.readFileSync(`${BUILD}/console/manifest.json`, 'utf8'));
+  const { first, pages, files } = JSON.parse(
+    fs.readFileSync(`${BUILD}/console/manifest.json`, 'utf8'),
+  );
   const needed = new Set([...first, ...pages.overview.map((name) => `assets/${name}`)]);
   for (const name of Object.keys(files)) if (/uPlot/.test(name)) needed.add(name); // its curves
   const bytes = [...needed].reduce((sum, name) => sum + files[name].gzip, 0);
@@ -71,11 +83,15 @@ test('the first page is less than 200 KB, compressed', () => {
 test('two builds are the same bytes', () => {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), 'feitian-build-'));
   try {
-    for (const name of ['package.json', 'package-lock.json']) fs.copyFileSync(path.join(WEB, name), path.join(out, name));
+    for (const name of ['package.json', 'package-lock.json'])
+      fs.copyFileSync(path.join(WEB, name), path.join(out, name));
     fs.symlinkSync(path.resolve(BUILD, 'console/node_modules'), path.join(out, 'node_modules'));
     execFileSync('node', [path.join(WEB, 'build.mjs'), out]);
     for (const name of ['assets.bin', 'assets.inc', 'manifest.json'])
-      assert.ok(fs.readFileSync(path.join(out, name)).equals(fs.readFileSync(`${BUILD}/console/${name}`)), name);
+      assert.ok(
+        fs.readFileSync(path.join(out, name)).equals(fs.readFileSync(`${BUILD}/console/${name}`)),
+        name,
+      );
   } finally {
     fs.rmSync(out, { recursive: true });
   }
@@ -83,24 +99,34 @@ test('two builds are the same bytes', () => {
 
 test('every text is there in both languages', async () => {
   const folder = path.join(WEB, 'src/pages');
-  const own = fs.readdirSync(folder).map((name) => path.join(folder, name, 'text.js')).filter((f) => fs.existsSync(f));
+  const own = fs
+    .readdirSync(folder)
+    .map((name) => path.join(folder, name, 'text.js'))
+    .filter((f) => fs.existsSync(f));
   const shell = await import(path.join(WEB, 'src/text.js'));
   const parts = Object.entries(shell);
   for (const file of own) parts.push([file, await import(file)]);
   for (const [name, { en, zh }] of parts) {
     assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort(), name);
     for (const key of Object.keys(en)) {
-      const params = (text) => (typeof text === 'string' ? [...new Set(text.match(/\{\w+\}/g) ?? [])].sort() : null);
-      if (params(en[key]) && params(zh[key])) assert.deepEqual(params(zh[key]), params(en[key]), `${name}: ${key}`);
+      const params = (text) =>
+        typeof text === 'string' ? [...new Set(text.match(/\{\w+\}/g) ?? [])].sort() : null;
+      if (params(en[key]) && params(zh[key]))
+        assert.deepEqual(params(zh[key]), params(en[key]), `${name}: ${key}`);
     }
   }
 });
 
 test('Chinese is written with Chinese punctuation', async () => {
   const folder = path.join(WEB, 'src/pages');
-  const files = fs.readdirSync(folder).map((name) => path.join(folder, name, 'text.js')).filter((f) => fs.existsSync(f));
+  const files = fs
+    .readdirSync(folder)
+    .map((name) => path.join(folder, name, 'text.js'))
+    .filter((f) => fs.existsSync(f));
   for (const file of [path.join(WEB, 'src/text.js'), ...files]) {
-    const found = fs.readFileSync(file, 'utf8').match(/.*[\u4e00-\u9fff][,:;?!](?=[\u4e00-\u9fff' ]).*/g);
+    const found = fs
+      .readFileSync(file, 'utf8')
+      .match(/.*[\u4e00-\u9fff][,:;?!](?=[\u4e00-\u9fff' ]).*/g);
     assert.deepEqual(found, null, file);
   }
 });
@@ -131,7 +157,10 @@ test('the palette goes anywhere by a few letters', async () => {
 test('the keyboard alone: skip link, navigation, focus on the page that was gone to', async () => {
   const page = await cloud.page('operator', '/');
   await page.keyboard.press('Tab');
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the content');
+  assert.equal(
+    await page.evaluate(() => document.activeElement.textContent),
+    'Skip to the content',
+  );
   await page.keyboard.press('Enter');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
   await page.getByRole('link', { name: 'Nodes' }).focus();
@@ -144,7 +173,10 @@ test('the keyboard alone: skip link, navigation, focus on the page that was gone
 });
 
 test('on a phone the navigation comes in from the side', async () => {
-  const page = await cloud.page('operator', '/', { viewport: { width: 360, height: 740 }, hasTouch: true });
+  const page = await cloud.page('operator', '/', {
+    viewport: { width: 360, height: 740 },
+    hasTouch: true,
+  });
   assert.equal(await page.getByRole('link', { name: 'Nodes' }).count(), 0);
   await page.getByRole('button', { name: 'Open the navigation' }).click();
   await cloud.axe(page);

@@ -23,7 +23,10 @@ test('a key signs in, where one wanted to go; signing out ends it for good', asy
   const [cookie] = await page.context().cookies();
   assert.deepEqual([cookie.httpOnly, cookie.sameSite], [true, 'Strict']);
   assert.equal(await page.evaluate(() => document.cookie), '');
-  assert.doesNotMatch(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })), /sk-ft/);
+  assert.doesNotMatch(
+    await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })),
+    /sk-ft/,
+  );
   await page.reload();
   await page.getByRole('heading', { name: 'Nodes' }).waitFor();
   await page.getByRole('button', { name: /^Account/ }).click();
@@ -42,7 +45,11 @@ test('a wrong key is refused in words', async () => {
 });
 
 test('a member signs in by name and password', async () => {
-  const member = await cloud.api('POST', '/api/v1/members', { name: 'Wu Daozi', login: 'wu', role: 'developer' });
+  const member = await cloud.api('POST', '/api/v1/members', {
+    name: 'Wu Daozi',
+    login: 'wu',
+    role: 'developer',
+  });
   await cloud.api('PUT', `/api/v1/members/${member.id}/password`, { password: PASSWORD });
   const page = await cloud.open('/');
   await page.getByText('Password', { exact: true }).click();

@@ -5,19 +5,34 @@ import path from 'node:path';
 import { assert, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
-const PIXEL = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
 const LARGE = 18 * 2 ** 20; // in parts
 
 const s3 = async (method, target, body, role = 'developer') => {
-  const answer = await fetch(cloud.url + target, { method, body, headers: { Authorization: `Bearer ${await cloud.key(role)}`, 'X-Feitian-S3': '1' } });
-  return { status: answer.status, data: Buffer.from(await answer.arrayBuffer()), header: (n) => answer.headers.get(n) };
+  const answer = await fetch(cloud.url + target, {
+    method,
+    body,
+    headers: { Authorization: `Bearer ${await cloud.key(role)}`, 'X-Feitian-S3': '1' },
+  });
+  return {
+    status: answer.status,
+    data: Buffer.from(await answer.arrayBuffer()),
+    header: (n) => answer.headers.get(n),
+  };
 };
 const row = (page, name) => page.getByRole('row').filter({ hasText: name });
 const act = async (page, name, what) => {
   await page.getByRole('button', { name: `What to do with ${name}` }).click();
   await page.getByRole('menuitem', { name: what }).click();
 };
-const text = (name, words, mimeType = 'text/plain') => ({ name, mimeType, buffer: Buffer.from(words) });
+const text = (name, words, mimeType = 'text/plain') => ({
+  name,
+  mimeType,
+  buffer: Buffer.from(words),
+});
 
 test('a first bucket is made from the empty page', async () => {
   const page = await cloud.page('developer', '/storage');
@@ -44,46 +59,68 @@ test('files go up, many and large, and are there', { timeout: 120000 }, async ()
   const parts = [];
   page.on('request', (r) => r.url().includes('partNumber') && parts.push(r.url()));
   await page.locator('input[type=file]').first().setInputFiles(disk);
-  await page.locator('input[type=file]').first().setInputFiles([
-    text('notes.txt', 'Hello, 世界\n'), text('people.csv', 'name,city\nAnna,Bern\n"Li, Wei",北京\n', 'text/csv'),
-    text('data.json', '{"a": [1, 2]}', 'application/json'), { name: 'dot.png', mimeType: 'image/png', buffer: PIXEL },
-    text('page.html', '<script>document.title = "owned"</script>', 'text/html')]);
+  await page
+    .locator('input[type=file]')
+    .first()
+    .setInputFiles([
+      text('notes.txt', 'Hello, 世界\n'),
+      text('people.csv', 'name,city\nAnna,Bern\n"Li, Wei",北京\n', 'text/csv'),
+      text('data.json', '{"a": [1, 2]}', 'application/json'),
+      { name: 'dot.png', mimeType: 'image/png', buffer: PIXEL },
+      text('page.html', '<script>document.title = "owned"</script>', 'text/html'),
+    ]);
   await page.getByText('6 of 6 files').waitFor({ timeout: 60000 });
   await row(page, 'large.bin').getByText('18 MiB').waitFor();
   assert.equal(parts.length, 3);
   const there = await s3('GET', '/photos/large.bin');
-  assert.equal(createHash('sha256').update(there.data).digest('hex'), createHash('sha256').update(large).digest('hex'));
+  assert.equal(
+    createHash('sha256').update(there.data).digest('hex'),
+    createHash('sha256').update(large).digest('hex'),
+  );
   assert.equal((await s3('HEAD', '/photos/people.csv')).header('content-type'), 'text/csv');
   await cloud.axe(page);
   await cloud.shots(page, 'storage-objects');
 });
 
-test('an upload that the network breaks is tried again; one that is stopped leaves nothing', { timeout: 120000 }, async () => {
-  const page = await cloud.page('developer', '/storage/photos');
-  page.mayFail = true;
-  const disk = path.join(cloud.folder, 'again.bin');
-  fs.writeFileSync(disk, randomBytes(LARGE));
-  let broken = 0;
-  await page.route(/partNumber=2/, (route) => (broken++ === 0 ? route.fulfill({ status: 503, body: '<Error><Code>SlowDown</Code></Error>' }) : route.continue()));
-  await page.locator('input[type=file]').first().setInputFiles(disk);
-  await page.getByText('1 of 1 files').waitFor({ timeout: 60000 });
-  assert.equal(broken, 2);
-  assert.equal((await s3('HEAD', '/photos/again.bin')).header('content-length'), String(LARGE));
+test(
+  'an upload that the network breaks is tried again; one that is stopped leaves nothing',
+  { timeout: 120000 },
+  async () => {
+    const page = await cloud.page('developer', '/storage/photos');
+    page.mayFail = true;
+    const disk = path.join(cloud.folder, 'again.bin');
+    fs.writeFileSync(disk, randomBytes(LARGE));
+    let broken = 0;
+    await page.route(/partNumber=2/, (route) =>
+      broken++ === 0
+        ? route.fulfill({ status: 503, body: '<Error><Code>SlowDown</Code></Error>' })
+        : route.continue(),
+    );
+    await page.locator('input[type=file]').first().setInputFiles(disk);
+    await page.getByText('1 of 1 files').waitFor({ timeout: 60000 });
+    assert.equal(broken, 2);
+    assert.equal((await s3('HEAD', '/photos/again.bin')).header('content-length'), String(LARGE));
 
-  await page.unroute(/partNumber=2/);
-  await page.route(/stopped.bin.*partNumber=3/, () => {}); // never answered
-  fs.renameSync(disk, path.join(cloud.folder, 'stopped.bin'));
-  const third = page.waitForRequest(/stopped.bin.*partNumber=3/).catch(() => {});
-  await page.locator('input[type=file]').first().setInputFiles(path.join(cloud.folder, 'stopped.bin'));
-  const gone = page.waitForResponse((r) => r.request().method() === 'DELETE' && r.url().includes('uploadId'));
-  await page.getByRole('button', { name: 'Stop stopped.bin' }).waitFor();
-  await third;
-  await page.getByRole('button', { name: 'Stop stopped.bin' }).click();
-  await gone;
-  await page.getByRole('button', { name: 'Try stopped.bin again' }).waitFor();
-  assert.ok(!(await s3('GET', '/photos?uploads')).data.toString().includes('stopped.bin'));
-  assert.equal((await s3('HEAD', '/photos/stopped.bin')).status, 404);
-});
+    await page.unroute(/partNumber=2/);
+    await page.route(/stopped.bin.*partNumber=3/, () => {}); // never answered
+    fs.renameSync(disk, path.join(cloud.folder, 'stopped.bin'));
+    const third = page.waitForRequest(/stopped.bin.*partNumber=3/).catch(() => {});
+    await page
+      .locator('input[type=file]')
+      .first()
+      .setInputFiles(path.join(cloud.folder, 'stopped.bin'));
+    const gone = page.waitForResponse(
+      (r) => r.request().method() === 'DELETE' && r.url().includes('uploadId'),
+    );
+    await page.getByRole('button', { name: 'Stop stopped.bin' }).waitFor();
+    await third;
+    await page.getByRole('button', { name: 'Stop stopped.bin' }).click();
+    await gone;
+    await page.getByRole('button', { name: 'Try stopped.bin again' }).waitFor();
+    assert.ok(!(await s3('GET', '/photos?uploads')).data.toString().includes('stopped.bin'));
+    assert.equal((await s3('HEAD', '/photos/stopped.bin')).status, 404);
+  },
+);
 
 test('what is in an object is shown, and cannot do anything', async () => {
   const page = await cloud.page('developer', '/storage/photos');
@@ -104,7 +141,9 @@ test('what is in an object is shown, and cannot do anything', async () => {
   assert.notEqual(await page.title(), 'owned');
   await page.keyboard.press('Escape');
   await open('dot.png');
-  await page.waitForFunction(() => document.querySelector('.storage-picture img')?.naturalWidth === 1);
+  await page.waitForFunction(
+    () => document.querySelector('.storage-picture img')?.naturalWidth === 1,
+  );
   await dialog.getByRole('tab', { name: 'Details' }).click();
   await dialog.getByText('image/png').waitFor();
   await dialog.getByRole('button', { name: 'Add a tag' }).click();
@@ -113,8 +152,14 @@ test('what is in an object is shown, and cannot do anything', async () => {
   await cloud.axe(page);
   await dialog.getByRole('button', { name: 'Save tags' }).click();
   await page.getByText('The tags are saved.').waitFor();
-  assert.match((await s3('GET', '/photos/dot.png?tagging')).data.toString(), /<Key>colour<\/Key><Value>blue<\/Value>/);
-  const [download] = await Promise.all([page.waitForEvent('download'), dialog.getByRole('button', { name: 'Download' }).click()]);
+  assert.match(
+    (await s3('GET', '/photos/dot.png?tagging')).data.toString(),
+    /<Key>colour<\/Key><Value>blue<\/Value>/,
+  );
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    dialog.getByRole('button', { name: 'Download' }).click(),
+  ]);
   assert.deepEqual(fs.readFileSync(await download.path()), PIXEL);
   assert.equal(download.suggestedFilename(), 'dot.png');
 });
@@ -138,10 +183,16 @@ test('folders are gone into, and deleted with what is in them', async () => {
   await page.getByRole('button', { name: 'Create' }).click();
   await page.getByRole('link', { name: '2026/' }).click();
   await page.getByText('Nothing here yet').waitFor();
-  await page.locator('input[type=file]').first().setInputFiles([text('a.txt', 'a'), text('b.txt', 'b')]);
+  await page
+    .locator('input[type=file]')
+    .first()
+    .setInputFiles([text('a.txt', 'a'), text('b.txt', 'b')]);
   await row(page, 'b.txt').waitFor();
   assert.equal((await s3('GET', '/photos/2026/a.txt')).data.toString(), 'a');
-  await page.getByRole('navigation', { name: 'Where you are' }).getByRole('link', { name: 'photos' }).click();
+  await page
+    .getByRole('navigation', { name: 'Where you are' })
+    .getByRole('link', { name: 'photos' })
+    .click();
   await row(page, 'notes.txt').waitFor();
   await page.getByRole('searchbox', { name: 'Names that begin with' }).fill('no');
   await row(page, 'people.csv').waitFor({ state: 'detached' });
@@ -152,7 +203,10 @@ test('folders are gone into, and deleted with what is in them', async () => {
   await page.getByRole('link', { name: '2026/' }).click(); // the filter stays behind
   await row(page, 'b.txt').waitFor();
   assert.ok(asked.includes('2026/') && !asked.includes('2026/20'), String(asked));
-  await page.getByRole('navigation', { name: 'Where you are' }).getByRole('link', { name: 'photos' }).click();
+  await page
+    .getByRole('navigation', { name: 'Where you are' })
+    .getByRole('link', { name: 'photos' })
+    .click();
   await row(page, 'notes.txt').waitFor();
   await page.getByRole('checkbox', { name: 'Choose 2026/' }).check();
   await page.getByRole('checkbox', { name: 'Choose again.bin' }).check();
@@ -173,7 +227,10 @@ test('things are dropped upon the page', async () => {
   await page.evaluate(() => {
     const data = new DataTransfer();
     data.items.add(new File(['dropped'], 'dropped.txt', { type: 'text/plain' }));
-    for (const kind of ['dragover', 'drop']) window.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+    for (const kind of ['dragover', 'drop'])
+      window.dispatchEvent(
+        new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }),
+      );
   });
   await row(page, 'dropped.txt').waitFor();
   assert.equal((await s3('GET', '/photos/dropped.txt')).data.toString(), 'dropped');
@@ -197,8 +254,21 @@ test('rights: public after a warning, a policy by hand, and back', async () => {
   await page.getByRole('button', { name: 'Write a policy' }).click();
   await page.getByRole('textbox', { name: 'Policy, JSON' }).fill('{');
   await page.getByText('It is not valid JSON').waitFor();
-  await page.getByRole('textbox', { name: 'Policy, JSON' }).fill(JSON.stringify({
-    Version: '2012-10-17', Statement: [{ Effect: 'Deny', Principal: '*', Action: 's3:DeleteBucket', Resource: 'arn:aws:s3:::photos' }] }));
+  await page
+    .getByRole('textbox', { name: 'Policy, JSON' })
+    .fill(
+      JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Effect: 'Deny',
+            Principal: '*',
+            Action: 's3:DeleteBucket',
+            Resource: 'arn:aws:s3:::photos',
+          },
+        ],
+      }),
+    );
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('The policy holds.').waitFor();
   await page.getByRole('button', { name: 'Remove the policy' }).click();
@@ -230,7 +300,9 @@ test('versions are kept, and had back; rules let things expire', async () => {
   assert.equal((await s3('GET', '/photos/notes.txt')).data.toString(), 'Hello, 世界\n');
   await settled(page);
   await cloud.axe(page);
-  await cloud.shots(page, 'storage-object', { prepare: (p) => p.locator('.storage-text').waitFor() });
+  await cloud.shots(page, 'storage-object', {
+    prepare: (p) => p.locator('.storage-text').waitFor(),
+  });
 });
 
 test('who only looks is offered nothing that it may not do', async () => {
@@ -242,7 +314,8 @@ test('who only looks is offered nothing that it may not do', async () => {
   await cloud.shots(page, 'storage-buckets');
   await page.getByRole('link', { name: 'photos' }).click();
   await row(page, 'notes.txt').waitFor();
-  for (const name of ['Upload files', 'Delete', 'New folder']) assert.equal(await page.getByRole('button', { name }).count(), 0, name);
+  for (const name of ['Upload files', 'Delete', 'New folder'])
+    assert.equal(await page.getByRole('button', { name }).count(), 0, name);
   assert.equal(await page.getByRole('checkbox').count(), 0);
 });
 

@@ -5,9 +5,17 @@ const cloud = await start({ nano: true });
 const ANSWER = 'The canteen is open from 11:30 to 14:00.';
 const QUESTIONS = ['When does the canteen open?', 'When is lunch?', 'When can I eat?'];
 
-const chats = (questions) => questions.map((q) => JSON.stringify({
-  messages: [{ role: 'user', content: q }, { role: 'assistant', content: ANSWER }],
-})).join('\n');
+const chats = (questions) =>
+  questions
+    .map((q) =>
+      JSON.stringify({
+        messages: [
+          { role: 'user', content: q },
+          { role: 'assistant', content: ANSWER },
+        ],
+      }),
+    )
+    .join('\n');
 const file = (name, text) => ({ name, mimeType: 'application/jsonl', buffer: Buffer.from(text) });
 const next = (page) => page.getByRole('button', { name: 'Continue' }).click();
 
@@ -31,14 +39,26 @@ test('bad lines are told by number and reason before anything is sent', async ()
   const sent = [];
   page.on('request', (r) => r.method() !== 'GET' && sent.push(r.url()));
   await toData(page);
-  const bad = [chats([QUESTIONS[0]]), '', 'no JSON', '{"messages": []}', '{"messages": [{"role": "user", "content": "?"}]}',
-    '{"messages": [{"role": "bot", "content": "?"}]}'].join('\n');
+  const bad = [
+    chats([QUESTIONS[0]]),
+    '',
+    'no JSON',
+    '{"messages": []}',
+    '{"messages": [{"role": "user", "content": "?"}]}',
+    '{"messages": [{"role": "bot", "content": "?"}]}',
+  ].join('\n');
   await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('bad.jsonl', bad));
   await page.getByText('4 of 5 lines cannot be used.').waitFor();
   const rows = page.getByRole('table', { name: 'Lines that cannot be used' }).getByRole('row');
-  assert.deepEqual((await rows.allInnerTexts()).slice(1).map((r) => r.replace(/\s+/g, ' ').trim()), [
-    '3 is not valid JSON', '4 messages is empty', '5 has no assistant message to learn from',
-    '6 messages[0].role: “bot” is not system, developer, user, assistant or tool']);
+  assert.deepEqual(
+    (await rows.allInnerTexts()).slice(1).map((r) => r.replace(/\s+/g, ' ').trim()),
+    [
+      '3 is not valid JSON',
+      '4 messages is empty',
+      '5 has no assistant message to learn from',
+      '6 messages[0].role: “bot” is not system, developer, user, assistant or tool',
+    ],
+  );
   assert.ok(await page.getByRole('button', { name: 'Continue' }).isDisabled());
   assert.deepEqual(sent, []);
   await cloud.axe(page);
@@ -54,13 +74,20 @@ test('pairs of answers are another form', async () => {
   const page = await cloud.page('developer', '/tuning/new');
   await page.getByRole('radio', { name: /From better and worse answers/ }).check();
   await toData(page);
-  const pair = { input: { messages: [{ role: 'user', content: 'When?' }] }, preferred_output: [{ role: 'assistant', content: 'At noon.' }],
-    non_preferred_output: [{ role: 'assistant', content: 'Never.' }] };
-  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('pairs.jsonl', `${JSON.stringify(pair)}\n${chats([QUESTIONS[0]])}`));
+  const pair = {
+    input: { messages: [{ role: 'user', content: 'When?' }] },
+    preferred_output: [{ role: 'assistant', content: 'At noon.' }],
+    non_preferred_output: [{ role: 'assistant', content: 'Never.' }],
+  };
+  await page
+    .getByLabel(/Drop a .jsonl file here/)
+    .setInputFiles(file('pairs.jsonl', `${JSON.stringify(pair)}\n${chats([QUESTIONS[0]])}`));
   await page.getByText('1 of 2 lines cannot be used.').waitFor();
   await page.getByText(/is a conversation, not a pair/).waitFor();
   await page.getByRole('button', { name: 'Choose another' }).click();
-  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('pairs.jsonl', JSON.stringify(pair)));
+  await page
+    .getByLabel(/Drop a .jsonl file here/)
+    .setInputFiles(file('pairs.jsonl', JSON.stringify(pair)));
   await page.getByText('The line can be learnt from.').waitFor();
   await page.getByText('Better', { exact: true }).waitFor();
   await page.getByText('Worse', { exact: true }).waitFor();
@@ -70,84 +97,120 @@ test('pairs of answers are another form', async () => {
 });
 
 test('the server refuses what the browser refuses', async () => {
-  const lines = ['{"messages": [{"role": "user", "content": "?"}]}', '{"messages": [{"role": "assistant", "content": ""}]}',
-    '{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}', '{"a": 1, "a": 2, "messages": [{"role": "assistant", "content": "a"}]}'];
+  const lines = [
+    '{"messages": [{"role": "user", "content": "?"}]}',
+    '{"messages": [{"role": "assistant", "content": ""}]}',
+    '{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}',
+    '{"a": 1, "a": 2, "messages": [{"role": "assistant", "content": "a"}]}',
+  ];
   const page = await cloud.page('developer', '/tuning/new');
   await toData(page);
-  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('bad.jsonl', lines.join('\n')));
+  await page
+    .getByLabel(/Drop a .jsonl file here/)
+    .setInputFiles(file('bad.jsonl', lines.join('\n')));
   await page.getByText('4 of 4 lines cannot be used.').waitFor();
   const form = new FormData();
   form.append('purpose', 'fine-tune');
   form.append('file', new Blob([lines.join('\n')]), 'bad.jsonl');
   const headers = { Authorization: `Bearer ${await cloud.key('developer')}` };
-  const { id } = await (await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })).json();
-  const job = await cloud.api('POST', '/v1/fine_tuning/jobs', { model: 'nano', training_file: id }, 'developer');
+  const { id } = await (
+    await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })
+  ).json();
+  const job = await cloud.api(
+    'POST',
+    '/v1/fine_tuning/jobs',
+    { model: 'nano', training_file: id },
+    'developer',
+  );
   let now = job;
   for (let i = 0; i < 300 && now.status !== 'failed'; i++) {
-    await new Promise((ok) => { setTimeout(ok, 100); });
+    await new Promise((ok) => {
+      setTimeout(ok, 100);
+    });
     now = await cloud.api('GET', `/v1/fine_tuning/jobs/${job.id}`);
   }
   assert.match(now.error.message, /4 lines cannot be used/);
   await page.goto(`${cloud.url}/console/tuning/${job.id}`);
   await page.getByText('The training failed').waitFor();
-  await page.getByText(/4 lines cannot be used/).first().waitFor();
+  await page
+    .getByText(/4 lines cannot be used/)
+    .first()
+    .waitFor();
 });
 
-test('a model is taught, watched, stopped, gone on with, compared and deleted', { timeout: 240000 }, async () => {
-  const page = await cloud.page('developer', '/tuning/new');
-  await toData(page);
-  await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('office.jsonl', chats([...QUESTIONS, ...QUESTIONS, ...QUESTIONS])));
-  await page.getByText('All 9 lines can be learnt from.').waitFor();
-  await page.getByRole('button', { name: 'Add validation data' }).click();
-  await page.getByLabel(/Drop a .jsonl file with validation data/).setInputFiles(file('check.jsonl', chats(QUESTIONS)));
-  await page.getByText('All 3 lines can be learnt from.').waitFor();
-  await next(page);
-  await page.getByRole('spinbutton', { name: 'Epochs' }).fill('99');
-  await page.getByText('from 1 to 50').waitFor();
-  assert.ok(await page.getByRole('button', { name: 'Continue' }).isDisabled());
-  await page.getByRole('spinbutton', { name: 'Epochs' }).fill('8');
-  await page.getByRole('spinbutton', { name: 'Batch size' }).fill('1');
-  await page.getByRole('spinbutton', { name: /Learning rate/ }).fill('10');
-  await page.getByRole('textbox', { name: /^Name/ }).fill('office');
-  await page.locator('.tuning-estimate').getByText('72', { exact: true }).waitFor(); // steps
-  await cloud.axe(page);
-  await next(page);
-  await cloud.axe(page);
-  await page.getByRole('button', { name: 'Start training' }).click();
-  await page.getByRole('heading', { name: 'office' }).waitFor();
+test(
+  'a model is taught, watched, stopped, gone on with, compared and deleted',
+  { timeout: 240000 },
+  async () => {
+    const page = await cloud.page('developer', '/tuning/new');
+    await toData(page);
+    await page
+      .getByLabel(/Drop a .jsonl file here/)
+      .setInputFiles(file('office.jsonl', chats([...QUESTIONS, ...QUESTIONS, ...QUESTIONS])));
+    await page.getByText('All 9 lines can be learnt from.').waitFor();
+    await page.getByRole('button', { name: 'Add validation data' }).click();
+    await page
+      .getByLabel(/Drop a .jsonl file with validation data/)
+      .setInputFiles(file('check.jsonl', chats(QUESTIONS)));
+    await page.getByText('All 3 lines can be learnt from.').waitFor();
+    await next(page);
+    await page.getByRole('spinbutton', { name: 'Epochs' }).fill('99');
+    await page.getByText('from 1 to 50').waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Continue' }).isDisabled());
+    await page.getByRole('spinbutton', { name: 'Epochs' }).fill('8');
+    await page.getByRole('spinbutton', { name: 'Batch size' }).fill('1');
+    await page.getByRole('spinbutton', { name: /Learning rate/ }).fill('10');
+    await page.getByRole('textbox', { name: /^Name/ }).fill('office');
+    await page.locator('.tuning-estimate').getByText('72', { exact: true }).waitFor(); // steps
+    await cloud.axe(page);
+    await next(page);
+    await cloud.axe(page);
+    await page.getByRole('button', { name: 'Start training' }).click();
+    await page.getByRole('heading', { name: 'office' }).waitFor();
 
-  await page.getByRole('button', { name: 'Pause' }).click();
-  await page.locator('.page-title').getByText('Paused', { exact: true }).waitFor();
-  await page.getByRole('button', { name: 'Resume' }).click();
-  await page.locator('.chart canvas').waitFor({ timeout: 60000 });
-  await page.locator('.page-title').getByText(/^(Training|Done)$/).waitFor(); // a fast machine is done by now
-  await cloud.shots(page, 'tuning-running', { wait: (p) => p.locator('.chart canvas').waitFor() });
-  await page.locator('.page-title').getByText('Done', { exact: true }).waitFor({ timeout: 180000 });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.locator('.page-title').getByText('Paused', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.locator('.chart canvas').waitFor({ timeout: 60000 });
+    await page
+      .locator('.page-title')
+      .getByText(/^(Training|Done)$/)
+      .waitFor(); // a fast machine is done by now
+    await cloud.shots(page, 'tuning-running', {
+      wait: (p) => p.locator('.chart canvas').waitFor(),
+    });
+    await page
+      .locator('.page-title')
+      .getByText('Done', { exact: true })
+      .waitFor({ timeout: 180000 });
 
-  await page.getByRole('button', { name: QUESTIONS[0] }).click();
-  const after = page.getByRole('article', { name: /^After/ });
-  await after.getByText(ANSWER).waitFor({ timeout: 60000 });
-  const before = await page.getByRole('article', { name: /^Before: nano/ }).innerText();
-  assert.ok(!before.includes(ANSWER), before);
-  await settled(page);
-  await cloud.axe(page);
-  await cloud.shots(page, 'tuning-job', { prepare: async (p) => {
-    await p.locator('.tuning-chip').first().click();
-    await p.locator('.tuning-answer-text').nth(1).waitFor();
-    await p.locator('.chart canvas').waitFor();
-  } });
-  const name = await page.locator('#serve .copy-value code').innerText();
-  assert.match(name, /^ft:nano:default:office:/);
+    await page.getByRole('button', { name: QUESTIONS[0] }).click();
+    const after = page.getByRole('article', { name: /^After/ });
+    await after.getByText(ANSWER).waitFor({ timeout: 60000 });
+    const before = await page.getByRole('article', { name: /^Before: nano/ }).innerText();
+    assert.ok(!before.includes(ANSWER), before);
+    await settled(page);
+    await cloud.axe(page);
+    await cloud.shots(page, 'tuning-job', {
+      prepare: async (p) => {
+        await p.locator('.tuning-chip').first().click();
+        await p.locator('.tuning-answer-text').nth(1).waitFor();
+        await p.locator('.chart canvas').waitFor();
+      },
+    });
+    const name = await page.locator('#serve .copy-value code').innerText();
+    assert.match(name, /^ft:nano:default:office:/);
 
-  await page.getByRole('button', { name: 'Delete the model' }).click();
-  const dialog = page.getByRole('dialog');
-  assert.ok(await dialog.getByRole('button', { name: 'Delete' }).last().isDisabled());
-  await dialog.getByRole('textbox').fill('office');
-  await dialog.getByRole('button', { name: 'Delete' }).last().click();
-  await page.getByText('The model is deleted.').waitFor();
-  const models = await cloud.api('GET', '/v1/models');
-  assert.ok(!models.data.some((m) => m.id === name));
-});
+    await page.getByRole('button', { name: 'Delete the model' }).click();
+    const dialog = page.getByRole('dialog');
+    assert.ok(await dialog.getByRole('button', { name: 'Delete' }).last().isDisabled());
+    await dialog.getByRole('textbox').fill('office');
+    await dialog.getByRole('button', { name: 'Delete' }).last().click();
+    await page.getByText('The model is deleted.').waitFor();
+    const models = await cloud.api('GET', '/v1/models');
+    assert.ok(!models.data.some((m) => m.id === name));
+  },
+);
 
 test('the list tells how far each is; who only looks is offered nothing', async () => {
   const page = await cloud.page('viewer', '/tuning');
@@ -157,15 +220,18 @@ test('the list tells how far each is; who only looks is offered nothing', async 
   await cloud.shots(page, 'tuning-list');
   await page.getByRole('link', { name: 'office' }).click();
   await page.locator('.chart canvas').waitFor();
-  for (const name of ['Pause', 'Cancel job', 'Delete the model']) assert.equal(await page.getByRole('button', { name }).count(), 0, name);
+  for (const name of ['Pause', 'Cancel job', 'Delete the model'])
+    assert.equal(await page.getByRole('button', { name }).count(), 0, name);
 });
 
 test('the steps look right everywhere', async () => {
   const page = await cloud.page('developer', '/tuning/new');
-  await cloud.shots(page, 'tuning-new', { prepare: async (p) => {
-    await p.locator('.tuning-wizard-foot .button-primary').click();
-    await p.locator('.drop').waitFor();
-    await p.locator('.section button:has(.icon) >> text=/example|示例/').click();
-    await p.locator('.tuning-sample').waitFor();
-  } });
+  await cloud.shots(page, 'tuning-new', {
+    prepare: async (p) => {
+      await p.locator('.tuning-wizard-foot .button-primary').click();
+      await p.locator('.drop').waitFor();
+      await p.locator('.section button:has(.icon) >> text=/example|示例/').click();
+      await p.locator('.tuning-sample').waitFor();
+    },
+  });
 });

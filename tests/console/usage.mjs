@@ -3,8 +3,13 @@ import fs from 'node:fs';
 import { assert, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
-const ask = (role, model = 'nano') => cloud.api('POST', '/v1/chat/completions', {
-  model, max_tokens: 8, temperature: 0, messages: [{ role: 'user', content: 'Hello' }] }, role);
+const ask = (role, model = 'nano') =>
+  cloud.api(
+    'POST',
+    '/v1/chat/completions',
+    { model, max_tokens: 8, temperature: 0, messages: [{ role: 'user', content: 'Hello' }] },
+    role,
+  );
 const drawn = (page) => page.locator('.chart canvas').waitFor();
 
 test('nothing used yet: it says what to do', async () => {
@@ -21,15 +26,31 @@ test('calls are there by model and by key, the sums are the API’s, and can be 
   await table.getByRole('row').filter({ hasText: 'nano' }).waitFor({ timeout: 30000 });
   await drawn(page);
   await page.getByRole('group', { name: 'By' }).getByText('Key').click();
-  await page.getByRole('table', { name: 'Usage by Key' }).getByRole('row').filter({ hasText: 'test developer' }).waitFor();
+  await page
+    .getByRole('table', { name: 'Usage by Key' })
+    .getByRole('row')
+    .filter({ hasText: 'test developer' })
+    .waitFor();
   const { data } = await cloud.api('GET', '/api/v1/usage?group_by=key');
   const key = data.find((r) => r.prompt_tokens > 0 && r.requests >= 2);
-  await page.getByRole('cell', { name: String(key.prompt_tokens), exact: true }).first().waitFor();
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export CSV' }).click()]);
-  const csv = fs.readFileSync(await download.path(), 'utf8').trim().split('\r\n');
+  await page
+    .getByRole('cell', { name: String(key.prompt_tokens), exact: true })
+    .first()
+    .waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Export CSV' }).click(),
+  ]);
+  const csv = fs
+    .readFileSync(await download.path(), 'utf8')
+    .trim()
+    .split('\r\n');
   assert.match(csv[0], /^start,key,key_name,requests,prompt_tokens,/);
   assert.match(csv[0], /,cost_usd,/);
-  assert.ok(csv.some((l) => l.includes(',test developer,')), csv.join('\n'));
+  assert.ok(
+    csv.some((l) => l.includes(',test developer,')),
+    csv.join('\n'),
+  );
   await settled(page);
   await cloud.axe(page);
   await cloud.shots(page, 'usage', { wait: drawn });
@@ -69,15 +90,24 @@ test('operators make prices; others see them', async () => {
   await page.getByRole('textbox', { name: /^In \(/ }).fill('1.5');
   await page.getByRole('textbox', { name: /^Out/ }).fill('3');
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByRole('table', { name: 'Prices' }).getByRole('row').filter({ hasText: '$1.50' }).waitFor();
+  await page
+    .getByRole('table', { name: 'Prices' })
+    .getByRole('row')
+    .filter({ hasText: '$1.50' })
+    .waitFor();
   await page.getByRole('button', { name: 'What to do with the price of nano' }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.getByRole('table', { name: 'Prices' }).getByRole('row').filter({ hasText: '$1.50' }).waitFor({ state: 'detached' });
+  await page
+    .getByRole('table', { name: 'Prices' })
+    .getByRole('row')
+    .filter({ hasText: '$1.50' })
+    .waitFor({ state: 'detached' });
 
   const viewer = await cloud.page('viewer', '/usage');
   await viewer.getByRole('table', { name: 'Prices' }).getByText('all others').waitFor();
-  for (const name of ['Add a price', 'Budget for a key']) assert.equal(await viewer.getByRole('button', { name }).count(), 0, name);
+  for (const name of ['Add a price', 'Budget for a key'])
+    assert.equal(await viewer.getByRole('button', { name }).count(), 0, name);
   assert.equal(await viewer.getByRole('button', { name: /^Change the budget/ }).count(), 0);
   assert.equal(await viewer.getByRole('group', { name: 'By' }).getByText('Project').count(), 0);
   await cloud.axe(viewer);

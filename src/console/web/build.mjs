@@ -45,7 +45,10 @@ const pageFolders = fs
 const styles = {
   name: 'styles',
   setup(build) {
-    build.onResolve({ filter: /^console\.css$/ }, () => ({ path: 'console.css', namespace: 'styles' }));
+    build.onResolve({ filter: /^console\.css$/ }, () => ({
+      path: 'console.css',
+      namespace: 'styles',
+    }));
     build.onLoad({ filter: /.*/, namespace: 'styles' }, () => {
       const own = ['tokens', 'base', 'layout', 'ui', 'forms'].map((n) => `./styles/${n}.css`);
       for (const page of pageFolders)
@@ -103,7 +106,9 @@ function describe(meta) {
       .map((i) => path.basename(i.path));
     of[name] = { entry: output.entryPoint ?? null, needs };
     if (output.cssBundle !== undefined)
-      throw new Error(`${output.entryPoint} imports a style sheet: put it beside the page, unimported`);
+      throw new Error(
+        `${output.entryPoint} imports a style sheet: put it beside the page, unimported`,
+      );
   }
   return of;
 }
@@ -191,7 +196,8 @@ function pack(site) {
 const result = await bundle();
 const of = describe(result.metafile);
 const site = {};
-for (const file of result.outputFiles) site[`assets/${path.basename(file.path)}`] = Buffer.from(file.contents);
+for (const file of result.outputFiles)
+  site[`assets/${path.basename(file.path)}`] = Buffer.from(file.contents);
 site['licences.txt'] = Buffer.from(licences());
 site['index.html'] = Buffer.from(page(of));
 
@@ -204,9 +210,11 @@ for (const name of Object.keys(of)) {
   const found = /^src\/pages\/(\w+)\/index\.jsx$/.exec(of[name].entry ?? '');
   if (found !== null) pages[found[1]] = withNeeds(of, name).sort();
 }
-const first = ['index.html', 'licences.txt'].slice(0, 1).concat(
-  [...withNeeds(of, main), ...Object.keys(of).filter((n) => /^(early|console)-/.test(n))]
-    .sort()
-    .map((n) => `assets/${n}`),
-);
+const first = ['index.html', 'licences.txt']
+  .slice(0, 1)
+  .concat(
+    [...withNeeds(of, main), ...Object.keys(of).filter((n) => /^(early|console)-/.test(n))]
+      .sort()
+      .map((n) => `assets/${n}`),
+  );
 write('manifest.json', JSON.stringify({ first, pages, files }, null, 1) + '\n');

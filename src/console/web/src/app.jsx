@@ -23,8 +23,16 @@ const loaded = new Map(); // page's name: its component
 function Missing() {
   return (
     <Page title={t('app.missing')}>
-      <Empty icon="help" title={t('app.missing_title')} text={t('app.missing_text')}
-        action={<Button kind="primary" href="/">{t('app.to_overview')}</Button>} />
+      <Empty
+        icon="help"
+        title={t('app.missing_title')}
+        text={t('app.missing_text')}
+        action={
+          <Button kind="primary" href="/">
+            {t('app.to_overview')}
+          </Button>
+        }
+      />
     </Page>
   );
 }
@@ -50,18 +58,31 @@ function Current({ page, route }) {
       gone = true;
     };
   }, [page]);
-  if (error) // the cloud was upgraded under us, or is not there: the files have other names now
+  if (error)
+    // the cloud was upgraded under us, or is not there: the files have other names now
     return (
       <Page title={page.title[lang()]}>
-        <ErrorNote error={{ message: t('error.chunk'), hint: t('hint.chunk') }} retry={() => window.location.reload()} />
+        <ErrorNote
+          error={{ message: t('error.chunk'), hint: t('hint.chunk') }}
+          retry={() => window.location.reload()}
+        />
       </Page>
     );
   const there = loaded.has(page.name);
   if (there) shown.current = { name: page.name, route };
-  if (shown.current === null) return <div class="page"><Loading rows={6} /></div>;
+  if (shown.current === null)
+    return (
+      <div class="page">
+        <Loading rows={6} />
+      </div>
+    );
   const { name, route: held } = shown.current;
   const Content = loaded.get(name);
-  return <HeldRoute.Provider value={there ? null : held}><Content key={name} /></HeldRoute.Provider>;
+  return (
+    <HeldRoute.Provider value={there ? null : held}>
+      <Content key={name} />
+    </HeldRoute.Provider>
+  );
 }
 
 function Inside() {
@@ -69,7 +90,8 @@ function Inside() {
   const main = useRef(null);
   const page = pages.find((p) => p.name === route.name);
   const first = useRef(true);
-  useEffect(() => { // a new page is a new start, for the eyes and for a screen reader
+  useEffect(() => {
+    // a new page is a new start, for the eyes and for a screen reader
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
   }, [route.visit]);
@@ -85,9 +107,7 @@ function Starting({ error }) {
   useTitle('');
   return (
     <main class="starting">
-      {error
-        ? <ErrorNote error={error} retry={loadSession} />
-        : <Loading rows={1} />}
+      {error ? <ErrorNote error={error} retry={loadSession} /> : <Loading rows={1} />}
     </main>
   );
 }

@@ -172,7 +172,8 @@ export const signin = {
     by_password: 'Password',
     how: 'How to sign in',
     key: 'API key',
-    key_hint: 'Begins with sk-ft-. The operator’s stands in credentials.json of the cloud’s folder.',
+    key_hint:
+      'Begins with sk-ft-. The operator’s stands in credentials.json of the cloud’s folder.',
     login: 'User name',
     password: 'Password',
     submit: 'Sign in',

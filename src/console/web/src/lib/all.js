@@ -22,7 +22,10 @@ export function whole(path) {
 
 // What projects and keys are called: { project, key }, Maps by id.
 export async function namesOf(signal) {
-  const [projects, keys] = await Promise.all([everyPage('/api/v1/projects', signal), everyPage('/api/v1/keys', signal)]);
+  const [projects, keys] = await Promise.all([
+    everyPage('/api/v1/projects', signal),
+    everyPage('/api/v1/keys', signal),
+  ]);
   const byId = (list) => new Map(list.map((one) => [one.id, one.name]));
   return { project: byId(projects), key: byId(keys) };
 }

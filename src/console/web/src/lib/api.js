@@ -18,7 +18,8 @@ export class ApiError extends Error {
   // What to do next, in the reader's language; '' if we know nothing better than the message.
   get hint() {
     if (this.code !== null && hasText(`hint.${this.code}`)) return t(`hint.${this.code}`);
-    if (hasText(`hint.${this.status}`)) return t(`hint.${this.status}`, { s: this.retryAfter ?? 1 });
+    if (hasText(`hint.${this.status}`))
+      return t(`hint.${this.status}`, { s: this.retryAfter ?? 1 });
     return this.status >= 500 ? t('hint.5xx') : '';
   }
 }
@@ -31,8 +32,13 @@ export function onSignedOut(fn) {
 
 function headersOf(body, more) {
   const headers = { 'X-Feitian-Console': '1', ...more };
-  const raw = body === undefined || body === null || typeof body === 'string' ||
-    body instanceof FormData || body instanceof Blob || body instanceof ArrayBuffer;
+  const raw =
+    body === undefined ||
+    body === null ||
+    typeof body === 'string' ||
+    body instanceof FormData ||
+    body instanceof Blob ||
+    body instanceof ArrayBuffer;
   if (!raw) headers['Content-Type'] = 'application/json';
   return { headers, body: raw ? body : JSON.stringify(body) };
 }
@@ -80,7 +86,10 @@ async function json(method, path, body, options) {
 // Server-sent events: data lines of one event joined; "[DONE]" ends. onEvent(json, name). onOpen(answer): its headers
 // are there. A connection that breaks is an error too: what came may be half of it.
 async function stream(path, body, onEvent, signal, { headers, method = 'POST', onOpen } = {}) {
-  const answer = await send(method, path, body, { signal, headers: { Accept: 'text/event-stream', ...headers } });
+  const answer = await send(method, path, body, {
+    signal,
+    headers: { Accept: 'text/event-stream', ...headers },
+  });
   onOpen?.(answer);
   const header = (n) => answer.headers.get(n);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -92,7 +101,12 @@ async function stream(path, body, onEvent, signal, { headers, method = 'POST', o
         piece = await reader.read();
       } catch (e) {
         if (e.name === 'AbortError') throw e;
-        throw new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable'), id: header('x-request-id') });
+        throw new ApiError({
+          status: 0,
+          code: 'unreachable',
+          message: t('error.unreachable'),
+          id: header('x-request-id'),
+        });
       }
       if (piece.done) return;
       rest += piece.value.replaceAll('\r', '');
@@ -100,8 +114,15 @@ async function stream(path, body, onEvent, signal, { headers, method = 'POST', o
       rest = events.pop();
       for (const event of events) {
         const lines = event.split('\n');
-        const data = lines.filter((l) => l.startsWith('data:')).map((l) => l.slice(5).trimStart()).join('\n');
-        const name = lines.find((l) => l.startsWith('event:'))?.slice(6).trim() ?? '';
+        const data = lines
+          .filter((l) => l.startsWith('data:'))
+          .map((l) => l.slice(5).trimStart())
+          .join('\n');
+        const name =
+          lines
+            .find((l) => l.startsWith('event:'))
+            ?.slice(6)
+            .trim() ?? '';
         if (data === '[DONE]') return;
         if (data === '') continue;
         const parsed = JSON.parse(data);
@@ -118,7 +139,10 @@ async function stream(path, body, onEvent, signal, { headers, method = 'POST', o
 function upload(method, path, body, { s3 = false, headers: more, onProgress, signal } = {}) {
   return new Promise((resolve, reject) => {
     const x = new XMLHttpRequest();
-    const { headers, body: sent } = headersOf(body, { ...(s3 ? { 'X-Feitian-S3': '1' } : {}), ...more });
+    const { headers, body: sent } = headersOf(body, {
+      ...(s3 ? { 'X-Feitian-S3': '1' } : {}),
+      ...more,
+    });
     x.open(method, path);
     for (const [name, value] of Object.entries(headers)) x.setRequestHeader(name, value);
     if (onProgress) x.upload.onprogress = (e) => onProgress(e.loaded, e.total);
@@ -132,7 +156,8 @@ function upload(method, path, body, { s3 = false, headers: more, onProgress, sig
       if (x.status === 401) signedOut(error);
       reject(error);
     };
-    x.onerror = () => reject(new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable') }));
+    x.onerror = () =>
+      reject(new ApiError({ status: 0, code: 'unreachable', message: t('error.unreachable') }));
     x.onabort = () => reject(new DOMException('aborted', 'AbortError'));
     if (signal?.aborted) {
       x.onabort();

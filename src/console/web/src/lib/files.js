@@ -25,15 +25,18 @@ export async function droppedFiles(transfer) {
   const files = [];
   while (todo.length > 0 && files.length < FILES_MAX) {
     const entry = todo.shift();
-    if (entry.isDirectory) todo.unshift(...await entriesOf(entry));
-    else files.push(Object.assign(await fileOf(entry), { path: entry.fullPath.replace(/^\//, '') }));
+    if (entry.isDirectory) todo.unshift(...(await entriesOf(entry)));
+    else
+      files.push(Object.assign(await fileOf(entry), { path: entry.fullPath.replace(/^\//, '') }));
   }
   return files;
 }
 
 // The browser keeps it as a file of this name. content: a Blob, or a text.
 export function saveAs(name, content, type = 'application/octet-stream') {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const url = URL.createObjectURL(
+    content instanceof Blob ? content : new Blob([content], { type }),
+  );
   const a = document.createElement('a');
   Object.assign(a, { href: url, download: name });
   document.body.append(a);

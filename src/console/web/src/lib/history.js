@@ -5,13 +5,34 @@ import { useApi } from './hooks.js';
 import { addText, t } from './i18n.js';
 
 addText('range', {
-  en: { label: 'Time span', '1h': '1 hour', '6h': '6 hours', '24h': '24 hours', '7d': '7 days', '30d': '30 days' },
-  zh: { label: '时间范围', '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
+  en: {
+    label: 'Time span',
+    '1h': '1 hour',
+    '6h': '6 hours',
+    '24h': '24 hours',
+    '7d': '7 days',
+    '30d': '30 days',
+  },
+  zh: {
+    label: '时间范围',
+    '1h': '1 小时',
+    '6h': '6 小时',
+    '24h': '24 小时',
+    '7d': '7 天',
+    '30d': '30 天',
+  },
 });
 
-export const ranges = { '1h': 3600, '6h': 6 * 3600, '24h': 86400, '7d': 7 * 86400, '30d': 30 * 86400 };
+export const ranges = {
+  '1h': 3600,
+  '6h': 6 * 3600,
+  '24h': 86400,
+  '7d': 7 * 86400,
+  '30d': 30 * 86400,
+};
 // For a <Choice>.
-export const rangeOptions = () => Object.keys(ranges).map((value) => ({ value, label: t(`range.${value}`) }));
+export const rangeOptions = () =>
+  Object.keys(ranges).map((value) => ({ value, label: t(`range.${value}`) }));
 
 const POLL_MS = 10000; // points come every 10 seconds
 const LONG_POLL_MS = 60000;
@@ -21,12 +42,15 @@ const LONG_POLL_MS = 60000;
 export function useHistory(names, { range = '1h', labels = {} } = {}) {
   const series = names.join(',');
   const label = new URLSearchParams(labels).toString();
-  const ask = useCallback((signal) => {
-    const query = new URLSearchParams(label);
-    query.set('series', series);
-    query.set('from', String(Math.floor(Date.now() / 1000) - ranges[range]));
-    return api.get(`/api/v1/history?${query}`, { signal });
-  }, [series, label, range]);
+  const ask = useCallback(
+    (signal) => {
+      const query = new URLSearchParams(label);
+      query.set('series', series);
+      query.set('from', String(Math.floor(Date.now() / 1000) - ranges[range]));
+      return api.get(`/api/v1/history?${query}`, { signal });
+    },
+    [series, label, range],
+  );
   const { data, ...state } = useApi(ask, { poll: ranges[range] > 86400 ? LONG_POLL_MS : POLL_MS });
   return {
     ...state,

@@ -28,7 +28,8 @@ export function useApi(what, { poll = 0 } = {}) {
     const again = () => {
       const ms = every.current;
       clearTimeout(timer);
-      if (ms > 0 && !gone && !asking) timer = setTimeout(look, Math.min(ms * 2 ** failed, Math.max(ms, 30000)));
+      if (ms > 0 && !gone && !asking)
+        timer = setTimeout(look, Math.min(ms * 2 ** failed, Math.max(ms, 30000)));
     };
     const look = () => (document.hidden ? again() : ask());
     const ask = async () => {
@@ -36,9 +37,15 @@ export function useApi(what, { poll = 0 } = {}) {
       const mine = (abort = new AbortController());
       clearTimeout(timer);
       asking = true;
-      setState((s) => (s.of === what ? { ...s, loading: true } : { data: null, error: null, loading: true, of: what }));
+      setState((s) =>
+        s.of === what
+          ? { ...s, loading: true }
+          : { data: null, error: null, loading: true, of: what },
+      );
       try {
-        const data = await (typeof what === 'function' ? what(mine.signal) : api.get(what, { signal: mine.signal }));
+        const data = await (typeof what === 'function'
+          ? what(mine.signal)
+          : api.get(what, { signal: mine.signal }));
         failed = 0;
         if (!mine.signal.aborted) setState({ data, error: null, loading: false, of: what });
       } catch (error) {
@@ -127,16 +134,19 @@ export function useTick(ms = 10000) {
 // more comes.
 export function useGrowing(ask, options) {
   const kept = useRef({ of: null });
-  const all = useCallback(async (signal) => {
-    if (kept.current.of !== ask) kept.current = { of: ask, pages: [], wanted: 1, grow: false };
-    const mine = kept.current;
-    const pages = mine.grow ? [...mine.pages] : []; // else all of them may have changed
-    mine.grow = false;
-    while (pages.length < mine.wanted && (pages.length === 0 || pages.at(-1).more))
-      pages.push(await ask(pages.at(-1) ?? null, signal));
-    mine.pages = pages;
-    return pages;
-  }, [ask]);
+  const all = useCallback(
+    async (signal) => {
+      if (kept.current.of !== ask) kept.current = { of: ask, pages: [], wanted: 1, grow: false };
+      const mine = kept.current;
+      const pages = mine.grow ? [...mine.pages] : []; // else all of them may have changed
+      mine.grow = false;
+      while (pages.length < mine.wanted && (pages.length === 0 || pages.at(-1).more))
+        pages.push(await ask(pages.at(-1) ?? null, signal));
+      mine.pages = pages;
+      return pages;
+    },
+    [ask],
+  );
   const state = useApi(all, options);
   const next = () => {
     kept.current.wanted = kept.current.pages.length + 1;
@@ -148,24 +158,55 @@ export function useGrowing(ask, options) {
 
 // A list that comes page by page, as /api/v1's and OpenAI's do (has_more, last_id, `after`); its first page is
 // asked for again when the path changes. -> { rows: null while it comes, error, busy, more, next(), reload() }
-export function usePaged(path, { param = 'after', lastOf = (page) => page.last_id ?? page.data.at(-1)?.id } = {}) {
-  const [state, setState] = useState({ of: null, rows: null, last: null, error: null, busy: false });
+export function usePaged(
+  path,
+  { param = 'after', lastOf = (page) => page.last_id ?? page.data.at(-1)?.id } = {},
+) {
+  const [state, setState] = useState({
+    of: null,
+    rows: null,
+    last: null,
+    error: null,
+    busy: false,
+  });
   const asked = useRef(0);
-  const ask = useCallback(async (after) => {
-    const mine = ++asked.current;
-    const fresh = after === null;
-    setState((s) => ({ ...s, busy: true, error: null, rows: fresh && s.of !== path ? null : s.rows }));
-    try {
-      const query = after === null ? '' : `${path.includes('?') ? '&' : '?'}${param}=${encodeURIComponent(after)}`;
-      const page = await api.get(path + query);
-      if (mine !== asked.current) return;
+  const ask = useCallback(
+    async (after) => {
+      const mine = ++asked.current;
+      const fresh = after === null;
       setState((s) => ({
-        of: path, rows: fresh ? page.data : [...s.rows, ...page.data], last: page.has_more ? lastOf(page) : null, error: null, busy: false,
+        ...s,
+        busy: true,
+        error: null,
+        rows: fresh && s.of !== path ? null : s.rows,
       }));
-    } catch (error) {
-      if (mine === asked.current) setState((s) => ({ ...s, of: path, error, busy: false, rows: s.of === path ? s.rows : null }));
-    }
-  }, [path, param]);
+      try {
+        const query =
+          after === null
+            ? ''
+            : `${path.includes('?') ? '&' : '?'}${param}=${encodeURIComponent(after)}`;
+        const page = await api.get(path + query);
+        if (mine !== asked.current) return;
+        setState((s) => ({
+          of: path,
+          rows: fresh ? page.data : [...s.rows, ...page.data],
+          last: page.has_more ? lastOf(page) : null,
+          error: null,
+          busy: false,
+        }));
+      } catch (error) {
+        if (mine === asked.current)
+          setState((s) => ({
+            ...s,
+            of: path,
+            error,
+            busy: false,
+            rows: s.of === path ? s.rows : null,
+          }));
+      }
+    },
+    [path, param],
+  );
   useEffect(() => {
     ask(null);
     return () => {

@@ -32,7 +32,9 @@ export function t(key, params = {}) {
     return key;
   }
   if (typeof text === 'function') return text(params);
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in params ? String(params[name]) : whole));
+  return text.replace(/\{(\w+)\}/g, (whole, name) =>
+    name in params ? String(params[name]) : whole,
+  );
 }
 
 /* ---- numbers, sizes, sums ---- */
@@ -52,9 +54,10 @@ const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
 // digits: after the point, at most. compact: 12.3K.
 export function number(v, { digits = 2, compact = false } = {}) {
   if (!isNumber(v)) return nothing;
-  const options = compact && Math.abs(v) >= 10000
-    ? { notation: 'compact', maximumFractionDigits: 1 }
-    : { maximumFractionDigits: digits };
+  const options =
+    compact && Math.abs(v) >= 10000
+      ? { notation: 'compact', maximumFractionDigits: 1 }
+      : { maximumFractionDigits: digits };
   return format('NumberFormat', options).format(v);
 }
 
@@ -87,7 +90,12 @@ export function money(v, { digits } = {}) {
   const most = digits ?? (small ? Math.min(8, 2 - Math.floor(Math.log10(Math.abs(sum)))) : 2);
   const options = { maximumFractionDigits: most, minimumFractionDigits: Math.min(2, most) };
   try {
-    return format('NumberFormat', { style: 'currency', currency: currency.get(), currencyDisplay: 'narrowSymbol', ...options }).format(sum);
+    return format('NumberFormat', {
+      style: 'currency',
+      currency: currency.get(),
+      currencyDisplay: 'narrowSymbol',
+      ...options,
+    }).format(sum);
   } catch {
     return `${format('NumberFormat', options).format(sum)} ${currency.get()}`; // credits, or the like
   }
@@ -125,7 +133,12 @@ export function ago(s, now = Date.now() / 1000) {
   if (!isNumber(s)) return nothing;
   const d = s - now;
   const f = format('RelativeTimeFormat', { numeric: 'auto', style: 'short' });
-  const steps = [[60, 1, 'second'], [3600, 60, 'minute'], [86400, 3600, 'hour'], [2592000, 86400, 'day']];
+  const steps = [
+    [60, 1, 'second'],
+    [3600, 60, 'minute'],
+    [86400, 3600, 'hour'],
+    [2592000, 86400, 'day'],
+  ];
   for (const [below, each, unit] of steps)
     if (Math.abs(d) < below) return f.format(Math.trunc(d / each), unit);
   return date(s);

@@ -13,7 +13,10 @@ let visits = 0;
 function read(step) {
   const { pathname, search, hash } = window.location;
   const path = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : '/';
-  const parts = path.split('/').filter((p) => p !== '').map(decode);
+  const parts = path
+    .split('/')
+    .filter((p) => p !== '')
+    .map(decode);
   return {
     path, // "/models/org/name"
     name: parts[0] ?? '', // "models": which page
@@ -69,7 +72,8 @@ export function setQuery(changes, { replace = true } = {}) {
 export function Link({ href: path, onClick, ...rest }) {
   const go = (event) => {
     onClick?.(event);
-    const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    const plain =
+      event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!plain || event.defaultPrevented) return;
     event.preventDefault();
     navigate(path);

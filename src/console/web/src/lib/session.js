@@ -21,7 +21,12 @@ export function can(...wanted) {
     const role = ROLES.indexOf(word);
     if (role >= 0) return ROLES.indexOf(me.role) >= role;
     const actions = me.key?.actions;
-    return !Array.isArray(actions) || actions.length === 0 || actions.includes(word) || actions.includes('*');
+    return (
+      !Array.isArray(actions) ||
+      actions.length === 0 ||
+      actions.includes(word) ||
+      actions.includes('*')
+    );
   });
 }
 
@@ -58,5 +63,6 @@ export async function signOut() {
 }
 
 onSignedOut(() => {
-  if (session.get().state === 'in') session.set({ state: 'out', me: null, error: null, ended: true });
+  if (session.get().state === 'in')
+    session.set({ state: 'out', me: null, error: null, ended: true });
 });

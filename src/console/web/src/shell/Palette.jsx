@@ -16,7 +16,8 @@ export function usePalette() {
   const [shown, setShown] = useState(false);
   useEffect(() => {
     const key = (e) => {
-      const chord = (e.ctrlKey || e.metaKey) && !e.shiftKey && !e.altKey && e.key.toLowerCase() === 'k';
+      const chord =
+        (e.ctrlKey || e.metaKey) && !e.shiftKey && !e.altKey && e.key.toLowerCase() === 'k';
       const slash = e.key === '/' && !e.ctrlKey && !e.metaKey && !e.altKey && !isTyping(e.target);
       if (!chord && !slash) return;
       e.preventDefault();
@@ -33,13 +34,36 @@ function everything() {
   const other = own === 'zh' ? 'en' : 'zh';
   const to = pages
     .filter((p) => !p.hidden && can(p.role ?? 'viewer'))
-    .map((p) => ({ id: `page-${p.name}`, icon: p.icon, title: p.title[own], text: groups[p.group][own],
-      words: `${p.title.en} ${p.title.zh} ${p.name}`, go: () => navigate(`/${p.name}`) }));
+    .map((p) => ({
+      id: `page-${p.name}`,
+      icon: p.icon,
+      title: p.title[own],
+      text: groups[p.group][own],
+      words: `${p.title.en} ${p.title.zh} ${p.name}`,
+      go: () => navigate(`/${p.name}`),
+    }));
   const actions = [
-    ...themes.map((name) => ({ id: `theme-${name}`, icon: { system: 'monitor', light: 'sun', dark: 'moon' }[name],
-      title: `${t('app.theme')}: ${t(`app.theme_${name}`)}`, words: `theme ${name}`, go: () => setTheme(name) })),
-    { id: 'language', icon: 'language', title: languages[other], words: `language ${languages[other]}`, go: () => setLang(other) },
-    { id: 'out', icon: 'logout', title: t('app.sign_out'), words: 'sign out logout', go: () => signOut().catch(toast.error) },
+    ...themes.map((name) => ({
+      id: `theme-${name}`,
+      icon: { system: 'monitor', light: 'sun', dark: 'moon' }[name],
+      title: `${t('app.theme')}: ${t(`app.theme_${name}`)}`,
+      words: `theme ${name}`,
+      go: () => setTheme(name),
+    })),
+    {
+      id: 'language',
+      icon: 'language',
+      title: languages[other],
+      words: `language ${languages[other]}`,
+      go: () => setLang(other),
+    },
+    {
+      id: 'out',
+      icon: 'logout',
+      title: t('app.sign_out'),
+      words: 'sign out logout',
+      go: () => signOut().catch(toast.error),
+    },
   ];
   return [...to, ...actions];
 }
@@ -49,8 +73,12 @@ function found(all, typed) {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
   const text = (one) => `${one.title} ${one.words}`.toLowerCase();
   const hits = all.filter((one) => words.every((w) => text(one).includes(w)));
-  const begins = (one) => (words.length > 0 && one.title.toLowerCase().startsWith(words[0]) ? 0 : 1);
-  return hits.map((one, i) => [one, i]).sort((a, b) => begins(a[0]) - begins(b[0]) || a[1] - b[1]).map(([one]) => one);
+  const begins = (one) =>
+    words.length > 0 && one.title.toLowerCase().startsWith(words[0]) ? 0 : 1;
+  return hits
+    .map((one, i) => [one, i])
+    .sort((a, b) => begins(a[0]) - begins(b[0]) || a[1] - b[1])
+    .map(([one]) => one);
 }
 
 export function Palette({ onClose }) {
@@ -80,25 +108,59 @@ export function Palette({ onClose }) {
     }
   };
   return (
-    <dialog ref={ref} class="palette" aria-label={t('app.palette')} onCancel={(e) => { e.preventDefault(); onClose(); }}
+    <dialog
+      ref={ref}
+      class="palette"
+      aria-label={t('app.palette')}
+      onCancel={(e) => {
+        e.preventDefault();
+        onClose();
+      }}
       onMouseDown={(e) => e.target === ref.current && onClose()}>
       <div class="palette-frame">
         <div class="palette-input">
           <Icon name="search" />
-          <input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
-            aria-activedescendant={list[at] && `palette-${list[at].id}`} aria-label={t('app.palette')}
-            placeholder={t('app.palette_hint')} autocomplete="off" spellcheck={false} autofocus value={typed}
-            onInput={(e) => { setTyped(e.currentTarget.value); setAt(0); }} onKeyDown={key} />
+          <input
+            type="text"
+            role="combobox"
+            aria-expanded="true"
+            aria-controls="palette-list"
+            aria-autocomplete="list"
+            aria-activedescendant={list[at] && `palette-${list[at].id}`}
+            aria-label={t('app.palette')}
+            placeholder={t('app.palette_hint')}
+            autocomplete="off"
+            spellcheck={false}
+            autofocus
+            value={typed}
+            onInput={(e) => {
+              setTyped(e.currentTarget.value);
+              setAt(0);
+            }}
+            onKeyDown={key}
+          />
         </div>
         <div id="palette-list" class="palette-list" role="listbox" aria-label={t('app.palette')}>
           {list.map((one, i) => (
-            <div key={one.id} id={`palette-${one.id}`} role="option" aria-selected={i === at} class="palette-one"
-              onMouseMove={() => setAt(i)} onClick={() => choose(one)}>
-              <Icon name={one.icon} /><span>{one.title}</span>{one.text && <span class="muted small">{one.text}</span>}
+            <div
+              key={one.id}
+              id={`palette-${one.id}`}
+              role="option"
+              aria-selected={i === at}
+              class="palette-one"
+              onMouseMove={() => setAt(i)}
+              onClick={() => choose(one)}>
+              <Icon name={one.icon} />
+              <span>{one.title}</span>
+              {one.text && <span class="muted small">{one.text}</span>}
             </div>
           ))}
         </div>
-        {list.length === 0 && <p class="palette-none muted" role="status">{t('app.palette_none')}</p>}
+        {list.length === 0 && (
+          <p class="palette-none muted" role="status">
+            {t('app.palette_none')}
+          </p>
+        )}
       </div>
     </dialog>
   );

@@ -23,8 +23,13 @@ function Navigation({ page, onGone }) {
             <ul aria-labelledby={title ? `nav-${group}` : undefined}>
               {own.map((p) => (
                 <li key={p.name}>
-                  <Link href={`/${p.name}`} class="nav-link" aria-current={p === page ? 'page' : undefined} onClick={onGone}>
-                    <Icon name={p.icon} /><span>{p.title[lang()]}</span>
+                  <Link
+                    href={`/${p.name}`}
+                    class="nav-link"
+                    aria-current={p === page ? 'page' : undefined}
+                    onClick={onGone}>
+                    <Icon name={p.icon} />
+                    <span>{p.title[lang()]}</span>
                   </Link>
                 </li>
               ))}
@@ -41,10 +46,19 @@ function Drawer({ page, onClose }) {
   const ref = useRef(null);
   useEffect(() => ref.current.showModal(), []);
   return (
-    <dialog ref={ref} class="drawer" aria-label={t('app.nav')} onCancel={(e) => { e.preventDefault(); onClose(); }}
+    <dialog
+      ref={ref}
+      class="drawer"
+      aria-label={t('app.nav')}
+      onCancel={(e) => {
+        e.preventDefault();
+        onClose();
+      }}
       onClick={(e) => e.target === ref.current && onClose()}>
       <div class="drawer-frame">
-        <div class="side-head"><Mark size={22} /><b>feitian</b>
+        <div class="side-head">
+          <Mark size={22} />
+          <b>feitian</b>
           <Button kind="quiet" icon="close" label={t('app.close_nav')} onClick={onClose} />
         </div>
         <Navigation page={page} onGone={onClose} />
@@ -65,27 +79,47 @@ export function Shell({ page, mainRef, children }) {
   };
   return (
     <div class="shell">
-      <a class="skip" href="#main" onClick={skip}>{t('app.skip')}</a>
+      <a class="skip" href="#main" onClick={skip}>
+        {t('app.skip')}
+      </a>
       <aside class="side">
         <div class="side-frame">
-          <Link href="/" class="side-head"><Mark size={22} /><b>feitian</b></Link>
+          <Link href="/" class="side-head">
+            <Mark size={22} />
+            <b>feitian</b>
+          </Link>
           <Navigation page={page} />
         </div>
       </aside>
       <header class="top">
-        <Button kind="quiet" icon="menu" label={t('app.open_nav')} class="top-menu" onClick={() => setDrawer(true)} />
+        <Button
+          kind="quiet"
+          icon="menu"
+          label={t('app.open_nav')}
+          class="top-menu"
+          onClick={() => setDrawer(true)}
+        />
         <span class="top-project" title={me.project.id}>
-          <span class="muted">{t('app.project')}</span><b>{me.project.name}</b>
+          <span class="muted">{t('app.project')}</span>
+          <b>{me.project.name}</b>
         </span>
         <span class="top-room" />
-        <button type="button" class="top-search" onClick={palette.open} aria-label={`${t('app.search')} Ctrl K`}>
-          <Icon name="search" /><span>{t('app.search')}</span><kbd>Ctrl K</kbd>
+        <button
+          type="button"
+          class="top-search"
+          onClick={palette.open}
+          aria-label={`${t('app.search')} Ctrl K`}>
+          <Icon name="search" />
+          <span>{t('app.search')}</span>
+          <kbd>Ctrl K</kbd>
         </button>
         <LanguageMenu />
         <ThemeMenu />
         <AccountMenu />
       </header>
-      <main id="main" class="main" ref={mainRef} tabIndex={-1}>{children}</main>
+      <main id="main" class="main" ref={mainRef} tabIndex={-1}>
+        {children}
+      </main>
       {drawer && <Drawer page={page} onClose={() => setDrawer(false)} />}
       {palette.shown && <Palette onClose={palette.close} />}
     </div>

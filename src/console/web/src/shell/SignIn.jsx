@@ -16,8 +16,10 @@ function missing(way, { key, login, password }) {
 }
 
 function told(way, error) {
-  if (error.status === 429) return { ...error, message: t('signin.wait', { s: error.retryAfter ?? 1 }), hint: '' };
-  if (error.status === 401) return { message: t(way === 'key' ? 'signin.wrong_key' : 'signin.wrong_password'), hint: '' };
+  if (error.status === 429)
+    return { ...error, message: t('signin.wait', { s: error.retryAfter ?? 1 }), hint: '' };
+  if (error.status === 401)
+    return { message: t(way === 'key' ? 'signin.wrong_key' : 'signin.wrong_password'), hint: '' };
   return error;
 }
 
@@ -43,33 +45,76 @@ export function SignIn({ ended }) {
       return;
     }
     try {
-      await signIn(way === 'key' ? { key: typed.key.trim() } : { login: typed.login.trim(), password: typed.password });
+      await signIn(
+        way === 'key'
+          ? { key: typed.key.trim() }
+          : { login: typed.login.trim(), password: typed.password },
+      );
     } catch (e) {
       setError(told(way, e));
     }
   });
   return (
     <div class="signin">
-      <div class="signin-menus"><LanguageMenu /><ThemeMenu /></div>
+      <div class="signin-menus">
+        <LanguageMenu />
+        <ThemeMenu />
+      </div>
       <main class="signin-box" ref={form}>
         <header class="signin-head">
           <Mark size={40} />
-          <div><h1>feitian</h1><p class="muted">{t('signin.text')}</p></div>
+          <div>
+            <h1>feitian</h1>
+            <p class="muted">{t('signin.text')}</p>
+          </div>
         </header>
         {ended && <Note>{t('signin.ended')}</Note>}
         <Form onSubmit={submit}>
-          <Choice label={t('signin.how')} hideLabel value={way} onChange={(w) => { setWay(w); setWrong({}); setError(null); }}
-            options={[{ value: 'key', label: t('signin.by_key') }, { value: 'password', label: t('signin.by_password') }]} />
-          {way === 'key'
-            ? <TextInput key="key" type="password" label={t('signin.key')} hint={t('signin.key_hint')} autofocus {...field('key')} />
-            : (
-              <>
-                <TextInput key="login" label={t('signin.login')} autocomplete="username" autocapitalize="none" {...field('login')} />
-                <TextInput key="password" type="password" label={t('signin.password')} autocomplete="current-password" {...field('password')} />
-              </>
-            )}
+          <Choice
+            label={t('signin.how')}
+            hideLabel
+            value={way}
+            onChange={(w) => {
+              setWay(w);
+              setWrong({});
+              setError(null);
+            }}
+            options={[
+              { value: 'key', label: t('signin.by_key') },
+              { value: 'password', label: t('signin.by_password') },
+            ]}
+          />
+          {way === 'key' ? (
+            <TextInput
+              key="key"
+              type="password"
+              label={t('signin.key')}
+              hint={t('signin.key_hint')}
+              autofocus
+              {...field('key')}
+            />
+          ) : (
+            <>
+              <TextInput
+                key="login"
+                label={t('signin.login')}
+                autocomplete="username"
+                autocapitalize="none"
+                {...field('login')}
+              />
+              <TextInput
+                key="password"
+                type="password"
+                label={t('signin.password')}
+                autocomplete="current-password"
+                {...field('password')}
+              />
+            </>
+          )}
           <ErrorNote error={error} />
-          <Button type="submit" kind="primary" busy={busy} class="signin-go">{t('signin.submit')}</Button>
+          <Button type="submit" kind="primary" busy={busy} class="signin-go">
+            {t('signin.submit')}
+          </Button>
         </Form>
       </main>
     </div>

@@ -5,11 +5,28 @@ import { Icon } from './Icon.jsx';
 import { Spinner } from './Spinner.jsx';
 
 export function Button({
-  kind = '', icon, label, busy = false, disabled = false, small = false, href, type = 'button', children, class: own = '',
+  kind = '',
+  icon,
+  label,
+  busy = false,
+  disabled = false,
+  small = false,
+  href,
+  type = 'button',
+  children,
+  class: own = '',
   ...rest
 }) {
   const bare = children === undefined || children === null || children === false;
-  const name = ['button', kind && `button-${kind}`, small && 'button-small', bare && 'button-square', own].filter(Boolean).join(' ');
+  const name = [
+    'button',
+    kind && `button-${kind}`,
+    small && 'button-small',
+    bare && 'button-square',
+    own,
+  ]
+    .filter(Boolean)
+    .join(' ');
   const inside = (
     <>
       {busy ? <Spinner /> : icon && <Icon name={icon} />}
@@ -17,9 +34,20 @@ export function Button({
     </>
   );
   const named = { 'aria-label': label, title: bare ? label : undefined, class: name };
-  if (href !== undefined) return <Link href={href} {...named} {...rest}>{inside}</Link>;
+  if (href !== undefined)
+    return (
+      <Link href={href} {...named} {...rest}>
+        {inside}
+      </Link>
+    );
   return (
-    <button type={type} disabled={disabled} aria-busy={busy} aria-disabled={busy} {...named} {...rest}
+    <button
+      type={type}
+      disabled={disabled}
+      aria-busy={busy}
+      aria-disabled={busy}
+      {...named}
+      {...rest}
       onClick={busy ? (e) => e.preventDefault() : rest.onClick}>
       {inside}
     </button>

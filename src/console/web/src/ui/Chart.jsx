@@ -31,7 +31,8 @@ function xsOf(times, n) {
 }
 
 // What is not known at all is an empty curve, as long as the others.
-const fill = (values, n) => (values.length === n ? values : Array.from({ length: n }, (_, i) => values[i] ?? null));
+const fill = (values, n) =>
+  values.length === n ? values : Array.from({ length: n }, (_, i) => values[i] ?? null);
 
 function spanOf(xs) {
   return xs.length > 1 ? xs[xs.length - 1] - xs[0] : 0;
@@ -55,18 +56,39 @@ const withAlpha = (color, alpha) => color.replace('rgb(', 'rgba(').replace(')', 
 
 function looks(s, i, { element, alone, bars, paths }) {
   const color = colorOf(element, `--chart-${(s.color ?? i) % COLORS}`);
-  if (bars) return { label: s.name, stroke: color, width: 0, fill: color, paths, points: { show: false } };
+  if (bars)
+    return { label: s.name, stroke: color, width: 0, fill: color, paths, points: { show: false } };
   return {
     label: s.name,
     stroke: s.faint ? withAlpha(color, 0.3) : color,
     width: s.faint ? 1 : 1.5,
     spanGaps: !!s.dots,
-    points: { show: !!s.dots, filter: s.dots ? undefined : alonePoints, size: s.dots ? 6 : 4, fill: color },
+    points: {
+      show: !!s.dots,
+      filter: s.dots ? undefined : alonePoints,
+      size: s.dots ? 6 : 4,
+      fill: color,
+    },
     fill: alone ? withAlpha(color, 0.09) : undefined,
   };
 }
 
-function optionsOf({ element, series, x, xs, unit, binary, width, height, min, max, bars, paths, onRange, setAt }) {
+function optionsOf({
+  element,
+  series,
+  x,
+  xs,
+  unit,
+  binary,
+  width,
+  height,
+  min,
+  max,
+  bars,
+  paths,
+  onRange,
+  setAt,
+}) {
   const line = colorOf(element, '--line');
   const text = colorOf(element, '--text-2');
   const font = '11px system-ui, sans-serif';
@@ -78,24 +100,51 @@ function optionsOf({ element, series, x, xs, unit, binary, width, height, min, m
     padding: [8, 18, 0, 0], // room for half of the last moment's words
     legend: { show: false },
     cursor: { y: false, drag: { x: !!onRange, y: false, setScale: false }, points: { size: 6 } },
-    scales: { x: { time: x === 'time', range: bars ? (u, lo, hi) => barRange(xs, lo, hi) : undefined }, y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) } },
+    scales: {
+      x: { time: x === 'time', range: bars ? (u, lo, hi) => barRange(xs, lo, hi) : undefined },
+      y: { range: (u, lo, hi) => rangeOf(lo, hi, min, max) },
+    },
     axes: [
-      { ...axis, size: 28, space: 70, grid: { show: false },
-        values: (u, ticks) => ticks.map((v) => (x === 'time' ? tick(v, spanOf(xs)) : number(v, { compact: true }))) },
-      { ...axis, space: 32, size: room, ...(binary ? { incrs: BINARY } : {}), gap: 6, values: (u, ticks) => ticks.map(unit) },
+      {
+        ...axis,
+        size: 28,
+        space: 70,
+        grid: { show: false },
+        values: (u, ticks) =>
+          ticks.map((v) => (x === 'time' ? tick(v, spanOf(xs)) : number(v, { compact: true }))),
+      },
+      {
+        ...axis,
+        space: 32,
+        size: room,
+        ...(binary ? { incrs: BINARY } : {}),
+        gap: 6,
+        values: (u, ticks) => ticks.map(unit),
+      },
     ],
     series: [
       {},
       ...(bars ? [...series].reverse() : series).map((s, i) =>
-        looks(s, bars ? series.length - 1 - i : i, { element, alone: series.length === 1, bars, paths })),
+        looks(s, bars ? series.length - 1 - i : i, {
+          element,
+          alone: series.length === 1,
+          bars,
+          paths,
+        }),
+      ),
     ],
     hooks: {
       setCursor: [(u) => setAt(u.cursor.idx ?? null)],
-      setSelect: [(u) => {
-        if (u.select.width < 4) return;
-        onRange?.(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'));
-        u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-      }],
+      setSelect: [
+        (u) => {
+          if (u.select.width < 4) return;
+          onRange?.(
+            u.posToVal(u.select.left, 'x'),
+            u.posToVal(u.select.left + u.select.width, 'x'),
+          );
+          u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+        },
+      ],
     },
   };
 }
@@ -105,7 +154,8 @@ function alonePoints(u, k) {
   const values = u.data[k];
   const known = (i) => values[i] !== null && values[i] !== undefined;
   const alone = [];
-  for (let i = 0; i < values.length; i++) if (known(i) && !known(i - 1) && !known(i + 1)) alone.push(i);
+  for (let i = 0; i < values.length; i++)
+    if (known(i) && !known(i - 1) && !known(i + 1)) alone.push(i);
   return alone;
 }
 
@@ -123,7 +173,8 @@ function barRange(xs, lo, hi) {
 }
 
 function lastOf(values) {
-  for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null && values[i] !== undefined) return values[i];
+  for (let i = values.length - 1; i >= 0; i--)
+    if (values[i] !== null && values[i] !== undefined) return values[i];
   return null;
 }
 
@@ -132,13 +183,26 @@ function inWords(label, series, unit) {
   const parts = series.map((s) => {
     const known = s.values.filter((v) => v !== null && v !== undefined);
     if (known.length === 0) return t('ui.chart_none', { name: s.name });
-    return t('ui.chart_words', { name: s.name, last: unit(lastOf(s.values)), max: unit(known.reduce((a, b) => Math.max(a, b))) });
+    return t('ui.chart_words', {
+      name: s.name,
+      last: unit(lastOf(s.values)),
+      max: unit(known.reduce((a, b) => Math.max(a, b))),
+    });
   });
   return `${label}. ${parts.join('; ')}`;
 }
 
 export function Chart({
-  series, times, x = 'time', unit = (v) => number(v, { compact: true }), label, height = 180, onRange, min = 0, max, legend = true,
+  series,
+  times,
+  x = 'time',
+  unit = (v) => number(v, { compact: true }),
+  label,
+  height = 180,
+  onRange,
+  min = 0,
+  max,
+  legend = true,
   bars = false,
 }) {
   const box = useRef(null);
@@ -150,7 +214,13 @@ export function Chart({
   const n = series.reduce((most, s) => Math.max(most, s.values.length), 0);
   const xs = useMemo(() => xsOf(times, n), [times, n]);
   const shape = `${theme} ${language} ${height} ${x} ${bars} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
-  const data = [xs, ...drawn(series.map((s) => ({ ...s, values: fill(s.values, xs.length) })), bars)];
+  const data = [
+    xs,
+    ...drawn(
+      series.map((s) => ({ ...s, values: fill(s.values, xs.length) })),
+      bars,
+    ),
+  ];
   const now = useRef({});
   now.current = { series, xs, unit, onRange, data };
 
@@ -159,19 +229,36 @@ export function Chart({
     const element = box.current;
     const resize = new ResizeObserver(() => {
       const width = element.clientWidth;
-      if (plot.current && width > 0 && width !== plot.current.width) plot.current.setSize({ width, height });
+      if (plot.current && width > 0 && width !== plot.current.width)
+        plot.current.setSize({ width, height });
     });
-    import('uplot').then(({ default: UPlot }) => {
-      if (gone) return;
-      const { series: s, xs: own, unit: write } = now.current;
-      plot.current = new UPlot(
-        optionsOf({ element, series: s, x, xs: own, unit: (v) => write(v), binary: write === bytes,
-          width: element.clientWidth || 300, height, min, max, bars,
-          paths: bars ? UPlot.paths.bars({ size: [0.7, 48], radius: 0.08 }) : undefined,
-          onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)), setAt }),
-        now.current.data, element);
-      resize.observe(element);
-    }).catch(() => !gone && setFault(true));
+    import('uplot')
+      .then(({ default: UPlot }) => {
+        if (gone) return;
+        const { series: s, xs: own, unit: write } = now.current;
+        plot.current = new UPlot(
+          optionsOf({
+            element,
+            series: s,
+            x,
+            xs: own,
+            unit: (v) => write(v),
+            binary: write === bytes,
+            width: element.clientWidth || 300,
+            height,
+            min,
+            max,
+            bars,
+            paths: bars ? UPlot.paths.bars({ size: [0.7, 48], radius: 0.08 }) : undefined,
+            onRange: now.current.onRange && ((a, b) => now.current.onRange?.(a, b)),
+            setAt,
+          }),
+          now.current.data,
+          element,
+        );
+        resize.observe(element);
+      })
+      .catch(() => !gone && setFault(true));
     return () => {
       gone = true;
       resize.disconnect();
@@ -187,7 +274,12 @@ export function Chart({
   const moment = at !== null && xs[at] !== undefined ? xs[at] : null;
   return (
     <figure class="chart">
-      <div ref={box} class="chart-plot" style={{ height: `${height}px` }} role="img" aria-label={inWords(label, series, unit)}>
+      <div
+        ref={box}
+        class="chart-plot"
+        style={{ height: `${height}px` }}
+        role="img"
+        aria-label={inWords(label, series, unit)}>
         {fault && <p class="chart-none muted small">{t('error.chunk')}</p>}
         {nothing && !fault && <p class="chart-none muted small">{t('ui.chart_empty')}</p>}
       </div>
@@ -195,11 +287,17 @@ export function Chart({
         <figcaption class="chart-legend" aria-hidden="true">
           {series.map((s, i) => (
             <span key={s.name}>
-              <i class={`swatch swatch-${(s.color ?? i) % COLORS}`} />{s.name}{' '}
+              <i class={`swatch swatch-${(s.color ?? i) % COLORS}`} />
+              {s.name}{' '}
               <b class="figures">{unit(at !== null ? (s.values[at] ?? null) : lastOf(s.values))}</b>
             </span>
           ))}
-          <span class="chart-at figures">{moment !== null && (x === 'time' ? dateTime(moment, { dateStyle: 'short', timeStyle: 'medium' }) : number(moment))}</span>
+          <span class="chart-at figures">
+            {moment !== null &&
+              (x === 'time'
+                ? dateTime(moment, { dateStyle: 'short', timeStyle: 'medium' })
+                : number(moment))}
+          </span>
         </figcaption>
       )}
     </figure>

@@ -43,7 +43,11 @@ export function Copy({ text, label, children, small = true, kind = 'quiet' }) {
   };
   return (
     <>
-      <Button small={small} kind={kind} icon={done ? 'check' : 'copy'} label={children ? undefined : (label ?? t('ui.copy'))}
+      <Button
+        small={small}
+        kind={kind}
+        icon={done ? 'check' : 'copy'}
+        label={children ? undefined : (label ?? t('ui.copy'))}
         onClick={copy}>
         {children && (done ? t('ui.copied') : children)}
       </Button>
@@ -56,7 +60,9 @@ export function Copy({ text, label, children, small = true, kind = 'quiet' }) {
 export function Code({ text, label, copy = true, wrap = false }) {
   return (
     <div class={wrap ? 'code code-wrap' : 'code'}>
-      <pre tabIndex={0} role="region" aria-label={label ?? t('ui.code')}><code>{text}</code></pre>
+      <pre tabIndex={0} role="region" aria-label={label ?? t('ui.code')}>
+        <code>{text}</code>
+      </pre>
       {copy && <Copy text={text} label={label ? `${t('ui.copy')}: ${label}` : undefined} />}
     </div>
   );
@@ -64,5 +70,10 @@ export function Code({ text, label, copy = true, wrap = false }) {
 
 // A short value (an id, a name) that may be copied.
 export function CopyValue({ text, label }) {
-  return <span class="copy-value"><code>{text}</code><Copy text={text} label={label ?? `${t('ui.copy')} ${text}`} /></span>;
+  return (
+    <span class="copy-value">
+      <code>{text}</code>
+      <Copy text={text} label={label ?? `${t('ui.copy')} ${text}`} />
+    </span>
+  );
 }

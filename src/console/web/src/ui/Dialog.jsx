@@ -26,8 +26,16 @@ export function Dialog({ title, onClose, children, footer, wide = false, side = 
   // browsers close it at the second Escape whatever `cancel` is told
   const held = (e) => !onClose && e.key === 'Escape' && e.preventDefault();
   return (
-    <dialog ref={ref} class={`dialog ${wide ? 'dialog-wide' : ''} ${side ? 'dialog-side' : ''}`} aria-labelledby={id}
-      onCancel={(e) => { e.preventDefault(); onClose?.(); }} onKeyDown={held} onMouseDown={outside}>
+    <dialog
+      ref={ref}
+      class={`dialog ${wide ? 'dialog-wide' : ''} ${side ? 'dialog-side' : ''}`}
+      aria-labelledby={id}
+      onCancel={(e) => {
+        e.preventDefault();
+        onClose?.();
+      }}
+      onKeyDown={held}
+      onMouseDown={outside}>
       <div class="dialog-frame">
         <header class="dialog-head">
           <h2 id={id}>{title}</h2>
@@ -51,7 +59,17 @@ let questions = 0;
 // belongs to the place where it was asked: it goes with it, unanswered.
 export function confirmDelete({ what, text, typed = false, action, title, verb }) {
   return new Promise((resolve) => {
-    question.set({ what, text, typed, action, title, verb, resolve, id: ++questions, visit: getRoute().visit });
+    question.set({
+      what,
+      text,
+      typed,
+      action,
+      title,
+      verb,
+      resolve,
+      id: ++questions,
+      visit: getRoute().visit,
+    });
   });
 }
 
@@ -61,10 +79,13 @@ function Question({ id, what, text, typed, action, title, verb, resolve }) {
   const [far, setFar] = useState('');
   const [error, setError] = useState(null);
   const now = useRef({ gone: false, running: false });
-  useEffect(() => () => {
-    now.current.gone = true;
-    if (!now.current.running) resolve(false);
-  }, []);
+  useEffect(
+    () => () => {
+      now.current.gone = true;
+      if (!now.current.running) resolve(false);
+    },
+    [],
+  );
   const end = (done) => {
     resolve(done);
     if (question.get()?.id === id) question.set(null);
@@ -87,16 +108,35 @@ function Question({ id, what, text, typed, action, title, verb, resolve }) {
     }
   };
   return (
-    <Dialog title={title ?? t('ui.delete_title', { what })} onClose={busy ? undefined : () => end(false)}>
-      <Form onSubmit={go} actions={(
-        <>
-          <Button onClick={() => end(false)} disabled={busy}>{t('ui.cancel')}</Button>
-          <Button type="submit" kind="danger" busy={busy} disabled={typed && name !== what}>{verb ?? t('ui.delete')}</Button>
-        </>
-      )}>
+    <Dialog
+      title={title ?? t('ui.delete_title', { what })}
+      onClose={busy ? undefined : () => end(false)}>
+      <Form
+        onSubmit={go}
+        actions={
+          <>
+            <Button onClick={() => end(false)} disabled={busy}>
+              {t('ui.cancel')}
+            </Button>
+            <Button type="submit" kind="danger" busy={busy} disabled={typed && name !== what}>
+              {verb ?? t('ui.delete')}
+            </Button>
+          </>
+        }>
         {text && <p>{text}</p>}
-        {typed && <TextInput label={t('ui.type_name', { what })} value={name} onChange={setName} autofocus />}
-        {busy && far && <p class="muted figures" role="status">{far}</p>}
+        {typed && (
+          <TextInput
+            label={t('ui.type_name', { what })}
+            value={name}
+            onChange={setName}
+            autofocus
+          />
+        )}
+        {busy && far && (
+          <p class="muted figures" role="status">
+            {far}
+          </p>
+        )}
         <ErrorNote error={error} />
       </Form>
     </Dialog>

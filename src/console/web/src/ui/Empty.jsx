@@ -23,9 +23,17 @@ export function ErrorNote({ error, retry }) {
       <div class="note-words">
         <p>{error.message}</p>
         {error.hint && <p class="muted">{error.hint}</p>}
-        {error.id && <p class="muted small">{t('error.id')} <code>{error.id}</code></p>}
+        {error.id && (
+          <p class="muted small">
+            {t('error.id')} <code>{error.id}</code>
+          </p>
+        )}
       </div>
-      {retry && <Button small icon="refresh" onClick={retry}>{t('ui.retry')}</Button>}
+      {retry && (
+        <Button small icon="refresh" onClick={retry}>
+          {t('ui.retry')}
+        </Button>
+      )}
     </div>
   );
 }
@@ -35,7 +43,10 @@ export function Note({ tone = 'info', title, children, action }) {
   return (
     <div class={`note note-${tone}`}>
       <Icon name={tone} size={18} />
-      <div class="note-words">{title && <p class="strong">{title}</p>}{children}</div>
+      <div class="note-words">
+        {title && <p class="strong">{title}</p>}
+        {children}
+      </div>
       {action}
     </div>
   );

@@ -15,11 +15,24 @@ export function EventList({ events }) {
         <li key={event.id}>
           <Icon name={TONES[event.level] ?? 'info'} class={`tone-${TONES[event.level]}`} />
           <span class="events-text">
-            {hasText(`event.${event.kind}`) && <b>{t(`event.${event.kind}`)}{event.endpoint ? ` · ${event.endpoint}` : ''} </b>}
-            <span class="muted">{said(event.text)}</span>{event.count > 1 && <span class="muted"> ×{event.count}</span>}
-            {event.request && hasPage('requests') && <> <Link href={`/requests/${event.request}`}>{event.request}</Link></>}
+            {hasText(`event.${event.kind}`) && (
+              <b>
+                {t(`event.${event.kind}`)}
+                {event.endpoint ? ` · ${event.endpoint}` : ''}{' '}
+              </b>
+            )}
+            <span class="muted">{said(event.text)}</span>
+            {event.count > 1 && <span class="muted"> ×{event.count}</span>}
+            {event.request && hasPage('requests') && (
+              <>
+                {' '}
+                <Link href={`/requests/${event.request}`}>{event.request}</Link>
+              </>
+            )}
           </span>
-          <span class="muted small"><Time at={event.at / 1000} /></span>
+          <span class="muted small">
+            <Time at={event.at / 1000} />
+          </span>
         </li>
       ))}
     </ol>

@@ -7,18 +7,39 @@ import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
 
 // For what is no field of below: children is a function of { id, 'aria-describedby', 'aria-invalid' }.
-export function Field({ label, hint, error, optional = false, hideLabel = false, children, class: own = '' }) {
+export function Field({
+  label,
+  hint,
+  error,
+  optional = false,
+  hideLabel = false,
+  children,
+  class: own = '',
+}) {
   const id = useId();
   const told = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(' ');
-  const bind = { id, 'aria-describedby': told || undefined, 'aria-invalid': error ? true : undefined };
+  const bind = {
+    id,
+    'aria-describedby': told || undefined,
+    'aria-invalid': error ? true : undefined,
+  };
   return (
     <div class={`field ${error ? 'field-bad' : ''} ${own}`}>
       <label for={id} class={hideLabel ? 'hidden' : ''}>
-        {label}{optional && <span class="muted"> · {t('ui.optional')}</span>}
+        {label}
+        {optional && <span class="muted"> · {t('ui.optional')}</span>}
       </label>
       {children(bind)}
-      {hint && <p class="field-hint muted" id={`${id}-hint`}>{hint}</p>}
-      {error && <p class="field-error" id={`${id}-error`}>{error}</p>}
+      {hint && (
+        <p class="field-hint muted" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+      {error && (
+        <p class="field-error" id={`${id}-error`}>
+          {error}
+        </p>
+      )}
     </div>
   );
 }
@@ -36,8 +57,16 @@ export function TextInput({ type = 'text', value, onChange, ...props }) {
   return (
     <Field {...own(props)}>
       {(bind) => (
-        <input {...bind} type={type} class="input" value={value ?? ''} autocomplete="off" spellcheck={false}
-          onInput={(e) => onChange(e.currentTarget.value)} {...others(props)} />
+        <input
+          {...bind}
+          type={type}
+          class="input"
+          value={value ?? ''}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(e) => onChange(e.currentTarget.value)}
+          {...others(props)}
+        />
       )}
     </Field>
   );
@@ -46,7 +75,7 @@ export function TextInput({ type = 'text', value, onChange, ...props }) {
 // onChange gets a number, or null for an empty field.
 export function NumberInput({ value, onChange, unit, ...props }) {
   const [typed, setTyped] = useState(null);
-  const shown = typed ?? (value ?? '');
+  const shown = typed ?? value ?? '';
   const take = (text) => {
     setTyped(text);
     const n = text.trim() === '' ? null : Number(text);
@@ -56,8 +85,17 @@ export function NumberInput({ value, onChange, unit, ...props }) {
     <Field {...own(props)}>
       {(bind) => (
         <span class="input-group">
-          <input {...bind} type="number" class="input figures" inputmode="decimal" step="any" value={shown}
-            onInput={(e) => take(e.currentTarget.value)} onBlur={() => setTyped(null)} {...others(props)} />
+          <input
+            {...bind}
+            type="number"
+            class="input figures"
+            inputmode="decimal"
+            step="any"
+            value={shown}
+            onInput={(e) => take(e.currentTarget.value)}
+            onBlur={() => setTyped(null)}
+            {...others(props)}
+          />
           {unit && <span class="input-unit muted">{unit}</span>}
         </span>
       )}
@@ -69,8 +107,15 @@ export function TextArea({ value, onChange, rows = 4, mono = false, ...props }) 
   return (
     <Field {...own(props)}>
       {(bind) => (
-        <textarea {...bind} class={mono ? 'input mono' : 'input'} rows={rows} value={value ?? ''} spellcheck={!mono}
-          onInput={(e) => onChange(e.currentTarget.value)} {...others(props)} />
+        <textarea
+          {...bind}
+          class={mono ? 'input mono' : 'input'}
+          rows={rows}
+          value={value ?? ''}
+          spellcheck={!mono}
+          onInput={(e) => onChange(e.currentTarget.value)}
+          {...others(props)}
+        />
       )}
     </Field>
   );
@@ -82,11 +127,19 @@ export function Select({ value, onChange, options, empty, ...props }) {
     <Field {...own(props)}>
       {(bind) => (
         <span class="select">
-          <select {...bind} value={value ?? ''} onChange={(e) => onChange(e.currentTarget.value)} {...others(props)}>
+          <select
+            {...bind}
+            value={value ?? ''}
+            onChange={(e) => onChange(e.currentTarget.value)}
+            {...others(props)}>
             {empty !== undefined && <option value="">{empty}</option>}
             {options.map((o) => {
               const option = typeof o === 'object' ? o : { value: o, label: o };
-              return <option key={option.value} value={option.value} disabled={option.disabled}>{option.label}</option>;
+              return (
+                <option key={option.value} value={option.value} disabled={option.disabled}>
+                  {option.label}
+                </option>
+              );
             })}
           </select>
           <Icon name="down" size={14} />
@@ -100,11 +153,21 @@ export function Checkbox({ label, hint, value, onChange, disabled = false, error
   const id = useId();
   return (
     <div class="check">
-      <input type="checkbox" id={id} checked={!!value} disabled={disabled} aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(e) => onChange(e.currentTarget.checked)} />
+      <input
+        type="checkbox"
+        id={id}
+        checked={!!value}
+        disabled={disabled}
+        aria-describedby={hint ? `${id}-hint` : undefined}
+        onChange={(e) => onChange(e.currentTarget.checked)}
+      />
       <div>
         <label for={id}>{label}</label>
-        {hint && <p class="field-hint muted" id={`${id}-hint`}>{hint}</p>}
+        {hint && (
+          <p class="field-hint muted" id={`${id}-hint`}>
+            {hint}
+          </p>
+        )}
         {error && <p class="field-error">{error}</p>}
       </div>
     </div>
@@ -120,7 +183,13 @@ export function Choice({ label, value, onChange, options, hint, hideLabel = fals
       <div class="choice-row">
         {options.map((o) => (
           <label key={o.value} class={o.value === value ? 'choice-one choice-on' : 'choice-one'}>
-            <input type="radio" name={name} class="hidden" checked={o.value === value} onChange={() => onChange(o.value)} />
+            <input
+              type="radio"
+              name={name}
+              class="hidden"
+              checked={o.value === value}
+              onChange={() => onChange(o.value)}
+            />
             {o.label}
           </label>
         ))}
@@ -132,7 +201,15 @@ export function Choice({ label, value, onChange, options, hint, hideLabel = fals
 
 // Files by choice or dropped upon it. onFiles([File, ...]); of those in a folder that was dropped, `path` says where in
 // it they were.
-export function FileDrop({ label, hint, onFiles, multiple = false, accept, disabled = false, folder = false }) {
+export function FileDrop({
+  label,
+  hint,
+  onFiles,
+  multiple = false,
+  accept,
+  disabled = false,
+  folder = false,
+}) {
   const id = useId();
   const input = useRef(null);
   const [over, setOver] = useState(false);
@@ -147,15 +224,36 @@ export function FileDrop({ label, hint, onFiles, multiple = false, accept, disab
     if (!disabled) droppedFiles(e.dataTransfer).then(take);
   };
   return (
-    <div class={over ? 'drop drop-over' : 'drop'} onDragOver={(e) => { e.preventDefault(); setOver(true); }}
-      onDragLeave={() => setOver(false)} onDrop={drop}>
+    <div
+      class={over ? 'drop drop-over' : 'drop'}
+      onDragOver={(e) => {
+        e.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={drop}>
       <Icon name="upload" size={20} />
       <label for={id}>{label}</label>
-      <input ref={input} id={id} type="file" class="hidden" multiple={multiple} accept={accept} disabled={disabled}
-        webkitdirectory={folder || undefined} aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(e) => take(e.currentTarget.files)} />
-      <Button small disabled={disabled} onClick={() => input.current.click()}>{t(multiple ? 'ui.choose_files' : 'ui.choose_file')}</Button>
-      {hint && <p class="muted small" id={`${id}-hint`}>{hint}</p>}
+      <input
+        ref={input}
+        id={id}
+        type="file"
+        class="hidden"
+        multiple={multiple}
+        accept={accept}
+        disabled={disabled}
+        webkitdirectory={folder || undefined}
+        aria-describedby={hint ? `${id}-hint` : undefined}
+        onChange={(e) => take(e.currentTarget.files)}
+      />
+      <Button small disabled={disabled} onClick={() => input.current.click()}>
+        {t(multiple ? 'ui.choose_files' : 'ui.choose_file')}
+      </Button>
+      {hint && (
+        <p class="muted small" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
     </div>
   );
 }
@@ -163,7 +261,14 @@ export function FileDrop({ label, hint, onFiles, multiple = false, accept, disab
 // A form that is sent by Enter too. actions: its buttons, below. error: of the whole.
 export function Form({ onSubmit, children, actions, class: css = '', ...rest }) {
   return (
-    <form class={`form ${css}`} novalidate onSubmit={(e) => { e.preventDefault(); onSubmit(); }} {...rest}>
+    <form
+      class={`form ${css}`}
+      novalidate
+      onSubmit={(e) => {
+        e.preventDefault();
+        onSubmit();
+      }}
+      {...rest}>
       {children}
       {actions && <div class="form-actions">{actions}</div>}
     </form>

@@ -7,7 +7,19 @@ import { toClipboard } from './Copy.jsx';
 
 const CLEAN = {
   USE_PROFILES: { html: true },
-  FORBID_TAGS: ['style', 'form', 'input', 'button', 'select', 'textarea', 'video', 'audio', 'iframe', 'object', 'embed'],
+  FORBID_TAGS: [
+    'style',
+    'form',
+    'input',
+    'button',
+    'select',
+    'textarea',
+    'video',
+    'audio',
+    'iframe',
+    'object',
+    'embed',
+  ],
   FORBID_ATTR: ['style', 'class', 'id', 'name', 'srcset'],
   ALLOW_DATA_ATTR: false,
   IN_PLACE: true,
@@ -21,12 +33,17 @@ let ready = null;
 let parts = null; // { marked, purify } once they are there
 
 function load() {
-  ready ??= Promise.all([import('marked'), import('dompurify')]).then(([{ Marked }, { default: purify }]) => {
-    const options = { gfm: true, renderer: { html: ({ text }) => text.replace(HANDLER, ' data-was=') } };
-    parts = { purify, card: new Marked(options), chat: new Marked({ ...options, breaks: true }) };
-  }).catch(() => {
-    ready = null; // the next text tries again; this one stays as it was written
-  });
+  ready ??= Promise.all([import('marked'), import('dompurify')])
+    .then(([{ Marked }, { default: purify }]) => {
+      const options = {
+        gfm: true,
+        renderer: { html: ({ text }) => text.replace(HANDLER, ' data-was=') },
+      };
+      parts = { purify, card: new Marked(options), chat: new Marked({ ...options, breaks: true }) };
+    })
+    .catch(() => {
+      ready = null; // the next text tries again; this one stays as it was written
+    });
   return ready;
 }
 
@@ -43,7 +60,8 @@ function mendLinks(root, resolve) {
   for (const img of root.querySelectorAll('img')) {
     const src = img.getAttribute('src') ?? '';
     if (resolve && src !== '' && !ELSEWHERE.test(src)) img.setAttribute('src', resolve(src));
-    else if (!/^(data:|blob:)/.test(src)) img.replaceWith(document.createTextNode(img.alt ? `[${img.alt}]` : ''));
+    else if (!/^(data:|blob:)/.test(src))
+      img.replaceWith(document.createTextNode(img.alt ? `[${img.alt}]` : ''));
   }
 }
 
@@ -65,7 +83,7 @@ function mendBlocks(root) {
     copy.className = 'button button-quiet button-small prose-copy';
     copy.textContent = t('ui.copy');
     copy.addEventListener('click', async () => {
-      copy.textContent = t(await toClipboard(pre.textContent) ? 'ui.copied' : 'ui.copy_failed');
+      copy.textContent = t((await toClipboard(pre.textContent)) ? 'ui.copied' : 'ui.copy_failed');
       setTimeout(() => {
         copy.textContent = t('ui.copy');
       }, COPIED_MS);
@@ -102,8 +120,17 @@ export function Markdown({ text, resolve, breaks = false }) {
   const blocks = useMemo(() => {
     if (!there) return null;
     const marked = breaks ? parts.chat : parts.card;
-    return marked.lexer(text).filter((b) => b.type !== 'space').map((b) => marked.parser([b]));
+    return marked
+      .lexer(text)
+      .filter((b) => b.type !== 'space')
+      .map((b) => marked.parser([b]));
   }, [text, breaks, there]);
   if (blocks === null) return <div class="prose prose-raw">{text}</div>;
-  return <div class="prose">{blocks.map((html, i) => <Block key={i} html={html} resolve={resolve} />)}</div>;
+  return (
+    <div class="prose">
+      {blocks.map((html, i) => (
+        <Block key={i} html={html} resolve={resolve} />
+      ))}
+    </div>
+  );
 }

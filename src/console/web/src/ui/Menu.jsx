@@ -47,21 +47,50 @@ export function Menu({ label, icon = 'more', kind = 'quiet', small = true, items
   };
   return (
     <span class="menu" ref={button} onClick={(e) => e.stopPropagation()}>
-      <Button kind={kind} small={small} icon={icon} label={label} aria-haspopup="menu" aria-expanded={open}
-        popovertarget={id}>{children}</Button>
-      <div ref={list} id={id} class="menu-list" popover="auto" role="menu" aria-label={label ?? t('ui.more')}
-        onToggle={toggled} onKeyDown={step}>
-        {items.filter((item) => item !== false && item !== undefined).map((item, i) => (item === null
-          ? <hr key={i} role="separator" />
-          : (
-            <button key={i} type="button" role={item.checked === undefined ? 'menuitem' : 'menuitemradio'} tabIndex={-1}
-              aria-checked={item.checked} disabled={item.disabled}
-              class={item.danger ? 'menu-item menu-danger' : 'menu-item'} onClick={() => choose(item)}>
-              {item.icon ? <Icon name={item.icon} /> : <span class="menu-room">{item.checked && <Icon name="check" />}</span>}
-              <span>{item.label}</span>
-              {item.text && <span class="menu-text muted">{item.text}</span>}
-            </button>
-          )))}
+      <Button
+        kind={kind}
+        small={small}
+        icon={icon}
+        label={label}
+        aria-haspopup="menu"
+        aria-expanded={open}
+        popovertarget={id}>
+        {children}
+      </Button>
+      <div
+        ref={list}
+        id={id}
+        class="menu-list"
+        popover="auto"
+        role="menu"
+        aria-label={label ?? t('ui.more')}
+        onToggle={toggled}
+        onKeyDown={step}>
+        {items
+          .filter((item) => item !== false && item !== undefined)
+          .map((item, i) =>
+            item === null ? (
+              <hr key={i} role="separator" />
+            ) : (
+              <button
+                key={i}
+                type="button"
+                role={item.checked === undefined ? 'menuitem' : 'menuitemradio'}
+                tabIndex={-1}
+                aria-checked={item.checked}
+                disabled={item.disabled}
+                class={item.danger ? 'menu-item menu-danger' : 'menu-item'}
+                onClick={() => choose(item)}>
+                {item.icon ? (
+                  <Icon name={item.icon} />
+                ) : (
+                  <span class="menu-room">{item.checked && <Icon name="check" />}</span>
+                )}
+                <span>{item.label}</span>
+                {item.text && <span class="menu-text muted">{item.text}</span>}
+              </button>
+            ),
+          )}
       </div>
     </span>
   );

@@ -13,12 +13,17 @@ export function Page({ title, text, back, tools, actions, children, wide = false
     <article class={wide ? 'page page-wide' : 'page'}>
       {back && (
         <nav class="page-back" aria-label={t('ui.back')}>
-          <Link href={back.href}><Icon name="back" size={14} /> {back.title}</Link>
+          <Link href={back.href}>
+            <Icon name="back" size={14} /> {back.title}
+          </Link>
         </nav>
       )}
       <header class="page-head">
         <div class="page-name">
-          <div class="page-title"><h1>{title}</h1>{tools}</div>
+          <div class="page-title">
+            <h1>{title}</h1>
+            {tools}
+          </div>
           {text && <p class="muted">{text}</p>}
         </div>
         {actions && <div class="page-actions">{actions}</div>}
@@ -29,7 +34,16 @@ export function Page({ title, text, back, tools, actions, children, wide = false
 }
 
 // flush: what is in it reaches the edges (tables, charts do their own margins).
-export function Section({ title, text, actions, children, flush = false, bare = false, id, class: own = '' }) {
+export function Section({
+  title,
+  text,
+  actions,
+  children,
+  flush = false,
+  bare = false,
+  id,
+  class: own = '',
+}) {
   const name = useRef(id ?? `s${Math.random().toString(36).slice(2, 8)}`).current;
   return (
     <section class={`section ${own}`} aria-labelledby={title ? `${name}-title` : undefined} id={id}>
@@ -42,7 +56,9 @@ export function Section({ title, text, actions, children, flush = false, bare = 
           {actions && <div class="section-actions">{actions}</div>}
         </header>
       )}
-      <div class={bare ? 'section-bare' : flush ? 'section-body section-flush' : 'section-body'}>{children}</div>
+      <div class={bare ? 'section-bare' : flush ? 'section-body section-flush' : 'section-body'}>
+        {children}
+      </div>
     </section>
   );
 }
@@ -67,7 +83,10 @@ export function Facts({ rows }) {
   return (
     <dl class="facts">
       {rows.filter(Boolean).map(([name, value]) => (
-        <div key={name}><dt>{name}</dt><dd>{value ?? '–'}</dd></div>
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value ?? '–'}</dd>
+        </div>
       ))}
     </dl>
   );
@@ -75,7 +94,11 @@ export function Facts({ rows }) {
 
 // What is shown on the screen is read aloud when it changes.
 export function Live({ children }) {
-  return <div class="hidden" role="status" aria-live="polite">{children}</div>;
+  return (
+    <div class="hidden" role="status" aria-live="polite">
+      {children}
+    </div>
+  );
 }
 
 // Puts the focus on its heading when `when` changes: after a step within a page.

@@ -16,19 +16,38 @@ function compare(a, b) {
   if (a === b) return 0;
   if (a === null || a === undefined) return -1;
   if (b === null || b === undefined) return 1;
-  if (typeof a === 'string' && typeof b === 'string') return a.localeCompare(b, undefined, { numeric: true });
+  if (typeof a === 'string' && typeof b === 'string')
+    return a.localeCompare(b, undefined, { numeric: true });
   return a < b ? -1 : 1;
 }
 
 function Head({ column, sort, setSort }) {
   const on = sort?.key === column.key;
   const css = `${column.align === 'end' ? 'cell-end' : ''} ${column.class ?? ''}`;
-  if (!column.sort) return <th role="columnheader" scope="col" class={css}>{column.title}</th>;
+  if (!column.sort)
+    return (
+      <th role="columnheader" scope="col" class={css}>
+        {column.title}
+      </th>
+    );
   return (
-    <th role="columnheader" scope="col" class={css} aria-sort={on ? (sort.desc ? 'descending' : 'ascending') : 'none'}>
-      <button type="button" class="th-button"
-        onClick={() => setSort({ key: column.key, desc: on ? !sort.desc : column.align === 'end' })}>
-        {column.title}<Icon name={on && !sort.desc ? 'sort-up' : 'sort-down'} size={12} class={on ? '' : 'icon-off'} />
+    <th
+      role="columnheader"
+      scope="col"
+      class={css}
+      aria-sort={on ? (sort.desc ? 'descending' : 'ascending') : 'none'}>
+      <button
+        type="button"
+        class="th-button"
+        onClick={() =>
+          setSort({ key: column.key, desc: on ? !sort.desc : column.align === 'end' })
+        }>
+        {column.title}
+        <Icon
+          name={on && !sort.desc ? 'sort-up' : 'sort-down'}
+          size={12}
+          class={on ? '' : 'icon-off'}
+        />
       </button>
     </th>
   );
@@ -43,13 +62,26 @@ function Row({ row, columns, onRow, rowHref }) {
   const cell = (column, i) => {
     const inside = column.render ? column.render(row) : row[column.key];
     if (i > 0 || !go) return inside;
-    if (rowHref) return <Link class="row-link" href={rowHref(row)}>{inside}</Link>;
-    return <button type="button" class="row-link" onClick={go}>{inside}</button>;
+    if (rowHref)
+      return (
+        <Link class="row-link" href={rowHref(row)}>
+          {inside}
+        </Link>
+      );
+    return (
+      <button type="button" class="row-link" onClick={go}>
+        {inside}
+      </button>
+    );
   };
   return (
     <tr role="row" class={go ? 'row-go' : ''} onClick={go ? click : undefined}>
       {columns.map((column, i) => (
-        <td key={column.key} role="cell" data-label={column.title} data-first={i === 0 ? '' : undefined}
+        <td
+          key={column.key}
+          role="cell"
+          data-label={column.title}
+          data-first={i === 0 ? '' : undefined}
           class={`${column.align === 'end' ? 'cell-end figures' : ''} ${column.class ?? ''}`}>
           {cell(column, i)}
         </td>
@@ -58,7 +90,17 @@ function Row({ row, columns, onRow, rowHref }) {
   );
 }
 
-export function Table({ columns, rows, rowKey = (row) => row.id, empty, sort: first = null, onRow, rowHref, label, more }) {
+export function Table({
+  columns,
+  rows,
+  rowKey = (row) => row.id,
+  empty,
+  sort: first = null,
+  onRow,
+  rowHref,
+  label,
+  more,
+}) {
   const [sort, setSort] = useState(first);
   const sorted = useMemo(() => {
     const by = sort && columns.find((c) => c.key === sort.key)?.sort;
@@ -72,14 +114,26 @@ export function Table({ columns, rows, rowKey = (row) => row.id, empty, sort: fi
       <div class="table-frame">
         <table role="table" class="table" aria-label={label}>
           <thead role="rowgroup">
-            <tr role="row">{columns.map((c) => <Head key={c.key} column={c} sort={sort} setSort={setSort} />)}</tr>
+            <tr role="row">
+              {columns.map((c) => (
+                <Head key={c.key} column={c} sort={sort} setSort={setSort} />
+              ))}
+            </tr>
           </thead>
           <tbody role="rowgroup">
-            {sorted.map((row) => <Row key={rowKey(row)} row={row} columns={columns} onRow={onRow} rowHref={rowHref} />)}
+            {sorted.map((row) => (
+              <Row key={rowKey(row)} row={row} columns={columns} onRow={onRow} rowHref={rowHref} />
+            ))}
           </tbody>
         </table>
       </div>
-      {more && <div class="table-more"><Button small busy={more.busy} onClick={more.onMore}>{t('ui.more_rows')}</Button></div>}
+      {more && (
+        <div class="table-more">
+          <Button small busy={more.busy} onClick={more.onMore}>
+            {t('ui.more_rows')}
+          </Button>
+        </div>
+      )}
     </>
   );
 }

@@ -15,10 +15,18 @@ export function Tabs({ tabs, value, onChange, label }) {
   return (
     <div class="tabs" role="tablist" aria-label={label} ref={ref} onKeyDown={step}>
       {tabs.map((one) => (
-        <button key={one.id} type="button" role="tab" id={`tab-${one.id}`} class="tab" aria-selected={one.id === value}
-          aria-controls={one.id === value ? `panel-${one.id}` : undefined} tabIndex={one.id === value ? 0 : -1}
+        <button
+          key={one.id}
+          type="button"
+          role="tab"
+          id={`tab-${one.id}`}
+          class="tab"
+          aria-selected={one.id === value}
+          aria-controls={one.id === value ? `panel-${one.id}` : undefined}
+          tabIndex={one.id === value ? 0 : -1}
           onClick={() => onChange(one.id)}>
-          {one.title}{one.count !== undefined && <span class="tab-count figures">{one.count}</span>}
+          {one.title}
+          {one.count !== undefined && <span class="tab-count figures">{one.count}</span>}
         </button>
       ))}
     </div>
@@ -26,5 +34,9 @@ export function Tabs({ tabs, value, onChange, label }) {
 }
 
 export function TabPanel({ id, children }) {
-  return <div role="tabpanel" id={`panel-${id}`} aria-labelledby={`tab-${id}`} class="tab-panel">{children}</div>;
+  return (
+    <div role="tabpanel" id={`panel-${id}`} aria-labelledby={`tab-${id}`} class="tab-panel">
+      {children}
+    </div>
+  );
 }

@@ -5,5 +5,9 @@ import { useTick } from '../lib/hooks.js';
 export function Time({ at }) {
   useTick();
   if (typeof at !== 'number') return '–';
-  return <time dateTime={new Date(at * 1000).toISOString()} title={dateTime(at)}>{ago(at)}</time>;
+  return (
+    <time dateTime={new Date(at * 1000).toISOString()} title={dateTime(at)}>
+      {ago(at)}
+    </time>
+  );
 }

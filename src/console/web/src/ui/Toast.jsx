@@ -44,8 +44,17 @@ export function Toasts() {
       {list.map((one) => (
         <div key={one.id} class={`toast toast-${one.tone}`}>
           <Icon name={one.tone} size={18} />
-          <div class="note-words"><p>{one.text}</p>{one.hint && <p class="muted small">{one.hint}</p>}</div>
-          <Button kind="quiet" small icon="close" label={t('ui.close')} onClick={() => drop(one.id)} />
+          <div class="note-words">
+            <p>{one.text}</p>
+            {one.hint && <p class="muted small">{one.hint}</p>}
+          </div>
+          <Button
+            kind="quiet"
+            small
+            icon="close"
+            label={t('ui.close')}
+            onClick={() => drop(one.id)}
+          />
         </div>
       ))}
     </div>

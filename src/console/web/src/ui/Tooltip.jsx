@@ -12,8 +12,7 @@ export function Tooltip({ text, children, focusable = true }) {
     const own = tip.current.getBoundingClientRect();
     const above = b.top > own.height + 8;
     tip.current.style.top = `${above ? b.top - own.height - 6 : b.bottom + 6}px`;
-    tip.current.style.left =
-      `${Math.max(8, Math.min(b.left + b.width / 2 - own.width / 2, window.innerWidth - own.width - 8))}px`;
+    tip.current.style.left = `${Math.max(8, Math.min(b.left + b.width / 2 - own.width / 2, window.innerWidth - own.width - 8))}px`;
     setOpen(true);
   };
   const hide = () => {
@@ -22,9 +21,21 @@ export function Tooltip({ text, children, focusable = true }) {
   };
   return (
     <>
-      <span ref={box} class="tip-of" tabIndex={focusable ? 0 : undefined} aria-describedby={id} onMouseEnter={show}
-        onMouseLeave={hide} onFocusIn={show} onFocusOut={hide} onKeyDown={(e) => e.key === 'Escape' && hide()}>{children}</span>
-      <div ref={tip} id={id} class="tip" popover="manual" role="tooltip">{text}</div>
+      <span
+        ref={box}
+        class="tip-of"
+        tabIndex={focusable ? 0 : undefined}
+        aria-describedby={id}
+        onMouseEnter={show}
+        onMouseLeave={hide}
+        onFocusIn={show}
+        onFocusOut={hide}
+        onKeyDown={(e) => e.key === 'Escape' && hide()}>
+        {children}
+      </span>
+      <div ref={tip} id={id} class="tip" popover="manual" role="tooltip">
+        {text}
+      </div>
     </>
   );
 }

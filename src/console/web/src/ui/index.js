@@ -5,7 +5,17 @@ export { Chart } from './Chart.jsx';
 export { Code, Copy, CopyValue, toClipboard } from './Copy.jsx';
 export { confirmDelete, Dialog } from './Dialog.jsx';
 export { Empty, ErrorNote, Note } from './Empty.jsx';
-export { Checkbox, Choice, Field, FileDrop, Form, NumberInput, Select, TextArea, TextInput } from './Form.jsx';
+export {
+  Checkbox,
+  Choice,
+  Field,
+  FileDrop,
+  Form,
+  NumberInput,
+  Select,
+  TextArea,
+  TextInput,
+} from './Form.jsx';
 export { Icon } from './Icon.jsx';
 export { Markdown } from './Markdown.jsx';
 export { Menu } from './Menu.jsx';

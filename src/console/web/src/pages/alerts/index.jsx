@@ -18,7 +18,9 @@ const HISTORY = 200; // of each kind
 
 async function fired(signal) {
   const kinds = ['alert_firing', 'alert_resolved', 'alert_no_data'];
-  const lists = await Promise.all(kinds.map((kind) => api.get(`/api/v1/events?kind=${kind}&limit=${HISTORY}`, { signal })));
+  const lists = await Promise.all(
+    kinds.map((kind) => api.get(`/api/v1/events?kind=${kind}&limit=${HISTORY}`, { signal })),
+  );
   return lists.flatMap((list) => list.data).sort((a, b) => b.at - a.at);
 }
 
@@ -30,7 +32,13 @@ function History() {
       {!error && (
         <Section title={t('alerts.tab_history')} flush>
           {!data && <Loading rows={5} />}
-          {data?.length === 0 && <Empty icon="alerts" title={t('alerts.no_history')} text={t('alerts.no_history_text')} />}
+          {data?.length === 0 && (
+            <Empty
+              icon="alerts"
+              title={t('alerts.no_history')}
+              text={t('alerts.no_history_text')}
+            />
+          )}
           {data?.length > 0 && <EventList events={data} />}
         </Section>
       )}
@@ -44,8 +52,12 @@ export default function Alerts() {
   const channels = useApi('/api/v1/channels', { poll: POLL_MS });
   return (
     <Page title={t('alerts.title')} text={t('alerts.text')}>
-      <Tabs label={t('alerts.title')} value={tab} tabs={TABS.map((id) => ({ id, title: t(`alerts.tab_${id}`) }))}
-        onChange={(id) => navigate(id === 'rules' ? '/alerts' : `/alerts/${id}`, { replace: true })} />
+      <Tabs
+        label={t('alerts.title')}
+        value={tab}
+        tabs={TABS.map((id) => ({ id, title: t(`alerts.tab_${id}`) }))}
+        onChange={(id) => navigate(id === 'rules' ? '/alerts' : `/alerts/${id}`, { replace: true })}
+      />
       <TabPanel id={tab}>
         {tab === 'rules' && <Rules channels={channels.data?.data ?? []} />}
         {tab === 'channels' && <Channels state={channels} />}

@@ -7,7 +7,8 @@ export const en = {
   new_rule: 'New rule',
   edit_rule: 'Edit the rule',
   no_rules: 'No rules',
-  no_rules_text: 'A rule watches one curve, such as the time to the first token, and fires when it passes a bound.',
+  no_rules_text:
+    'A rule watches one curve, such as the time to the first token, and fires when it passes a bound.',
   name: 'Name',
   condition: 'Condition',
   state: 'State',
@@ -88,7 +89,8 @@ export const en = {
   secret: 'Secret',
   secret_hint: 'Signs the notices. Without one, one is made and shown once.',
   secret_keep: 'Empty: it stays as it is.',
-  secret_once: 'Copy it now: it is not shown again. The receiver checks X-Feitian-Signature with it.',
+  secret_once:
+    'Copy it now: it is not shown again. The receiver checks X-Feitian-Signature with it.',
   heartbeat: 'Sign of life every',
   heartbeat_hint: '0: none. Its silence tells of a cloud that is dead.',
   minutes: 'minutes',

@@ -13,7 +13,11 @@ export function scopeOf(labels) {
 
 export function conditionOf(rule, units) {
   const write = unitFormat(units[rule.series]);
-  const when = t('alerts.when', { series: seriesName(rule.series), op: rule.op, threshold: write(rule.threshold) });
+  const when = t('alerts.when', {
+    series: seriesName(rule.series),
+    op: rule.op,
+    threshold: write(rule.threshold),
+  });
   return rule.for_s > 0 ? `${when} ${t('alerts.for_s', { time: duration(rule.for_s) })}` : when;
 }
 

@@ -12,7 +12,9 @@ function hundredths(targets) {
   const shares = sharesOf(targets.map((x) => x.weight));
   const round = shares.map((s) => Math.round(s * 1000) / 10);
   const sum = round.reduce((a, b) => a + b, 0);
-  return sum > 0 ? round.map((v, i) => (i === 0 ? Math.round((v + 100 - sum) * 10) / 10 : v)) : round;
+  return sum > 0
+    ? round.map((v, i) => (i === 0 ? Math.round((v + 100 - sum) * 10) / 10 : v))
+    : round;
 }
 
 const clamp = (v) => Math.min(100, Math.max(0, Math.round(v * 10) / 10));
@@ -25,8 +27,10 @@ function Did({ live }) {
   return (
     <p class="ep-share-did muted small figures">
       {t('endpoints.canary.did', {
-        n: number(ok + error), errors: ok + error > 0 ? percent(error / (ok + error), 1) : '–',
-        first: mean(live.first_token_seconds), all: mean(live.duration_seconds),
+        n: number(ok + error),
+        errors: ok + error > 0 ? percent(error / (ok + error), 1) : '–',
+        first: mean(live.first_token_seconds),
+        all: mean(live.duration_seconds),
       })}
     </p>
   );
@@ -42,15 +46,26 @@ function Share({ x, live, value, share, disabled, onChange, onAll }) {
       </div>
       <div class="ep-share-set">
         <input
-          type="range" min="0" max="100" step="1" value={value} disabled={disabled}
-          aria-label={t('endpoints.canary.share', { name })} onInput={(e) => onChange(Number(e.currentTarget.value))}
+          type="range"
+          min="0"
+          max="100"
+          step="1"
+          value={value}
+          disabled={disabled}
+          aria-label={t('endpoints.canary.share', { name })}
+          onInput={(e) => onChange(Number(e.currentTarget.value))}
         />
         <input
-          class="input figures" inputMode="decimal" value={value} disabled={disabled}
+          class="input figures"
+          inputMode="decimal"
+          value={value}
+          disabled={disabled}
           aria-label={`${t('endpoints.canary.share', { name })} (0–100)`}
           onInput={(e) => onChange(Number(e.currentTarget.value.replace(',', '.')) || 0)}
         />
-        <Button small kind="quiet" disabled={disabled || share === 1} onClick={onAll}>{t('endpoints.canary.all')}</Button>
+        <Button small kind="quiet" disabled={disabled || share === 1} onClick={onAll}>
+          {t('endpoints.canary.all')}
+        </Button>
       </div>
       <Did live={live} />
     </li>
@@ -66,9 +81,12 @@ export function Canary({ endpoint, live, may, onDone }) {
   const sum = values.reduce((a, b) => a + b, 0);
   const changed = JSON.stringify(values) !== saved;
   // Of two, the other takes the rest.
-  const set = (i, v) => setValues((old) => (old.length === 2
-    ? old.map((_, k) => (k === i ? clamp(v) : clamp(100 - v)))
-    : old.map((w, k) => (k === i ? clamp(v) : w))));
+  const set = (i, v) =>
+    setValues((old) =>
+      old.length === 2
+        ? old.map((_, k) => (k === i ? clamp(v) : clamp(100 - v)))
+        : old.map((w, k) => (k === i ? clamp(v) : w)),
+    );
   const [save, busy] = useAction(async () => {
     setError(null);
     try {
@@ -82,27 +100,44 @@ export function Canary({ endpoint, live, may, onDone }) {
   });
   return (
     <Section
-      title={t('endpoints.canary')} text={t('endpoints.canary.text')}
-      actions={may && changed && (
-        <>
-          <Button small onClick={() => setValues(JSON.parse(saved))}>{t('endpoints.canary.reset')}</Button>
-          <Button small kind="primary" busy={busy} disabled={sum <= 0} onClick={save}>{t('endpoints.save')}</Button>
-        </>
-      )}
-    >
+      title={t('endpoints.canary')}
+      text={t('endpoints.canary.text')}
+      actions={
+        may &&
+        changed && (
+          <>
+            <Button small onClick={() => setValues(JSON.parse(saved))}>
+              {t('endpoints.canary.reset')}
+            </Button>
+            <Button small kind="primary" busy={busy} disabled={sum <= 0} onClick={save}>
+              {t('endpoints.save')}
+            </Button>
+          </>
+        )
+      }>
       <div class="ep-bar" aria-hidden="true">
-        {shares.map((s, i) => <i key={i} class={`ep-bar-${i % 6}`} style={{ flexGrow: s }} />)}
+        {shares.map((s, i) => (
+          <i key={i} class={`ep-bar-${i % 6}`} style={{ flexGrow: s }} />
+        ))}
       </div>
       <ul class="ep-shares">
         {endpoint.targets.map((x, i) => (
           <Share
-            key={i} x={x} live={live?.targets[i]} value={values[i]} share={shares[i] ?? 0} disabled={!may} onChange={(v) => set(i, v)}
+            key={i}
+            x={x}
+            live={live?.targets[i]}
+            value={values[i]}
+            share={shares[i] ?? 0}
+            disabled={!may}
+            onChange={(v) => set(i, v)}
             onAll={() => setValues(values.map((_, k) => (k === i ? 100 : 0)))}
           />
         ))}
       </ul>
       <p class={sum > 0 ? 'muted small figures' : 'field-error'} role="status">
-        {sum > 0 ? t('endpoints.canary.sum', { n: number(sum, { digits: 1 }) }) : t('endpoints.canary.zero')}
+        {sum > 0
+          ? t('endpoints.canary.sum', { n: number(sum, { digits: 1 }) })
+          : t('endpoints.canary.zero')}
       </p>
       <ErrorNote error={error} />
     </Section>

@@ -22,16 +22,27 @@ const CHARTS = [
 const NAMES = CHARTS.flatMap((c) => c.names);
 
 function One({ chart, history }) {
-  const series = chart.names.map((name, i) => {
-    const found = history.series.find((s) => s.name === name);
-    return found && { name: t(`endpoints.series.${name}`), values: found.values, color: chart.colors[i] };
-  }).filter(Boolean);
+  const series = chart.names
+    .map((name, i) => {
+      const found = history.series.find((s) => s.name === name);
+      return (
+        found && {
+          name: t(`endpoints.series.${name}`),
+          values: found.values,
+          color: chart.colors[i],
+        }
+      );
+    })
+    .filter(Boolean);
   if (series.length === 0) return null;
   return (
     <div class="ep-chart">
       <h3>{t(`endpoints.curve.${chart.id}`)}</h3>
       <Chart
-        label={t(`endpoints.curve.${chart.id}`)} series={series} unit={chart.unit} height={150}
+        label={t(`endpoints.curve.${chart.id}`)}
+        series={series}
+        unit={chart.unit}
+        height={150}
         times={{ from: history.from, step: history.step }}
       />
     </div>
@@ -42,27 +53,46 @@ const isEmpty = (h) => h.series.every((s) => s.values.every((v) => v === null));
 
 export function Curves({ endpoint }) {
   const [range, setRange] = useState(3600);
-  const ask = useCallback((signal) => { // "the last hour" moves: asked for anew each time
-    const from = Math.floor(Date.now() / 1000) - range;
-    return api.get(`/api/v1/history?series=${NAMES.join(',')}&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
-      { signal });
-  }, [endpoint, range]);
+  const ask = useCallback(
+    (signal) => {
+      // "the last hour" moves: asked for anew each time
+      const from = Math.floor(Date.now() / 1000) - range;
+      return api.get(
+        `/api/v1/history?series=${NAMES.join(',')}&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
+        { signal },
+      );
+    },
+    [endpoint, range],
+  );
   const { data, error, reload } = useApi(ask, { poll: POLL_MS });
   return (
     <Section
       title={t('endpoints.curves')}
-      actions={(
+      actions={
         <Choice
-          hideLabel label={t('endpoints.curves.range')} value={range} onChange={setRange}
+          hideLabel
+          label={t('endpoints.curves.range')}
+          value={range}
+          onChange={setRange}
           options={RANGES.map((v) => ({ value: v, label: t(`endpoints.range.${v}`) }))}
         />
-      )}
-    >
+      }>
       {error && !data && <ErrorNote error={error} retry={reload} />}
       {!error && !data && <Loading rows={4} />}
-      {data && (isEmpty(data)
-        ? <Empty icon="activity" title={t('endpoints.curves.none')} text={t('endpoints.curves.none.text')} />
-        : <div class="ep-charts">{CHARTS.map((c) => <One key={c.id} chart={c} history={data} />)}</div>)}
+      {data &&
+        (isEmpty(data) ? (
+          <Empty
+            icon="activity"
+            title={t('endpoints.curves.none')}
+            text={t('endpoints.curves.none.text')}
+          />
+        ) : (
+          <div class="ep-charts">
+            {CHARTS.map((c) => (
+              <One key={c.id} chart={c} history={data} />
+            ))}
+          </div>
+        ))}
     </Section>
   );
 }

@@ -6,7 +6,18 @@ import { duration, number, t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
-  Button, Code, CopyValue, Empty, ErrorNote, Facts, Figures, Loading, Menu, Page, Section, Time,
+  Button,
+  Code,
+  CopyValue,
+  Empty,
+  ErrorNote,
+  Facts,
+  Figures,
+  Loading,
+  Menu,
+  Page,
+  Section,
+  Time,
 } from '../../ui/index.js';
 import { Canary } from './Canary.jsx';
 import { Curves } from './Curves.jsx';
@@ -28,11 +39,16 @@ function lastOf(history, name) {
 
 function Now({ live, speed, e }) {
   const endpoint = e.id; // a name may be that of two
-  const ask = useCallback((signal) => {
-    const from = Math.floor(Date.now() / 1000) - FIRST_S;
-    return api.get(`/api/v1/history?series=ttft_p95,completion_tokens&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
-      { signal });
-  }, [endpoint]);
+  const ask = useCallback(
+    (signal) => {
+      const from = Math.floor(Date.now() / 1000) - FIRST_S;
+      return api.get(
+        `/api/v1/history?series=ttft_p95,completion_tokens&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
+        { signal },
+      );
+    },
+    [endpoint],
+  );
   const { data } = useApi(ask, { poll: 10000 });
   const first = lastOf(data, 'ttft_p95');
   const tokens = speed ?? lastOf(data, 'completion_tokens');
@@ -41,16 +57,28 @@ function Now({ live, speed, e }) {
       label={t('endpoints.figures')}
       items={[
         e.targets.some((x) => !x.url) && {
-          label: t('endpoints.figure.ready'), text: t('endpoints.replicas.range', e.replicas),
+          label: t('endpoints.figure.ready'),
+          text: t('endpoints.replicas.range', e.replicas),
           value: live ? t('endpoints.replicas.value', live.replicas) : '–',
         },
         { label: t('endpoints.figure.flight'), value: number(live?.in_flight) },
-        { label: t('endpoints.figure.queue'), value: number(live?.queue), tone: live?.queue > 0 ? 'warn' : undefined },
-        { label: t('endpoints.figure.speed'), value: number(tokens, { digits: 0 }) },
-        { label: t('endpoints.figure.first'), value: duration(first), text: t('endpoints.figure.first.text') },
         {
-          label: t('endpoints.figure.requests'), value: number(live?.requests, { compact: true }),
-          text: t('endpoints.figure.requests.text', { t: live ? duration(Math.round(live.since_s)) : '–' }),
+          label: t('endpoints.figure.queue'),
+          value: number(live?.queue),
+          tone: live?.queue > 0 ? 'warn' : undefined,
+        },
+        { label: t('endpoints.figure.speed'), value: number(tokens, { digits: 0 }) },
+        {
+          label: t('endpoints.figure.first'),
+          value: duration(first),
+          text: t('endpoints.figure.first.text'),
+        },
+        {
+          label: t('endpoints.figure.requests'),
+          value: number(live?.requests, { compact: true }),
+          text: t('endpoints.figure.requests.text', {
+            t: live ? duration(Math.round(live.since_s)) : '–',
+          }),
         },
       ].filter(Boolean)}
     />
@@ -65,17 +93,27 @@ function About({ e }) {
   -d '{"model": "${e.name}", "messages": [{"role": "user", "content": "Hello"}]}'`;
   return (
     <div class="columns">
-      <Section title={t('endpoints.call')}><Code text={curl} label={t('endpoints.call')} /></Section>
+      <Section title={t('endpoints.call')}>
+        <Code text={curl} label={t('endpoints.call')} />
+      </Section>
       <Section title={t('endpoints.advanced')}>
-        <Facts rows={[
-          [t('endpoints.fact.id'), <CopyValue text={e.id} />],
-          [t('endpoints.fact.who'), e.project ? t('endpoints.of.project', { name: e.project }) : t('endpoints.common')],
-          local && [t('endpoints.fact.replicas'), t('endpoints.replicas.range', e.replicas)],
-          local && [t('endpoints.fact.load'), number(e.target_load)],
-          local && e.replicas.min === 0 && [t('endpoints.fact.idle'), duration(e.idle_s)],
-          [t('endpoints.fact.context'), e.n_ctx ? number(e.n_ctx) : t('endpoints.fact.context.model')],
-          [t('endpoints.fact.made'), <Time at={e.created} />],
-        ]} />
+        <Facts
+          rows={[
+            [t('endpoints.fact.id'), <CopyValue text={e.id} />],
+            [
+              t('endpoints.fact.who'),
+              e.project ? t('endpoints.of.project', { name: e.project }) : t('endpoints.common'),
+            ],
+            local && [t('endpoints.fact.replicas'), t('endpoints.replicas.range', e.replicas)],
+            local && [t('endpoints.fact.load'), number(e.target_load)],
+            local && e.replicas.min === 0 && [t('endpoints.fact.idle'), duration(e.idle_s)],
+            [
+              t('endpoints.fact.context'),
+              e.n_ctx ? number(e.n_ctx) : t('endpoints.fact.context.model'),
+            ],
+            [t('endpoints.fact.made'), <Time at={e.created} />],
+          ]}
+        />
       </Section>
     </div>
   );
@@ -93,11 +131,15 @@ export function Detail({ id }) {
       <Page title={id} back={back}>
         {one.error?.status === 404 && (
           <Empty
-            icon="endpoints" title={t('endpoints.missing')} text={t('endpoints.missing.text')}
+            icon="endpoints"
+            title={t('endpoints.missing')}
+            text={t('endpoints.missing.text')}
             action={<Button href="/endpoints">{t('endpoints.back')}</Button>}
           />
         )}
-        {one.error && one.error.status !== 404 && <ErrorNote error={one.error} retry={one.reload} />}
+        {one.error && one.error.status !== 404 && (
+          <ErrorNote error={one.error} retry={one.reload} />
+        )}
         {!one.error && <Loading rows={6} />}
       </Page>
     );
@@ -110,26 +152,42 @@ export function Detail({ id }) {
   const scale = may && e.targets.some((x) => !x.url) ? () => setDialog('scale') : null;
   return (
     <Page
-      title={e.name} back={back} tools={<State live={live} />}
-      actions={(
+      title={e.name}
+      back={back}
+      tools={<State live={live} />}
+      actions={
         <>
           {can('developer') && (
-            <Button icon="playground" href={`/playground?model=${encodeURIComponent(e.name)}`}>{t('endpoints.try')}</Button>
+            <Button icon="playground" href={`/playground?model=${encodeURIComponent(e.name)}`}>
+              {t('endpoints.try')}
+            </Button>
           )}
-          {scale && <Button icon="layers" onClick={scale}>{t('endpoints.scale')}</Button>}
-          {may && <Button icon="edit" onClick={() => setDialog('edit')}>{t('endpoints.edit')}</Button>}
+          {scale && (
+            <Button icon="layers" onClick={scale}>
+              {t('endpoints.scale')}
+            </Button>
+          )}
+          {may && (
+            <Button icon="edit" onClick={() => setDialog('edit')}>
+              {t('endpoints.edit')}
+            </Button>
+          )}
           {may && (
             <Menu
-              label={`${e.name}: ${t('endpoints.advanced')}`} small={false}
-              items={[{
-                label: t('endpoints.remove'), icon: 'trash', danger: true,
-                onClick: () => removeEndpoint(e, () => navigate('/endpoints')),
-              }]}
+              label={`${e.name}: ${t('endpoints.advanced')}`}
+              small={false}
+              items={[
+                {
+                  label: t('endpoints.remove'),
+                  icon: 'trash',
+                  danger: true,
+                  onClick: () => removeEndpoint(e, () => navigate('/endpoints')),
+                },
+              ]}
             />
           )}
         </>
-      )}
-    >
+      }>
       <ErrorNote error={one.error ?? status.error} retry={reload} />
       <Now live={live} speed={status.data?.serving.workers ? speeds.get(id) : null} e={e} />
       {e.targets.length > 1 && <Canary endpoint={e} live={live} may={may} onDone={reload} />}
@@ -137,8 +195,12 @@ export function Detail({ id }) {
       <Curves endpoint={e.id} />
       <Timeline endpoint={e.name} />
       <About e={e} />
-      {dialog === 'scale' && <ScaleDialog endpoint={e} onDone={reload} onClose={() => setDialog(null)} />}
-      {dialog === 'edit' && <EditDialog endpoint={e} onDone={reload} onClose={() => setDialog(null)} />}
+      {dialog === 'scale' && (
+        <ScaleDialog endpoint={e} onDone={reload} onClose={() => setDialog(null)} />
+      )}
+      {dialog === 'edit' && (
+        <EditDialog endpoint={e} onDone={reload} onClose={() => setDialog(null)} />
+      )}
     </Page>
   );
 }

@@ -6,11 +6,26 @@ import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { can, useMe } from '../../lib/session.js';
 import {
-  Button, Checkbox, Choice, Dialog, ErrorNote, Form, NumberInput, Select, TextInput, toast,
+  Button,
+  Checkbox,
+  Choice,
+  Dialog,
+  ErrorNote,
+  Form,
+  NumberInput,
+  Select,
+  TextInput,
+  toast,
 } from '../../ui/index.js';
 import { toSend } from './live.js';
 import { pathOf } from './rights.js';
-import { firstReplicas, isWhole, ReplicaFields, replicasBody, replicasReady } from './ScaleDialog.jsx';
+import {
+  firstReplicas,
+  isWhole,
+  ReplicaFields,
+  replicasBody,
+  replicasReady,
+} from './ScaleDialog.jsx';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$/;
 const URL_FORM = /^https?:\/\/[^ ]+$/;
@@ -20,8 +35,15 @@ const newTarget = (weight) => ({ kind: 'model', model: '', adapter: '', url: '',
 
 function fromTarget(x) {
   return {
-    kind: x.url ? 'url' : x.script ? 'script' : 'model', model: x.model ?? '', adapter: x.adapter ?? '', url: x.url ?? '',
-    key: '', has_key: x.has_key, weight: x.weight, in_flight_max: x.in_flight_max ?? null, script: x.script,
+    kind: x.url ? 'url' : x.script ? 'script' : 'model',
+    model: x.model ?? '',
+    adapter: x.adapter ?? '',
+    url: x.url ?? '',
+    key: '',
+    has_key: x.has_key,
+    weight: x.weight,
+    in_flight_max: x.in_flight_max ?? null,
+    script: x.script,
   };
 }
 
@@ -29,7 +51,8 @@ function toTarget(x) {
   if (x.kind === 'script') return { script: x.script, weight: x.weight };
   if (x.kind === 'url')
     return {
-      url: x.url.trim(), weight: x.weight,
+      url: x.url.trim(),
+      weight: x.weight,
       ...(x.model.trim() ? { model: x.model.trim() } : {}),
       ...(x.key ? { key: x.key } : {}),
       ...(x.in_flight_max ? { in_flight_max: x.in_flight_max } : {}),
@@ -37,20 +60,29 @@ function toTarget(x) {
   return { model: x.model.trim(), weight: x.weight, ...(x.adapter ? { adapter: x.adapter } : {}) };
 }
 
-const targetReady = (x) => x.weight !== null && x.weight >= 0
-  && (x.kind === 'script' || (x.kind === 'url' ? URL_FORM.test(x.url.trim()) : x.model.trim() !== ''));
+const targetReady = (x) =>
+  x.weight !== null &&
+  x.weight >= 0 &&
+  (x.kind === 'script' || (x.kind === 'url' ? URL_FORM.test(x.url.trim()) : x.model.trim() !== ''));
 
 function ModelTarget({ x, set, models }) {
-  const adapters = models.filter((m) => m.adapter_of && m.adapter_of === x.model).map((m) => m.name);
+  const adapters = models
+    .filter((m) => m.adapter_of && m.adapter_of === x.model)
+    .map((m) => m.name);
   return (
     <>
       <TextInput
-        label={t('endpoints.target.name')} hint={t('endpoints.target.name.hint')} value={x.model}
-        list="endpoints-models" onChange={(model) => set({ model, adapter: '' })}
+        label={t('endpoints.target.name')}
+        hint={t('endpoints.target.name.hint')}
+        value={x.model}
+        list="endpoints-models"
+        onChange={(model) => set({ model, adapter: '' })}
       />
       {(adapters.length > 0 || x.adapter) && (
         <Select
-          label={t('endpoints.target.adapter')} value={x.adapter} onChange={(adapter) => set({ adapter })}
+          label={t('endpoints.target.adapter')}
+          value={x.adapter}
+          onChange={(adapter) => set({ adapter })}
           empty={t('endpoints.target.adapter.none')}
           options={adapters.includes(x.adapter) || !x.adapter ? adapters : [x.adapter, ...adapters]}
         />
@@ -64,18 +96,36 @@ function UrlTarget({ x, set }) {
   return (
     <>
       <TextInput
-        type="url" label={t('endpoints.target.address')} hint={t('endpoints.target.address.hint')} value={x.url}
-        error={wrong ? t('endpoints.target.address.hint') : undefined} onChange={(url) => set({ url })}
+        type="url"
+        label={t('endpoints.target.address')}
+        hint={t('endpoints.target.address.hint')}
+        value={x.url}
+        error={wrong ? t('endpoints.target.address.hint') : undefined}
+        onChange={(url) => set({ url })}
       />
       <div class="ep-two">
-        <TextInput label={t('endpoints.target.there')} optional value={x.model} onChange={(model) => set({ model })} />
         <TextInput
-          type="password" label={t('endpoints.target.key')} optional value={x.key} onChange={(key) => set({ key })}
-          hint={t(x.has_key ? 'endpoints.target.key.kept' : 'endpoints.target.key.hint')} autocomplete="new-password"
+          label={t('endpoints.target.there')}
+          optional
+          value={x.model}
+          onChange={(model) => set({ model })}
+        />
+        <TextInput
+          type="password"
+          label={t('endpoints.target.key')}
+          optional
+          value={x.key}
+          onChange={(key) => set({ key })}
+          hint={t(x.has_key ? 'endpoints.target.key.kept' : 'endpoints.target.key.hint')}
+          autocomplete="new-password"
         />
       </div>
       <NumberInput
-        label={t('endpoints.target.max')} optional value={x.in_flight_max} min={1} step={1}
+        label={t('endpoints.target.max')}
+        optional
+        value={x.in_flight_max}
+        min={1}
+        step={1}
         onChange={(in_flight_max) => set({ in_flight_max })}
       />
     </>
@@ -88,16 +138,33 @@ function Target({ x, n, of, set, onRemove, models }) {
       <legend class={of === 1 ? 'hidden' : ''}>{t('endpoints.target', { n })}</legend>
       {can('operator') && x.kind !== 'script' && (
         <Choice
-          label={t('endpoints.target.kind')} hideLabel value={x.kind} onChange={(kind) => set({ kind })}
-          options={[{ value: 'model', label: t('endpoints.target.model') }, { value: 'url', label: t('endpoints.target.url') }]}
+          label={t('endpoints.target.kind')}
+          hideLabel
+          value={x.kind}
+          onChange={(kind) => set({ kind })}
+          options={[
+            { value: 'model', label: t('endpoints.target.model') },
+            { value: 'url', label: t('endpoints.target.url') },
+          ]}
         />
       )}
       {x.kind === 'model' && <ModelTarget x={x} set={set} models={models} />}
       {x.kind === 'url' && <UrlTarget x={x} set={set} />}
       {of > 1 && (
         <div class="ep-weight">
-          <NumberInput label={t('endpoints.target.weight')} value={x.weight} min={0} onChange={(weight) => set({ weight })} />
-          <Button small kind="quiet" icon="trash" label={t('endpoints.target.remove', { n })} onClick={onRemove} />
+          <NumberInput
+            label={t('endpoints.target.weight')}
+            value={x.weight}
+            min={0}
+            onChange={(weight) => set({ weight })}
+          />
+          <Button
+            small
+            kind="quiet"
+            icon="trash"
+            label={t('endpoints.target.remove', { n })}
+            onClick={onRemove}
+          />
         </div>
       )}
     </fieldset>
@@ -110,18 +177,32 @@ function Targets({ targets, setTargets, models, repos }) {
     <section class="ep-targets">
       <h3>{t('endpoints.targets')}</h3>
       <datalist id="endpoints-models">
-        {models.filter((m) => !m.adapter_of).map((m) => <option key={m.id} value={m.name} />)}
-        {repos.map((r) => <option key={r.id} value={r.id} />)}
+        {models
+          .filter((m) => !m.adapter_of)
+          .map((m) => (
+            <option key={m.id} value={m.name} />
+          ))}
+        {repos.map((r) => (
+          <option key={r.id} value={r.id} />
+        ))}
       </datalist>
       {targets.map((x, i) => (
         <Target
-          key={i} x={x} n={i + 1} of={targets.length} models={models} set={(some) => set(i, some)}
+          key={i}
+          x={x}
+          n={i + 1}
+          of={targets.length}
+          models={models}
+          set={(some) => set(i, some)}
           onRemove={() => setTargets(targets.filter((_, k) => k !== i))}
         />
       ))}
       {targets.length < TARGETS_MAX && (
         <div>
-          <Button small icon="plus" onClick={() => setTargets([...targets, newTarget(targets.length === 1 ? 0 : 1)])}>
+          <Button
+            small
+            icon="plus"
+            onClick={() => setTargets([...targets, newTarget(targets.length === 1 ? 0 : 1)])}>
             {t('endpoints.target.add')}
           </Button>
           {targets.length === 1 && <p class="field-hint muted">{t('endpoints.target.add.hint')}</p>}
@@ -144,15 +225,22 @@ export function EditDialog({ endpoint, onDone, onClose }) {
   const [context, setContext] = useState(endpoint?.n_ctx ?? null);
   const [error, setError] = useState(null);
   const local = targets.some((x) => x.kind !== 'url');
-  const ready = (endpoint || NAME.test(name)) && targets.every(targetReady) && replicasReady(scale)
-    && (context === null || isWhole(context, 1, 16777216));
+  const ready =
+    (endpoint || NAME.test(name)) &&
+    targets.every(targetReady) &&
+    replicasReady(scale) &&
+    (context === null || isWhole(context, 1, 16777216));
   const [save, busy] = useAction(async () => {
     setError(null);
     const body = { targets: toSend(targets.map(toTarget)), ...replicasBody(scale), n_ctx: context };
     try {
       const made = endpoint
         ? await api.patch(pathOf(endpoint), body)
-        : await api.post('/api/v1/endpoints', { name, project: common ? null : me.project.id, ...body });
+        : await api.post('/api/v1/endpoints', {
+            name,
+            project: common ? null : me.project.id,
+            ...body,
+          });
       toast.ok(t(endpoint ? 'endpoints.saved' : 'endpoints.made', { name: made.name }));
       onClose();
       onDone(made);
@@ -160,29 +248,37 @@ export function EditDialog({ endpoint, onDone, onClose }) {
       setError(e);
     }
   });
-  const title = endpoint ? t('endpoints.edit.title', { name: endpoint.name }) : t('endpoints.create.title');
+  const title = endpoint
+    ? t('endpoints.edit.title', { name: endpoint.name })
+    : t('endpoints.create.title');
   return (
     <Dialog title={title} wide onClose={onClose}>
       <Form
         onSubmit={() => ready && save()}
-        actions={(
+        actions={
           <>
             <Button onClick={onClose}>{t('endpoints.cancel')}</Button>
             <Button type="submit" kind="primary" busy={busy} disabled={!ready}>
               {t(endpoint ? 'endpoints.save' : 'endpoints.make')}
             </Button>
           </>
-        )}
-      >
+        }>
         {!endpoint && (
           <TextInput
-            label={t('endpoints.name')} hint={t('endpoints.name.hint')} value={name} onChange={setName} autofocus
+            label={t('endpoints.name')}
+            hint={t('endpoints.name.hint')}
+            value={name}
+            onChange={setName}
+            autofocus
             error={name !== '' && !NAME.test(name) ? t('endpoints.name.wrong') : undefined}
           />
         )}
         {!endpoint && can('operator') && (
           <Checkbox
-            label={t('endpoints.for.all')} hint={t('endpoints.for.all.hint')} value={common} onChange={setCommon}
+            label={t('endpoints.for.all')}
+            hint={t('endpoints.for.all.hint')}
+            value={common}
+            onChange={setCommon}
           />
         )}
         <Targets targets={targets} setTargets={setTargets} models={models} repos={repos} />
@@ -191,8 +287,13 @@ export function EditDialog({ endpoint, onDone, onClose }) {
             <h3>{t('endpoints.replicas')}</h3>
             <ReplicaFields value={scale} set={(some) => setScale({ ...scale, ...some })} />
             <NumberInput
-              label={t('endpoints.context')} hint={t('endpoints.context.hint')} optional value={context} min={1}
-              step={1} onChange={setContext}
+              label={t('endpoints.context')}
+              hint={t('endpoints.context.hint')}
+              optional
+              value={context}
+              min={1}
+              step={1}
+              onChange={setContext}
             />
           </section>
         )}

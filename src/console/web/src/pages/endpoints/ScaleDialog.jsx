@@ -14,22 +14,41 @@ export function ReplicaFields({ value, set }) {
     <>
       <div class="ep-two">
         <NumberInput
-          label={t('endpoints.scale.min')} hint={t('endpoints.scale.min.hint')} value={value.min} min={0} max={64}
-          step={1} onChange={(min) => set({ min })}
+          label={t('endpoints.scale.min')}
+          hint={t('endpoints.scale.min.hint')}
+          value={value.min}
+          min={0}
+          max={64}
+          step={1}
+          onChange={(min) => set({ min })}
         />
         <NumberInput
-          label={t('endpoints.scale.max')} hint={t('endpoints.scale.max.hint')} value={value.max} min={1} max={64}
-          step={1} onChange={(max) => set({ max })} error={wrong ? t('endpoints.scale.order') : undefined}
+          label={t('endpoints.scale.max')}
+          hint={t('endpoints.scale.max.hint')}
+          value={value.max}
+          min={1}
+          max={64}
+          step={1}
+          onChange={(max) => set({ max })}
+          error={wrong ? t('endpoints.scale.order') : undefined}
         />
       </div>
       <div class="ep-two">
         <NumberInput
-          label={t('endpoints.scale.load')} hint={t('endpoints.scale.load.hint')} value={value.load} min={0.01}
+          label={t('endpoints.scale.load')}
+          hint={t('endpoints.scale.load.hint')}
+          value={value.load}
+          min={0.01}
           onChange={(load) => set({ load })}
         />
         <NumberInput
-          label={t('endpoints.scale.idle')} hint={t('endpoints.scale.idle.hint')} value={value.idle} min={0}
-          unit={t('endpoints.seconds')} disabled={value.min > 0} onChange={(idle) => set({ idle })}
+          label={t('endpoints.scale.idle')}
+          hint={t('endpoints.scale.idle.hint')}
+          value={value.idle}
+          min={0}
+          unit={t('endpoints.seconds')}
+          disabled={value.min > 0}
+          onChange={(idle) => set({ idle })}
         />
       </div>
     </>
@@ -37,14 +56,24 @@ export function ReplicaFields({ value, set }) {
 }
 
 export const firstReplicas = (e) => ({
-  min: e?.replicas.min ?? 0, max: e?.replicas.max ?? 1, load: e?.target_load ?? 8, idle: e?.idle_s ?? 300,
+  min: e?.replicas.min ?? 0,
+  max: e?.replicas.max ?? 1,
+  load: e?.target_load ?? 8,
+  idle: e?.idle_s ?? 300,
 });
 
 export const replicasReady = (v) =>
-  isWhole(v.min, 0, 64) && isWhole(v.max, 1, 64) && v.max >= v.min && v.load > 0 && v.idle !== null && v.idle >= 0;
+  isWhole(v.min, 0, 64) &&
+  isWhole(v.max, 1, 64) &&
+  v.max >= v.min &&
+  v.load > 0 &&
+  v.idle !== null &&
+  v.idle >= 0;
 
 export const replicasBody = (v) => ({
-  replicas: { min: v.min, max: v.max }, target_load: v.load, idle_s: v.idle,
+  replicas: { min: v.min, max: v.max },
+  target_load: v.load,
+  idle_s: v.idle,
 });
 
 export function ScaleDialog({ endpoint, onDone, onClose }) {
@@ -66,13 +95,14 @@ export function ScaleDialog({ endpoint, onDone, onClose }) {
     <Dialog title={t('endpoints.scale.title', { name: endpoint.name })} onClose={onClose}>
       <Form
         onSubmit={() => ready && save()}
-        actions={(
+        actions={
           <>
             <Button onClick={onClose}>{t('endpoints.cancel')}</Button>
-            <Button type="submit" kind="primary" busy={busy} disabled={!ready}>{t('endpoints.save')}</Button>
+            <Button type="submit" kind="primary" busy={busy} disabled={!ready}>
+              {t('endpoints.save')}
+            </Button>
           </>
-        )}
-      >
+        }>
         <ReplicaFields value={value} set={(some) => setValue({ ...value, ...some })} />
         <ErrorNote error={error} />
       </Form>

@@ -18,13 +18,20 @@ function Entry({ e }) {
   const tone = LEVELS[e.level] ?? 'info';
   return (
     <li class={`ep-event ep-event-${tone}`}>
-      <span class="ep-event-mark"><Icon name={tone} size={14} /></span>
+      <span class="ep-event-mark">
+        <Icon name={tone} size={14} />
+      </span>
       <div>
         <p>{said(e.text)}</p>
         <p class="muted small">
           <Time at={inSeconds(e.at)} />
           {e.count > 1 && <> · {t('endpoints.timeline.count', { n: e.count })}</>}
-          {e.request && <> · <Link href={`/requests/${e.request}`}>{t('endpoints.timeline.request')}</Link></>}
+          {e.request && (
+            <>
+              {' '}
+              · <Link href={`/requests/${e.request}`}>{t('endpoints.timeline.request')}</Link>
+            </>
+          )}
         </p>
       </div>
     </li>
@@ -39,21 +46,33 @@ export function Timeline({ endpoint }) {
   const seen = new Set(newest.map((e) => e.id));
   const list = [...newest, ...older.list.filter((e) => !seen.has(e.id))];
   const more = older.more ?? data?.has_more;
-  const [fetchMore, busy] = useAction(useCallback(async () => {
-    try {
-      const next = await api.get(`${path}&before=${encodeURIComponent(list[list.length - 1].id)}`);
-      setOlder((o) => ({ list: [...o.list, ...next.data], more: next.has_more ?? false }));
-    } catch (e) {
-      toast.error(e);
-    }
-  }, [list, path]));
+  const [fetchMore, busy] = useAction(
+    useCallback(async () => {
+      try {
+        const next = await api.get(
+          `${path}&before=${encodeURIComponent(list[list.length - 1].id)}`,
+        );
+        setOlder((o) => ({ list: [...o.list, ...next.data], more: next.has_more ?? false }));
+      } catch (e) {
+        toast.error(e);
+      }
+    }, [list, path]),
+  );
   return (
     <Section title={t('endpoints.timeline')} text={t('endpoints.timeline.text')}>
       {error && !data && <ErrorNote error={error} retry={reload} />}
       {!error && !data && <Loading rows={3} />}
       {data && list.length === 0 && <p class="muted">{t('endpoints.timeline.none')}</p>}
-      <ol class="ep-timeline">{list.map((e) => <Entry key={e.id} e={e} />)}</ol>
-      {more && <Button small busy={busy} onClick={fetchMore}>{t('endpoints.timeline.older')}</Button>}
+      <ol class="ep-timeline">
+        {list.map((e) => (
+          <Entry key={e.id} e={e} />
+        ))}
+      </ol>
+      {more && (
+        <Button small busy={busy} onClick={fetchMore}>
+          {t('endpoints.timeline.older')}
+        </Button>
+      )}
     </Section>
   );
 }

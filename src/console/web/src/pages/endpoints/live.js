@@ -25,26 +25,48 @@ export function replicasOf(live, workers) {
   const rows = [];
   for (const x of live?.targets ?? []) {
     if (x.kind !== 'model') {
-      rows.push({ id: x.url ?? 'script', what: targetName(x), url: true, answered: x.answered, running: x.in_flight });
+      rows.push({
+        id: x.url ?? 'script',
+        what: targetName(x),
+        url: true,
+        answered: x.answered,
+        running: x.in_flight,
+      });
       continue;
     }
     if (!workers) {
       if (x.ready > 0)
-        rows.push({ id: `${x.model} ${x.adapter ?? ''}`, what: targetName(x), n: x.ready, state: 'ready', running: x.in_flight });
+        rows.push({
+          id: `${x.model} ${x.adapter ?? ''}`,
+          what: targetName(x),
+          n: x.ready,
+          state: 'ready',
+          running: x.in_flight,
+        });
       continue;
     }
     for (const w of workers) {
-      const held = w.models.find((m) => m.name === (x.adapter ?? x.model)) ?? w.models.find((m) => m.name === x.model);
+      const held =
+        w.models.find((m) => m.name === (x.adapter ?? x.model)) ??
+        w.models.find((m) => m.name === x.model);
       // a worker that has the model for another endpoint is no replica of this one
       if (!held || (x.ready === 0 && held.state === 'ready')) continue;
       const told = w.health?.models?.find((m) => m.name === x.model);
       rows.push({
-        id: `${w.id} ${x.model} ${x.adapter ?? ''}`, worker: w.id, what: targetName(x),
-        state: w.state === 'ready' ? held.state : w.state, workerState: w.state !== 'ready',
-        since: w.since_s, pid: w.pid, restarts: w.restarts, last: w.last_end,
-        running: told?.running ?? w.running, waiting: told?.waiting ?? w.waiting,
+        id: `${w.id} ${x.model} ${x.adapter ?? ''}`,
+        worker: w.id,
+        what: targetName(x),
+        state: w.state === 'ready' ? held.state : w.state,
+        workerState: w.state !== 'ready',
+        since: w.since_s,
+        pid: w.pid,
+        restarts: w.restarts,
+        last: w.last_end,
+        running: told?.running ?? w.running,
+        waiting: told?.waiting ?? w.waiting,
         memory: (told?.weight_bytes ?? 0) + (w.health?.kv_bytes ?? 0),
-        speed: w.tokens_per_second, generated: told?.generated_tokens,
+        speed: w.tokens_per_second,
+        generated: told?.generated_tokens,
         load: held.state === 'adding' && told?.load_all > 0 ? told.load_done / told.load_all : null,
       });
     }

@@ -12,7 +12,10 @@ export const mayChange = (e) =>
 
 export async function removeEndpoint(e, after) {
   const done = await confirmDelete({
-    what: e.name, typed: true, text: t('endpoints.remove.text'), action: () => api.del(pathOf(e)),
+    what: e.name,
+    typed: true,
+    text: t('endpoints.remove.text'),
+    action: () => api.del(pathOf(e)),
   });
   if (!done) return;
   toast.ok(t('endpoints.remove.done', { name: e.name }));

@@ -6,7 +6,8 @@ const STEADY_S = 0.5; // two looks nearer than this say nothing
 function generated(status) {
   const of = new Map();
   for (const w of status.serving.workers ?? [])
-    for (const m of w.health?.models ?? []) of.set(m.name, (of.get(m.name) ?? 0) + m.generated_tokens);
+    for (const m of w.health?.models ?? [])
+      of.set(m.name, (of.get(m.name) ?? 0) + m.generated_tokens);
   return of;
 }
 

@@ -17,9 +17,15 @@ export default function KeysAndMembers() {
   const Content = TABS[tab];
   return (
     <Page title={t('keys.title')} text={t('keys.about')}>
-      <Tabs label={t('keys.tabs.label')} value={tab} onChange={(id) => setQuery({ tab: id === 'keys' ? null : id }, { replace: false })}
-        tabs={Object.keys(TABS).map((id) => ({ id, title: t(`keys.tab.${id}`) }))} />
-      <TabPanel id={tab}><Content /></TabPanel>
+      <Tabs
+        label={t('keys.tabs.label')}
+        value={tab}
+        onChange={(id) => setQuery({ tab: id === 'keys' ? null : id }, { replace: false })}
+        tabs={Object.keys(TABS).map((id) => ({ id, title: t(`keys.tab.${id}`) }))}
+      />
+      <TabPanel id={tab}>
+        <Content />
+      </TabPanel>
     </Page>
   );
 }

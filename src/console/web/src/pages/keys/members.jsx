@@ -6,7 +6,21 @@ import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { can, useMe } from '../../lib/session.js';
 import {
-  Badge, Button, Code, confirmDelete, Dialog, Empty, ErrorNote, Form, Menu, Section, Select, Table, TextInput, Time, toast,
+  Badge,
+  Button,
+  Code,
+  confirmDelete,
+  Dialog,
+  Empty,
+  ErrorNote,
+  Form,
+  Menu,
+  Section,
+  Select,
+  Table,
+  TextInput,
+  Time,
+  toast,
 } from '../../ui/index.js';
 import { makePassword, rolesUpTo } from './shared.js';
 
@@ -18,18 +32,32 @@ const long = (password) => new TextEncoder().encode(password).length >= PASSWORD
 function Password({ value, onChange, error }) {
   return (
     <div class="keys-password">
-      <TextInput label={t('keys.password.new')} hint={t('keys.password.hint')} value={value} onChange={onChange} error={error} autocomplete="new-password" />
+      <TextInput
+        label={t('keys.password.new')}
+        hint={t('keys.password.hint')}
+        value={value}
+        onChange={onChange}
+        error={error}
+        autocomplete="new-password"
+      />
       <Button onClick={() => onChange(makePassword())}>{t('keys.password.make')}</Button>
     </div>
   );
 }
 
-const setPassword = (id, password) => api.put(`/api/v1/members/${encodeURIComponent(id)}/password`, { password });
+const setPassword = (id, password) =>
+  api.put(`/api/v1/members/${encodeURIComponent(id)}/password`, { password });
 
 // A new member, or one that is changed. A new one may get a password at once.
 function MemberForm({ kept, projects, onClose, done }) {
   const me = useMe();
-  const [draft, setDraft] = useState({ name: kept?.name ?? '', login: kept?.login ?? '', role: kept?.role ?? 'developer', password: '', project: me.project.id });
+  const [draft, setDraft] = useState({
+    name: kept?.name ?? '',
+    login: kept?.login ?? '',
+    role: kept?.role ?? 'developer',
+    password: '',
+    project: me.project.id,
+  });
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
   const [made, setMade] = useState(null); // a second try, after its password failed, does not make another
@@ -44,7 +72,11 @@ function MemberForm({ kept, projects, onClose, done }) {
     setTried(true);
     if (faults.name || faults.login || faults.password) return;
     setError(null);
-    const body = { name: draft.name.trim(), role: draft.role, ...(draft.login ? { login: draft.login } : {}) };
+    const body = {
+      name: draft.name.trim(),
+      role: draft.role,
+      ...(draft.login ? { login: draft.login } : {}),
+    };
     try {
       if (kept) {
         await api.patch(`/api/v1/members/${encodeURIComponent(kept.id)}`, body);
@@ -53,7 +85,7 @@ function MemberForm({ kept, projects, onClose, done }) {
         return;
       }
       const where = draft.project === me.project.id ? {} : { project: draft.project };
-      const member = made ?? await api.post('/api/v1/members', { ...body, ...where });
+      const member = made ?? (await api.post('/api/v1/members', { ...body, ...where }));
       setMade(member);
       if (draft.login && draft.password) await setPassword(member.id, draft.password);
       done(draft.login && draft.password ? { ...member, password: draft.password } : null);
@@ -63,19 +95,53 @@ function MemberForm({ kept, projects, onClose, done }) {
   });
   return (
     <Dialog title={t(kept ? 'keys.member.edit' : 'keys.member.new')} onClose={onClose}>
-      <Form onSubmit={save} actions={(
-        <><Button onClick={onClose}>{t('ui.cancel')}</Button><Button type="submit" kind="primary" busy={busy}>{t(kept ? 'ui.save' : 'ui.create')}</Button></>
-      )}>
-        <TextInput label={t('keys.member.name')} value={draft.name} onChange={set('name')} error={shown('name')} maxLength={128} autofocus />
-        <Select label={t('keys.member.role')} value={draft.role} onChange={set('role')} hint={t(`keys.role.${draft.role}.text`)}
-          options={rolesUpTo(me.role).filter((r) => r !== 'operator').map((value) => ({ value, label: t(`keys.role.${value}`) }))} />
+      <Form
+        onSubmit={save}
+        actions={
+          <>
+            <Button onClick={onClose}>{t('ui.cancel')}</Button>
+            <Button type="submit" kind="primary" busy={busy}>
+              {t(kept ? 'ui.save' : 'ui.create')}
+            </Button>
+          </>
+        }>
+        <TextInput
+          label={t('keys.member.name')}
+          value={draft.name}
+          onChange={set('name')}
+          error={shown('name')}
+          maxLength={128}
+          autofocus
+        />
+        <Select
+          label={t('keys.member.role')}
+          value={draft.role}
+          onChange={set('role')}
+          hint={t(`keys.role.${draft.role}.text`)}
+          options={rolesUpTo(me.role)
+            .filter((r) => r !== 'operator')
+            .map((value) => ({ value, label: t(`keys.role.${value}`) }))}
+        />
         {!kept && me.role === 'operator' && projects.size > 1 && (
-          <Select label={t('keys.key.project')} value={draft.project} onChange={set('project')}
-            options={[...projects].map(([value, label]) => ({ value, label }))} />
+          <Select
+            label={t('keys.key.project')}
+            value={draft.project}
+            onChange={set('project')}
+            options={[...projects].map(([value, label]) => ({ value, label }))}
+          />
         )}
-        <TextInput label={t('keys.member.login')} hint={t('keys.member.login.hint')} value={draft.login} optional={!kept?.login}
-          onChange={(v) => set('login')(v.trim().toLowerCase())} error={shown('login')} maxLength={64} />
-        {!kept && draft.login !== '' && <Password value={draft.password} onChange={set('password')} error={shown('password')} />}
+        <TextInput
+          label={t('keys.member.login')}
+          hint={t('keys.member.login.hint')}
+          value={draft.login}
+          optional={!kept?.login}
+          onChange={(v) => set('login')(v.trim().toLowerCase())}
+          error={shown('login')}
+          maxLength={64}
+        />
+        {!kept && draft.login !== '' && (
+          <Password value={draft.password} onChange={set('password')} error={shown('password')} />
+        )}
         <ErrorNote error={error} />
       </Form>
     </Dialog>
@@ -100,10 +166,21 @@ function PasswordForm({ member, onClose, done }) {
   });
   return (
     <Dialog title={t('keys.password.title', { name: member.name })} onClose={onClose}>
-      <Form onSubmit={save} actions={(
-        <><Button onClick={onClose}>{t('ui.cancel')}</Button><Button type="submit" kind="primary" busy={busy}>{t('ui.save')}</Button></>
-      )}>
-        <Password value={password} onChange={setTyped} error={tried && !long(password) ? t('keys.password.short') : undefined} />
+      <Form
+        onSubmit={save}
+        actions={
+          <>
+            <Button onClick={onClose}>{t('ui.cancel')}</Button>
+            <Button type="submit" kind="primary" busy={busy}>
+              {t('ui.save')}
+            </Button>
+          </>
+        }>
+        <Password
+          value={password}
+          onChange={setTyped}
+          error={tried && !long(password) ? t('keys.password.short') : undefined}
+        />
         <ErrorNote error={error} />
       </Form>
     </Dialog>
@@ -112,10 +189,20 @@ function PasswordForm({ member, onClose, done }) {
 
 // What to send to a new colleague.
 function Invite({ member, onClose }) {
-  const words = t('keys.invite.words', { url: `${window.location.origin}/console/`, login: member.login, password: member.password });
+  const words = t('keys.invite.words', {
+    url: `${window.location.origin}/console/`,
+    login: member.login,
+    password: member.password,
+  });
   return (
-    <Dialog title={t('keys.invite.title', { name: member.name })} onClose={onClose}
-      footer={<Button kind="primary" onClick={onClose}>{t('keys.invite.done')}</Button>}>
+    <Dialog
+      title={t('keys.invite.title', { name: member.name })}
+      onClose={onClose}
+      footer={
+        <Button kind="primary" onClick={onClose}>
+          {t('keys.invite.done')}
+        </Button>
+      }>
       <p>{t('keys.invite.text')}</p>
       <Code text={words} label={t('keys.invite.title', { name: member.name })} wrap />
     </Dialog>
@@ -124,30 +211,85 @@ function Invite({ member, onClose }) {
 
 function columnsOf({ may, projects, open, remove }) {
   return [
-    { key: 'name', title: t('keys.member.name'), sort: (m) => m.name, render: (m) => <span class="strong">{m.name}</span> },
-    { key: 'role', title: t('keys.member.role'), sort: (m) => m.role, render: (m) => t(`keys.role.${m.role}`) },
-    projects?.size > 1 && { key: 'project', title: t('keys.key.project'), sort: (m) => projects.get(m.project), render: (m) => projects.get(m.project) ?? m.project },
-    { key: 'login', title: t('keys.member.login'), sort: (m) => m.login ?? '',
-      render: (m) => (m.login ? <code>{m.login}</code> : <span class="muted">{t('keys.member.login.none')}</span>) },
-    { key: 'password', title: t('keys.member.password'),
-      render: (m) => (m.login === null ? <span class="muted">–</span> : m.password_changed
-        ? <span class="row keys-set"><Badge tone="ok">{t('keys.member.password.set')}</Badge><Time at={m.password_changed} /></span>
-        : <Badge tone="warn">{t('keys.member.password.none')}</Badge>) },
-    { key: 'created', title: t('keys.member.created'), sort: (m) => m.created, render: (m) => <Time at={m.created} /> },
-    may && { key: 'menu', title: '', align: 'end', class: 'cell-tight',
+    {
+      key: 'name',
+      title: t('keys.member.name'),
+      sort: (m) => m.name,
+      render: (m) => <span class="strong">{m.name}</span>,
+    },
+    {
+      key: 'role',
+      title: t('keys.member.role'),
+      sort: (m) => m.role,
+      render: (m) => t(`keys.role.${m.role}`),
+    },
+    projects?.size > 1 && {
+      key: 'project',
+      title: t('keys.key.project'),
+      sort: (m) => projects.get(m.project),
+      render: (m) => projects.get(m.project) ?? m.project,
+    },
+    {
+      key: 'login',
+      title: t('keys.member.login'),
+      sort: (m) => m.login ?? '',
+      render: (m) =>
+        m.login ? <code>{m.login}</code> : <span class="muted">{t('keys.member.login.none')}</span>,
+    },
+    {
+      key: 'password',
+      title: t('keys.member.password'),
+      render: (m) =>
+        m.login === null ? (
+          <span class="muted">–</span>
+        ) : m.password_changed ? (
+          <span class="row keys-set">
+            <Badge tone="ok">{t('keys.member.password.set')}</Badge>
+            <Time at={m.password_changed} />
+          </span>
+        ) : (
+          <Badge tone="warn">{t('keys.member.password.none')}</Badge>
+        ),
+    },
+    {
+      key: 'created',
+      title: t('keys.member.created'),
+      sort: (m) => m.created,
+      render: (m) => <Time at={m.created} />,
+    },
+    may && {
+      key: 'menu',
+      title: '',
+      align: 'end',
+      class: 'cell-tight',
       render: (m) => (
-        <Menu label={t('keys.member.act', { name: m.name })} items={[
-          { label: t('ui.edit'), icon: 'edit', onClick: () => open({ kept: m }) },
-          m.login && { label: t('keys.member.set_password'), icon: 'keys', onClick: () => open({ password: m }) },
-          { label: t('keys.member.remove'), icon: 'trash', danger: true, onClick: () => remove(m) },
-        ].filter(Boolean)} />
-      ) },
+        <Menu
+          label={t('keys.member.act', { name: m.name })}
+          items={[
+            { label: t('ui.edit'), icon: 'edit', onClick: () => open({ kept: m }) },
+            m.login && {
+              label: t('keys.member.set_password'),
+              icon: 'keys',
+              onClick: () => open({ password: m }),
+            },
+            {
+              label: t('keys.member.remove'),
+              icon: 'trash',
+              danger: true,
+              onClick: () => remove(m),
+            },
+          ].filter(Boolean)}
+        />
+      ),
+    },
   ].filter(Boolean);
 }
 
 export function Members() {
   const ask = useCallback(async (signal) => {
-    const [members, projects] = await Promise.all(['members', 'projects'].map((kind) => everyPage(`/api/v1/${kind}`, signal)));
+    const [members, projects] = await Promise.all(
+      ['members', 'projects'].map((kind) => everyPage(`/api/v1/${kind}`, signal)),
+    );
     return { members, projects: new Map(projects.map((p) => [p.id, p.name])) };
   }, []);
   const { data, error, reload } = useApi(ask);
@@ -155,7 +297,10 @@ export function Members() {
   const may = can('admin', 'manage');
   const remove = async (m) => {
     const done = await confirmDelete({
-      what: m.name, typed: true, text: t('keys.member.remove.text'), verb: t('keys.member.remove'),
+      what: m.name,
+      typed: true,
+      text: t('keys.member.remove.text'),
+      verb: t('keys.member.remove'),
       action: () => api.del(`/api/v1/members/${encodeURIComponent(m.id)}`),
     });
     if (!done) return;
@@ -166,7 +311,11 @@ export function Members() {
     setOpen(invite ? { invite } : null);
     reload();
   };
-  const create = may && <Button kind="primary" icon="plus" onClick={() => setOpen({ kept: null })}>{t('keys.member.new')}</Button>;
+  const create = may && (
+    <Button kind="primary" icon="plus" onClick={() => setOpen({ kept: null })}>
+      {t('keys.member.new')}
+    </Button>
+  );
   const close = () => setOpen(null);
   return (
     <>
@@ -174,11 +323,25 @@ export function Members() {
       <ErrorNote error={error} retry={reload} />
       {(data || !error) && (
         <Section flush>
-          <Table label={t('keys.member.label')} columns={columnsOf({ may, projects: data?.projects, open: setOpen, remove })} rows={data?.members} sort={{ key: 'name' }}
-            empty={<Empty icon="users" title={t('keys.member.empty.title')} text={t('keys.member.empty.text')} action={create} />} />
+          <Table
+            label={t('keys.member.label')}
+            columns={columnsOf({ may, projects: data?.projects, open: setOpen, remove })}
+            rows={data?.members}
+            sort={{ key: 'name' }}
+            empty={
+              <Empty
+                icon="users"
+                title={t('keys.member.empty.title')}
+                text={t('keys.member.empty.text')}
+                action={create}
+              />
+            }
+          />
         </Section>
       )}
-      {open && 'kept' in open && <MemberForm kept={open.kept} projects={data.projects} onClose={close} done={done} />}
+      {open && 'kept' in open && (
+        <MemberForm kept={open.kept} projects={data.projects} onClose={close} done={done} />
+      )}
       {open?.password && <PasswordForm member={open.password} onClose={close} done={done} />}
       {open?.invite && <Invite member={open.invite} onClose={close} />}
     </>

@@ -53,7 +53,8 @@ export const en = {
   'key.act': 'What to do with {name}',
   'key.revoke': 'Revoke',
   'key.revoke.title': 'Revoke {name}?',
-  'key.revoke.text': 'From this moment it opens nothing. Programs that use it fail, sessions that were begun with it end. It cannot be brought back.',
+  'key.revoke.text':
+    'From this moment it opens nothing. Programs that use it fail, sessions that were begun with it end. It cannot be brought back.',
   'key.revoked': 'The key {name} is revoked.',
   'key.saved': 'The key is changed.',
   'key.made': 'Your new key',
@@ -105,7 +106,8 @@ export const en = {
   'member.remove.text': 'Keys and sessions of this member end at once.',
   'member.removed': '{name} is removed.',
   'member.empty.title': 'No members yet',
-  'member.empty.text': 'A member is a person with a role. Add your colleagues; each signs in with a name and a password, and makes keys of their own.',
+  'member.empty.text':
+    'A member is a person with a role. Add your colleagues; each signs in with a name and a password, and makes keys of their own.',
   'password.title': 'Password of {name}',
   'password.new': 'New password',
   'password.hint': '10 characters at least. Sessions of this member end.',
@@ -114,7 +116,8 @@ export const en = {
   'password.saved': 'The password holds.',
   'invite.title': 'Tell {name}',
   'invite.text': 'Send this in a way that you trust. The password can be changed after signing in.',
-  'invite.words': 'Your account on our AI cloud:\n\n  {url}\n  User name: {login}\n  Password:  {password}\n\nSign in, then change the password in the settings.',
+  'invite.words':
+    'Your account on our AI cloud:\n\n  {url}\n  User name: {login}\n  Password:  {password}\n\nSign in, then change the password in the settings.',
   'invite.done': 'Done',
   // sessions
   'session.label': 'Sessions',
@@ -189,7 +192,8 @@ export const zh = {
   'key.act': '对 {name} 的操作',
   'key.revoke': '撤销',
   'key.revoke.title': '撤销 {name}？',
-  'key.revoke.text': '从此刻起它不能再打开任何东西：使用它的程序会失败，用它登录的会话会结束。无法恢复。',
+  'key.revoke.text':
+    '从此刻起它不能再打开任何东西：使用它的程序会失败，用它登录的会话会结束。无法恢复。',
   'key.revoked': '密钥 {name} 已撤销。',
   'key.saved': '密钥已修改。',
   'key.made': '你的新密钥',
@@ -249,7 +253,8 @@ export const zh = {
   'password.saved': '密码已生效。',
   'invite.title': '告知 {name}',
   'invite.text': '请以可信的方式发送。登录后可以修改密码。',
-  'invite.words': '你在我们 AI 云上的账户：\n\n  {url}\n  用户名：{login}\n  密码：{password}\n\n登录后请在设置中修改密码。',
+  'invite.words':
+    '你在我们 AI 云上的账户：\n\n  {url}\n  用户名：{login}\n  密码：{password}\n\n登录后请在设置中修改密码。',
   'invite.done': '完成',
   'session.label': '会话',
   'session.about': '已登录的浏览器。最后一次使用 12 小时后自动结束。',

@@ -16,7 +16,11 @@ export function AddDialog({ onNew, onClose }) {
   return (
     <Dialog title={t('models.add.title')} wide onClose={onClose}>
       <div class="md-add">
-        {[['hf', HF], ['file', FILE], ['elsewhere', elsewhere()]].map(([id, code]) => (
+        {[
+          ['hf', HF],
+          ['file', FILE],
+          ['elsewhere', elsewhere()],
+        ].map(([id, code]) => (
           <section key={id}>
             <h3>{t(`models.add.${id}`)}</h3>
             <p class="muted">{t(`models.add.${id}.text`)}</p>
@@ -27,7 +31,9 @@ export function AddDialog({ onNew, onClose }) {
           <section>
             <h3>{t('models.add.browser')}</h3>
             <p class="muted">{t('models.add.browser.text')}</p>
-            <Button icon="plus" onClick={onNew}>{t('models.new')}</Button>
+            <Button icon="plus" onClick={onNew}>
+              {t('models.new')}
+            </Button>
           </section>
         )}
       </div>

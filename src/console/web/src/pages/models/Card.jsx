@@ -2,7 +2,17 @@
 import { useCallback, useState } from 'preact/hooks';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
-import { Button, Dialog, Empty, ErrorNote, Form, Loading, Markdown, TextArea, toast } from '../../ui/index.js';
+import {
+  Button,
+  Dialog,
+  Empty,
+  ErrorNote,
+  Form,
+  Loading,
+  Markdown,
+  TextArea,
+  toast,
+} from '../../ui/index.js';
 import { commit, fileUrl, text as fetchText } from './hub.js';
 
 // What stands between --- at the top is for machines: it is among the facts.
@@ -23,7 +33,9 @@ function Editor({ kind, repo, branch, first, parent, onDone, onClose }) {
     setError(null);
     try {
       const file = { path: 'README.md', content: words, encoding: 'utf-8' };
-      await commit(kind, repo, branch, 'Update README.md', [{ key: 'file', value: file }], { parent });
+      await commit(kind, repo, branch, 'Update README.md', [{ key: 'file', value: file }], {
+        parent,
+      });
       toast.ok(t('models.card.saved'));
       onDone();
       onClose();
@@ -35,13 +47,16 @@ function Editor({ kind, repo, branch, first, parent, onDone, onClose }) {
     <Dialog title={t('models.card.title')} wide onClose={busy ? undefined : onClose}>
       <Form
         onSubmit={save}
-        actions={(
+        actions={
           <>
-            <Button onClick={onClose} disabled={busy}>{t('models.cancel')}</Button>
-            <Button type="submit" kind="primary" busy={busy}>{t('models.card.save')}</Button>
+            <Button onClick={onClose} disabled={busy}>
+              {t('models.cancel')}
+            </Button>
+            <Button type="submit" kind="primary" busy={busy}>
+              {t('models.card.save')}
+            </Button>
           </>
-        )}
-      >
+        }>
         <TextArea label={t('models.card.field')} value={words} onChange={setWords} rows={18} mono />
         <ErrorNote error={error} />
       </Form>
@@ -52,26 +67,44 @@ function Editor({ kind, repo, branch, first, parent, onDone, onClose }) {
 export function Card({ kind, repo, rev, info, writes, branch, reload }) {
   const has = info.siblings.some((s) => s.rfilename === 'README.md');
   const ask = useCallback(
-    (signal) => fetchText(fileUrl(kind, repo, info.sha, 'README.md'), { signal }), [kind, repo, info.sha]);
+    (signal) => fetchText(fileUrl(kind, repo, info.sha, 'README.md'), { signal }),
+    [kind, repo, info.sha],
+  );
   const { data, error, reload: again } = useApi(has ? ask : null);
   const [editing, setEditing] = useState(false);
-  const resolve = useCallback((path) => {
-    const clean = path.replace(/^\.?\//, '');
-    return fileUrl(kind, repo, info.sha, clean);
-  }, [kind, repo, info.sha]);
+  const resolve = useCallback(
+    (path) => {
+      const clean = path.replace(/^\.?\//, '');
+      return fileUrl(kind, repo, info.sha, clean);
+    },
+    [kind, repo, info.sha],
+  );
   const may = writes && branch;
   const editor = editing && (
     <Editor
-      kind={kind} repo={repo} branch={rev} first={has ? data : FIRST(repo)} parent={info.sha}
-      onDone={reload} onClose={() => setEditing(false)}
+      kind={kind}
+      repo={repo}
+      branch={rev}
+      first={has ? data : FIRST(repo)}
+      parent={info.sha}
+      onDone={reload}
+      onClose={() => setEditing(false)}
     />
   );
   if (!has)
     return (
       <>
         <Empty
-          icon="file" title={t('models.card.none')} text={t('models.card.none.text')}
-          action={may && <Button icon="edit" onClick={() => setEditing(true)}>{t('models.card.write')}</Button>}
+          icon="file"
+          title={t('models.card.none')}
+          text={t('models.card.none.text')}
+          action={
+            may && (
+              <Button icon="edit" onClick={() => setEditing(true)}>
+                {t('models.card.write')}
+              </Button>
+            )
+          }
         />
         {editor}
       </>
@@ -82,7 +115,9 @@ export function Card({ kind, repo, rev, info, writes, branch, reload }) {
     <div class="md-card">
       {may && (
         <div class="md-card-acts">
-          <Button small kind="quiet" icon="edit" onClick={() => setEditing(true)}>{t('models.card.edit')}</Button>
+          <Button small kind="quiet" icon="edit" onClick={() => setEditing(true)}>
+            {t('models.card.edit')}
+          </Button>
         </div>
       )}
       <Markdown text={withoutHead(data)} resolve={resolve} />

@@ -4,7 +4,21 @@ import { useApi } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
 import {
-  Button, Code, confirmDelete, CopyValue, Dialog, Empty, ErrorNote, Facts, FileDrop, Icon, Loading, Note, Section, Table, Time,
+  Button,
+  Code,
+  confirmDelete,
+  CopyValue,
+  Dialog,
+  Empty,
+  ErrorNote,
+  Facts,
+  FileDrop,
+  Icon,
+  Loading,
+  Note,
+  Section,
+  Table,
+  Time,
   toast,
 } from '../../ui/index.js';
 import { commit, fileUrl, text as fetchText, treeOf } from './hub.js';
@@ -21,13 +35,23 @@ function Crumbs({ path }) {
   const go = (n) => setQuery({ path: parts.slice(0, n).join('/') });
   return (
     <nav class="md-crumbs" aria-label={t('models.files.path')}>
-      <button type="button" onClick={() => go(0)} aria-current={parts.length === 0 ? 'page' : undefined}>
+      <button
+        type="button"
+        onClick={() => go(0)}
+        aria-current={parts.length === 0 ? 'page' : undefined}>
         {t('models.files.root')}
       </button>
       {parts.map((p, i) => (
         <span key={i}>
-          <span class="muted" aria-hidden="true">/</span>
-          <button type="button" onClick={() => go(i + 1)} aria-current={i === parts.length - 1 ? 'page' : undefined}>{p}</button>
+          <span class="muted" aria-hidden="true">
+            /
+          </span>
+          <button
+            type="button"
+            onClick={() => go(i + 1)}
+            aria-current={i === parts.length - 1 ? 'page' : undefined}>
+            {p}
+          </button>
         </span>
       ))}
     </nav>
@@ -36,11 +60,14 @@ function Crumbs({ path }) {
 
 function Head({ url, file }) {
   const ask = useCallback(
-    (signal) => fetchText(url, { signal, headers: { Range: `bytes=0-${PREVIEW_BYTES - 1}` } }), [url]);
+    (signal) => fetchText(url, { signal, headers: { Range: `bytes=0-${PREVIEW_BYTES - 1}` } }),
+    [url],
+  );
   const { data, error, reload } = useApi(file.size > 0 ? ask : null);
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (data === null) return file.size > 0 ? <Loading rows={4} /> : null;
-  if (data.includes('\0') || data.includes('\ufffd')) return <Note>{t('models.files.binary')}</Note>;
+  if (data.includes('\0') || data.includes('\ufffd'))
+    return <Note>{t('models.files.binary')}</Note>;
   return (
     <>
       {file.size > PREVIEW_BYTES && (
@@ -56,21 +83,27 @@ function Preview({ kind, repo, rev, file, onClose }) {
   const picture = PICTURE.test(file.path) && file.size <= PICTURE_BYTES;
   return (
     <Dialog
-      side title={nameOf(file.path)} onClose={onClose}
-      footer={(
+      side
+      title={nameOf(file.path)}
+      onClose={onClose}
+      footer={
         <a class="button button-primary" href={`${url}?download=true`} download={nameOf(file.path)}>
-          <Icon name="download" /><span>{t('models.files.download', { name: nameOf(file.path) })}</span>
+          <Icon name="download" />
+          <span>{t('models.files.download', { name: nameOf(file.path) })}</span>
         </a>
+      }>
+      <Facts
+        rows={[
+          [t('models.col.size'), bytes(file.size)],
+          file.lfs && [t('models.files.sha'), <CopyValue text={file.lfs.oid} />],
+          file.lastCommit && [t('models.files.change'), file.lastCommit.title],
+        ]}
+      />
+      {picture ? (
+        <img class="md-picture" src={url} alt={nameOf(file.path)} />
+      ) : (
+        <Head url={url} file={file} />
       )}
-    >
-      <Facts rows={[
-        [t('models.col.size'), bytes(file.size)],
-        file.lfs && [t('models.files.sha'), <CopyValue text={file.lfs.oid} />],
-        file.lastCommit && [t('models.files.change'), file.lastCommit.title],
-      ]} />
-      {picture
-        ? <img class="md-picture" src={url} alt={nameOf(file.path)} />
-        : <Head url={url} file={file} />}
     </Dialog>
   );
 }
@@ -79,16 +112,21 @@ export function Files({ kind, repo, rev, info, writes, branch, reload, upload })
   const { query } = useRoute();
   const path = query.get('path') ?? '';
   const ask = useCallback(
-    (signal) => treeOf(kind, repo, info.sha, path, { signal }), [kind, repo, info.sha, path]);
+    (signal) => treeOf(kind, repo, info.sha, path, { signal }),
+    [kind, repo, info.sha, path],
+  );
   const { data, error, reload: again } = useApi(ask);
   const [shown, setShown] = useState(null);
   const may = writes && branch;
   const remove = async (f) => {
     const folder = f.type === 'directory';
     const done = await confirmDelete({
-      what: f.path, text: t('models.files.delete.text', { branch: rev }),
-      action: () => commit(kind, repo, rev, `Delete ${f.path}`,
-        [{ key: folder ? 'deletedFolder' : 'deletedFile', value: { path: f.path } }]),
+      what: f.path,
+      text: t('models.files.delete.text', { branch: rev }),
+      action: () =>
+        commit(kind, repo, rev, `Delete ${f.path}`, [
+          { key: folder ? 'deletedFolder' : 'deletedFile', value: { path: f.path } },
+        ]),
     });
     if (!done) return;
     toast.ok(t('models.files.deleted', { name: f.path, branch: rev }));
@@ -96,33 +134,55 @@ export function Files({ kind, repo, rev, info, writes, branch, reload, upload })
   };
   const columns = [
     {
-      key: 'path', title: t('models.files.file'),
+      key: 'path',
+      title: t('models.files.file'),
       render: (f) => (
-        <span class="md-file"><Icon name={f.type === 'directory' ? 'folder' : 'file'} /> {nameOf(f.path)}</span>
+        <span class="md-file">
+          <Icon name={f.type === 'directory' ? 'folder' : 'file'} /> {nameOf(f.path)}
+        </span>
       ),
     },
-    { key: 'size', title: t('models.col.size'), align: 'end', render: (f) => (f.type === 'directory' ? '–' : bytes(f.size)) },
-    { key: 'what', title: t('models.files.change'), class: 'md-clip', render: (f) => f.lastCommit?.title ?? '–' },
     {
-      key: 'when', title: t('models.files.when'), align: 'end',
+      key: 'size',
+      title: t('models.col.size'),
+      align: 'end',
+      render: (f) => (f.type === 'directory' ? '–' : bytes(f.size)),
+    },
+    {
+      key: 'what',
+      title: t('models.files.change'),
+      class: 'md-clip',
+      render: (f) => f.lastCommit?.title ?? '–',
+    },
+    {
+      key: 'when',
+      title: t('models.files.when'),
+      align: 'end',
       render: (f) => <Time at={inSeconds(f.lastCommit?.date)} />,
     },
     {
-      key: 'acts', title: '', align: 'end',
+      key: 'acts',
+      title: '',
+      align: 'end',
       render: (f) => (
         <span class="md-acts">
           {f.type === 'file' && (
             <a
-              class="button button-quiet button-small button-square" download={nameOf(f.path)}
+              class="button button-quiet button-small button-square"
+              download={nameOf(f.path)}
               href={`${fileUrl(kind, repo, info.sha, f.path)}?download=true`}
-              aria-label={t('models.files.download', { name: nameOf(f.path) })}
-            >
+              aria-label={t('models.files.download', { name: nameOf(f.path) })}>
               <Icon name="download" />
             </a>
           )}
           {may && (
-            <Button small kind="quiet" icon="trash" label={t('models.files.delete', { name: nameOf(f.path) })}
-              onClick={() => remove(f)} />
+            <Button
+              small
+              kind="quiet"
+              icon="trash"
+              label={t('models.files.delete', { name: nameOf(f.path) })}
+              onClick={() => remove(f)}
+            />
           )}
         </span>
       ),
@@ -134,22 +194,39 @@ export function Files({ kind, repo, rev, info, writes, branch, reload, upload })
       {(path || data?.list.length > 0) && <Crumbs path={path} />}
       <Section flush>
         <Table
-          label={t('models.files.label')} columns={columns} rows={data?.list ?? null} rowKey={(f) => f.path}
-          onRow={(f) => (f.type === 'directory' ? setQuery({ path: f.path }, { replace: false }) : setShown(f))}
-          empty={(
-            <Empty icon="folder" title={t('models.files.none')} text={t('models.files.none.text', { repo })} />
-          )}
+          label={t('models.files.label')}
+          columns={columns}
+          rows={data?.list ?? null}
+          rowKey={(f) => f.path}
+          onRow={(f) =>
+            f.type === 'directory' ? setQuery({ path: f.path }, { replace: false }) : setShown(f)
+          }
+          empty={
+            <Empty
+              icon="folder"
+              title={t('models.files.none')}
+              text={t('models.files.none.text', { repo })}
+            />
+          }
         />
       </Section>
       {data?.more && <Note>{t('models.list.more', { n: number(data.list.length) })}</Note>}
       {may && data && (
         <FileDrop
-          multiple label={t('models.upload.drop')} onFiles={upload}
+          multiple
+          label={t('models.upload.drop')}
+          onFiles={upload}
           hint={t('models.upload.hint')}
         />
       )}
       {shown && (
-        <Preview kind={kind} repo={repo} rev={info.sha} file={shown} onClose={() => setShown(null)} />
+        <Preview
+          kind={kind}
+          repo={repo}
+          rev={info.sha}
+          file={shown}
+          onClose={() => setShown(null)}
+        />
       )}
     </>
   );

@@ -5,7 +5,17 @@ import { useAction } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
 import { can, useMe } from '../../lib/session.js';
-import { Button, Checkbox, Dialog, ErrorNote, Form, NumberInput, Select, TextInput, toast } from '../../ui/index.js';
+import {
+  Button,
+  Checkbox,
+  Dialog,
+  ErrorNote,
+  Form,
+  NumberInput,
+  Select,
+  TextInput,
+  toast,
+} from '../../ui/index.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$/;
 
@@ -21,13 +31,17 @@ export function ServeDialog({ model, name: first, revisions, revision, files = [
   const [common, setCommon] = useState(can('operator'));
   const [error, setError] = useState(null);
   const target = useMemo(
-    () => (revisions ? `${model}@${rev}${file ? `:${file}` : ''}` : model), [model, revisions, rev, file]);
+    () => (revisions ? `${model}@${rev}${file ? `:${file}` : ''}` : model),
+    [model, revisions, rev, file],
+  );
   const ready = NAME.test(name) && min >= 0 && max >= 1 && max >= min;
   const [make, busy] = useAction(async () => {
     setError(null);
     try {
       const made = await api.post('/api/v1/endpoints', {
-        name, project: common ? null : me.project.id, targets: [{ model: target }],
+        name,
+        project: common ? null : me.project.id,
+        targets: [{ model: target }],
         replicas: { min, max },
       });
       toast.ok(t('models.serve.done', { name }));
@@ -40,38 +54,62 @@ export function ServeDialog({ model, name: first, revisions, revision, files = [
     <Dialog title={t('models.serve.title', { name: model })} onClose={onClose}>
       <Form
         onSubmit={() => ready && make()}
-        actions={(
+        actions={
           <>
             <Button onClick={onClose}>{t('models.cancel')}</Button>
-            <Button type="submit" kind="primary" busy={busy} disabled={!ready}>{t('models.serve.go')}</Button>
+            <Button type="submit" kind="primary" busy={busy} disabled={!ready}>
+              {t('models.serve.go')}
+            </Button>
           </>
-        )}
-      >
+        }>
         <TextInput
-          label={t('models.serve.name')} hint={t('models.serve.name.hint')} value={name} onChange={setName} autofocus
+          label={t('models.serve.name')}
+          hint={t('models.serve.name.hint')}
+          value={name}
+          onChange={setName}
+          autofocus
         />
         {revisions && (
           <Select
-            label={t('models.serve.revision')} hint={t('models.serve.revision.hint')} value={rev}
-            onChange={setRev} options={revisions}
+            label={t('models.serve.revision')}
+            hint={t('models.serve.revision.hint')}
+            value={rev}
+            onChange={setRev}
+            options={revisions}
           />
         )}
         {files.length > 1 && (
           <Select
-            label={t('models.serve.file')} value={file} onChange={setFile} options={files}
+            label={t('models.serve.file')}
+            value={file}
+            onChange={setFile}
+            options={files}
             empty={t('models.serve.file.auto')}
           />
         )}
         <div class="md-two">
           <NumberInput
-            label={t('models.serve.min')} hint={t('models.serve.min.hint')} value={min} min={0} max={64}
+            label={t('models.serve.min')}
+            hint={t('models.serve.min.hint')}
+            value={min}
+            min={0}
+            max={64}
             onChange={(n) => setMin(n ?? 0)}
           />
-          <NumberInput label={t('models.serve.max')} value={max} min={1} max={64} onChange={(n) => setMax(n ?? 1)} />
+          <NumberInput
+            label={t('models.serve.max')}
+            value={max}
+            min={1}
+            max={64}
+            onChange={(n) => setMax(n ?? 1)}
+          />
         </div>
         {can('operator') && (
           <Checkbox
-            label={t('models.serve.common')} hint={t('models.serve.common.hint')} value={common} onChange={setCommon}
+            label={t('models.serve.common')}
+            hint={t('models.serve.common.hint')}
+            value={common}
+            onChange={setCommon}
           />
         )}
         <ErrorNote error={error} />

@@ -1,7 +1,17 @@
 // Files on their way into a repository.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { bytes, percent, t } from '../../lib/i18n.js';
-import { Button, Dialog, ErrorNote, FileDrop, Form, Note, Progress, TextInput, toast } from '../../ui/index.js';
+import {
+  Button,
+  Dialog,
+  ErrorNote,
+  FileDrop,
+  Form,
+  Note,
+  Progress,
+  TextInput,
+  toast,
+} from '../../ui/index.js';
 import { upload } from './upload.js';
 
 const pathOf = (file) => file.path || file.webkitRelativePath || file.name;
@@ -11,7 +21,10 @@ function withPaths(files) {
   const paths = files.map(pathOf);
   const top = paths[0]?.split('/')[0];
   const strip = paths.length > 0 && paths.every((p) => p.includes('/') && p.split('/')[0] === top);
-  return files.map((file, i) => ({ file, path: strip ? paths[i].slice(top.length + 1) : paths[i] }));
+  return files.map((file, i) => ({
+    file,
+    path: strip ? paths[i].slice(top.length + 1) : paths[i],
+  }));
 }
 
 // Hashing is quicker than sending: a fifth of the way.
@@ -24,15 +37,26 @@ function partOf(s, size) {
 
 function OneFile({ f, state, busy, onRemove }) {
   const phase = state?.phase ?? 'wait';
-  const text = phase === 'hash' || phase === 'send'
-    ? `${t(`models.upload.phase.${phase}`)} ${percent(f.file.size ? state.bytes / f.file.size : 1)}`
-    : `${t(`models.upload.phase.${phase}`)} · ${bytes(f.file.size)}`;
+  const text =
+    phase === 'hash' || phase === 'send'
+      ? `${t(`models.upload.phase.${phase}`)} ${percent(f.file.size ? state.bytes / f.file.size : 1)}`
+      : `${t(`models.upload.phase.${phase}`)} · ${bytes(f.file.size)}`;
   return (
     <li>
       <Progress value={partOf(state, f.file.size)} label={f.path} text={text} />
-      {state?.oid && <code class="muted small md-oid" title={state.oid}>sha256 {state.oid}</code>}
+      {state?.oid && (
+        <code class="muted small md-oid" title={state.oid}>
+          sha256 {state.oid}
+        </code>
+      )}
       {!busy && (
-        <Button small kind="quiet" icon="close" label={t('models.upload.remove', { path: f.path })} onClick={onRemove} />
+        <Button
+          small
+          kind="quiet"
+          icon="close"
+          label={t('models.upload.remove', { path: f.path })}
+          onClick={onRemove}
+        />
       )}
     </li>
   );
@@ -50,11 +74,15 @@ function useUpload({ kind, repo, branch }) {
     if (busy) addEventListener('beforeunload', leaving);
     return () => removeEventListener('beforeunload', leaving);
   }, [busy]);
-  useEffect(() => () => {
-    stop.current?.abort();
-    cancelAnimationFrame(frame.current);
-  }, []);
-  const onFile = (i, s) => { // many a second: drawn once a frame
+  useEffect(
+    () => () => {
+      stop.current?.abort();
+      cancelAnimationFrame(frame.current);
+    },
+    [],
+  );
+  const onFile = (i, s) => {
+    // many a second: drawn once a frame
     now.current = { ...now.current, [i]: s };
     if (!frame.current)
       frame.current = requestAnimationFrame(() => {
@@ -88,17 +116,21 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
   const [summary, setSummary] = useState('');
   const up = useUpload({ kind, repo, branch });
   const all = files.reduce((sum, f) => sum + f.file.size, 0);
-  const gone = files.reduce((sum, f, i) => sum + f.file.size * partOf(up.states[i], f.file.size), 0);
+  const gone = files.reduce(
+    (sum, f, i) => sum + f.file.size * partOf(up.states[i], f.file.size),
+    0,
+  );
   const said = t('models.upload.default', { n: files.length, name: files[0]?.path ?? '' });
-  const add = (some) => setFiles((list) => {
-    const more = withPaths(some);
-    return [...list.filter((f) => !more.some((m) => m.path === f.path)), ...more];
-  });
+  const add = (some) =>
+    setFiles((list) => {
+      const more = withPaths(some);
+      return [...list.filter((f) => !more.some((m) => m.path === f.path)), ...more];
+    });
   const go = async () => {
     if (files.length === 0) return;
     const base = folder.replace(/^\/+|\/+$/g, '');
     const named = files.map((f) => ({ ...f, path: base ? `${base}/${f.path}` : f.path }));
-    if (!await up.go(named, summary.trim() || said)) return;
+    if (!(await up.go(named, summary.trim() || said))) return;
     toast.ok(t('models.upload.done', { n: files.length }));
     onDone();
     onClose();
@@ -107,24 +139,44 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
     <Dialog title={t('models.upload.title')} wide onClose={up.busy ? undefined : onClose}>
       <Form
         onSubmit={go}
-        actions={(
+        actions={
           <>
-            {up.busy
-              ? <Button icon="stop" onClick={up.stop}>{t('models.upload.stop')}</Button>
-              : <Button onClick={onClose}>{t('models.cancel')}</Button>}
-            <Button type="submit" kind="primary" icon="upload" busy={up.busy} disabled={files.length === 0}>
+            {up.busy ? (
+              <Button icon="stop" onClick={up.stop}>
+                {t('models.upload.stop')}
+              </Button>
+            ) : (
+              <Button onClick={onClose}>{t('models.cancel')}</Button>
+            )}
+            <Button
+              type="submit"
+              kind="primary"
+              icon="upload"
+              busy={up.busy}
+              disabled={files.length === 0}>
               {t(up.error ? 'models.upload.again' : 'models.upload.go')}
             </Button>
           </>
+        }>
+        {!up.busy && (
+          <FileDrop
+            multiple
+            label={t('models.upload.drop')}
+            hint={t('models.upload.hint')}
+            onFiles={add}
+          />
         )}
-      >
-        {!up.busy && <FileDrop multiple label={t('models.upload.drop')} hint={t('models.upload.hint')} onFiles={add} />}
         {files.length > 0 && (
           <>
             <ul class="md-uploads">
               {files.map((f, i) => (
-                <OneFile key={f.path} f={f} state={up.states[i]} busy={up.busy}
-                  onRemove={() => setFiles(files.filter((x) => x !== f))} />
+                <OneFile
+                  key={f.path}
+                  f={f}
+                  state={up.states[i]}
+                  busy={up.busy}
+                  onRemove={() => setFiles(files.filter((x) => x !== f))}
+                />
               ))}
             </ul>
             <Progress
@@ -135,13 +187,33 @@ export function UploadDialog({ kind, repo, branch, folder: firstFolder, first, o
           </>
         )}
         <div class="md-two">
-          <TextInput label={t('models.upload.folder')} optional value={folder} onChange={setFolder} disabled={up.busy} />
-          <TextInput label={t('models.upload.branch')} value={branch} onChange={() => {}} disabled />
+          <TextInput
+            label={t('models.upload.folder')}
+            optional
+            value={folder}
+            onChange={setFolder}
+            disabled={up.busy}
+          />
+          <TextInput
+            label={t('models.upload.branch')}
+            value={branch}
+            onChange={() => {}}
+            disabled
+          />
         </div>
-        <TextInput label={t('models.upload.summary')} value={summary} onChange={setSummary} placeholder={said}
-          disabled={up.busy} />
-        {up.error && (up.error.status === undefined
-          ? <Note tone="info">{up.error.message}</Note> : <ErrorNote error={up.error} />)}
+        <TextInput
+          label={t('models.upload.summary')}
+          value={summary}
+          onChange={setSummary}
+          placeholder={said}
+          disabled={up.busy}
+        />
+        {up.error &&
+          (up.error.status === undefined ? (
+            <Note tone="info">{up.error.message}</Note>
+          ) : (
+            <ErrorNote error={up.error} />
+          ))}
       </Form>
     </Dialog>
   );

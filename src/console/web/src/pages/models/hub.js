@@ -31,8 +31,11 @@ export async function all(path, max, options) {
 }
 
 export const listRepos = (kind, search, options) =>
-  all(`/api/${kind}?limit=100&sort=lastModified${search && `&search=${encodeURIComponent(search)}`}`,
-    300, options);
+  all(
+    `/api/${kind}?limit=100&sort=lastModified${search && `&search=${encodeURIComponent(search)}`}`,
+    300,
+    options,
+  );
 
 export const infoOf = (kind, repo, rev, options) =>
   api.get(apiOf(kind, repo, 'revision', rev), options);
@@ -40,8 +43,11 @@ export const infoOf = (kind, repo, rev, options) =>
 export const refsOf = (kind, repo, options) => api.get(apiOf(kind, repo, 'refs'), options);
 
 export const treeOf = (kind, repo, rev, folder, options) =>
-  all(`${apiOf(kind, repo, 'tree', rev)}${folder && `/${pathPart(folder)}`}?expand=true&limit=1000`,
-    5000, options);
+  all(
+    `${apiOf(kind, repo, 'tree', rev)}${folder && `/${pathPart(folder)}`}?expand=true&limit=1000`,
+    5000,
+    options,
+  );
 
 export const commitsOf = (kind, repo, rev, options) =>
   all(`${apiOf(kind, repo, 'commits', rev)}?limit=100`, 300, options);
@@ -69,15 +75,24 @@ export const deleteRef = (kind, repo, what, name) => api.del(apiOf(kind, repo, w
 export const commit = (kind, repo, branch, summary, lines, { parent, signal } = {}) => {
   const header = { summary, description: '', ...(parent ? { parentCommit: parent } : {}) };
   const all = [{ key: 'header', value: header }, ...lines];
-  return api.post(apiOf(kind, repo, 'commit', branch), all.map((l) => `${JSON.stringify(l)}\n`).join(''),
-    { signal, headers: { 'Content-Type': 'application/x-ndjson' } });
+  return api.post(
+    apiOf(kind, repo, 'commit', branch),
+    all.map((l) => `${JSON.stringify(l)}\n`).join(''),
+    { signal, headers: { 'Content-Type': 'application/x-ndjson' } },
+  );
 };
 
 export const preupload = (kind, repo, branch, files, options) =>
   api.post(apiOf(kind, repo, 'preupload', branch), { files }, options);
 
 export const lfsBatch = (kind, repo, oid, size, options) =>
-  api.post(`${hubPath(kind, repo)}.git/info/lfs/objects/batch`, {
-    operation: 'upload', transfers: ['multipart', 'basic'], hash_algo: 'sha256',
-    objects: [{ oid, size }],
-  }, options);
+  api.post(
+    `${hubPath(kind, repo)}.git/info/lfs/objects/batch`,
+    {
+      operation: 'upload',
+      transfers: ['multipart', 'basic'],
+      hash_algo: 'sha256',
+      objects: [{ oid, size }],
+    },
+    options,
+  );

@@ -6,7 +6,21 @@ import { addText, bytes, number, t } from '../../lib/i18n.js';
 import { Link, navigate, setQuery, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
-  Badge, Button, confirmDelete, Empty, ErrorNote, Menu, Note, Page, Section, Table, TabPanel, Tabs, TextInput, Time, toast,
+  Badge,
+  Button,
+  confirmDelete,
+  Empty,
+  ErrorNote,
+  Menu,
+  Note,
+  Page,
+  Section,
+  Table,
+  TabPanel,
+  Tabs,
+  TextInput,
+  Time,
+  toast,
 } from '../../ui/index.js';
 import { api } from '../../lib/api.js';
 import { AddDialog } from './AddDialog.jsx';
@@ -37,10 +51,21 @@ function Served({ list }) {
   return (
     <span>
       {list.slice(0, SERVED_SHOWN).map((e, i) => (
-        <span key={e.id}>{i > 0 && ', '}<Link href={`/endpoints/${encodeURIComponent(e.id)}`}>{e.name}</Link></span>
+        <span key={e.id}>
+          {i > 0 && ', '}
+          <Link href={`/endpoints/${encodeURIComponent(e.id)}`}>{e.name}</Link>
+        </span>
       ))}
       {list.length > SERVED_SHOWN && (
-        <span class="muted" title={list.slice(SERVED_SHOWN).map((e) => e.name).join(', ')}> +{list.length - SERVED_SHOWN}</span>
+        <span
+          class="muted"
+          title={list
+            .slice(SERVED_SHOWN)
+            .map((e) => e.name)
+            .join(', ')}>
+          {' '}
+          +{list.length - SERVED_SHOWN}
+        </span>
       )}
     </span>
   );
@@ -51,7 +76,9 @@ async function remove(model, uses, reload) {
   const names = used.map((e) => e.name).join(', ');
   const path = `/api/v1/models/${encodeURIComponent(model.id)}${used.length ? '?cascade=true' : ''}`;
   const done = await confirmDelete({
-    what: model.name, typed: true, verb: t('models.remove'),
+    what: model.name,
+    typed: true,
+    verb: t('models.remove'),
     text: used.length ? t('models.remove.used', { names }) : t('models.remove.text'),
     action: () => api.del(path),
   });
@@ -65,38 +92,88 @@ function Registered({ onAdd }) {
   const endpoints = useApi(whole('/api/v1/endpoints'), { poll: 10000 });
   const [serving, setServing] = useState(null);
   const uses = useMemo(() => usesOf(endpoints.data), [endpoints.data]);
-  const items = (m) => [
-    can('developer') && uses.get(m.name)?.length > 0 && {
-      label: t('models.try'), icon: 'playground',
-      onClick: () => navigate(`/playground?model=${encodeURIComponent(uses.get(m.name)[0].name)}`),
-    },
-    m.hub && { label: t('models.in.hub'), icon: 'box', href: `/models/hub/${m.hub.split('@')[0]}` },
-    can('admin') && !m.adapter_of && { label: t('models.serve'), icon: 'rocket', onClick: () => setServing(m) },
-    can('operator') && {
-      label: t('models.remove'), icon: 'trash', danger: true,
-      onClick: () => remove(m, uses, () => { models.reload(); endpoints.reload(); }),
-    },
-  ].filter(Boolean);
+  const items = (m) =>
+    [
+      can('developer') &&
+        uses.get(m.name)?.length > 0 && {
+          label: t('models.try'),
+          icon: 'playground',
+          onClick: () =>
+            navigate(`/playground?model=${encodeURIComponent(uses.get(m.name)[0].name)}`),
+        },
+      m.hub && {
+        label: t('models.in.hub'),
+        icon: 'box',
+        href: `/models/hub/${m.hub.split('@')[0]}`,
+      },
+      can('admin') &&
+        !m.adapter_of && { label: t('models.serve'), icon: 'rocket', onClick: () => setServing(m) },
+      can('operator') && {
+        label: t('models.remove'),
+        icon: 'trash',
+        danger: true,
+        onClick: () =>
+          remove(m, uses, () => {
+            models.reload();
+            endpoints.reload();
+          }),
+      },
+    ].filter(Boolean);
   const columns = [
     {
-      key: 'name', title: t('models.col.name'), sort: (m) => m.name,
+      key: 'name',
+      title: t('models.col.name'),
+      sort: (m) => m.name,
       render: (m) => (
         <span class="md-name">
           <b title={m.name}>{short(m)}</b>
-          {m.adapter_of && <span class="muted small">{t('models.adapter.of', { name: m.adapter_of })}</span>}
+          {m.adapter_of && (
+            <span class="muted small">{t('models.adapter.of', { name: m.adapter_of })}</span>
+          )}
         </span>
       ),
     },
-    { key: 'served', title: t('models.col.served'), render: (m) => <Served list={uses.get(m.name)} /> },
-    { key: 'arch', title: t('models.col.arch'), sort: (m) => m.arch, render: (m) => m.arch ?? '–' },
-    { key: 'format', title: t('models.col.format'), sort: (m) => m.format, render: (m) => m.format ?? '–' },
-    { key: 'params', title: t('models.col.params'), align: 'end', sort: (m) => m.params, render: (m) => paramsOf(m.params) },
-    { key: 'bytes', title: t('models.col.size'), align: 'end', sort: (m) => m.bytes, render: (m) => bytes(m.bytes) },
-    { key: 'n_ctx', title: t('models.col.context'), align: 'end', sort: (m) => m.n_ctx, render: (m) => number(m.n_ctx) },
     {
-      key: 'acts', title: '', align: 'end',
-      render: (m) => (items(m).length > 0
-        ? <Menu label={`${t('models.settings')}: ${m.name}`} items={items(m)} /> : null),
+      key: 'served',
+      title: t('models.col.served'),
+      render: (m) => <Served list={uses.get(m.name)} />,
+    },
+    { key: 'arch', title: t('models.col.arch'), sort: (m) => m.arch, render: (m) => m.arch ?? '–' },
+    {
+      key: 'format',
+      title: t('models.col.format'),
+      sort: (m) => m.format,
+      render: (m) => m.format ?? '–',
+    },
+    {
+      key: 'params',
+      title: t('models.col.params'),
+      align: 'end',
+      sort: (m) => m.params,
+      render: (m) => paramsOf(m.params),
+    },
+    {
+      key: 'bytes',
+      title: t('models.col.size'),
+      align: 'end',
+      sort: (m) => m.bytes,
+      render: (m) => bytes(m.bytes),
+    },
+    {
+      key: 'n_ctx',
+      title: t('models.col.context'),
+      align: 'end',
+      sort: (m) => m.n_ctx,
+      render: (m) => number(m.n_ctx),
+    },
+    {
+      key: 'acts',
+      title: '',
+      align: 'end',
+      render: (m) =>
+        items(m).length > 0 ? (
+          <Menu label={`${t('models.settings')}: ${m.name}`} items={items(m)} />
+        ) : null,
     },
   ];
   if (models.error && !models.data) return <ErrorNote error={models.error} retry={models.reload} />;
@@ -104,18 +181,32 @@ function Registered({ onAdd }) {
     <>
       <Section flush class="md-list">
         <Table
-          label={t('models.registered.label')} columns={columns} rows={models.data}
+          label={t('models.registered.label')}
+          columns={columns}
+          rows={models.data}
           sort={{ key: 'name', desc: false }}
-          empty={(
+          empty={
             <Empty
-              icon="models" title={t('models.registered.none')} text={t('models.registered.none.text')}
-              action={can('developer') && <Button kind="primary" icon="plus" onClick={onAdd}>{t('models.add')}</Button>}
+              icon="models"
+              title={t('models.registered.none')}
+              text={t('models.registered.none.text')}
+              action={
+                can('developer') && (
+                  <Button kind="primary" icon="plus" onClick={onAdd}>
+                    {t('models.add')}
+                  </Button>
+                )
+              }
             />
-          )}
+          }
         />
       </Section>
       {serving && (
-        <ServeDialog model={serving.name} name={serving.name.split('/').pop()} onClose={() => setServing(null)} />
+        <ServeDialog
+          model={serving.name}
+          name={serving.name.split('/').pop()}
+          onClose={() => setServing(null)}
+        />
       )}
     </>
   );
@@ -126,15 +217,20 @@ function Registered({ onAdd }) {
 function Repositories({ kind, onNew }) {
   const [search, setSearch] = useState(() => new URLSearchParams(location.search).get('q') ?? '');
   const words = useDebounced(search);
-  const ask = useMemo(() => (signal) => {
-    setQuery({ q: words });
-    return listRepos(kind, words.trim(), { signal });
-  }, [kind, words]);
+  const ask = useMemo(
+    () => (signal) => {
+      setQuery({ q: words });
+      return listRepos(kind, words.trim(), { signal });
+    },
+    [kind, words],
+  );
   const { data, error, reload } = useApi(ask);
   const model = kind === 'models';
   const columns = [
     {
-      key: 'id', title: t('models.col.name'), sort: (r) => r.id,
+      key: 'id',
+      title: t('models.col.name'),
+      sort: (r) => r.id,
       render: (r) => (
         <span class="md-name">
           <b>{r.id}</b>
@@ -142,43 +238,84 @@ function Repositories({ kind, onNew }) {
         </span>
       ),
     },
-    model && { key: 'arch', title: t('models.col.arch'), render: (r) => r.inspected?.architecture ?? '–' },
     model && {
-      key: 'params', title: t('models.col.params'), align: 'end', sort: (r) => r.inspected?.parameters,
+      key: 'arch',
+      title: t('models.col.arch'),
+      render: (r) => r.inspected?.architecture ?? '–',
+    },
+    model && {
+      key: 'params',
+      title: t('models.col.params'),
+      align: 'end',
+      sort: (r) => r.inspected?.parameters,
       render: (r) => paramsOf(r.inspected?.parameters),
     },
     { key: 'format', title: t('models.col.format'), render: (r) => formatsOf(r.tags) || '–' },
     { key: 'licence', title: t('models.col.licence'), render: (r) => licenceOf(r) ?? '–' },
-    { key: 'size', title: t('models.col.size'), align: 'end', sort: (r) => r.usedStorage, render: (r) => bytes(r.usedStorage) },
     {
-      key: 'downloads', title: t('models.col.downloads'), align: 'end', sort: (r) => r.downloads,
+      key: 'size',
+      title: t('models.col.size'),
+      align: 'end',
+      sort: (r) => r.usedStorage,
+      render: (r) => bytes(r.usedStorage),
+    },
+    {
+      key: 'downloads',
+      title: t('models.col.downloads'),
+      align: 'end',
+      sort: (r) => r.downloads,
       render: (r) => number(r.downloads),
     },
     {
-      key: 'when', title: t('models.col.updated'), align: 'end', sort: (r) => r.lastModified,
+      key: 'when',
+      title: t('models.col.updated'),
+      align: 'end',
+      sort: (r) => r.lastModified,
       render: (r) => <Time at={inSeconds(r.lastModified)} />,
     },
   ].filter(Boolean);
-  const empty = words.trim()
-    ? (
-      <Empty icon="search" title={t('models.repos.nothing')} text={t('models.repos.nothing.text')}
-        action={<Button onClick={() => setSearch('')}>{t('models.repos.clear')}</Button>} />
-    )
-    : (
-      <Empty icon="box" title={t('models.repos.none')} text={t(`models.repos.none.${kind}`)}
-        action={can('developer', 'hub.write')
-          && <Button kind="primary" icon="plus" onClick={onNew}>{t('models.new')}</Button>} />
-    );
+  const empty = words.trim() ? (
+    <Empty
+      icon="search"
+      title={t('models.repos.nothing')}
+      text={t('models.repos.nothing.text')}
+      action={<Button onClick={() => setSearch('')}>{t('models.repos.clear')}</Button>}
+    />
+  ) : (
+    <Empty
+      icon="box"
+      title={t('models.repos.none')}
+      text={t(`models.repos.none.${kind}`)}
+      action={
+        can('developer', 'hub.write') && (
+          <Button kind="primary" icon="plus" onClick={onNew}>
+            {t('models.new')}
+          </Button>
+        )
+      }
+    />
+  );
   return (
     <>
       <div class="md-search">
-        <TextInput type="search" label={t('models.search')} hideLabel placeholder={t('models.search')}
-          value={search} onChange={setSearch} />
+        <TextInput
+          type="search"
+          label={t('models.search')}
+          hideLabel
+          placeholder={t('models.search')}
+          value={search}
+          onChange={setSearch}
+        />
       </div>
-      {error ? <ErrorNote error={error} retry={reload} /> : (
+      {error ? (
+        <ErrorNote error={error} retry={reload} />
+      ) : (
         <Section flush class="md-list">
           <Table
-            label={t('models.repos.label')} columns={columns} rows={data?.list ?? null} empty={empty}
+            label={t('models.repos.label')}
+            columns={columns}
+            rows={data?.list ?? null}
+            empty={empty}
             rowHref={(r) => `/models/${model ? 'hub' : 'datasets'}/${r.id}`}
           />
         </Section>
@@ -196,28 +333,43 @@ function Lists() {
   const writes = can('developer', 'hub.write');
   return (
     <Page
-      title={t('models.title')} text={t('models.text')}
-      actions={(
+      title={t('models.title')}
+      text={t('models.text')}
+      actions={
         <>
-          {writes && <Button icon="plus" onClick={() => setDialog('new')}>{t('models.new')}</Button>}
+          {writes && (
+            <Button icon="plus" onClick={() => setDialog('new')}>
+              {t('models.new')}
+            </Button>
+          )}
           {can('developer') && (
-            <Button kind="primary" icon="download" onClick={() => setDialog('add')}>{t('models.add')}</Button>
+            <Button kind="primary" icon="download" onClick={() => setDialog('add')}>
+              {t('models.add')}
+            </Button>
           )}
         </>
-      )}
-    >
-      <Tabs tabs={tabs} value={tab} label={t('models.title')}
-        onChange={(id) => setQuery({ tab: id === 'served' ? null : id, q: null })} />
+      }>
+      <Tabs
+        tabs={tabs}
+        value={tab}
+        label={t('models.title')}
+        onChange={(id) => setQuery({ tab: id === 'served' ? null : id, q: null })}
+      />
       <TabPanel id={tab}>
-        {tab === 'served'
-          ? <Registered onAdd={() => setDialog('add')} />
-          : <Repositories key={tab} kind={tab} onNew={() => setDialog('new')} />}
+        {tab === 'served' ? (
+          <Registered onAdd={() => setDialog('add')} />
+        ) : (
+          <Repositories key={tab} kind={tab} onNew={() => setDialog('new')} />
+        )}
       </TabPanel>
       {dialog === 'add' && (
         <AddDialog onNew={writes ? () => setDialog('new') : null} onClose={() => setDialog(null)} />
       )}
       {dialog === 'new' && (
-        <NewDialog kind={tab === 'datasets' ? 'datasets' : 'models'} onClose={() => setDialog(null)} />
+        <NewDialog
+          kind={tab === 'datasets' ? 'datasets' : 'models'}
+          onClose={() => setDialog(null)}
+        />
       )}
     </Page>
   );

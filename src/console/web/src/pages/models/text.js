@@ -7,11 +7,14 @@ export const en = {
   add: 'Add a model',
   'add.title': 'Add a model',
   'add.hf': 'From Hugging Face or ModelScope',
-  'add.hf.text': 'In a terminal of the cloud’s machine. It fetches the files, checks them against the hub’s hashes, registers the model and makes an endpoint of its name; a broken download goes on where it was.',
+  'add.hf.text':
+    'In a terminal of the cloud’s machine. It fetches the files, checks them against the hub’s hashes, registers the model and makes an endpoint of its name; a broken download goes on where it was.',
   'add.file': 'From a file or folder',
-  'add.file.text': 'GGUF files, or Hugging Face folders with config.json, tokenizer.json and .safetensors.',
+  'add.file.text':
+    'GGUF files, or Hugging Face folders with config.json, tokenizer.json and .safetensors.',
   'add.elsewhere': 'From another machine',
-  'add.elsewhere.text': 'Push it into this cloud’s hub, then serve it. Weights are sent in parts, and what is there already is not sent again.',
+  'add.elsewhere.text':
+    'Push it into this cloud’s hub, then serve it. Weights are sent in parts, and what is there already is not sent again.',
   'add.browser': 'In this browser',
   'add.browser.text': 'Make a repository, drop the files on it, then press Serve.',
   new: 'New repository',
@@ -23,7 +26,8 @@ export const en = {
   'new.name': 'Name',
   'new.name.hint': 'Letters, digits, ., _ and -',
   'new.private': 'Private',
-  'new.private.hint': 'Only the keys of the project see it. Otherwise every key of the cloud may read it.',
+  'new.private.hint':
+    'Only the keys of the project see it. Otherwise every key of the cloud may read it.',
   'new.make': 'Make repository',
   'col.name': 'Name',
   'col.arch': 'Architecture',
@@ -39,12 +43,14 @@ export const en = {
   'served.none': 'not served',
   'registered.label': 'Registered models',
   'registered.none': 'No model yet',
-  'registered.none.text': 'Bring one from Hugging Face with one command, or upload it into the hub.',
+  'registered.none.text':
+    'Bring one from Hugging Face with one command, or upload it into the hub.',
   serve: 'Serve',
   try: 'Try in the playground',
   'in.hub': 'Show in the hub',
   remove: 'Remove',
-  'remove.text': 'It is no longer registered, and endpoints can no longer use it. The file stays where it is unless the cloud linked it.',
+  'remove.text':
+    'It is no longer registered, and endpoints can no longer use it. The file stays where it is unless the cloud linked it.',
   'remove.used': 'Endpoints use it: {names}. Remove them first, or they go with it.',
   'remove.done': '{name} is removed.',
   search: 'Search repositories',
@@ -52,8 +58,10 @@ export const en = {
   'list.more': 'Only the first {n} are shown.',
   'repos.more': 'Only the first {n} are shown: search for others.',
   'repos.none': 'No repository yet',
-  'repos.none.models': 'A repository keeps a model with all its revisions. Any client of the Hugging Face Hub can push and pull.',
-  'repos.none.datasets': 'A repository keeps a dataset with all its revisions. Any client of the Hugging Face Hub can push and pull.',
+  'repos.none.models':
+    'A repository keeps a model with all its revisions. Any client of the Hugging Face Hub can push and pull.',
+  'repos.none.datasets':
+    'A repository keeps a dataset with all its revisions. Any client of the Hugging Face Hub can push and pull.',
   'repos.nothing': 'Nothing by that name',
   'repos.nothing.text': 'Other words, or fewer of them, may find it.',
   'repos.clear': 'Clear the search',
@@ -82,14 +90,16 @@ export const en = {
   'fact.no': 'no',
   'context.tokens': '{n} tokens',
   'card.none': 'No card yet',
-  'card.none.text': 'A README.md says what this is, what it may be used for and how. It is shown here.',
+  'card.none.text':
+    'A README.md says what this is, what it may be used for and how. It is shown here.',
   'card.write': 'Write the card',
   'card.edit': 'Edit',
   'card.title': 'README.md',
   'card.field': 'Markdown, with the licence and tags between --- at the top',
   'card.save': 'Commit',
   'card.saved': 'The card is committed.',
-  'card.conflict': 'Somebody else changed this repository meanwhile. Copy your text, close this, and edit again.',
+  'card.conflict':
+    'Somebody else changed this repository meanwhile. Copy your text, close this, and edit again.',
   use: 'Use it',
   'use.pull': 'Fetch the files',
   'use.python': 'In Python',
@@ -152,7 +162,8 @@ export const en = {
   'make.public': 'Make public',
   'make.done': 'The repository is {what} now.',
   delete: 'Delete repository',
-  'delete.text': 'The repository goes with all its files, revisions and tags. Endpoints that serve a revision of it keep their copy.',
+  'delete.text':
+    'The repository goes with all its files, revisions and tags. Endpoints that serve a revision of it keep their copy.',
   'delete.done': '{name} is deleted.',
   'serve.title': 'Serve {name}',
   'serve.name': 'Name of the endpoint',
@@ -171,7 +182,7 @@ export const en = {
   'missing.title': 'No such repository',
   'missing.text': 'It is not there, or it is private to another project.',
   'missing.back': 'To the hub',
-  'cancel': 'Cancel',
+  cancel: 'Cancel',
 };
 
 export const zh = {
@@ -183,9 +194,11 @@ export const zh = {
   add: '添加模型',
   'add.title': '添加模型',
   'add.hf': '来自 Hugging Face 或 ModelScope',
-  'add.hf.text': '在云所在机器的终端中运行。它会下载文件、核对哈希、注册模型并创建同名端点；下载中断后会从断点继续。',
+  'add.hf.text':
+    '在云所在机器的终端中运行。它会下载文件、核对哈希、注册模型并创建同名端点；下载中断后会从断点继续。',
   'add.file': '来自文件或文件夹',
-  'add.file.text': 'GGUF 文件，或含有 config.json、tokenizer.json 和 .safetensors 的 Hugging Face 文件夹。',
+  'add.file.text':
+    'GGUF 文件，或含有 config.json、tokenizer.json 和 .safetensors 的 Hugging Face 文件夹。',
   'add.elsewhere': '来自其他机器',
   'add.elsewhere.text': '推送到本云的仓库，然后部署。权重分块发送，已有的内容不会重复发送。',
   'add.browser': '在浏览器中',
@@ -229,7 +242,8 @@ export const zh = {
   'repos.more': '只显示前 {n} 个，其余请搜索。',
   'repos.none': '还没有仓库',
   'repos.none.models': '仓库保存模型及其全部版本。任何 Hugging Face Hub 客户端都可以推送和拉取。',
-  'repos.none.datasets': '仓库保存数据集及其全部版本。任何 Hugging Face Hub 客户端都可以推送和拉取。',
+  'repos.none.datasets':
+    '仓库保存数据集及其全部版本。任何 Hugging Face Hub 客户端都可以推送和拉取。',
   'repos.nothing': '没有匹配的仓库',
   'repos.nothing.text': '换一些词，或减少关键词再试。',
   'repos.clear': '清除搜索',
@@ -347,5 +361,5 @@ export const zh = {
   'missing.title': '没有这个仓库',
   'missing.text': '它不存在，或属于其他项目且为私有。',
   'missing.back': '返回仓库列表',
-  'cancel': '取消',
+  cancel: '取消',
 };

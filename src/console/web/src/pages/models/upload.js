@@ -38,7 +38,8 @@ function pause(ms, signal) {
 const hashed = new WeakMap(); // files whose hash is known: going on does not read them again
 
 async function hashAll(file, onBytes, signal) {
-  if (crypto.subtle && file.size <= WHOLE_BYTES) { // the browser's own is quicker, but takes all at once
+  if (crypto.subtle && file.size <= WHOLE_BYTES) {
+    // the browser's own is quicker, but takes all at once
     const whole = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
     onBytes(file.size);
     return hex(new Uint8Array(whole));
@@ -116,15 +117,22 @@ function remember(repo, oid, o) {
 // Parts from 1: {number, path, from, to}.
 function partsOf(header, size) {
   const chunk = Number(header.chunk_size);
-  return Object.keys(header).filter((k) => /^\d+$/.test(k)).sort().map((k, i) => ({
-    number: Number(k), path: pathOf(header[k]), from: i * chunk,
-    to: Math.min(size, (i + 1) * chunk),
-  }));
+  return Object.keys(header)
+    .filter((k) => /^\d+$/.test(k))
+    .sort()
+    .map((k, i) => ({
+      number: Number(k),
+      path: pathOf(header[k]),
+      from: i * chunk,
+      to: Math.min(size, (i + 1) * chunk),
+    }));
 }
 
 async function sendParts(repo, f, action, known, onBytes, signal) {
   const state = known ?? {
-    action, etags: {}, until: Date.now() + (action.expires_in ?? 3600) * 1000,
+    action,
+    etags: {},
+    until: Date.now() + (action.expires_in ?? 3600) * 1000,
   };
   const parts = partsOf(state.action.header, f.file.size);
   const gone = {};
@@ -146,9 +154,14 @@ async function sendParts(repo, f, action, known, onBytes, signal) {
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
-  await api.post(pathOf(state.action.href), {
-    oid: f.oid, parts: parts.map((p) => ({ partNumber: p.number, etag: state.etags[p.number] })),
-  }, { signal });
+  await api.post(
+    pathOf(state.action.href),
+    {
+      oid: f.oid,
+      parts: parts.map((p) => ({ partNumber: p.number, etag: state.etags[p.number] })),
+    },
+    { signal },
+  );
   sessionStorage.removeItem(keyOf(repo, f.oid));
 }
 
@@ -195,8 +208,13 @@ export async function upload({ kind, repo, branch, files, summary, parent }, onF
     onFile(i, { phase: 'hash', bytes: 0 });
     const oid = await hashFile(f.file, (bytes) => onFile(i, { phase: 'hash', bytes }), signal);
     onFile(i, { phase: 'send', bytes: 0, oid });
-    await sendLarge(kind, repo, { ...f, oid }, (bytes) => onFile(i, { phase: 'send', bytes, oid }),
-      signal);
+    await sendLarge(
+      kind,
+      repo,
+      { ...f, oid },
+      (bytes) => onFile(i, { phase: 'send', bytes, oid }),
+      signal,
+    );
     ops.push({ key: 'lfsFile', value: { path: f.path, algo: 'sha256', oid, size: f.file.size } });
     onFile(i, { phase: 'done', bytes: f.file.size, oid });
   }

@@ -4,7 +4,12 @@ import { number } from '../../lib/i18n.js';
 // 3.1M, 0.6B: as the field writes parameters, in both languages.
 export function paramsOf(n) {
   if (typeof n !== 'number') return '–';
-  const steps = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'K']];
+  const steps = [
+    [1e12, 'T'],
+    [1e9, 'B'],
+    [1e6, 'M'],
+    [1e3, 'K'],
+  ];
   const [each, unit] = steps.find(([s]) => n >= s) ?? [1, ''];
   return `${number(n / each, { digits: n / each < 10 ? 1 : 0 })}${unit}`;
 }
@@ -12,7 +17,9 @@ export function paramsOf(n) {
 const FORMATS = ['gguf', 'safetensors', 'peft', 'onnx', 'parquet', 'json'];
 
 export function formatsOf(tags) {
-  const known = (tags ?? []).map((x) => x.replace(/^format:/, '')).filter((x) => FORMATS.includes(x));
+  const known = (tags ?? [])
+    .map((x) => x.replace(/^format:/, ''))
+    .filter((x) => FORMATS.includes(x));
   return [...new Set(known)].join(', ');
 }
 

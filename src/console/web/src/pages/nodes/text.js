@@ -25,7 +25,8 @@ export const en = {
   since: 'for {time}',
   last_end: 'Last end: {text}',
   no_workers: 'No worker runs',
-  no_workers_text: 'Workers start with the first request to a model, and end when nobody asks for a while.',
+  no_workers_text:
+    'Workers start with the first request to a model, and end when nobody asks for a while.',
   state_ready: 'Ready',
   state_starting: 'Starting',
   state_none: 'Off',

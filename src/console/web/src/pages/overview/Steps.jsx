@@ -23,14 +23,24 @@ export function Steps() {
     setHidden(true);
   };
   return (
-    <Section title={t('overview.steps')} text={t('overview.steps_text')} bare
-      actions={<Button small kind="quiet" onClick={hide}>{t('overview.steps_hide')}</Button>}>
+    <Section
+      title={t('overview.steps')}
+      text={t('overview.steps_text')}
+      bare
+      actions={
+        <Button small kind="quiet" onClick={hide}>
+          {t('overview.steps_hide')}
+        </Button>
+      }>
       <ol class="overview-steps">
         {steps.map((s) => (
           <li key={s.id}>
             <Link href={s.path ?? `/${s.page}`} class="overview-step">
               <Icon name={s.icon} size={20} />
-              <span><b>{t(`overview.step_${s.id}`)}</b><span class="muted">{t(`overview.step_${s.id}_text`)}</span></span>
+              <span>
+                <b>{t(`overview.step_${s.id}`)}</b>
+                <span class="muted">{t(`overview.step_${s.id}_text`)}</span>
+              </span>
             </Link>
           </li>
         ))}

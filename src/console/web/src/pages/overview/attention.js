@@ -15,23 +15,41 @@ function ofStatus(status) {
   if (status.storage && !status.storage.open && status.storage.trouble)
     add('storage', 'bad', t('overview.storage_down'), status.storage.trouble, '/nodes');
   const faults = status.storage?.scrub?.faults ?? 0;
-  if (faults > 0) add('scrub', 'bad', t('overview.scrub', { n: faults }), t('overview.scrub_text'), '/nodes');
-  if (status.ledger?.trouble) add('ledger', 'bad', t('overview.ledger'), status.ledger.trouble, '/nodes');
+  if (faults > 0)
+    add('scrub', 'bad', t('overview.scrub', { n: faults }), t('overview.scrub_text'), '/nodes');
+  if (status.ledger?.trouble)
+    add('ledger', 'bad', t('overview.ledger'), status.ledger.trouble, '/nodes');
   return found;
 }
 
 function ofNodes(nodes) {
-  return nodes.flatMap((node) => node.checks
-    .filter((check) => check.level !== 'ok')
-    .map((check, i) => ({ id: `${node.id}-${check.name}-${i}`, tone: check.level === 'bad' ? 'bad' : 'warn',
-      title: said(check.text), text: said(check.mend), href: '/nodes' })));
+  return nodes.flatMap((node) =>
+    node.checks
+      .filter((check) => check.level !== 'ok')
+      .map((check, i) => ({
+        id: `${node.id}-${check.name}-${i}`,
+        tone: check.level === 'bad' ? 'bad' : 'warn',
+        title: said(check.text),
+        text: said(check.mend),
+        href: '/nodes',
+      })),
+  );
 }
 
 function ofAlerts(alerts) {
-  return alerts.filter((a) => a.enabled !== false && a.state === 'firing').map((a) => ({
-    id: a.id, tone: a.severity === 'critical' ? 'bad' : 'warn', title: t('overview.alert', { name: ruleName(a.name) }),
-    text: t('overview.alert_text', { series: seriesName(a.series), value: unitFormat(unitOf(a.series))(a.value), threshold: unitFormat(unitOf(a.series))(a.threshold) }), href: '/alerts',
-  }));
+  return alerts
+    .filter((a) => a.enabled !== false && a.state === 'firing')
+    .map((a) => ({
+      id: a.id,
+      tone: a.severity === 'critical' ? 'bad' : 'warn',
+      title: t('overview.alert', { name: ruleName(a.name) }),
+      text: t('overview.alert_text', {
+        series: seriesName(a.series),
+        value: unitFormat(unitOf(a.series))(a.value),
+        threshold: unitFormat(unitOf(a.series))(a.threshold),
+      }),
+      href: '/alerts',
+    }));
 }
 
 function ofBudgets(projects, today, month) {
@@ -43,9 +61,17 @@ function ofBudgets(projects, today, month) {
       const row = spent[span]?.data.find((r) => r.project === project.id || r.project === null);
       const part = budget > 0 && row ? Number(row.cost) / budget : 0;
       if (part < BUDGET_WARN) continue;
-      found.push({ id: `budget-${project.id}-${span}`, tone: part >= 1 ? 'bad' : 'warn',
-        title: t(`overview.budget_${span}`, { part: percent(part) }), href: '/usage',
-        text: t('overview.budget_text', { project: project.name, used: money(row.cost), budget: money(budget) }) });
+      found.push({
+        id: `budget-${project.id}-${span}`,
+        tone: part >= 1 ? 'bad' : 'warn',
+        title: t(`overview.budget_${span}`, { part: percent(part) }),
+        href: '/usage',
+        text: t('overview.budget_text', {
+          project: project.name,
+          used: money(row.cost),
+          budget: money(budget),
+        }),
+      });
     }
   }
   return found;
@@ -55,22 +81,45 @@ function ofEvents(events, now) {
   const died = events.filter((e) => e.kind === 'worker_died' && e.at / 1000 > now - DAY_S);
   if (died.length === 0) return [];
   const n = died.reduce((sum, e) => sum + (e.count ?? 1), 0);
-  return [{ id: 'died', tone: 'warn', title: t('overview.died', { n }), text: said(died[0].text), href: '/nodes' }];
+  return [
+    {
+      id: 'died',
+      tone: 'warn',
+      title: t('overview.died', { n }),
+      text: said(died[0].text),
+      href: '/nodes',
+    },
+  ];
 }
 
 function ofJobs(jobs, batches, now) {
   const lately = (at) => (at ?? 0) > now - DAY_S;
   return [
-    ...jobs.filter((j) => j.status === 'failed' && lately(j.finished_at ?? j.created_at)).map((j) => ({
-      id: j.id, tone: 'warn', title: t('overview.job_failed', { name: j.user_provided_suffix ?? j.id }),
-      text: j.error?.message ?? '', href: `/tuning/${j.id}` })),
-    ...batches.filter((b) => b.status === 'failed' && lately(b.failed_at)).map((b) => ({
-      id: b.id, tone: 'warn', title: t('overview.batch_failed', { name: b.id }),
-      text: b.errors?.data?.[0]?.message ?? '', href: `/batches/${b.id}` })),
+    ...jobs
+      .filter((j) => j.status === 'failed' && lately(j.finished_at ?? j.created_at))
+      .map((j) => ({
+        id: j.id,
+        tone: 'warn',
+        title: t('overview.job_failed', { name: j.user_provided_suffix ?? j.id }),
+        text: j.error?.message ?? '',
+        href: `/tuning/${j.id}`,
+      })),
+    ...batches
+      .filter((b) => b.status === 'failed' && lately(b.failed_at))
+      .map((b) => ({
+        id: b.id,
+        tone: 'warn',
+        title: t('overview.batch_failed', { name: b.id }),
+        text: b.errors?.data?.[0]?.message ?? '',
+        href: `/batches/${b.id}`,
+      })),
   ];
 }
 
-export function attention({ status, nodes, alerts, projects, today, month, events, jobs, batches }, now) {
+export function attention(
+  { status, nodes, alerts, projects, today, month, events, jobs, batches },
+  now,
+) {
   const found = [
     ...(status ? ofStatus(status) : []),
     ...ofAlerts(alerts?.data ?? []),

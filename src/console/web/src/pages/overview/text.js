@@ -39,17 +39,20 @@ export const en = {
   events: 'Latest events',
   no_events: 'Nothing has happened yet.',
   control_down: 'The admin side does not answer',
-  control_down_text: 'Chats go on; changes and reports wait. It is started again by itself; “feitian doctor” says more.',
+  control_down_text:
+    'Chats go on; changes and reports wait. It is started again by itself; “feitian doctor” says more.',
   storage_down: 'Objects cannot be reached',
   scrub: ({ n }) => (n === 1 ? '1 stored object is damaged' : `${n} stored objects are damaged`),
-  scrub_text: 'They differ from their checksums. Restore them from a backup: “feitian blob check” lists them.',
+  scrub_text:
+    'They differ from their checksums. Restore them from a backup: “feitian blob check” lists them.',
   ledger: 'Usage cannot be written',
   alert: 'Alert: {name}',
   alert_text: '{series} is {value}, the bound is {threshold}',
   budget_day: 'Budget of today: {part} used',
   budget_month: 'Budget of this month: {part} used',
   budget_text: 'Project {project}: {used} of {budget}. At 100% calls are refused.',
-  died: ({ n }) => (n === 1 ? 'A worker died in the last 24 hours' : `Workers died ${n} times in the last 24 hours`),
+  died: ({ n }) =>
+    n === 1 ? 'A worker died in the last 24 hours' : `Workers died ${n} times in the last 24 hours`,
   job_failed: 'Fine-tuning failed: {name}',
   batch_failed: 'A batch failed: {name}',
   look: 'Look',
@@ -107,7 +110,8 @@ export const zh = {
   events: '最近事件',
   no_events: '还没有事件。',
   control_down: '管理服务没有响应',
-  control_down_text: '对话不受影响；变更和报表需要等待。它会自动重启，运行 feitian doctor 可查看详情。',
+  control_down_text:
+    '对话不受影响；变更和报表需要等待。它会自动重启，运行 feitian doctor 可查看详情。',
   storage_down: '无法访问对象存储',
   scrub: ({ n }) => `${n} 个已存储的对象损坏`,
   scrub_text: '内容与校验和不符。请从备份恢复；运行 feitian blob check 可列出这些对象。',

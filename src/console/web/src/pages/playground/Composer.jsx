@@ -25,13 +25,25 @@ export function Composer({ text, onText, onSend, onStop, running, hint, disabled
     <form class="pg-composer" onSubmit={send}>
       <div class="pg-write">
         <textarea
-          ref={ref} rows={1} value={text} aria-label={t('playground.say.label')} id="playground-say"
-          placeholder={t('playground.say.ph')} aria-describedby="playground-say-hint"
-          onInput={(e) => onText(e.currentTarget.value)} onKeyDown={onKeyDown}
+          ref={ref}
+          rows={1}
+          value={text}
+          aria-label={t('playground.say.label')}
+          id="playground-say"
+          placeholder={t('playground.say.ph')}
+          aria-describedby="playground-say-hint"
+          onInput={(e) => onText(e.currentTarget.value)}
+          onKeyDown={onKeyDown}
         />
-        {running
-          ? <Button icon="stop" onClick={onStop}>{t('playground.say.stop')}</Button>
-          : <Button kind="primary" icon="send" type="submit" disabled={!ready}>{t('playground.say.send')}</Button>}
+        {running ? (
+          <Button icon="stop" onClick={onStop}>
+            {t('playground.say.stop')}
+          </Button>
+        ) : (
+          <Button kind="primary" icon="send" type="submit" disabled={!ready}>
+            {t('playground.say.send')}
+          </Button>
+        )}
       </div>
       <p id="playground-say-hint" class={hint ? 'pg-hint pg-hint-warn' : 'pg-hint'}>
         {hint || t('playground.say.hint')}

@@ -20,19 +20,27 @@ function Stats({ m }) {
   const cached = m.usage?.prompt_tokens_details?.cached_tokens;
   const parts = [];
   if (m.usage)
-    parts.push(t('playground.stat.tokens', {
-      in: number(m.usage.prompt_tokens), out: number(m.usage.completion_tokens),
-    }));
+    parts.push(
+      t('playground.stat.tokens', {
+        in: number(m.usage.prompt_tokens),
+        out: number(m.usage.completion_tokens),
+      }),
+    );
   if (cached) parts.push(t('playground.stat.cached', { n: number(cached) }));
-  if (speed) parts.push(t('playground.stat.speed', { n: number(speed, { digits: speed < 100 ? 1 : 0 }) }));
+  if (speed)
+    parts.push(t('playground.stat.speed', { n: number(speed, { digits: speed < 100 ? 1 : 0 }) }));
   if (m.firstMs !== null) parts.push(t('playground.stat.first', { t: duration(m.firstMs / 1000) }));
   if (m.ms !== null) parts.push(t('playground.stat.all', { t: duration(m.ms / 1000) }));
   if (m.state === 'stopped') parts.push(t('playground.stat.stopped'));
   return (
     <p class="pg-stats">
-      {parts.map((x, i) => <span key={i}>{x}</span>)}
+      {parts.map((x, i) => (
+        <span key={i}>{x}</span>
+      ))}
       {m.request && (
-        <Link href={`/requests/${m.request}`} title={m.request}>{t('playground.stat.request')}</Link>
+        <Link href={`/requests/${m.request}`} title={m.request}>
+          {t('playground.stat.request')}
+        </Link>
       )}
     </p>
   );
@@ -45,7 +53,9 @@ function Failure({ m }) {
     <div class="pg-failure" role="alert">
       <Icon name="error" />
       <div>
-        <p><b>{t(title)}.</b> {e.message}</p>
+        <p>
+          <b>{t(title)}.</b> {e.message}
+        </p>
         <p>{t(adviceFor(e))}</p>
       </div>
     </div>
@@ -55,7 +65,9 @@ function Failure({ m }) {
 function Calls({ calls }) {
   return calls.map((c) => (
     <div class="pg-call" key={c.id}>
-      <p class="pg-call-name"><Icon name="tool" /> {t('playground.calls.title', { name: c.name })}</p>
+      <p class="pg-call-name">
+        <Icon name="tool" /> {t('playground.calls.title', { name: c.name })}
+      </p>
       <Code text={pretty(c.arguments) ?? c.arguments} />
     </div>
   ));
@@ -66,7 +78,11 @@ function Body({ m, view }) {
   if (view === 'tokens' && m.tokens.length) return <Tokens tokens={m.tokens} />;
   if (json !== null) return <Code text={json} />;
   if (m.json && m.content)
-    return <pre class="pg-raw" tabIndex={0}>{m.content}</pre>;
+    return (
+      <pre class="pg-raw" tabIndex={0}>
+        {m.content}
+      </pre>
+    );
   return m.content ? <Markdown text={m.content} breaks /> : null;
 }
 
@@ -75,13 +91,22 @@ function Notes({ m }) {
   const over = m.state !== 'running';
   return (
     <>
-      {over && m.json && m.content && (pretty(m.content) !== null
-        ? <Badge tone="ok">{t('playground.json.ok')}</Badge>
-        : <p class="pg-note">{t(m.finish === 'length' ? 'playground.json.cut' : 'playground.json.no')}</p>)}
+      {over &&
+        m.json &&
+        m.content &&
+        (pretty(m.content) !== null ? (
+          <Badge tone="ok">{t('playground.json.ok')}</Badge>
+        ) : (
+          <p class="pg-note">
+            {t(m.finish === 'length' ? 'playground.json.cut' : 'playground.json.no')}
+          </p>
+        ))}
       {over && m.finish === 'length' && !m.json && (
         <p class="pg-note">{t('playground.finish.length')}</p>
       )}
-      {m.finish === 'content_filter' && <p class="pg-note">{t('playground.finish.content_filter')}</p>}
+      {m.finish === 'content_filter' && (
+        <p class="pg-note">{t('playground.finish.content_filter')}</p>
+      )}
       {m.error && <Failure m={m} />}
     </>
   );
@@ -102,7 +127,11 @@ export const Answer = memo(({ m, busy, onRegenerate }) => {
           <Markdown text={m.reasoning} breaks />
         </details>
       )}
-      {running && empty && <p class="pg-waiting"><i class="pg-dot" /> {t('playground.waiting')}</p>}
+      {running && empty && (
+        <p class="pg-waiting">
+          <i class="pg-dot" /> {t('playground.waiting')}
+        </p>
+      )}
       <Body m={m} view={view} />
       <Calls calls={m.calls} />
       <Notes m={m} />
@@ -112,9 +141,10 @@ export const Answer = memo(({ m, busy, onRegenerate }) => {
           <div class="pg-acts">
             {m.tokens.length > 0 && (
               <Button
-                small kind="quiet" aria-pressed={view === 'tokens'}
-                onClick={() => setView(view === 'tokens' ? 'text' : 'tokens')}
-              >
+                small
+                kind="quiet"
+                aria-pressed={view === 'tokens'}
+                onClick={() => setView(view === 'tokens' ? 'text' : 'tokens')}>
                 {t('playground.view.tokens')}
               </Button>
             )}
@@ -140,14 +170,20 @@ export const Said = memo(({ m, busy, onResend }) => {
     return (
       <form class="pg-said pg-editing" onSubmit={send}>
         <TextArea
-          label={t('playground.edit.label')} value={text} onChange={setText} rows={3} autofocus
+          label={t('playground.edit.label')}
+          value={text}
+          onChange={setText}
+          rows={3}
+          autofocus
         />
         <p class="pg-help">{t('playground.edit.note')}</p>
         <div class="pg-acts">
           <Button small type="submit" kind="primary" disabled={busy || !text.trim()}>
             {t('playground.resend')}
           </Button>
-          <Button small kind="quiet" onClick={() => setText(null)}>{t('playground.cancel')}</Button>
+          <Button small kind="quiet" onClick={() => setText(null)}>
+            {t('playground.cancel')}
+          </Button>
         </div>
       </form>
     );

@@ -15,15 +15,20 @@ function ToolForm({ calls, busy, onSend }) {
     <form class="pg-tools-form" onSubmit={send}>
       {calls.map((c) => (
         <TextArea
-          key={c.id} label={t('playground.calls.result', { name: c.name })} rows={2} mono
-          value={said[c.id] ?? ''} placeholder={t('playground.calls.ph')}
+          key={c.id}
+          label={t('playground.calls.result', { name: c.name })}
+          rows={2}
+          mono
+          value={said[c.id] ?? ''}
+          placeholder={t('playground.calls.ph')}
           onChange={(v) => setSaid({ ...said, [c.id]: v })}
         />
       ))}
       <Button
-        small kind="primary" type="submit"
-        disabled={busy || calls.some((c) => !(said[c.id] ?? '').trim())}
-      >
+        small
+        kind="primary"
+        type="submit"
+        disabled={busy || calls.some((c) => !(said[c.id] ?? '').trim())}>
         {t('playground.calls.send')}
       </Button>
     </form>
@@ -48,8 +53,9 @@ function useEnd(messages) {
 function Start({ model, onExample }) {
   return (
     <Empty
-      title={t('playground.empty.title', { model })} text={t('playground.empty.text')}
-      action={(
+      title={t('playground.empty.title', { model })}
+      text={t('playground.empty.text')}
+      action={
         <div class="pg-examples">
           {[1, 2, 3].map((n) => (
             <Button key={n} onClick={() => onExample(t(`playground.example.${n}`))}>
@@ -57,7 +63,7 @@ function Start({ model, onExample }) {
             </Button>
           ))}
         </div>
-      )}
+      }
     />
   );
 }
@@ -68,13 +74,16 @@ export function Pane({ pane, label, busy, onRegenerate, onResend, onTools, onExa
   return (
     <section class="pg-pane" aria-label={label}>
       <div class="pg-scroll" ref={end.ref} onScroll={end.onScroll} tabIndex={0}>
-        {children || (pane.messages.length === 0 && <Start model={pane.model} onExample={onExample} />)}
+        {children ||
+          (pane.messages.length === 0 && <Start model={pane.model} onExample={onExample} />)}
         {pane.messages.map((m) => {
           if (m.role === 'user') return <Said key={m.id} m={m} busy={busy} onResend={onResend} />;
           if (m.role === 'tool') return <ToolSaid key={m.id} m={m} />;
           return <Answer key={m.id} m={m} busy={busy} onRegenerate={onRegenerate} />;
         })}
-        {calls.length > 0 && <ToolForm key={calls[0].id} calls={calls} busy={busy} onSend={onTools} />}
+        {calls.length > 0 && (
+          <ToolForm key={calls[0].id} calls={calls} busy={busy} onSend={onTools} />
+        )}
       </div>
     </section>
   );

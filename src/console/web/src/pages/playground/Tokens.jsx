@@ -11,15 +11,24 @@ const stepOf = (p) => STEPS.filter((s) => p >= s).length;
 
 // Blanks that one could not see.
 const shown = (text) =>
-  text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replace(/^ +$/, (s) => '␣'.repeat(s.length));
+  text
+    .replaceAll('\n', '⏎')
+    .replaceAll('\t', '⇥')
+    .replace(/^ +$/, (s) => '␣'.repeat(s.length));
 
 function Likely({ token, chosen }) {
   const p = Math.exp(token.logprob);
   return (
     <tr class={chosen ? 'pg-chosen' : undefined}>
-      <th scope="row"><code>{shown(token.text)}</code></th>
-      <td class="pg-bar"><meter min="0" max="1" value={p} /></td>
-      <td class="figures">{p < LEAST ? `< ${percent(LEAST, 2)}` : percent(p, p > 0.0995 ? 0 : 2)}</td>
+      <th scope="row">
+        <code>{shown(token.text)}</code>
+      </th>
+      <td class="pg-bar">
+        <meter min="0" max="1" value={p} />
+      </td>
+      <td class="figures">
+        {p < LEAST ? `< ${percent(LEAST, 2)}` : percent(p, p > 0.0995 ? 0 : 2)}
+      </td>
     </tr>
   );
 }
@@ -41,7 +50,9 @@ function Card({ token, anchor }) {
         <caption class="hidden">{t('playground.tokens.other')}</caption>
         <tbody>
           <Likely token={token} chosen />
-          {rest.map((x, i) => <Likely key={i} token={x} />)}
+          {rest.map((x, i) => (
+            <Likely key={i} token={x} />
+          ))}
         </tbody>
       </table>
     </div>
@@ -56,8 +67,9 @@ export function Tokens({ tokens }) {
 
   const onKey = (e) => {
     const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
-    const to = { Home: 0, End: tokens.length - 1 }[e.key]
-      ?? (move ? Math.max(0, Math.min(tokens.length - 1, at + move)) : null);
+    const to =
+      { Home: 0, End: tokens.length - 1 }[e.key] ??
+      (move ? Math.max(0, Math.min(tokens.length - 1, at + move)) : null);
     if (e.key === 'Escape') setAt(-1);
     if (to === null) return;
     e.preventDefault();
@@ -72,17 +84,27 @@ export function Tokens({ tokens }) {
   return (
     <div class="pg-tokens" onMouseLeave={() => setAt(-1)}>
       <div
-        class="pg-run" ref={box} role="listbox" tabIndex={0} onKeyDown={onKey} onMouseOver={onOver}
-        aria-label={t('playground.tokens.label')} onFocus={() => at < 0 && setAt(0)}
-        onBlur={() => setAt(-1)} aria-activedescendant={at >= 0 ? `${id}-${at}` : undefined}
-      >
+        class="pg-run"
+        ref={box}
+        role="listbox"
+        tabIndex={0}
+        onKeyDown={onKey}
+        onMouseOver={onOver}
+        aria-label={t('playground.tokens.label')}
+        onFocus={() => at < 0 && setAt(0)}
+        onBlur={() => setAt(-1)}
+        aria-activedescendant={at >= 0 ? `${id}-${at}` : undefined}>
         {tokens.map((x, i) => {
           const p = Math.exp(x.logprob);
           return (
             <span
-              key={i} id={`${id}-${i}`} data-i={i} role="option" aria-selected={i === at}
-              aria-label={`${x.text} ${percent(p, 1)}`} class={`pg-t pg-p${stepOf(p)}`}
-            >
+              key={i}
+              id={`${id}-${i}`}
+              data-i={i}
+              role="option"
+              aria-selected={i === at}
+              aria-label={`${x.text} ${percent(p, 1)}`}
+              class={`pg-t pg-p${stepOf(p)}`}>
               {x.text === '\n' ? '⏎\n' : x.text}
             </span>
           );
@@ -90,10 +112,14 @@ export function Tokens({ tokens }) {
       </div>
       {at >= 0 && tokens[at] && <Card token={tokens[at]} anchor={box.current?.children[at]} />}
       <p class="pg-legend">
-        <span>{t('playground.tokens.mean', { n: number(tokens.length), p: percent(mean, 1) })}</span>
+        <span>
+          {t('playground.tokens.mean', { n: number(tokens.length), p: percent(mean, 1) })}
+        </span>
         <span class="pg-scale" aria-hidden="true">
           {t('playground.tokens.low')}
-          {[0, 1, 2, 3, 4, 5].map((i) => <i key={i} class={`pg-p${i}`} />)}
+          {[0, 1, 2, 3, 4, 5].map((i) => (
+            <i key={i} class={`pg-p${i}`} />
+          ))}
           {t('playground.tokens.high')}
         </span>
       </p>

@@ -6,7 +6,17 @@ import { addText, t } from '../../lib/i18n.js';
 import { getRoute, navigate, setQuery } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
-  Button, confirmDelete, Dialog, Empty, ErrorNote, Live, Loading, Page, Select, toast, toClipboard,
+  Button,
+  confirmDelete,
+  Dialog,
+  Empty,
+  ErrorNote,
+  Live,
+  Loading,
+  Page,
+  Select,
+  toast,
+  toClipboard,
 } from '../../ui/index.js';
 import { CodeDialog } from './CodeDialog.jsx';
 import { Composer } from './Composer.jsx';
@@ -58,9 +68,12 @@ function useKept(chat, settings, apply) {
     setList(kept());
   }, [chat.running, chat.panes, keeping]);
   return {
-    anew: () => { id.current = newId(); },
+    anew: () => {
+      id.current = newId();
+    },
     props: {
-      keeping, list,
+      keeping,
+      list,
       onKeeping: (on) => {
         if (on) startKeeping();
         else stopKeeping();
@@ -93,7 +106,9 @@ let lastUsed = ''; // as long as the tab lives: nothing is written down
 // The one that was talked to last, else one that need not be started first.
 function firstOf(names, status) {
   if (names.includes(lastUsed)) return lastUsed;
-  const ready = new Set((status?.serving.endpoints ?? []).filter((e) => e.replicas.ready > 0).map((e) => e.name));
+  const ready = new Set(
+    (status?.serving.endpoints ?? []).filter((e) => e.replicas.ready > 0).map((e) => e.name),
+  );
   return names.find((n) => ready.has(n)) ?? names[0];
 }
 
@@ -103,16 +118,25 @@ function Room({ names, kinds, status }) {
   const [words, setWords] = useState('');
   const [code, setCode] = useState(false);
   const [drawer, setDrawer] = useState(false);
-  const chat = useChat(() => (first.models.length ? first.models : [firstOf(names, status)])
-    .map((model) => ({ model, messages: [] })));
+  const chat = useChat(() =>
+    (first.models.length ? first.models : [firstOf(names, status)]).map((model) => ({
+      model,
+      messages: [],
+    })),
+  );
   const { panes, setPanes, running } = chat;
   const models = panes.map((p) => p.model);
   const set = useCallback((some) => setSettings((s) => ({ ...s, ...some })), []);
   const { body, wrong } = useMemo(() => readSettings(settings), [settings]);
-  const request = useMemo(() => ({
-    ...body, stream: true, stream_options: { include_usage: true },
-    ...(settings.probabilities ? { logprobs: true, top_logprobs: 5 } : {}),
-  }), [body, settings.probabilities]);
+  const request = useMemo(
+    () => ({
+      ...body,
+      stream: true,
+      stream_options: { include_usage: true },
+      ...(settings.probabilities ? { logprobs: true, top_logprobs: 5 } : {}),
+    }),
+    [body, settings.probabilities],
+  );
 
   const clear = () => {
     chat.stop();
@@ -122,13 +146,21 @@ function Room({ names, kinds, status }) {
   const keeping = useKept(chat, settings, (c) => {
     chat.stop();
     setSettings({ ...EMPTY, ...c.settings });
-    setPanes(c.panes.map((p) => ({ ...p, messages: p.messages.map((m) => (
-      m.state === 'running' ? { ...m, state: 'stopped' } : m)) })));
+    setPanes(
+      c.panes.map((p) => ({
+        ...p,
+        messages: p.messages.map((m) => (m.state === 'running' ? { ...m, state: 'stopped' } : m)),
+      })),
+    );
   });
 
   const open = panes.some((p) => openCalls(p.messages).length > 0);
   const bad = Object.keys(wrong)[0];
-  const hint = bad ? t('playground.say.mend', { what: bad }) : open ? t('playground.say.tools') : '';
+  const hint = bad
+    ? t('playground.say.mend', { what: bad })
+    : open
+      ? t('playground.say.tools')
+      : '';
   const now = useRef({});
   now.current = { models, system: settings.system, request, bad };
   const say = (content) => {
@@ -141,22 +173,35 @@ function Room({ names, kinds, status }) {
     const { models: m, system, request: r, bad: b } = now.current;
     if (!b) chat.sayAgain(turn, words, m, system, r);
   }, []);
-  const regenerate = useMemo(() => [0, 1].map((at) => (id) => {
-    const { models: m, system, request: r, bad: b } = now.current;
-    if (!b) chat.regenerate(at, id, m[at], system, r);
-  }), []);
+  const regenerate = useMemo(
+    () =>
+      [0, 1].map((at) => (id) => {
+        const { models: m, system, request: r, bad: b } = now.current;
+        if (!b) chat.regenerate(at, id, m[at], system, r);
+      }),
+    [],
+  );
 
   const choose = (at, model) => {
     setPanes((list) => list.map((p, i) => (i === at ? { ...p, model } : p)));
     if (at === 0) setQuery({ model });
   };
-  const compare = () => setPanes((list) => (list.length === 2
-    ? list.slice(0, 1)
-    : [...list, { model: names.find((n) => n !== list[0].model) ?? list[0].model, messages: [] }]));
-  const askClear = () => confirmDelete({
-    what: t('playground.clear'), title: t('playground.clear.ask'), verb: t('playground.clear'),
-    action: clear,
-  });
+  const compare = () =>
+    setPanes((list) =>
+      list.length === 2
+        ? list.slice(0, 1)
+        : [
+            ...list,
+            { model: names.find((n) => n !== list[0].model) ?? list[0].model, messages: [] },
+          ],
+    );
+  const askClear = () =>
+    confirmDelete({
+      what: t('playground.clear'),
+      title: t('playground.clear.ask'),
+      verb: t('playground.clear'),
+      action: clear,
+    });
 
   const side = <Settings settings={settings} set={set} wrong={wrong} kept={keeping.props} />;
   return (
@@ -165,20 +210,45 @@ function Room({ names, kinds, status }) {
       <div class="pg-bar-top">
         {panes.map((p, i) => (
           <Select
-            key={i} hideLabel class="pg-model" value={p.model} disabled={running}
-            label={t(panes.length === 1 ? 'playground.model' : i ? 'playground.model.second' : 'playground.model.first')}
+            key={i}
+            hideLabel
+            class="pg-model"
+            value={p.model}
+            disabled={running}
+            label={t(
+              panes.length === 1
+                ? 'playground.model'
+                : i
+                  ? 'playground.model.second'
+                  : 'playground.model.first',
+            )}
             options={names.includes(p.model) ? names : [p.model, ...names]}
             onChange={(v) => choose(i, v)}
           />
         ))}
-        <Button class="pg-only-narrow" icon="sliders" onClick={() => setDrawer(true)}>{t('playground.settings')}</Button>
+        <Button class="pg-only-narrow" icon="sliders" onClick={() => setDrawer(true)}>
+          {t('playground.settings')}
+        </Button>
         <div class="pg-acts pg-bar-acts">
-          <Button small kind="quiet" aria-pressed={panes.length === 2} disabled={running} onClick={compare}>
+          <Button
+            small
+            kind="quiet"
+            aria-pressed={panes.length === 2}
+            disabled={running}
+            onClick={compare}>
             {t('playground.compare')}
           </Button>
-          <Button small kind="quiet" icon="terminal" onClick={() => setCode(true)}>{t('playground.code')}</Button>
-          <Button small kind="quiet" icon="link" onClick={() => share(models, settings)}>{t('playground.share')}</Button>
-          <Button small kind="quiet" icon="trash" onClick={askClear}
+          <Button small kind="quiet" icon="terminal" onClick={() => setCode(true)}>
+            {t('playground.code')}
+          </Button>
+          <Button small kind="quiet" icon="link" onClick={() => share(models, settings)}>
+            {t('playground.share')}
+          </Button>
+          <Button
+            small
+            kind="quiet"
+            icon="trash"
+            onClick={askClear}
             disabled={panes.every((p) => p.messages.length === 0)}>
             {t('playground.clear')}
           </Button>
@@ -191,30 +261,51 @@ function Room({ names, kinds, status }) {
               const kind = whatItDoes(kinds.get(p.model));
               return (
                 <Pane
-                  key={i} pane={p} busy={running} label={p.model} onRegenerate={regenerate[i]}
-                  onResend={onResend} onExample={say}
-                  onTools={(results) => chat.answerTools(i, results, p.model, settings.system, request)}
-                >
-                  {kind !== 'chat' && p.messages.length === 0 && <NotChat model={p.model} kind={kind} />}
+                  key={i}
+                  pane={p}
+                  busy={running}
+                  label={p.model}
+                  onRegenerate={regenerate[i]}
+                  onResend={onResend}
+                  onExample={say}
+                  onTools={(results) =>
+                    chat.answerTools(i, results, p.model, settings.system, request)
+                  }>
+                  {kind !== 'chat' && p.messages.length === 0 && (
+                    <NotChat model={p.model} kind={kind} />
+                  )}
                 </Pane>
               );
             })}
           </div>
           <Composer
-            text={words} onText={setWords} onSend={() => say(words)} onStop={chat.stop}
-            running={running} hint={hint} disabled={Boolean(hint)}
+            text={words}
+            onText={setWords}
+            onSend={() => say(words)}
+            onStop={chat.stop}
+            running={running}
+            hint={hint}
+            disabled={Boolean(hint)}
           />
         </div>
-        <aside class="pg-side" aria-label={t('playground.settings')}>{side}</aside>
+        <aside class="pg-side" aria-label={t('playground.settings')}>
+          {side}
+        </aside>
       </div>
       {drawer && (
-        <Dialog side title={t('playground.settings')} onClose={() => setDrawer(false)}>{side}</Dialog>
+        <Dialog side title={t('playground.settings')} onClose={() => setDrawer(false)}>
+          {side}
+        </Dialog>
       )}
       {code && (
         <CodeDialog
           onClose={() => setCode(false)}
-          body={bodyOf(models[0], settings.system, [...panes[0].messages,
-            { role: 'user', content: words || t('playground.example.1') }], request)}
+          body={bodyOf(
+            models[0],
+            settings.system,
+            [...panes[0].messages, { role: 'user', content: words || t('playground.example.1') }],
+            request,
+          )}
         />
       )}
     </>
@@ -236,8 +327,14 @@ function Inside() {
   if (names.length === 0)
     return (
       <Empty
-        icon="playground" title={t('playground.none.title')} text={t('playground.none.text')}
-        action={<Button kind="primary" href="/models">{t('playground.none.action')}</Button>}
+        icon="playground"
+        title={t('playground.none.title')}
+        text={t('playground.none.text')}
+        action={
+          <Button kind="primary" href="/models">
+            {t('playground.none.action')}
+          </Button>
+        }
       />
     );
   return <Room names={names} kinds={kinds} status={status.data} />;
@@ -248,8 +345,18 @@ export default function Playground() {
   if (why)
     return (
       <Page title={t('playground.title')}>
-        <Empty icon="playground" title={t(`playground.${why}.title`)} text={t(`playground.${why}.text`)} />
+        <Empty
+          icon="playground"
+          title={t(`playground.${why}.title`)}
+          text={t(`playground.${why}.text`)}
+        />
       </Page>
     );
-  return <Page title={t('playground.title')} wide><div class="pg"><Inside /></div></Page>;
+  return (
+    <Page title={t('playground.title')} wide>
+      <div class="pg">
+        <Inside />
+      </div>
+    </Page>
+  );
 }

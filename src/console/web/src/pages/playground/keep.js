@@ -59,12 +59,17 @@ export function stopKeeping() {
 }
 
 const titleOf = (panes) =>
-  panes[0].messages.find((m) => m.role === 'user')?.content.trim().slice(0, 80) ?? '';
+  panes[0].messages
+    .find((m) => m.role === 'user')
+    ?.content.trim()
+    .slice(0, 80) ?? '';
 
 // What is shown again needs no tokens' alternatives: they are most of the bytes.
 function lean(pane) {
-  return { model: pane.model, messages: pane.messages.map((m) =>
-    (m.role === 'assistant' ? { ...m, tokens: [] } : m)) };
+  return {
+    model: pane.model,
+    messages: pane.messages.map((m) => (m.role === 'assistant' ? { ...m, tokens: [] } : m)),
+  };
 }
 
 export function keep(id, panes, settings) {

@@ -19,7 +19,8 @@ export function NotChat({ model, kind }) {
   const call = CALLS[kind]?.(model);
   return (
     <Empty
-      icon="layers" title={t(`playground.kind.${kind}.title`, { model })}
+      icon="layers"
+      title={t(`playground.kind.${kind}.title`, { model })}
       text={t(`playground.kind.${kind}.text`)}
       action={call && <Code text={curlCode(location.origin, call[1], call[0])} />}
     />

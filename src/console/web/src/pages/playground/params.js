@@ -9,11 +9,21 @@ export const PARAMS = [
   { name: 'seed', kind: 'integer', min: -9007199254740991, max: 9007199254740991, step: 1 },
   { name: 'frequency_penalty', kind: 'number', min: -2, max: 2, step: 0.1, ph: '0', more: true },
   { name: 'presence_penalty', kind: 'number', min: -2, max: 2, step: 0.1, ph: '0', more: true },
-  { name: 'repetition_penalty', kind: 'number', above: 0, max: 10, step: 0.05, ph: '1', more: true },
+  {
+    name: 'repetition_penalty',
+    kind: 'number',
+    above: 0,
+    max: 10,
+    step: 0.05,
+    ph: '1',
+    more: true,
+  },
   { name: 'top_k', kind: 'integer', min: -1, max: 2147483647, step: 1, ph: '-1', more: true },
   { name: 'min_p', kind: 'number', min: 0, max: 1, step: 0.01, ph: '0', more: true },
   {
-    name: 'reasoning_effort', kind: 'choice', more: true,
+    name: 'reasoning_effort',
+    kind: 'choice',
+    more: true,
     choices: ['', 'none', 'minimal', 'low', 'medium', 'high', 'xhigh'],
   },
 ];
@@ -31,7 +41,10 @@ export function readParam(p, text) {
   const s = text ?? '';
   if (p.kind === 'choice') return { value: s || undefined };
   if (p.kind === 'lines') {
-    const lines = s.split('\n').filter((l) => l !== '').map((l) => l.replaceAll('\\n', '\n'));
+    const lines = s
+      .split('\n')
+      .filter((l) => l !== '')
+      .map((l) => l.replaceAll('\\n', '\n'));
     if (lines.length > p.max) return { wrong: 'lines' };
     return { value: lines.length ? lines : undefined };
   }
@@ -128,7 +141,12 @@ export function readSettings(s) {
 }
 
 export const EMPTY = {
-  system: '', params: {}, tools: '', toolChoice: 'auto', format: 'text', schema: '',
+  system: '',
+  params: {},
+  tools: '',
+  toolChoice: 'auto',
+  format: 'text',
+  schema: '',
   probabilities: true,
 };
 

@@ -11,7 +11,9 @@ function toApi(m) {
   const out = { role: 'assistant', content: m.content || (m.calls.length ? null : '') };
   if (m.calls.length)
     out.tool_calls = m.calls.map((c) => ({
-      id: c.id, type: 'function', function: { name: c.name, arguments: c.arguments },
+      id: c.id,
+      type: 'function',
+      function: { name: c.name, arguments: c.arguments },
     }));
   return out;
 }
@@ -27,9 +29,22 @@ export function bodyOf(model, system, messages, body) {
 
 export function newAnswer(model, isJson = false) {
   return {
-    id: newId(), role: 'assistant', model, content: '', reasoning: '', calls: [], tokens: [],
-    state: 'running', started: performance.now(), firstMs: null, ms: null, usage: null,
-    finish: null, request: null, error: null, json: isJson,
+    id: newId(),
+    role: 'assistant',
+    model,
+    content: '',
+    reasoning: '',
+    calls: [],
+    tokens: [],
+    state: 'running',
+    started: performance.now(),
+    firstMs: null,
+    ms: null,
+    usage: null,
+    finish: null,
+    request: null,
+    error: null,
+    json: isJson,
   };
 }
 
@@ -53,7 +68,9 @@ function addCalls(calls, pieces) {
 }
 
 const tokenOf = (t) => ({
-  text: t.token, bytes: t.bytes, logprob: t.logprob,
+  text: t.token,
+  bytes: t.bytes,
+  logprob: t.logprob,
   top: (t.top_logprobs ?? []).map((x) => ({ text: x.token, logprob: x.logprob })),
 });
 
@@ -81,8 +98,12 @@ export function addEvent(a, ev, now = performance.now()) {
 }
 
 export function endAnswer(a, how, error, now = performance.now()) {
-  return { ...a, state: a.error || error ? 'failed' : how, error: a.error ?? error ?? null,
-    ms: now - a.started };
+  return {
+    ...a,
+    state: a.error || error ? 'failed' : how,
+    error: a.error ?? error ?? null,
+    ms: now - a.started,
+  };
 }
 
 const SPAN_MS = 50; // an answer that comes in less than this after its first piece came at once

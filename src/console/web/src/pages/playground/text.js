@@ -22,21 +22,27 @@ export const en = {
   'model.first': 'First model',
   'model.second': 'Second model',
   'empty.title': 'Talk to {model}',
-  'empty.text': 'System prompt, parameters and tools are in the settings. What you see here is the API that your programs call.',
+  'empty.text':
+    'System prompt, parameters and tools are in the settings. What you see here is the API that your programs call.',
   'example.1': 'What is feitian?',
   'example.2': 'How do I fine-tune a model?',
   'example.3': 'Who can see my data?',
   'none.title': 'No model answers yet',
-  'none.text': 'The playground talks to endpoints. Bring a model first; it answers as soon as it is there.',
+  'none.text':
+    'The playground talks to endpoints. Bring a model first; it answers as soon as it is there.',
   'none.action': 'Go to models',
   'viewer.title': 'Viewers do not call models',
-  'viewer.text': 'Calls cost something, and your role only reads. An admin of the project can make you a developer.',
+  'viewer.text':
+    'Calls cost something, and your role only reads. An admin of the project can make you a developer.',
   'key.title': 'This key may not chat',
-  'key.text': 'It was made for other actions. Sign in with a key that has the action chat, or have it added to this one.',
+  'key.text':
+    'It was made for other actions. Sign in with a key that has the action chat, or have it added to this one.',
   'kind.embeddings.title': '{model} makes embeddings',
-  'kind.embeddings.text': 'It turns a text into a vector of numbers, so that texts of similar meaning lie near each other: for search, grouping and retrieval. It does not chat.',
+  'kind.embeddings.text':
+    'It turns a text into a vector of numbers, so that texts of similar meaning lie near each other: for search, grouping and retrieval. It does not chat.',
   'kind.rerank.title': '{model} orders documents',
-  'kind.rerank.text': 'Given a question and documents, it says which of them answer it best: the second step of a search. It does not chat.',
+  'kind.rerank.text':
+    'Given a question and documents, it says which of them answer it best: the second step of a search. It does not chat.',
   'kind.other.title': '{model} does not chat',
   'kind.other.text': 'Choose another model, or call it by its own route.',
   user: 'You',
@@ -107,7 +113,8 @@ export const en = {
   'tools.choice.required': 'It must',
   'tools.choice.none': 'Not now',
   'tools.ok': ({ n }) => (n === 1 ? 'One function' : `${n} functions`),
-  'wrong.json.syntax': ({ at }) => (at ? `no JSON from line ${at.line}, column ${at.column}` : 'no JSON'),
+  'wrong.json.syntax': ({ at }) =>
+    at ? `no JSON from line ${at.line}, column ${at.column}` : 'no JSON',
   'wrong.tools.name': 'function {n} needs a name of letters, digits, _ and - (64 at most)',
   'wrong.tools.parameters': 'the parameters of {name} must be an object',
   'wrong.tools.twice': 'two functions are called {name}',
@@ -122,10 +129,12 @@ export const en = {
   'schema.help': 'The answer is held to it while it is written.',
   display: 'Display',
   probabilities: 'Token probabilities',
-  'probabilities.help': 'Asks for logprobs with every answer. Turn it off for servers that do not give them.',
+  'probabilities.help':
+    'Asks for logprobs with every answer. Turn it off for servers that do not give them.',
   keep: 'Conversations',
   'keep.on': 'Keep conversations in this browser',
-  'keep.help': 'They stay on this computer and are never sent anywhere. Without this, they are gone when the page is left.',
+  'keep.help':
+    'They stay on this computer and are never sent anywhere. Without this, they are gone when the page is left.',
   'keep.none': 'None are kept yet.',
   'keep.clear': 'Delete all',
   'keep.clear.ask': 'Delete all kept conversations of this browser?',
@@ -135,14 +144,19 @@ export const en = {
   'keep.deleted': 'Deleted.',
   'error.title': 'No answer',
   'error.cut': 'The answer broke off',
-  'advice.model': 'Choose another model above; the endpoint may have been removed, or your key may not use it.',
-  'advice.context': 'The conversation is longer than the model can read. Clear it, or shorten the prompt or max_tokens.',
-  'advice.rights': 'Your key may not do this. An admin of the project can change its role, models and actions.',
-  'advice.budget': 'A budget is used up. It starts anew tomorrow or next month, or an admin raises it.',
+  'advice.model':
+    'Choose another model above; the endpoint may have been removed, or your key may not use it.',
+  'advice.context':
+    'The conversation is longer than the model can read. Clear it, or shorten the prompt or max_tokens.',
+  'advice.rights':
+    'Your key may not do this. An admin of the project can change its role, models and actions.',
+  'advice.budget':
+    'A budget is used up. It starts anew tomorrow or next month, or an admin raises it.',
   'advice.later': 'Too much at a time. Wait a moment, then regenerate.',
   'advice.signin': 'Sign in again.',
   'advice.param': 'Change this setting, then regenerate.',
-  'advice.starting': 'The model may still be starting, or its server is not there. Look at its endpoint, then regenerate.',
+  'advice.starting':
+    'The model may still be starting, or its server is not there. Look at its endpoint, then regenerate.',
   'advice.again': 'Regenerate to try again. The request’s page says what happened.',
 };
 
@@ -182,9 +196,11 @@ export const zh = {
   'key.title': '这个密钥不能对话',
   'key.text': '它是为其他操作创建的。请用带有 chat 操作的密钥登录，或为它添加这项操作。',
   'kind.embeddings.title': '{model} 是嵌入模型',
-  'kind.embeddings.text': '它把一段文字变成一组数字（向量），意思相近的文字彼此靠近，用于搜索、归类和检索。它不能对话。',
+  'kind.embeddings.text':
+    '它把一段文字变成一组数字（向量），意思相近的文字彼此靠近，用于搜索、归类和检索。它不能对话。',
   'kind.rerank.title': '{model} 是重排模型',
-  'kind.rerank.text': '给它一个问题和若干文档，它会指出哪些文档最能回答问题，是搜索的第二步。它不能对话。',
+  'kind.rerank.text':
+    '给它一个问题和若干文档，它会指出哪些文档最能回答问题，是搜索的第二步。它不能对话。',
   'kind.other.title': '{model} 不能对话',
   'kind.other.text': '请选择其他模型，或用它自己的接口调用。',
   user: '你',
@@ -255,7 +271,8 @@ export const zh = {
   'tools.choice.required': '必须调用',
   'tools.choice.none': '暂不调用',
   'tools.ok': ({ n }) => `${n} 个函数`,
-  'wrong.json.syntax': ({ at }) => (at ? `从第 ${at.line} 行第 ${at.column} 列起不是 JSON` : '不是 JSON'),
+  'wrong.json.syntax': ({ at }) =>
+    at ? `从第 ${at.line} 行第 ${at.column} 列起不是 JSON` : '不是 JSON',
   'wrong.tools.name': '第 {n} 个函数需要名称：字母、数字、_ 和 -，最多 64 个字符',
   'wrong.tools.parameters': '{name} 的 parameters 必须是对象',
   'wrong.tools.twice': '有两个函数都叫 {name}',

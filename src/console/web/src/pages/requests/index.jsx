@@ -15,8 +15,12 @@ export default function Requests() {
   const tab = query.get('tab') === 'batches' ? 'batches' : 'requests';
   return (
     <Page title={t('requests.title')} text={t('requests.about')} actions={<Finder />}>
-      <Tabs label={t('requests.tabs.label')} value={tab} onChange={(id) => navigate(id === 'requests' ? '/requests' : `/requests?tab=${id}`)}
-        tabs={['requests', 'batches'].map((id) => ({ id, title: t(`requests.tab.${id}`) }))} />
+      <Tabs
+        label={t('requests.tabs.label')}
+        value={tab}
+        onChange={(id) => navigate(id === 'requests' ? '/requests' : `/requests?tab=${id}`)}
+        tabs={['requests', 'batches'].map((id) => ({ id, title: t(`requests.tab.${id}`) }))}
+      />
       <TabPanel id={tab}>{tab === 'requests' ? <List /> : <Batches />}</TabPanel>
     </Page>
   );

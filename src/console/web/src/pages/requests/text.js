@@ -1,7 +1,8 @@
 // {n}, {s} and so on: values of an explanation (src/monitor/explain.c).
 export const en = {
   title: 'Requests',
-  about: 'Every call of a model, an object or the API: what it took, what it cost, why it was slow or refused.',
+  about:
+    'Every call of a model, an object or the API: what it took, what it cost, why it was slow or refused.',
   'tab.requests': 'Requests',
   'tab.batches': 'Batches',
   'tabs.label': 'Kinds',
@@ -43,7 +44,8 @@ export const en = {
   clear: 'Clear the filter',
   // one
   gone: 'There is no such request',
-  'gone.text': 'It is too old, another project’s, or the id is wrong. Ids of requests begin with req_.',
+  'gone.text':
+    'It is too old, another project’s, or the id is wrong. Ids of requests begin with req_.',
   'why.title': 'In words',
   'course.title': 'Its course',
   'course.about': 'From the moment it came in to its last byte.',
@@ -97,17 +99,23 @@ export const en = {
   'why.failed': 'It failed after {t}.',
   'why.lost': 'The gateway ended while it ran.',
   'why.upload': 'Its body took {t} to come in and to be checked.',
-  'why.queue': ({ t, ahead }) => (ahead > 0
-    ? `It waited ${t} in the queue, behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: all replicas of the model were busy. More replicas would shorten this.`
-    : `It waited ${t} in the queue until a replica of the model had room.`),
-  'why.cold_start': 'No replica of the model was running: starting one took {t}. An endpoint with at least one replica does not have to wait for this.',
-  'why.failover': ({ t, failovers }) => `${failovers} ${failovers === 1 ? 'worker' : 'workers'} died or failed while working on it, after ${t}; it went on elsewhere with the same answer.`,
+  'why.queue': ({ t, ahead }) =>
+    ahead > 0
+      ? `It waited ${t} in the queue, behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: all replicas of the model were busy. More replicas would shorten this.`
+      : `It waited ${t} in the queue until a replica of the model had room.`,
+  'why.cold_start':
+    'No replica of the model was running: starting one took {t}. An endpoint with at least one replica does not have to wait for this.',
+  'why.failover': ({ t, failovers }) =>
+    `${failovers} ${failovers === 1 ? 'worker' : 'workers'} died or failed while working on it, after ${t}; it went on elsewhere with the same answer.`,
   'why.prepare': 'Making it into tokens (template, tokenizer, JSON schema) took {t}.',
-  'why.worker_queue': 'The worker was busy with other requests, or its memory was full: it waited {t} there.',
+  'why.worker_queue':
+    'The worker was busy with other requests, or its memory was full: it waited {t} there.',
   'why.machine_busy': 'The machine was busy: it waited {t} at the worker.',
   'why.model_load': 'The weights of the model were not in memory: reading them took {t}.',
-  'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) => `Reading the prompt took ${t}: ${prompt_tokens} tokens${cached_tokens > 0 ? `, of which ${cached_tokens} were in the cache` : ', none of them in the cache'}${prompt_tokens - cached_tokens >= 64 ? `; ${Math.round(tokens_per_s)} tokens/s` : ''}.`,
-  'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) => `Writing the answer took ${t}: ${completion_tokens} tokens, ${Math.round(tokens_per_s * 10) / 10} a second${shared_with === undefined ? '' : shared_with < 0.05 ? ', alone in its batch' : `, sharing its steps with ${Math.round(shared_with * 10) / 10} others on average`}${preemptions > 0 ? '; it had to make way for others meanwhile' : ''}.`,
+  'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) =>
+    `Reading the prompt took ${t}: ${prompt_tokens} tokens${cached_tokens > 0 ? `, of which ${cached_tokens} were in the cache` : ', none of them in the cache'}${prompt_tokens - cached_tokens >= 64 ? `; ${Math.round(tokens_per_s)} tokens/s` : ''}.`,
+  'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) =>
+    `Writing the answer took ${t}: ${completion_tokens} tokens, ${Math.round(tokens_per_s * 10) / 10} a second${shared_with === undefined ? '' : shared_with < 0.05 ? ', alone in its batch' : `, sharing its steps with ${Math.round(shared_with * 10) / 10} others on average`}${preemptions > 0 ? '; it had to make way for others meanwhile' : ''}.`,
   'why.client_slow': 'Its client did not read the answer fast enough: it stood still for {t}.',
   'why.elsewhere': '{t} passed between these, or where nobody measures.',
   'why.rate_limit': 'A limit of its key or project was reached.',
@@ -115,8 +123,10 @@ export const en = {
   'why.key': 'Its key is missing, unknown, expired or revoked.',
   'why.permission': 'Its key or role may not do this.',
   'why.model_unknown': 'There is no endpoint of this name that its project may use.',
-  'why.context_too_long': 'The prompt, with the answer that it asks for, is longer than the model’s context.',
-  'why.queue_full': 'The queue was full: as many requests waited already as may. More replicas, or fewer requests at once, would help.',
+  'why.context_too_long':
+    'The prompt, with the answer that it asks for, is longer than the model’s context.',
+  'why.queue_full':
+    'The queue was full: as many requests waited already as may. More replicas, or fewer requests at once, would help.',
   'why.no_replica': 'No replica of the model had room before the time to wait was over.',
   // batches
   'batches.label': 'Batches',
@@ -126,7 +136,8 @@ export const en = {
   'batches.created': 'Created',
   'batches.title': 'Batch',
   'batches.empty.title': 'No batches yet',
-  'batches.empty.text': 'A batch is a file of requests that are answered behind all others, at a lower price.',
+  'batches.empty.text':
+    'A batch is a file of requests that are answered behind all others, at a lower price.',
   'batches.failed_n': '{n} failed',
   'batch.validating': 'Checked',
   'batch.failed': 'Failed',
@@ -258,17 +269,21 @@ export const zh = {
   'why.failed': '在 {t} 后失败。',
   'why.lost': '处理期间网关结束了运行。',
   'why.upload': '请求正文的接收和检查用了 {t}。',
-  'why.queue': ({ t, ahead }) => (ahead > 0
-    ? `排队等待 ${t}，前面还有 ${ahead} 个请求：模型的所有副本都在忙。增加副本可以缩短等待。`
-    : `排队等待 ${t}，直到模型的某个副本有空位。`),
+  'why.queue': ({ t, ahead }) =>
+    ahead > 0
+      ? `排队等待 ${t}，前面还有 ${ahead} 个请求：模型的所有副本都在忙。增加副本可以缩短等待。`
+      : `排队等待 ${t}，直到模型的某个副本有空位。`,
   'why.cold_start': '没有正在运行的副本：启动副本用了 {t}。端点至少保留一个副本，就不必等待启动。',
-  'why.failover': ({ t, failovers }) => `处理期间有 ${failovers} 个工作进程结束或出错，损失 ${t}；请求在别处继续，回答不变。`,
+  'why.failover': ({ t, failovers }) =>
+    `处理期间有 ${failovers} 个工作进程结束或出错，损失 ${t}；请求在别处继续，回答不变。`,
   'why.prepare': '转换为词元（模板、分词、JSON 模式）用了 {t}。',
   'why.worker_queue': '工作进程正忙于其他请求，或内存已满：在那里等待了 {t}。',
   'why.machine_busy': '机器繁忙：在工作进程处等待了 {t}。',
   'why.model_load': '模型权重不在内存中：读取用了 {t}。',
-  'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) => `读取提示词用了 ${t}：共 ${prompt_tokens} 个词元，${cached_tokens > 0 ? `其中 ${cached_tokens} 个来自缓存` : '均不在缓存中'}${prompt_tokens - cached_tokens >= 64 ? `，每秒 ${Math.round(tokens_per_s)} 个` : ''}。`,
-  'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) => `生成回答用了 ${t}：共 ${completion_tokens} 个词元，每秒 ${Math.round(tokens_per_s * 10) / 10} 个${shared_with === undefined ? '' : shared_with < 0.05 ? '，独占批次' : `，平均与 ${Math.round(shared_with * 10) / 10} 个请求共用每一步`}${preemptions > 0 ? '；期间曾为其他请求让路' : ''}。`,
+  'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) =>
+    `读取提示词用了 ${t}：共 ${prompt_tokens} 个词元，${cached_tokens > 0 ? `其中 ${cached_tokens} 个来自缓存` : '均不在缓存中'}${prompt_tokens - cached_tokens >= 64 ? `，每秒 ${Math.round(tokens_per_s)} 个` : ''}。`,
+  'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) =>
+    `生成回答用了 ${t}：共 ${completion_tokens} 个词元，每秒 ${Math.round(tokens_per_s * 10) / 10} 个${shared_with === undefined ? '' : shared_with < 0.05 ? '，独占批次' : `，平均与 ${Math.round(shared_with * 10) / 10} 个请求共用每一步`}${preemptions > 0 ? '；期间曾为其他请求让路' : ''}。`,
   'why.client_slow': '客户端读取回答不够快：停顿了 {t}。',
   'why.elsewhere': '另有 {t} 花在这些阶段之间，或无人测量之处。',
   'why.rate_limit': '达到了其密钥或项目的限额。',

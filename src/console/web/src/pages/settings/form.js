@@ -25,7 +25,10 @@ export function useForm(first, check, save) {
     }
   });
   const field = (name) => ({
-    name, value: fields[name], error: faults[name], onChange: (value) => set((before) => ({ ...before, [name]: value })),
+    name,
+    value: fields[name],
+    error: faults[name],
+    onChange: (value) => set((before) => ({ ...before, [name]: value })),
   });
   return { form, fields, field, submit, busy, error, set };
 }
@@ -33,5 +36,7 @@ export function useForm(first, check, save) {
 // Only what differs, for a merge patch; null takes away.
 export function changes(before, after) {
   const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
-  return Object.fromEntries(Object.entries(after).filter(([name, value]) => !same(before?.[name], value)));
+  return Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => !same(before?.[name], value)),
+  );
 }

@@ -14,7 +14,12 @@ addText('settings', text);
 function tabsOf() {
   const tabs = [{ id: 'you', content: You }];
   if (can('operator'))
-    tabs.push({ id: 'projects', content: Projects }, { id: 'prices', content: Prices }, { id: 'cloud', content: Cloud }, { id: 'mail', content: Mail });
+    tabs.push(
+      { id: 'projects', content: Projects },
+      { id: 'prices', content: Prices },
+      { id: 'cloud', content: Cloud },
+      { id: 'mail', content: Mail },
+    );
   else if (can('admin')) tabs.push({ id: 'project', content: OwnProject });
   return tabs;
 }
@@ -26,10 +31,16 @@ export default function Settings() {
   return (
     <Page title={t('settings.title')}>
       {tabs.length > 1 && (
-        <Tabs label={t('settings.title')} value={id} tabs={tabs.map((tab) => ({ id: tab.id, title: t(`settings.tab_${tab.id}`) }))}
-          onChange={(next) => navigate(`/settings/${next}`, { replace: true })} />
+        <Tabs
+          label={t('settings.title')}
+          value={id}
+          tabs={tabs.map((tab) => ({ id: tab.id, title: t(`settings.tab_${tab.id}`) }))}
+          onChange={(next) => navigate(`/settings/${next}`, { replace: true })}
+        />
       )}
-      <TabPanel id={id}><Content /></TabPanel>
+      <TabPanel id={id}>
+        <Content />
+      </TabPanel>
     </Page>
   );
 }

@@ -69,7 +69,8 @@ export const en = {
   need_name: 'Enter a name.',
   project_made: 'The project is there.',
   project_gone: 'The project is gone.',
-  project_delete: 'Its members, keys, buckets and jobs go with it. What it used stays in the reports.',
+  project_delete:
+    'Its members, keys, buckets and jobs go with it. What it used stays in the reports.',
   prices_text: 'Per million tokens. The longest pattern that matches a model’s name holds.',
   new_price: 'New price',
   edit_price: 'Price of {name}',
@@ -84,7 +85,8 @@ export const en = {
   no_prices: 'No prices',
   no_prices_text: 'Without a price, calls cost nothing and budgets never fill.',
   price_gone: 'The price is gone.',
-  price_delete: 'Calls of these models are charged by the next pattern that matches, or not at all.',
+  price_delete:
+    'Calls of these models are charged by the next pattern that matches, or not at all.',
   accounting: 'Accounting',
   currency: 'Currency',
   currency_hint: 'Three letters of ISO 4217. Amounts are not converted.',

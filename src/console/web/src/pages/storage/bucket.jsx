@@ -15,34 +15,65 @@ const TABS = ['objects', 'rights', 'rules'];
 export function Bucket({ bucket }) {
   const { query } = useRoute();
   const tab = TABS.includes(query.get('tab')) ? query.get('tab') : 'objects';
-  const ask = useCallback(async () => ({ open: await s3.isPublic(bucket), versioning: await s3.getVersioning(bucket) }), [bucket]);
+  const ask = useCallback(
+    async () => ({ open: await s3.isPublic(bucket), versioning: await s3.getVersioning(bucket) }),
+    [bucket],
+  );
   const { data, error, reload } = useApi(ask);
   const back = { href: '/storage', title: t('storage.title') };
   if (error?.status === 404 || error?.status === 403) {
     return (
       <Page title={bucket} back={back}>
-        <Empty icon="storage" title={t('storage.gone')} action={<Button onClick={() => navigate('/storage')}>{t('storage.title')}</Button>} />
+        <Empty
+          icon="storage"
+          title={t('storage.gone')}
+          action={<Button onClick={() => navigate('/storage')}>{t('storage.title')}</Button>}
+        />
       </Page>
     );
   }
   const more = mayWrite() && (
-    <Menu kind="" small={false} label={t('storage.objects.actions', { name: bucket })} items={[{
-      label: t('storage.delete'), icon: 'trash', danger: true,
-      onClick: async () => {
-        if (await removeBucket(bucket, () => {})) navigate('/storage');
-      },
-    }]} />
+    <Menu
+      kind=""
+      small={false}
+      label={t('storage.objects.actions', { name: bucket })}
+      items={[
+        {
+          label: t('storage.delete'),
+          icon: 'trash',
+          danger: true,
+          onClick: async () => {
+            if (await removeBucket(bucket, () => {})) navigate('/storage');
+          },
+        },
+      ]}
+    />
   );
   return (
-    <Page title={bucket} back={back} actions={more}
-      tools={data?.open && <Badge tone="warn" dot>{t('storage.rights.public')}</Badge>}>
-      <Tabs label={t('storage.tabs.label')} value={tab} onChange={(id) => setQuery({ tab: id === 'objects' ? null : id })}
-        tabs={TABS.map((id) => ({ id, title: t(`storage.tab.${id}`) }))} />
+    <Page
+      title={bucket}
+      back={back}
+      actions={more}
+      tools={
+        data?.open && (
+          <Badge tone="warn" dot>
+            {t('storage.rights.public')}
+          </Badge>
+        )
+      }>
+      <Tabs
+        label={t('storage.tabs.label')}
+        value={tab}
+        onChange={(id) => setQuery({ tab: id === 'objects' ? null : id })}
+        tabs={TABS.map((id) => ({ id, title: t(`storage.tab.${id}`) }))}
+      />
       <ErrorNote error={error} retry={reload} />
       <TabPanel id={tab}>
         {tab === 'objects' && <Objects bucket={bucket} keeps={data?.versioning === 'Enabled'} />}
         {tab === 'rights' && data && <Rights bucket={bucket} open={data.open} changed={reload} />}
-        {tab === 'rules' && data && <Rules bucket={bucket} versioning={data.versioning} changed={reload} />}
+        {tab === 'rules' && data && (
+          <Rules bucket={bucket} versioning={data.versioning} changed={reload} />
+        )}
       </TabPanel>
     </Page>
   );

@@ -5,8 +5,24 @@ import { bytes, t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
-  Badge, Button, Checkbox, Code, confirmDelete, Dialog, Empty, ErrorNote, Form, Live, Menu, Meter, Page, Section, Table, TextInput,
-  Time, toast,
+  Badge,
+  Button,
+  Checkbox,
+  Code,
+  confirmDelete,
+  Dialog,
+  Empty,
+  ErrorNote,
+  Form,
+  Live,
+  Menu,
+  Meter,
+  Page,
+  Section,
+  Table,
+  TextInput,
+  Time,
+  toast,
 } from '../../ui/index.js';
 import * as s3 from './s3.js';
 
@@ -35,16 +51,38 @@ function Create({ onClose }) {
       setError(e);
     }
   });
-  const fault = tried && bad ? t('storage.create.name.bad') : taken ? t('storage.create.taken') : undefined;
+  const fault =
+    tried && bad ? t('storage.create.name.bad') : taken ? t('storage.create.taken') : undefined;
   return (
     <Dialog title={t('storage.create.title')} onClose={onClose}>
-      <Form onSubmit={create} actions={(
-        <><Button onClick={onClose}>{t('ui.cancel')}</Button>
-          <Button type="submit" kind="primary" busy={busy}>{t('ui.create')}</Button></>
-      )}>
-        <TextInput label={t('storage.create.name')} hint={t('storage.create.name.hint')} value={name} autofocus
-          onChange={(v) => { setName(v.toLowerCase()); setError(null); }} error={fault} maxLength={63} />
-        <Checkbox label={t('storage.create.versions')} hint={t('storage.create.versions.hint')} value={versions} onChange={setVersions} />
+      <Form
+        onSubmit={create}
+        actions={
+          <>
+            <Button onClick={onClose}>{t('ui.cancel')}</Button>
+            <Button type="submit" kind="primary" busy={busy}>
+              {t('ui.create')}
+            </Button>
+          </>
+        }>
+        <TextInput
+          label={t('storage.create.name')}
+          hint={t('storage.create.name.hint')}
+          value={name}
+          autofocus
+          onChange={(v) => {
+            setName(v.toLowerCase());
+            setError(null);
+          }}
+          error={fault}
+          maxLength={63}
+        />
+        <Checkbox
+          label={t('storage.create.versions')}
+          hint={t('storage.create.versions.hint')}
+          value={versions}
+          onChange={setVersions}
+        />
         {!taken && <ErrorNote error={error} />}
       </Form>
     </Dialog>
@@ -58,7 +96,8 @@ async function empty(bucket, tell) {
     const { versions } = await s3.listVersions(bucket);
     if (versions.length === 0) break;
     const faults = await s3.removeMany(bucket, versions);
-    if (faults.length > 0) throw Object.assign(new Error(faults[0].message), { code: faults[0].code });
+    if (faults.length > 0)
+      throw Object.assign(new Error(faults[0].message), { code: faults[0].code });
     n += versions.length;
     tell(n);
   }
@@ -67,7 +106,10 @@ async function empty(bucket, tell) {
 
 export async function removeBucket(bucket, tell) {
   return confirmDelete({
-    what: bucket, typed: true, text: t('storage.delete.text'), verb: t('storage.delete'),
+    what: bucket,
+    typed: true,
+    text: t('storage.delete.text'),
+    verb: t('storage.delete'),
     action: async () => {
       await empty(bucket, tell);
       await s3.deleteBucket(bucket);
@@ -80,14 +122,17 @@ function Kept() {
   const { data } = useApi('/api/v1/storage', { poll: 15000 });
   if (!data) return null;
   const max = data.limit_bytes;
-  const text = max === null
-    ? t('storage.kept.free', { used: bytes(data.bytes) })
-    : t('storage.kept.of', { used: bytes(data.bytes), max: bytes(max) });
+  const text =
+    max === null
+      ? t('storage.kept.free', { used: bytes(data.bytes) })
+      : t('storage.kept.of', { used: bytes(data.bytes), max: bytes(max) });
   return (
     <Section title={t('storage.kept.title')} text={t('storage.kept.what')}>
-      {max === null
-        ? <p class="figures">{text}</p>
-        : <Meter value={data.bytes} max={max} label={t('storage.kept.title')} text={text} />}
+      {max === null ? (
+        <p class="figures">{text}</p>
+      ) : (
+        <Meter value={data.bytes} max={max} label={t('storage.kept.title')} text={text} />
+      )}
     </Section>
   );
 }
@@ -95,19 +140,49 @@ function Kept() {
 function columnsOf(reload, setTold) {
   return [
     { key: 'name', title: t('storage.buckets.name'), sort: (b) => b.name },
-    { key: 'rights', title: t('storage.buckets.rights'),
-      render: (b) => (b.open ? <Badge tone="warn" dot>{t('storage.rights.public')}</Badge> : <Badge>{t('storage.rights.private')}</Badge>) },
-    { key: 'created', title: t('storage.buckets.created'), render: (b) => <Time at={b.created} />, sort: (b) => b.created },
-    { key: 'menu', title: '', align: 'end', class: 'cell-tight',
-      render: (b) => mayWrite() && (
-        <Menu label={t('storage.objects.actions', { name: b.name })} items={[{
-          label: t('storage.delete'), icon: 'trash', danger: true,
-          onClick: async () => {
-            await removeBucket(b.name, (n) => setTold(t('storage.delete.doing', { name: b.name, n })));
-            reload();
-          },
-        }]} />
-      ) },
+    {
+      key: 'rights',
+      title: t('storage.buckets.rights'),
+      render: (b) =>
+        b.open ? (
+          <Badge tone="warn" dot>
+            {t('storage.rights.public')}
+          </Badge>
+        ) : (
+          <Badge>{t('storage.rights.private')}</Badge>
+        ),
+    },
+    {
+      key: 'created',
+      title: t('storage.buckets.created'),
+      render: (b) => <Time at={b.created} />,
+      sort: (b) => b.created,
+    },
+    {
+      key: 'menu',
+      title: '',
+      align: 'end',
+      class: 'cell-tight',
+      render: (b) =>
+        mayWrite() && (
+          <Menu
+            label={t('storage.objects.actions', { name: b.name })}
+            items={[
+              {
+                label: t('storage.delete'),
+                icon: 'trash',
+                danger: true,
+                onClick: async () => {
+                  await removeBucket(b.name, (n) =>
+                    setTold(t('storage.delete.doing', { name: b.name, n })),
+                  );
+                  reload();
+                },
+              },
+            ]}
+          />
+        ),
+    },
   ];
 }
 
@@ -115,7 +190,9 @@ const ASKED_MAX = 100; // buckets whose rights are asked for: one question each
 
 async function everything(signal) {
   const buckets = await s3.listBuckets(signal);
-  const open = await Promise.all(buckets.slice(0, ASKED_MAX).map((b) => s3.isPublic(b.name).catch(() => false)));
+  const open = await Promise.all(
+    buckets.slice(0, ASKED_MAX).map((b) => s3.isPublic(b.name).catch(() => false)),
+  );
   return buckets.map((b, i) => ({ ...b, id: b.name, open: open[i] ?? false }));
 }
 
@@ -124,22 +201,41 @@ export function Buckets() {
   const [told, setTold] = useState('');
   const ask = useCallback((signal) => everything(signal), []);
   const { data, error, reload } = useApi(ask);
-  const create = mayWrite() && <Button kind="primary" icon="plus" onClick={() => setMaking(true)}>{t('storage.new')}</Button>;
+  const create = mayWrite() && (
+    <Button kind="primary" icon="plus" onClick={() => setMaking(true)}>
+      {t('storage.new')}
+    </Button>
+  );
   return (
     <Page title={t('storage.title')} text={t('storage.about')} actions={data?.length > 0 && create}>
       <ErrorNote error={error} retry={reload} />
       {(data || !error) && (
         <Section flush>
-          <Table label={t('storage.buckets.label')} columns={columnsOf(reload, setTold)} rows={data} sort={{ key: 'name' }}
+          <Table
+            label={t('storage.buckets.label')}
+            columns={columnsOf(reload, setTold)}
+            rows={data}
+            sort={{ key: 'name' }}
             rowHref={(b) => `/storage/${b.name}`}
-            empty={<Empty icon="storage" title={t('storage.empty.title')} text={t('storage.empty.text')} action={create} />} />
+            empty={
+              <Empty
+                icon="storage"
+                title={t('storage.empty.title')}
+                text={t('storage.empty.text')}
+                action={create}
+              />
+            }
+          />
         </Section>
       )}
       <Kept />
       {data && (
         <Section title={t('storage.s3.title')} text={t('storage.s3.text')}>
-          <Code label={t('storage.s3.title')} text={`eval "$(feitian key s3)"
-aws --endpoint-url $AWS_ENDPOINT_URL s3 ls${data.length > 0 ? `\naws --endpoint-url $AWS_ENDPOINT_URL s3 cp FILE s3://${data[0].name}/` : ''}`} />
+          <Code
+            label={t('storage.s3.title')}
+            text={`eval "$(feitian key s3)"
+aws --endpoint-url $AWS_ENDPOINT_URL s3 ls${data.length > 0 ? `\naws --endpoint-url $AWS_ENDPOINT_URL s3 cp FILE s3://${data[0].name}/` : ''}`}
+          />
         </Section>
       )}
       <Live>{told}</Live>

@@ -3,7 +3,19 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { bytes, dateTime, t } from '../../lib/i18n.js';
 import {
-  Badge, Button, confirmDelete, CopyValue, Dialog, ErrorNote, Facts, Loading, Section, TabPanel, Tabs, TextInput, toast,
+  Badge,
+  Button,
+  confirmDelete,
+  CopyValue,
+  Dialog,
+  ErrorNote,
+  Facts,
+  Loading,
+  Section,
+  TabPanel,
+  Tabs,
+  TextInput,
+  toast,
 } from '../../ui/index.js';
 import { download } from './objects.jsx';
 import { Preview } from './preview.jsx';
@@ -12,28 +24,42 @@ import * as s3 from './s3.js';
 function Details({ objectKey, head }) {
   const metadata = Object.entries(head.metadata);
   return (
-    <Facts rows={[
-      [t('storage.object.key'), <CopyValue text={objectKey} />],
-      [t('storage.object.size'), bytes(head.bytes)],
-      [t('storage.object.type'), head.type],
-      [t('storage.object.modified'), dateTime(head.modified)],
-      [t('storage.object.etag'), <code>{head.etag}</code>],
-      head.version && head.version !== 'null' && [t('storage.object.version'), <code>{head.version}</code>],
-      head.locked && [t('storage.object.locked'), `${dateTime(Date.parse(head.lockedUntil) / 1000)} (${head.locked})`],
-      ...metadata.map(([name, value]) => [`x-amz-meta-${name}`, value]),
-    ]} />
+    <Facts
+      rows={[
+        [t('storage.object.key'), <CopyValue text={objectKey} />],
+        [t('storage.object.size'), bytes(head.bytes)],
+        [t('storage.object.type'), head.type],
+        [t('storage.object.modified'), dateTime(head.modified)],
+        [t('storage.object.etag'), <code>{head.etag}</code>],
+        head.version &&
+          head.version !== 'null' && [t('storage.object.version'), <code>{head.version}</code>],
+        head.locked && [
+          t('storage.object.locked'),
+          `${dateTime(Date.parse(head.lockedUntil) / 1000)} (${head.locked})`,
+        ],
+        ...metadata.map(([name, value]) => [`x-amz-meta-${name}`, value]),
+      ]}
+    />
   );
 }
 
 const TAGS_MAX = 10;
 
 function Tags({ bucket, objectKey, version, writes }) {
-  const ask = useCallback(() => s3.getTags(bucket, objectKey, version), [bucket, objectKey, version]);
+  const ask = useCallback(
+    () => s3.getTags(bucket, objectKey, version),
+    [bucket, objectKey, version],
+  );
   const { data, error, reload } = useApi(ask);
   const [tags, setTags] = useState(null); // [[name, value]], once something was changed
   const [save, busy] = useAction(async () => {
     try {
-      await s3.putTags(bucket, objectKey, Object.fromEntries(tags.filter(([name]) => name !== '')), version);
+      await s3.putTags(
+        bucket,
+        objectKey,
+        Object.fromEntries(tags.filter(([name]) => name !== '')),
+        version,
+      );
       toast.ok(t('storage.tags.saved'));
       setTags(null);
       reload();
@@ -44,33 +70,68 @@ function Tags({ bucket, objectKey, version, writes }) {
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!data) return <Loading rows={2} />;
   const shown = tags ?? Object.entries(data);
-  const change = (i, k, v) => setTags(shown.map((tag, n) => (n === i ? tag.map((old, m) => (m === k ? v : old)) : tag)));
+  const change = (i, k, v) =>
+    setTags(shown.map((tag, n) => (n === i ? tag.map((old, m) => (m === k ? v : old)) : tag)));
   if (!writes) {
-    return shown.length === 0 ? <p class="muted">{t('storage.tags.none')}</p> : <Facts rows={shown} />;
+    return shown.length === 0 ? (
+      <p class="muted">{t('storage.tags.none')}</p>
+    ) : (
+      <Facts rows={shown} />
+    );
   }
   return (
     <div class="stack">
       {shown.length === 0 && <p class="muted">{t('storage.tags.none')}</p>}
       {shown.map(([name, value], i) => (
         <div class="storage-tag" key={i}>
-          <TextInput label={t('storage.tags.name')} hideLabel={i > 0} value={name} onChange={(v) => change(i, 0, v)} maxLength={128} />
-          <TextInput label={t('storage.tags.value')} hideLabel={i > 0} value={value} onChange={(v) => change(i, 1, v)} maxLength={256} />
-          <Button kind="quiet" icon="close" label={t('storage.tags.remove', { name })} onClick={() => setTags(shown.filter((_, n) => n !== i))} />
+          <TextInput
+            label={t('storage.tags.name')}
+            hideLabel={i > 0}
+            value={name}
+            onChange={(v) => change(i, 0, v)}
+            maxLength={128}
+          />
+          <TextInput
+            label={t('storage.tags.value')}
+            hideLabel={i > 0}
+            value={value}
+            onChange={(v) => change(i, 1, v)}
+            maxLength={256}
+          />
+          <Button
+            kind="quiet"
+            icon="close"
+            label={t('storage.tags.remove', { name })}
+            onClick={() => setTags(shown.filter((_, n) => n !== i))}
+          />
         </div>
       ))}
       <div class="row">
-        <Button small icon="plus" disabled={shown.length >= TAGS_MAX} onClick={() => setTags([...shown, ['', '']])}>{t('storage.tags.add')}</Button>
-        {tags && <Button small kind="primary" busy={busy} onClick={save}>{t('storage.tags.save')}</Button>}
+        <Button
+          small
+          icon="plus"
+          disabled={shown.length >= TAGS_MAX}
+          onClick={() => setTags([...shown, ['', '']])}>
+          {t('storage.tags.add')}
+        </Button>
+        {tags && (
+          <Button small kind="primary" busy={busy} onClick={save}>
+            {t('storage.tags.save')}
+          </Button>
+        )}
       </div>
     </div>
   );
 }
 
 function Versions({ bucket, objectKey, writes, changed }) {
-  const ask = useCallback(async (signal) => {
-    const { versions } = await s3.listVersions(bucket, { prefix: objectKey, signal });
-    return versions.filter((v) => v.key === objectKey);
-  }, [bucket, objectKey]);
+  const ask = useCallback(
+    async (signal) => {
+      const { versions } = await s3.listVersions(bucket, { prefix: objectKey, signal });
+      return versions.filter((v) => v.key === objectKey);
+    },
+    [bucket, objectKey],
+  );
   const { data, error, reload } = useApi(ask);
   const done = () => {
     reload();
@@ -87,28 +148,56 @@ function Versions({ bucket, objectKey, writes, changed }) {
   };
   const remove = async (v) => {
     const gone = await confirmDelete({
-      what: t('storage.versions.what', { name: objectKey }), text: t('storage.remove.final'),
+      what: t('storage.versions.what', { name: objectKey }),
+      text: t('storage.remove.final'),
       action: () => s3.removeOne(bucket, objectKey, v.version),
     });
     if (gone) done();
   };
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!data) return <Loading />;
-  if (data.length === 1 && data[0].version === 'null') return <p class="muted">{t('storage.versions.none')}</p>;
+  if (data.length === 1 && data[0].version === 'null')
+    return <p class="muted">{t('storage.versions.none')}</p>;
   return (
     <ol class="storage-versions">
       {data.map((v) => (
         <li key={v.version}>
           <div class="storage-version">
-            <p class="row"><span class="figures">{dateTime(v.modified)}</span>
+            <p class="row">
+              <span class="figures">{dateTime(v.modified)}</span>
               {v.latest && <Badge tone="info">{t('storage.versions.latest')}</Badge>}
-              {v.marker ? <Badge tone="warn">{t('storage.versions.marker')}</Badge> : <span class="muted figures">{bytes(v.bytes)}</span>}</p>
+              {v.marker ? (
+                <Badge tone="warn">{t('storage.versions.marker')}</Badge>
+              ) : (
+                <span class="muted figures">{bytes(v.bytes)}</span>
+              )}
+            </p>
             <code class="muted">{v.version}</code>
           </div>
           <div class="row">
-            {!v.marker && <Button small kind="quiet" icon="download" label={t('storage.download')} onClick={() => download(bucket, objectKey, v.version)} />}
-            {writes && !v.latest && !v.marker && <Button small onClick={() => restore(v)}>{t('storage.versions.restore')}</Button>}
-            {writes && <Button small kind="quiet" icon="trash" label={t('storage.versions.remove')} onClick={() => remove(v)} />}
+            {!v.marker && (
+              <Button
+                small
+                kind="quiet"
+                icon="download"
+                label={t('storage.download')}
+                onClick={() => download(bucket, objectKey, v.version)}
+              />
+            )}
+            {writes && !v.latest && !v.marker && (
+              <Button small onClick={() => restore(v)}>
+                {t('storage.versions.restore')}
+              </Button>
+            )}
+            {writes && (
+              <Button
+                small
+                kind="quiet"
+                icon="trash"
+                label={t('storage.versions.remove')}
+                onClick={() => remove(v)}
+              />
+            )}
           </div>
         </li>
       ))}
@@ -125,13 +214,28 @@ export function ObjectView({ bucket, objectKey, writes, changed, onClose, onShar
   useEffect(() => {
     if (gone) setTab('versions');
   }, [gone]);
-  const tabs = ['preview', 'details', 'versions'].map((id) => ({ id, title: t(`storage.object.${id}`) }));
+  const tabs = ['preview', 'details', 'versions'].map((id) => ({
+    id,
+    title: t(`storage.object.${id}`),
+  }));
   const name = objectKey.split('/').pop() || objectKey;
   const footer = can && (
     <>
-      {writes && head && <Button icon="trash" onClick={onRemove}>{t('storage.remove')}</Button>}
-      <Button icon="share" onClick={onShare} disabled={!head}>{t('storage.share')}</Button>
-      <Button kind="primary" icon="download" disabled={!head} onClick={() => download(bucket, objectKey)}>{t('storage.download')}</Button>
+      {writes && head && (
+        <Button icon="trash" onClick={onRemove}>
+          {t('storage.remove')}
+        </Button>
+      )}
+      <Button icon="share" onClick={onShare} disabled={!head}>
+        {t('storage.share')}
+      </Button>
+      <Button
+        kind="primary"
+        icon="download"
+        disabled={!head}
+        onClick={() => download(bucket, objectKey)}>
+        {t('storage.download')}
+      </Button>
     </>
   );
   return (
@@ -144,15 +248,24 @@ export function ObjectView({ bucket, objectKey, writes, changed, onClose, onShar
             {tab !== 'versions' && <ErrorNote error={error} retry={reload} />}
             {tab !== 'versions' && !head && !error && <Loading rows={6} />}
             {tab === 'preview' && head && (
-              <Preview bucket={bucket} objectKey={objectKey} head={head} onDownload={() => download(bucket, objectKey)} />
+              <Preview
+                bucket={bucket}
+                objectKey={objectKey}
+                head={head}
+                onDownload={() => download(bucket, objectKey)}
+              />
             )}
             {tab === 'details' && head && (
               <>
                 <Details objectKey={objectKey} head={head} />
-                <Section title={t('storage.object.tags')} bare><Tags bucket={bucket} objectKey={objectKey} writes={writes} /></Section>
+                <Section title={t('storage.object.tags')} bare>
+                  <Tags bucket={bucket} objectKey={objectKey} writes={writes} />
+                </Section>
               </>
             )}
-            {tab === 'versions' && <Versions bucket={bucket} objectKey={objectKey} writes={writes} changed={changed} />}
+            {tab === 'versions' && (
+              <Versions bucket={bucket} objectKey={objectKey} writes={writes} changed={changed} />
+            )}
           </TabPanel>
         </>
       )}

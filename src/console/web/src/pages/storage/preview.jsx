@@ -11,8 +11,19 @@ const IMAGE_BYTES = 10 * 2 ** 20;
 const CSV_ROWS = 50;
 const CSV_COLUMNS = 30;
 
-const IMAGES = { png: 'image/png', jpg: 'image/jpeg', jpeg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp', avif: 'image/avif', bmp: 'image/bmp', ico: 'image/x-icon', svg: 'image/svg+xml' };
-const TEXTS = /^(txt|md|log|json|jsonl|ndjson|yaml|yml|toml|ini|conf|xml|html?|css|jsx?|mjs|tsx?|py|c|h|cc|cpp|rs|go|java|rb|sh|sql|env|tex|rst|srt|vtt)$/;
+const IMAGES = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  gif: 'image/gif',
+  webp: 'image/webp',
+  avif: 'image/avif',
+  bmp: 'image/bmp',
+  ico: 'image/x-icon',
+  svg: 'image/svg+xml',
+};
+const TEXTS =
+  /^(txt|md|log|json|jsonl|ndjson|yaml|yml|toml|ini|conf|xml|html?|css|jsx?|mjs|tsx?|py|c|h|cc|cpp|rs|go|java|rb|sh|sql|env|tex|rst|srt|vtt)$/;
 
 // 'image', 'csv', 'json', 'text', or null: by the type that was given, else by the name.
 export function kindOf(key, type) {
@@ -21,7 +32,12 @@ export function kindOf(key, type) {
   if (plain.startsWith('image/') || IMAGES[end]) return 'image';
   if (plain === 'text/csv' || end === 'csv' || end === 'tsv') return 'csv';
   if (plain === 'application/json' || end === 'json') return 'json';
-  if (plain.startsWith('text/') || /(json|xml|yaml|javascript|x-sh|toml)/.test(plain) || TEXTS.test(end)) return 'text';
+  if (
+    plain.startsWith('text/') ||
+    /(json|xml|yaml|javascript|x-sh|toml)/.test(plain) ||
+    TEXTS.test(end)
+  )
+    return 'text';
   return null;
 }
 
@@ -59,8 +75,24 @@ function Csv({ text, separator }) {
     <>
       <div class="storage-csv" tabIndex={0} role="region" aria-label={t('storage.object.preview')}>
         <table>
-          <thead><tr>{head.map((c, i) => <th key={i} scope="col">{c}</th>)}</tr></thead>
-          <tbody>{rows.map((r, i) => <tr key={i}>{head.map((_, k) => <td key={k}>{r[k] ?? ''}</td>)}</tr>)}</tbody>
+          <thead>
+            <tr>
+              {head.map((c, i) => (
+                <th key={i} scope="col">
+                  {c}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((r, i) => (
+              <tr key={i}>
+                {head.map((_, k) => (
+                  <td key={k}>{r[k] ?? ''}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
         </table>
       </div>
       <p class="muted small">{t('storage.object.rows', { n: number(rows.length) })}</p>
@@ -77,19 +109,27 @@ function pretty(text) {
 }
 
 function Text({ bucket, objectKey, version, kind, size }) {
-  const ask = useCallback((signal) => s3.headBytes(bucket, objectKey, TEXT_BYTES, { version, signal }), [bucket, objectKey, version]);
+  const ask = useCallback(
+    (signal) => s3.headBytes(bucket, objectKey, TEXT_BYTES, { version, signal }),
+    [bucket, objectKey, version],
+  );
   const { data, error, reload } = useApi(ask);
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!data) return <Loading rows={6} />;
   const text = new TextDecoder().decode(data.bytes);
   const whole = data.bytes.length >= size;
-  if (kind === 'csv' && text !== '') return <Csv text={text} separator={objectKey.endsWith('.tsv') ? '\t' : ','} />;
+  if (kind === 'csv' && text !== '')
+    return <Csv text={text} separator={objectKey.endsWith('.tsv') ? '\t' : ','} />;
   const json = kind === 'json' && whole ? pretty(text) : text;
   return (
     <>
-      <pre class="storage-text" tabIndex={0} role="region" aria-label={t('storage.object.preview')}>{json ?? text}</pre>
+      <pre class="storage-text" tabIndex={0} role="region" aria-label={t('storage.object.preview')}>
+        {json ?? text}
+      </pre>
       {json === null && <p class="muted small">{t('storage.object.not_json')}</p>}
-      {!whole && <p class="muted small">{t('storage.object.large', { n: bytes(data.bytes.length) })}</p>}
+      {!whole && (
+        <p class="muted small">{t('storage.object.large', { n: bytes(data.bytes.length) })}</p>
+      )}
     </>
   );
 }
@@ -97,7 +137,10 @@ function Text({ bucket, objectKey, version, kind, size }) {
 // From memory: an <img> runs no scripts, not those of an SVG either.
 function Picture({ bucket, objectKey, version }) {
   const [url, setUrl] = useState(null);
-  const ask = useCallback((signal) => s3.headBytes(bucket, objectKey, IMAGE_BYTES, { version, signal }), [bucket, objectKey, version]);
+  const ask = useCallback(
+    (signal) => s3.headBytes(bucket, objectKey, IMAGE_BYTES, { version, signal }),
+    [bucket, objectKey, version],
+  );
   const { data, error, reload } = useApi(ask);
   useEffect(() => {
     if (!data) return undefined;
@@ -108,7 +151,11 @@ function Picture({ bucket, objectKey, version }) {
   }, [data]);
   if (error) return <ErrorNote error={error} retry={reload} />;
   if (!url) return <Loading rows={6} />;
-  return <div class="storage-picture"><img src={url} alt={t('storage.object.image', { name: objectKey.split('/').pop() })} /></div>;
+  return (
+    <div class="storage-picture">
+      <img src={url} alt={t('storage.object.image', { name: objectKey.split('/').pop() })} />
+    </div>
+  );
 }
 
 export function Preview({ bucket, objectKey, version, head, onDownload }) {
@@ -117,11 +164,21 @@ export function Preview({ bucket, objectKey, version, head, onDownload }) {
   if (kind === null || large) {
     return (
       <div class="storage-nothing">
-        <p class="muted">{large ? t('storage.object.too_large', { size: bytes(head.bytes) }) : t('storage.object.no_preview')}</p>
-        <Button icon="download" onClick={onDownload}>{t('storage.download')}</Button>
+        <p class="muted">
+          {large
+            ? t('storage.object.too_large', { size: bytes(head.bytes) })
+            : t('storage.object.no_preview')}
+        </p>
+        <Button icon="download" onClick={onDownload}>
+          {t('storage.download')}
+        </Button>
       </div>
     );
   }
   const what = { bucket, objectKey, version };
-  return kind === 'image' ? <Picture {...what} /> : <Text {...what} kind={kind} size={head.bytes} />;
+  return kind === 'image' ? (
+    <Picture {...what} />
+  ) : (
+    <Text {...what} kind={kind} size={head.bytes} />
+  );
 }

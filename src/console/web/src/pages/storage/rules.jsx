@@ -3,7 +3,19 @@ import { useCallback, useState } from 'preact/hooks';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { number, t } from '../../lib/i18n.js';
 import {
-  Badge, Button, Checkbox, confirmDelete, Dialog, ErrorNote, Form, Menu, NumberInput, Section, Table, TextInput, toast,
+  Badge,
+  Button,
+  Checkbox,
+  confirmDelete,
+  Dialog,
+  ErrorNote,
+  Form,
+  Menu,
+  NumberInput,
+  Section,
+  Table,
+  TextInput,
+  toast,
 } from '../../ui/index.js';
 import { mayWrite } from './buckets.jsx';
 import * as s3 from './s3.js';
@@ -20,8 +32,15 @@ function Versioning({ bucket, status, changed, writes }) {
     }
   });
   return (
-    <Section title={t('storage.versioning.title')}
-      actions={writes && <Button small busy={busy} onClick={set}>{t(on ? 'storage.versioning.off' : 'storage.versioning.on')}</Button>}>
+    <Section
+      title={t('storage.versioning.title')}
+      actions={
+        writes && (
+          <Button small busy={busy} onClick={set}>
+            {t(on ? 'storage.versioning.off' : 'storage.versioning.on')}
+          </Button>
+        )
+      }>
       <p>{t(`storage.versioning.${status}`)}</p>
     </Section>
   );
@@ -35,7 +54,9 @@ function Edit({ rule, onClose, save }) {
   const [r, setR] = useState(rule);
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
-  const bad = DAYS.some((d) => r[d] !== null && !(Number.isInteger(r[d]) && r[d] >= 1)) || DAYS.every((d) => r[d] === null);
+  const bad =
+    DAYS.some((d) => r[d] !== null && !(Number.isInteger(r[d]) && r[d] >= 1)) ||
+    DAYS.every((d) => r[d] === null);
   const [go, busy] = useAction(async () => {
     setTried(true);
     if (bad) return;
@@ -50,13 +71,33 @@ function Edit({ rule, onClose, save }) {
   const set = (name) => (v) => setR({ ...r, [name]: v });
   return (
     <Dialog title={t('storage.expiry.rule')} onClose={onClose}>
-      <Form onSubmit={go} actions={(
-        <><Button onClick={onClose}>{t('ui.cancel')}</Button><Button type="submit" kind="primary" busy={busy}>{t('ui.save')}</Button></>
-      )}>
-        <TextInput label={t('storage.expiry.prefix')} hint={t('storage.expiry.prefix.hint')} value={r.prefix} onChange={set('prefix')} />
+      <Form
+        onSubmit={go}
+        actions={
+          <>
+            <Button onClick={onClose}>{t('ui.cancel')}</Button>
+            <Button type="submit" kind="primary" busy={busy}>
+              {t('ui.save')}
+            </Button>
+          </>
+        }>
+        <TextInput
+          label={t('storage.expiry.prefix')}
+          hint={t('storage.expiry.prefix.hint')}
+          value={r.prefix}
+          onChange={set('prefix')}
+        />
         {DAYS.map((d) => (
-          <NumberInput key={d} label={t(`storage.expiry.${WORDS[d]}`)} optional unit={t('storage.expiry.unit')} min={1} value={r[d]} onChange={set(d)}
-            error={d === 'days' && tried && bad ? t('storage.expiry.need') : undefined} />
+          <NumberInput
+            key={d}
+            label={t(`storage.expiry.${WORDS[d]}`)}
+            optional
+            unit={t('storage.expiry.unit')}
+            min={1}
+            value={r[d]}
+            onChange={set(d)}
+            error={d === 'days' && tried && bad ? t('storage.expiry.need') : undefined}
+          />
         ))}
         <Checkbox label={t('storage.expiry.enabled')} value={r.enabled} onChange={set('enabled')} />
         <ErrorNote error={error} />
@@ -65,7 +106,8 @@ function Edit({ rule, onClose, save }) {
   );
 }
 
-const inDays = (n) => (n === null ? '–' : t(n === 1 ? 'storage.expiry.d1' : 'storage.expiry.d', { n: number(n) }));
+const inDays = (n) =>
+  n === null ? '–' : t(n === 1 ? 'storage.expiry.d1' : 'storage.expiry.d', { n: number(n) });
 
 export function Rules({ bucket, versioning, changed }) {
   const ask = useCallback(() => s3.getLifecycle(bucket), [bucket]);
@@ -77,32 +119,79 @@ export function Rules({ bucket, versioning, changed }) {
     toast.ok(t('storage.expiry.saved'));
     reload();
   };
-  const save = (rule) => put(rule.id
-    ? data.rules.map((r) => (r.id === rule.id ? rule : r))
-    : [...data.rules, { ...rule, id: `rule-${Date.now().toString(36)}` }]);
+  const save = (rule) =>
+    put(
+      rule.id
+        ? data.rules.map((r) => (r.id === rule.id ? rule : r))
+        : [...data.rules, { ...rule, id: `rule-${Date.now().toString(36)}` }],
+    );
   const nameOf = (r) => r.prefix || t('storage.expiry.all');
   const columns = [
-    { key: 'prefix', title: t('storage.expiry.prefix'),
-      render: (r) => <span>{nameOf(r)} {!r.enabled && <Badge>{t('storage.expiry.off')}</Badge>}{r.other && <span class="muted small"> {t('storage.expiry.other')}</span>}</span> },
-    ...DAYS.map((d) => ({ key: d, title: t(`storage.expiry.short.${WORDS[d]}`), align: 'end', render: (r) => inDays(r[d]) })),
-    { key: 'menu', title: '', align: 'end', class: 'cell-tight',
-      render: (r) => writes && (
-        <Menu label={t('storage.objects.actions', { name: nameOf(r) })} items={[
-          !r.other && { label: t('ui.edit'), icon: 'edit', onClick: () => setEditing(r) },
-          { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => confirmDelete({
-            what: t('storage.expiry.what', { prefix: nameOf(r) }), action: () => put(data.rules.filter((o) => o !== r)) }) },
-        ].filter(Boolean)} />
-      ) },
+    {
+      key: 'prefix',
+      title: t('storage.expiry.prefix'),
+      render: (r) => (
+        <span>
+          {nameOf(r)} {!r.enabled && <Badge>{t('storage.expiry.off')}</Badge>}
+          {r.other && <span class="muted small"> {t('storage.expiry.other')}</span>}
+        </span>
+      ),
+    },
+    ...DAYS.map((d) => ({
+      key: d,
+      title: t(`storage.expiry.short.${WORDS[d]}`),
+      align: 'end',
+      render: (r) => inDays(r[d]),
+    })),
+    {
+      key: 'menu',
+      title: '',
+      align: 'end',
+      class: 'cell-tight',
+      render: (r) =>
+        writes && (
+          <Menu
+            label={t('storage.objects.actions', { name: nameOf(r) })}
+            items={[
+              !r.other && { label: t('ui.edit'), icon: 'edit', onClick: () => setEditing(r) },
+              {
+                label: t('ui.delete'),
+                icon: 'trash',
+                danger: true,
+                onClick: () =>
+                  confirmDelete({
+                    what: t('storage.expiry.what', { prefix: nameOf(r) }),
+                    action: () => put(data.rules.filter((o) => o !== r)),
+                  }),
+              },
+            ].filter(Boolean)}
+          />
+        ),
+    },
   ];
   return (
     <>
       <Versioning bucket={bucket} status={versioning} changed={changed} writes={writes} />
-      <Section title={t('storage.expiry.title')} text={t('storage.expiry.about')} flush
-        actions={writes && <Button small icon="plus" onClick={() => setEditing(NEW)}>{t('storage.expiry.add')}</Button>}>
+      <Section
+        title={t('storage.expiry.title')}
+        text={t('storage.expiry.about')}
+        flush
+        actions={
+          writes && (
+            <Button small icon="plus" onClick={() => setEditing(NEW)}>
+              {t('storage.expiry.add')}
+            </Button>
+          )
+        }>
         <ErrorNote error={error} retry={reload} />
         {!error && (
-          <Table label={t('storage.expiry.title')} columns={columns} rows={data?.rules} rowKey={(r) => r.id}
-            empty={<p class="muted pad">{t('storage.expiry.none')}</p>} />
+          <Table
+            label={t('storage.expiry.title')}
+            columns={columns}
+            rows={data?.rules}
+            rowKey={(r) => r.id}
+            empty={<p class="muted pad">{t('storage.expiry.none')}</p>}
+          />
         )}
       </Section>
       {editing && <Edit rule={editing} onClose={() => setEditing(null)} save={save} />}

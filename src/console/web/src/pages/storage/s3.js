@@ -6,9 +6,13 @@ import { api, ApiError } from '../../lib/api.js';
 // "." and ".." would be folded away by the browser.
 export function pathOf(bucket, key) {
   const parts = key === undefined ? [] : key.split('/');
-  const one = (p) => (p === '.' || p === '..'
-    ? p.replaceAll('.', '%2E')
-    : encodeURIComponent(p).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`));
+  const one = (p) =>
+    p === '.' || p === '..'
+      ? p.replaceAll('.', '%2E')
+      : encodeURIComponent(p).replace(
+          /[!'()*]/g,
+          (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+        );
   return `/${bucket}${key === undefined ? '' : `/${parts.map(one).join('/')}`}`;
 }
 
@@ -20,7 +24,9 @@ export function canOpen(key) {
 function urlOf(bucket, key, query = {}) {
   const q = Object.entries(query)
     .filter(([, v]) => v !== undefined && v !== null)
-    .map(([k, v]) => (v === '' ? encodeURIComponent(k) : `${encodeURIComponent(k)}=${encodeURIComponent(v)}`))
+    .map(([k, v]) =>
+      v === '' ? encodeURIComponent(k) : `${encodeURIComponent(k)}=${encodeURIComponent(v)}`,
+    )
     .join('&');
   return `${bucket === undefined ? '/' : pathOf(bucket, key)}${q ? `?${q}` : ''}`;
 }
@@ -36,7 +42,11 @@ function xml(text) {
 const children = (el, name) => [...el.children].filter((c) => c.localName === name);
 const child = (el, name) => children(el, name)[0];
 const text = (el, name) => child(el, name)?.textContent ?? '';
-const escapeXml = (s) => String(s).replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
+const escapeXml = (s) =>
+  String(s).replace(
+    /[&<>"]/g,
+    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c],
+  );
 
 // Text of a listing, which was asked to be percent-encoded: XML cannot hold every character of a key.
 function decoded(s) {
@@ -66,23 +76,33 @@ async function orNull(promise, ...codes) {
 
 export async function listBuckets(signal) {
   const root = await ask('GET', undefined, undefined, { signal });
-  return children(child(root, 'Buckets') ?? root, 'Bucket')
-    .map((b) => ({ name: text(b, 'Name'), created: Date.parse(text(b, 'CreationDate')) / 1000 }));
+  return children(child(root, 'Buckets') ?? root, 'Bucket').map((b) => ({
+    name: text(b, 'Name'),
+    created: Date.parse(text(b, 'CreationDate')) / 1000,
+  }));
 }
 
-export const createBucket = (name, { lock } = {}) => call('PUT', name, undefined, {
-  headers: lock ? { 'x-amz-bucket-object-lock-enabled': 'true' } : {},
-});
+export const createBucket = (name, { lock } = {}) =>
+  call('PUT', name, undefined, {
+    headers: lock ? { 'x-amz-bucket-object-lock-enabled': 'true' } : {},
+  });
 export const deleteBucket = (name) => call('DELETE', name);
 
 // ---- listings ----
 
-export async function list(bucket, { prefix = '', delimiter = '/', token, max = 500, signal } = {}) {
+export async function list(
+  bucket,
+  { prefix = '', delimiter = '/', token, max = 500, signal } = {},
+) {
   const root = await ask('GET', bucket, undefined, {
     signal,
     query: {
-      'list-type': 2, prefix, delimiter: delimiter || undefined, 'max-keys': max,
-      'encoding-type': 'url', 'continuation-token': token,
+      'list-type': 2,
+      prefix,
+      delimiter: delimiter || undefined,
+      'max-keys': max,
+      'encoding-type': 'url',
+      'continuation-token': token,
     },
   });
   return {
@@ -107,12 +127,19 @@ export async function* everyKey(bucket, prefix, signal) {
   } while (token);
 }
 
-export async function listVersions(bucket, { prefix = '', keyMarker, versionMarker, max = 1000, signal } = {}) {
+export async function listVersions(
+  bucket,
+  { prefix = '', keyMarker, versionMarker, max = 1000, signal } = {},
+) {
   const root = await ask('GET', bucket, undefined, {
     signal,
     query: {
-      versions: '', prefix, 'max-keys': max, 'encoding-type': 'url',
-      'key-marker': keyMarker, 'version-id-marker': versionMarker,
+      versions: '',
+      prefix,
+      'max-keys': max,
+      'encoding-type': 'url',
+      'key-marker': keyMarker,
+      'version-id-marker': versionMarker,
     },
   });
   const versions = [...root.children]
@@ -129,9 +156,12 @@ export async function listVersions(bucket, { prefix = '', keyMarker, versionMark
   const more = text(root, 'IsTruncated') === 'true';
   return {
     versions,
-    next: more ? {
-      keyMarker: decoded(text(root, 'NextKeyMarker')), versionMarker: text(root, 'NextVersionIdMarker'),
-    } : null,
+    next: more
+      ? {
+          keyMarker: decoded(text(root, 'NextKeyMarker')),
+          versionMarker: text(root, 'NextVersionIdMarker'),
+        }
+      : null,
   };
 }
 
@@ -161,7 +191,9 @@ export async function head(bucket, key, version) {
 // The first `bytes` of an object: {bytes: Uint8Array, whole}.
 export async function headBytes(bucket, key, bytes, { version, signal } = {}) {
   const answer = await call('GET', bucket, key, {
-    signal, query: { versionId: version }, headers: { Range: `bytes=0-${bytes - 1}` },
+    signal,
+    query: { versionId: version },
+    headers: { Range: `bytes=0-${bytes - 1}` },
   }).catch((error) => {
     if (error.status === 416) return null; // nothing is in it
     throw error;
@@ -172,7 +204,8 @@ export async function headBytes(bucket, key, bytes, { version, signal } = {}) {
   return { bytes: data, whole: Number.isNaN(all) || data.length >= all };
 }
 
-export const removeOne = (bucket, key, version) => call('DELETE', bucket, key, { query: { versionId: version } });
+export const removeOne = (bucket, key, version) =>
+  call('DELETE', bucket, key, { query: { versionId: version } });
 
 const DELETE_MAX = 1000; // of one request, as S3 has it
 
@@ -181,43 +214,69 @@ export async function removeMany(bucket, entries, { onProgress, signal } = {}) {
   const faults = [];
   for (let at = 0; at < entries.length; at += DELETE_MAX) {
     const some = entries.slice(at, at + DELETE_MAX);
-    const body = `<Delete><Quiet>true</Quiet>${some.map((e) => `<Object><Key>${escapeXml(e.key)}</Key>${
-      e.version ? `<VersionId>${escapeXml(e.version)}</VersionId>` : ''}</Object>`).join('')}</Delete>`;
+    const body = `<Delete><Quiet>true</Quiet>${some
+      .map(
+        (e) =>
+          `<Object><Key>${escapeXml(e.key)}</Key>${
+            e.version ? `<VersionId>${escapeXml(e.version)}</VersionId>` : ''
+          }</Object>`,
+      )
+      .join('')}</Delete>`;
     const root = await ask('POST', bucket, undefined, { query: { delete: '' }, body, signal });
-    faults.push(...children(root, 'Error').map((e) => ({
-      key: text(e, 'Key'), code: text(e, 'Code'), message: text(e, 'Message'),
-    })));
+    faults.push(
+      ...children(root, 'Error').map((e) => ({
+        key: text(e, 'Key'),
+        code: text(e, 'Code'),
+        message: text(e, 'Message'),
+      })),
+    );
     onProgress?.(Math.min(entries.length, at + DELETE_MAX), entries.length);
   }
   return faults;
 }
 
-export const copy = (bucket, key, fromKey, version) => call('PUT', bucket, key, {
-  headers: { 'x-amz-copy-source': `${pathOf(bucket, fromKey)}${version ? `?versionId=${encodeURIComponent(version)}` : ''}` },
-});
+export const copy = (bucket, key, fromKey, version) =>
+  call('PUT', bucket, key, {
+    headers: {
+      'x-amz-copy-source': `${pathOf(bucket, fromKey)}${version ? `?versionId=${encodeURIComponent(version)}` : ''}`,
+    },
+  });
 
 // ---- tags ----
 
 export async function getTags(bucket, key, version) {
   const root = await ask('GET', bucket, key, { query: { tagging: '', versionId: version } });
   const set = child(root, 'TagSet');
-  return Object.fromEntries((set ? children(set, 'Tag') : []).map((t) => [text(t, 'Key'), text(t, 'Value')]));
+  return Object.fromEntries(
+    (set ? children(set, 'Tag') : []).map((t) => [text(t, 'Key'), text(t, 'Value')]),
+  );
 }
 
-export const putTags = (bucket, key, tags, version) => call('PUT', bucket, key, {
-  query: { tagging: '', versionId: version },
-  body: `<Tagging><TagSet>${Object.entries(tags).map(([k, v]) => `<Tag><Key>${escapeXml(k)}</Key><Value>${escapeXml(v)}</Value></Tag>`).join('')}</TagSet></Tagging>`,
-});
+export const putTags = (bucket, key, tags, version) =>
+  call('PUT', bucket, key, {
+    query: { tagging: '', versionId: version },
+    body: `<Tagging><TagSet>${Object.entries(tags)
+      .map(([k, v]) => `<Tag><Key>${escapeXml(k)}</Key><Value>${escapeXml(v)}</Value></Tag>`)
+      .join('')}</TagSet></Tagging>`,
+  });
 
 // ---- what is said of a bucket ----
 
-export const getPolicy = async (bucket) => orNull(
-  call('GET', bucket, undefined, { query: { policy: '' } }).then((a) => a.text()), 'NoSuchBucketPolicy');
-export const putPolicy = (bucket, policy) => call('PUT', bucket, undefined, { query: { policy: '' }, body: policy });
-export const deletePolicy = (bucket) => call('DELETE', bucket, undefined, { query: { policy: '' } });
+export const getPolicy = async (bucket) =>
+  orNull(
+    call('GET', bucket, undefined, { query: { policy: '' } }).then((a) => a.text()),
+    'NoSuchBucketPolicy',
+  );
+export const putPolicy = (bucket, policy) =>
+  call('PUT', bucket, undefined, { query: { policy: '' }, body: policy });
+export const deletePolicy = (bucket) =>
+  call('DELETE', bucket, undefined, { query: { policy: '' } });
 
 export async function isPublic(bucket) {
-  const root = await orNull(ask('GET', bucket, undefined, { query: { policyStatus: '' } }), 'NoSuchBucketPolicy');
+  const root = await orNull(
+    ask('GET', bucket, undefined, { query: { policyStatus: '' } }),
+    'NoSuchBucketPolicy',
+  );
   return root !== null && text(root, 'IsPublic').toLowerCase() === 'true';
 }
 
@@ -226,21 +285,32 @@ export async function getVersioning(bucket) {
   return text(await ask('GET', bucket, undefined, { query: { versioning: '' } }), 'Status');
 }
 
-export const putVersioning = (bucket, on) => call('PUT', bucket, undefined, {
-  query: { versioning: '' },
-  body: `<VersioningConfiguration><Status>${on ? 'Enabled' : 'Suspended'}</Status></VersioningConfiguration>`,
-});
+export const putVersioning = (bucket, on) =>
+  call('PUT', bucket, undefined, {
+    query: { versioning: '' },
+    body: `<VersioningConfiguration><Status>${on ? 'Enabled' : 'Suspended'}</Status></VersioningConfiguration>`,
+  });
 
 // -> [{id, enabled, prefix, days, oldDays, uploadDays, other}]; other: says more than these pages do.
 export async function getLifecycle(bucket) {
-  const root = await orNull(ask('GET', bucket, undefined, { query: { lifecycle: '' } }), 'NoSuchLifecycleConfiguration');
+  const root = await orNull(
+    ask('GET', bucket, undefined, { query: { lifecycle: '' } }),
+    'NoSuchLifecycleConfiguration',
+  );
   if (root === null) return { rules: [], text: '' };
   const days = (rule, part, name) => {
     const n = child(rule, part) && text(child(rule, part), name);
     return n ? Number(n) : null;
   };
-  const known = new Set(['ID', 'Status', 'Filter', 'Prefix', 'Expiration', 'NoncurrentVersionExpiration',
-    'AbortIncompleteMultipartUpload']);
+  const known = new Set([
+    'ID',
+    'Status',
+    'Filter',
+    'Prefix',
+    'Expiration',
+    'NoncurrentVersionExpiration',
+    'AbortIncompleteMultipartUpload',
+  ]);
   const rules = children(root, 'Rule').map((r) => {
     const filter = child(r, 'Filter');
     const expiry = child(r, 'Expiration');
@@ -252,10 +322,11 @@ export async function getLifecycle(bucket) {
       days: days(r, 'Expiration', 'Days'),
       oldDays: days(r, 'NoncurrentVersionExpiration', 'NoncurrentDays'),
       uploadDays: days(r, 'AbortIncompleteMultipartUpload', 'DaysAfterInitiation'),
-      other: [...r.children].some((c) => !known.has(c.localName))
-        || (filter ? [...filter.children].some((c) => c.localName !== 'Prefix') : false)
-        || (expiry ? [...expiry.children].some((c) => c.localName !== 'Days') : false)
-        || (old ? [...old.children].some((c) => c.localName !== 'NoncurrentDays') : false),
+      other:
+        [...r.children].some((c) => !known.has(c.localName)) ||
+        (filter ? [...filter.children].some((c) => c.localName !== 'Prefix') : false) ||
+        (expiry ? [...expiry.children].some((c) => c.localName !== 'Days') : false) ||
+        (old ? [...old.children].some((c) => c.localName !== 'NoncurrentDays') : false),
       xml: new XMLSerializer().serializeToString(r),
     };
   });
@@ -264,11 +335,20 @@ export async function getLifecycle(bucket) {
 
 function ruleXml(r) {
   if (r.other) return r.xml; // as it was: these pages do not touch it
-  const part = (days, name, inner) => (days ? `<${name}><${inner}>${Number(days)}</${inner}></${name}>` : '');
-  return `<Rule><ID>${escapeXml(r.id)}</ID><Filter><Prefix>${escapeXml(r.prefix)}</Prefix></Filter>`
-    + `<Status>${r.enabled ? 'Enabled' : 'Disabled'}</Status>${part(r.days, 'Expiration', 'Days')
-    }${part(r.oldDays, 'NoncurrentVersionExpiration', 'NoncurrentDays')
-    }${part(r.uploadDays, 'AbortIncompleteMultipartUpload', 'DaysAfterInitiation')}</Rule>`;
+  const part = (days, name, inner) =>
+    days ? `<${name}><${inner}>${Number(days)}</${inner}></${name}>` : '';
+  return (
+    `<Rule><ID>${escapeXml(r.id)}</ID><Filter><Prefix>${escapeXml(r.prefix)}</Prefix></Filter>` +
+    `<Status>${r.enabled ? 'Enabled' : 'Disabled'}</Status>${part(
+      r.days,
+      'Expiration',
+      'Days',
+    )}${part(
+      r.oldDays,
+      'NoncurrentVersionExpiration',
+      'NoncurrentDays',
+    )}${part(r.uploadDays, 'AbortIncompleteMultipartUpload', 'DaysAfterInitiation')}</Rule>`
+  );
 }
 
 export function putLifecycle(bucket, rules) {
@@ -283,15 +363,21 @@ export function putLifecycle(bucket, rules) {
 
 // A body whose sending can be watched. -> its answer's headers: header(name)
 export async function send(method, bucket, key, { query, ...options }) {
-  return (await api.upload(method, urlOf(bucket, key, query), options.body, { s3: true, ...options })).header;
+  return (
+    await api.upload(method, urlOf(bucket, key, query), options.body, { s3: true, ...options })
+  ).header;
 }
 
 export async function beginUpload(bucket, key, type) {
-  const root = await ask('POST', bucket, key, { query: { uploads: '' }, headers: { 'Content-Type': type } });
+  const root = await ask('POST', bucket, key, {
+    query: { uploads: '' },
+    headers: { 'Content-Type': type },
+  });
   return text(root, 'UploadId');
 }
 
-export const abortUpload = (bucket, key, uploadId) => call('DELETE', bucket, key, { query: { uploadId } });
+export const abortUpload = (bucket, key, uploadId) =>
+  call('DELETE', bucket, key, { query: { uploadId } });
 
 export async function completeUpload(bucket, key, uploadId, etags, signal) {
   const body = `<CompleteMultipartUpload>${etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`).join('')}</CompleteMultipartUpload>`;
@@ -304,9 +390,14 @@ export async function completeUpload(bucket, key, uploadId, etags, signal) {
 
 // Uploads that were begun and neither completed nor aborted: they take space.
 export async function listUploads(bucket, signal) {
-  const root = await ask('GET', bucket, undefined, { query: { uploads: '', 'encoding-type': 'url' }, signal });
+  const root = await ask('GET', bucket, undefined, {
+    query: { uploads: '', 'encoding-type': 'url' },
+    signal,
+  });
   return children(root, 'Upload').map((u) => ({
-    key: decoded(text(u, 'Key')), id: text(u, 'UploadId'), begun: Date.parse(text(u, 'Initiated')) / 1000,
+    key: decoded(text(u, 'Key')),
+    id: text(u, 'UploadId'),
+    begun: Date.parse(text(u, 'Initiated')) / 1000,
   }));
 }
 

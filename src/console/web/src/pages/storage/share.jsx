@@ -16,10 +16,16 @@ export function Share({ bucket, objectKey, version, onClose }) {
   const [make, busy] = useAction(async () => {
     setError(null);
     try {
-      setLink(await presign({
-        bucket, key: objectKey, method: 'GET', expires_s: TIMES[time],
-        ...(version ? { version_id: version } : {}), ...(download ? { download_as: name } : {}),
-      }));
+      setLink(
+        await presign({
+          bucket,
+          key: objectKey,
+          method: 'GET',
+          expires_s: TIMES[time],
+          ...(version ? { version_id: version } : {}),
+          ...(download ? { download_as: name } : {}),
+        }),
+      );
     } catch (e) {
       setError(e);
     }
@@ -31,10 +37,27 @@ export function Share({ bucket, objectKey, version, onClose }) {
   return (
     <Dialog title={t('storage.share.title', { name })} onClose={onClose}>
       <p class="muted">{t('storage.share.text')}</p>
-      <Form onSubmit={make} actions={<Button type="submit" kind="primary" icon="link" busy={busy}>{t('storage.share.make')}</Button>}>
-        <Choice label={t('storage.share.for')} value={time} onChange={change(setTime)}
-          options={Object.keys(TIMES).map((value) => ({ value, label: t(`storage.share.${value}`) }))} />
-        <Checkbox label={t('storage.share.download')} value={download} onChange={change(setDownload)} />
+      <Form
+        onSubmit={make}
+        actions={
+          <Button type="submit" kind="primary" icon="link" busy={busy}>
+            {t('storage.share.make')}
+          </Button>
+        }>
+        <Choice
+          label={t('storage.share.for')}
+          value={time}
+          onChange={change(setTime)}
+          options={Object.keys(TIMES).map((value) => ({
+            value,
+            label: t(`storage.share.${value}`),
+          }))}
+        />
+        <Checkbox
+          label={t('storage.share.download')}
+          value={download}
+          onChange={change(setDownload)}
+        />
         <ErrorNote error={error} />
       </Form>
       <div role="status">

@@ -19,8 +19,16 @@ export const useFinished = () => finished.use();
 const going = (e) => e.state === 'waiting' || e.state === 'sending';
 
 function State({ e }) {
-  if (e.state === 'sending') return <span class="muted figures">{bytes(e.sent)} / {bytes(e.size)}</span>;
-  if (e.state === 'failed') return <span class="storage-tray-failed">{t('storage.up.failed', { why: e.error.message })}</span>;
+  if (e.state === 'sending')
+    return (
+      <span class="muted figures">
+        {bytes(e.sent)} / {bytes(e.size)}
+      </span>
+    );
+  if (e.state === 'failed')
+    return (
+      <span class="storage-tray-failed">{t('storage.up.failed', { why: e.error.message })}</span>
+    );
   return <span class="muted">{t(`storage.up.${e.state}`)}</span>;
 }
 
@@ -29,13 +37,31 @@ function Entry({ e }) {
   return (
     <li class="storage-tray-entry">
       <div class="storage-tray-words">
-        <span class="storage-tray-name" title={`${e.bucket}/${e.key}`}>{e.key}</span>
+        <span class="storage-tray-name" title={`${e.bucket}/${e.key}`}>
+          {e.key}
+        </span>
         <State e={e} />
-        {e.state === 'sending' && <progress max="1" value={e.size > 0 ? e.sent / e.size : 0} aria-label={e.key} />}
+        {e.state === 'sending' && (
+          <progress max="1" value={e.size > 0 ? e.sent / e.size : 0} aria-label={e.key} />
+        )}
       </div>
-      {going(e) && <Button small kind="quiet" icon="close" label={t('storage.up.stop', { name })} onClick={() => uploads.abort(e)} />}
+      {going(e) && (
+        <Button
+          small
+          kind="quiet"
+          icon="close"
+          label={t('storage.up.stop', { name })}
+          onClick={() => uploads.abort(e)}
+        />
+      )}
       {(e.state === 'failed' || e.state === 'aborted') && (
-        <Button small kind="quiet" icon="refresh" label={t('storage.up.retry', { name })} onClick={() => uploads.retry(e)} />
+        <Button
+          small
+          kind="quiet"
+          icon="refresh"
+          label={t('storage.up.retry', { name })}
+          onClick={() => uploads.retry(e)}
+        />
       )}
       {e.state === 'done' && <Icon name="ok" class="storage-tray-ok" />}
     </li>
@@ -54,8 +80,13 @@ export function Tray() {
     return () => window.removeEventListener('beforeunload', stay);
   }, [busy]);
   const n = (state) => list.filter((e) => e.state === state).length;
-  const said = !busy && list.length > 0
-    ? t('storage.up.over', { done: number(n('done')), failed: number(n('failed') + n('aborted')) }) : '';
+  const said =
+    !busy && list.length > 0
+      ? t('storage.up.over', {
+          done: number(n('done')),
+          failed: number(n('failed') + n('aborted')),
+        })
+      : '';
   const order = { sending: 0, failed: 1, waiting: 2, aborted: 3, done: 4 };
   return (
     <>
@@ -64,17 +95,39 @@ export function Tray() {
         <section class="storage-tray" aria-label={t('storage.up.title')}>
           <header class="storage-tray-head">
             <h2>{t('storage.up.title')}</h2>
-            <span class="muted figures">{t('storage.up.of', { done: number(n('done')), all: number(list.length) })}</span>
-            {busy
-              ? <Button small kind="quiet" onClick={() => uploads.abortAll()}>{t('storage.up.stop_all')}</Button>
-              : <Button small kind="quiet" icon="close" label={t('storage.up.clear')} onClick={() => uploads.clear()} />}
-            <Button small kind="quiet" icon={open ? 'down' : 'up'} aria-expanded={open}
-              label={t(open ? 'storage.up.hide' : 'storage.up.show')} onClick={() => setOpen(!open)} />
+            <span class="muted figures">
+              {t('storage.up.of', { done: number(n('done')), all: number(list.length) })}
+            </span>
+            {busy ? (
+              <Button small kind="quiet" onClick={() => uploads.abortAll()}>
+                {t('storage.up.stop_all')}
+              </Button>
+            ) : (
+              <Button
+                small
+                kind="quiet"
+                icon="close"
+                label={t('storage.up.clear')}
+                onClick={() => uploads.clear()}
+              />
+            )}
+            <Button
+              small
+              kind="quiet"
+              icon={open ? 'down' : 'up'}
+              aria-expanded={open}
+              label={t(open ? 'storage.up.hide' : 'storage.up.show')}
+              onClick={() => setOpen(!open)}
+            />
           </header>
           {open && (
             <ul class="storage-tray-list" tabIndex={0} aria-label={t('storage.up.title')}>
-              {[...list].sort((a, b) => order[a.state] - order[b.state] || a.id - b.id).slice(0, SHOWN)
-                .map((e) => <Entry key={e.id} e={e} />)}
+              {[...list]
+                .sort((a, b) => order[a.state] - order[b.state] || a.id - b.id)
+                .slice(0, SHOWN)
+                .map((e) => (
+                  <Entry key={e.id} e={e} />
+                ))}
             </ul>
           )}
         </section>

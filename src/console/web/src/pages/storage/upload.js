@@ -14,16 +14,21 @@ export function partBytes(size) {
   return Math.max(PART_MIN, Math.ceil(size / PARTS_MAX / 2 ** 20) * 2 ** 20);
 }
 
-const mayPass = (error) => error.name !== 'AbortError'
-  && (error.status === 0 || error.status === 429 || error.status >= 500);
+const mayPass = (error) =>
+  error.name !== 'AbortError' &&
+  (error.status === 0 || error.status === 429 || error.status >= 500);
 
 function sleep(ms, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(new DOMException('aborted', 'AbortError'));
-    }, { once: true });
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        reject(new DOMException('aborted', 'AbortError'));
+      },
+      { once: true },
+    );
   });
 }
 
@@ -52,9 +57,16 @@ async function each(items, atOnce, work) {
 
 async function whole(entry, onSent) {
   const { bucket, key, file, signal } = entry;
-  await again(() => s3.send('PUT', bucket, key, {
-    body: file, signal, onProgress: onSent, headers: { 'Content-Type': entry.type },
-  }), signal);
+  await again(
+    () =>
+      s3.send('PUT', bucket, key, {
+        body: file,
+        signal,
+        onProgress: onSent,
+        headers: { 'Content-Type': entry.type },
+      }),
+    signal,
+  );
 }
 
 // A part that fails for good stops the others: its own signal tells them.
@@ -70,15 +82,19 @@ async function inParts(entry, onSent) {
   try {
     await each(parts, PARTS_AT_ONCE, async (i) => {
       const body = file.slice(i * size, (i + 1) * size);
-      const header = await again(() => s3.send('PUT', bucket, key, {
-        query: { partNumber: i + 1, uploadId },
-        body,
+      const header = await again(
+        () =>
+          s3.send('PUT', bucket, key, {
+            query: { partNumber: i + 1, uploadId },
+            body,
+            signal,
+            onProgress: (n) => {
+              sent[i] = n;
+              onSent(sent.reduce((a, b) => a + b, 0));
+            },
+          }),
         signal,
-        onProgress: (n) => {
-          sent[i] = n;
-          onSent(sent.reduce((a, b) => a + b, 0));
-        },
-      }), signal);
+      );
       etags[i] = header('ETag');
       sent[i] = body.size;
     });
@@ -93,8 +109,14 @@ async function inParts(entry, onSent) {
 
 // Types by the name's end, where the browser knows none.
 const TYPES = {
-  jsonl: 'application/jsonl', md: 'text/markdown', csv: 'text/csv', log: 'text/plain', txt: 'text/plain',
-  yaml: 'text/yaml', yml: 'text/yaml', parquet: 'application/vnd.apache.parquet',
+  jsonl: 'application/jsonl',
+  md: 'text/markdown',
+  csv: 'text/csv',
+  log: 'text/plain',
+  txt: 'text/plain',
+  yaml: 'text/yaml',
+  yml: 'text/yaml',
+  parquet: 'application/vnd.apache.parquet',
 };
 export function typeOf(file) {
   return file.type || TYPES[file.name.split('.').pop().toLowerCase()] || 'application/octet-stream';
@@ -109,11 +131,20 @@ export class Uploads {
     this.n = 0;
   }
 
-  add(bucket, files) { // files: [{file, key}]
+  add(bucket, files) {
+    // files: [{file, key}]
     for (const { file, key } of files) {
       this.n += 1;
       this.entries.push({
-        id: this.n, bucket, key, file, type: typeOf(file), size: file.size, sent: 0, state: 'waiting', error: null,
+        id: this.n,
+        bucket,
+        key,
+        file,
+        type: typeOf(file),
+        size: file.size,
+        sent: 0,
+        state: 'waiting',
+        error: null,
       });
     }
     this.pump();
@@ -139,7 +170,10 @@ export class Uploads {
       await (entry.size >= MULTIPART_FROM ? inParts(entry, onSent) : whole(entry, onSent));
       Object.assign(entry, { state: 'done', sent: entry.size });
     } catch (error) {
-      Object.assign(entry, error.name === 'AbortError' ? { state: 'aborted' } : { state: 'failed', error });
+      Object.assign(
+        entry,
+        error.name === 'AbortError' ? { state: 'aborted' } : { state: 'failed', error },
+      );
     }
     this.running -= 1;
     this.pump();
@@ -160,7 +194,8 @@ export class Uploads {
     this.pump();
   }
 
-  clear() { // what is over
+  clear() {
+    // what is over
     this.entries = this.entries.filter((e) => e.state === 'waiting' || e.state === 'sending');
     this.onChange([...this.entries]);
   }

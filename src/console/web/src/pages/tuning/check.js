@@ -63,7 +63,8 @@ function checkCalls(message, path) {
     ? message.tool_calls
     : [{ function: message.function_call }];
   if (none(calls)) return 0;
-  if (!Array.isArray(calls) || calls.length > CALLS) throw new Fault('not_calls', `${path}.tool_calls`);
+  if (!Array.isArray(calls) || calls.length > CALLS)
+    throw new Fault('not_calls', `${path}.tool_calls`);
   calls.forEach((call, i) => checkCall(call, `${path}.tool_calls[${i}]`));
   return calls.length;
 }
@@ -128,13 +129,15 @@ function checkTools(line, path) {
 }
 
 function checkChat(line) {
-  if (line.messages === undefined) throw new Fault(line.input !== undefined ? 'is_pair' : 'missing', 'messages');
+  if (line.messages === undefined)
+    throw new Fault(line.input !== undefined ? 'is_pair' : 'missing', 'messages');
   checkTools(line, '');
   if (checkMessages(line.messages, 'messages') === 0) throw new Fault('nothing_to_learn');
 }
 
 function checkPair(line) {
-  if (!isObject(line.input)) throw new Fault(line.messages !== undefined ? 'is_chat' : 'not_object', 'input');
+  if (!isObject(line.input))
+    throw new Fault(line.messages !== undefined ? 'is_chat' : 'not_object', 'input');
   checkTools(line.input, 'input.');
   for (const half of ['preferred_output', 'non_preferred_output']) {
     if (line[half] === undefined) throw new Fault('missing', half);
@@ -162,7 +165,8 @@ function checkStrictly(text) {
     } else if (c === ',') {
       expectName = names.at(-1) !== null;
     } else {
-      if (/\\u[dD][89a-fA-F]/.test(c) && hasLoneSurrogate(JSON.parse(c))) throw new Fault('not_utf8');
+      if (/\\u[dD][89a-fA-F]/.test(c) && hasLoneSurrogate(JSON.parse(c)))
+        throw new Fault('not_utf8');
       if (expectName) {
         const name = JSON.parse(c);
         if (names.at(-1).has(name)) throw new Fault('twice', '', name.slice(0, 64));
@@ -205,7 +209,8 @@ export function tokensAbout(text) {
 }
 
 function* contents(line) {
-  const lists = line.messages ? [line.messages]
+  const lists = line.messages
+    ? [line.messages]
     : [line.input.messages, line.preferred_output, line.input.messages, line.non_preferred_output];
   for (const list of lists) {
     for (const m of list) {
@@ -229,7 +234,14 @@ class Checker {
   constructor(method) {
     this.method = method;
     this.result = {
-      lines: 0, samples: 0, bad: 0, faults: [], warnings: [], tokens: 0, longest: 0, shown: [],
+      lines: 0,
+      samples: 0,
+      bad: 0,
+      faults: [],
+      warnings: [],
+      tokens: 0,
+      longest: 0,
+      shown: [],
     };
     this.number = 0; // of the line; empty ones are passed over, and are lines of the file
   }

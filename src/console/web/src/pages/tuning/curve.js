@@ -11,7 +11,10 @@ export async function moreEvents(job, known, signal) {
   let after;
   for (let n = 0; n < PAGES_MAX; n += 1) {
     const limit = newest && n === 0 ? 50 : LIMIT;
-    const page = await api.get(`/v1/fine_tuning/jobs/${job}/events?limit=${limit}${after ? `&after=${after}` : ''}`, { signal });
+    const page = await api.get(
+      `/v1/fine_tuning/jobs/${job}/events?limit=${limit}${after ? `&after=${after}` : ''}`,
+      { signal },
+    );
     const seen = page.data.findIndex((e) => e.id === newest);
     fresh.push(...(seen >= 0 ? page.data.slice(0, seen) : page.data));
     if (seen >= 0 || !page.has_more) break;
@@ -46,5 +49,9 @@ export function curveOf(events) {
     of.set(d.step, at);
   }
   const steps = [...of.keys()].sort((a, b) => a - b);
-  return { steps, train: steps.map((s) => of.get(s).train), valid: steps.map((s) => of.get(s).valid) };
+  return {
+    steps,
+    train: steps.map((s) => of.get(s).train),
+    valid: steps.map((s) => of.get(s).valid),
+  };
 }

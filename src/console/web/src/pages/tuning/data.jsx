@@ -3,7 +3,18 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useApi } from '../../lib/hooks.js';
 import { bytes, date, number, t } from '../../lib/i18n.js';
-import { Button, Code, ErrorNote, Facts, FileDrop, Note, Progress, Section, Select, Table } from '../../ui/index.js';
+import {
+  Button,
+  Code,
+  ErrorNote,
+  Facts,
+  FileDrop,
+  Note,
+  Progress,
+  Section,
+  Select,
+  Table,
+} from '../../ui/index.js';
 import { checkFile, MAX_BYTES } from './check.js';
 import { exampleFile, LINE } from './example.js';
 import { Sample } from './sample.jsx';
@@ -27,7 +38,11 @@ export function useChecked(method) {
       return undefined;
     }
     const abort = new AbortController();
-    checkFile(chosen.file, { method, signal: abort.signal, onProgress: (part) => setState({ part }) }).then(
+    checkFile(chosen.file, {
+      method,
+      signal: abort.signal,
+      onProgress: (part) => setState({ part }),
+    }).then(
       (result) => !abort.signal.aborted && setState({ result }),
       (error) => !abort.signal.aborted && setState({ error }),
     );
@@ -36,18 +51,33 @@ export function useChecked(method) {
   return { ...chosen, ...state, choose: setChosen };
 }
 
-export const isGood = (data) => data.result !== undefined && data.result.bad === 0 && data.result.lines > 0;
+export const isGood = (data) =>
+  data.result !== undefined && data.result.bad === 0 && data.result.lines > 0;
 
 function Faults({ result }) {
   const shown = result.faults.slice(0, FAULTS_SHOWN);
   const columns = [
-    { key: 'line', title: t('tuning.check.line'), class: 'cell-tight', render: (f) => number(f.line) },
+    {
+      key: 'line',
+      title: t('tuning.check.line'),
+      class: 'cell-tight',
+      render: (f) => number(f.line),
+    },
     { key: 'why', title: t('tuning.check.why'), render: words },
   ];
   return (
     <div>
-      <Table label={t('tuning.check.faults')} columns={columns} rows={shown} rowKey={(f) => f.line} />
-      {result.bad > shown.length && <p class="muted small pad">{t('tuning.check.more', { n: number(result.bad - shown.length) })}</p>}
+      <Table
+        label={t('tuning.check.faults')}
+        columns={columns}
+        rows={shown}
+        rowKey={(f) => f.line}
+      />
+      {result.bad > shown.length && (
+        <p class="muted small pad">
+          {t('tuning.check.more', { n: number(result.bad - shown.length) })}
+        </p>
+      )}
     </div>
   );
 }
@@ -63,16 +93,33 @@ function Result({ file, result }) {
   const good = result.bad === 0 && result.lines > 0;
   return (
     <div class="stack">
-      <div role="status"><Note tone={good ? 'ok' : 'bad'}><p>{verdict(result)}</p></Note></div>
-      <Facts rows={[
-        [t('tuning.check.lines'), number(result.lines)],
-        [t('tuning.check.tokens'), number(result.tokens)],
-        [t('tuning.check.longest'), number(result.longest)],
-        [t('tuning.check.size'), bytes(file.size)],
-      ]} />
-      {good && result.lines < 10 && <Note tone="warn"><p>{t('tuning.check.few')}</p></Note>}
+      <div role="status">
+        <Note tone={good ? 'ok' : 'bad'}>
+          <p>{verdict(result)}</p>
+        </Note>
+      </div>
+      <Facts
+        rows={[
+          [t('tuning.check.lines'), number(result.lines)],
+          [t('tuning.check.tokens'), number(result.tokens)],
+          [t('tuning.check.longest'), number(result.longest)],
+          [t('tuning.check.size'), bytes(file.size)],
+        ]}
+      />
+      {good && result.lines < 10 && (
+        <Note tone="warn">
+          <p>{t('tuning.check.few')}</p>
+        </Note>
+      )}
       {result.warnings.length > 0 && (
-        <Note tone="warn"><p>{t('tuning.check.warn', { n: number(result.warnings.length), value: result.warnings[0].value })}</p></Note>
+        <Note tone="warn">
+          <p>
+            {t('tuning.check.warn', {
+              n: number(result.warnings.length),
+              value: result.warnings[0].value,
+            })}
+          </p>
+        </Note>
       )}
       {result.bad > 0 && <Faults result={result} />}
       {result.bad === 0 && <Sample shown={result.shown} />}
@@ -87,9 +134,13 @@ function Chosen({ data }) {
       <div class="tuning-chosen">
         <span class="strong">{file.name}</span>
         <span class="muted figures">{bytes(file.size)}</span>
-        <Button small kind="quiet" onClick={() => data.choose(null)}>{t('tuning.data.replace')}</Button>
+        <Button small kind="quiet" onClick={() => data.choose(null)}>
+          {t('tuning.data.replace')}
+        </Button>
       </div>
-      {!result && !error && <Progress value={part ?? null} label={t('tuning.check.running', { name: file.name })} />}
+      {!result && !error && (
+        <Progress value={part ?? null} label={t('tuning.check.running', { name: file.name })} />
+      )}
       <ErrorNote error={error} />
       {result && <Result file={file} result={result} />}
     </div>
@@ -109,7 +160,10 @@ function Earlier({ onFile }) {
     setError(null);
     try {
       const answer = await api.raw('GET', `/v1/files/${id}/content`);
-      onFile({ id, file: new File([await answer.blob()], known.filename, { type: 'application/jsonl' }) });
+      onFile({
+        id,
+        file: new File([await answer.blob()], known.filename, { type: 'application/jsonl' }),
+      });
     } catch (e) {
       setError(e);
       setBusy(false);
@@ -117,8 +171,17 @@ function Earlier({ onFile }) {
   };
   return (
     <>
-      <Select label={t('tuning.data.earlier')} value="" onChange={take} empty={t('tuning.data.earlier.none')} disabled={busy}
-        options={data.data.map((f) => ({ value: f.id, label: `${f.filename} · ${bytes(f.bytes)} · ${date(f.created_at)}` }))} />
+      <Select
+        label={t('tuning.data.earlier')}
+        value=""
+        onChange={take}
+        empty={t('tuning.data.earlier.none')}
+        disabled={busy}
+        options={data.data.map((f) => ({
+          value: f.id,
+          label: `${f.filename} · ${bytes(f.bytes)} · ${date(f.created_at)}`,
+        }))}
+      />
       <ErrorNote error={error} />
     </>
   );
@@ -130,14 +193,24 @@ export function Data({ method, train, valid }) {
   return (
     <>
       <Section title={t('tuning.data.train')}>
-        {train.file ? <Chosen data={train} /> : (
+        {train.file ? (
+          <Chosen data={train} />
+        ) : (
           <div class="stack">
-            <FileDrop label={t('tuning.data.drop')} hint={t('tuning.data.drop.hint')} accept=".jsonl,.ndjson,.json"
-              onFiles={take(train)} />
+            <FileDrop
+              label={t('tuning.data.drop')}
+              hint={t('tuning.data.drop.hint')}
+              accept=".jsonl,.ndjson,.json"
+              onFiles={take(train)}
+            />
             <Earlier onFile={train.choose} />
             {method === 'supervised' && (
-              <p><Button icon="play" onClick={() => train.choose({ file: exampleFile() })}>{t('tuning.data.example')}</Button>{' '}
-                <span class="muted">{t('tuning.data.example.hint')}</span></p>
+              <p>
+                <Button icon="play" onClick={() => train.choose({ file: exampleFile() })}>
+                  {t('tuning.data.example')}
+                </Button>{' '}
+                <span class="muted">{t('tuning.data.example.hint')}</span>
+              </p>
             )}
             <details>
               <summary>{t('tuning.data.form')}</summary>
@@ -146,17 +219,40 @@ export function Data({ method, train, valid }) {
           </div>
         )}
       </Section>
-      <Section title={t('tuning.data.valid')} text={t('tuning.data.valid.text')}
-        actions={more
-          ? <Button small kind="quiet" onClick={() => { valid.choose(null); setMore(false); }}>{t('tuning.data.remove')}</Button>
-          : <Button small icon="plus" onClick={() => setMore(true)}>{t('tuning.data.valid.add')}</Button>}>
+      <Section
+        title={t('tuning.data.valid')}
+        text={t('tuning.data.valid.text')}
+        actions={
+          more ? (
+            <Button
+              small
+              kind="quiet"
+              onClick={() => {
+                valid.choose(null);
+                setMore(false);
+              }}>
+              {t('tuning.data.remove')}
+            </Button>
+          ) : (
+            <Button small icon="plus" onClick={() => setMore(true)}>
+              {t('tuning.data.valid.add')}
+            </Button>
+          )
+        }>
         {!more && <p class="muted">{t('tuning.review.none')}</p>}
-        {more && (valid.file ? <Chosen data={valid} /> : (
-          <div class="stack">
-            <FileDrop label={t('tuning.data.valid.drop')} accept=".jsonl,.ndjson,.json" onFiles={take(valid)} />
-            <Earlier onFile={valid.choose} />
-          </div>
-        ))}
+        {more &&
+          (valid.file ? (
+            <Chosen data={valid} />
+          ) : (
+            <div class="stack">
+              <FileDrop
+                label={t('tuning.data.valid.drop')}
+                accept=".jsonl,.ndjson,.json"
+                onFiles={take(valid)}
+              />
+              <Earlier onFile={valid.choose} />
+            </div>
+          ))}
       </Section>
     </>
   );

@@ -9,7 +9,13 @@ import { Facts, NumberInput, Section, TextInput } from '../../ui/index.js';
 export const DEFAULTS = { epochs: 3, batch: 4, rate: 1, beta: 0.1, suffix: '', seed: null };
 
 // As the server has them (src/control/tune/row.c).
-const BOUNDS = { epochs: [1, 50], batch: [1, 256], rate: [0.0001, 10000], beta: [0.0001, 2], seed: [0, 2 ** 53] };
+const BOUNDS = {
+  epochs: [1, 50],
+  batch: [1, 256],
+  rate: [0.0001, 10000],
+  beta: [0.0001, 2],
+  seed: [0, 2 ** 53],
+};
 const WHOLE = new Set(['epochs', 'batch', 'seed']);
 
 // What is wrong: { name: words }; {} when all is well.
@@ -32,20 +38,31 @@ export function stepsOf(result, s) {
 
 // The price that a call of this model would find: the longest pattern that fits counts most.
 function priceOf(prices, model) {
-  const fits = (p) => new RegExp(`^${p.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('\\*', '.*')}$`).test(model);
-  return prices.filter((p) => fits(p.model)).sort((a, b) => b.model.length - a.model.length)[0] ?? null;
+  const fits = (p) =>
+    new RegExp(`^${p.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('\\*', '.*')}$`).test(model);
+  return (
+    prices.filter((p) => fits(p.model)).sort((a, b) => b.model.length - a.model.length)[0] ?? null
+  );
 }
 
 // Learnt tokens a second, by the last job of this model that ended well.
 function speedOf(jobs, model) {
-  const last = jobs.find((j) => j.model === model && j.status === 'succeeded' && j.trained_tokens > 0 && j.finished_at > j.created_at);
+  const last = jobs.find(
+    (j) =>
+      j.model === model &&
+      j.status === 'succeeded' &&
+      j.trained_tokens > 0 &&
+      j.finished_at > j.created_at,
+  );
   return last ? last.trained_tokens / (last.finished_at - last.created_at) : null;
 }
 
 export function Estimate({ model, result, settings }) {
   const ask = useCallback(async (signal) => {
     const [prices, jobs] = await Promise.all([
-      api.get('/api/v1/prices?limit=1000', { signal }), api.get('/v1/fine_tuning/jobs?limit=100', { signal })]);
+      api.get('/api/v1/prices?limit=1000', { signal }),
+      api.get('/v1/fine_tuning/jobs?limit=100', { signal }),
+    ]);
     return { prices: prices.data, jobs: jobs.data };
   }, []);
   const { data } = useApi(ask);
@@ -55,13 +72,26 @@ export function Estimate({ model, result, settings }) {
   return (
     <div class="tuning-estimate" aria-live="polite">
       <h3>{t('tuning.estimate.title')}</h3>
-      <Facts rows={[
-        [t('tuning.estimate.steps'), <span class="figures">{number(stepsOf(result, settings))}</span>],
-        [t('tuning.estimate.tokens'), <span class="figures">{number(tokens)}</span>],
-        price && [t('tuning.estimate.cost'), <span class="figures">{money(tokens * Number(price.input) / 1e6)}</span>],
-        speed && [t('tuning.estimate.time'),
-          <span class="figures">{duration(Math.max(1, tokens / speed))} <span class="muted">({t('tuning.estimate.time.from')})</span></span>],
-      ]} />
+      <Facts
+        rows={[
+          [
+            t('tuning.estimate.steps'),
+            <span class="figures">{number(stepsOf(result, settings))}</span>,
+          ],
+          [t('tuning.estimate.tokens'), <span class="figures">{number(tokens)}</span>],
+          price && [
+            t('tuning.estimate.cost'),
+            <span class="figures">{money((tokens * Number(price.input)) / 1e6)}</span>,
+          ],
+          speed && [
+            t('tuning.estimate.time'),
+            <span class="figures">
+              {duration(Math.max(1, tokens / speed))}{' '}
+              <span class="muted">({t('tuning.estimate.time.from')})</span>
+            </span>,
+          ],
+        ]}
+      />
       <p class="muted small">{t('tuning.estimate.note')}</p>
     </div>
   );
@@ -71,8 +101,11 @@ export function Settings({ model, method, result, value, onChange, faults }) {
   const project = useMe().project.id;
   const set = (name) => (v) => onChange({ ...value, [name]: v });
   const bind = (name) => ({
-    label: t(`tuning.${name}`), hint: t(`tuning.${name}.hint`, { base: model, project, suffix: value.suffix || '…' }),
-    value: value[name], onChange: set(name), error: faults[name],
+    label: t(`tuning.${name}`),
+    hint: t(`tuning.${name}.hint`, { base: model, project, suffix: value.suffix || '…' }),
+    value: value[name],
+    onChange: set(name),
+    error: faults[name],
   });
   return (
     <Section title={t('tuning.settings.title')} text={t('tuning.settings.about')}>
@@ -85,7 +118,11 @@ export function Settings({ model, method, result, value, onChange, faults }) {
           <TextInput {...bind('suffix')} optional maxLength={24} />
           <NumberInput {...bind('seed')} optional min={0} />
         </div>
-        <Estimate model={model} result={result} settings={{ ...DEFAULTS, ...dropFaults(value, faults) }} />
+        <Estimate
+          model={model}
+          result={result}
+          settings={{ ...DEFAULTS, ...dropFaults(value, faults) }}
+        />
       </div>
     </Section>
   );

@@ -5,7 +5,18 @@ import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { getCurrency, money, t } from '../../lib/i18n.js';
 import { can } from '../../lib/session.js';
-import { Button, Dialog, ErrorNote, Form, Loading, Meter, Section, Select, TextInput, toast } from '../../ui/index.js';
+import {
+  Button,
+  Dialog,
+  ErrorNote,
+  Form,
+  Loading,
+  Meter,
+  Section,
+  Select,
+  TextInput,
+  toast,
+} from '../../ui/index.js';
 import { dayStart, monthStart } from './data.js';
 
 const SUM = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
@@ -13,7 +24,10 @@ const SUM = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
 async function spent(group, signal) {
   const now = Math.floor(Date.now() / 1000);
   const ask = async (from) => {
-    const { data } = await api.get(`/api/v1/usage?group_by=${group}&limit=10000&start_time=${from}&end_time=${now + 60}`, { signal });
+    const { data } = await api.get(
+      `/api/v1/usage?group_by=${group}&limit=10000&start_time=${from}&end_time=${now + 60}`,
+      { signal },
+    );
     return new Map(data.map((r) => [r[group], r.cost_nanos / 1e9]));
   };
   const [day, month] = await Promise.all([ask(dayStart(now)), ask(monthStart(now))]);
@@ -22,7 +36,11 @@ async function spent(group, signal) {
 
 async function everything(signal) {
   const [projects, keys, ofProject, ofKey] = await Promise.all([
-    everyPage('/api/v1/projects', signal), everyPage('/api/v1/keys', signal), spent('project', signal), spent('key', signal)]);
+    everyPage('/api/v1/projects', signal),
+    everyPage('/api/v1/keys', signal),
+    spent('project', signal),
+    spent('key', signal),
+  ]);
   return {
     keys,
     owners: [
@@ -33,8 +51,21 @@ async function everything(signal) {
 }
 
 function Gauge({ name, used, max }) {
-  if (!max) return <p class="usage-plain"><span>{name}</span><span class="muted figures">{t('usage.budgets.no_limit', { used: money(used) })}</span></p>;
-  return <Meter label={name} value={used} max={Number(max)} text={t('usage.budgets.of', { used: money(used), max: money(max) })} />;
+  if (!max)
+    return (
+      <p class="usage-plain">
+        <span>{name}</span>
+        <span class="muted figures">{t('usage.budgets.no_limit', { used: money(used) })}</span>
+      </p>
+    );
+  return (
+    <Meter
+      label={name}
+      value={used}
+      max={Number(max)}
+      text={t('usage.budgets.of', { used: money(used), max: money(max) })}
+    />
+  );
 }
 
 // warn: "80, 95" as parts; null: it is none of that.
@@ -49,7 +80,9 @@ function Edit({ owner, keys, onClose, done }) {
   const of = owner ?? keys.find((k) => k.id === id);
   const [day, setDay] = useState(owner?.budget?.day ?? '');
   const [month, setMonth] = useState(owner?.budget?.month ?? '');
-  const [warn, setWarn] = useState((owner?.budget?.warn ?? []).map((p) => Math.round(p * 100)).join(', '));
+  const [warn, setWarn] = useState(
+    (owner?.budget?.warn ?? []).map((p) => Math.round(p * 100)).join(', '),
+  );
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
   const bad = (v) => v.trim() !== '' && !SUM.test(v.trim());
@@ -58,10 +91,15 @@ function Edit({ owner, keys, onClose, done }) {
     setTried(true);
     if (!of || bad(day) || bad(month) || parts === null) return;
     setError(null);
-    const budget = day.trim() || month.trim()
-      ? { day: day.trim() || null, month: month.trim() || null, warn: parts } : null;
+    const budget =
+      day.trim() || month.trim()
+        ? { day: day.trim() || null, month: month.trim() || null, warn: parts }
+        : null;
     try {
-      await api.patch(`/api/v1/${owner?.kind === 'project' ? 'projects' : 'keys'}/${encodeURIComponent(of.id)}`, { budget });
+      await api.patch(
+        `/api/v1/${owner?.kind === 'project' ? 'projects' : 'keys'}/${encodeURIComponent(of.id)}`,
+        { budget },
+      );
       toast.ok(t('usage.budgets.saved'));
       done();
       onClose();
@@ -71,19 +109,55 @@ function Edit({ owner, keys, onClose, done }) {
   });
   const fault = (v) => (tried && bad(v) ? t('usage.budgets.bad') : undefined);
   return (
-    <Dialog title={owner ? t('usage.budgets.dialog', { name: owner.name }) : t('usage.budgets.add_key')} onClose={onClose}>
-      <Form onSubmit={save} actions={(
-        <><Button onClick={onClose}>{t('ui.cancel')}</Button><Button type="submit" kind="primary" busy={busy} disabled={!of}>{t('ui.save')}</Button></>
-      )}>
+    <Dialog
+      title={owner ? t('usage.budgets.dialog', { name: owner.name }) : t('usage.budgets.add_key')}
+      onClose={onClose}>
+      <Form
+        onSubmit={save}
+        actions={
+          <>
+            <Button onClick={onClose}>{t('ui.cancel')}</Button>
+            <Button type="submit" kind="primary" busy={busy} disabled={!of}>
+              {t('ui.save')}
+            </Button>
+          </>
+        }>
         {!owner && (
-          <Select label={t('usage.budgets.key')} value={id} onChange={setId} empty="–"
-            options={keys.filter((k) => !k.budget).map((k) => ({ value: k.id, label: `${k.name} (${k.prefix}…)` }))} />
+          <Select
+            label={t('usage.budgets.key')}
+            value={id}
+            onChange={setId}
+            empty="–"
+            options={keys
+              .filter((k) => !k.budget)
+              .map((k) => ({ value: k.id, label: `${k.name} (${k.prefix}…)` }))}
+          />
         )}
-        <TextInput label={`${t('usage.budgets.day.label')} (${getCurrency()})`} hint={t('usage.budgets.hint')} optional inputmode="decimal" value={day}
-          onChange={setDay} error={fault(day)} />
-        <TextInput label={`${t('usage.budgets.month.label')} (${getCurrency()})`} optional inputmode="decimal" value={month} onChange={setMonth} error={fault(month)} />
-        <TextInput label={t('usage.budgets.warn')} hint={t('usage.budgets.warn.hint')} optional value={warn} onChange={setWarn}
-          error={tried && parts === null ? t('usage.budgets.warn.bad') : undefined} />
+        <TextInput
+          label={`${t('usage.budgets.day.label')} (${getCurrency()})`}
+          hint={t('usage.budgets.hint')}
+          optional
+          inputmode="decimal"
+          value={day}
+          onChange={setDay}
+          error={fault(day)}
+        />
+        <TextInput
+          label={`${t('usage.budgets.month.label')} (${getCurrency()})`}
+          optional
+          inputmode="decimal"
+          value={month}
+          onChange={setMonth}
+          error={fault(month)}
+        />
+        <TextInput
+          label={t('usage.budgets.warn')}
+          hint={t('usage.budgets.warn.hint')}
+          optional
+          value={warn}
+          onChange={setWarn}
+          error={tried && parts === null ? t('usage.budgets.warn.bad') : undefined}
+        />
         <ErrorNote error={error} />
       </Form>
     </Dialog>
@@ -94,10 +168,19 @@ export function Budgets() {
   const ask = useCallback((signal) => everything(signal), []);
   const { data, error, reload } = useApi(ask, { poll: 30000 });
   const [editing, setEditing] = useState(null); // { owner }, or {} for a key's
-  const mayEdit = (owner) => (owner.kind === 'project' ? can('operator', 'manage') : can('admin', 'manage'));
+  const mayEdit = (owner) =>
+    owner.kind === 'project' ? can('operator', 'manage') : can('admin', 'manage');
   return (
-    <Section title={t('usage.budgets.title')} text={t('usage.budgets.about')}
-      actions={can('admin', 'manage') && <Button small icon="plus" onClick={() => setEditing({})}>{t('usage.budgets.add_key')}</Button>}>
+    <Section
+      title={t('usage.budgets.title')}
+      text={t('usage.budgets.about')}
+      actions={
+        can('admin', 'manage') && (
+          <Button small icon="plus" onClick={() => setEditing({})}>
+            {t('usage.budgets.add_key')}
+          </Button>
+        )
+      }>
       <ErrorNote error={error} retry={reload} />
       {!data && !error && <Loading />}
       {data && (
@@ -107,7 +190,13 @@ export function Budgets() {
               <header class="usage-budget-head">
                 <h3>{t(`usage.budgets.of_${o.kind}`, { name: o.name })}</h3>
                 {mayEdit(o) && (
-                  <Button small kind="quiet" icon="edit" label={t('usage.budgets.edit_of', { name: o.name })} onClick={() => setEditing({ owner: o })} />
+                  <Button
+                    small
+                    kind="quiet"
+                    icon="edit"
+                    label={t('usage.budgets.edit_of', { name: o.name })}
+                    onClick={() => setEditing({ owner: o })}
+                  />
                 )}
               </header>
               <Gauge name={t('usage.budgets.day')} used={o.spent.day} max={o.budget?.day} />
@@ -116,7 +205,14 @@ export function Budgets() {
           ))}
         </div>
       )}
-      {editing && <Edit owner={editing.owner} keys={data.keys} onClose={() => setEditing(null)} done={reload} />}
+      {editing && (
+        <Edit
+          owner={editing.owner}
+          keys={data.keys}
+          onClose={() => setEditing(null)}
+          done={reload}
+        />
+      )}
     </Section>
   );
 }

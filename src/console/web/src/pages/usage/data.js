@@ -11,12 +11,18 @@ export const DAY = 86400;
 export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
   const tomorrow = Math.floor(now / DAY) * DAY + DAY;
   const days = (n) => ({ from: tomorrow - n * DAY, to: tomorrow, step: DAY });
-  if (name === 'day') return { from: Math.floor(now / 3600) * 3600 - 23 * 3600, to: Math.floor(now / 3600) * 3600 + 3600, step: 3600 };
+  if (name === 'day')
+    return {
+      from: Math.floor(now / 3600) * 3600 - 23 * 3600,
+      to: Math.floor(now / 3600) * 3600 + 3600,
+      step: 3600,
+    };
   if (name === '7d') return days(7);
   if (name === '90d') return days(90);
   if (name === 'month') return { from: monthStart(now), to: tomorrow, step: DAY };
   const [first, last] = [Date.parse(from), Date.parse(to)].sort((a, b) => a - b); // in whichever order they are given
-  if (name === 'custom' && from && to) return { from: first / 1000, to: last / 1000 + DAY, step: DAY };
+  if (name === 'custom' && from && to)
+    return { from: first / 1000, to: last / 1000 + DAY, step: DAY };
   return days(30);
 }
 
@@ -34,7 +40,9 @@ export async function fetchUsage({ range, group, project, signal }) {
   let answer;
   for (let n = 0; n < PAGES_MAX; n += 1) {
     const q = new URLSearchParams({
-      start_time: range.from, end_time: range.to, limit: PAGE,
+      start_time: range.from,
+      end_time: range.to,
+      limit: PAGE,
       group_by: `${range.step === DAY ? 'day' : 'hour'},${group}`,
     });
     if (project) q.set('project', project);
@@ -56,21 +64,41 @@ export const measures = {
   energy: (r) => r.energy_j,
 };
 
-const SUMS = ['requests', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'reasoning_tokens',
-  'cost_nanos', 'bytes_in', 'bytes_out', 'cpu_s', 'energy_j'];
+const SUMS = [
+  'requests',
+  'prompt_tokens',
+  'cached_tokens',
+  'completion_tokens',
+  'reasoning_tokens',
+  'cost_nanos',
+  'bytes_in',
+  'bytes_out',
+  'cpu_s',
+  'energy_j',
+];
 
 // One row for each name, summed over the time, the costliest first.
 export function byName(rows, group) {
   const of = new Map();
   for (const r of rows) {
     const name = r[group] ?? '';
-    if (!of.has(name)) of.set(name, { name, energy_estimated: false, ...Object.fromEntries(SUMS.map((s) => [s, 0])) });
+    if (!of.has(name))
+      of.set(name, {
+        name,
+        energy_estimated: false,
+        ...Object.fromEntries(SUMS.map((s) => [s, 0])),
+      });
     const sum = of.get(name);
     for (const s of SUMS) sum[s] += r[s];
     sum.energy_estimated ||= r.energy_estimated;
   }
-  return [...of.values()].sort((a, b) => b.cost_nanos - a.cost_nanos
-    || measures.tokens(b) - measures.tokens(a) || b.requests - a.requests || (a.name < b.name ? -1 : 1));
+  return [...of.values()].sort(
+    (a, b) =>
+      b.cost_nanos - a.cost_nanos ||
+      measures.tokens(b) - measures.tokens(a) ||
+      b.requests - a.requests ||
+      (a.name < b.name ? -1 : 1),
+  );
 }
 
 // {times: [s], series: [{name, values}]}: every step of the range is there; the names with the most
@@ -82,7 +110,10 @@ export function asSeries(rows, group, measure, range) {
   const index = new Map(times.map((at, i) => [at, i]));
   const sums = new Map();
   for (const r of rows) sums.set(r[group] ?? '', (sums.get(r[group] ?? '') ?? 0) + take(r));
-  const names = [...sums].filter(([, v]) => v > 0).sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  const names = [...sums]
+    .filter(([, v]) => v > 0)
+    .sort((a, b) => b[1] - a[1])
+    .map(([name]) => name);
   const top = names.slice(0, names.length > TOP + 1 ? TOP : TOP + 1);
   const series = top.map((name) => ({ name, values: times.map(() => 0) }));
   if (names.length > top.length) series.push({ name: null, values: times.map(() => 0) });
@@ -105,12 +136,39 @@ function cell(v) {
 }
 
 export function toCsv(rows, group, nameOf, currency) {
-  const head = ['start', group, `${group}_name`, 'requests', 'prompt_tokens', 'cached_tokens', 'completion_tokens',
-    'reasoning_tokens', `cost_${currency.toLowerCase()}`, 'cpu_s', 'energy_j', 'energy_estimated', 'bytes_in', 'bytes_out'];
-  const lines = [...rows].sort((a, b) => a.start - b.start).map((r) => [
-    new Date(r.start * 1000).toISOString(), r[group] ?? '', nameOf(r[group] ?? ''), r.requests, r.prompt_tokens,
-    r.cached_tokens, r.completion_tokens, r.reasoning_tokens, r.cost, r.cpu_s, r.energy_j,
-    r.energy_estimated, r.bytes_in, r.bytes_out,
-  ]);
+  const head = [
+    'start',
+    group,
+    `${group}_name`,
+    'requests',
+    'prompt_tokens',
+    'cached_tokens',
+    'completion_tokens',
+    'reasoning_tokens',
+    `cost_${currency.toLowerCase()}`,
+    'cpu_s',
+    'energy_j',
+    'energy_estimated',
+    'bytes_in',
+    'bytes_out',
+  ];
+  const lines = [...rows]
+    .sort((a, b) => a.start - b.start)
+    .map((r) => [
+      new Date(r.start * 1000).toISOString(),
+      r[group] ?? '',
+      nameOf(r[group] ?? ''),
+      r.requests,
+      r.prompt_tokens,
+      r.cached_tokens,
+      r.completion_tokens,
+      r.reasoning_tokens,
+      r.cost,
+      r.cpu_s,
+      r.energy_j,
+      r.energy_estimated,
+      r.bytes_in,
+      r.bytes_out,
+    ]);
   return [head, ...lines].map((l) => l.map(cell).join(',')).join('\r\n') + '\r\n';
 }

@@ -2,7 +2,7 @@ export const en = {
   title: 'Usage and cost',
   about: 'What was used, by whom, and what it cost.',
   export: 'Export CSV',
-  'exported': 'The file has {n} rows.',
+  exported: 'The file has {n} rows.',
   range: 'Time',
   'range.day': '24 hours',
   'range.7d': '7 days',
@@ -73,7 +73,8 @@ export const en = {
   'route.batches': 'Batches',
   // budgets
   'budgets.title': 'Budgets',
-  'budgets.about': 'What may be spent. When it is used up, calls are refused until the next day or month (UTC) begins.',
+  'budgets.about':
+    'What may be spent. When it is used up, calls are refused until the next day or month (UTC) begins.',
   'budgets.none': 'Without a budget, nothing is refused for its cost.',
   'budgets.day': 'Today',
   'budgets.month': 'This month',
@@ -120,7 +121,7 @@ export const zh = {
   title: '用量与费用',
   about: '用了多少、谁在用、花了多少。',
   export: '导出 CSV',
-  'exported': '文件共 {n} 行。',
+  exported: '文件共 {n} 行。',
   range: '时间',
   'range.day': '24 小时',
   'range.7d': '7 天',
