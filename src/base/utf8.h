@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define FT_UTF8_BYTES_MAX   4
 #define FT_UTF8_REPLACEMENT 0xfffdu
@@ -91,6 +92,12 @@ static inline size_t ft_utf8_valid_len(const char *s, size_t n)
 static inline bool ft_utf8_valid(const char *s, size_t n)
 {
     return ft_utf8_valid_len(s, n) == n;
+}
+
+/* Length of the byte order mark that a text begins with, which is none of its characters; or 0. */
+static inline size_t ft_utf8_mark_len(const char *s, size_t n)
+{
+    return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
 /* How many bytes at the end (0 .. 3) begin a character that more bytes could complete. A stream

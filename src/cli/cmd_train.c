@@ -3,20 +3,18 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "cli/interrupt.h"
+#include "cli/train_config.h"
 #include "cli/train_report.h"
 #include "cli/train_view.h"
 #include "sched/sandbox.h"
 
-#define CONFIG_MAX  ((size_t)1 << 20)
 #define HELP_MAX    ((size_t)32 << 10)
 #define HELP_COLUMN 28
 #define HELP_WIDTH  100
@@ -148,33 +146,29 @@ static int option_take(struct ft_train_options *o, int argc, char **argv, int *i
     return option_set(o, name, known ? argv[++*i] : "", err); /* says what is near, if not known */
 }
 
-static int config_read(struct ft_train_options *o, const char *path, struct ft_err *err)
+/* What is wrong with options together may be the file's fault: unless the command line said it. */
+static void locate(const struct ft_train_config *c, const struct ft_train_options *said,
+                   struct ft_err *err)
 {
-    char *text;
-    size_t n;
-    json_error_t e;
-    int rc = ft_file_read(path, CONFIG_MAX, &text, &n, err);
-    if (rc != 0)
-        return rc;
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-    free(text);
-    if (root == NULL)
-        return ft_err_set(err, FT_EINVAL, "%s:%d:%d: %s", path, e.line, e.column, e.text);
-    rc = ft_train_options_set_json(o, root, err);
-    json_decref(root);
-    return rc == 0 ? 0 : ft_err_wrap(err, "%s", path);
+    struct ft_train_option_help h;
+    char key[KEY_MAX];
+    size_t n = strcspn(err->msg, ":");
+    snprintf(key, sizeof key, "%.*s", (int)n, err->msg);
+    if (n < sizeof key && option_find(key, n, &h) && !ft_train_options_given(said, key))
+        ft_train_config_locate(c, err);
 }
 
 /* The file first, wherever it stands, so that the command line counts more. */
 static int options_parse(struct ft_train_options *o, int argc, char **argv, struct ft_err *err)
 {
-    struct ft_train_options unused;
+    struct ft_train_options said; /* by the command line: a first pass, which finds the file too */
+    struct ft_train_config c = {0};
     const char *config = NULL;
     int rc = 0;
-    ft_train_options_init(&unused); /* for a first pass that finds the file */
+    ft_train_options_init(&said);
     for (int i = 1; rc == 0 && i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1] != '\0')
-            rc = option_take(&unused, argc, argv, &i, err);
+            rc = option_take(&said, argc, argv, &i, err);
         else if (config == NULL)
             config = argv[i];
         else
@@ -183,13 +177,16 @@ static int options_parse(struct ft_train_options *o, int argc, char **argv, stru
                             "%.200s",
                             argv[i], config);
     }
-    ft_train_options_fini(&unused);
     if (rc == 0 && config != NULL)
-        rc = config_read(o, config, err);
+        rc = ft_train_config_read(&c, config, o, err);
     for (int i = 1; rc == 0 && i < argc; i++)
         if (argv[i][0] == '-' && argv[i][1] != '\0')
             rc = option_take(o, argc, argv, &i, err);
-    return rc == 0 ? ft_train_options_check(o, err) : rc;
+    if (rc == 0 && (rc = ft_train_options_check(o, err)) != 0)
+        locate(&c, &said, err);
+    ft_train_config_fini(&c);
+    ft_train_options_fini(&said);
+    return rc;
 }
 
 /* ---- the run ---- */

@@ -101,11 +101,21 @@ def configurations(d, model, data):
     refused("a file that is not there", 1, "none.json", "none.json")
     refused("JSON that is none", 2, "config.json:2:", config('{"model": "x",\n oops}'))
     refused("a list", 2, "config.json: the configuration must be a JSON object", config("[]"))
-    refused("an unknown key, with the nearest", 2, "config.json: there is no option 'seq_lenn'; "
+    refused("an unknown key, with the nearest", 2, "config.json:1: there is no option 'seq_lenn'; "
             "did you mean 'seq-len'", config({**some, "seq_lenn": 8}))
-    refused("a text for a number", 2, "config.json: rank: must be a number",
+    refused("a text for a number", 2, "config.json:1: rank: must be a number",
             config({**some, "rank": "8"}))
-    refused("a number for a text", 2, "config.json: model: must be a text",
+    refused("its line", 2, "config.json:4: seq-len: must be",
+            config(f'{{"model": "{model}",\n "data":\n ["{data}"],\n "seq_len": 7}}'))
+    refused("the line of what does not go with others", 2,
+            "config.json:3: dpo-beta: belongs to objective dpo",
+            config(f'{{"model": "{model}", "data": ["{data}"],\n "output": "{d}/config",\n'
+                   ' "dpo_beta": 0.1}'))
+    refused("what the command line said is not the file's fault", 2, "feitian train: targets: 'zz'",
+            config({**some, "targets": ["q"]}), "--targets", "zz")
+    refused("a byte order mark is no fault", 2, "config.json:1: lr: must be a number",
+            config("\ufeff" + json.dumps({**some, "lr": "x"})))
+    refused("a number for a text", 2, "config.json:1: model: must be a text",
             config({**some, "model": 1}))
     refused("a key twice", 2, "config.json:1:", config('{"rank": 1, "rank": 2}'))
     train(config({**some, "rank": 2, "epochs": 1, "seq_len": 128, "tied": None}), "--rank", "3",

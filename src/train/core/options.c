@@ -1,6 +1,7 @@
 /* The options of a training run: the table, and texts and JSON through it. */
 #include "train/core/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "train/core/option_table.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
+#define NEAR      3 /* edits within which a name is meant */
 
 static void *field(const struct ft_train_options *o, const struct ft_train_option *p)
 {
@@ -39,7 +41,7 @@ static bool same_key(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Edits from a to b (Levenshtein), for short names. */
+/* Edits from a to b (Levenshtein), for short names; upper and lower case are the same. */
 static int distance(const char *a, const char *b)
 {
     int row[64], n = (int)strnlen(b, 63);
@@ -49,7 +51,7 @@ static int distance(const char *a, const char *b)
         int corner = row[0];
         row[0] = i;
         for (int j = 1; j <= n; j++) {
-            int keep = corner + (*a != b[j - 1]);
+            int keep = corner + (tolower((unsigned char)*a) != b[j - 1]);
             corner = row[j];
             row[j] = FT_MIN(keep, FT_MIN(row[j], row[j - 1]) + 1);
         }
@@ -94,7 +96,8 @@ static const struct ft_train_option *find(const char *key, struct ft_err *err)
                        elsewhere[i][1]);
             return NULL;
         }
-    if (distance(key, best->key) <= 3)
+    int n = (int)strlen(key); /* of a short name half is another one */
+    if (distance(key, best->key) <= FT_MIN(n / 2, NEAR))
         ft_err_set(err, FT_EINVAL, "there is no option '%.60s'; did you mean '%s'?", key,
                    best->key);
     else
@@ -311,10 +314,12 @@ static int set_json(struct ft_train_options *o, const struct ft_train_option *p,
     }
 }
 
-int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct ft_err *err)
+int ft_train_options_set_json(struct ft_train_options *o, json_t *object, const char **ret_key,
+                              struct ft_err *err)
 {
     const char *key;
     json_t *v;
+    *ret_key = NULL;
     if (!json_is_object(object))
         return ft_err_set(err, FT_EINVAL, "the configuration must be a JSON object");
     json_object_foreach(object, key, v)
@@ -323,13 +328,17 @@ int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct
         if (strcmp(key, "data_hash") == 0 || strcmp(key, "now") == 0)
             continue;
         const struct ft_train_option *p = find(key, err);
-        if (p == NULL)
+        if (p == NULL) {
+            *ret_key = key;
             return FT_EINVAL;
+        }
         if (json_is_null(v)) /* as if it were not there */
             continue;
         int rc = set_json(o, p, v, err);
-        if (rc != 0)
+        if (rc != 0) {
+            *ret_key = key;
             return rc;
+        }
         o->given |= UINT64_C(1) << index_of(p);
     }
     return 0;
@@ -464,6 +473,39 @@ static int check_model(struct ft_train_options *o, struct ft_err *err)
     return 0;
 }
 
+/* As PEFT's users know them, and GGUF's. */
+static const char *const targets[][3] = {
+    {"q", "q_proj", "attn_q"},         {"k", "k_proj", "attn_k"},
+    {"v", "v_proj", "attn_v"},         {"o", "o_proj", "attn_output"},
+    {"gate", "gate_proj", "ffn_gate"}, {"up", "up_proj", "ffn_up"},
+    {"down", "down_proj", "ffn_down"},
+};
+
+const char *ft_train_target(const char *name)
+{
+    for (size_t i = 0; i < FT_COUNT(targets); i++)
+        for (size_t k = 0; k < FT_COUNT(targets[i]); k++)
+            if (strcmp(name, targets[i][k]) == 0)
+                return targets[i][2];
+    return NULL;
+}
+
+static int check_targets(const struct ft_train_options *o, struct ft_err *err)
+{
+    const char *found[FT_COUNT(targets)];
+    for (int i = 0; i < o->targets.n; i++) {
+        const char *name = o->targets.item[i], *target = ft_train_target(name);
+        if (target == NULL)
+            return ft_err_set(err, FT_EINVAL,
+                              "targets: '%.60s' is not one of q, k, v, o, gate, up, down", name);
+        for (int k = 0; k < i; k++)
+            if (found[k] == target)
+                return ft_err_set(err, FT_EINVAL, "targets: '%s' is there twice", name);
+        found[i] = target; /* no more than there are different ones */
+    }
+    return 0;
+}
+
 static int check_save(struct ft_train_options *o, struct ft_err *err)
 {
     static const char *const known[] = {"adapter", "gguf", "hf"};
@@ -542,6 +584,8 @@ int ft_train_options_check(struct ft_train_options *o, struct ft_err *err)
         rc = ft_err_set(err, FT_EINVAL, "data: must be given");
     if (rc == 0 && o->output == NULL)
         rc = ft_err_set(err, FT_EINVAL, "output: must be given");
+    if (rc == 0)
+        rc = check_targets(o, err);
     if (rc == 0)
         rc = check_validation(o, err);
     if (rc == 0)

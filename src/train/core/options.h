@@ -82,12 +82,17 @@ void ft_train_options_fini(struct ft_train_options *o);
  * nearest known one. */
 int ft_train_options_set(struct ft_train_options *o, const char *key, const char *text,
                          struct ft_err *err);
-/* Sets those of a JSON object ({"seq_len": 512, "data": ["a.jsonl"]}). */
-int ft_train_options_set_json(struct ft_train_options *o, json_t *object, struct ft_err *err);
+/* Sets those of a JSON object ({"seq_len": 512, "data": ["a.jsonl"]}). *ret_key is always set:
+ * after a failure the object's own text for the member that is to blame, or NULL if it is none's.
+ */
+int ft_train_options_set_json(struct ft_train_options *o, json_t *object, const char **ret_key,
+                              struct ft_err *err);
 /* Those that were given must make sense together; the rest gets its defaults. FT_EINVAL. */
 int ft_train_options_check(struct ft_train_options *o, struct ft_err *err);
 /* Whether it was set; key is one of the table's. */
 bool ft_train_options_given(const struct ft_train_options *o, const char *key);
+/* GGUF's name of a matrix that LoRA may be put on ("q", "q_proj", "attn_q": "attn_q"), or NULL. */
+const char *ft_train_target(const char *name);
 /* All of them with their values, as set_json takes it. NULL: no memory. */
 json_t *ft_train_options_json(const struct ft_train_options *o);
 

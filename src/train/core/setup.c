@@ -206,11 +206,12 @@ static int open_data(struct ft_train *t, struct ft_err *err)
     int rc = open_set(t, &o->data, false, &t->data, err);
     if (rc == 0 && o->valid_data.n > 0)
         rc = open_set(t, &o->valid_data, true, &t->valid_own, err);
-    if (rc == 0)
-        rc = ft_data_split(t->data, (uint64_t)o->seed, (int)o->valid_samples, o->valid_fraction,
-                           &t->split, err);
     if (rc != 0)
         return rc;
+    rc = ft_data_split(t->data, (uint64_t)o->seed, (int)o->valid_samples, o->valid_fraction,
+                       &t->split, err);
+    if (rc != 0)
+        return ft_err_wrap(err, "%s", o->valid_samples > 0 ? "valid-samples" : "valid-fraction");
     bool own = t->valid_own != NULL, pairs = o->objective == FT_TRAIN_DPO;
     t->valid_set = own ? t->valid_own : t->data;
     t->valid = own ? NULL : t->split.valid;
@@ -310,35 +311,14 @@ static int open_batch(struct ft_train *t, struct extent x, struct ft_err *err)
 
 /* ---- device ---- */
 
-/* The names that PEFT's users know, and GGUF's. */
-static const char *target_of(const char *name)
-{
-    static const char *const known[][3] = {
-        {"q", "q_proj", "attn_q"},         {"k", "k_proj", "attn_k"},
-        {"v", "v_proj", "attn_v"},         {"o", "o_proj", "attn_output"},
-        {"gate", "gate_proj", "ffn_gate"}, {"up", "up_proj", "ffn_up"},
-        {"down", "down_proj", "ffn_down"},
-    };
-    for (size_t i = 0; i < FT_COUNT(known); i++)
-        for (size_t k = 0; k < 3; k++)
-            if (strcmp(name, known[i][k]) == 0)
-                return known[i][2];
-    return NULL;
-}
-
 static int choose_params(struct ft_train *t, struct ft_err *err)
 {
     const struct ft_train_options *o = t->o;
     if (o->method == FT_TRAIN_FULL)
         return ft_tape_train_full(t->dev, t->model, err);
     const char *target[FT_TRAIN_LIST_MAX];
-    for (int i = 0; i < o->targets.n; i++) {
-        target[i] = target_of(o->targets.item[i]);
-        if (target[i] == NULL)
-            return ft_err_set(err, FT_EINVAL,
-                              "targets: '%.60s' is not one of q, k, v, o, gate, up, down",
-                              o->targets.item[i]);
-    }
+    for (int i = 0; i < o->targets.n; i++)
+        target[i] = ft_train_target(o->targets.item[i]); /* checked with the options */
     struct ft_tape_lora lora = {
         .rank = (int)o->rank,
         .scale = (float)(o->alpha / (double)o->rank),

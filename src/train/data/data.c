@@ -203,7 +203,8 @@ static int encode_file(struct reader *r, const struct ft_map *map, struct ft_err
     }
     r->line_no = 0;
     ft_drafts_reset(&r->drafts);
-    int rc = ft_line_read_text(&r->line, p, map->bytes, &r->drafts, err);
+    size_t mark = ft_utf8_mark_len(p, map->bytes);
+    int rc = ft_line_read_text(&r->line, p + mark, map->bytes - mark, &r->drafts, err);
     return rc != 0 ? rc : keep_drafts(r, err);
 }
 
@@ -267,17 +268,20 @@ static int finish(struct reader *r, struct ft_err *err)
     if (r->d->n == 0 && p->dropped > 0)
         return ft_err_set(err, FT_EINVAL, "no sample is left: %lld were dropped",
                           (long long)p->dropped);
-    return r->d->n == 0 ? ft_err_set(err, FT_EINVAL, "the data is empty") : 0;
+    return 0;
 }
 
 static int read_all(struct reader *r, int n_paths, struct ft_err *err)
 {
     int rc = 0;
     for (int i = 0; i < n_paths && rc == 0; i++) {
+        int64_t lines = r->report->lines;
         r->file = i;
         r->line_no = 0;
         rc = ft_str_ends(r->path[i], ".txt") ? read_text_file(r, r->path[i], err)
                                              : ft_lines_read(r->path[i], take_line, r, err);
+        if (rc == 0 && r->report->lines == lines)
+            rc = ft_err_set(err, FT_EINVAL, "%s: the data is empty", ft_lines_name(r->path[i]));
     }
     r->report->samples = r->d->n;
     r->report->tokens = r->d->tokens;

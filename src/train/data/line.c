@@ -282,12 +282,24 @@ static int read_form(struct ft_line_reader *r, json_t *line, enum ft_data_form f
     }
 }
 
+/* Writers whose lines all have the same columns put null where there is nothing. */
+void ft_line_drop_nulls(json_t *object, const char *except)
+{
+    const char *key;
+    json_t *v;
+    void *next;
+    json_object_foreach_safe(object, next, key, v) if (json_is_null(v) && strcmp(key, except) != 0)
+        json_object_del(object, key);
+}
+
 int ft_line_read_json(struct ft_line_reader *r, json_t *line, struct ft_drafts *ret,
                       struct ft_err *err)
 {
     enum ft_data_form form = FT_DATA_AUTO;
     if (!json_is_object(line))
         return ft_err_set(err, FT_EINVAL, "not a JSON object");
+    ft_line_drop_nulls(line, "");
+    ft_line_drop_nulls(json_object_get(line, "input"), "");
     int rc = find_form(r, line, &form, err);
     if (rc == 0)
         rc = read_form(r, line, form, ret, err);

@@ -31,12 +31,16 @@ struct ft_line_reader {
 void ft_line_reader_init(struct ft_line_reader *r, const struct ft_data_config *cfg);
 void ft_line_reader_fini(struct ft_line_reader *r);
 
+/* Members that are null are as if they were not there: takes them away, but for `except`. What is
+ * no object stays as it is. */
+void ft_line_drop_nulls(json_t *object, const char *except);
+
 /* One line of JSONL (without its newline) to drafts, added to *ret: one or several samples, or the
  * two of a pair. FT_EINVAL and FT_ELIMIT are the line's fault, all other codes are not. */
 int ft_line_read(struct ft_line_reader *r, const char *text, size_t n, struct ft_drafts *ret,
                  struct ft_err *err);
 
-/* The same for a line that was read already; borrowed. */
+/* The same for a line that was read already; borrowed, but what is null in it goes. */
 int ft_line_read_json(struct ft_line_reader *r, json_t *line, struct ft_drafts *ret,
                       struct ft_err *err);
 /* The same for n bytes that are one text. */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define READ_BYTES ((size_t)1 << 20)
 
 struct window {
@@ -39,10 +41,9 @@ static int give(struct window *w, const char *p, size_t n, struct ft_err *err)
         return 0;
     }
     w->line++;
-    if (w->line == 1 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) {
-        p += 3;
-        n -= 3;
-    }
+    size_t mark = w->line == 1 ? ft_utf8_mark_len(p, n) : 0;
+    p += mark;
+    n -= mark;
     if (n > FT_LINES_BYTES_MAX)
         p = NULL;
     return p != NULL && is_blank(p, n) ? 0 : w->fn(w->ctx, w->line, p, n, err);

@@ -180,12 +180,9 @@ static int fix_call(json_t *call, const char *path, struct ft_err *err)
 
 static int fix_calls(json_t *m, const char *path, bool *ret_has_calls, struct ft_err *err)
 {
-    json_t *calls = json_object_get(m, "tool_calls"), *old = json_object_get(m, "function_call");
-    json_t *call;
+    json_t *old = json_object_get(m, "function_call"), *calls, *call;
     size_t i;
-    if (json_is_null(calls))
-        json_object_del(m, "tool_calls");
-    if (old != NULL && !json_is_null(old) &&
+    if (old != NULL &&
         json_object_set_new(m, "tool_calls",
                             json_pack("[{s:s, s:O}]", "type", "function", "function", old)) != 0)
         return ft_err_set(err, FT_ENOMEM, "function_call: no memory");
@@ -251,10 +248,12 @@ static int fix_message(json_t *m, const char *path, bool *learn, struct ft_err *
         const char *name, *as;
     } roles[] = {{"system", "system"}, {"developer", "system"}, {"user", "user"},
                  {"tool", "tool"},     {"function", "tool"},    {"assistant", "assistant"}};
-    json_t *role = json_object_get(m, "role");
+    json_t *role;
     const char *as = NULL;
     if (!json_is_object(m))
         return bad(err, path, "", "is not an object");
+    ft_line_drop_nulls(m, "content");
+    role = json_object_get(m, "role");
     if (!json_is_string(role))
         return bad(err, path, "role", role == NULL ? "is missing" : "is not a string");
     for (size_t i = 0; i < FT_COUNT(roles); i++)
@@ -355,7 +354,7 @@ int ft_conversation_tools(struct ft_conversation *c, const struct ft_line_reader
     bool old = tools == NULL && functions != NULL;
     place(at, "%s%s", path, old ? "functions" : "tools");
     tools = old ? functions : tools;
-    if (tools != NULL && !json_is_null(tools)) {
+    if (tools != NULL) {
         if (!json_is_array(tools))
             return bad(err, at, "", "is not an array");
         int rc = old ? tools_of_functions(functions, &c->tools, err) : 0;

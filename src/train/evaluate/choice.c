@@ -227,7 +227,8 @@ static int take_line(void *ctx, int64_t line, const char *p, size_t n, struct ft
         c->line = q;
         c->cap_lines = cap;
     }
-    json_t *v = p != NULL ? json_loadb(p, n, 0, &e) : NULL;
+    json_t *v = p != NULL ? json_loadb(p, n, JSON_REJECT_DUPLICATES, &e) : NULL;
+    ft_line_drop_nulls(v, "");
     int rc = p == NULL   ? ft_err_set(err, FT_ELIMIT, "longer than %u bytes", FT_LINES_BYTES_MAX)
              : v == NULL ? ft_err_set(err, FT_EINVAL, "not JSON: %s, byte %d", e.text, e.position)
                          : read_question(c, v, &l, err);
@@ -302,10 +303,11 @@ int ft_evaluate_choice(const struct ft_eval_config *cfg, const char *const *path
     for (int i = 0; i < n_paths && rc == 0; i++) {
         c->path = path[i];
         c->file = i;
+        int lines = c->n_lines;
         rc = ft_lines_read(path[i], take_line, c, err);
+        if (rc == 0 && c->n_lines == lines && (cfg->limit == 0 || lines < cfg->limit))
+            rc = ft_err_set(err, FT_EINVAL, "%s: the data is empty", ft_lines_name(path[i]));
     }
-    if (rc == 0 && c->n_lines == 0)
-        rc = ft_err_set(err, FT_EINVAL, "the data is empty");
     struct ft_questions q = {.ask = ask, .answered = answered, .ctx = c, .n = c->n_scored};
     if (rc == 0)
         rc = ft_ask_all(cfg, &q, err);

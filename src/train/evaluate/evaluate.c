@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/data/line.h"
 #include "train/data/lines.h"
 #include "train/evaluate/impl.h"
 
@@ -203,6 +204,7 @@ static int look_at(void *ctx, int64_t line, const char *p, size_t n, struct ft_e
     json_t *v = p != NULL ? json_loadb(p, n, JSON_ALLOW_NUL, NULL) : NULL;
     (void)line;
     (void)err;
+    ft_line_drop_nulls(v, "");
     *m = json_object_get(v, "choices") != NULL ? FT_EVAL_CHOICE
          : json_object_get(v, "messages") != NULL || json_object_get(v, "completion") != NULL
              ? FT_EVAL_EXACT

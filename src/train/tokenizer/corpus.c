@@ -95,7 +95,7 @@ static int add_text(struct corpus *c, const char *p, size_t n, struct ft_err *er
     if (valid < n)
         return ft_err_set(err, FT_EINVAL, "%s: byte %zu is not UTF-8", c->path, valid + 1);
     int rc = 0;
-    for (size_t at = 0, end; at < n && rc == 0; at = end) {
+    for (size_t at = ft_utf8_mark_len(p, n), end; at < n && rc == 0; at = end) {
         const char *nl =
             n - at > CHUNK_BYTES ? memchr(p + at + CHUNK_BYTES, '\n', n - at - CHUNK_BYTES) : NULL;
         end = nl != NULL ? (size_t)(nl - p) + 1 : n;

@@ -56,15 +56,19 @@ static void bad_values_are_refused_by_name(void **state)
     refuses("data", "a,,b", "data");
     refuses("seqlen", "512", "did you mean 'seq-len'");
     refuses("ranks", "8", "did you mean 'rank'");
+    refuses("RANK", "8", "did you mean 'rank'");
+    refuses("fp16", "true", "no option 'fp16'");
     refuses("learning_rate", "1", "it is called 'lr' here");
     refuses("horsepower", "8", "no option 'horsepower'");
 }
 
 static int from_json(struct ft_train_options *o, const char *text, struct ft_err *err)
 {
+    const char *key;
     json_t *root = json_loads(text, 0, NULL);
     assert_non_null(root);
-    int rc = ft_train_options_set_json(o, root, err);
+    int rc = ft_train_options_set_json(o, root, &key, err);
+    assert_int_equal(key != NULL, rc != 0 && json_is_object(root));
     json_decref(root);
     return rc;
 }
@@ -87,7 +91,8 @@ static void json_and_back(void **state)
     assert_int_equal(o.targets.n, 2);
     assert_false(o.tied);
     json_t *all = ft_train_options_json(&o);
-    assert_int_equal(ft_train_options_set_json(&again, all, &err), 0);
+    const char *key;
+    assert_int_equal(ft_train_options_set_json(&again, all, &key, &err), 0);
     json_t *twice = ft_train_options_json(&again);
     assert_true(json_equal(all, twice));
     json_decref(all);
@@ -134,6 +139,9 @@ static void what_does_not_go_together_is_refused(void **state)
     together("model=m data=d output=o layers=3", "layers: belongs to a model from scratch");
     together("model=m data=d output=o method=full rank=3", "rank: belongs to method lora");
     together("model=m data=d output=o dpo-beta=1", "dpo-beta: belongs to objective dpo");
+    together("model=m data=d output=o targets=q,qq", "targets: 'qq' is not one of");
+    together("model=m data=d output=o targets=q,v,q_proj", "targets: 'q_proj' is there twice");
+    together("model=m data=d output=o targets=q_proj,attn_k,gate", NULL);
     together("model=m data=d output=o patience=2", "patience");
     together("model=m data=d output=o patience=2 valid-samples=5", NULL);
     together("model=m data=d output=o valid-samples=5 valid-data=v", "valid-data");
@@ -193,7 +201,8 @@ static void what_a_run_wrote_down_runs_again(void **state)
         json_t *all = ft_train_options_json(&o);
         json_object_set_new(all, "data_hash", json_string("x"));
         json_object_set_new(all, "now", json_integer(5));
-        int rc = ft_train_options_set_json(&again, all, &err);
+        const char *key;
+        int rc = ft_train_options_set_json(&again, all, &key, &err);
         if (rc == 0)
             rc = ft_train_options_check(&again, &err);
         if (rc != 0)

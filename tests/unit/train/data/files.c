@@ -206,6 +206,7 @@ static void test_what_is_no_lines_fault(void **state)
     struct kit k;
     struct ft_data *d = NULL;
     struct ft_err err = {0};
+    char want[128];
     const char *path[] = {jsonl("{\"text\":\"abc\"}\n"), "/tmp/ft_no_such_file.jsonl"};
     kit_bytes(false, NULL, NULL, &k);
     assert_int_equal(ft_data_open(&k.cfg, path, 2, &d, NULL, &err), FT_ENOTFOUND);
@@ -224,7 +225,14 @@ static void test_what_is_no_lines_fault(void **state)
     path[0] = jsonl("\n\n");
     k.cfg.form = FT_DATA_AUTO;
     assert_int_equal(ft_data_open(&k.cfg, path, 1, &d, NULL, &err), FT_EINVAL);
-    assert_string_equal(err.msg, "the data is empty");
+    snprintf(want, sizeof want, "%s: the data is empty", path[0]);
+    assert_string_equal(err.msg, want);
+    /* also beside one that is not */
+    path[1] = path[0];
+    path[0] = jsonl("{\"text\":\"abc\"}\n");
+    assert_int_equal(ft_data_open(&k.cfg, path, 2, &d, NULL, &err), FT_EINVAL);
+    assert_string_equal(err.msg, want);
+    unlink(path[1]);
     unlink(path[0]);
     kit_close(&k);
 }

@@ -23,6 +23,8 @@ static void test_strings_and_texts(void **state)
         {"{\"prompt\":\"2+2=\",\"completion\":\"4\"}", "2+2=[[4<EOS>]]"},
         {"{\"completion\":\"x\",\"prompt\":\"\"}", "[[x<EOS>]]"},
         {"{\"text\":\"Hi\",\"source\":7}", "H[[i<EOS>]]"},
+        /* null is what is not there */
+        {"{\"messages\":null,\"completion\":null,\"text\":\"Hi\"}", "H[[i<EOS>]]"},
         {"{\"text\":\"\\u4f60\\u597d\"}", "\xe4[[\xbd\xa0\xe5\xa5\xbd<EOS>]]"},
         /* names of control tokens in texts are letters */
         {"{\"prompt\":\"<EOS>\",\"completion\":\"<EOS>\"}", "<EOS>[[<EOS><EOS>]]"},
@@ -78,6 +80,12 @@ static void test_messages(void **state)
 #define CTX "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
     static const char *const lines[][2] = {
         {"{\"messages\":[" Q ",{\"role\":\"assistant\",\"content\":\"a\"}]}",
+         CTX "[[a<|im_end|>]]"},
+        /* null is what is not there */
+        {"{\"messages\":[{\"role\":\"user\",\"content\":\"q\",\"name\":null,\"tool_calls\":null,"
+         "\"weight\":null},{\"role\":\"assistant\",\"content\":\"a\",\"weight\":null,"
+         "\"tool_call_id\":null,\"function_call\":null}],\"tools\":null,\"functions\":null,"
+         "\"parallel_tool_calls\":null,\"prompt\":null}",
          CTX "[[a<|im_end|>]]"},
         /* what follows the last answer is not looked at */
         {"{\"messages\":[" Q ",{\"role\":\"assistant\",\"content\":\"a\"}," Q "]}",
