@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -75,16 +74,11 @@ def all_versions(s3, bucket):
 
 def usage(c):
     """What all calls of a model came to, when nothing is on its way any more."""
-    last = None
-    while True:
-        status, answer = c.get("/api/v1/usage?group_by=model,route,status")
-        assert status == 200, answer
-        rows = sorted(json.dumps(r, sort_keys=True) for r in answer["data"])
-        rows = [r for r in rows if '"chat' in r]
-        if rows == last:
-            return rows
-        last = rows
-        time.sleep(0.6)
+    c.settle()
+    status, answer = c.get("/api/v1/usage?group_by=model,route,status")
+    assert status == 200, answer
+    rows = sorted(json.dumps(r, sort_keys=True) for r in answer["data"])
+    return [r for r in rows if '"chat' in r]
 
 
 def chat(c, secret, n=6, model="nano"):
@@ -223,7 +217,7 @@ def compare(what, c, restored, kept, versions, rows):
 
 
 def run(c, *args, **more):
-    return subprocess.run([c.feitian, *args], capture_output=True, timeout=120, check=False,
+    return subprocess.run([c.feitian, *args], capture_output=True, timeout=300, check=False,
                           env=c.env(), stdin=subprocess.DEVNULL, **more)
 
 
@@ -299,7 +293,7 @@ def quiet(c, kept, folder):
 def under_load(c, kept, folder):
     versions = all_versions(kept["s3"], "kept")
     load = Load(c)
-    time.sleep(1.5)
+    live_cloud.wait_until(lambda: load.errors or load.done > 30, 60, "work before a backup")
     before, had = ids_of_chats(c.home), dict(load.acknowledged)
     begun = load.done
     tar = f"{folder}/busy.tar"
@@ -325,8 +319,8 @@ def under_load(c, kept, folder):
     db.close()
     with Restored(c.feitian, home) as back:
         compare("under load", c, back, kept, versions, None)
-        usage(back)  # all is there
-        usage(c)
+        back.settle()
+        c.settle()
         there, all_of_it = ids_of_chats(home, ended_us), ids_of_chats(c.home)
         expect("what was used before is in it", before <= there, before - there)
         expect("and nothing that was not", there <= all_of_it, there - all_of_it)
@@ -359,7 +353,11 @@ def killed(c, folder):
         dest = f"{folder}/killed/{i}" + (".tar" if i % 2 else "")
         p = subprocess.Popen([c.feitian, "backup", dest], env=c.env(), stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
-        time.sleep(0.02 * (i + 1))
+        begun = os.path.basename(dest) + ".partial-"
+        while p.poll() is None and not any(n.startswith(begun)
+                                           for n in os.listdir(f"{folder}/killed")):
+            time.sleep(0.001)
+        time.sleep(0.02 * (i // 2))
         p.kill()
         cut += p.wait() == -signal.SIGKILL
         for name in os.listdir(f"{folder}/killed"):
@@ -389,7 +387,8 @@ def killed(c, folder):
     live_cloud.wait_until(lambda: os.path.exists(f"{home}/restoring") or p.poll() is not None, 20,
                           "the restore has begun")
     p.kill()
-    if p.wait() == -signal.SIGKILL:
+    p.wait()
+    if os.path.exists(f"{home}/restoring"):  # or it was done before the signal came
         r = run(c, "up", "--home", home)
         expect("nothing starts in half a cloud", r.returncode == 1 and
                b"did not come to its end" in r.stderr, said(r))
@@ -406,7 +405,7 @@ def gateway_dies(c, folder):
                              stderr=subprocess.PIPE)
         time.sleep(wait)
         c.kill("gateway")
-        _, err = p.communicate(timeout=60)
+        _, err = p.communicate(timeout=300)
         ok = p.returncode == 0 and run(c, "backup", "--verify", dest).returncode == 0
         expect(f"the gateway killed {wait} s after the begin: whole, or none, and said why",
                ok or (p.returncode == 1 and not os.path.exists(dest) and
@@ -433,7 +432,7 @@ def damage(c, folder):
     r = run(c, "backup", "--verify", tar)
     expect("a tar that was cut off", r.returncode == 1 and b"damaged" in r.stderr, said(r))
     files = [os.path.join(d, n) for d, _, names in os.walk(f"{folder}/two") for n in names]
-    victim = [f for f in files if "/blob/data/" in f][0]
+    victim = min(f for f in files if "/blob/data/" in f and os.stat(f).st_nlink == 1)
     os.chmod(victim, 0o600)
     flip(victim, 5)
     r = run(c, "backup", "--verify", f"{folder}/two")
@@ -496,7 +495,7 @@ def full_disk(c, folder):
              f"'{c.feitian}' restore '{folder}/piped.tar' --home '{small}/h'; d=$?\n"
              f"ls -A '{small}'; exit $((a * 100 + b * 10 + d))")
     r = subprocess.run(["unshare", "-m", "sh", "-c", shell], env=c.env(), capture_output=True,
-                       check=False, timeout=120)
+                       check=False, timeout=300)
     if r.returncode in (77, 1) and b"unshare" in r.stderr + b"mount":
         if r.returncode == 77 or b"unshare:" in r.stderr:
             print("skip a full disk: no namespaces here", r.stderr)
@@ -523,11 +522,11 @@ def stopped(c, kept, folder):
     db.commit()
     db.close()
     r = subprocess.run([c.feitian, "up", "--home", f"{folder}/still home", "--listen",
-                        f"127.0.0.1:{free_port()}", "--wait", "3"], env=c.env(), check=False,
-                       capture_output=True, timeout=60)
+                        f"127.0.0.1:{live_cloud.cloud.free_port()}", "--wait", "60"], env=c.env(),
+                       check=False, capture_output=True, timeout=300)
     expect("a store of a newer program is refused in words", b"newer feitian" in r.stderr, said(r))
     subprocess.run([c.feitian, "down", "--home", f"{folder}/still home", "--force"], env=c.env(),
-                   check=False, capture_output=True, timeout=60)
+                   check=False, capture_output=True, timeout=300)
 
 
 def settings_elsewhere(c, folder):
@@ -552,12 +551,6 @@ def settings_elsewhere(c, folder):
         expect(f"settings {what}, running", in_backup(f"running {what}") == want)
         c.run("down")
         expect(f"settings {what}, not running", in_backup(f"down {what}") == want)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def main():

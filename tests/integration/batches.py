@@ -16,9 +16,11 @@ import time
 import jsonschema
 
 from control_client import expect, results
-from gateway_client import Cloud
+from gateway_client import Cloud, wait_until
 
-WAIT_S = 60
+WAIT_S = 300
+LINES = 400
+QUICK = 40  # of a long batch: done soon; the others take minutes
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
@@ -70,13 +72,20 @@ class Batches:
         return a.json
 
     def wait(self, batch, states=ENDED, seconds=WAIT_S):
+        return self.until(batch, lambda b: b["status"] in states, seconds)
+
+    def until(self, batch, what, seconds=WAIT_S):
+        """The batch, once that is true of it."""
         until = time.monotonic() + seconds
         while True:
             b = self.get(batch)
-            if b["status"] in states:
+            if what(b):
                 return b
             assert time.monotonic() < until, b
             time.sleep(0.05)
+
+    def has_begun(self, batch):
+        return self.until(batch, lambda b: b["request_counts"]["completed"] >= QUICK // 2)
 
     def run(self, content, **more):
         f = self.put(content)
@@ -93,6 +102,12 @@ def line(i, body=None, url="/v1/chat/completions", **more):
 
 def jsonl(lines):
     return ("\n".join(lines) + "\n").encode()
+
+
+def long_one():
+    """Lines of a batch that has begun soon, and is not done before something ends it."""
+    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
+    return jsonl([line(i, None if i < QUICK else slow) for i in range(LINES)])
 
 
 def records(cloud, batch):
@@ -274,16 +289,15 @@ def lists(c, first):
 
 def cancelled(c):
     me = Batches(c)
-    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
-    b = me.run(jsonl([line(i, slow) for i in range(400)]))
-    while me.get(b["id"])["request_counts"]["completed"] < 20:
-        time.sleep(0.02)
+    b = me.run(long_one())
+    me.has_begun(b["id"])
     a = me.ask("POST", f"/v1/batches/{b['id']}/cancel")
     expect("cancelling", a.status == 200 and a["status"] == "cancelling" and a["cancelling_at"], a)
     done = me.wait(b["id"])
     out = me.lines(done["output_file_id"])
     expect("cancelled; what was done is kept", done["status"] == "cancelled" and
-           20 <= len(out) < 400 and done["request_counts"]["completed"] == len(out), done)
+           QUICK // 2 <= len(out) < LINES and
+           done["request_counts"]["completed"] == len(out), done)
     expect("and billed, once each", len(records(c, b["id"])) == len(out))
     again = me.ask("POST", f"/v1/batches/{b['id']}/cancel")
     expect("not twice", again.status == 409, again)
@@ -291,42 +305,35 @@ def cancelled(c):
 
 def expired(c):
     me = Batches(c)
-    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
-    b = me.run(jsonl([line(i, slow) for i in range(400)]), window="2s")
+    b = me.run(long_one(), window="5s")
     done = me.wait(b["id"])
     out, err = me.lines(done["output_file_id"]), me.lines(done["error_file_id"])
     expect("expired; the rest says so", done["status"] == "expired" and done["expired_at"] and
-           len(out) + len(err) == 400 and
+           len(out) + len(err) == LINES and
            all(r["error"]["code"] == "batch_expired" and r["response"] is None for r in err) and
-           done["request_counts"] == {"total": 400, "completed": len(out), "failed": len(err)},
+           done["request_counts"] == {"total": LINES, "completed": len(out), "failed": len(err)},
            done)
 
 
 def keys(c):
     made = c.ask("POST", "/api/v1/keys", {"name": "gone", "role": "developer"})
     me = Batches(c, made["secret"])
-    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
-    b = me.run(jsonl([line(i, slow) for i in range(400)]))
-    while me.get(b["id"])["request_counts"]["completed"] < 20:
-        time.sleep(0.02)
+    b = me.run(long_one())
+    me.has_begun(b["id"])
     expect("a key is revoked", c.ask("DELETE", f"/api/v1/keys/{made['id']}").status == 200)
     mine = Batches(c)  # of the same project
     done = mine.wait(b["id"])
     out, err = mine.lines(done["output_file_id"]), mine.lines(done["error_file_id"])
     expect("its batch fails, says why, and keeps what is done",
            done["status"] == "failed" and done["errors"]["data"][0]["code"] == "invalid_api_key" and
-           len(out) >= 20 and len(out) + len(err) == 400 and
+           len(out) >= QUICK // 2 and len(out) + len(err) == LINES and
            err[0]["error"]["code"] == "invalid_api_key", done)
 
     made = c.ask("POST", "/api/v1/keys", {"name": "poor", "role": "developer",
                                           "budget": {"day": "0.00002"}})
     poor = Batches(c, made["secret"])
     b = poor.run(jsonl([line(i) for i in range(50)]))
-    until = time.monotonic() + WAIT_S
-    while not poor.get(b["id"])["errors"]:
-        assert time.monotonic() < until, poor.get(b["id"])
-        time.sleep(0.05)
-    now = poor.get(b["id"])
+    now = poor.until(b["id"], lambda b: b["errors"])
     expect("a budget is used up: the batch waits and says so", now["status"] == "in_progress" and
            now["errors"]["data"][0]["code"] == "insufficient_quota" and
            now["request_counts"]["completed"] < 50, now)
@@ -372,19 +379,14 @@ def projects(c):
            len(other.lines(done["output_file_id"])) == 20, done)
     limit = {"limits": {"storage_bytes": None}}
     assert c.ask("PATCH", "/api/v1/projects/other", limit).status == 200
-    slow = {"model": "slow", "messages": [{"role": "user", "content": "x"}]}
-    running = other.run(jsonl([line(i, slow) for i in range(400)]))
-    while other.get(running["id"])["status"] == "validating":
-        time.sleep(0.02)
+    running = other.run(long_one())
+    other.has_begun(running["id"])
     events = c.ask("GET", "/api/v1/audit?kind=batch&limit=100")
     seen = {e["action"] for e in events["data"] if e["target"] == running["id"]}
     expect("the audit log has its life", {"batch.create", "batch.update"} <= seen, events)
     gone = c.ask("DELETE", "/api/v1/projects/other?cascade=true")
     expect("a project goes with its batches", gone.status == 200, gone)
-    until = time.monotonic() + WAIT_S
-    while os.path.exists(f"{c.home}/batches/{running['id']}") and time.monotonic() < until:
-        time.sleep(0.05)
-    expect("which end", not os.path.exists(f"{c.home}/batches/{running['id']}"))
+    wait_until(lambda: not os.path.exists(f"{c.home}/batches/{running['id']}"), "which end")
 
 
 def cli(c, folder):
@@ -432,7 +434,7 @@ def main(program):
     try:
         with Cloud(program, f"{folder}/home").start() as c:
             c.endpoint("s", tokens=5)
-            c.endpoint("slow", tokens=3, interval_ms=50)
+            c.endpoint("slow", tokens=3, interval_ms=2000)
             files(c)
             uploads(c)
             first = completes(c)

@@ -1,18 +1,32 @@
 """A cloud of its own for a test: a temporary home, a free port, everything stopped at the end."""
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 
-WAIT_S = 120
+WAIT_S = 300  # of a command: what hangs, not what is slow
+PORTS = range(10000, 32000)  # below those that the system lends to connections
+taken = []  # a socket for each port of ours, which keeps it from other tests until we end
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody else takes, also while nobody listens there: a process that was killed
+    finds it free when it comes back."""
+    while True:
+        port = random.choice(PORTS)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0feitian-test-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        taken.append(mark)
+        return port
 
 
 class Cloud:

@@ -11,7 +11,7 @@ import time
 
 import jsonschema
 
-
+PATIENCE_S = 120
 results = []  # of expect
 
 
@@ -62,12 +62,12 @@ class Control:
         self.log = ""
         os.makedirs(f"{home}/run", exist_ok=True)
 
-    def start(self, wait=20):
+    def start(self):
         out = open(f"{self.home}/control.log", "ab")
         self.process = subprocess.Popen([self.program, "control", "--home", self.home], stderr=out,
                                         stdout=out, **self.popen)
         out.close()
-        until = time.monotonic() + wait
+        until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 self.document = self.ask("GET", "/api/v1/openapi.json").json
@@ -79,11 +79,11 @@ class Control:
     def stop(self, sig=signal.SIGTERM):
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(sig)
-            self.process.wait(20)
+            self.process.wait(PATIENCE_S)
         return self.process.returncode if self.process else None
 
     def ask(self, method, path, body=None, role="operator", project="default", key="", headers=(),
-            timeout=20):
+            timeout=PATIENCE_S):
         c = Unix(self.socket, timeout)
         h = {"X-Feitian-Role": role, "X-Feitian-Project": project, "X-Feitian-Key": key,
              "X-Request-Id": "req_test", **dict(headers)}

@@ -5,10 +5,24 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
+from cloud import free_port
 from control_client import Answer
+
+PATIENCE_S = 120
+
+
+def wait_until(what, message):
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < until, f"{message}: not within {PATIENCE_S} s"
+        time.sleep(0.001)
 
 
 class Cloud:
@@ -25,27 +39,31 @@ class Cloud:
 
     def start_control(self):
         self.control = self._spawn("control")
-        for _ in range(2000):
-            if os.path.exists(f"{self.home}/run/control.sock"):
-                break
-            time.sleep(0.01)
+        wait_until(self._control_answers, "control answers")
         with open(f"{self.home}/credentials.json") as f:
             self.key = json.load(f)["key"]
 
-    def start_gateway(self, port=0, *words):
-        """The log tells which port was free."""
+    def _control_answers(self):
+        assert self.control.poll() is None, f"control ended with {self.control.returncode}"
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(f"{self.home}/run/control.sock")
+            except OSError:
+                return False  # the file is there a moment before anybody listens
+        return True
+
+    def start_gateway(self, *words):
+        """On the same port as before, if there was one."""
+        self.port = self.port or free_port()
         begun = time.monotonic()
         at = self.log_size()
-        self.gateway = self._spawn("gateway", "--listen", f"127.0.0.1:{port}", "--no-workers",
+        self.gateway = self._spawn("gateway", "--listen", f"127.0.0.1:{self.port}", "--no-workers",
                                    *words)
-        for _ in range(20000):
-            m = re.search(r"listening on \S+:(\d+)", self.log(at))
-            if m:
-                break
-            if self.gateway.poll() is not None:
-                raise RuntimeError(self.log(at))
-            time.sleep(0.001)
-        self.port = int(m.group(1))
+
+        def listens():
+            assert self.gateway.poll() is None, self.log(at)
+            return "listening on" in self.log(at)
+        wait_until(listens, "the gateway listens")
         assert self.ask("GET", "/health", key=None).status == 200
         self.ready_s = time.monotonic() - begun
 
@@ -65,7 +83,7 @@ class Cloud:
             f.seek(at)
             return f.read().decode(errors="replace")
 
-    def ask(self, method, path, body=None, key="", headers=None, timeout=30):
+    def ask(self, method, path, body=None, key="", headers=None, timeout=120):
         """key: "" for the operator's, None for none. body: bytes go as they are."""
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         h = {"Content-Type": "application/json"} if body is not None else {}
@@ -98,7 +116,7 @@ class Cloud:
         for p in (self.gateway, self.control):
             if p is not None:
                 try:
-                    p.wait(20)
+                    p.wait(60)
                 except subprocess.TimeoutExpired:
                     p.kill()
                     p.wait()

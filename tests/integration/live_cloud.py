@@ -1,5 +1,6 @@
 """A cloud (cloud.py) run in the foreground, called over HTTP as clients do, whose processes can be
 killed one by one."""
+import contextlib
 import http.client
 import json
 import os
@@ -10,11 +11,15 @@ import time
 
 import cloud
 
-START_S = 60
+START_S = 120
+PATIENCE_S = 120
 READ_BUFFER = 4096
 
 
 def wait_until(what, seconds, message):
+    """What comes by itself: seconds says after how long it should have come; machines that are
+    busy get PATIENCE_S."""
+    seconds = max(seconds, PATIENCE_S)
     until = time.monotonic() + seconds
     while True:
         value = what()
@@ -23,6 +28,16 @@ def wait_until(what, seconds, message):
         if time.monotonic() > until:
             raise AssertionError(f"{message}: not within {seconds} s")
         time.sleep(0.02)
+
+
+def is_alive(pid):
+    """Has it still a thread, or files that are open?"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            state = f.read().rsplit(b") ", 1)[1][:1]
+        return state not in b"ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 class LiveCloud(cloud.Cloud):
@@ -67,7 +82,7 @@ class LiveCloud(cloud.Cloud):
         except (OSError, ValueError, http.client.HTTPException):
             return False
 
-    def down(self, seconds=30):
+    def down(self, seconds=PATIENCE_S):
         """Asks it to stop; its exit status."""
         self.supervisor.send_signal(signal.SIGTERM)
         return self.supervisor.wait(timeout=seconds)
@@ -87,8 +102,34 @@ class LiveCloud(cloud.Cloud):
         """SIGKILL to all of a role; which they were."""
         pids = self.pids(role)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, pids)), PATIENCE_S, f"the end of {role}")
         return pids
+
+    def expire(self, key):
+        """Makes a key end soon, and waits for it: the second of its end."""
+        for seconds in (2, 20, 200):  # what lies in the past when it is read is refused
+            end = int(time.time()) + seconds
+            if self.request("PATCH", f"/api/v1/keys/{key}", {"expires": end})[0] == 200:
+                while time.time() < end:
+                    time.sleep(0.05)
+                return end
+        raise AssertionError("an end of a key is always in the past")
+
+    def settle(self):
+        """Until the store has the record of every call that is over."""
+        pause = 0.3
+        until = time.monotonic() + PATIENCE_S
+        while True:  # each look is a record too: the next one waits until that is delivered
+            time.sleep(pause)
+            status, answer = self.get("/api/v1/status")
+            ledger = answer["ledger"] if status == 200 else {}
+            if ledger and ledger["slots_used"] == ledger["pending_bytes"] == 0:
+                return
+            if time.monotonic() > until:
+                raise AssertionError(f"records are on their way for ever: {answer}")
+            pause = min(2 * pause, 10)
 
     # ---- HTTP ----
 

@@ -78,9 +78,9 @@ def keys(c):
            and call(c, k["secret"], None, "/api/v1/keys", "GET")[0] == 403)
     k = key_of(c, "default", actions=["models"])
     expect("... and it alone", call(c, k["secret"], None, "/api/v1/usage", "GET")[0] == 403)
-    k = key_of(c, "default", expires=int(time.time()) + 2)
+    k = key_of(c, "default", expires=int(time.time()) + 1000)
     expect("a key before its end", call(c, k["secret"], CHAT)[0] == 200)
-    time.sleep(2.2)
+    c.expire(k["id"])
     expect("... and after it", call(c, k["secret"], CHAT)[0] == 401)
     listed = c.get("/api/v1/keys?limit=100")[1]["data"]
     expect("a secret is shown once", not any(k["secret"] in json.dumps(x) for x in listed)
@@ -97,10 +97,10 @@ def revoking(c):
             codes.append((at, call(c, k["secret"], None, "/v1/models", "GET")[0]))
     t = threading.Thread(target=go_on)
     t.start()
-    time.sleep(0.3)
+    live_cloud.wait_until(lambda: len(codes) > 2, 20, "calls with a key")
     status = c.request("DELETE", f"/api/v1/keys/{k['id']}")[0]
     revoked = time.monotonic()
-    time.sleep(0.3)
+    live_cloud.wait_until(lambda: codes[-3][0] > revoked, 20, "calls after its end")
     stop.set()
     t.join()
     expect("revoking is answered", status in (200, 204), status)
@@ -218,14 +218,18 @@ def limits(c):
            and answer["error"]["type"] == "tokens"
            and h["x-should-retry"] == "false", (status, h, answer))
     k = key_of(c, "default", limits={"concurrency": 1})
-    endpoint(c, "slow", {"text": "one two", "tokens": 20, "interval_ms": 50})
-    busy = threading.Thread(target=call, args=(c, k["secret"], dict(CHAT, model="slow")))
-    busy.start()
-    time.sleep(0.3)
+    endpoint(c, "slow", {"text": "one two", "tokens": 4000, "interval_ms": 100})
+    h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=60)
+    h.request("POST", "/v1/chat/completions",
+              json.dumps(dict(CHAT, model="slow", max_tokens=4000, stream=True)),
+              {"Authorization": f"Bearer {k['secret']}", "Content-Type": "application/json"})
+    first = h.getresponse().readline()
     status, _, answer = call(c, k["secret"], CHAT)
-    busy.join()
-    expect("calls at a time", status == 429, (status, answer))
-    expect("... and when it is over", call(c, k["secret"], CHAT)[0] == 200)
+    h.close()
+    expect("calls at a time", first.startswith(b"data: ") and status == 429,
+           (first, status, answer))
+    live_cloud.wait_until(lambda: call(c, k["secret"], CHAT)[0] == 200, 20,
+                          "another when it is over")
 
 
 def endpoint(c, name, script):
