@@ -113,8 +113,7 @@ static int start_daemon(struct ft_http_server *s, struct ft_err *err)
         MHD_OPTION_UNESCAPE_CALLBACK, ft_http_keep_escapes, NULL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)c->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)c->max_per_ip,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool_bytes(s), MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (s->daemon == NULL)
         return ft_err_set(err, s->cert != NULL ? FT_EINVAL : FT_EIO, "server: %s",
                           s->cert != NULL ? "does not start; are the certificate and the key right?"

@@ -88,9 +88,25 @@ struct head {
     struct exchange *x;
     struct ft_http_field *fields;
     int max;
-    size_t bytes; /* names and values with their ends */
-    char *text;   /* NULL while counting */
+    size_t bytes;     /* names and values with their ends */
+    char *text;       /* NULL while counting */
+    const char *last; /* the NUL behind the string before */
+    bool broken;      /* it was not sent as it is told to us */
 };
+
+/* libmicrohttpd keeps a head where it read it, NUL in the place of what ends names and lines, so
+ * between two of its strings stand blanks. Where there is more, it left something out without a
+ * word: what follows a NUL or a line that begins with a colon, which it takes for the end; or it
+ * moved a field, since it adds the text of a line that goes on with the one before to that one's
+ * name. A "Transfer-Encoding" that is nobody's any more is what smugglers need. */
+static bool only_blanks(const char *p, const char *end)
+{
+    if (p > end)
+        return false;
+    while (p < end && strchr(" \t\r\n", *p) != NULL) /* finds NUL too */
+        p++;
+    return p == end;
+}
 
 static enum MHD_Result count_field(void *cls, enum MHD_ValueKind kind, const char *name,
                                    const char *value)
@@ -99,6 +115,9 @@ static enum MHD_Result count_field(void *cls, enum MHD_ValueKind kind, const cha
     struct head *h = cls;
     h->max++;
     h->bytes += strlen(name) + 1 + (value != NULL ? strlen(value) : 0) + 1;
+    h->broken |= !only_blanks(h->last, name);
+    h->broken |= value != NULL && !only_blanks(name + strlen(name), value);
+    h->last = value != NULL ? value + strlen(value) : name + strlen(name);
     return MHD_YES;
 }
 
@@ -154,6 +173,9 @@ static int check_framing(struct exchange *x, const char *version, const char **r
             x->expect = strcasecmp(f->value, "100-continue") == 0;
         }
     }
+    *ret_why = "there is no Host";
+    if (n_host == 0 && strcmp(version, "HTTP/1.0") != 0)
+        return 400;
     *ret_why = "both Content-Length and Transfer-Encoding";
     if (length != NULL && coding != NULL)
         return 400;
@@ -179,12 +201,18 @@ static bool is_raw_target(const char *target)
     return target[0] == '/' && !ft_str_has_control(target, "");
 }
 
+/* A head ends with an empty line behind the last value, and its request line. */
+static bool is_broken(const struct head *h, const char *end)
+{
+    return h->broken || end - h->last > (ptrdiff_t)strlen("\r\n\r\n") || !only_blanks(h->last, end);
+}
+
 /* 0, or the status to answer with. */
 static int read_head(struct exchange *x, struct MHD_Connection *mhd, const char *method,
                      const char *version, struct ft_err *why)
 {
     struct ft_http_exchange *pub = &x->pub;
-    struct head h = {.x = x};
+    struct head h = {.x = x, .last = version + strlen(version)};
     MHD_get_connection_values(mhd, MHD_HEADER_KIND, count_field, &h);
     h.bytes += strlen(method) + 1;
     h.fields = ft_arena_array(&pub->arena, (size_t)h.max + 1, sizeof *h.fields);
@@ -201,10 +229,14 @@ static int read_head(struct exchange *x, struct MHD_Connection *mhd, const char 
     MHD_get_connection_values(mhd, MHD_HEADER_KIND, take_field, &h);
     const union MHD_ConnectionInfo *size =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (size != NULL && size->header_size > x->server->config.head_bytes) {
+    if (size == NULL || size->header_size > x->server->config.head_bytes) {
         ft_err_set(why, FT_ELIMIT, "the head of the request is longer than %zu bytes",
                    x->server->config.head_bytes);
         return 431;
+    }
+    if (is_broken(&h, method + size->header_size)) {
+        ft_err_set(why, FT_EINVAL, "a header has no name, holds a NUL or goes on in the next line");
+        return 400;
     }
     const char *text;
     int status = check_framing(x, version, &text);
@@ -214,6 +246,10 @@ static int read_head(struct exchange *x, struct MHD_Connection *mhd, const char 
     }
     if (!is_token(method)) {
         ft_err_set(why, FT_EINVAL, "the method is not a word");
+        return 400;
+    }
+    if (strchr(pub->target, ' ') != NULL) {
+        ft_err_set(why, FT_EINVAL, "path: holds a space; %%20 stands for one");
         return 400;
     }
     if (strcmp(pub->target, "*") == 0 && strcmp(method, "OPTIONS") == 0) {

@@ -255,6 +255,61 @@ static void test_malformed_requests_get_4xx_or_nothing(void **state)
     assert_int_equal(atomic_load(&n_handled) - before, 4);
 }
 
+/* What libmicrohttpd takes without a word and hands on as something else. */
+static void test_heads_that_are_not_what_they_seem_are_refused(void **state)
+{
+#define BAD(text)                                                                                  \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
+    static const struct {
+        const char *text;
+        size_t n;
+    } bad[] = {
+        /* a line that goes on: its field would be lost, and the body the next request */
+        BAD("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n"
+            "GET /head HTTP/1.1\r\nHost: h\r\n\r\n"),
+        BAD("POST /echo HTTP/1.1\r\nTransfer-Encoding:\r\n\tchunked\r\nHost: h\r\n\r\n"
+            "GET /head HTTP/1.1\r\nHost: h\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\nY: c\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\n Host: h\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\nHost: h\r\nX: a\0b\r\nY: c\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"),
+        /* a line that begins with a colon: it would end the head, and what follows be the body */
+        BAD("GET /head HTTP/1.1\r\nHost: h\r\n: c\r\nY: c\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\nHost: h\r\n:\r\nY: c\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\r\n: c\r\nHost: h\r\n\r\n"),
+        BAD("GET /head HTTP/1.1\nHost: h\n:c\n\n"),
+        BAD("GET /head HTTP/1.1\r\nX: c\r\n\r\n"), /* no Host */
+        BAD("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"),
+    };
+#undef BAD
+    static const char *const good[] = {
+        "GET /head HTTP/1.1\nHost: h\nX: y\n\n",
+        "GET /head HTTP/1.1\r\nX:\r\nHost:h\r\nY: \t c  \r\nZ:\t\r\n\r\n",
+        "GET /head HTTP/1.0\r\n\r\n",
+        "GET /head HTTP/1.0\r\nX: y\r\n\r\n",
+    };
+    int before = atomic_load(&n_handled);
+    for (size_t i = 0; i < FT_COUNT(bad); i++) {
+        int fd = raw_connect(*state);
+        raw_send_n(fd, bad[i].text, bad[i].n);
+        const char *a = raw_read(fd, NULL); /* to the end: the connection is closed */
+        if (strncmp(a, "HTTP/1.1 400", 12) != 0 || strstr(a + 1, "HTTP/1.1") != NULL)
+            fail_msg("%s\n got %.300s", bad[i].text, a);
+        close(fd);
+    }
+    assert_int_equal(atomic_load(&n_handled), before);
+    for (size_t i = 0; i < FT_COUNT(good); i++) {
+        int fd = raw_connect(*state);
+        raw_send(fd, good[i]);
+        const char *a = raw_read(fd, "\r\n\r\n");
+        if (strncmp(a, "HTTP/1.1 200", 12) != 0 && strncmp(a, "HTTP/1.0 200", 12) != 0)
+            fail_msg("%s\n got %.300s", good[i], a);
+        close(fd);
+    }
+}
+
 /* Targets that have no safe path are the handler's where it wants them, and nobody's elsewhere. */
 static void raw_handler(void *ctx, struct ft_http_exchange *x)
 {
@@ -493,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_expecting_clients_are_told),
         cmocka_unit_test(test_bodies_too_long_are_refused_and_the_answer_arrives),
         cmocka_unit_test(test_malformed_requests_get_4xx_or_nothing),
+        cmocka_unit_test(test_heads_that_are_not_what_they_seem_are_refused),
         cmocka_unit_test(test_raw_targets),
         cmocka_unit_test(test_heads_as_object_clients_send_them),
         cmocka_unit_test(test_heads_too_long_are_refused),
