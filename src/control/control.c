@@ -24,6 +24,7 @@
 #include "control/batch/batch.h"
 #include "control/inner.h"
 #include "control/inside.h"
+#include "control/leftover.h"
 #include "control/tune/tune.h"
 #include "control/watch/watch.h"
 #include "ledger/store.h"
@@ -420,7 +421,10 @@ int ft_control_run(const struct ft_control_options *o, struct ft_err *err)
     if (rc == 0)
         rc = ft_watch_open(&p->ctl, &p->ctl.watch, err);
     if (rc == 0)
+        rc = ft_leftovers_open(&p->ctl, &p->ctl.leftovers, err);
+    if (rc == 0)
         rc = serve(p, err);
+    ft_leftovers_close(p->ctl.leftovers);
     ft_watch_close(p->ctl.watch);
     ft_batches_close(p->ctl.batches);
     ft_http_server_close(p->server);

@@ -46,5 +46,7 @@ ft_ctl_handler ft_ctl_requests; /* requests.c */
 ft_ctl_handler ft_ctl_org_completions, ft_ctl_org_embeddings, ft_ctl_org_costs;
 ft_ctl_handler ft_ctl_responses_put, ft_ctl_responses_get,
     ft_ctl_responses_delete; /* responses.c */
+/* All of a project's. */
+int ft_ctl_responses_forget(struct ft_state_tx *tx, const char *project, struct ft_err *err);
 
 #endif

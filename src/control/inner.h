@@ -32,6 +32,7 @@ struct ft_ctl {
     struct ft_tune *tune;     /* NULL: there is nothing to run trainings with */
     struct ft_batches *batches;
     struct ft_watch *watch;
+    struct ft_leftovers *leftovers; /* of removed projects */
     /* the store's trouble as it was last said in the log, and when; "" while there is none */
     char trouble[FT_ERR_MSG_MAX];
     int64_t trouble_said_s;

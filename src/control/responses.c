@@ -46,6 +46,12 @@ static int make_room(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_er
         NULL, err);
 }
 
+int ft_ctl_responses_forget(struct ft_state_tx *tx, const char *project, struct ft_err *err)
+{
+    return ft_state_exec(tx, "DELETE FROM response WHERE project = $1",
+                         FT_ARGS(ft_sql_text(project)), NULL, err);
+}
+
 static int check_put(struct ft_ctl_call *c)
 {
     json_t *document;

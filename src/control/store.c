@@ -24,6 +24,9 @@ static const struct ft_migration migrations[] = {
      "CREATE TABLE response (project TEXT NOT NULL, id TEXT NOT NULL, created BIGINT NOT NULL,"
      " document TEXT NOT NULL, PRIMARY KEY (project, id));"
      "CREATE INDEX response_created ON response (project, created);"},
+    {2, "what removed projects leave (leftover.h)",
+     "CREATE TABLE leftover (project TEXT PRIMARY KEY, next BIGINT NOT NULL, looks BIGINT NOT NULL,"
+     " adapters TEXT NOT NULL);"},
 };
 
 int ft_ctl_store_migrate(struct ft_state *s, struct ft_err *err)

@@ -152,7 +152,11 @@ int gw_keep(struct gw_request *r, const char *project, int64_t bytes, struct ft_
 extern const struct gw_part gw_scrub_part;
 extern const struct gw_table gw_scrub_routes, gw_hold_routes; /* inner ones */
 extern const struct gw_table gw_kept_routes;                  /* what a project keeps */
-json_t *gw_scrub_status(struct gw *g);                        /* new */
+extern const struct gw_table gw_leftover_routes; /* what a removed one keeps goes; inner */
+/* Repositories of a project that go, at most *left of them, which is counted down (hub.c). 1: there
+ * are more. */
+int gw_hub_forget(struct gw *g, const char *project, int *left, struct ft_err *err);
+json_t *gw_scrub_status(struct gw *g); /* new */
 
 /* ---- S3 (objects.c) ---- */
 

@@ -58,7 +58,7 @@ const struct gw_table gw_control_routes = {control_routes, FT_COUNT(control_rout
 static const struct gw_table *const tables[] = {
     &gw_model_routes,   &gw_file_routes,  &gw_hub_routes,     &gw_tune_routes,
     &gw_request_routes, &gw_kept_routes,  &gw_session_routes, &gw_monitor_routes,
-    &gw_control_routes, &gw_scrub_routes, &gw_hold_routes};
+    &gw_control_routes, &gw_scrub_routes, &gw_hold_routes,    &gw_leftover_routes};
 
 /* 24 digits of base 62: 142 bits. Random bytes are drawn for many ids at a time. */
 void gw_id_new(char ret[GW_ID_BYTES])

@@ -351,7 +351,9 @@ static const char project_set_text[] =
         CLOUD_TEXT;
 
 static const char project_rm_text[] =
-    "  --cascade               with its members, keys and endpoints\n" CLOUD_TEXT;
+    "Removes projects. Their buckets, files and repositories go too, in the background.\n"
+    "\n"
+    "  --cascade               also with members, keys, endpoints, models and jobs\n" CLOUD_TEXT;
 
 static const char member_add_text[] =
     "  --project ID            [the one of the key]\n"

@@ -7,6 +7,7 @@
 #include "control/admin/sign_in.h"
 #include "control/batch/batch.h"
 #include "control/inner.h"
+#include "control/leftover.h"
 #include "control/tune/tune.h"
 
 #define OWNED_MAX 100000 /* entities that go with a project */
@@ -152,9 +153,10 @@ static int drop_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *k
     return rc;
 }
 
-/* Jobs that ran end. */
+/* Jobs that ran end, what it kept goes. */
 static void wake(struct ft_ctl_call *c)
 {
+    ft_leftovers_wake(c->ctl->leftovers);
     ft_batches_wake(c->ctl->batches);
     ft_tune_wake(c->ctl->tune);
 }
@@ -188,6 +190,26 @@ static int collect_all(struct ft_state_tx *tx, struct owned *o, struct ft_err *e
     return 0;
 }
 
+/* What its fine-tuning made lies in HOME/adapters; other models' files are operators'. */
+static int note_leftover(struct ft_ctl_call *c, struct ft_state_tx *tx, const struct owned *o,
+                         struct ft_err *err)
+{
+    json_t *adapters = json_array();
+    size_t i, n = strlen(c->ctl->home);
+    json_t *row;
+    json_array_foreach(o->rows, i, row)
+    {
+        const char *kind = json_string_value(json_array_get(row, 0));
+        const char *path = ft_ctl_text(json_array_get(row, 2), "path");
+        if (strcmp(kind, "model") == 0 && path != NULL && strncmp(path, c->ctl->home, n) == 0 &&
+            strncmp(path + n, "/adapters/", 10) == 0)
+            json_array_append_new(adapters, json_string(path + n + 1));
+    }
+    int rc = ft_leftover_note(tx, o->project, adapters, err);
+    json_decref(adapters);
+    return rc;
+}
+
 int ft_ctl_projects_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
 {
     struct ft_ctl_entity e = {0};
@@ -207,6 +229,8 @@ int ft_ctl_projects_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct
                            "no operator's key that does not expire would be left");
     if (rc == 0)
         rc = drop_owned(c, tx, &o, err);
+    if (rc == 0)
+        rc = note_leftover(c, tx, &o, err);
     if (rc == 0)
         rc = ft_ctl_drop(c, tx, "project", e.id, e.body, err);
     if (rc == 0)

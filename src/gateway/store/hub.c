@@ -116,6 +116,43 @@ int gw_hub_kept(struct gw *g, const char *project, int64_t *ret_bytes, struct ft
     return ft_repo_usage(g->hub->repos, project, ret_bytes, err);
 }
 
+struct naming {
+    struct ft_repo *list;
+    int n, max;
+};
+
+static int name_repo(void *ctx, const struct ft_repo *repo)
+{
+    struct naming *o = ctx;
+    if (o->n == o->max)
+        return 1;
+    o->list[o->n++] = *repo;
+    return 0;
+}
+
+int gw_hub_forget(struct gw *g, const char *project, int *left, struct ft_err *err)
+{
+    static const enum ft_repo_kind kinds[] = {FT_REPO_MODEL, FT_REPO_DATASET};
+    struct naming o = {.max = *left};
+    int rc = 0;
+    o.list = calloc((size_t)o.max + 1, sizeof *o.list);
+    if (o.list == NULL)
+        return ft_err_set(err, FT_ENOMEM, "no memory");
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(kinds); i++)
+        rc = ft_repo_list(g->hub->repos, kinds[i], project, name_repo, &o, err);
+    for (int i = 0; rc >= 0 && i < o.n; i++) {
+        struct ft_err why = {0};
+        int one = ft_repo_delete(g->hub->repos, &o.list[i], &why);
+        if (one != 0 && one != FT_ENOTFOUND) {
+            rc = one;
+            *err = why;
+        }
+        *left -= one == 0;
+    }
+    free(o.list);
+    return rc;
+}
+
 static bool has_project(void *ctx, const char *project)
 {
     return ft_tenant_has_project(((struct gw *)ctx)->tenant, project);

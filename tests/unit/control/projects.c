@@ -1,5 +1,8 @@
-/* Projects: an id that was one's is not another's. (The rest: tests/integration/control.py.) */
+/* Projects: an id that was one's is not another's, and what a removed one kept is noted with its
+ * end. (The rest: tests/integration/control.py, leftover.py.) */
 #include "fixture.h"
+
+#include "control/leftover.h"
 
 static void an_id_is_not_given_twice(void **state)
 {
@@ -15,6 +18,76 @@ static void an_id_is_not_given_twice(void **state)
         201, fixture_ask(f, "POST", "/api/v1/projects", "{\"id\":\"lab-2\",\"name\":\"Lab\"}"));
 }
 
+struct asked {
+    struct ft_leftover one;
+    int64_t now_s;
+    bool found;
+};
+
+static int next_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct asked *a = ctx;
+    int rc = ft_leftover_next(tx, a->now_s, &a->one, err);
+    a->found = rc > 0;
+    return FT_MIN(rc, 0);
+}
+
+static bool is_due(struct fixture *f, int64_t now_s, struct asked *ret)
+{
+    struct ft_err err;
+    json_decref(ret->one.adapters);
+    *ret = (struct asked){.now_s = now_s};
+    assert_int_equal(0, ft_state_read(f->ctl.state, next_tx, ret, &err));
+    return ret->found;
+}
+
+static int put_adapter_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct fixture *f = ctx;
+    json_t *body = json_pack("{s:s,s:s+,s:s}", "project", "lab", "path", f->ctl.home,
+                             "/adapters/ftjob-1", "adapter_of", "m");
+    int rc = ft_ctl_put_quiet(tx, "model", "ft:m:lab::1", body, err);
+    json_decref(body);
+    return rc;
+}
+
+static int later_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    (void)ctx;
+    return ft_leftover_later(tx, "lab", 200, 1, err);
+}
+
+static int drop_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    (void)ctx;
+    return ft_leftover_drop(tx, "lab", err);
+}
+
+static void what_it_kept_is_noted(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_err err;
+    struct asked a = {.now_s = 0};
+    assert_int_equal(
+        201, fixture_ask(f, "POST", "/api/v1/projects", "{\"id\":\"lab\",\"name\":\"Lab\"}"));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, put_adapter_tx, f, &err));
+    assert_int_equal(409, fixture_ask(f, "DELETE", "/api/v1/projects/lab", NULL));
+    assert_false(is_due(f, 100, &a)); /* it is there still */
+    assert_int_equal(200, fixture_ask(f, "DELETE", "/api/v1/projects/lab?cascade=true", NULL));
+    assert_true(is_due(f, 100, &a));
+    assert_string_equal("lab", a.one.project);
+    assert_int_equal(0, a.one.looks);
+    assert_int_equal(1, json_array_size(a.one.adapters));
+    assert_string_equal("adapters/ftjob-1", json_string_value(json_array_get(a.one.adapters, 0)));
+    assert_int_equal(0, ft_state_tx(f->ctl.state, later_tx, NULL, &err));
+    assert_false(is_due(f, 199, &a));
+    assert_true(is_due(f, 200, &a));
+    assert_int_equal(1, a.one.looks);
+    assert_int_equal(0, ft_state_tx(f->ctl.state, drop_tx, NULL, &err));
+    assert_false(is_due(f, 1000, &a));
+    json_decref(a.one.adapters);
+}
+
 #define TEST(t)                                                                                    \
     {                                                                                              \
 #t, t, fixture_open, fixture_close, NULL                                                   \
@@ -22,6 +95,6 @@ static void an_id_is_not_given_twice(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(an_id_is_not_given_twice)};
+    const struct CMUnitTest tests[] = {TEST(an_id_is_not_given_twice), TEST(what_it_kept_is_noted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

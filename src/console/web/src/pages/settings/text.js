@@ -70,7 +70,7 @@ export const en = {
   project_made: 'The project is there.',
   project_gone: 'The project is gone.',
   project_delete:
-    'Its members, keys, buckets and jobs go with it. What it used stays in the reports.',
+    'Its members, keys, endpoints and jobs go with it; its buckets, files and repositories are removed in the background. What it used stays in the reports.',
   prices_text: 'Per million tokens. The longest pattern that matches a model’s name holds.',
   new_price: 'New price',
   edit_price: 'Price of {name}',
@@ -193,7 +193,8 @@ export const zh = {
   need_name: '请输入名称。',
   project_made: '项目已创建。',
   project_gone: '项目已删除。',
-  project_delete: '其成员、密钥、存储桶和任务会一并删除。已产生的用量仍保留在报表中。',
+  project_delete:
+    '其成员、密钥、端点和任务会一并删除；存储桶、文件和仓库会在后台删除。已产生的用量仍保留在报表中。',
   prices_text: '按每百万词元计价。以匹配模型名的最长模式为准。',
   new_price: '新建价格',
   edit_price: '{name} 的价格',

@@ -1,0 +1,242 @@
+/* See leftover.h: rows of the table `leftover`, and their thread. */
+#include "control/leftover.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/folder.h"
+#include "base/log.h"
+#include "control/handlers.h"
+#include "control/inside.h"
+
+#define TICK_S  5 /* how often it is asked whether one is due, when nobody says so */
+#define RETRY_S 5 /* the gateway is not there, or its store is not */
+
+struct ft_leftovers {
+    struct ft_ctl *ctl;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    bool stop, woken;
+    bool told; /* the thread's own: that the gateway cannot do it now was said */
+};
+
+/* ---- rows ---- */
+
+int ft_leftover_note(struct ft_state_tx *tx, const char *project, const json_t *adapters,
+                     struct ft_err *err)
+{
+    char *text = json_dumps(adapters, JSON_COMPACT);
+    if (text == NULL)
+        return ft_err_set(err, FT_ENOMEM, "control: no memory");
+    int rc = ft_state_exec(tx,
+                           "INSERT INTO leftover (project, next, looks, adapters)"
+                           " VALUES ($1, 0, 0, $2) ON CONFLICT (project) DO NOTHING",
+                           FT_ARGS(ft_sql_text(project), ft_sql_text(text)), NULL, err);
+    free(text);
+    return rc;
+}
+
+int ft_leftover_next(struct ft_state_tx *tx, int64_t now_s, struct ft_leftover *ret,
+                     struct ft_err *err)
+{
+    struct ft_state_rows *r;
+    int rc = ft_state_query(tx,
+                            "SELECT project, looks, adapters FROM leftover WHERE next <= $1"
+                            " ORDER BY next, project LIMIT 1",
+                            FT_ARGS(ft_sql_int(now_s)), &r, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_rows_step(r, err);
+    if (rc > 0) {
+        struct ft_slice text = ft_rows_text(r, 2);
+        snprintf(ret->project, sizeof ret->project, "%s", ft_rows_text(r, 0).p);
+        ret->looks = (int)ft_rows_int(r, 1);
+        json_decref(ret->adapters); /* of a run of the transaction before */
+        ret->adapters = json_loadb(text.p, text.n, 0, NULL);
+    }
+    ft_rows_close(r);
+    return rc;
+}
+
+int ft_leftover_later(struct ft_state_tx *tx, const char *project, int64_t next_s, int looks,
+                      struct ft_err *err)
+{
+    return ft_state_exec(tx, "UPDATE leftover SET next = $2, looks = $3 WHERE project = $1",
+                         FT_ARGS(ft_sql_text(project), ft_sql_int(next_s), ft_sql_int(looks)), NULL,
+                         err);
+}
+
+int ft_leftover_drop(struct ft_state_tx *tx, const char *project, struct ft_err *err)
+{
+    return ft_state_exec(tx, "DELETE FROM leftover WHERE project = $1",
+                         FT_ARGS(ft_sql_text(project)), NULL, err);
+}
+
+/* ---- clearing one ---- */
+
+static void remove_adapters(const struct ft_leftovers *l, const struct ft_leftover *one)
+{
+    size_t i;
+    const json_t *name;
+    json_array_foreach(one->adapters, i, name)
+    {
+        char path[PATH_MAX];
+        const char *s = json_string_value(name);
+        if (s != NULL && s[0] != '\0' && strstr(s, "..") == NULL &&
+            snprintf(path, sizeof path, "%s/%s", l->ctl->home, s) < (int)sizeof path)
+            ft_folder_remove_all(path);
+    }
+}
+
+static int forget_responses(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct ft_leftover *one = ctx;
+    return ft_ctl_responses_forget(tx, one->project, err);
+}
+
+struct look {
+    struct ft_leftover one;
+    int64_t now_s, removed;
+    int64_t held, until_s; /* what has to stay, and when the first of it may go; 0: not known */
+};
+
+/* The gateway removes a bounded number of things at a time, so that it can be stopped in between.
+ */
+static int clear_store(struct ft_leftovers *l, struct look *k, struct ft_err *err)
+{
+    char path[160], whose[96];
+    snprintf(path, sizeof path, "/internal/projects/%s/forget", k->one.project);
+    snprintf(whose, sizeof whose, "project:%s", k->one.project);
+    const struct ft_inside_ask ask = {.method = "POST", .path = path, .key = whose};
+    while (!ft_inside_stops(l->ctl->inside)) {
+        json_t *answer = NULL;
+        int rc = ft_inside_ask(l->ctl->inside, &ask, &answer, err);
+        bool more = json_is_true(json_object_get(answer, "more"));
+        k->removed += ft_ctl_int(answer, "removed", 0);
+        k->held = ft_ctl_int(answer, "held", 0);
+        k->until_s = ft_ctl_int(answer, "until", 0);
+        json_decref(answer);
+        if (rc != 0 || !more)
+            return rc;
+    }
+    return ft_err_set(err, FT_ECANCELED, "control ends");
+}
+
+static int next_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct look *k = ctx;
+    k->one.project[0] = '\0';
+    return FT_MIN(ft_leftover_next(tx, k->now_s, &k->one, err), 0);
+}
+
+/* Done once, it is looked at once more: a request may have been under way. */
+static int settle_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct look *k = ctx;
+    int64_t next_s = k->now_s + FT_LEFTOVER_AGAIN_S;
+    if (k->held == 0 && k->one.looks > 0)
+        return ft_leftover_drop(tx, k->one.project, err);
+    if (k->until_s > 0)
+        next_s = FT_MIN(next_s, FT_MAX(k->until_s, k->now_s) + 1);
+    return ft_leftover_later(tx, k->one.project, next_s, k->held == 0, err);
+}
+
+/* One that is due. 1: one was; 0: none is. */
+static int clear_next(struct ft_leftovers *l, struct ft_err *err)
+{
+    struct look k = {.now_s = (int64_t)time(NULL)};
+    int rc = ft_state_read(l->ctl->state, next_tx, &k, err);
+    bool due = rc == 0 && k.one.project[0] != '\0';
+    if (due) {
+        remove_adapters(l, &k.one);
+        rc = ft_state_tx(l->ctl->state, forget_responses, &k.one, err);
+    }
+    if (due && rc == 0)
+        rc = clear_store(l, &k, err);
+    if (due && rc == 0)
+        rc = ft_state_tx(l->ctl->state, settle_tx, &k, err);
+    if (k.removed > 0)
+        ft_log(FT_LOG_INFO, "control", "project %s is no more: %lld things that it kept removed%s",
+               k.one.project, (long long)k.removed, k.held > 0 ? "; the rest is held" : "");
+    if (rc != 0 && due)
+        ft_err_wrap(err, "what project %s kept", k.one.project);
+    json_decref(k.one.adapters);
+    return rc != 0 ? rc : due;
+}
+
+/* ---- the thread ---- */
+
+/* Under the lock. */
+static void nap(struct ft_leftovers *l, int seconds)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += seconds;
+    while (!l->stop && !l->woken && pthread_cond_timedwait(&l->changed, &l->lock, &t) == 0)
+        ;
+    l->woken = false;
+}
+
+static void *run(void *ctx)
+{
+    struct ft_leftovers *l = ctx;
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        struct ft_err err = {0};
+        pthread_mutex_unlock(&l->lock);
+        int rc = clear_next(l, &err);
+        if (rc < 0 && rc != FT_ECANCELED && !ft_state_is_trouble(rc) && !l->told)
+            ft_log(FT_LOG_WARN, "control", "%s; tried again", err.msg);
+        l->told = rc < 0;
+        pthread_mutex_lock(&l->lock);
+        if (rc <= 0)
+            nap(l, rc < 0 ? RETRY_S : TICK_S);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+void ft_leftovers_wake(struct ft_leftovers *l)
+{
+    if (l == NULL)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->woken = true;
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int ft_leftovers_open(struct ft_ctl *ctl, struct ft_leftovers **ret, struct ft_err *err)
+{
+    struct ft_leftovers *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return ft_err_set(err, FT_ENOMEM, "control: no memory");
+    l->ctl = ctl;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    if (pthread_create(&l->thread, NULL, run, l) != 0) {
+        free(l);
+        return ft_err_set(err, FT_ENOMEM, "control: no thread for what projects leave");
+    }
+    *ret = l;
+    return 0;
+}
+
+void ft_leftovers_close(struct ft_leftovers *l)
+{
+    if (l == NULL)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
