@@ -625,7 +625,7 @@ def no_room(home):
     """A limit on file sizes stands for a full disk: the system refuses in the same way."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
     c = Control(FEITIAN, home, preexec_fn=limit).start()
     status = [c.ask("PUT", f"/internal/responses/r{i}",
                     {"response": {"t": "x" * 30000}, "input": []}).status

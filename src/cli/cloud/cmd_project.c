@@ -181,7 +181,8 @@ const struct ft_cmd ft_cmd_project_subs[] = {
     {"list", "[--json]", "the projects there are", project_list, 0, NULL},
     {"set", "ID [--name NAME] [--rpm N|none] [--budget-month AMOUNT|none] [OPTION ...]",
      "change a project's name, limits and budgets", project_set, 0, NULL},
-    {"rm", "ID ... [--cascade]", "remove projects; --cascade: with their keys and endpoints",
+    {"rm", "ID ... [--cascade]",
+     "remove projects, with all that they keep; --cascade: also with keys, endpoints and jobs",
      project_rm, 0, NULL},
     {0},
 };
