@@ -14,6 +14,7 @@ suite = ctest --preset $(1) -j $(JOBS) && scripts/closing $(2)/Testing/Temporary
 # gcc's thread sanitizer wants the classic memory layout; where setarch is not allowed, try without
 no_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 sources = $(shell find src tests -name '*.[ch]' -o -name '*.inc')
+scripted = src/console/web/build.mjs 'src/console/web/src/**/*.{js,jsx,css}' 'tests/**/*.mjs'
 
 .NOTPARALLEL:
 .PHONY: all up down test test-engines test-release test-sanitizers test-crash check format-check bench fuzz nano install deb format clean help setup setup-all setup-engines
@@ -72,8 +73,10 @@ check: setup-all format-check all test-sanitizers ## format, tidy, layers, stati
 format-check: setup-all
 	@clang-format --dry-run -Werror $(sources)
 
-format: setup-all ## clang-format over all sources
+format: setup-all ## clang-format and prettier over all sources
 	@clang-format -i $(sources)
+	@cmake -DNPM=npm -DFROM=tests/console -DINTO=build/console-tests -P cmake/npm.cmake
+	@build/console-tests/node_modules/.bin/prettier --log-level warn --write $(scripted)
 
 bench: all ## benchmarks: the parts, then the program (BENCH_MODEL="...")
 	@cmake --build build -j $(JOBS) --target benchmarks

@@ -1,6 +1,7 @@
 // OpenAI's own client: files, uploads and batches.
 //
-// usage: FEITIAN_URL=... FEITIAN_API_KEY=... node --test openai_batches.mjs      (tests/integration/clients.py does it)
+// usage: FEITIAN_URL=... FEITIAN_API_KEY=... node --test openai_batches.mjs
+// (tests/integration/clients.py does it)
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,6 +1,7 @@
 // OpenAI's own client: fine-tuning jobs.
 //
-// usage: FEITIAN_URL=... FEITIAN_API_KEY=... node --test openai_tune.mjs         (tests/integration/clients.py does it)
+// usage: FEITIAN_URL=... FEITIAN_API_KEY=... node --test openai_tune.mjs
+// (tests/integration/clients.py does it)
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI, { toFile } from 'openai';

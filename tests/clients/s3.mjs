@@ -1,6 +1,7 @@
 // AWS's own client of S3: objects, uploads in parts, listings, signed URLs, errors.
 //
-// usage: AWS_ENDPOINT_URL=... AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_REGION=... node --test s3.mjs
+// usage: AWS_ENDPOINT_URL=... AWS_ACCESS_KEY_ID=...
+// AWS_SECRET_ACCESS_KEY=... AWS_REGION=... node --test s3.mjs
 //        (tests/integration/clients.py does it)
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';

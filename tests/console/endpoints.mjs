@@ -20,10 +20,11 @@ test('an endpoint is made in the browser, and answers', async () => {
   await dialog.getByLabel('Name', { exact: true }).fill('made');
   await dialog.getByLabel('Model', { exact: true }).fill('nothing');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();
+  // what the API says, where one can mend it
   await dialog
     .getByRole('alert')
     .getByText(/nothing/)
-    .waitFor(); // what the API says, where one can mend it
+    .waitFor();
   await cloud.axe(page);
   await dialog.getByLabel('Model', { exact: true }).fill('nano');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();

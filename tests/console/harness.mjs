@@ -1,6 +1,7 @@
-// What the tests of pages share: a cloud of its own in a temporary folder on a free port, keys for every
-// role, Debian's Chromium, and what no page may do: log an error, break the content security policy,
-// ask another host, be wider than the screen, or be in the way of those who do not see or use no mouse.
+// What the tests of pages share: a cloud of its own in a temporary folder on a
+// free port, keys for every role, Debian's Chromium, and what no page may do:
+// log an error, break the content security policy, ask another host, be wider
+// than the screen, or be in the way of those who do not see or use no mouse.
 //
 //   import { start, test } from './harness.mjs';
 //   const cloud = await start({ nano: true });
@@ -8,11 +9,12 @@
 //     const page = await cloud.page('admin', '/keys');     signed in; checked when the test ends
 //     await page.getByRole('button', { name: 'New key' }).click();
 //     await cloud.axe(page);                                both themes
-//     await cloud.shots(page, 'keys');                      no sideways scrolling; pictures into $FT_SHOTS
+//     await cloud.shots(page, 'keys');                      it fits; pictures into $FT_SHOTS
 //   });
 //
 // Run by ctest (console.NAME), or by hand:
-//   FEITIAN=build/feitian FT_MODULES=build/console-tests node --test-reporter=spec tests/console/NAME.mjs
+//   FEITIAN=build/feitian FT_MODULES=build/console-tests \
+//       node --test-reporter=spec tests/console/NAME.mjs
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
@@ -156,7 +158,8 @@ function watch(page, url) {
     if (message.type() !== 'error' && !/Content Security Policy/.test(message.text())) return;
     // what the API refuses is an answer; the browser logs it all the same
     const { pathname } = new URL(message.location().url || url);
-    if (pathname === '/favicon.ico') return; // what is no page of the console names no icon: the browser looks for one
+    // what is no page of the console names no icon: the browser looks for one
+    if (pathname === '/favicon.ico') return;
     if (
       /^Failed to load resource/.test(message.text()) &&
       !pathname.startsWith('/console') &&
@@ -165,7 +168,8 @@ function watch(page, url) {
       return;
     fault(`console: ${message.text()} (${message.location().url})`);
   });
-  // the console asks for nothing that whoever is signed in may not see; tests name the paths where they try it
+  // the console asks for nothing that whoever is signed in
+  // may not see; tests name the paths where they try it
   page.on('response', (answer) => {
     if (answer.status() === 403 && !page.mayRefuse?.test(answer.url()))
       fault(`refused: ${answer.url()}`);
@@ -196,8 +200,8 @@ export async function settled(page) {
 
 const THEMES = ['light', 'dark'];
 
-// No serious or critical finding of axe-core, in both themes. within: a selector; without: findings that
-// are accepted, with a reason where it is called.
+// No serious or critical finding of axe-core, in both themes. within: a selector; without: findings
+// that are accepted, with a reason where it is called.
 async function axe(page, { within = null, without = [] } = {}) {
   for (const theme of THEMES) {
     await page.emulateMedia({ colorScheme: theme });
@@ -222,8 +226,8 @@ async function axe(page, { within = null, without = [] } = {}) {
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
-// The page at three widths, in both themes and languages. prepare(page): opens what is to be seen, after the
-// page was loaded anew.
+// The page at three widths, in both themes and languages. prepare(page): opens what is to be seen,
+// after the page was loaded anew.
 async function shots(page, name, { prepare = async () => {}, wait = settled } = {}) {
   const before = page.viewportSize();
   for (const language of ['en', 'zh']) {
@@ -235,14 +239,13 @@ async function shots(page, name, { prepare = async () => {}, wait = settled } = 
       await page.setViewportSize({ width, height: HEIGHT });
       await page.waitForTimeout(SHOTS ? 150 : 20);
       const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
-      await page.waitForFunction(fits, undefined, { timeout: 3000 }).catch(() => {}); // it is being drawn
+      // it is being drawn
+      await page.waitForFunction(fits, undefined, { timeout: 3000 }).catch(() => {});
       const wide = await page.evaluate(
         () => document.documentElement.scrollWidth - window.innerWidth,
       );
-      assert.ok(
-        wide <= 0,
-        `${name}: ${wide} pixels wider than ${width} (${language}): ${wide > 0 ? await widest(page) : ''}`,
-      );
+      const told = wide > 0 ? await widest(page) : '';
+      assert.ok(wide <= 0, `${name}: ${wide} pixels wider than ${width} (${language}): ${told}`);
       if (SHOTS) await pictures(page, path.join(SHOTS, `${name}-${device}-${language}`));
     }
   }
@@ -275,7 +278,8 @@ async function pictures(page, file) {
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
-// A cloud for this file's tests. nano: with the model that ships, served as "nano". options: of `feitian up`.
+// A cloud for this file's tests. nano: with the model
+// that ships, served as "nano". options: of `feitian up`.
 export async function start({ nano = false, options = [] } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'feitian-'));
   const cloud = new Cloud(folder, await freePort());

@@ -113,7 +113,7 @@ test('the form looks right everywhere', async () => {
   });
 });
 
-test('a member is invited, signs in with a password, makes a key of her own, and is removed', async () => {
+test('a member is invited, signs in with a password, makes a key, and is removed', async () => {
   const page = await cloud.page('admin', '/keys?tab=members');
   await page.getByRole('heading', { name: 'No members yet' }).waitFor();
   await cloud.shots(page, 'keys-members-empty');
@@ -151,7 +151,8 @@ test('a member is invited, signs in with a password, makes a key of her own, and
   ).trim();
   await hers.getByRole('button', { name: 'I have copied it' }).click();
   assert.equal((await as(secret)).status, 200);
-  await hers.getByRole('button', { name: 'What to do with test admin' }).click(); // not hers: only to look at
+  // not hers: only to look at
+  await hers.getByRole('button', { name: 'What to do with test admin' }).click();
   assert.deepEqual(await hers.getByRole('menuitem').allInnerTexts(), ['Requests of this key']);
   await hers.keyboard.press('Escape');
   await hers.getByRole('tab', { name: 'Members' }).click();

@@ -125,7 +125,8 @@ test('a card is shown without trusting it, and edited', async () => {
   await page.getByRole('button', { name: 'Commit' }).click();
   await card.getByRole('heading', { name: 'Another' }).waitFor();
   await cloud.axe(page);
-  page.faults = page.faults.filter((f) => !/carded\/resolve\/\w+\/x/.test(f)); // the picture that is not there
+  // the picture that is not there
+  page.faults = page.faults.filter((f) => !/carded\/resolve\/\w+\/x/.test(f));
 });
 
 test('folders, previews, files deleted; branches and tags', async () => {
@@ -158,7 +159,8 @@ test('folders, previews, files deleted; branches and tags', async () => {
   await page.getByRole('button', { name: 'top.txt', exact: true }).waitFor({ state: 'detached' });
   await page.getByLabel('Revision').selectOption('v1.0'); // the tag still has it
   await page.getByRole('button', { name: 'top.txt', exact: true }).waitFor();
-  assert.equal(await page.getByRole('button', { name: 'Delete top.txt' }).count(), 0); // a tag does not change
+  // a tag does not change
+  assert.equal(await page.getByRole('button', { name: 'Delete top.txt' }).count(), 0);
 
   await page.getByRole('tab', { name: 'Revisions' }).click();
   await page.getByRole('button', { name: 'Delete v1.0' }).click();
@@ -191,7 +193,7 @@ test('a folder that is dropped keeps its paths', async () => {
     assert.ok(names.includes(name), names.join());
 });
 
-test('large files go in parts that are tried again, and only the rest is sent after a break', async () => {
+test('large files go in parts, tried again; after a break only the rest is sent', async () => {
   const page = await cloud.page('operator', '/models/hub/default/foldered?tab=files');
   page.mayFail = true;
   page.mayRefuse = /hub\/double/;

@@ -159,7 +159,7 @@ test('pieces of tool calls become whole ones, and what failed is not sent again'
   );
 });
 
-test('a question is answered piece by piece, with what it took and the way to its request', async () => {
+test('a question is answered piece by piece, with what it took and its request', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
   await page.getByRole('button', { name: 'What is feitian?' }).click();
   const answer = (await answered(page, 1)).first();
@@ -227,7 +227,7 @@ test('parameters are checked before they are sent, and are sent', async () => {
   assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '');
 });
 
-test('tokens show their probabilities and what else it could have been, by mouse and by keyboard', async () => {
+test('tokens show their probabilities and what else it could have been', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
   await say(page, 'What is feitian?');
   await answered(page, 1);
@@ -353,7 +353,7 @@ test('reasoning is folded; what a model writes cannot act', async () => {
   assert.equal(await page.evaluate(() => window.acted), undefined);
 });
 
-test('errors say what to do: before the answer, within it, and where there is no connection', async () => {
+test('errors say what to do: before the answer, within it, without a connection', async () => {
   const page = await cloud.page('developer', '/playground?model=gone');
   page.mayFail = true;
   await say(page, 'x');

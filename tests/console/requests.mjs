@@ -57,7 +57,8 @@ test('a refused one says why', async () => {
 test('they are found by what they are', async () => {
   const page = await cloud.page('operator', '/requests');
   await rows(page).filter({ hasText: 'refused' }).first().waitFor();
-  assert.equal(await rows(page).filter({ hasText: 'Administration' }).count(), 0); // what this page asks
+  // what this page asks
+  assert.equal(await rows(page).filter({ hasText: 'Administration' }).count(), 0);
   await page.getByRole('combobox', { name: 'Kind' }).selectOption('admin');
   await rows(page).filter({ hasText: 'Administration' }).first().waitFor();
   await page.getByRole('combobox', { name: 'Kind' }).selectOption('');

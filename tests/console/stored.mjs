@@ -1,5 +1,5 @@
-// What users have stored, opened in a browser of somebody who is signed in: it runs nothing, wherever
-// it is got from, although it comes from where the console comes from.
+// What users have stored, opened in a browser of somebody who is signed in: it runs nothing,
+// wherever it is got from, although it comes from where the console comes from.
 import { assert, signIn, start, test } from './harness.mjs';
 
 const cloud = await start();
@@ -8,13 +8,14 @@ const SCRIPT = `fetch('/api/v1/me').then((r) => r.json()).then((me) => {
   document.title = 'it is ' + me.role;
   document.documentElement.setAttribute('data-ran', 'yes');
 }).catch((e) => { document.title = 'refused: ' + e; });`;
-const HTML = `<!doctype html><title>stored</title><h1 id="here">stored</h1><script>${SCRIPT}</script>
+const HTML = `<!doctype html><title>stored</title><h1 id="here">stored</h1>
+<script>${SCRIPT}</script>
 <img src="x" onerror="${SCRIPT.replaceAll('\n', ' ').replaceAll('"', "'")}">
 <form action="/api/v1/keys" method="post"><input name="a"><button id="send">send</button></form>`;
-const SVG = `<svg xmlns="http://www.w3.org/2000/svg" id="here"><text y="20">stored</text><script>${SCRIPT.replaceAll(
-  '=>',
-  '=&gt;',
-)}</script></svg>`;
+const SVG = [
+  '<svg xmlns="http://www.w3.org/2000/svg" id="here"><text y="20">stored</text>',
+  `<script>${SCRIPT.replaceAll('=>', '=&gt;')}</script></svg>`,
+].join('');
 
 // Signed in, and what the page asks the API for.
 async function visitor() {

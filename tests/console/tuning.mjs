@@ -172,10 +172,11 @@ test(
     await page.locator('.page-title').getByText('Paused', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await page.locator('.chart canvas').waitFor({ timeout: 60000 });
+    // a fast machine is done by now
     await page
       .locator('.page-title')
       .getByText(/^(Training|Done)$/)
-      .waitFor(); // a fast machine is done by now
+      .waitFor();
     await cloud.shots(page, 'tuning-running', {
       wait: (p) => p.locator('.chart canvas').waitFor(),
     });

@@ -19,7 +19,7 @@ test('nothing used yet: it says what to do', async () => {
   await cloud.shots(page, 'usage-empty');
 });
 
-test('calls are there by model and by key, the sums are the API’s, and can be had as CSV', async () => {
+test('calls are there by model and by key, the sums are the API’s, and come as CSV', async () => {
   for (const role of ['developer', 'admin', 'developer']) await ask(role);
   const page = await cloud.page('operator', '/usage?show=tokens');
   const table = page.getByRole('table', { name: 'Usage by Model' });

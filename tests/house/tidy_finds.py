@@ -85,6 +85,20 @@ class TidyFinds(unittest.TestCase):
         self.assert_finds({"tools/cases.py": data}, "columns")
         self.assertEqual(self.errors({"src/base/a.c": "/* A. */\n/* " + "é" * 90 + " */\n"}), [])
 
+    def test_lines_of_scripts(self):
+        words = "x " * 60
+        for name in ("a.js", "b.jsx", "c.mjs", "d.css"):
+            self.assert_finds({f"src/web/{name}": f"/* {words}*/\n"}, "columns")
+            self.assert_finds({f"src/web/{name}": "/* A. */" + "\n" * 501}, "at most 500")
+        self.assertEqual(self.errors({"src/web/text.js": "// A.\n" * 501}), [])
+        said = "// Texts; long lines: sentences.\n"
+        for literal in (f"  '{words}',", f"  a: '{words}',", f"  'a': `{words}`,", f"  /{words}/,"):
+            self.assertEqual(self.errors({"src/web/a.js": said + literal + "\n"}), [])
+            self.assert_finds({"src/web/a.js": "// Texts.\n" + literal + "\n"}, "columns")
+        self.assert_finds({"src/web/a.js": "let a;\n"}, "opens without")
+        for code in (f"  // {words}x", f"  f({words}x);"):
+            self.assert_finds({"src/web/a.js": said + code + "\n"}, "columns")
+
     def test_sizes(self):
         self.assert_finds({"src/base/a.c": "/* A. */\n" + "int x;\n" * 900}, "split by topic")
         self.assertEqual(self.errors({"src/base/a.c": "/* A. */\n" + "int x;\n" * 899}), [])

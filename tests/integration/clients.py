@@ -59,8 +59,8 @@ def main():
         env = c.env(FEITIAN_URL=c.url, FEITIAN_API_KEY=c.credentials()["key"],
                     AWS_REGION=aws.pop("AWS_DEFAULT_REGION"), **aws)
         failed = 0
-        for name in ("openai.mjs", "openai_batches.mjs", "openai_tune.mjs", "anthropic.mjs",
-                     "hub.mjs", "s3.mjs"):
+        for name in ("openai.mjs", "openai_responses.mjs", "openai_batches.mjs", "openai_tune.mjs",
+                     "anthropic.mjs", "hub.mjs", "s3.mjs"):
             r = subprocess.run(["node", "--test", "--test-reporter=spec", name], cwd=folder,
                                env=env, check=False, timeout=600)
             failed += r.returncode != 0

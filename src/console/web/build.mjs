@@ -1,5 +1,5 @@
-// Builds the console: src/ becomes files with their hash in their name, compressed as far as it goes,
-// and one table of them for the C program.
+// Builds the console: src/ becomes files with their hash in their name, compressed as far as it
+// goes, and one table of them for the C program.
 //
 // usage: node build.mjs OUT
 //   OUT/node_modules is what the lock file says (npm ci). Written there:
@@ -8,8 +8,8 @@
 //     assets.inc    the rows of the table in console.c
 //     manifest.json sizes, and which files each page needs (tests/console goes by it)
 //
-// The same sources and the same Node (its zlib compresses) give the same bytes: nothing here depends on
-// time, folder or machine.
+// The same sources and the same Node (its zlib compresses) give the same bytes: nothing here
+// depends on time, folder or machine.
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import fs from 'node:fs';
@@ -19,6 +19,7 @@ import zlib from 'node:zlib';
 const WEB = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
 const OUT = path.resolve(process.argv[2] ?? '');
 const SITE = path.join(OUT, 'site');
+const SHEETS = ['tokens', 'base', 'layout', 'ui', 'table', 'layers', 'content', 'forms'];
 const LOCK_LIBRARIES = Object.keys(JSON.parse(read('package.json')).dependencies).sort();
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -40,8 +41,8 @@ const pageFolders = fs
   .filter((name) => fs.existsSync(path.join(WEB, 'src/pages', name, 'index.jsx')))
   .sort();
 
-// One style sheet for all: styles/ in their order, then each page's own. Pages do not import theirs,
-// because a style sheet that comes after its page is a page that jumps.
+// One style sheet for all: styles/ in their order, then each page's own. Pages do not import
+// theirs, because a style sheet that comes after its page is a page that jumps.
 const styles = {
   name: 'styles',
   setup(build) {
@@ -50,7 +51,7 @@ const styles = {
       namespace: 'styles',
     }));
     build.onLoad({ filter: /.*/, namespace: 'styles' }, () => {
-      const own = ['tokens', 'base', 'layout', 'ui', 'forms'].map((n) => `./styles/${n}.css`);
+      const own = SHEETS.map((n) => `./styles/${n}.css`);
       for (const page of pageFolders)
         for (const file of fs.readdirSync(path.join(WEB, 'src/pages', page)).sort())
           if (file.endsWith('.css')) own.push(`./pages/${page}/${file}`);

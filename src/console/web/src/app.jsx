@@ -37,8 +37,8 @@ function Missing() {
   );
 }
 
-// A page, fetched when it is first gone to. The last one stays, with the address that it was shown for, until the next
-// is there.
+// A page, fetched when it is first gone to. The last one stays,
+// with the address that it was shown for, until the next is there.
 function Current({ page, route }) {
   const [, setDrawn] = useState(0);
   const [error, setError] = useState(null);
@@ -58,8 +58,8 @@ function Current({ page, route }) {
       gone = true;
     };
   }, [page]);
+  // the cloud was upgraded under us, or is not there: the files have other names now
   if (error)
-    // the cloud was upgraded under us, or is not there: the files have other names now
     return (
       <Page title={page.title[lang()]}>
         <ErrorNote
@@ -90,8 +90,8 @@ function Inside() {
   const main = useRef(null);
   const page = pages.find((p) => p.name === route.name);
   const first = useRef(true);
+  // a new page is a new start, for the eyes and for a screen reader
   useEffect(() => {
-    // a new page is a new start, for the eyes and for a screen reader
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
   }, [route.visit]);

@@ -1,3 +1,4 @@
+// Where it begins.
 import { render } from 'preact';
 import { App } from './app.jsx';
 import { loadSession } from './lib/session.js';

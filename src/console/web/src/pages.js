@@ -1,7 +1,7 @@
 // The table of pages: a new one is a folder in pages/ and a row here.
 //
-//   name: the first part of its address (/console/NAME; '' is the overview), what is behind it is the page's own
-//         (useRoute().rest); folder: of its files, if it is called otherwise
+//   name: the first part of its address (/console/NAME; '' is the overview), what is behind it is
+//         the page's own (useRoute().rest); folder: of its files, if it is called otherwise
 //   title, group, icon: in the navigation; hidden: not there (pages that others lead to)
 //   role: the least that sees it (viewer if it is not said)
 //   load: () => import(...): fetched when it is first gone to

@@ -1,3 +1,4 @@
+// long lines: a sentence is one string.
 // The words of the shell and of ui/. Pages have theirs in their own text.js.
 export const app = {
   en: {

@@ -83,8 +83,9 @@ async function json(method, path, body, options) {
   return text === '' ? null : JSON.parse(text);
 }
 
-// Server-sent events: data lines of one event joined; "[DONE]" ends. onEvent(json, name). onOpen(answer): its headers
-// are there. A connection that breaks is an error too: what came may be half of it.
+// Server-sent events: data lines of one event joined; "[DONE]" ends.
+// onEvent(json, name). onOpen(answer): its headers are there. A
+// connection that breaks is an error too: what came may be half of it.
 async function stream(path, body, onEvent, signal, { headers, method = 'POST', onOpen } = {}) {
   const answer = await send(method, path, body, {
     signal,

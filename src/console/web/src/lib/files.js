@@ -17,7 +17,8 @@ async function entriesOf(folder) {
   }
 }
 
-// transfer: of a drop event. Its entries must be asked for before the first wait, and are then good for longer.
+// transfer: of a drop event. Its entries must be asked for
+// before the first wait, and are then good for longer.
 export async function droppedFiles(transfer) {
   const plain = [...transfer.files];
   const todo = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);

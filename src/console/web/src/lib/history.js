@@ -37,21 +37,23 @@ export const rangeOptions = () =>
 const POLL_MS = 10000; // points come every 10 seconds
 const LONG_POLL_MS = 60000;
 
-// names: ['requests', 'ttft_p95']; range: a key of ranges; labels: { endpoint: 'nano' }, at most one.
+// names: ['requests', 'ttft_p95']; range: a key of ranges, or seconds; labels: { endpoint: ID }, at
+// most one. "The last hour" moves: it is worked out for each question.
 // -> { error, loading, reload, times, of(name) -> values, all -> [{ name, labels, values }] }
 export function useHistory(names, { range = '1h', labels = {} } = {}) {
+  const span = ranges[range] ?? range;
   const series = names.join(',');
   const label = new URLSearchParams(labels).toString();
   const ask = useCallback(
     (signal) => {
       const query = new URLSearchParams(label);
       query.set('series', series);
-      query.set('from', String(Math.floor(Date.now() / 1000) - ranges[range]));
+      query.set('from', String(Math.floor(Date.now() / 1000) - span));
       return api.get(`/api/v1/history?${query}`, { signal });
     },
-    [series, label, range],
+    [series, label, span],
   );
-  const { data, ...state } = useApi(ask, { poll: ranges[range] > 86400 ? LONG_POLL_MS : POLL_MS });
+  const { data, ...state } = useApi(ask, { poll: span > ranges['24h'] ? LONG_POLL_MS : POLL_MS });
   return {
     ...state,
     times: data,

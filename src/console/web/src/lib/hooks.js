@@ -5,9 +5,9 @@ import { api } from './api.js';
 // useApi('/api/v1/keys', { poll: 5000 }) -> { data, error, loading, reload }
 //
 // what: a path; a function (signal) => promise, which must be the same until its question changes
-// (useCallback); or null: nothing is asked. While an answer is fetched again the last one stays. With
-// poll (milliseconds) it is asked again and again, not while nobody looks at the page; after an error
-// more and more seldom. Another poll asks nothing anew: it holds from the next time on.
+// (useCallback); or null: nothing is asked. While an answer is fetched again the last one stays.
+// With poll (milliseconds) it is asked again and again, not while nobody looks at the page; after
+// an error more and more seldom. Another poll asks nothing anew: it holds from the next time on.
 export function useApi(what, { poll = 0 } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: what !== null, of: what });
   const run = useRef({ ask: () => {}, again: () => {} });
@@ -82,8 +82,8 @@ export function useApi(what, { poll = 0 } = {}) {
   };
 }
 
-// One thing that somebody does: const [save, busy] = useAction(async () => {...}).
-// A second start while it runs does nothing; errors are the caller's (toast.error, or kept in state).
+// One thing that somebody does: const [save, busy] = useAction(async () => {...}). A second start
+// while it runs does nothing; errors are the caller's (toast.error, or kept in state).
 export function useAction(fn) {
   const [busy, setBusy] = useState(false);
   const state = useRef({ busy: false, fn });
@@ -129,9 +129,9 @@ export function useTick(ms = 10000) {
   return n;
 }
 
-// A list that grows by a page at a time and is followed: ask(last page or null, signal) => { more, ... }, the same
-// function until its question changes. -> what useApi says, data: the pages; busy; next(). What is there stays while
-// more comes.
+// A list that grows by a page at a time and is followed: ask(last page or null, signal) => { more,
+// ... }, the same function until its question changes. -> what useApi says, data: the pages; busy;
+// next(). What is there stays while more comes.
 export function useGrowing(ask, options) {
   const kept = useRef({ of: null });
   const all = useCallback(
@@ -156,8 +156,9 @@ export function useGrowing(ask, options) {
   return { ...state, busy: state.loading && kept.current.wanted > (state.data?.length ?? 0), next };
 }
 
-// A list that comes page by page, as /api/v1's and OpenAI's do (has_more, last_id, `after`); its first page is
-// asked for again when the path changes. -> { rows: null while it comes, error, busy, more, next(), reload() }
+// A list that comes page by page, as /api/v1's and OpenAI's do (has_more,
+// last_id, `after`); its first page is asked for again when the path changes.
+// -> { rows: null while it comes, error, busy, more, next(), reload() }
 export function usePaged(
   path,
   { param = 'after', lastOf = (page) => page.last_id ?? page.data.at(-1)?.id } = {},

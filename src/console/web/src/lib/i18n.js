@@ -1,8 +1,8 @@
 // Words in English and Chinese, and how numbers, sizes, sums and times are written in them.
 //
 //   addText('keys', { en, zh })     a page's text.js; keys are then t('keys.NAME')
-//   t('keys.count', { n: 3 })       {n} in a text is replaced; a text may be a function of the params
-//   useLang()                       in a component that must be drawn again by itself (app.jsx does all)
+//   t('keys.count', { n: 3 })       {n} in a text is replaced; a text may be a function of them
+//   useLang()                       in a component that is drawn again by itself (app.jsx: all)
 import { createStore, kept } from './store.js';
 
 export const languages = { en: 'English', zh: '简体中文' };
@@ -97,7 +97,8 @@ export function money(v, { digits } = {}) {
       ...options,
     }).format(sum);
   } catch {
-    return `${format('NumberFormat', options).format(sum)} ${currency.get()}`; // credits, or the like
+    // no currency that the browser knows: credits, or the like
+    return `${format('NumberFormat', options).format(sum)} ${currency.get()}`;
   }
 }
 

@@ -1,5 +1,8 @@
-// What the cloud says in English sentences (events, checks, a training's log, its first alert rules), in Chinese where the sentence is
-// one of these. What is not here, such as an error of the system within one, stays as it came.
+// long lines: a sentence is one pattern.
+//
+// What the cloud says in English sentences (events, checks, a training's log, its first alert
+// rules), in Chinese where the sentence is one of these. What is not here, such as an error of the
+// system within one, stays as it came.
 import { lang } from './i18n.js';
 
 // Groups of the expression are $1, $2, ... of the translation.

@@ -12,8 +12,8 @@ export const useSession = () => session.use();
 export const useMe = () => session.use().me;
 export const getMe = () => session.get().me;
 
-// can('admin'): a role or more; can('chat', 'files'): every one of these actions. Only to show what is
-// of use: the cloud checks.
+// can('admin'): a role or more; can('chat', 'files'): every one of
+// these actions. Only to show what is of use: the cloud checks.
 export function can(...wanted) {
   const me = session.get().me;
   if (me === null) return false;

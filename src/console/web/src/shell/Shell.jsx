@@ -1,4 +1,5 @@
-// What is around every page: navigation at the side (on a phone it comes in from there), the bar above.
+// What is around every page: navigation at the side
+// (on a phone it comes in from there), the bar above.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { lang, t } from '../lib/i18n.js';
 import { Link, useRoute } from '../lib/router.js';

@@ -1,5 +1,6 @@
-// Button: kind "primary" (one on a page), "" (others), "danger", "quiet" (no frame). icon: a name; with
-// no children it is a square whose `label` is read aloud and shown on hover. busy: it works, and waits.
+// Button: kind "primary" (one on a page), "" (others), "danger", "quiet"
+// (no frame). icon: a name; with no children it is a square whose
+// `label` is read aloud and shown on hover. busy: it works, and waits.
 import { Link } from '../lib/router.js';
 import { Icon } from './Icon.jsx';
 import { Spinner } from './Spinner.jsx';

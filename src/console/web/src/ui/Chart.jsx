@@ -43,8 +43,8 @@ function tick(seconds, span) {
   return dateTime(seconds, { hour: '2-digit', minute: '2-digit' });
 }
 
-// Bars stand on each other: what is drawn of a series is the sum of it and those before. The last is
-// drawn first, so that each covers the ones behind it down to its own height.
+// Bars stand on each other: what is drawn of a series is the sum of it and those before. The last
+// is drawn first, so that each covers the ones behind it down to its own height.
 function stacked(series) {
   const sum = series.length > 0 ? series[0].values.map(() => 0) : [];
   return series.map((s) => s.values.map((v, i) => (sum[i] += v ?? 0)));
@@ -213,7 +213,9 @@ export function Chart({
   const [fault, setFault] = useState(false);
   const n = series.reduce((most, s) => Math.max(most, s.values.length), 0);
   const xs = useMemo(() => xsOf(times, n), [times, n]);
-  const shape = `${theme} ${language} ${height} ${x} ${bars} ${min} ${max} ${Math.round(spanOf(xs) / 3600)} ${series.map((s) => `${s.name}${s.color ?? ''}`)}`;
+  const lines = series.map((s) => `${s.name}${s.color ?? ''}`);
+  const hours = Math.round(spanOf(xs) / 3600);
+  const shape = [theme, language, height, x, bars, min, max, hours, ...lines].join(' ');
   const data = [
     xs,
     ...drawn(

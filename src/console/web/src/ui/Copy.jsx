@@ -1,3 +1,4 @@
+// What can be copied: values, and code in a frame of its own.
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
 import { Button } from './Button.jsx';

@@ -1,5 +1,5 @@
-// Dialogs: the browser's own <dialog>, which keeps the focus inside, ends by Escape and gives the focus
-// back to where it was.
+// Dialogs: the browser's own <dialog>, which keeps the focus
+// inside, ends by Escape and gives the focus back to where it was.
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
 import { getRoute, useRoute } from '../lib/router.js';
@@ -53,10 +53,11 @@ export function Dialog({ title, onClose, children, footer, wide = false, side = 
 const question = createStore(null);
 let questions = 0;
 
-// Asks before something is gone; resolves to true once it was done. what: its name, in the title. text: what
-// that means. typed: the name must be typed. action: async, what is done; its error is shown in the
-// dialog, which stays; it is given tell(text), which says there how far it is. verb: the button's words. A question
-// belongs to the place where it was asked: it goes with it, unanswered.
+// Asks before something is gone; resolves to true once it was done. what: its
+// name, in the title. text: what that means. typed: the name must be typed.
+// action: async, what is done; its error is shown in the dialog, which stays; it
+// is given tell(text), which says there how far it is. verb: the button's words. A
+// question belongs to the place where it was asked: it goes with it, unanswered.
 export function confirmDelete({ what, text, typed = false, action, title, verb }) {
   return new Promise((resolve) => {
     question.set({

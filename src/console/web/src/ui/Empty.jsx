@@ -1,3 +1,4 @@
+// In the place of what is not there: nothing yet, an error, a note.
 import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
 import { t } from '../lib/i18n.js';

@@ -6,7 +6,8 @@ import { t } from '../lib/i18n.js';
 import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
 
-// For what is no field of below: children is a function of { id, 'aria-describedby', 'aria-invalid' }.
+// For what is no field of below: children is a function
+// of { id, 'aria-describedby', 'aria-invalid' }.
 export function Field({
   label,
   hint,
@@ -199,8 +200,8 @@ export function Choice({ label, value, onChange, options, hint, hideLabel = fals
   );
 }
 
-// Files by choice or dropped upon it. onFiles([File, ...]); of those in a folder that was dropped, `path` says where in
-// it they were.
+// Files by choice or dropped upon it. onFiles([File, ...]); of those in a folder that was dropped,
+// `path` says where in it they were.
 export function FileDrop({
   label,
   hint,

@@ -1,6 +1,6 @@
-// Text that somebody else wrote (model cards, answers), as HTML that can do nothing: marked makes it, DOMPurify takes
-// out all but words, tables, code and links. Both are fetched when the first such text is shown. Blocks are kept apart:
-// of a text that grows only the last one is made anew.
+// Text that somebody else wrote (model cards, answers), as HTML that can do nothing: marked makes
+// it, DOMPurify takes out all but words, tables, code and links. Both are fetched when the first
+// such text is shown. Blocks are kept apart: of a text that grows only the last one is made anew.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
 import { toClipboard } from './Copy.jsx';
@@ -25,7 +25,8 @@ const CLEAN = {
   IN_PLACE: true,
 };
 const ELSEWHERE = /^([a-z][a-z0-9+.-]*:|\/\/)/i;
-// They are taken out in any case; renamed first, the browser does not even complain of them to whoever reads its log.
+// They are taken out in any case; renamed first, the browser
+// does not even complain of them to whoever reads its log.
 const HANDLER = /[\s/]on[a-z]+\s*=/gi;
 const COPIED_MS = 1500;
 
@@ -47,8 +48,9 @@ function load() {
   return ready;
 }
 
-// Links open beside the console; relative ones lead where `resolve` says. Pictures from elsewhere would tell others who
-// reads (the policy of the page refuses them too): their names stand in their place.
+// Links open beside the console; relative ones lead where `resolve`
+// says. Pictures from elsewhere would tell others who reads (the policy
+// of the page refuses them too): their names stand in their place.
 function mendLinks(root, resolve) {
   for (const a of root.querySelectorAll('a[href]')) {
     const to = a.getAttribute('href');
@@ -107,7 +109,8 @@ function Block({ html, resolve }) {
   return <div class="prose-block" ref={ref} />;
 }
 
-// resolve(path): where a relative link or picture of the text is. breaks: a line's end is one, as in chats.
+// resolve(path): where a relative link or picture of the
+// text is. breaks: a line's end is one, as in chats.
 export function Markdown({ text, resolve, breaks = false }) {
   const [there, setThere] = useState(parts !== null);
   useEffect(() => {

@@ -1,10 +1,12 @@
-// A button with a list of things to do. items: [{ label, icon, onClick | href, danger, disabled, checked } or
-// null for a line]. A popover: it ends by Escape or a click elsewhere, and nothing clips it.
+// A button with a list of things to do. items: [{ label, icon, onClick
+// | href, danger, disabled, checked } or null for a line]. A popover:
+// it ends by Escape or a click elsewhere, and nothing clips it.
 import { useId, useRef, useState } from 'preact/hooks';
 import { navigate } from '../lib/router.js';
 import { t } from '../lib/i18n.js';
 import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
+import { inWindow } from './place.js';
 
 const GAP = 4;
 
@@ -14,7 +16,7 @@ function place(list, button) {
   const l = list.getBoundingClientRect();
   const below = b.bottom + GAP + l.height <= window.innerHeight || b.top < l.height;
   list.style.top = `${below ? b.bottom + GAP : b.top - GAP - l.height}px`;
-  list.style.left = `${Math.max(8, Math.min(b.right - l.width, window.innerWidth - l.width - 8))}px`;
+  list.style.left = `${inWindow(b.right - l.width, l.width)}px`;
 }
 
 export function Menu({ label, icon = 'more', kind = 'quiet', small = true, items, children }) {

@@ -1,3 +1,4 @@
+// What is on its way, and how far.
 import { t } from '../lib/i18n.js';
 
 // label: said to screen readers; without, it stands beside words that say it.

@@ -1,9 +1,10 @@
 // Rows. On a phone each becomes a small card with its columns' titles beside the values.
 //
-//   columns: [{ key, title, render(row), sort(row), align: 'end', class }]   render: default row[key]
+//   columns: [{ key, title, render(row), sort(row), align: 'end', class }]; render: row[key] if it
+//   is not said
 //   rows: null while they are on their way. rowKey(row): default row.id
-//   onRow(row) or rowHref(row): the first cell is a button or a link, and the whole row can be clicked
-//   sort: { key, desc } at first. empty: an <Empty>. more: { onMore, busy }: there are more to fetch
+//   onRow(row) or rowHref(row): the first cell is a button or a link, and the whole row is clicked
+//   sort: { key, desc } at first. empty: an <Empty>. more: { onMore, busy }: there are more
 //   label: what the table is about, for screen readers
 import { useMemo, useState } from 'preact/hooks';
 import { t } from '../lib/i18n.js';

@@ -1,4 +1,5 @@
-// tabs: [{ id, title, count }]; the panel is the page's: <TabPanel id=...>. Arrow keys go through them.
+// tabs: [{ id, title, count }]; the panel is the page's:
+// <TabPanel id=...>. Arrow keys go through them.
 import { useRef } from 'preact/hooks';
 
 export function Tabs({ tabs, value, onChange, label }) {

@@ -1,5 +1,6 @@
 // More about a word, on hover and on focus. Not for what one must know: phones have no hover.
 import { useId, useRef, useState } from 'preact/hooks';
+import { inWindow } from './place.js';
 
 export function Tooltip({ text, children, focusable = true }) {
   const id = useId();
@@ -12,7 +13,7 @@ export function Tooltip({ text, children, focusable = true }) {
     const own = tip.current.getBoundingClientRect();
     const above = b.top > own.height + 8;
     tip.current.style.top = `${above ? b.top - own.height - 6 : b.bottom + 6}px`;
-    tip.current.style.left = `${Math.max(8, Math.min(b.left + b.width / 2 - own.width / 2, window.innerWidth - own.width - 8))}px`;
+    tip.current.style.left = `${inWindow(b.left + (b.width - own.width) / 2, own.width)}px`;
     setOpen(true);
   };
   const hide = () => {

@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Alerts',
   text: 'Rules over the curves of this cloud: who is told when something is not as it should be.',

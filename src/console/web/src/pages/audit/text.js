@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Audit log',
   text: 'Every change of projects, members, keys, models, endpoints, settings and alerts: who made it and what it changed. Files, buckets and repositories are not among them. Nothing here can be altered or removed.',

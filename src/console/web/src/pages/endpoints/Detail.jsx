@@ -1,6 +1,6 @@
 // One endpoint: how it stands, who serves it, what it did.
-import { useCallback, useState } from 'preact/hooks';
-import { api } from '../../lib/api.js';
+import { useState } from 'preact/hooks';
+import { useHistory } from '../../lib/history.js';
 import { useApi } from '../../lib/hooks.js';
 import { duration, number, t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
@@ -30,28 +30,15 @@ import { State } from './State.jsx';
 import { Timeline } from './Timeline.jsx';
 
 const LIVE_MS = 2000;
-const FIRST_S = 300; // of the first token's figure
-
-function lastOf(history, name) {
-  const values = history?.series.find((s) => s.name === name)?.values ?? [];
-  return values.findLast((v) => v !== null) ?? null;
-}
+const NOW = ['ttft_p95', 'completion_tokens'];
+const NOW_S = 300; // of these figures
 
 function Now({ live, speed, e }) {
-  const endpoint = e.id; // a name may be that of two
-  const ask = useCallback(
-    (signal) => {
-      const from = Math.floor(Date.now() / 1000) - FIRST_S;
-      return api.get(
-        `/api/v1/history?series=ttft_p95,completion_tokens&endpoint=${encodeURIComponent(endpoint)}&from=${from}`,
-        { signal },
-      );
-    },
-    [endpoint],
-  );
-  const { data } = useApi(ask, { poll: 10000 });
-  const first = lastOf(data, 'ttft_p95');
-  const tokens = speed ?? lastOf(data, 'completion_tokens');
+  // by its id: a name may be that of two
+  const { of } = useHistory(NOW, { range: NOW_S, labels: { endpoint: e.id } });
+  const last = (name) => of(name).findLast((v) => v !== null) ?? null;
+  const first = last('ttft_p95');
+  const tokens = speed ?? last('completion_tokens');
   return (
     <Figures
       label={t('endpoints.figures')}

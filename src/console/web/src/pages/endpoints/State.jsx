@@ -1,3 +1,4 @@
+// How an endpoint stands, as a badge.
 import { t } from '../../lib/i18n.js';
 import { Badge } from '../../ui/index.js';
 import { stateOf } from './live.js';

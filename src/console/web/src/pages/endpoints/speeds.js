@@ -1,4 +1,5 @@
-// Tokens per second of each endpoint: what its models have generated since the last look at the status.
+// Tokens per second of each endpoint: what its models
+// have generated since the last look at the status.
 import { useRef } from 'preact/hooks';
 
 const STEADY_S = 0.5; // two looks nearer than this say nothing

@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Endpoints',
   text: 'The names that clients call, and what answers behind them.',

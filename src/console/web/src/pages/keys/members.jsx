@@ -60,7 +60,8 @@ function MemberForm({ kept, projects, onClose, done }) {
   });
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
-  const [made, setMade] = useState(null); // a second try, after its password failed, does not make another
+  // a second try, after its password failed, does not make another
+  const [made, setMade] = useState(null);
   const set = (name) => (v) => setDraft((d) => ({ ...d, [name]: v }));
   const faults = {
     name: draft.name.trim() === '' && t('keys.key.name.need'),

@@ -21,7 +21,9 @@ function programOf(agent) {
   const name = /(Edg|OPR|Firefox|Chrome|Safari|curl)\/(\d+)/.exec(agent);
   const system = /(Windows|Android|iPhone|iPad|Mac OS X|Linux)/.exec(agent);
   if (!name) return agent.slice(0, 40) || t('keys.session.unknown');
-  return `${{ Edg: 'Edge', OPR: 'Opera' }[name[1]] ?? name[1]} ${name[2]}${system ? `, ${system[1].replace(' OS X', 'OS')}` : ''}`;
+  const browser = { Edg: 'Edge', OPR: 'Opera' }[name[1]] ?? name[1];
+  const on = system ? `, ${system[1].replace(' OS X', 'OS')}` : '';
+  return `${browser} ${name[2]}${on}`;
 }
 
 export function Sessions() {

@@ -1,4 +1,5 @@
-// How a model comes here. Fetching from other hubs is a command's: it runs for long, on the machine.
+// How a model comes here. Fetching from other hubs
+// is a command's: it runs for long, on the machine.
 import { t } from '../../lib/i18n.js';
 import { Button, Code, Dialog } from '../../ui/index.js';
 

@@ -19,8 +19,8 @@ import {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$/;
 
-// model: as a target names it; of a repository without @REV, and then revisions: [{value, label}] and
-// files, GGUF files of which one is served.
+// model: as a target names it; of a repository without @REV, and then revisions: [{value, label}]
+// and files, GGUF files of which one is served.
 export function ServeDialog({ model, name: first, revisions, revision, files = [], onClose }) {
   const me = useMe();
   const [name, setName] = useState(first);

@@ -37,10 +37,12 @@ function partOf(s, size) {
 
 function OneFile({ f, state, busy, onRemove }) {
   const phase = state?.phase ?? 'wait';
-  const text =
+  const { size } = f.file;
+  const far =
     phase === 'hash' || phase === 'send'
-      ? `${t(`models.upload.phase.${phase}`)} ${percent(f.file.size ? state.bytes / f.file.size : 1)}`
-      : `${t(`models.upload.phase.${phase}`)} · ${bytes(f.file.size)}`;
+      ? percent(size > 0 ? state.bytes / size : 1)
+      : `· ${bytes(size)}`;
+  const text = `${t(`models.upload.phase.${phase}`)} ${far}`;
   return (
     <li>
       <Progress value={partOf(state, f.file.size)} label={f.path} text={text} />
@@ -81,8 +83,8 @@ function useUpload({ kind, repo, branch }) {
     },
     [],
   );
+  // many a second: drawn once a frame
   const onFile = (i, s) => {
-    // many a second: drawn once a frame
     now.current = { ...now.current, [i]: s };
     if (!frame.current)
       frame.current = requestAnimationFrame(() => {

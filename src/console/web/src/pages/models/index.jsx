@@ -74,7 +74,8 @@ function Served({ list }) {
 async function remove(model, uses, reload) {
   const used = uses.get(model.name) ?? [];
   const names = used.map((e) => e.name).join(', ');
-  const path = `/api/v1/models/${encodeURIComponent(model.id)}${used.length ? '?cascade=true' : ''}`;
+  const cascade = used.length > 0 ? '?cascade=true' : '';
+  const path = `/api/v1/models/${encodeURIComponent(model.id)}${cascade}`;
   const done = await confirmDelete({
     what: model.name,
     typed: true,

@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Models and hub',
   text: 'What answers on this cloud, and the repositories that models and datasets are kept in.',

@@ -38,8 +38,8 @@ function pause(ms, signal) {
 const hashed = new WeakMap(); // files whose hash is known: going on does not read them again
 
 async function hashAll(file, onBytes, signal) {
+  // the browser's own is quicker, but takes all at once
   if (crypto.subtle && file.size <= WHOLE_BYTES) {
-    // the browser's own is quicker, but takes all at once
     const whole = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
     onBytes(file.size);
     return hex(new Uint8Array(whole));

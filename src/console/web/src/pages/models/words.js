@@ -35,5 +35,6 @@ export const plainTags = (tags) =>
 
 export const inSeconds = (iso) => (iso ? Date.parse(iso) / 1000 : undefined);
 
-// Registered models of the hub are named by their commit: seven digits of it are enough for the eye.
+// Registered models of the hub are named by their
+// commit: seven digits of it are enough for the eye.
 export const short = (m) => m.name.replace(/@([0-9a-f]{7})[0-9a-f]{33}/, '@$1');

@@ -91,7 +91,10 @@ function Workers({ workers }) {
       align: 'end',
       sort: memoryOf,
       render: (w) =>
-        `${bytes(memoryOf(w))}${w.memory_limit_bytes > 0 ? ` / ${bytes(w.memory_limit_bytes)}` : ''}`,
+        [memoryOf(w), w.memory_limit_bytes || null]
+          .filter((n) => n !== null)
+          .map((n) => bytes(n))
+          .join(' / '),
     },
     {
       key: 'restarts',

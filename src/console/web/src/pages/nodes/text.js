@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Nodes',
   text: 'The machines of this cloud: what they have left, what runs on them, and what their checks say.',

@@ -1,5 +1,5 @@
-// What somebody should look at, worst first: [{ id, tone, title, text, href }]. All parts may be null: what
-// somebody may not see, or what did not answer.
+// What somebody should look at, worst first: [{ id, tone, title, text, href }]. All parts may be
+// null: what somebody may not see, or what did not answer.
 import { money, percent, t } from '../../lib/i18n.js';
 import { ruleName, said } from '../../lib/said.js';
 import { seriesName, unitFormat, unitOf } from '../../lib/series.js';

@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Overview',
   well: 'All is well',

@@ -1,4 +1,5 @@
-// Where one writes: Enter sends, Shift+Enter begins a line; while an answer comes, the button stops it.
+// Where one writes: Enter sends, Shift+Enter begins a
+// line; while an answer comes, the button stops it.
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { t } from '../../lib/i18n.js';
 import { Button } from '../../ui/index.js';

@@ -31,8 +31,8 @@ import { useChat } from './useChat.js';
 
 addText('playground', text);
 
-// What the address asks for: ?model=NAME, or what a link that somebody copied says behind its #, which is never sent
-// to a server.
+// What the address asks for: ?model=NAME, or what a link that somebody copied says behind its #,
+// which is never sent to a server.
 function asked() {
   const { query, hash } = getRoute();
   const link = hash ? fromLink(hash) : null;

@@ -31,8 +31,8 @@ const TONES = {
   lost: 'bad',
 };
 const STATES = Object.keys(TONES);
-// This page asks again and again: what it asks would soon be all that is seen, so it is left out until
-// somebody wants it. As the ledger names them: those that are worth a choice.
+// This page asks again and again: what it asks would soon be all that is seen, so it is left out
+// until somebody wants it. As the ledger names them: those that are worth a choice.
 const MOST = '!admin';
 const EVERY = '*';
 const ROUTES = [
@@ -76,7 +76,8 @@ export function useNames() {
 }
 
 export function routeName(route) {
-  const known = [route, route.split('.')[0]].find((name) => hasText(`requests.kind.${name}`)); // s3.GetObject is an s3
+  // s3.GetObject is an s3
+  const known = [route, route.split('.')[0]].find((name) => hasText(`requests.kind.${name}`));
   return known ? t(`requests.kind.${known}`) : route;
 }
 

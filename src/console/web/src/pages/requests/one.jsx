@@ -18,8 +18,8 @@ import {
 import { Course } from './course.jsx';
 import { Finder, routeName, span, State, useNames } from './list.jsx';
 
-// In the reader's language by its code; the API's own words where this page knows no better. English
-// summaries say more than the code does.
+// In the reader's language by its code; the API's own words where this page knows no better.
+// English summaries say more than the code does.
 function words(why) {
   const key = `requests.why.${why.code}`;
   if (!hasText(key) || (lang() === 'en' && why.code !== 'prefill' && why.code !== 'decode'))
@@ -109,7 +109,12 @@ function Details({ request: r, names }) {
           r.cpu_s > 0 && [t('requests.fact.cpu'), duration(r.cpu_s)],
           r.energy_j > 0 && [
             t('requests.fact.energy'),
-            `${number(r.energy_j, { digits: 3 })} J${r.energy_estimated ? ` (${t('requests.estimated')})` : ''}`,
+            [
+              `${number(r.energy_j, { digits: 3 })} J`,
+              r.energy_estimated && `(${t('requests.estimated')})`,
+            ]
+              .filter(Boolean)
+              .join(' '),
           ],
           r.bytes_in > 0 && [t('requests.fact.bytes_in'), bytes(r.bytes_in)],
           r.bytes_out > 0 && [t('requests.fact.bytes_out'), bytes(r.bytes_out)],

@@ -1,4 +1,9 @@
+// The page's words in both languages; long lines: a sentence is one string.
 // {n}, {s} and so on: values of an explanation (src/monitor/explain.c).
+const SPEED_OF = 64; // tokens: of fewer a speed says nothing
+const ALONE = 0.05; // others in its batch, on average
+const tenths = (n) => Math.round(n * 10) / 10;
+
 export const en = {
   title: 'Requests',
   about:
@@ -101,7 +106,8 @@ export const en = {
   'why.upload': 'Its body took {t} to come in and to be checked.',
   'why.queue': ({ t, ahead }) =>
     ahead > 0
-      ? `It waited ${t} in the queue, behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: all replicas of the model were busy. More replicas would shorten this.`
+      ? `It waited ${t} in the queue, behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: all ` +
+        'replicas of the model were busy. More replicas would shorten this.'
       : `It waited ${t} in the queue until a replica of the model had room.`,
   'why.cold_start':
     'No replica of the model was running: starting one took {t}. An endpoint with at least one replica does not have to wait for this.',
@@ -113,9 +119,26 @@ export const en = {
   'why.machine_busy': 'The machine was busy: it waited {t} at the worker.',
   'why.model_load': 'The weights of the model were not in memory: reading them took {t}.',
   'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) =>
-    `Reading the prompt took ${t}: ${prompt_tokens} tokens${cached_tokens > 0 ? `, of which ${cached_tokens} were in the cache` : ', none of them in the cache'}${prompt_tokens - cached_tokens >= 64 ? `; ${Math.round(tokens_per_s)} tokens/s` : ''}.`,
+    [
+      `Reading the prompt took ${t}: ${prompt_tokens} tokens, `,
+      cached_tokens > 0
+        ? `of which ${cached_tokens} were in the cache`
+        : 'none of them in the cache',
+      prompt_tokens - cached_tokens >= SPEED_OF && `; ${Math.round(tokens_per_s)} tokens/s`,
+      '.',
+    ]
+      .filter(Boolean)
+      .join(''),
   'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) =>
-    `Writing the answer took ${t}: ${completion_tokens} tokens, ${Math.round(tokens_per_s * 10) / 10} a second${shared_with === undefined ? '' : shared_with < 0.05 ? ', alone in its batch' : `, sharing its steps with ${Math.round(shared_with * 10) / 10} others on average`}${preemptions > 0 ? '; it had to make way for others meanwhile' : ''}.`,
+    [
+      `Writing the answer took ${t}: ${completion_tokens} tokens, ${tenths(tokens_per_s)} a second`,
+      shared_with < ALONE && ', alone in its batch',
+      shared_with >= ALONE && `, sharing its steps with ${tenths(shared_with)} others on average`,
+      preemptions > 0 && '; it had to make way for others meanwhile',
+      '.',
+    ]
+      .filter(Boolean)
+      .join(''),
   'why.client_slow': 'Its client did not read the answer fast enough: it stood still for {t}.',
   'why.elsewhere': '{t} passed between these, or where nobody measures.',
   'why.rate_limit': 'A limit of its key or project was reached.',
@@ -281,9 +304,24 @@ export const zh = {
   'why.machine_busy': '机器繁忙：在工作进程处等待了 {t}。',
   'why.model_load': '模型权重不在内存中：读取用了 {t}。',
   'why.prefill': ({ t, prompt_tokens, cached_tokens, tokens_per_s }) =>
-    `读取提示词用了 ${t}：共 ${prompt_tokens} 个词元，${cached_tokens > 0 ? `其中 ${cached_tokens} 个来自缓存` : '均不在缓存中'}${prompt_tokens - cached_tokens >= 64 ? `，每秒 ${Math.round(tokens_per_s)} 个` : ''}。`,
+    [
+      `读取提示词用了 ${t}：共 ${prompt_tokens} 个词元，`,
+      cached_tokens > 0 ? `其中 ${cached_tokens} 个来自缓存` : '均不在缓存中',
+      prompt_tokens - cached_tokens >= SPEED_OF && `，每秒 ${Math.round(tokens_per_s)} 个`,
+      '。',
+    ]
+      .filter(Boolean)
+      .join(''),
   'why.decode': ({ t, completion_tokens, tokens_per_s, shared_with, preemptions }) =>
-    `生成回答用了 ${t}：共 ${completion_tokens} 个词元，每秒 ${Math.round(tokens_per_s * 10) / 10} 个${shared_with === undefined ? '' : shared_with < 0.05 ? '，独占批次' : `，平均与 ${Math.round(shared_with * 10) / 10} 个请求共用每一步`}${preemptions > 0 ? '；期间曾为其他请求让路' : ''}。`,
+    [
+      `生成回答用了 ${t}：共 ${completion_tokens} 个词元，每秒 ${tenths(tokens_per_s)} 个`,
+      shared_with < ALONE && '，独占批次',
+      shared_with >= ALONE && `，平均与 ${tenths(shared_with)} 个请求共用每一步`,
+      preemptions > 0 && '；期间曾为其他请求让路',
+      '。',
+    ]
+      .filter(Boolean)
+      .join(''),
   'why.client_slow': '客户端读取回答不够快：停顿了 {t}。',
   'why.elsewhere': '另有 {t} 花在这些阶段之间，或无人测量之处。',
   'why.rate_limit': '达到了其密钥或项目的限额。',

@@ -2,7 +2,8 @@
 import { useRef, useState } from 'preact/hooks';
 import { useAction } from '../../lib/hooks.js';
 
-// first: the fields' values; check(fields) -> { name: what is wrong }; save(fields): throws ApiError.
+// first: the fields' values; check(fields) -> { name:
+// what is wrong }; save(fields): throws ApiError.
 // -> { form, fields, field(name), submit, busy, error, set }
 export function useForm(first, check, save) {
   const form = useRef(null);

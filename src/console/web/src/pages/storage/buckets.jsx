@@ -89,7 +89,8 @@ function Create({ onClose }) {
   );
 }
 
-// A bucket must be empty to go: everything in it goes first, with its versions and unfinished uploads.
+// A bucket must be empty to go: everything in it goes
+// first, with its versions and unfinished uploads.
 async function empty(bucket, tell) {
   let n = 0;
   for (;;) {
@@ -186,6 +187,12 @@ function columnsOf(reload, setTold) {
   ];
 }
 
+// The same with a program: name of a bucket, if there is one.
+const awsOf = (name) =>
+  ['eval "$(feitian key s3)"', 'aws --endpoint-url $AWS_ENDPOINT_URL s3 ls']
+    .concat(name ? `aws --endpoint-url $AWS_ENDPOINT_URL s3 cp FILE s3://${name}/` : [])
+    .join('\n');
+
 const ASKED_MAX = 100; // buckets whose rights are asked for: one question each
 
 async function everything(signal) {
@@ -231,11 +238,7 @@ export function Buckets() {
       <Kept />
       {data && (
         <Section title={t('storage.s3.title')} text={t('storage.s3.text')}>
-          <Code
-            label={t('storage.s3.title')}
-            text={`eval "$(feitian key s3)"
-aws --endpoint-url $AWS_ENDPOINT_URL s3 ls${data.length > 0 ? `\naws --endpoint-url $AWS_ENDPOINT_URL s3 cp FILE s3://${data[0].name}/` : ''}`}
-          />
+          <Code label={t('storage.s3.title')} text={awsOf(data[0]?.name)} />
         </Section>
       )}
       <Live>{told}</Live>

@@ -1,4 +1,5 @@
-// What is in a bucket, a folder at a time: chosen, deleted, opened, and uploaded by dropping it anywhere here.
+// What is in a bucket, a folder at a time: chosen, deleted,
+// opened, and uploaded by dropping it anywhere here.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { droppedFiles } from '../../lib/files.js';
 import { useAction, useDebounced, useGrowing } from '../../lib/hooks.js';
@@ -360,7 +361,8 @@ export async function download(bucket, key, version) {
 export function Objects({ bucket, keeps }) {
   const { query } = useRoute();
   const folder = query.get('prefix') ?? '';
-  const [typed, setTyped] = useState({ folder, words: '' }); // another folder begins without a filter
+  // another folder begins without a filter
+  const [typed, setTyped] = useState({ folder, words: '' });
   const wordsIn = (found) => (found.folder === folder ? found.words : '');
   const find = wordsIn(useDebounced(typed));
   const [chosen, setChosen] = useState(new Set());

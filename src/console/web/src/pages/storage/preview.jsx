@@ -1,5 +1,5 @@
-// What is in an object, as far as a page may show what somebody else wrote: text as text, pictures from a
-// copy in memory, tables of CSV. Never HTML, never scripts.
+// What is in an object, as far as a page may show what somebody else wrote: text as text, pictures
+// from a copy in memory, tables of CSV. Never HTML, never scripts.
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { useApi } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
@@ -22,8 +22,12 @@ const IMAGES = {
   ico: 'image/x-icon',
   svg: 'image/svg+xml',
 };
-const TEXTS =
-  /^(txt|md|log|json|jsonl|ndjson|yaml|yml|toml|ini|conf|xml|html?|css|jsx?|mjs|tsx?|py|c|h|cc|cpp|rs|go|java|rb|sh|sql|env|tex|rst|srt|vtt)$/;
+const TEXTS = new Set(
+  (
+    'txt md log json jsonl ndjson yaml yml toml ini conf xml htm html css js jsx mjs ts tsx py c ' +
+    'h cc cpp rs go java rb sh sql env tex rst srt vtt'
+  ).split(' '),
+);
 
 // 'image', 'csv', 'json', 'text', or null: by the type that was given, else by the name.
 export function kindOf(key, type) {
@@ -35,7 +39,7 @@ export function kindOf(key, type) {
   if (
     plain.startsWith('text/') ||
     /(json|xml|yaml|javascript|x-sh|toml)/.test(plain) ||
-    TEXTS.test(end)
+    TEXTS.has(end)
   )
     return 'text';
   return null;

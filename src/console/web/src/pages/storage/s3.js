@@ -42,13 +42,15 @@ function xml(text) {
 const children = (el, name) => [...el.children].filter((c) => c.localName === name);
 const child = (el, name) => children(el, name)[0];
 const text = (el, name) => child(el, name)?.textContent ?? '';
-const escapeXml = (s) =>
-  String(s).replace(
-    /[&<>"]/g,
-    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c],
-  );
+const ESCAPES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+const escapeXml = (s) => String(s).replace(/[&<>"]/g, (c) => ESCAPES[c]);
 
-// Text of a listing, which was asked to be percent-encoded: XML cannot hold every character of a key.
+// What is sent: leaf() holds a text, node() other elements.
+const leaf = (name, s) => `<${name}>${escapeXml(s)}</${name}>`;
+const node = (name, ...inside) => `<${name}>${inside.flat().join('')}</${name}>`;
+
+// Text of a listing, which was asked to be percent-encoded:
+// XML cannot hold every character of a key.
 function decoded(s) {
   try {
     return decodeURIComponent(s.replaceAll('+', '%20'));
@@ -214,14 +216,10 @@ export async function removeMany(bucket, entries, { onProgress, signal } = {}) {
   const faults = [];
   for (let at = 0; at < entries.length; at += DELETE_MAX) {
     const some = entries.slice(at, at + DELETE_MAX);
-    const body = `<Delete><Quiet>true</Quiet>${some
-      .map(
-        (e) =>
-          `<Object><Key>${escapeXml(e.key)}</Key>${
-            e.version ? `<VersionId>${escapeXml(e.version)}</VersionId>` : ''
-          }</Object>`,
-      )
-      .join('')}</Delete>`;
+    const objects = some.map((e) =>
+      node('Object', leaf('Key', e.key), e.version ? leaf('VersionId', e.version) : ''),
+    );
+    const body = node('Delete', leaf('Quiet', true), objects);
     const root = await ask('POST', bucket, undefined, { query: { delete: '' }, body, signal });
     faults.push(
       ...children(root, 'Error').map((e) => ({
@@ -238,7 +236,8 @@ export async function removeMany(bucket, entries, { onProgress, signal } = {}) {
 export const copy = (bucket, key, fromKey, version) =>
   call('PUT', bucket, key, {
     headers: {
-      'x-amz-copy-source': `${pathOf(bucket, fromKey)}${version ? `?versionId=${encodeURIComponent(version)}` : ''}`,
+      'x-amz-copy-source':
+        pathOf(bucket, fromKey) + (version ? `?versionId=${encodeURIComponent(version)}` : ''),
     },
   });
 
@@ -252,13 +251,13 @@ export async function getTags(bucket, key, version) {
   );
 }
 
-export const putTags = (bucket, key, tags, version) =>
-  call('PUT', bucket, key, {
+export function putTags(bucket, key, tags, version) {
+  const all = Object.entries(tags).map(([k, v]) => node('Tag', leaf('Key', k), leaf('Value', v)));
+  return call('PUT', bucket, key, {
     query: { tagging: '', versionId: version },
-    body: `<Tagging><TagSet>${Object.entries(tags)
-      .map(([k, v]) => `<Tag><Key>${escapeXml(k)}</Key><Value>${escapeXml(v)}</Value></Tag>`)
-      .join('')}</TagSet></Tagging>`,
+    body: node('Tagging', node('TagSet', all)),
   });
+}
 
 // ---- what is said of a bucket ----
 
@@ -288,10 +287,11 @@ export async function getVersioning(bucket) {
 export const putVersioning = (bucket, on) =>
   call('PUT', bucket, undefined, {
     query: { versioning: '' },
-    body: `<VersioningConfiguration><Status>${on ? 'Enabled' : 'Suspended'}</Status></VersioningConfiguration>`,
+    body: node('VersioningConfiguration', leaf('Status', on ? 'Enabled' : 'Suspended')),
   });
 
-// -> [{id, enabled, prefix, days, oldDays, uploadDays, other}]; other: says more than these pages do.
+// -> [{id, enabled, prefix, days, oldDays, uploadDays,
+// other}]; other: says more than these pages do.
 export async function getLifecycle(bucket) {
   const root = await orNull(
     ask('GET', bucket, undefined, { query: { lifecycle: '' } }),
@@ -335,19 +335,15 @@ export async function getLifecycle(bucket) {
 
 function ruleXml(r) {
   if (r.other) return r.xml; // as it was: these pages do not touch it
-  const part = (days, name, inner) =>
-    days ? `<${name}><${inner}>${Number(days)}</${inner}></${name}>` : '';
-  return (
-    `<Rule><ID>${escapeXml(r.id)}</ID><Filter><Prefix>${escapeXml(r.prefix)}</Prefix></Filter>` +
-    `<Status>${r.enabled ? 'Enabled' : 'Disabled'}</Status>${part(
-      r.days,
-      'Expiration',
-      'Days',
-    )}${part(
-      r.oldDays,
-      'NoncurrentVersionExpiration',
-      'NoncurrentDays',
-    )}${part(r.uploadDays, 'AbortIncompleteMultipartUpload', 'DaysAfterInitiation')}</Rule>`
+  const after = (days, name, inner) => (days ? node(name, leaf(inner, Number(days))) : '');
+  return node(
+    'Rule',
+    leaf('ID', r.id),
+    node('Filter', leaf('Prefix', r.prefix)),
+    leaf('Status', r.enabled ? 'Enabled' : 'Disabled'),
+    after(r.days, 'Expiration', 'Days'),
+    after(r.oldDays, 'NoncurrentVersionExpiration', 'NoncurrentDays'),
+    after(r.uploadDays, 'AbortIncompleteMultipartUpload', 'DaysAfterInitiation'),
   );
 }
 
@@ -355,7 +351,7 @@ export function putLifecycle(bucket, rules) {
   if (rules.length === 0) return call('DELETE', bucket, undefined, { query: { lifecycle: '' } });
   return call('PUT', bucket, undefined, {
     query: { lifecycle: '' },
-    body: `<LifecycleConfiguration>${rules.map(ruleXml).join('')}</LifecycleConfiguration>`,
+    body: node('LifecycleConfiguration', rules.map(ruleXml)),
   });
 }
 
@@ -380,7 +376,8 @@ export const abortUpload = (bucket, key, uploadId) =>
   call('DELETE', bucket, key, { query: { uploadId } });
 
 export async function completeUpload(bucket, key, uploadId, etags, signal) {
-  const body = `<CompleteMultipartUpload>${etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`).join('')}</CompleteMultipartUpload>`;
+  const parts = etags.map((etag, i) => node('Part', leaf('PartNumber', i + 1), leaf('ETag', etag)));
+  const body = node('CompleteMultipartUpload', parts);
   const root = await ask('POST', bucket, key, { query: { uploadId }, body, signal });
   // S3 says 200 before it is done: a failure is in the document.
   if (root.localName === 'Error') {

@@ -1,3 +1,4 @@
+// The page's words in both languages; long lines: a sentence is one string.
 export const en = {
   title: 'Storage',
   about: 'Files in buckets, for people and for any client of S3.',

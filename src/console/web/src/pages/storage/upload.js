@@ -1,5 +1,5 @@
-// The queue of uploads: some files at a time, large ones in parts, tries again what the network or a
-// busy server broke, aborts cleanly. The page shows the entries; this file knows no page.
+// The queue of uploads: some files at a time, large ones in parts, tries again what the network or
+// a busy server broke, aborts cleanly. The page shows the entries; this file knows no page.
 import * as s3 from './s3.js';
 
 const FILES_AT_ONCE = 3;
@@ -131,8 +131,8 @@ export class Uploads {
     this.n = 0;
   }
 
+  // files: [{file, key}]
   add(bucket, files) {
-    // files: [{file, key}]
     for (const { file, key } of files) {
       this.n += 1;
       this.entries.push({
@@ -194,8 +194,8 @@ export class Uploads {
     this.pump();
   }
 
+  // What is over is no longer listed.
   clear() {
-    // what is over
     this.entries = this.entries.filter((e) => e.state === 'waiting' || e.state === 'sending');
     this.onChange([...this.entries]);
   }

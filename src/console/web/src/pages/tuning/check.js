@@ -1,7 +1,7 @@
-// Training data checked in the browser, line by line, before a byte of it is sent. The rules and the
-// places named are the server's (src/api/files/jsonl.c for the file, src/train/data for the lines),
-// without what needs the model: its template, its tokenizer, the length of a sequence.
-// A fault is {line, code, at, value}: text.js has the sentence of each code.
+// Training data checked in the browser, line by line, before a byte of it is sent. The rules and
+// the places named are the server's (src/api/files/jsonl.c for the file, src/train/data for the
+// lines), without what needs the model: its template, its tokenizer, the length of a sequence. A
+// fault is {line, code, at, value}: text.js has the sentence of each code.
 
 export const MAX_BYTES = 512 * 2 ** 20; // src/api/files: a file in one request
 const LINE_BYTES = 16 * 2 ** 20;

@@ -26,7 +26,8 @@ function words(fault) {
   return t(`tuning.fault.${key}`, fault);
 }
 
-// A file and what its check says: {file, id?, result?, error?, part}. id: it is in the cloud already.
+// A file and what its check says: {file, id?, result?,
+// error?, part}. id: it is in the cloud already.
 export function useChecked(method) {
   const [chosen, setChosen] = useState(null); // { file, id }
   const [state, setState] = useState({});
@@ -147,7 +148,8 @@ function Chosen({ data }) {
   );
 }
 
-// Files of the project that were uploaded for this before. They are fetched, to be checked and shown too.
+// Files of the project that were uploaded for this
+// before. They are fetched, to be checked and shown too.
 function Earlier({ onFile }) {
   const { data } = useApi('/v1/files?purpose=fine-tune&limit=100&order=desc');
   const [busy, setBusy] = useState(false);

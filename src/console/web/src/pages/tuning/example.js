@@ -1,4 +1,5 @@
-// Data to try fine-tuning with: docs/fine-tuning.md's office. The last lines keep what the model knew.
+// Data to try fine-tuning with: docs/fine-tuning.md's
+// office. The last lines keep what the model knew.
 const ANSWERS = [
   [
     'The canteen is open from 11:30 to 14:00 on working days.',

@@ -34,7 +34,8 @@ import { isOver, nameOf, State, stepOf } from './list.jsx';
 const JOBS = '/v1/fine_tuning/jobs';
 const LIVE_MS = 1500;
 
-// The job with its events, checkpoints and, at its end, who answers by its names; again and again until it is over.
+// The job with its events, checkpoints and, at its end, who
+// answers by its names; again and again until it is over.
 function useJob(id) {
   const events = useRef([]);
   const over = useRef(false);

@@ -7,7 +7,8 @@ export const TOP = 7; // names that get a colour; the others are one
 
 export const DAY = 86400;
 
-// Ranges in UTC days, as budgets and prices are: [from, to) in unix seconds, and the step of its curve.
+// Ranges in UTC days, as budgets and prices are: [from,
+// to) in unix seconds, and the step of its curve.
 export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
   const tomorrow = Math.floor(now / DAY) * DAY + DAY;
   const days = (n) => ({ from: tomorrow - n * DAY, to: tomorrow, step: DAY });
@@ -20,7 +21,8 @@ export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
   if (name === '7d') return days(7);
   if (name === '90d') return days(90);
   if (name === 'month') return { from: monthStart(now), to: tomorrow, step: DAY };
-  const [first, last] = [Date.parse(from), Date.parse(to)].sort((a, b) => a - b); // in whichever order they are given
+  // in whichever order they are given
+  const [first, last] = [Date.parse(from), Date.parse(to)].sort((a, b) => a - b);
   if (name === 'custom' && from && to)
     return { from: first / 1000, to: last / 1000 + DAY, step: DAY };
   return days(30);
