@@ -7,7 +7,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
 import { makeParseableResponseFormat } from 'openai/lib/parser';
-import { ask, chat, client, events, model, refused, schema, weather } from './openai_client.mjs';
+import {
+  ask,
+  chat,
+  client,
+  events,
+  model,
+  refused,
+  schema,
+  url,
+  weather,
+} from './openai_client.mjs';
 
 // ---- chat ----
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
-const url = process.env.FEITIAN_URL;
+export const url = process.env.FEITIAN_URL;
 export const client = new OpenAI({
   baseURL: `${url}/v1`,
   apiKey: process.env.FEITIAN_API_KEY,

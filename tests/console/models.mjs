@@ -139,7 +139,7 @@ test('folders, previews, files deleted; branches and tags', async () => {
   await page.keyboard.press('Escape');
   await page
     .getByRole('navigation', { name: 'Folder' })
-    .getByRole('button', { name: 'All files' })
+    .getByRole('link', { name: 'All files' })
     .click();
 
   await page.getByRole('tab', { name: 'Revisions' }).click();

@@ -1,6 +1,7 @@
 // Curves of the cloud: /api/v1/history, followed.
 import { useCallback } from 'preact/hooks';
 import { api } from './api.js';
+import { DAY, HOUR } from './calendar.js';
 import { useApi } from './hooks.js';
 import { addText, t } from './i18n.js';
 
@@ -23,13 +24,7 @@ addText('range', {
   },
 });
 
-export const ranges = {
-  '1h': 3600,
-  '6h': 6 * 3600,
-  '24h': 86400,
-  '7d': 7 * 86400,
-  '30d': 30 * 86400,
-};
+export const ranges = { '1h': HOUR, '6h': 6 * HOUR, '24h': DAY, '7d': 7 * DAY, '30d': 30 * DAY };
 // For a <Choice>.
 export const rangeOptions = () =>
   Object.keys(ranges).map((value) => ({ value, label: t(`range.${value}`) }));

@@ -57,8 +57,8 @@ export function navigate(path, { replace = false } = {}) {
   if (!replace && route.get().path !== before) window.scrollTo(0, 0);
 }
 
-// Changes some of the query, the rest stays: setQuery({ status: 'error', after: null }).
-export function setQuery(changes, { replace = true } = {}) {
+// The same place with some of its query changed: { status: 'error', after: null }.
+export function withQuery(changes) {
   const { path, query } = route.get();
   const next = new URLSearchParams(query);
   for (const [name, value] of Object.entries(changes)) {
@@ -66,8 +66,11 @@ export function setQuery(changes, { replace = true } = {}) {
     else next.set(name, value);
   }
   const text = next.toString();
-  navigate(path + (text === '' ? '' : `?${text}`), { replace });
+  return path + (text === '' ? '' : `?${text}`);
 }
+
+export const setQuery = (changes, { replace = true } = {}) =>
+  navigate(withQuery(changes), { replace });
 
 export function Link({ href: path, onClick, ...rest }) {
   const go = (event) => {

@@ -3,6 +3,7 @@ export { Badge } from './Badge.jsx';
 export { Button } from './Button.jsx';
 export { Chart } from './Chart.jsx';
 export { Code, Copy, CopyValue, toClipboard } from './Copy.jsx';
+export { Crumbs } from './Crumbs.jsx';
 export { confirmDelete, Dialog } from './Dialog.jsx';
 export { Empty, ErrorNote, Note } from './Empty.jsx';
 export {

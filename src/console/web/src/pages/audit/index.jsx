@@ -1,6 +1,7 @@
 // Who changed what, and when.
 import { useEffect, useState } from 'preact/hooks';
 import { whole } from '../../lib/all.js';
+import { DAY } from '../../lib/calendar.js';
 import { useApi, useDebounced, usePaged } from '../../lib/hooks.js';
 import { addText, dateTime, hasText, t } from '../../lib/i18n.js';
 import { setQuery, useRoute } from '../../lib/router.js';
@@ -105,7 +106,7 @@ function pathOf(query) {
   const p = new URLSearchParams({ limit: '50' });
   for (const name of ['kind', 'target', 'actor']) if (query.get(name)) p.set(name, query.get(name));
   const from = moment(query.get('from'), 0);
-  const to = moment(query.get('to'), 86400);
+  const to = moment(query.get('to'), DAY);
   if (from !== null) p.set('start_time', String(from));
   if (to !== null) p.set('end_time', String(to));
   return `/api/v1/audit?${p}`;

@@ -1,9 +1,11 @@
 // A key's dialog: a new one, or one that is changed. What is seldom needed is folded.
 import { useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
+import { DAY } from '../../lib/calendar.js';
 import { useAction } from '../../lib/hooks.js';
 import { getCurrency, t } from '../../lib/i18n.js';
 import { useMe } from '../../lib/session.js';
+import { isSum, wordsOf } from '../../lib/typed.js';
 import {
   Button,
   Checkbox,
@@ -37,8 +39,6 @@ const ACTIONS = [
   'metrics',
 ];
 const LIMITS = ['rpm', 'tpm', 'concurrency'];
-const SUM = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
-const DAY = 86400;
 
 const everyAction = (actions) => actions.includes('*');
 const dayOf = (s) =>
@@ -70,7 +70,7 @@ function faultsOf(d, expiresBefore) {
     if (d[name] !== null && !(Number.isInteger(d[name]) && d[name] >= 0))
       faults[name] = t('keys.key.whole');
   for (const name of ['day', 'month'])
-    if (d[name] !== '' && !SUM.test(d[name])) faults[name] = t('keys.key.sum');
+    if (d[name] !== '' && !isSum(d[name])) faults[name] = t('keys.key.sum');
   if (d.expires !== expiresBefore && d.expires !== '' && !(endOf(d.expires) > Date.now() / 1000))
     faults.expires = t('keys.key.expires.bad');
   return faults;
@@ -81,7 +81,7 @@ const endOf = (day) => Date.parse(day) / 1000 + DAY - 1;
 
 function bodyOf(d, key, own) {
   const limits = Object.fromEntries(LIMITS.map((name) => [name, d[name]]));
-  const models = d.models.split(/[\s,，、]+/).filter((m) => m !== '');
+  const models = wordsOf(d.models);
   const body = {
     name: d.name.trim(),
     role: d.role,

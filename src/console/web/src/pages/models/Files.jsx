@@ -2,12 +2,13 @@
 import { useCallback, useState } from 'preact/hooks';
 import { useApi } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
-import { setQuery, useRoute } from '../../lib/router.js';
+import { setQuery, useRoute, withQuery } from '../../lib/router.js';
 import {
   Button,
   Code,
   confirmDelete,
   CopyValue,
+  Crumbs,
   Dialog,
   Empty,
   ErrorNote,
@@ -30,32 +31,13 @@ const PICTURE_BYTES = 8 << 20;
 
 const nameOf = (path) => path.slice(path.lastIndexOf('/') + 1);
 
-function Crumbs({ path }) {
-  const parts = path ? path.split('/') : [];
-  const go = (n) => setQuery({ path: parts.slice(0, n).join('/') });
-  return (
-    <nav class="md-crumbs" aria-label={t('models.files.path')}>
-      <button
-        type="button"
-        onClick={() => go(0)}
-        aria-current={parts.length === 0 ? 'page' : undefined}>
-        {t('models.files.root')}
-      </button>
-      {parts.map((p, i) => (
-        <span key={i}>
-          <span class="muted" aria-hidden="true">
-            /
-          </span>
-          <button
-            type="button"
-            onClick={() => go(i + 1)}
-            aria-current={i === parts.length - 1 ? 'page' : undefined}>
-            {p}
-          </button>
-        </span>
-      ))}
-    </nav>
-  );
+function crumbsOf(path) {
+  const names = path ? path.split('/') : [];
+  const parts = names.map((title, i) => ({ title, path: names.slice(0, i + 1).join('/') }));
+  return [{ title: t('models.files.root'), path: '' }, ...parts].map((part) => ({
+    title: part.title,
+    href: withQuery({ path: part.path }),
+  }));
 }
 
 function Head({ url, file }) {
@@ -191,7 +173,9 @@ export function Files({ kind, repo, rev, info, writes, branch, reload, upload })
   if (error) return <ErrorNote error={error} retry={again} />;
   return (
     <>
-      {(path || data?.list.length > 0) && <Crumbs path={path} />}
+      {(path || data?.list.length > 0) && (
+        <Crumbs label={t('models.files.path')} parts={crumbsOf(path)} />
+      )}
       <Section flush>
         <Table
           label={t('models.files.label')}

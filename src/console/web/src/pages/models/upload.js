@@ -3,13 +3,12 @@
 // arrived is not sent twice, and of a file in parts the parts that arrived are remembered by
 // this tab.
 import { sha256 } from '@noble/hashes/sha2.js';
+import { again, each } from '../../lib/again.js';
 import { api, ApiError } from '../../lib/api.js';
 import { commit, lfsBatch, preupload } from './hub.js';
 
 const WHOLE_BYTES = 128 << 20; // that are hashed at once where the browser does it
 const SLICE = 1 << 20; // bytes that are hashed before the page may draw
-const TRIES = 5;
-const WAIT_MS = 800;
 const PARALLEL = 3; // parts on their way at a time
 const SAMPLE_BYTES = 512;
 
@@ -22,19 +21,6 @@ function breath() {
     c.port2.postMessage(0);
   });
 }
-function pause(ms, signal) {
-  return new Promise((done, fail) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      if (signal?.aborted) fail(signal.reason);
-      else done();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener('abort', end);
-  });
-}
-
 const hashed = new WeakMap(); // files whose hash is known: going on does not read them again
 
 async function hashAll(file, onBytes, signal) {
@@ -76,21 +62,11 @@ function pathOf(href) {
   return u.pathname + u.search;
 }
 
-// Again where trying again can help: no connection, too much at a time, a gateway that restarts.
 async function putAgain(path, blob, onBytes, signal) {
-  for (let i = 1; ; i++) {
-    signal?.throwIfAborted();
-    try {
-      const done = await api.upload('PUT', path, blob, { onProgress: onBytes, signal });
-      onBytes(blob.size);
-      return done.header('etag') ?? '';
-    } catch (e) {
-      const later = e.status === 0 || e.status === 429 || e.status >= 500;
-      if (!later || i === TRIES) throw e;
-      onBytes(0);
-      await pause(WAIT_MS * 2 ** (i - 1), signal);
-    }
-  }
+  const put = () => api.upload('PUT', path, blob, { onProgress: onBytes, signal });
+  const done = await again(put, signal, () => onBytes(0));
+  onBytes(blob.size);
+  return done.header('etag') ?? '';
 }
 
 // ---- what arrived before ----
@@ -142,18 +118,14 @@ async function sendParts(repo, f, action, known, onBytes, signal) {
     return !state.etags[p.number];
   });
   tell();
-  const work = async () => {
-    for (let p = left.shift(); p; p = left.shift()) {
-      const n = p.number;
-      const onPart = (b) => {
-        gone[n] = b;
-        tell();
-      };
-      state.etags[n] = await putAgain(p.path, f.file.slice(p.from, p.to), onPart, signal);
-      remember(repo, f.oid, state);
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
+  await each(left, PARALLEL, async (p) => {
+    const onPart = (b) => {
+      gone[p.number] = b;
+      tell();
+    };
+    state.etags[p.number] = await putAgain(p.path, f.file.slice(p.from, p.to), onPart, signal);
+    remember(repo, f.oid, state);
+  });
   await api.post(
     pathOf(state.action.href),
     {

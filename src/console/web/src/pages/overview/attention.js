@@ -1,10 +1,10 @@
 // What somebody should look at, worst first: [{ id, tone, title, text, href }]. All parts may be
 // null: what somebody may not see, or what did not answer.
+import { DAY } from '../../lib/calendar.js';
 import { money, percent, t } from '../../lib/i18n.js';
 import { ruleName, said } from '../../lib/said.js';
 import { seriesName, unitFormat, unitOf } from '../../lib/series.js';
 
-const DAY_S = 86400;
 const BUDGET_WARN = 0.8;
 
 function ofStatus(status) {
@@ -78,7 +78,7 @@ function ofBudgets(projects, today, month) {
 }
 
 function ofEvents(events, now) {
-  const died = events.filter((e) => e.kind === 'worker_died' && e.at / 1000 > now - DAY_S);
+  const died = events.filter((e) => e.kind === 'worker_died' && e.at / 1000 > now - DAY);
   if (died.length === 0) return [];
   const n = died.reduce((sum, e) => sum + (e.count ?? 1), 0);
   return [
@@ -93,7 +93,7 @@ function ofEvents(events, now) {
 }
 
 function ofJobs(jobs, batches, now) {
-  const lately = (at) => (at ?? 0) > now - DAY_S;
+  const lately = (at) => (at ?? 0) > now - DAY;
   return [
     ...jobs
       .filter((j) => j.status === 'failed' && lately(j.finished_at ?? j.created_at))

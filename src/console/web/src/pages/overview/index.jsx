@@ -1,6 +1,7 @@
 // What one looks at first: is all well, how busy is it, what does it cost, what wants attention.
 import { useCallback, useMemo } from 'preact/hooks';
 import { api } from '../../lib/api.js';
+import { dayStart, monthStart } from '../../lib/calendar.js';
 import { useApi } from '../../lib/hooks.js';
 import { addText, bytes, money, number, t } from '../../lib/i18n.js';
 import { Link } from '../../lib/router.js';
@@ -33,16 +34,6 @@ const LIVE_MS = 5000;
 const SLOW_MS = 60000;
 const EVENTS_SHOWN = 8;
 
-// Of the calendar that budgets go by, which is UTC's.
-function dayBegin(now) {
-  return Math.floor(now / 86400) * 86400;
-}
-
-function monthBegin(now) {
-  const d = new Date(now * 1000);
-  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1) / 1000;
-}
-
 // All that changes slowly, at once; what is refused or does not answer is null.
 async function slowParts(signal, operator) {
   const now = Math.floor(Date.now() / 1000);
@@ -53,9 +44,9 @@ async function slowParts(signal, operator) {
     });
   const usage = (from, by) => `/api/v1/usage?start_time=${from}&group_by=${by}`;
   const names = {
-    today: usage(dayBegin(now), 'project'),
-    month: usage(monthBegin(now), 'project'),
-    calls: usage(dayBegin(now), 'route,status'),
+    today: usage(dayStart(now), 'project'),
+    month: usage(monthStart(now), 'project'),
+    calls: usage(dayStart(now), 'route,status'),
     events: '/api/v1/events?limit=100',
     alerts: operator ? '/api/v1/alerts' : null,
     jobs: '/v1/fine_tuning/jobs?limit=20',

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { usePaged } from '../../lib/hooks.js';
 import { getCurrency, money, t } from '../../lib/i18n.js';
+import { isPrice } from '../../lib/typed.js';
 import {
   Button,
   confirmDelete,
@@ -17,8 +18,6 @@ import {
   toast,
 } from '../../ui/index.js';
 import { changes, useForm } from './form.js';
-
-const isPrice = (text) => /^[0-9]{1,7}(\.[0-9]{1,3})?$/.test(text.trim());
 
 function check(f) {
   const faults = {};

@@ -8,6 +8,7 @@ import { Link, setQuery, useRoute } from '../../lib/router.js';
 import {
   Button,
   confirmDelete,
+  Crumbs,
   Dialog,
   Empty,
   ErrorNote,
@@ -31,31 +32,13 @@ const here = (bucket, prefix) =>
 
 /* ---- where one is ---- */
 
-function Crumbs({ bucket, prefix }) {
-  const parts = prefix.split('/').slice(0, -1);
-  return (
-    <nav class="storage-crumbs" aria-label={t('storage.objects.path')}>
-      <ol>
-        <li>
-          {parts.length === 0 ? (
-            <span aria-current="page">{bucket}</span>
-          ) : (
-            <Link href={here(bucket, '')}>{bucket}</Link>
-          )}
-        </li>
-        {parts.map((part, i) => (
-          <li key={i}>
-            <Icon name="right" size={12} />
-            {i === parts.length - 1 ? (
-              <span aria-current="page">{part}</span>
-            ) : (
-              <Link href={here(bucket, `${parts.slice(0, i + 1).join('/')}/`)}>{part}</Link>
-            )}
-          </li>
-        ))}
-      </ol>
-    </nav>
-  );
+function crumbsOf(bucket, prefix) {
+  const names = prefix.split('/').slice(0, -1);
+  const parts = names.map((title, i) => ({
+    title,
+    href: here(bucket, `${names.slice(0, i + 1).join('/')}/`),
+  }));
+  return [{ title: bucket, href: here(bucket, '') }, ...parts];
 }
 
 /* ---- uploading ---- */
@@ -404,7 +387,7 @@ export function Objects({ bucket, keeps }) {
   return (
     <>
       <div class="storage-bar">
-        <Crumbs bucket={bucket} prefix={folder} />
+        <Crumbs label={t('storage.objects.path')} parts={crumbsOf(bucket, folder)} />
         {writes && (
           <div class="row">
             <UploadButtons bucket={bucket} prefix={folder} />

@@ -1,11 +1,12 @@
 // A link to one object, for whoever has it, until it expires.
 import { useState } from 'preact/hooks';
+import { DAY, HOUR } from '../../lib/calendar.js';
 import { useAction } from '../../lib/hooks.js';
 import { dateTime, t } from '../../lib/i18n.js';
 import { Button, Checkbox, Choice, Code, Dialog, ErrorNote, Form } from '../../ui/index.js';
 import { presign } from './s3.js';
 
-const TIMES = { '1h': 3600, '1d': 86400, '7d': 604800 };
+const TIMES = { '1h': HOUR, '1d': DAY, '7d': 7 * DAY };
 
 export function Share({ bucket, objectKey, version, onClose }) {
   const [time, setTime] = useState('1d');

@@ -1,10 +1,10 @@
 // The queue of uploads: some files at a time, large ones in parts, tries again what the network or
 // a busy server broke, aborts cleanly. The page shows the entries; this file knows no page.
+import { again, each } from '../../lib/again.js';
 import * as s3 from './s3.js';
 
 const FILES_AT_ONCE = 3;
 const PARTS_AT_ONCE = 3;
-const TRIES = 4;
 const PARTS_MAX = 10000;
 const PART_MIN = 8 * 2 ** 20;
 export const MULTIPART_FROM = 16 * 2 ** 20;
@@ -12,47 +12,6 @@ export const MULTIPART_FROM = 16 * 2 ** 20;
 // Parts of a file: as few as possible, of 8 MiB at least, and at most 10,000.
 export function partBytes(size) {
   return Math.max(PART_MIN, Math.ceil(size / PARTS_MAX / 2 ** 20) * 2 ** 20);
-}
-
-const mayPass = (error) =>
-  error.name !== 'AbortError' &&
-  (error.status === 0 || error.status === 429 || error.status >= 500);
-
-function sleep(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        reject(new DOMException('aborted', 'AbortError'));
-      },
-      { once: true },
-    );
-  });
-}
-
-async function again(what, signal) {
-  for (let n = 1; ; n += 1) {
-    try {
-      return await what();
-    } catch (error) {
-      if (n === TRIES || !mayPass(error)) throw error;
-      await sleep(300 * 2 ** n, signal);
-    }
-  }
-}
-
-async function each(items, atOnce, work) {
-  let next = 0;
-  const worker = async () => {
-    while (next < items.length) {
-      const i = next;
-      next += 1;
-      await work(items[i], i);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
 }
 
 async function whole(entry, onSent) {

@@ -2,9 +2,11 @@
 import { useCallback, useState } from 'preact/hooks';
 import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
+import { dayStart, monthStart } from '../../lib/calendar.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { getCurrency, money, t } from '../../lib/i18n.js';
 import { can } from '../../lib/session.js';
+import { isSum, wordsOf } from '../../lib/typed.js';
 import {
   Button,
   Dialog,
@@ -17,9 +19,6 @@ import {
   TextInput,
   toast,
 } from '../../ui/index.js';
-import { dayStart, monthStart } from './data.js';
-
-const SUM = /^[0-9]{1,9}(\.[0-9]{1,9})?$/;
 
 async function spent(group, signal) {
   const now = Math.floor(Date.now() / 1000);
@@ -70,8 +69,7 @@ function Gauge({ name, used, max }) {
 
 // warn: "80, 95" as parts; null: it is none of that.
 function partsOf(text) {
-  const words = text.split(/[\s,，、]+/).filter((w) => w !== '');
-  const parts = words.map((w) => Number(w.replace('%', '')) / 100);
+  const parts = wordsOf(text).map((w) => Number(w.replace('%', '')) / 100);
   return parts.length <= 8 && parts.every((p) => p > 0 && p < 1) ? parts : null;
 }
 
@@ -85,7 +83,7 @@ function Edit({ owner, keys, onClose, done }) {
   );
   const [tried, setTried] = useState(false);
   const [error, setError] = useState(null);
-  const bad = (v) => v.trim() !== '' && !SUM.test(v.trim());
+  const bad = (v) => v.trim() !== '' && !isSum(v);
   const parts = partsOf(warn);
   const [save, busy] = useAction(async () => {
     setTried(true);

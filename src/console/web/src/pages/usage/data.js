@@ -1,23 +1,18 @@
 // What the usage page asks and makes of it: rows of /api/v1/usage as series by day and as a table.
 import { api } from '../../lib/api.js';
+import { DAY, dayStart, HOUR, monthStart } from '../../lib/calendar.js';
 
 const PAGE = 10000; // rows of one answer
 const PAGES_MAX = 20; // 200,000 rows: more than a screen of any kind can say
 export const TOP = 7; // names that get a colour; the others are one
 
-export const DAY = 86400;
-
 // Ranges in UTC days, as budgets and prices are: [from,
 // to) in unix seconds, and the step of its curve.
 export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
-  const tomorrow = Math.floor(now / DAY) * DAY + DAY;
+  const tomorrow = dayStart(now) + DAY;
   const days = (n) => ({ from: tomorrow - n * DAY, to: tomorrow, step: DAY });
-  if (name === 'day')
-    return {
-      from: Math.floor(now / 3600) * 3600 - 23 * 3600,
-      to: Math.floor(now / 3600) * 3600 + 3600,
-      step: 3600,
-    };
+  const hour = Math.floor(now / HOUR) * HOUR;
+  if (name === 'day') return { from: hour - 23 * HOUR, to: hour + HOUR, step: HOUR };
   if (name === '7d') return days(7);
   if (name === '90d') return days(90);
   if (name === 'month') return { from: monthStart(now), to: tomorrow, step: DAY };
@@ -27,13 +22,6 @@ export function rangeOf(name, { from, to } = {}, now = Date.now() / 1000) {
     return { from: first / 1000, to: last / 1000 + DAY, step: DAY };
   return days(30);
 }
-
-export function monthStart(now = Date.now() / 1000) {
-  const d = new Date(now * 1000);
-  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1) / 1000;
-}
-
-export const dayStart = (now = Date.now() / 1000) => Math.floor(now / DAY) * DAY;
 
 // Rows by time and by what is asked for; group: model, key, project, route.
 export async function fetchUsage({ range, group, project, signal }) {
@@ -58,7 +46,7 @@ export async function fetchUsage({ range, group, project, signal }) {
 }
 
 // What can be drawn: how to take it from a row.
-export const measures = {
+const measures = {
   cost: (r) => r.cost_nanos / 1e9,
   tokens: (r) => r.prompt_tokens + r.completion_tokens,
   requests: (r) => r.requests,

@@ -1,6 +1,7 @@
 // Usage and cost: /usage?range=...&by=...&show=...&project=...
 import { useCallback, useMemo } from 'preact/hooks';
 import { namesOf } from '../../lib/all.js';
+import { DAY } from '../../lib/calendar.js';
 import { saveAs } from '../../lib/files.js';
 import { useApi, useTick } from '../../lib/hooks.js';
 import { addText, duration, hasText, money, number, percent, t } from '../../lib/i18n.js';
@@ -24,7 +25,7 @@ import {
   Tooltip,
 } from '../../ui/index.js';
 import { Budgets } from './budgets.jsx';
-import { asSeries, byName, DAY, fetchUsage, measures, rangeOf, toCsv } from './data.js';
+import { asSeries, byName, fetchUsage, rangeOf, toCsv } from './data.js';
 import { Prices } from './prices.jsx';
 import * as text from './text.js';
 
