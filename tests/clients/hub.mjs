@@ -157,6 +157,33 @@ test('paths, cards and search', async () => {
   assert.deepEqual(await all(hub.listModels({ search: { query: 'nowhere' }, ...at })), []);
 });
 
+test('a repository is made with its licence and files', async () => {
+  const made = { type: 'model', name: 'default/npm-made' };
+  await hub.createRepo({
+    repo: made,
+    ...at,
+    license: 'apache-2.0',
+    files: [{ path: 'a/first.txt', content: new Blob(['first']) }],
+  });
+  const file = await hub.downloadFile({ repo: made, path: 'a/first.txt', ...at });
+  assert.equal(await file.text(), 'first');
+  const info = await hub.modelInfo({ name: made.name, additionalFields: ['cardData'], ...at });
+  assert.equal(info.cardData.license, 'apache-2.0');
+  await hub.createBranch({ repo: made, branch: 'bare', empty: true, ...at });
+  assert.deepEqual(await all(hub.listFiles({ repo: made, revision: 'bare', ...at })), []);
+  await hub.deleteRepo({ repo: made, ...at });
+});
+
+test('a large file raw is its pointer', async () => {
+  const raw = await hub.downloadFile({ repo, path: 'data/weights.bin', raw: true, ...at });
+  assert.match(await raw.text(), /^version https:\/\/git-lfs.*\noid sha256:[0-9a-f]{64}\nsize /);
+});
+
+test('what is not kept here is an empty list', async () => {
+  assert.deepEqual(await all(hub.listSpaces(at)), []);
+  assert.deepEqual(await all(hub.listCollections(at)), []);
+});
+
 test('datasets alike', async () => {
   const data = { type: 'dataset', name: 'default/rows' };
   await hub.createRepo({ repo: data, private: true, ...at });

@@ -182,6 +182,151 @@ def refused(hub):
     expect("a line that does not end: 413", status == 413, status)
 
 
+WRONG = (True, 5, 1.5, "", [], {"other": 1}, ["x"])
+
+
+def wrong_types(hub):
+    """Every member of every body with values of other types: 400 that names it."""
+    def each(method, path, body, but=()):
+        for name, good in body.items():
+            for bad in WRONG:
+                if isinstance(good, type(bad)) or (name, bad) in but:
+                    continue
+                status, o = hub.json(method, path, {**body, name: bad})
+                if status != 400 or name not in o["error"]:
+                    expect(f"{method} {path} {name}={bad!r}: 400", False, (status, o))
+
+    model = "/api/models/default/m"
+    each("POST", "/api/repos/create", {"name": "m", "organization": "default", "type": "model",
+                                       "private": False, "visibility": "public"})
+    each("POST", "/api/repos/create", {"name": "other", "license": "mit"})
+    each("POST", "/api/repos/create", {"name": "other", "files": [{}]})
+    each("POST", "/api/repos/create", {"name": "other", "resourceGroupId": None, "region": None})
+    each("DELETE", "/api/repos/delete", {"name": "m", "organization": "default", "type": "model"})
+    each("POST", "/api/repos/move", {"fromRepo": "default/m", "toRepo": "default/n",
+                                     "type": "model"})
+    each("PUT", model + "/settings", {"private": False, "visibility": "public"})
+    each("PUT", model + "/settings", {"nonsense": None})
+    each("POST", model + "/branch/b", {"startingPoint": "main", "overwrite": True,
+                                       "emptyBranch": True})
+    each("POST", model + "/tag/main", {"tag": "t", "message": "x"})
+    each("POST", model + "/super-squash/main", {"message": "x"})
+    each("POST", model + "/preupload/main", {"files": []})
+    for bad in ("x", None, {"path": 5}, {"path": "a", "size": "x"}, {"path": "a", "sample": 5}):
+        status, o = hub.json("POST", model + "/preupload/main", {"files": [bad]})
+        expect(f"preupload of {bad!r}: 400", status == 400 and "files[0]" in o["error"], o)
+    each("POST", model + "/paths-info/main", {"paths": [], "expand": True}, [("paths", "")])
+    status, o = hub.json("POST", model + "/paths-info/main", {"paths": ["c", 5]})
+    expect("a path that is a number: 400", status == 400 and "paths[1]" in o["error"], o)
+    each("POST", "/default/m.git/info/lfs/objects/batch", {
+        "operation": "upload", "transfers": ["basic"], "hash_algo": "sha256",
+        "ref": {"name": "main"}, "objects": [{"oid": "0" * 64, "size": 1}]},
+        [("transfers", []), ("objects", [])])
+    each("POST", "/default/m.git/info/lfs/objects/verify", {"oid": "0" * 64, "size": 1})
+    each("POST", "/api/validate-yaml", {"content": "x"})
+    expect("every member of another type was refused by its name", failures == 0)
+
+
+def beginnings(hub):
+    """What may come with a repository's making."""
+    content = base64.b64encode(b"hello").decode()
+    status, o = hub.json("POST", "/api/repos/create", {
+        "name": "begun", "license": "mit", "resourceGroupId": None,
+        "files": [{"path": "a/b.txt", "content": content, "encoding": "base64"}]})
+    expect("a repository with files and a licence", status == 200, o)
+    expect("the file", hub.ask("GET", "/default/begun/resolve/main/a/b.txt")[2] == b"hello")
+    o = hub.json("GET", "/api/models/default/begun")[1]
+    expect("the licence", o["cardData"]["license"] == "mit", o)
+    for body, says in (({"files": [{"path": "a", "content": ""}, {"path": "a/b", "content": ""}]},
+                        "a/b"),
+                       ({"files": [{"path": "x", "content": ""}, {"path": "../x"}]}, "files[1]"),
+                       ({"files": [{"path": "x"}]}, "content"),
+                       ({"license": "mit", "files": [{"path": "README.md", "content": ""}]},
+                        "license"),
+                       ({"license": "x\n---\n"}, "license")):
+        status, o = hub.json("POST", "/api/repos/create", {"name": "unbegun", **body})
+        expect(f"{says}: 400, and no repository", status == 400 and says in o["error"] and
+               hub.ask("GET", "/api/models/default/unbegun")[0] == 404, o)
+
+
+def listings(hub):
+    """The newest change of a folder, pages while files come and go, what is not kept here."""
+    for i, path in enumerate(("z/a", "z/b", "z/c", "y", "z/b")):
+        hub.put("default/begun", path, str(i).encode(), summary=f"change {i}")
+    tree = hub.json("GET", "/api/models/default/begun/tree/main?expand=true")[1]
+    newest = {e["path"]: e["lastCommit"]["title"] for e in tree}
+    expect("a folder's last commit is the newest of its files'",
+           (newest["z"], newest["y"], newest["a"]) == ("change 4", "change 3", "first files"),
+           newest)
+    info = hub.json("POST", "/api/models/default/begun/paths-info/main",
+                    {"paths": ["z"], "expand": True})[1]
+    expect("also asked for alone", info[0]["lastCommit"]["title"] == "change 4", info)
+    url, seen = "/api/models/default/begun/tree/main?recursive=true&limit=2", []
+    while url:
+        status, headers, data = hub.ask("GET", url)
+        seen += [e["path"] for e in json.loads(data)]
+        if seen[-1] == "a":  # where the next page goes on is gone
+            hub.commit("default/begun", ("deletedFolder", {"path": "a"}))
+        url = re.search("<http://[^/]*(.*)>", headers.get("link", ""))
+        url = url and url.group(1)
+    expect("pages go on behind what went meanwhile",
+           seen == ["README.md", "a", "y", "z", "z/a", "z/b", "z/c"], seen)
+    status, headers, _ = hub.ask("GET", "/api/models/default/begun/tree/main/y")
+    expect("a file is no folder",
+           status == 404 and headers["x-error-code"] == "EntryNotFound", headers)
+    expect("a cursor of nowhere: 400", hub.ask("GET", "/api/models?cursor=x")[0] == 400)
+    hub.commit("default/begun", ("deletedFile", {"path": "y"}), summary="<b> & more")
+    one = hub.json("GET", "/api/models/default/begun/commits/main?expand[]=formatted")[1][0]
+    expect("titles for a page", one["formatted"]["title"] == "&lt;b&gt; &amp; more", one)
+    for path in ("/api/spaces", "/api/collections?limit=3", "/api/models/default/begun/likers"):
+        expect(f"{path}: none", hub.json("GET", path) == (200, []))
+    o = hub.json("GET", "/api/models/default/begun/discussions?p=0")[1]
+    expect("no discussions", (o["count"], o["discussions"]) == (0, []), o)
+    status, headers, _ = hub.ask("GET", "/api/spaces/default/begun")
+    expect("no space", status == 404 and headers["x-error-code"] == "RepoNotFound", headers)
+    for status, o in (hub.json("POST", "/api/models/default/begun/branch/refs%2Fpr%2F1", {}),
+                      hub.json("POST", "/api/models/default/begun/tag/main", {"tag": "refs/pr/1"})):
+        expect("no pull requests: 501", status == 501 and "pull requests" in o["error"], o)
+
+
+def rewritten(hub):
+    """Branches without history: squashed ones, empty ones."""
+    status, o = hub.json("POST", "/api/models/default/begun/super-squash/main", {"message": "all"})
+    expect("squashed", status == 200, o)
+    commits = hub.json("GET", "/api/models/default/begun/commits/main")[1]
+    expect("one commit is left", [(c["id"], c["title"]) for c in commits] ==
+           [(o["commitOid"], "all")], commits)
+    expect("with all files", hub.ask("GET", "/default/begun/resolve/main/z/b")[2] == b"4")
+    status, o = hub.json("POST", "/api/models/default/begun/super-squash/none", {})
+    expect("no such branch: 404", status == 404, o)
+    status, o = hub.json("POST", "/api/models/default/begun/branch/bare", {"emptyBranch": True})
+    expect("an empty branch", status == 200, o)
+    expect("holds nothing", hub.json("GET", "/api/models/default/begun/tree/bare")[1] == [])
+    expect("and takes commits", hub.commit("default/begun", ("file", {"path": "x", "content": ""}),
+                                           rev="bare")[0] == 200)
+    expect("once", hub.json("POST", "/api/models/default/begun/branch/bare",
+                            {"emptyBranch": True})[0] == 409)
+    expect("from nowhere and somewhere: 400", hub.json(
+        "POST", "/api/models/default/begun/branch/b",
+        {"emptyBranch": True, "startingPoint": "main"})[0] == 400)
+
+
+def pointers(hub):
+    data = os.urandom(1000)
+    hub.lfs("default/begun", "w.bin", data)
+    text = (f"version https://git-lfs.github.com/spec/v1\noid sha256:"
+            f"{hashlib.sha256(data).hexdigest()}\nsize 1000\n").encode()
+    status, headers, got = hub.ask("GET", "/default/begun/raw/main/w.bin")
+    expect("raw, a large file is its pointer", (status, got) == (200, text), got)
+    blob = hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest()
+    expect("by git's name", headers["etag"] == f'"{blob}"', headers)
+    status, headers, got = hub.ask("GET", "/default/begun/raw/main/w.bin", Range="bytes=8-12")
+    expect("in ranges", (status, got, headers["content-range"]) ==
+           (206, b"https", f"bytes 8-12/{len(text)}"), headers)
+    expect("resolved, it is itself", hub.ask("GET", "/default/begun/resolve/main/w.bin")[2] == data)
+    expect("a small one is itself", hub.ask("GET", "/default/begun/raw/main/z/b")[2] == b"4")
+
+
 def large(hub, cloud):
     data = os.urandom(3 << 20)
     oid = hashlib.sha256(data).hexdigest()
@@ -380,6 +525,11 @@ def run(cloud, nano, limited):
     conflicts(hub, first)
     branches(hub)
     refused(hub)
+    wrong_types(hub)
+    beginnings(hub)
+    listings(hub)
+    rewritten(hub)
+    pointers(hub)
     large(hub, cloud)
     in_parts(hub, cloud)
     rights(hub, cloud)

@@ -6,25 +6,55 @@
 #include "api/hub/impl.h"
 #include "net/date.h"
 #include "net/url.h"
+#include "net/xml.h"
 
 #define COMMITS_PAGE 50
 
 /* ---- entries ---- */
 
-static void put_last_commit(struct hub_call *c, json_t *o, const char *commit)
+/* The commits that a listing names, each looked up once: {ID: {"number", "shown"}}. */
+struct heads {
+    struct hub_call *c;
+    json_t *seen; /* NULL: nobody asked */
+};
+
+static json_t *head_of(struct heads *h, const char *commit)
 {
-    static const struct ft_repo_commit_head none;
-    struct ft_repo_commit_head h = none;
     struct ft_err err;
     char date[FT_DATE_MAX];
-    if (ft_repo_commit_head(c->hub->repos, &c->repo, commit, &h, &err) != 0)
-        return; /* before history that was collected */
-    ft_date_iso(h.date_s * 1000000000, date);
-    json_object_set_new(o, "lastCommit",
-                        json_pack("{s:s,s:s,s:s}", "id", h.id, "title", h.title, "date", date));
+    json_t *o = json_object_get(h->seen, commit);
+    struct ft_repo_commit_head *k = o == NULL ? calloc(1, sizeof *k) : NULL;
+    if (o != NULL || k == NULL)
+        return o;
+    if (ft_repo_commit_head(h->c->hub->repos, &h->c->repo, commit, k, &err) == 0) {
+        ft_date_iso(k->date_s * 1000000000, date);
+        o = json_pack("{s:I,s:{s:s,s:s,s:s}}", "number", (json_int_t)k->number, "shown", "id",
+                      k->id, "title", k->title, "date", date);
+    } else { /* before history that was collected */
+        o = json_object();
+    }
+    json_object_set_new(h->seen, commit, o);
+    free(k);
+    return o;
 }
 
-static json_t *file_entry(struct hub_call *c, const struct ft_repo_file *f, bool expand)
+/* The newest of the commits that changed files[0..n) last. */
+static void put_last_commit(struct heads *h, json_t *o, const struct ft_repo_file *files, int n)
+{
+    json_t *last = NULL;
+    json_int_t newest = 0;
+    for (int i = 0; i < n; i++) {
+        json_t *head = head_of(h, files[i].commit);
+        json_int_t number = json_integer_value(json_object_get(head, "number"));
+        if (number > newest)
+            last = json_object_get(head, "shown");
+        newest = FT_MAX(newest, number);
+    }
+    if (last != NULL)
+        json_object_set(o, "lastCommit", last);
+}
+
+static json_t *file_entry(struct heads *h, const struct ft_repo_file *f)
 {
     json_t *o = json_pack("{s:s,s:s,s:I,s:s}", "type", "file", "oid", f->oid, "size",
                           (json_int_t)f->size, "path", f->path);
@@ -33,49 +63,51 @@ static json_t *file_entry(struct hub_call *c, const struct ft_repo_file *f, bool
                             json_pack("{s:s,s:I,s:i}", "oid", f->sha256, "size",
                                       (json_int_t)f->size, "pointerSize",
                                       ft_repo_pointer_bytes(f)));
-    if (expand)
-        put_last_commit(c, o, f->commit);
+    if (h->seen != NULL)
+        put_last_commit(h, o, f, 1);
     return o;
 }
 
-/* The folder that files [0..n) of the tree lie in; its last commit is the newest of theirs. */
-static json_t *folder_entry(struct hub_call *c, const char *path, const struct ft_repo_file *files,
-                            int n, bool expand)
+/* The folder that files [0..n) of the tree lie in. */
+static json_t *folder_entry(struct heads *h, const char *path, const struct ft_repo_file *files,
+                            int n)
 {
     char oid[FT_REPO_OID_BYTES] = "";
     struct ft_err err;
     ft_repo_folder_oid(files, n, strlen(path) + 1, oid, &err);
     json_t *o =
         json_pack("{s:s,s:s,s:i,s:s}", "type", "directory", "oid", oid, "size", 0, "path", path);
-    if (expand)
-        put_last_commit(c, o, files[0].commit);
+    if (h->seen != NULL)
+        put_last_commit(h, o, files, n);
     return o;
 }
 
 /* ---- tree ---- */
 
 struct page {
-    struct hub_call *c;
+    struct heads heads;
     json_t *list;
-    const char *after; /* cursor: the path of the last entry before */
+    const char *after; /* cursor: where the page before ended; NULL: this is the first */
+    char *last;        /* the same of this page */
     int limit;
-    bool expand, more;
+    bool more;
 };
 
-/* False: the page is full. */
+/* False: the page is full. Entries come in the order of their paths, a folder's as if it ended in
+ * '/': so where a page ended is a place, also when what stood there went meanwhile. */
 static bool add(struct page *p, const char *path, const struct ft_repo_file *files, int n)
 {
-    if (p->after != NULL) {
-        if (strcmp(path, p->after) == 0)
-            p->after = NULL;
+    char place[FT_REPO_PATH_MAX + 2];
+    snprintf(place, sizeof place, "%s%s", path, n > 0 ? "/" : "");
+    if (p->after != NULL && strcmp(place, p->after) <= 0)
         return true;
-    }
     if ((int)json_array_size(p->list) == p->limit) {
         p->more = true;
         return false;
     }
-    json_array_append_new(p->list, n > 0 ? folder_entry(p->c, path, files, n, p->expand)
-                                         : file_entry(p->c, files, p->expand));
+    json_array_append_new(p->list, n > 0 ? folder_entry(&p->heads, path, files, n)
+                                         : file_entry(&p->heads, files));
+    strcpy(p->last, place);
     return true;
 }
 
@@ -118,21 +150,22 @@ int hub_tree(struct hub_call *c)
     int first = ft_repo_tree_folder(t, c->path, &n);
     if (n == 0 && c->path[0] != '\0') {
         rc = ft_repo_tree_file(t, c->path) != NULL
-                 ? hub_fail(c, 400, NULL, "'%.200s' is a file, no folder", c->path)
+                 ? hub_fail(c, 404, "EntryNotFound", "'%.200s' is a file, no folder", c->path)
                  : hub_fail(c, 404, "EntryNotFound", "there is no folder '%.200s'", c->path);
         ft_repo_tree_unref(c->hub->repos, t);
         return rc;
     }
-    struct page p = {.c = c,
+    char last[FT_REPO_PATH_MAX + 2] = "";
+    struct page p = {.heads = {c, hub_flag(c, "expand") ? json_object() : NULL},
                      .list = json_array(),
                      .after = hub_param(c, "cursor"),
-                     .limit = limit,
-                     .expand = hub_flag(c, "expand")};
+                     .last = last,
+                     .limit = limit};
     list_folder(&p, t->file + first, n, c->path[0] != '\0' ? strlen(c->path) + 1 : 0,
                 hub_flag(c, "recursive"));
     if (p.more)
-        hub_next(c, json_string_value(json_object_get(
-                        json_array_get(p.list, json_array_size(p.list) - 1), "path")));
+        hub_next(c, last);
+    json_decref(p.heads.seen);
     ft_repo_tree_unref(c->hub->repos, t);
     return hub_json(c, 200, p.list);
 }
@@ -150,9 +183,11 @@ static int read_paths(struct hub_call *c, json_t **ret_paths, bool *ret_expand)
             return rc;
         const json_t *paths = json_object_get(body, "paths");
         *ret_paths = json_is_string(paths) ? json_pack("[O]", paths) : json_incref((json_t *)paths);
-        *ret_expand = json_is_true(json_object_get(body, "expand"));
+        rc = hub_truth(c, body, "expand", ret_expand);
+        if (rc == 0 && !json_is_array(*ret_paths))
+            rc = hub_fail(c, 400, NULL, "paths: must be a list");
         json_decref(body);
-        return json_is_array(*ret_paths) ? 0 : hub_fail(c, 400, NULL, "paths: must be a list");
+        return rc;
     }
     struct ft_buf b;
     size_t at = 0;
@@ -176,25 +211,30 @@ int hub_paths_info(struct hub_call *c)
     struct ft_err err = {0};
     const struct ft_repo_tree *t = NULL;
     json_t *paths = NULL, *p, *list = json_array();
+    struct heads heads = {.c = c};
     bool expand = false;
     size_t i;
     int rc = read_paths(c, &paths, &expand);
+    heads.seen = expand ? json_object() : NULL;
     if (rc == 0 && ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, &err) != 0)
         rc = hub_fail_err(c, &err);
     json_array_foreach(paths, i, p)
     {
         const char *path = json_string_value(p);
         int n = 0;
-        if (rc != 0 || path == NULL)
+        if (rc == 0 && path == NULL)
+            rc = hub_fail(c, 400, NULL, "paths[%zu]: must be a text", i);
+        if (rc != 0)
             break;
         const struct ft_repo_file *f = ft_repo_tree_file(t, path);
         int first = f == NULL && path[0] != '\0' ? ft_repo_tree_folder(t, path, &n) : 0;
         if (f != NULL)
-            json_array_append_new(list, file_entry(c, f, expand));
+            json_array_append_new(list, file_entry(&heads, f));
         else if (n > 0)
-            json_array_append_new(list, folder_entry(c, path, t->file + first, n, expand));
+            json_array_append_new(list, folder_entry(&heads, path, t->file + first, n));
     }
     ft_repo_tree_unref(c->hub->repos, t);
+    json_decref(heads.seen);
     json_decref(paths);
     if (rc != 0) {
         json_decref(list);
@@ -237,18 +277,6 @@ int hub_refs(struct hub_call *c)
                               "pullRequests"));
 }
 
-/* The name behind ".../branch/", perhaps with '/' that were not encoded. */
-static const char *ref_name(struct hub_call *c)
-{
-    struct ft_buf b;
-    ft_buf_init(&b, 1024);
-    for (int i = 5; i < c->n_parts; i++)
-        ft_buf_addf(&b, "%s%s", i > 5 ? "/" : "", c->part[i]);
-    const char *own = ft_arena_strndup(&c->x->arena, b.len > 0 ? b.data : "", b.len);
-    ft_buf_fini(&b);
-    return own != NULL ? own : "";
-}
-
 static int put_ref(struct hub_call *c, enum ft_repo_ref kind, const char *name, const char *from,
                    bool overwrite)
 {
@@ -264,9 +292,31 @@ static int put_ref(struct hub_call *c, enum ft_repo_ref kind, const char *name, 
 static int delete_ref(struct hub_call *c, enum ft_repo_ref kind)
 {
     struct ft_err err = {0};
-    if (ft_repo_ref_delete(c->hub->repos, &c->repo, kind, ref_name(c), &err) != 0)
+    if (ft_repo_ref_delete(c->hub->repos, &c->repo, kind, hub_rest(c, 5), &err) != 0)
         return hub_fail_err(c, &err);
     return hub_json(c, 200, json_object());
+}
+
+static int make_branch(struct hub_call *c, const json_t *body)
+{
+    struct ft_err err = {0};
+    const char *from = NULL, *name = hub_rest(c, 5);
+    bool empty = false, overwrite = false;
+    int rc = hub_text(c, body, "startingPoint", &from);
+    if (rc == 0)
+        rc = hub_truth(c, body, "emptyBranch", &empty);
+    if (rc == 0)
+        rc = hub_truth(c, body, "overwrite", &overwrite);
+    if (rc != 0)
+        return rc;
+    if (!empty)
+        return put_ref(c, FT_REPO_BRANCH, name, from != NULL ? from : "main", overwrite);
+    if (from != NULL)
+        return hub_fail(c, 400, NULL, "emptyBranch: an empty branch has no startingPoint");
+    if (ft_repo_branch_empty(c->hub->repos, &c->repo, name, c->author, overwrite, c->commit,
+                             &err) != 0)
+        return hub_fail_err(c, &err);
+    return hub_json(c, 200, json_pack("{s:s,s:s}", "name", name, "targetCommit", c->commit));
 }
 
 int hub_branch(struct hub_call *c)
@@ -275,40 +325,57 @@ int hub_branch(struct hub_call *c)
     if (strcmp(c->x->method, "DELETE") == 0)
         return delete_ref(c, FT_REPO_BRANCH);
     int rc = c->x->content_length == 0 ? 0 : hub_body(c, &body);
-    const char *from = json_string_value(json_object_get(body, "startingPoint"));
-    if (rc == 0 && json_is_true(json_object_get(body, "emptyBranch")))
-        rc = hub_fail(c, 501, NULL, "emptyBranch: a branch begins at a revision here");
     if (rc == 0)
-        rc = put_ref(c, FT_REPO_BRANCH, ref_name(c), from != NULL ? from : "main",
-                     json_is_true(json_object_get(body, "overwrite")));
+        rc = make_branch(c, body);
     json_decref(body);
     return rc;
 }
 
-/* POST .../tag/REV {"tag": NAME}; DELETE .../tag/NAME */
+/* POST .../tag/REV {"tag": NAME, "message"?}; DELETE .../tag/NAME */
 int hub_tag(struct hub_call *c)
 {
     json_t *body = NULL;
+    const char *name = NULL, *message;
     if (strcmp(c->x->method, "DELETE") == 0)
         return delete_ref(c, FT_REPO_TAG);
     int rc = hub_body(c, &body);
-    const char *name = json_string_value(json_object_get(body, "tag"));
+    if (rc == 0)
+        rc = hub_text(c, body, "tag", &name);
+    if (rc == 0) /* which a tag has only in git */
+        rc = hub_text(c, body, "message", &message);
     if (rc == 0 && name == NULL)
         rc = hub_fail(c, 400, NULL, "tag: is missing");
     if (rc == 0)
-        rc = put_ref(c, FT_REPO_TAG, name, c->n_parts > 5 ? ref_name(c) : "main", false);
+        rc = put_ref(c, FT_REPO_TAG, name, c->n_parts > 5 ? hub_rest(c, 5) : "main", false);
     json_decref(body);
     return rc;
 }
 
 /* ---- commits ---- */
 
-static json_t *commit_entry(const struct ft_repo_commit_head *h)
+/* As it may stand in a page. */
+static json_t *escaped(const char *text)
+{
+    struct ft_buf b;
+    ft_buf_init(&b, 8 * FT_REPO_TEXT_MAX);
+    ft_xml_escape(&b, text, strlen(text));
+    json_t *o = json_string(b.len > 0 ? b.data : "");
+    ft_buf_fini(&b);
+    return o;
+}
+
+static json_t *commit_entry(const struct ft_repo_commit_head *h, bool formatted)
 {
     char date[FT_DATE_MAX];
     ft_date_iso(h->date_s * 1000000000, date);
-    return json_pack("{s:s,s:s,s:s,s:[{s:s,s:s}],s:s}", "id", h->id, "title", h->title, "message",
-                     h->message, "authors", "user", h->author, "avatar", "", "date", date);
+    json_t *o =
+        json_pack("{s:s,s:s,s:s,s:[{s:s,s:s}],s:s}", "id", h->id, "title", h->title, "message",
+                  h->message, "authors", "user", h->author, "avatar", "", "date", date);
+    if (formatted)
+        json_object_set_new(
+            o, "formatted",
+            json_pack("{s:o,s:o}", "title", escaped(h->title), "message", escaped(h->message)));
+    return o;
 }
 
 int hub_commits(struct hub_call *c)
@@ -316,6 +383,7 @@ int hub_commits(struct hub_call *c)
     struct ft_err err = {0};
     const char *cursor = hub_param(c, "cursor");
     char at[FT_REPO_OID_BYTES];
+    bool formatted = hub_expands(c, "formatted");
     int limit = 0, rc = hub_limit(c, COMMITS_PAGE, &limit);
     if (rc != 0)
         return rc;
@@ -336,7 +404,7 @@ int hub_commits(struct hub_call *c)
             break;
         }
         if (rc == 0) {
-            json_array_append_new(list, commit_entry(h));
+            json_array_append_new(list, commit_entry(h, formatted));
             memcpy(at, h->parent, sizeof at);
             if (i == 0 && cursor == NULL) {
                 char total[24];

@@ -76,7 +76,8 @@ static bool names_etag(const char *header, const char *etag)
     return header != NULL && (strstr(header, etag) != NULL || strcmp(header, "*") == 0);
 }
 
-static void put_fields(struct hub_call *c, const struct ft_repo_file *f, const char *etag)
+static void put_fields(struct hub_call *c, const struct ft_repo_file *f, const char *etag,
+                       int64_t size)
 {
     char text[FT_REPO_PATH_MAX + 64];
     const char *name = strrchr(f->path, '/') != NULL ? strrchr(f->path, '/') + 1 : f->path;
@@ -85,7 +86,7 @@ static void put_fields(struct hub_call *c, const struct ft_repo_file *f, const c
     hub_field(c, "Content-Type", type_of(f->path));
     hub_field(c, "X-Content-Type-Options", "nosniff");
     hub_field(c, "Content-Security-Policy", FT_HTTP_STORED_POLICY);
-    snprintf(text, sizeof text, "%lld", (long long)f->size);
+    snprintf(text, sizeof text, "%lld", (long long)size);
     hub_field(c, "X-Linked-Size", text);
     hub_field(c, "X-Linked-ETag", etag);
     snprintf(text, sizeof text, "inline; filename=\"%s\"", name);
@@ -96,7 +97,15 @@ static void put_fields(struct hub_call *c, const struct ft_repo_file *f, const c
     hub_field(c, "Cache-Control", "private, no-cache");
 }
 
-static int send(struct hub_call *c, struct ft_blob_reader *in, int status, int64_t at, int64_t n)
+/* What is sent: content, or the text that git has in its place. */
+struct source {
+    int64_t size;
+    char etag[80];
+    struct ft_blob_reader *in;
+    char pointer[FT_REPO_POINTER_MAX]; /* where `in` is NULL */
+};
+
+static int send(struct hub_call *c, const struct source *s, int status, int64_t at, int64_t n)
 {
     struct ft_err err = {0};
     bool head = strcmp(c->x->method, "HEAD") == 0;
@@ -107,7 +116,10 @@ static int send(struct hub_call *c, struct ft_blob_reader *in, int status, int64
     int rc = ft_lane_begin(c->lane, status, n, c->field, c->n_fields, &err);
     for (int64_t done = 0; rc == 0 && !head && done < n;) {
         size_t part = (size_t)FT_MIN(n - done, (int64_t)CHUNK_BYTES);
-        rc = ft_blob_read(in, at + done, data, part, &err);
+        if (s->in != NULL)
+            rc = ft_blob_read(s->in, at + done, data, part, &err);
+        else
+            memcpy(data, s->pointer + at + done, part);
         if (rc == 0)
             rc = ft_lane_write(c->lane, data, part, &err);
         done += (int64_t)part;
@@ -135,35 +147,38 @@ static void count(struct hub_call *c, const struct ft_repo_file *f)
 static int send_file(struct hub_call *c, const struct ft_repo_file *f)
 {
     struct ft_err err = {0};
-    struct ft_blob_reader *in = NULL;
-    char etag[80], range[80];
-    int64_t at = 0, n = f->size;
-    snprintf(etag, sizeof etag, "\"%s\"", f->lfs ? f->sha256 : f->oid);
-    put_fields(c, f, etag);
-    if (names_etag(ft_http_header(c->x, "if-none-match"), etag)) {
+    struct source s = {.size = f->size};
+    bool pointer = c->pointers && f->lfs;
+    char range[80];
+    if (pointer)
+        s.size = ft_repo_pointer(f->sha256, f->size, s.pointer);
+    snprintf(s.etag, sizeof s.etag, "\"%s\"", f->lfs && !pointer ? f->sha256 : f->oid);
+    put_fields(c, f, s.etag, s.size);
+    if (names_etag(ft_http_header(c->x, "if-none-match"), s.etag)) {
         ft_http_respond(c->x, 304, c->field, c->n_fields, "", 0);
         return c->status = 304;
     }
+    int64_t at = 0, n = s.size;
     const char *if_range = ft_http_header(c->x, "if-range");
-    bool same = if_range == NULL || strcmp(if_range, etag) == 0;
-    int part = same ? range_of(ft_http_header(c->x, "range"), f->size, &at, &n) : 0;
+    bool same = if_range == NULL || strcmp(if_range, s.etag) == 0;
+    int part = same ? range_of(ft_http_header(c->x, "range"), s.size, &at, &n) : 0;
     if (part < 0) {
-        snprintf(range, sizeof range, "bytes */%lld", (long long)f->size);
+        snprintf(range, sizeof range, "bytes */%lld", (long long)s.size);
         hub_field(c, "Content-Range", range);
         return hub_fail(c, 416, NULL, "the range is not within the file's %lld bytes",
-                        (long long)f->size);
+                        (long long)s.size);
     }
     if (part > 0) {
         snprintf(range, sizeof range, "bytes %lld-%lld/%lld", (long long)at,
-                 (long long)(at + n - 1), (long long)f->size);
+                 (long long)(at + n - 1), (long long)s.size);
         hub_field(c, "Content-Range", range);
     }
-    if (ft_repo_content_open(c->hub->repos, f->sha256, &in, &err) != 0)
+    if (!pointer && ft_repo_content_open(c->hub->repos, f->sha256, &s.in, &err) != 0)
         return hub_fail_err(c, &err);
-    if (at == 0)
+    if (at == 0 && !pointer)
         count(c, f);
-    int status = send(c, in, part > 0 ? 206 : 200, at, n);
-    ft_blob_close_reader(in);
+    int status = send(c, &s, part > 0 ? 206 : 200, at, n);
+    ft_blob_close_reader(s.in);
     return status;
 }
 

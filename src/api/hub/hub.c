@@ -174,6 +174,39 @@ int hub_body(struct hub_call *c, json_t **ret)
     return rc;
 }
 
+static const json_t *member(const json_t *body, const char *name)
+{
+    const json_t *v = json_object_get(body, name);
+    return json_is_null(v) ? NULL : v;
+}
+
+int hub_text(struct hub_call *c, const json_t *body, const char *name, const char **ret)
+{
+    const json_t *v = member(body, name);
+    if (v != NULL && !json_is_string(v))
+        return hub_fail(c, 400, NULL, "%s: must be a text", name);
+    *ret = v != NULL ? json_string_value(v) : *ret;
+    return 0;
+}
+
+int hub_truth(struct hub_call *c, const json_t *body, const char *name, bool *ret)
+{
+    const json_t *v = member(body, name);
+    if (v != NULL && !json_is_boolean(v))
+        return hub_fail(c, 400, NULL, "%s: must be true or false", name);
+    *ret = v != NULL ? json_is_true(v) : *ret;
+    return 0;
+}
+
+int hub_list_of(struct hub_call *c, const json_t *body, const char *name, const json_t **ret)
+{
+    const json_t *v = member(body, name);
+    if (v != NULL && !json_is_array(v))
+        return hub_fail(c, 400, NULL, "%s: must be a list", name);
+    *ret = v != NULL ? v : *ret;
+    return 0;
+}
+
 const char *hub_param(struct hub_call *c, const char *name)
 {
     const char *value = NULL;
@@ -185,6 +218,16 @@ bool hub_flag(struct hub_call *c, const char *name)
 {
     const char *v = hub_param(c, name);
     return v != NULL && strcasecmp(v, "false") != 0 && strcmp(v, "0") != 0;
+}
+
+bool hub_expands(struct hub_call *c, const char *what)
+{
+    size_t at = 0;
+    const char *name, *value;
+    while (ft_url_param_next(c->x->query, &at, &c->x->arena, &name, &value, NULL) > 0)
+        if (strncmp(name, "expand", 6) == 0 && strcmp(value, what) == 0)
+            return true;
+    return false;
 }
 
 int hub_limit(struct hub_call *c, int usual, int *ret)
@@ -277,6 +320,11 @@ static const char *joined(struct hub_call *c, int from, int end)
     return own != NULL ? own : "";
 }
 
+const char *hub_rest(struct hub_call *c, int at)
+{
+    return joined(c, at, c->n_parts);
+}
+
 /* A '/' in a branch's name should come encoded; not all clients do that, so a name that is not
  * there is tried with the parts behind it. */
 int hub_revision(struct hub_call *c, int at)
@@ -343,6 +391,19 @@ static int no_discussions(struct hub_call *c)
     return hub_fail(c, 501, NULL, "this hub keeps no discussions and no pull requests");
 }
 
+/* Lists of what is not kept here are empty; clients look for them unasked. */
+static int none(struct hub_call *c)
+{
+    return hub_json(c, 200, json_array());
+}
+
+static int discussions(struct hub_call *c)
+{
+    if (c->n_parts > 5)
+        return no_discussions(c);
+    return hub_json(c, 200, json_pack("{s:[],s:i,s:i}", "discussions", "count", 0, "start", 0));
+}
+
 static const struct route repo_routes[] = {
     {"GET", "", false, false, hub_info},
     {"GET", "revision", false, true, hub_info},
@@ -352,6 +413,7 @@ static const struct route repo_routes[] = {
     {"GET", "commits", false, true, hub_commits},
     {"POST", "preupload", true, false, hub_preupload},
     {"POST", "commit", true, false, hub_commit},
+    {"POST", "super-squash", true, false, hub_squash},
     {"POST", "branch", true, false, hub_branch},
     {"DELETE", "branch", true, false, hub_branch},
     {"POST", "tag", true, false, hub_tag},
@@ -360,8 +422,9 @@ static const struct route repo_routes[] = {
     {"GET", "auth-check", false, false, auth_check},
     {"GET", "xet-read-token", false, false, no_xet},
     {"GET", "xet-write-token", false, false, no_xet},
-    {"GET", "discussions", false, false, no_discussions},
+    {"GET", "discussions", false, false, discussions},
     {"POST", "discussions", false, false, no_discussions},
+    {"GET", "likers", false, false, none},
 };
 
 static int unknown(struct hub_call *c)
@@ -401,6 +464,15 @@ static const struct {
     {"POST", "validate-yaml", "", hub_validate_yaml},
 };
 
+/* /api/spaces, /api/collections: there are none. */
+static int on_none(struct hub_call *c, const char *what)
+{
+    if (strcmp(method_of(c), "GET") != 0)
+        return hub_fail(c, 501, NULL, "this hub keeps no %s", what);
+    return c->n_parts == 2 ? none(c)
+                           : hub_fail(c, 404, "RepoNotFound", "this hub keeps no %s", what);
+}
+
 static int on_api(struct hub_call *c)
 {
     const char *a = c->n_parts > 1 ? c->part[1] : "", *b = c->n_parts > 2 ? c->part[2] : "";
@@ -416,6 +488,8 @@ static int on_api(struct hub_call *c)
         return on_repo(c, c->kind);
     if (models || datasets) /* a name without its ORG */
         return no_repo(c, c->kind, "", b);
+    if (strcmp(a, "spaces") == 0 || strcmp(a, "collections") == 0)
+        return on_none(c, a);
     if (strcmp(a, "v1") == 0)
         return hub_scope(c);
     if (strcmp(a, "hub") == 0)
@@ -437,6 +511,7 @@ static int on_files(struct hub_call *c)
             hub_scope_master(c, at + 3);
         if (rc == 0)
             rc = hub_revision(c, at + 3);
+        c->pointers = strcmp(verb, "raw") == 0;
         return rc != 0 ? rc : hub_resolve(c);
     }
     if (strcmp(verb, "info") == 0 && c->n_parts == at + 6 && strcmp(c->part[at + 3], "lfs") == 0 &&

@@ -36,6 +36,7 @@ struct hub_call {
     char commit[FT_REPO_OID_BYTES];
     const char *rev;  /* as it was asked for */
     const char *path; /* behind the revision; "" */
+    bool pointers;    /* large files as git has them: the pointer's text */
     char author[65];
     /* headers that the answer gets */
     struct ft_http_field field[HUB_FIELDS_MAX];
@@ -60,9 +61,16 @@ void hub_next(struct hub_call *c, const char *cursor);
 /* The whole body as JSON (FT_HUB_JSON_MAX), an object; 0, or a status that was sent. */
 int hub_body(struct hub_call *c, json_t **ret);
 int hub_body_text(struct hub_call *c, struct ft_buf *ret);
+/* A member of it. What is not there, or null, leaves *ret as it is; of another type: 400 that names
+ * it. 0, or the status that was sent. */
+int hub_text(struct hub_call *c, const json_t *body, const char *name, const char **ret);
+int hub_truth(struct hub_call *c, const json_t *body, const char *name, bool *ret);
+int hub_list_of(struct hub_call *c, const json_t *body, const char *name, const json_t **ret);
 /* A parameter of the query; NULL if it is not there. */
 const char *hub_param(struct hub_call *c, const char *name);
 bool hub_flag(struct hub_call *c, const char *name);
+/* Is it among "expand" and "expand[]"? */
+bool hub_expands(struct hub_call *c, const char *what);
 /* How many entries a page has. 0, or the status that was sent. */
 int hub_limit(struct hub_call *c, int usual, int *ret);
 
@@ -75,6 +83,8 @@ bool hub_sees(const struct ft_hub_who *who, const struct ft_repo *repo);
 bool hub_changes(const struct ft_hub_who *who, const char *org);
 /* 403: which right of the key's is missing to change what belongs to org. */
 int hub_may_not(struct hub_call *c, const char *org);
+/* The parts from `at` on, with '/' between them. */
+const char *hub_rest(struct hub_call *c, int at);
 /* "/ORG/NAME" or "/datasets/ORG/NAME". */
 const char *hub_url_of(struct hub_call *c, const struct ft_repo *repo);
 
@@ -91,7 +101,11 @@ void hub_forget(struct ft_hub *h, const char *uid); /* what was found out about 
 /* browse.c */
 hub_handler hub_tree, hub_paths_info, hub_refs, hub_commits, hub_branch, hub_tag;
 /* upload.c */
-hub_handler hub_preupload, hub_commit;
+hub_handler hub_preupload, hub_commit, hub_squash;
+/* "files" and "license" of a repository's making: their content is kept, *l has what is to be
+ * committed. 0, or a status that was sent. */
+int hub_first_files(struct hub_call *c, const json_t *body, struct ft_hub_lines *l);
+int hub_first_commit(struct hub_call *c, const struct ft_hub_lines *l, struct ft_err *err);
 /* lfs.c */
 hub_handler hub_lfs_batch, hub_lfs_verify, hub_lfs_transfer;
 /* fetch.c */

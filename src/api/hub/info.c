@@ -332,16 +332,6 @@ static json_t *only(struct hub_call *c, json_t *o)
     return kept;
 }
 
-static bool expands(struct hub_call *c, const char *what)
-{
-    size_t at = 0;
-    const char *name, *value;
-    while (ft_url_param_next(c->x->query, &at, &c->x->arena, &name, &value, NULL) > 0)
-        if (strncmp(name, "expand", 6) == 0 && strcmp(value, what) == 0)
-            return true;
-    return false;
-}
-
 /* ---- one ---- */
 
 #define CONFIG_MAX (256 << 10)
@@ -444,7 +434,7 @@ static int on_repo(void *ctx, const struct ft_repo *repo)
         fits = has_tag(json_object_get(o, "tags"), s->filter[i]);
     if (fits)
         rc = put_rest(c->hub, repo, o, s->err);
-    if (fits && rc == 0 && (hub_flag(c, "full") || expands(c, "siblings"))) {
+    if (fits && rc == 0 && (hub_flag(c, "full") || hub_expands(c, "siblings"))) {
         const struct ft_repo_tree *t = NULL;
         rc = ft_repo_tree(c->hub->repos, repo, text(o, "sha"), &t, s->err);
         if (rc == 0)
@@ -542,6 +532,9 @@ int hub_list(struct hub_call *c)
     int limit = 0, rc = hub_limit(c, 500, &limit);
     if (rc == 0)
         rc = asked(&s);
+    if (rc == 0 && cursor != NULL &&
+        (cursor[0] == '\0' || strspn(cursor, "0123456789") != strlen(cursor)))
+        rc = hub_fail(c, 400, NULL, "cursor: is none of this list");
     if (rc != 0)
         return rc;
     s.found = json_array();

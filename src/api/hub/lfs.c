@@ -220,9 +220,12 @@ static int batch(struct hub_call *c, const json_t *body, struct ft_hub_lfs_ask *
     struct ft_err err = {0};
     const struct ft_repo_tree *t = NULL;
     json_t *list = json_array();
-    const char *ref = json_string_value(json_object_get(json_object_get(body, "ref"), "name"));
+    const json_t *at = json_object_get(body, "ref");
+    const char *ref = json_string_value(json_object_get(at, "name"));
     bool parts = false;
     int rc = ft_hub_lfs_parse(body, ask, &err);
+    if (rc == 0 && at != NULL && !json_is_null(at) && ref == NULL)
+        rc = ft_err_set(&err, FT_EINVAL, "ref: must be {\"name\": ...}");
     if (rc == 0 && ask->upload && !hub_changes(c->who, c->repo.org)) {
         json_decref(list);
         return hub_may_not(c, c->repo.org);
@@ -273,8 +276,15 @@ int hub_lfs_verify(struct hub_call *c)
     if (rc != 0)
         return rc;
     const char *oid = json_string_value(json_object_get(body, "oid"));
-    json_int_t want = json_integer_value(json_object_get(body, "size"));
-    rc = oid != NULL ? ft_repo_content_owned(c->hub->repos, c->repo.org, oid, &err) : 0;
+    const json_t *said = json_object_get(body, "size");
+    json_int_t want = json_integer_value(said);
+    if (oid == NULL || !json_is_integer(said)) {
+        rc = hub_fail(c, 400, NULL, "%s",
+                      oid == NULL ? "oid: must be a text" : "size: must be a number of bytes");
+        json_decref(body);
+        return rc;
+    }
+    rc = ft_repo_content_owned(c->hub->repos, c->repo.org, oid, &err);
     if (rc > 0)
         rc = ft_repo_content_head(c->hub->repos, oid, &size, &err);
     json_decref(body);
@@ -349,6 +359,8 @@ static int complete(struct hub_call *c, const struct transfer *t, const json_t *
     size_t i, n = json_array_size(list);
     struct ft_blob_part *part = n <= FT_HUB_PARTS_MAX ? calloc(n + 1, sizeof *part) : NULL;
     int rc = part != NULL ? 0 : ft_err_set(err, FT_EINVAL, "parts: too many");
+    if (rc == 0 && list != NULL && !json_is_array(list))
+        rc = ft_err_set(err, FT_EINVAL, "parts: must be a list");
     json_array_foreach(list, i, p)
     {
         const char *etag = json_string_value(json_object_get(p, "etag"));
@@ -358,7 +370,11 @@ static int complete(struct hub_call *c, const struct transfer *t, const json_t *
             break;
         if (len == 0 || len > FT_BLOB_ETAG_MAX)
             rc = ft_err_set(err, FT_EINVAL, "parts[%zu].etag: is missing", i);
-        part[i].number = (int)json_integer_value(json_object_get(p, "partNumber"));
+        json_int_t number = json_integer_value(json_object_get(p, "partNumber"));
+        if (rc == 0 && (number < 1 || number > FT_BLOB_PART_MAX))
+            rc = ft_err_set(err, FT_EINVAL, "parts[%zu].partNumber: must be from 1 to %d", i,
+                            FT_BLOB_PART_MAX);
+        part[i].number = (int)number;
         if (rc == 0)
             snprintf(part[i].etag, sizeof part[i].etag, "%.*s", (int)(quoted ? len - 2 : len),
                      etag + quoted);

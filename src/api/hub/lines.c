@@ -29,6 +29,17 @@ static const char *text(const json_t *o, const char *name)
     return json_string_value(json_object_get(o, name));
 }
 
+/* A text of the line's value; NULL: not there, or null. */
+static int text_of(const struct ft_hub_lines *l, const char *key, const json_t *v, const char *name,
+                   const char **ret, struct ft_err *err)
+{
+    const json_t *t = json_object_get(v, name);
+    *ret = json_string_value(t);
+    return t == NULL || json_is_null(t) || json_is_string(t)
+               ? 0
+               : ft_err_set(err, FT_EINVAL, "line %d: %.20s: %s must be a text", l->n, key, name);
+}
+
 static const char *keep(struct ft_hub_lines *l, const char *s)
 {
     return ft_arena_strndup(&l->arena, s, strlen(s));
@@ -41,10 +52,13 @@ static int no_memory(struct ft_err *err)
 
 static int header(struct ft_hub_lines *l, const json_t *v, struct ft_err *err)
 {
-    const char *summary = text(v, "summary"), *description = text(v, "description");
-    const char *parent = text(v, "parentCommit");
+    const char *summary, *description, *parent;
     if (l->has_header)
         return ft_err_set(err, FT_EINVAL, "line %d: a second header", l->n);
+    if (text_of(l, "header", v, "summary", &summary, err) != 0 ||
+        text_of(l, "header", v, "description", &description, err) != 0 ||
+        text_of(l, "header", v, "parentCommit", &parent, err) != 0)
+        return FT_EINVAL;
     if (summary == NULL || summary[0] == '\0')
         return ft_err_set(err, FT_EINVAL, "line %d: header: summary is missing", l->n);
     if (parent != NULL && (strlen(parent) < 7 || strlen(parent) > 40 ||
@@ -73,9 +87,11 @@ static int inline_file(struct ft_hub_lines *l, const json_t *v, struct ft_repo_o
                        struct ft_err *err)
 {
     const json_t *content = json_object_get(v, "content");
-    const char *encoding = text(v, "encoding");
+    const char *encoding;
     struct ft_repo_content got;
     size_t n = json_string_length(content);
+    if (text_of(l, "file", v, "encoding", &encoding, err) != 0)
+        return FT_EINVAL;
     bool base64 = encoding != NULL && strcmp(encoding, "base64") == 0;
     if (!json_is_string(content))
         return ft_err_set(err, FT_EINVAL, "line %d: file: content is missing", l->n);
@@ -113,8 +129,10 @@ static bool is_sha256(const char *s)
 static int lfs_file(struct ft_hub_lines *l, const json_t *v, struct ft_repo_op *op,
                     struct ft_err *err)
 {
-    const char *oid = text(v, "oid"), *algo = text(v, "algo");
+    const char *oid = text(v, "oid"), *algo;
     const json_t *size = json_object_get(v, "size");
+    if (text_of(l, "lfsFile", v, "algo", &algo, err) != 0)
+        return FT_EINVAL;
     if (!is_sha256(oid) || (algo != NULL && strcmp(algo, "sha256") != 0))
         return ft_err_set(err, FT_EINVAL, "line %d: lfsFile: oid must be a SHA-256 in lower case",
                           l->n);
@@ -131,10 +149,12 @@ static int lfs_file(struct ft_hub_lines *l, const json_t *v, struct ft_repo_op *
 static int operation(struct ft_hub_lines *l, const char *key, const json_t *v, struct ft_err *err)
 {
     struct ft_repo_op op = {.size = -1};
-    const char *path = text(v, "path");
+    const char *path;
     int rc = 0;
     if (!l->has_header)
         return ft_err_set(err, FT_EINVAL, "line %d: the first line must be the header", l->n);
+    if (text_of(l, key, v, "path", &path, err) != 0)
+        return FT_EINVAL;
     if (path == NULL)
         return ft_err_set(err, FT_EINVAL, "line %d: %.20s: path is missing", l->n, key);
     if (l->n_ops == FT_REPO_OPS_MAX)
@@ -225,22 +245,30 @@ int ft_hub_lines_end(struct ft_hub_lines *l, struct ft_err *err)
 
 int ft_hub_lfs_parse(const json_t *body, struct ft_hub_lfs_ask *ret, struct ft_err *err)
 {
-    const char *operation = text(body, "operation"), *algo = text(body, "hash_algo");
+    const char *operation = text(body, "operation");
+    const json_t *algo = json_object_get(body, "hash_algo");
     const json_t *objects = json_object_get(body, "objects");
+    const json_t *transfers = json_object_get(body, "transfers");
     json_t *t, *o;
     size_t i;
     if (operation == NULL ||
         (strcmp(operation, "upload") != 0 && strcmp(operation, "download") != 0))
         return ft_err_set(err, FT_EINVAL, "operation: must be 'upload' or 'download'");
-    if (algo != NULL && strcmp(algo, "sha256") != 0 && strcmp(algo, "sha_256") != 0)
+    if (algo != NULL && !json_is_null(algo) &&
+        (!json_is_string(algo) || (strcmp(json_string_value(algo), "sha256") != 0 &&
+                                   strcmp(json_string_value(algo), "sha_256") != 0)))
         return ft_err_set(err, FT_EINVAL, "hash_algo: must be 'sha256'");
     if (!json_is_array(objects) || json_array_size(objects) > FT_HUB_LFS_MAX)
         return ft_err_set(err, FT_EINVAL, "objects: must be a list of at most %d", FT_HUB_LFS_MAX);
+    if (transfers != NULL && !json_is_null(transfers) && !json_is_array(transfers))
+        return ft_err_set(err, FT_EINVAL, "transfers: must be a list of names");
     ret->upload = operation[0] == 'u';
     ret->multipart = false;
-    json_array_foreach(json_object_get(body, "transfers"), i, t)
+    json_array_foreach(transfers, i, t)
     {
-        ret->multipart |= json_is_string(t) && strcmp(json_string_value(t), "multipart") == 0;
+        if (!json_is_string(t))
+            return ft_err_set(err, FT_EINVAL, "transfers[%zu]: must be a name", i);
+        ret->multipart |= strcmp(json_string_value(t), "multipart") == 0;
     }
     ret->n = 0;
     json_array_foreach(objects, i, o)

@@ -3,11 +3,6 @@
 
 #include "api/hub/impl.h"
 
-static const char *text(const json_t *o, const char *name)
-{
-    return json_string_value(json_object_get(o, name));
-}
-
 int hub_whoami(struct hub_call *c)
 {
     const struct ft_hub_who *w = c->who;
@@ -26,8 +21,11 @@ int hub_whoami(struct hub_call *c)
 /* 0, or a status that was sent. */
 static int kind_of(struct hub_call *c, const json_t *body)
 {
-    const char *type = text(body, "type");
-    if (type == NULL || strcmp(type, "model") == 0)
+    const char *type = "model";
+    int rc = hub_text(c, body, "type", &type);
+    if (rc != 0)
+        return rc;
+    if (strcmp(type, "model") == 0)
         c->kind = FT_REPO_MODEL;
     else if (strcmp(type, "dataset") == 0)
         c->kind = FT_REPO_DATASET;
@@ -36,19 +34,44 @@ static int kind_of(struct hub_call *c, const json_t *body)
     return 0;
 }
 
-/* "private", or "visibility" as newer clients send it. 1: said, 0: not, or a status. */
+/* "private", or "visibility" as newer clients send it. 0, or a status that was sent. */
 static int visibility(struct hub_call *c, const json_t *body, bool *ret)
 {
-    const char *v = text(body, "visibility");
-    const json_t *is = json_object_get(body, "private");
-    if (v != NULL && strcmp(v, "public") != 0 && strcmp(v, "private") != 0)
+    const char *v = NULL;
+    int rc = hub_truth(c, body, "private", ret);
+    if (rc == 0)
+        rc = hub_text(c, body, "visibility", &v);
+    if (rc != 0 || v == NULL)
+        return rc;
+    if (strcmp(v, "public") != 0 && strcmp(v, "private") != 0)
         return hub_fail(c, 400, NULL, "visibility: must be 'public' or 'private'");
-    if (is != NULL && !json_is_boolean(is) && !json_is_null(is))
-        return hub_fail(c, 400, NULL, "private: must be true or false");
-    if (v == NULL && !json_is_boolean(is))
-        return 0;
-    *ret = v != NULL ? strcmp(v, "private") == 0 : json_is_true(is);
-    return 1;
+    *ret = strcmp(v, "private") == 0;
+    return 0;
+}
+
+/* "name" with "organization", or "ORG/NAME" as curl's users write it. 0, or a status that was
+ * sent. */
+static int name_of(struct hub_call *c, const json_t *body, char copy[256], const char **ret_org,
+                   const char **ret_name)
+{
+    const char *name = NULL, *org = NULL;
+    int rc = hub_text(c, body, "name", &name);
+    if (rc == 0)
+        rc = hub_text(c, body, "organization", &org);
+    if (rc == 0 && name == NULL)
+        rc = hub_fail(c, 400, NULL, "name: is missing");
+    if (rc != 0)
+        return rc;
+    snprintf(copy, 256, "%s", name);
+    char *slash = strchr(copy, '/');
+    if (slash != NULL && org == NULL) {
+        *slash = '\0';
+        org = copy;
+        name = slash + 1;
+    }
+    *ret_org = org != NULL ? org : c->who->project;
+    *ret_name = name;
+    return 0;
 }
 
 static json_t *made(struct hub_call *c, const char *error)
@@ -62,15 +85,6 @@ static json_t *made(struct hub_call *c, const char *error)
     return o;
 }
 
-/* Files that come with the repository's making. */
-static int first_files(struct hub_call *c, const json_t *files)
-{
-    return json_array_size(files) == 0
-               ? 0
-               : hub_fail(c, 400, NULL,
-                          "files: send them in a commit once the repository is there");
-}
-
 /* Operators may put a repository anywhere, but into a project. */
 static bool no_project(struct hub_call *c, const char *org)
 {
@@ -78,25 +92,52 @@ static bool no_project(struct hub_call *c, const char *org)
     return k->has_project != NULL && !k->has_project(k->ctx, org);
 }
 
-static int create(struct hub_call *c, const json_t *body)
+/* What a repository of the Hub may have and one of here has not. */
+static int unsupported(struct hub_call *c, const json_t *body)
+{
+    static const char *const none[] = {"resourceGroupId", "region"};
+    for (size_t i = 0; i < FT_COUNT(none); i++) {
+        const json_t *v = json_object_get(body, none[i]);
+        if (v != NULL && !json_is_null(v))
+            return hub_fail(c, 400, NULL, "%s: a repository belongs to its project alone here",
+                            none[i]);
+    }
+    return 0;
+}
+
+/* With its first files as c->repo. */
+static int make(struct hub_call *c, const char *org, const char *name, bool is_private,
+                struct ft_hub_lines *files)
 {
     struct ft_err err = {0};
-    const char *name = text(body, "name"), *org = text(body, "organization");
+    int rc =
+        ft_repo_create(c->hub->repos, c->kind, org, name, is_private, c->author, &c->repo, &err);
+    if (rc == FT_EEXIST) { /* clients read the URL out of the refusal */
+        snprintf(c->repo.org, sizeof c->repo.org, "%.64s", org);
+        snprintf(c->repo.name, sizeof c->repo.name, "%.96s", name);
+        return hub_json(c, 409, made(c, err.msg));
+    }
+    if (rc == 0 && files->n_ops > 0 && hub_first_commit(c, files, &err) != 0) {
+        struct ft_err later;
+        ft_repo_delete(c->hub->repos, &c->repo, &later);
+        rc = err.code;
+    }
+    return rc != 0 ? hub_fail_err(c, &err) : hub_json(c, 200, made(c, NULL));
+}
+
+static int create(struct hub_call *c, const json_t *body, struct ft_hub_lines *files)
+{
+    struct ft_err err = {0};
+    const char *name, *org;
     bool is_private = false;
     char copy[256];
-    if (name == NULL)
-        return hub_fail(c, 400, NULL, "name: is missing");
-    snprintf(copy, sizeof copy, "%s", name);
-    char *slash = strchr(copy, '/'); /* "ORG/NAME" as curl's users write it */
-    if (slash != NULL && org == NULL) {
-        *slash = '\0';
-        org = copy;
-        name = slash + 1;
-    }
-    org = org != NULL ? org : c->who->project;
-    int rc = kind_of(c, body);
-    if (rc == 0 && (rc = visibility(c, body, &is_private)) <= 1)
-        rc = first_files(c, json_object_get(body, "files"));
+    int rc = name_of(c, body, copy, &org, &name);
+    if (rc == 0)
+        rc = kind_of(c, body);
+    if (rc == 0)
+        rc = visibility(c, body, &is_private);
+    if (rc == 0)
+        rc = unsupported(c, body);
     if (rc == 0 && ft_repo_name_check(org, name, &err) != 0)
         rc = hub_fail_err(c, &err);
     if (rc != 0)
@@ -105,21 +146,20 @@ static int create(struct hub_call *c, const json_t *body)
         return hub_may_not(c, org);
     if (no_project(c, org))
         return hub_fail(c, 404, NULL, "organization: there is no project '%.64s'", org);
-    rc = ft_repo_create(c->hub->repos, c->kind, org, name, is_private, c->author, &c->repo, &err);
-    if (rc == FT_EEXIST) { /* clients read the URL out of the refusal */
-        snprintf(c->repo.org, sizeof c->repo.org, "%.64s", org);
-        snprintf(c->repo.name, sizeof c->repo.name, "%.96s", name);
-        return hub_json(c, 409, made(c, err.msg));
-    }
-    return rc != 0 ? hub_fail_err(c, &err) : hub_json(c, 200, made(c, NULL));
+    snprintf(c->repo.org, sizeof c->repo.org, "%s", org); /* whose content the files are */
+    rc = hub_first_files(c, body, files);
+    return rc != 0 ? rc : make(c, org, name, is_private, files);
 }
 
 int hub_create(struct hub_call *c)
 {
+    struct ft_hub_lines files = {.ctx = c};
     json_t *body = NULL;
     int rc = hub_body(c, &body);
+    ft_hub_lines_init(&files);
     if (rc == 0)
-        rc = create(c, body);
+        rc = create(c, body, &files);
+    ft_hub_lines_fini(&files);
     json_decref(body);
     return rc;
 }
@@ -136,20 +176,13 @@ static int repo_of(struct hub_call *c, const char *org, const char *name)
 static int delete (struct hub_call *c, const json_t *body)
 {
     struct ft_err err = {0};
-    const char *name = text(body, "name"), *org = text(body, "organization");
+    const char *name, *org;
     char copy[256];
-    if (name == NULL)
-        return hub_fail(c, 400, NULL, "name: is missing");
-    snprintf(copy, sizeof copy, "%s", name);
-    char *slash = strchr(copy, '/');
-    if (slash != NULL && org == NULL) {
-        *slash = '\0';
-        org = copy;
-        name = slash + 1;
-    }
-    int rc = kind_of(c, body);
+    int rc = name_of(c, body, copy, &org, &name);
     if (rc == 0)
-        rc = repo_of(c, org != NULL ? org : c->who->project, name);
+        rc = kind_of(c, body);
+    if (rc == 0)
+        rc = repo_of(c, org, name);
     if (rc != 0)
         return rc;
     hub_forget(c->hub, c->repo.uid);
@@ -171,17 +204,22 @@ int hub_delete(struct hub_call *c)
 static int move(struct hub_call *c, const json_t *body)
 {
     struct ft_err err = {0};
-    const char *from = text(body, "fromRepo"), *to = text(body, "toRepo");
+    const char *from = "", *to = "";
     char a[256], b[256];
-    snprintf(a, sizeof a, "%s", from != NULL ? from : "");
-    snprintf(b, sizeof b, "%s", to != NULL ? to : "");
+    int rc = hub_text(c, body, "fromRepo", &from);
+    if (rc == 0)
+        rc = hub_text(c, body, "toRepo", &to);
+    if (rc != 0)
+        return rc;
+    snprintf(a, sizeof a, "%s", from);
+    snprintf(b, sizeof b, "%s", to);
     char *from_name = strchr(a, '/'), *to_name = strchr(b, '/');
     if (from_name == NULL || to_name == NULL)
         return hub_fail(c, 400, NULL, "%s: must be 'ORG/NAME'",
                         from_name == NULL ? "fromRepo" : "toRepo");
     *from_name++ = '\0';
     *to_name++ = '\0';
-    int rc = kind_of(c, body);
+    rc = kind_of(c, body);
     if (rc == 0)
         rc = repo_of(c, a, from_name);
     if (rc == 0 && no_project(c, b))
@@ -206,21 +244,35 @@ int hub_move(struct hub_call *c)
     return rc;
 }
 
+static int settings(struct hub_call *c, const json_t *body, bool *is_private)
+{
+    const json_t *gated = json_object_get(body, "gated");
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)body, name, value)
+    {
+        if (strcmp(name, "private") != 0 && strcmp(name, "visibility") != 0 &&
+            strcmp(name, "gated") != 0)
+            return hub_fail(c, 400, NULL, "%.60s: there is no such setting here", name);
+    }
+    if (gated != NULL && !json_is_false(gated) && !json_is_null(gated))
+        return hub_fail(c, 501, NULL, "gated: a repository is public or private here");
+    return visibility(c, body, is_private);
+}
+
 int hub_settings(struct hub_call *c)
 {
     struct ft_err err = {0};
     json_t *body = NULL;
     bool is_private = c->repo.is_private;
     int rc = hub_body(c, &body);
-    const json_t *gated = json_object_get(body, "gated");
-    if (rc == 0 && gated != NULL && !json_is_false(gated) && !json_is_null(gated))
-        rc = hub_fail(c, 501, NULL, "gated: a repository is public or private here");
     if (rc == 0)
-        rc = visibility(c, body, &is_private);
+        rc = settings(c, body, &is_private);
     json_decref(body);
-    if (rc > 1)
+    if (rc != 0)
         return rc;
-    if (rc == 1 && ft_repo_set_private(c->hub->repos, &c->repo, is_private, &err) != 0)
+    if (is_private != c->repo.is_private &&
+        ft_repo_set_private(c->hub->repos, &c->repo, is_private, &err) != 0)
         return hub_fail_err(c, &err);
     return hub_json(c, 200,
                     json_pack("{s:b,s:s,s:b}", "private", is_private, "visibility",
@@ -231,11 +283,14 @@ int hub_validate_yaml(struct hub_call *c)
 {
     json_t *body = NULL;
     int rc = hub_body(c, &body);
-    if (rc != 0)
+    const char *content = "";
+    if (rc == 0)
+        rc = hub_text(c, body, "content", &content);
+    if (rc != 0) {
+        json_decref(body);
         return rc;
-    const char *content = text(body, "content");
-    json_t *card =
-        ft_repo_card_parse(content != NULL ? content : "", content != NULL ? strlen(content) : 0);
+    }
+    json_t *card = ft_repo_card_parse(content, strlen(content));
     json_t *warnings = json_array();
     if (json_object_size(card) == 0)
         json_array_append_new(warnings, json_pack("{s:s}", "message",

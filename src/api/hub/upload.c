@@ -57,26 +57,45 @@ static void warn_of_xet(struct hub_call *c)
                   "HF_HUB_DISABLE_XET=1.");
 }
 
+/* What is wrong with an entry of "files"; NULL: nothing. */
+static const char *file_fault(const json_t *f)
+{
+    const json_t *size = json_object_get(f, "size"), *sample = json_object_get(f, "sample");
+    if (!json_is_string(json_object_get(f, "path")))
+        return "path: must be a text";
+    if (size != NULL && (!json_is_integer(size) || json_integer_value(size) < 0))
+        return "size: must be a number of bytes";
+    if (sample != NULL && !json_is_null(sample) && !json_is_string(sample))
+        return "sample: must be a text";
+    return NULL;
+}
+
 int hub_preupload(struct hub_call *c)
 {
     struct ft_err err = {0};
     json_t *body = NULL, *f, *files = json_array();
+    const json_t *asked = NULL;
     const struct ft_repo_tree *t = NULL;
     bool any = false;
     size_t i;
     int rc = hub_body(c, &body);
     if (rc == 0)
+        rc = hub_list_of(c, body, "files", &asked);
+    if (rc == 0 && asked == NULL)
+        rc = hub_fail(c, 400, NULL, "files: is missing");
+    if (rc == 0)
         rc = hub_revision(c, 5);
     if (rc == 0 && ft_repo_tree(c->hub->repos, &c->repo, c->commit, &t, &err) != 0)
         rc = hub_fail_err(c, &err);
-    json_array_foreach(json_object_get(body, "files"), i, f)
+    json_array_foreach(asked, i, f)
     {
-        const char *path = json_string_value(json_object_get(f, "path"));
-        json_int_t size = json_integer_value(json_object_get(f, "size"));
-        if (rc == 0 && path == NULL)
-            rc = hub_fail(c, 400, NULL, "files[%zu].path: is missing", i);
+        const char *fault = rc == 0 ? file_fault(f) : NULL;
+        if (fault != NULL)
+            rc = hub_fail(c, 400, NULL, "files[%zu].%s", i, fault);
         if (rc != 0)
             break;
+        const char *path = json_string_value(json_object_get(f, "path"));
+        json_int_t size = json_integer_value(json_object_get(f, "size"));
         const char *sample = json_string_value(json_object_get(f, "sample"));
         bool lfs = size > 0 && (size > REGULAR_MAX || is_large_kind(path) || looks_binary(sample));
         any |= lfs;
@@ -216,4 +235,110 @@ int hub_commit(struct hub_call *c)
     int status = commit(c, &l);
     ft_hub_lines_fini(&l);
     return status;
+}
+
+/* ---- a repository's first files ---- */
+
+#define LICENSE_MAX 64
+
+static int feed(struct ft_hub_lines *l, const char *key, const json_t *value, struct ft_err *err)
+{
+    json_t *o = json_pack("{s:s,s:O}", "key", key, "value", value);
+    char *line = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+    int rc = line != NULL ? ft_hub_lines_feed(l, line, strlen(line), err)
+                          : ft_err_set(err, FT_ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = ft_hub_lines_feed(l, "\n", 1, err);
+    free(line);
+    json_decref(o);
+    return rc;
+}
+
+/* A card that says the licence and no more. */
+static int feed_license(struct hub_call *c, const char *license, struct ft_hub_lines *l)
+{
+    struct ft_err err = {0};
+    char card[LICENSE_MAX + 32];
+    if (license[0] == '\0' || strlen(license) > LICENSE_MAX ||
+        strspn(license, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-") !=
+            strlen(license))
+        return hub_fail(c, 400, NULL, "license: must be the identifier of one, as apache-2.0");
+    for (int i = 0; i < l->n_ops; i++)
+        if (strcmp(l->op[i].path, "README.md") == 0)
+            return hub_fail(c, 400, NULL, "license: README.md, which comes too, says it");
+    snprintf(card, sizeof card, "---\nlicense: %s\n---\n", license);
+    json_t *file = json_pack("{s:s,s:s}", "path", "README.md", "content", card);
+    int rc = feed(l, "file", file, &err);
+    json_decref(file);
+    return rc != 0 ? hub_fail_err(c, &err) : 0;
+}
+
+int hub_first_files(struct hub_call *c, const json_t *body, struct ft_hub_lines *l)
+{
+    struct ft_err err = {0};
+    const json_t *files = NULL;
+    const char *license = NULL;
+    size_t i;
+    json_t *file, *header;
+    int rc = hub_list_of(c, body, "files", &files);
+    if (rc == 0)
+        rc = hub_text(c, body, "license", &license);
+    if (rc != 0)
+        return rc;
+    l->store = store;
+    header = json_pack("{s:s}", "summary", "first files");
+    if (feed(l, "header", header, &err) != 0)
+        rc = hub_fail_err(c, &err);
+    json_decref(header);
+    json_array_foreach(files, i, file)
+    {
+        if (rc != 0)
+            break;
+        if (!json_is_object(file)) {
+            rc = hub_fail(c, 400, NULL, "files[%zu]: must be an object", i);
+        } else if (feed(l, "file", file, &err) != 0) {
+            const char *behind = strncmp(err.msg, "line ", 5) == 0 ? strchr(err.msg, ':') : NULL;
+            struct ft_err told = {.code = err.code};
+            snprintf(told.msg, sizeof told.msg, "files[%zu]: %.300s", i,
+                     behind != NULL ? behind + 2 : err.msg);
+            rc = hub_fail_err(c, &told);
+        }
+    }
+    return rc == 0 && license != NULL ? feed_license(c, license, l) : rc;
+}
+
+int hub_first_commit(struct hub_call *c, const struct ft_hub_lines *l, struct ft_err *err)
+{
+    char id[FT_REPO_OID_BYTES];
+    const struct ft_repo_commit k = {.branch = "main",
+                                     .title = l->title,
+                                     .message = "",
+                                     .author = c->author,
+                                     .ops = l->op,
+                                     .n_ops = l->n_ops};
+    int rc = ft_repo_commit(c->hub->repos, &c->repo, &k, id, err);
+    if (rc == 0)
+        hub_look_later(c->hub, &c->repo);
+    return rc;
+}
+
+/* ---- a branch without its history ---- */
+
+/* POST .../super-squash/BRANCH {"message"} */
+int hub_squash(struct hub_call *c)
+{
+    struct ft_err err = {0};
+    json_t *body = NULL;
+    char id[FT_REPO_OID_BYTES], title[128];
+    const char *message = NULL, *branch = hub_rest(c, 5);
+    int rc = c->x->content_length == 0 ? 0 : hub_body(c, &body);
+    if (rc == 0)
+        rc = hub_text(c, body, "message", &message);
+    snprintf(title, sizeof title, "Squash %.100s", branch);
+    if (rc == 0 && ft_repo_squash(c->hub->repos, &c->repo, branch,
+                                  message != NULL && message[0] != '\0' ? message : title,
+                                  c->author, id, &err) != 0)
+        rc = hub_fail_err(c, &err);
+    json_decref(body);
+    return rc != 0 ? rc : hub_json(c, 200, json_pack("{s:s}", "commitOid", id));
 }

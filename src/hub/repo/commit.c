@@ -227,6 +227,12 @@ static int write(struct ft_repos *r, const struct ft_repo *repo, const struct ft
     return ft_repo_tree_write(r, repo->uid, &t, err);
 }
 
+static int no_branch(const char *branch, struct ft_err *err)
+{
+    return ft_repo_err(err, FT_ENOTFOUND, FT_REPO_NO_REVISION, "there is no branch '%.100s'",
+                       branch);
+}
+
 static int head_moved(const char *branch, struct ft_err *err)
 {
     return ft_repo_err(err, FT_EBUSY, FT_REPO_HEAD_MOVED,
@@ -242,8 +248,7 @@ static int try_once(struct ft_repos *r, const struct ft_repo *repo, const struct
     struct files f = {0};
     int rc = ft_repo_ref_load(r, key, head, etag, err);
     if (rc == 0)
-        return ft_repo_err(err, FT_ENOTFOUND, FT_REPO_NO_REVISION, "there is no branch '%.100s'",
-                           c->branch);
+        return no_branch(c->branch, err);
     if (rc < 0)
         return rc;
     if (c->parent != NULL && strncmp(head, c->parent, FT_MAX(strlen(c->parent), (size_t)7)) != 0)
@@ -281,5 +286,61 @@ int ft_repo_commit(struct ft_repos *r, const struct ft_repo *repo, const struct 
         if (rc != FT_EBUSY || c->parent != NULL || ft_repo_why(err) != FT_REPO_HEAD_MOVED)
             break;
     }
+    return rc;
+}
+
+/* ---- commits without history ---- */
+
+int ft_repo_branch_empty(struct ft_repos *r, const struct ft_repo *repo, const char *branch,
+                         const char *author, bool overwrite, char ret_id[FT_REPO_OID_BYTES],
+                         struct ft_err *err)
+{
+    struct ft_repo_tree t = {.title = "initial commit",
+                             .message = "",
+                             .author = author,
+                             .date_s = ft_repo_now_s(r),
+                             .number = 1};
+    char oid[FT_REPO_OID_BYTES];
+    int rc = ft_repo_folder_oid(NULL, 0, 0, oid, err);
+    if (rc == 0)
+        rc = ft_repo_git_commit(oid, &t, t.id, err);
+    if (rc == 0)
+        rc = ft_repo_tree_write(r, repo->uid, &t, err);
+    memcpy(ret_id, t.id, sizeof t.id);
+    return rc == 0 ? ft_repo_ref_set(r, repo, FT_REPO_BRANCH, branch, t.id, overwrite, err) : rc;
+}
+
+int ft_repo_squash(struct ft_repos *r, const struct ft_repo *repo, const char *branch,
+                   const char *title, const char *author, char ret_id[FT_REPO_OID_BYTES],
+                   struct ft_err *err)
+{
+    static const struct ft_repo_tree before; /* no commit, of number 0 */
+    const struct ft_repo_commit c = {
+        .branch = branch, .title = title, .message = "", .author = author};
+    char key[FT_REPO_KEY_MAX], head[FT_REPO_OID_BYTES], etag[FT_BLOB_ETAG_MAX + 1];
+    const struct ft_repo_tree *t = NULL;
+    struct files f = {0};
+    int rc = check(&c, err);
+    if (rc == 0)
+        rc = ft_repo_ref_key(repo->uid, FT_REPO_BRANCH, branch, key, err);
+    if (rc != 0)
+        return rc;
+    rc = ft_repo_ref_load(r, key, head, etag, err);
+    if (rc == 0)
+        return no_branch(branch, err);
+    if (rc > 0)
+        rc = ft_repo_tree(r, repo, head, &t, err);
+    if (rc == 0)
+        rc = files_init(&f, t, 0, err);
+    for (int i = 0; rc == 0 && i < f.n; i++)
+        f.file[i].commit[0] = '\0'; /* those that changed them go */
+    if (rc == 0)
+        rc = write(r, repo, &c, &before, &f, ret_id, err);
+    if (rc == 0)
+        rc = ft_repo_store(r, key, ret_id, 40, etag, err);
+    if (rc == FT_EBUSY)
+        rc = head_moved(branch, err);
+    files_fini(&f);
+    ft_repo_tree_unref(r, t);
     return rc;
 }

@@ -449,6 +449,8 @@ int ft_repo_parts_complete(struct ft_repos *r, const char *sha256, int64_t size,
     if (rc != 0)
         return rc;
     rc = verify(r, key, sha256, size, etag, err);
+    if (rc == FT_ENOTFOUND) /* sent twice at a time, and the other one took it away */
+        return ft_repo_content_head(r, sha256, NULL, &later) == 1 ? 0 : rc;
     content_key(sha256, to);
     struct ft_blob_copy copy = {
         .from_bucket = FT_REPO_BUCKET,

@@ -25,24 +25,24 @@ void ft_repo_git_blob(const void *data, size_t n, char ret[FT_REPO_OID_BYTES])
     ft_hex(digest, sizeof digest, ret);
 }
 
-static int pointer(const char *sha256, int64_t size, char *ret, size_t n)
+int ft_repo_pointer(const char *sha256, int64_t size, char ret[FT_REPO_POINTER_MAX])
 {
-    return snprintf(ret, n,
+    return snprintf(ret, FT_REPO_POINTER_MAX,
                     "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %lld\n",
                     sha256, (long long)size);
 }
 
 void ft_repo_git_pointer(const char *sha256, int64_t size, char ret[FT_REPO_OID_BYTES])
 {
-    char text[256];
-    int n = pointer(sha256, size, text, sizeof text);
+    char text[FT_REPO_POINTER_MAX];
+    int n = ft_repo_pointer(sha256, size, text);
     ft_repo_git_blob(text, (size_t)n, ret);
 }
 
 int ft_repo_pointer_bytes(const struct ft_repo_file *f)
 {
-    char text[256];
-    return pointer(f->sha256, f->size, text, sizeof text);
+    char text[FT_REPO_POINTER_MAX];
+    return ft_repo_pointer(f->sha256, f->size, text);
 }
 
 static void unhex(const char *hex, uint8_t ret[SHA1_DIGEST_SIZE])

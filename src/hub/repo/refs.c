@@ -16,6 +16,9 @@ static int name_check(enum ft_repo_ref kind, const char *name, struct ft_err *er
     size_t n = strlen(name);
     if (n == 0 || n > FT_REPO_REF_MAX)
         return ft_err_set(err, FT_EINVAL, "%s: a name has 1 to %d bytes", what, FT_REPO_REF_MAX);
+    if (strncmp(name, "refs/pr/", 8) == 0)
+        return ft_err_set(err, FT_EUNSUPPORTED, "%s: '%.100s': there are no pull requests here",
+                          what, name);
     if (ft_repo_is_hex(name, 40))
         return ft_err_set(err, FT_EINVAL, "%s: '%s' reads like the id of a commit", what, name);
     if (strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+-") != n ||

@@ -132,6 +132,9 @@ int ft_repo_tree_folder(const struct ft_repo_tree *t, const char *folder, int *r
  * ("a/b/": 4). */
 int ft_repo_folder_oid(const struct ft_repo_file *files, int n, size_t n_prefix,
                        char ret[FT_REPO_OID_BYTES], struct ft_err *err);
+#define FT_REPO_POINTER_MAX 256
+/* The text that git has in the place of an LFS file; how many bytes. */
+int ft_repo_pointer(const char *sha256, int64_t size, char ret[FT_REPO_POINTER_MAX]);
 int ft_repo_pointer_bytes(const struct ft_repo_file *f); /* of an LFS file's pointer */
 
 /* The commits of a revision, newest first, without their files. */
@@ -167,6 +170,14 @@ struct ft_repo_commit {
 int ft_repo_commit(struct ft_repos *r, const struct ft_repo *repo, const struct ft_repo_commit *c,
                    char ret_id[FT_REPO_OID_BYTES], struct ft_err *err);
 int ft_repo_path_check(const char *path, struct ft_err *err);
+/* The branch comes to hold what it holds in one commit without history. NO_REVISION, HEAD_MOVED. */
+int ft_repo_squash(struct ft_repos *r, const struct ft_repo *repo, const char *branch,
+                   const char *title, const char *author, char ret_id[FT_REPO_OID_BYTES],
+                   struct ft_err *err);
+/* A new branch that holds nothing; overwrite: or one that is there, emptied. IS_THERE. */
+int ft_repo_branch_empty(struct ft_repos *r, const struct ft_repo *repo, const char *branch,
+                         const char *author, bool overwrite, char ret_id[FT_REPO_OID_BYTES],
+                         struct ft_err *err);
 
 /* ---- content ---- */
 

@@ -171,28 +171,12 @@ static int claim(struct ft_repos *r, const struct ft_repo *repo, struct ft_err *
     return rc == FT_EBUSY ? is_there(repo, err) : rc;
 }
 
-static int first_commit(struct ft_repos *r, const struct ft_repo *repo, const char *author,
-                        struct ft_err *err)
-{
-    struct ft_repo_tree t = {.title = "initial commit",
-                             .message = "",
-                             .author = author,
-                             .date_s = repo->created_s,
-                             .number = 1};
-    char oid[FT_REPO_OID_BYTES];
-    int rc = ft_repo_folder_oid(NULL, 0, 0, oid, err);
-    if (rc == 0)
-        rc = ft_repo_git_commit(oid, &t, t.id, err);
-    if (rc == 0)
-        rc = ft_repo_tree_write(r, repo->uid, &t, err);
-    return rc == 0 ? ft_repo_ref_set(r, repo, FT_REPO_BRANCH, "main", t.id, true, err) : rc;
-}
-
 int ft_repo_create(struct ft_repos *r, enum ft_repo_kind kind, const char *org, const char *name,
                    bool is_private, const char *author, struct ft_repo *ret, struct ft_err *err)
 {
     struct ft_repo repo = {.kind = kind, .is_private = is_private, .created_s = ft_repo_now_s(r)};
     uint8_t random[16];
+    char first[FT_REPO_OID_BYTES];
     int rc = ft_repo_name_check(org, name, err);
     if (rc != 0)
         return rc;
@@ -201,7 +185,8 @@ int ft_repo_create(struct ft_repos *r, enum ft_repo_kind kind, const char *org, 
     ft_hex(random, sizeof random, repo.uid);
     snprintf(repo.org, sizeof repo.org, "%s", org);
     snprintf(repo.name, sizeof repo.name, "%s", name);
-    rc = first_commit(r, &repo, author, err); /* under an id that nobody knows before the name */
+    rc = ft_repo_branch_empty(r, &repo, "main", author, true, first,
+                              err); /* under an id that nobody knows before the name */
     if (rc == 0)
         rc = claim(r, &repo, err);
     if (rc == 0)

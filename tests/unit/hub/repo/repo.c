@@ -324,6 +324,37 @@ static void test_branches_and_tags(void **state)
                          FT_EINVAL);
 }
 
+static void test_branches_without_history(void **state)
+{
+    (void)state;
+    char id[FT_REPO_OID_BYTES], main[FT_REPO_OID_BYTES];
+    struct ft_repo_commit_head head;
+    const struct ft_repo_tree *t;
+    put(&repo, "a", "1");
+    put(&repo, "b", "2");
+    assert_int_equal(ft_repo_squash(repos, &repo, "main", "all", "ann", id, &err), 0);
+    assert_string_equal(paths(&repo, "main"), "a,b");
+    assert_int_equal(ft_repo_resolve(repos, &repo, "main", main, NULL, &err), 0);
+    assert_string_equal(main, id);
+    assert_int_equal(ft_repo_commit_head(repos, &repo, id, &head, &err), 0);
+    assert_string_equal(head.parent, "");
+    assert_string_equal(head.title, "all");
+    assert_int_equal(head.number, 1);
+    assert_int_equal(ft_repo_tree(repos, &repo, id, &t, &err), 0);
+    assert_string_equal(t->file[0].commit, id); /* none that goes */
+    ft_repo_tree_unref(repos, t);
+    put(&repo, "c", "3");
+    assert_string_equal(paths(&repo, "main"), "a,b,c");
+    assert_int_equal(ft_repo_squash(repos, &repo, "none", "all", "ann", id, &err), FT_ENOTFOUND);
+    assert_int_equal(ft_repo_squash(repos, &repo, "main", "", "ann", id, &err), FT_EINVAL);
+
+    assert_int_equal(ft_repo_branch_empty(repos, &repo, "bare", "ann", false, id, &err), 0);
+    assert_string_equal(paths(&repo, "bare"), "");
+    assert_int_equal(ft_repo_branch_empty(repos, &repo, "bare", "ann", false, id, &err), FT_EEXIST);
+    assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_BRANCH, "refs/pr/1", id, false, &err),
+                     FT_EUNSUPPORTED);
+}
+
 static void test_content_is_stored_once_and_held_to_its_hash(void **state)
 {
     (void)state;
@@ -552,6 +583,7 @@ int main(void)
         TEST(test_an_overtaken_commit_is_told),
         TEST(test_commits_at_once_all_arrive),
         TEST(test_branches_and_tags),
+        TEST(test_branches_without_history),
         TEST(test_content_is_stored_once_and_held_to_its_hash),
         TEST(test_who_has_bytes),
         TEST(test_content_in_parts),
