@@ -103,6 +103,30 @@ test('tools: any, one, and their results', async () => {
   assert.deepEqual(JSON.parse(json), done.content.find((b) => b.type === 'tool_use').input);
 });
 
+test('the tool runner, which asks for a thread first', async () => {
+  const asked = [];
+  const runner = client.beta.messages.toolRunner({
+    model,
+    max_tokens: 80,
+    messages,
+    max_iterations: 2,
+    tool_choice: { type: 'any' },
+    tools: [
+      { ...weather, run: async ({ city }) => asked.push(city) && 'Sun', parse: (input) => input },
+    ],
+  });
+  const stops = [];
+  for await (const m of runner) stops.push(m.stop_reason);
+  assert.deepEqual(stops, ['tool_use', 'tool_use']);
+  assert.ok(asked.length >= 1 && asked.every((c) => ['Paris', 'Rome'].includes(c)));
+});
+
+test('the system speaks between turns', async () => {
+  const m = await create({ messages: [...messages, { role: 'system', content: 'Be short.' }] });
+  assert.equal(m.usage.output_tokens_details.thinking_tokens, 0);
+  assert.equal(m.stop_reason, 'max_tokens');
+});
+
 test('structured output', async () => {
   const schema = {
     type: 'object',

@@ -115,6 +115,18 @@ test('log-probabilities', async () => {
   assert.equal(stream.flatMap((e) => e.choices[0]?.logprobs?.content ?? []).length, 12);
 });
 
+test('log-probabilities in the stream helper: each once', async () => {
+  const stream = client.chat.completions.stream({
+    model,
+    messages: ask,
+    max_tokens: 5,
+    temperature: 0,
+    logprobs: true,
+  });
+  const [c] = (await stream.finalChatCompletion()).choices;
+  assert.equal(c.logprobs.content.map((t) => t.token).join(''), c.message.content);
+});
+
 test('stop, as a string and as a list', async () => {
   const whole = (await chat({ max_tokens: 40 })).choices[0].message.content;
   const stop = whole.slice(10, 13);

@@ -8,6 +8,9 @@
 #include "api/openai/request.h"
 #include "api/openai/write.h"
 
+/* The code of the error that says so; its details name it too, since clients go by that. */
+#define FT_ANTHROPIC_NO_THREADS "thread_unsupported_request"
+
 struct ft_anthropic_request {
     struct ft_oai_request chat; /* kind FT_TASK_CHAT, or FT_TASK_COUNT */
     bool stream;
@@ -26,7 +29,8 @@ int ft_anthropic_writer_open(const struct ft_oai_writer_config *cfg,
                              const struct ft_anthropic_request *r, struct ft_oai_writer **ret,
                              struct ft_err *err);
 
-/* {"type":"error","error":{"type","message"},"request_id"}. request_id: may be NULL. */
+/* {"type":"error","error":{"type","message"},"request_id"}, and "details" in "error" where a client
+ * goes by them. request_id: may be NULL. */
 void ft_anthropic_error_write(const struct ft_oai_error *e, const char *request_id,
                               struct ft_buf *out);
 /* As ft_oai_error_status, but 529 where that is 503. */

@@ -111,6 +111,16 @@ static int parse_cache(struct parse *p, json_t *v, const struct ft_oai_at *at)
     return ft_anthropic_cache_control(v, at, p->e);
 }
 
+/* Conversations are not kept. Clients that keep theirs go on without one when they are told so with
+ * this code (ft_anthropic_error_write). */
+static int parse_thread(struct parse *p, json_t *v, const struct ft_oai_at *at)
+{
+    (void)v;
+    int rc = ft_oai_unsupported(p->e, at, "send the whole conversation");
+    p->e->code = FT_ANTHROPIC_NO_THREADS;
+    return rc;
+}
+
 static int parse_later(struct parse *p, json_t *v, const struct ft_oai_at *at)
 {
     (void)p, (void)v, (void)at;
@@ -298,6 +308,7 @@ static const struct {
     {"context_management", NULL, true, "nothing is cut off silently"},
     {"inference_geo", NULL, false, "there is one place"},
     {"diagnostics", NULL, false, "there are none"},
+    {"thread", parse_thread, true, NULL},
     {"user_profile_id", NULL, true, "there are no profiles"},
     {"workspace_id", NULL, true, "the key says which project it is"},
 };

@@ -264,10 +264,38 @@ static int add_block(struct turns *t, const json_t *block, const struct ft_oai_a
     return unsupported_block(type, at, t->e);
 }
 
-static int add_turn(struct turns *t, const json_t *message, const struct ft_oai_at *at)
+static int add_system(struct turns *t, const json_t *system, const struct ft_oai_at *at)
+{
+    if (system == NULL)
+        return 0;
+    int rc = texts(system, at, &t->text, t->e);
+    if (rc == 0 && t->text.len > 0 &&
+        json_array_append_new(t->messages, json_pack("{s:s,s:o}", "role", "system", "content",
+                                                     buffer_string(&t->text))) != 0)
+        rc = ft_anthropic_no_memory(t->e);
+    ft_buf_reset(&t->text);
+    return rc;
+}
+
+/* What the system says goes to the model where it stands; the turn before it is over, unless that
+ * still waits for results of tools. */
+static int add_system_turn(struct turns *t, const json_t *content, bool first,
+                           const struct ft_oai_at *at)
+{
+    if (first || t->n_open > 0)
+        return ft_oai_bad(t->e, FT_OAI_AT(at, "role"), "invalid_value",
+                          first
+                              ? "the first turn is not the system's; system stands beside messages"
+                              : "the results of the tools come first");
+    int rc = close_turn(t);
+    t->assistant = false;
+    return rc != 0 ? rc : add_system(t, content, FT_OAI_AT(at, "content"));
+}
+
+static int add_turn(struct turns *t, const json_t *message, bool first, const struct ft_oai_at *at)
 {
     static const char *const names[] = {"role", "content", NULL};
-    static const char *const roles[] = {"user", "assistant", NULL};
+    static const char *const roles[] = {"user", "assistant", "system", NULL};
     int role, rc = ft_oai_object(message, at, t->e);
     if (rc != 0 || (rc = ft_oai_only(message, at, names, t->e)) != 0)
         return rc;
@@ -276,6 +304,8 @@ static int add_turn(struct turns *t, const json_t *message, const struct ft_oai_
         return ft_oai_missing(t->e, FT_OAI_AT(at, v == NULL ? "role" : "content"));
     if ((rc = ft_oai_enum(v, FT_OAI_AT(at, "role"), roles, &role, t->e)) != 0)
         return rc;
+    if (role == 2)
+        return add_system_turn(t, content, first, at);
     if (t->begun && t->assistant != (role == 1) && (rc = close_turn(t)) != 0)
         return rc;
     t->assistant = role == 1;
@@ -299,19 +329,6 @@ static int add_turn(struct turns *t, const json_t *message, const struct ft_oai_
     return rc;
 }
 
-static int add_system(struct turns *t, const json_t *system)
-{
-    if (system == NULL)
-        return 0;
-    int rc = texts(system, FT_OAI_AT(NULL, "system"), &t->text, t->e);
-    if (rc == 0 && t->text.len > 0 &&
-        json_array_append_new(t->messages, json_pack("{s:s,s:o}", "role", "system", "content",
-                                                     buffer_string(&t->text))) != 0)
-        rc = ft_anthropic_no_memory(t->e);
-    ft_buf_reset(&t->text);
-    return rc;
-}
-
 int ft_anthropic_turns(const json_t *root, json_t **ret, struct ft_oai_error *e)
 {
     const struct ft_oai_at *at = FT_OAI_AT(NULL, "messages");
@@ -319,12 +336,13 @@ int ft_anthropic_turns(const json_t *root, json_t **ret, struct ft_oai_error *e)
     struct turns t = {.e = e, .messages = json_array()};
     ft_buf_init(&t.text, FT_OAI_BODY_BYTES_MAX);
     ft_buf_init(&t.thinking, FT_OAI_BODY_BYTES_MAX);
-    int rc =
-        t.messages != NULL ? add_system(&t, ft_oai_get(root, "system")) : ft_anthropic_no_memory(e);
+    int rc = t.messages != NULL
+                 ? add_system(&t, ft_oai_get(root, "system"), FT_OAI_AT(NULL, "system"))
+                 : ft_anthropic_no_memory(e);
     if (rc == 0)
         rc = ft_oai_array(v, at, 1, FT_OAI_MESSAGES_MAX, e);
     for (size_t i = 0; rc == 0 && i < json_array_size(v); i++)
-        rc = add_turn(&t, json_array_get(v, i), FT_OAI_ELEM(at, i));
+        rc = add_turn(&t, json_array_get(v, i), i == 0, FT_OAI_ELEM(at, i));
     if (rc == 0 && t.assistant)
         rc = ft_oai_unsupported(e, FT_OAI_ELEM(at, json_array_size(v) - 1),
                                 "the last turn must be the user's: answers are not prefilled");

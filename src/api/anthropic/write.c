@@ -61,6 +61,8 @@ void ft_anthropic_error_write(const struct ft_oai_error *e, const char *request_
     ft_buf_add_str(out, ft_anthropic_error_type(e));
     FT_OAI_LIT(out, "\",\"message\":");
     ft_oai_write_string(out, msg, strlen(msg));
+    if (e->code != NULL && strcmp(e->code, FT_ANTHROPIC_NO_THREADS) == 0)
+        FT_OAI_LIT(out, ",\"details\":{\"error_code\":\"" FT_ANTHROPIC_NO_THREADS "\"}");
     FT_OAI_LIT(out, "},\"request_id\":");
     if (request_id != NULL)
         ft_oai_write_string(out, request_id, strlen(request_id));
@@ -94,7 +96,10 @@ static void write_usage(const struct ft_answer_usage *u, struct ft_buf *out)
     ft_oai_write_int(out, u->cached_tokens);
     FT_OAI_LIT(out, ",\"output_tokens\":");
     ft_oai_write_int(out, u->completion_tokens);
-    ft_buf_add_byte(out, '}');
+    FT_OAI_LIT(out, ",\"output_tokens_details\":{\"thinking_tokens\":");
+    ft_oai_write_int(out, u->reasoning_tokens);
+    FT_OAI_LIT(out,
+               "},\"cache_creation\":null,\"server_tool_use\":null,\"service_tier\":\"standard\"}");
 }
 
 static const char *stop_reason(const struct message *m)

@@ -101,7 +101,8 @@ static int parse_modalities(struct parse *p, json_t *v, const struct ft_oai_at *
 
 static int parse_effort(struct parse *p, json_t *v, const struct ft_oai_at *at)
 {
-    static const char *const names[] = {"none", "minimal", "low", "medium", "high", "xhigh", NULL};
+    static const char *const names[] = {"none", "minimal", "low", "medium",
+                                        "high", "xhigh",   "max", NULL};
     int i, rc = ft_oai_enum(v, at, names, &i, p->e);
     if (rc != 0)
         return rc;
@@ -261,7 +262,8 @@ static int parse_stream_options(struct parse *p, json_t *v, const struct ft_oai_
 
 static int parse_tier(struct parse *p, json_t *v, const struct ft_oai_at *at)
 {
-    static const char *const names[] = {"auto", "default", "flex", "scale", "priority", NULL};
+    static const char *const names[] = {"auto",     "default", "flex",      "scale",
+                                        "priority", "fast",    "ultrafast", NULL};
     int i, rc = ft_oai_enum(v, at, names, &i, p->e);
     if (rc == 0 && i > 1)
         rc = ft_oai_unsupported(p->e, at, "there is one tier, \"default\"");

@@ -79,7 +79,7 @@ static void write_usage(const struct ft_answer_usage *u, struct ft_buf *out)
     ft_oai_write_int(out, u->prompt_tokens);
     FT_OAI_LIT(out, ",\"input_tokens_details\":{\"cached_tokens\":");
     ft_oai_write_int(out, u->cached_tokens);
-    FT_OAI_LIT(out, "},\"output_tokens\":");
+    FT_OAI_LIT(out, ",\"cache_write_tokens\":0},\"output_tokens\":"); /* writing costs nothing */
     ft_oai_write_int(out, u->completion_tokens);
     FT_OAI_LIT(out, ",\"output_tokens_details\":{\"reasoning_tokens\":");
     ft_oai_write_int(out, u->reasoning_tokens);
@@ -119,17 +119,20 @@ static void write_object(const struct response *r, const struct state *s, struct
     ft_buf_add(out, r->echo.data, r->echo.len);
     FT_OAI_LIT(out, "\"output\":[");
     ft_buf_add(out, r->output.data, r->output.len);
-    FT_OAI_LIT(out, "],\"usage\":");
-    if (s->usage != NULL)
+    ft_buf_add_byte(out, ']');
+    if (s->usage != NULL) {
+        FT_OAI_LIT(out, ",\"usage\":");
         write_usage(s->usage, out);
-    else
-        FT_OAI_LIT(out, "null");
+    }
     ft_buf_add_byte(out, '}');
 }
 
+/* other: what stands there where the request has none; NULL: the member is left out then. */
 static void echo_json(struct response *r, const json_t *root, const char *name, const char *other)
 {
     const json_t *v = ft_oai_get(root, name);
+    if (v == NULL && other == NULL)
+        return;
     ft_buf_addf(&r->echo, "\"%s\":", name);
     if (v != NULL)
         ft_oai_json_dump(v, &r->echo);
@@ -157,7 +160,7 @@ static void make_echo(struct response *r, const struct ft_oai_writer_config *cfg
         {"tool_choice", "\"auto\""},
         {"tools", "[]"},
         {"truncation", "\"disabled\""},
-        {"user", "null"},
+        {"user", NULL},
     };
     FT_OAI_LIT(&r->echo, "\"model\":");
     ft_oai_write_string(&r->echo, cfg->model, strlen(cfg->model));

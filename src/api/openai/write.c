@@ -124,18 +124,41 @@ static void begin_event(struct stream *s, struct ft_buf *out)
     FT_OAI_LIT(out, ",\"choices\":[");
 }
 
-/* The open entry, closed, as a chunk of its own. */
-static void write_chunk(struct stream *s, const json_t *logprobs, bool finish, struct ft_buf *out)
+static void end_chunk(const struct stream *s, struct ft_buf *out)
 {
-    if (s->entry.len == 0)
-        open_entry(s);
-    close_entry(s, logprobs, finish);
-    begin_event(s, out);
-    ft_buf_add(out, s->entry.data, s->entry.len);
     if (s->include_usage)
         FT_OAI_LIT(out, "],\"usage\":null}\n\n");
     else
         FT_OAI_LIT(out, "]}\n\n");
+}
+
+/* OpenAI's first chunk of a choice has its role and no text, and so no log-probabilities: their
+ * client counts those of a choice's first chunk twice. Needed only where there are any. */
+static void write_role(struct stream *s, bool calls, struct ft_buf *out)
+{
+    if (s->worker || !s->chat || !s->logprobs || s->choice[s->at].begun)
+        return;
+    s->choice[s->at].begun = true;
+    begin_event(s, out);
+    FT_OAI_LIT(out, "{\"index\":");
+    ft_oai_write_int(out, s->at);
+    FT_OAI_LIT(out, ",\"delta\":{\"role\":\"assistant\",\"content\":");
+    ft_buf_add_str(out, calls ? "null" : "\"\"");
+    FT_OAI_LIT(out, "},\"logprobs\":null,\"finish_reason\":null}");
+    end_chunk(s, out);
+}
+
+/* The open entry, closed, as a chunk of its own. */
+static void write_chunk(struct stream *s, const json_t *logprobs, bool finish, struct ft_buf *out)
+{
+    if (s->entry.len == 0) {
+        write_role(s, false, out);
+        open_entry(s);
+    }
+    close_entry(s, logprobs, finish);
+    begin_event(s, out);
+    ft_buf_add(out, s->entry.data, s->entry.len);
+    end_chunk(s, out);
     ft_buf_reset(&s->entry);
 }
 
@@ -222,6 +245,8 @@ static void enter(struct stream *s, enum phase phase, struct ft_buf *out)
             write_chunk(s, NULL, false, out);
         }
     }
+    if (s->entry.len == 0)
+        write_role(s, phase == CALLS, out);
     bool first = s->entry.len == 0 && s->chat && !s->choice[s->at].begun;
     if (s->entry.len == 0)
         open_entry(s);

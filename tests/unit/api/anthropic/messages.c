@@ -117,6 +117,41 @@ static void test_blocks_become_messages(void **state)
     ft_anthropic_request_fini(&r);
 }
 
+static void test_the_system_may_speak_between_turns(void **state)
+{
+    (void)state;
+    struct ft_anthropic_request r =
+        good(false, "{'model':'m','max_tokens':5,'system':'be','messages':["
+                    "{'role':'user','content':'a'},{'role':'system','content':'now'},"
+                    "{'role':'user','content':'b'},{'role':'assistant','content':'c'},"
+                    "{'role':'user','content':'d'},{'role':'system','content':["
+                    "{'type':'text','text':'e'},{'type':'text','text':'f'}]}]}");
+    same_json(r.chat.messages, "[{'role':'system','content':'be'},{'role':'user','content':'a'},"
+                               "{'role':'system','content':'now'},{'role':'user','content':'b'},"
+                               "{'role':'assistant','content':'c'},{'role':'user','content':'d'},"
+                               "{'role':'system','content':'e\\nf'}]");
+    ft_anthropic_request_fini(&r);
+}
+
+/* The SDK's tool runner asks for a thread, and goes on without one when it reads this code. */
+static void test_a_refused_thread_is_told_in_details(void **state)
+{
+    (void)state;
+    struct ft_anthropic_request r;
+    struct ft_oai_error e;
+    struct ft_buf out;
+    assert_int_not_equal(parse(false,
+                               "{'model':'m','max_tokens':5,'thread':{'type':'create'},"
+                               "'messages':[{'role':'user','content':'a'}]}",
+                               &r, &e),
+                         0);
+    ft_buf_init(&out, 4096);
+    ft_anthropic_error_write(&e, NULL, &out);
+    assert_non_null(
+        strstr(out.data, "\"details\":{\"error_code\":\"thread_unsupported_request\"}}"));
+    ft_buf_fini(&out);
+}
+
 static void test_what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -171,6 +206,13 @@ static void test_what_is_wrong_is_named(void **state)
         {U ",'max_tokens':5,'mcp_servers':[]", "mcp_servers"},
         {U ",'max_tokens':5,'context_management':{}", "context_management"},
         {U ",'max_tokens':5,'nonsense':1", "nonsense"},
+        {U ",'max_tokens':5,'thread':{'type':'create'}", "thread"},
+        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
+         "'name':'f','input':{}}]},{'role':'system','content':'x'}]",
+         "messages[1].role"},
+        {"'max_tokens':5,'messages':[{'role':'user','content':'a'},{'role':'system','content':[{"
+         "'type':'image'}]}]",
+         "messages[1].content[0].image"},
         {"'max_tokens':5,'messages':[]", "messages"},
         {"'max_tokens':5,'messages':'hi'", "messages"},
         {"'max_tokens':5,'messages':[{'role':'system','content':'a'}]", "messages[0].role"},
@@ -269,14 +311,19 @@ static void same(struct w *t, const char *wanted)
 }
 
 #define EVENT(type, rest) "event: " type "\ndata: {'type':'" type "'" rest "}\n\n"
+#define MORE_USAGE                                                                                 \
+    ",'output_tokens_details':{'thinking_tokens':0},'cache_creation':null,"                        \
+    "'server_tool_use':null,'service_tier':'standard'"
 #define USAGE                                                                                      \
     "'usage':{'input_tokens':5,'cache_creation_input_tokens':0,'cache_read_input_tokens':2,"       \
-    "'output_tokens':4}"
+    "'output_tokens':4" MORE_USAGE "}"
 #define START                                                                                      \
-    EVENT("message_start",                                                                         \
-          ",'message':{'id':'msg_1','type':'message','role':'assistant','model':'m','content':[]," \
-          "'stop_reason':null,'stop_sequence':null,'usage':{'input_tokens':0,"                     \
-          "'cache_creation_input_tokens':0,'cache_read_input_tokens':0,'output_tokens':0}}")       \
+    EVENT(                                                                                         \
+        "message_start",                                                                           \
+        ",'message':{'id':'msg_1','type':'message','role':'assistant','model':'m','content':[],"   \
+        "'stop_reason':null,'stop_sequence':null,'usage':{'input_tokens':0,"                       \
+        "'cache_creation_input_tokens':0,'cache_read_input_tokens':0,'output_tokens':0" MORE_USAGE \
+        "}}")                                                                                      \
     EVENT("ping", "")
 
 static void test_events_come_in_order(void **state)
@@ -327,7 +374,7 @@ static void test_a_stream_begins_with_what_is_known_of_the_prompt(void **state)
     assert_int_equal(ft_oai_writer_piece(t.w, &p, &t.out), 0);
     assert_non_null(strstr(t.out.data, "\"stop_sequence\":null,\"usage\":{\"input_tokens\":5,"
                                        "\"cache_creation_input_tokens\":0,"
-                                       "\"cache_read_input_tokens\":2,\"output_tokens\":0}}"));
+                                       "\"cache_read_input_tokens\":2,\"output_tokens\":0,"));
     ft_oai_writer_close(t.w);
     ft_buf_fini(&t.out);
 }
@@ -419,6 +466,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_becomes_a_chat_request),
         cmocka_unit_test(test_blocks_become_messages),
+        cmocka_unit_test(test_the_system_may_speak_between_turns),
+        cmocka_unit_test(test_a_refused_thread_is_told_in_details),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_events_come_in_order),
         cmocka_unit_test(test_a_stream_begins_with_what_is_known_of_the_prompt),

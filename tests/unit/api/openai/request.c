@@ -243,6 +243,7 @@ static void test_what_is_not_done_is_refused_by_name(void **state)
         {FT_TASK_CHAT, "'store':true", "store", no},
         {FT_TASK_CHAT, "'service_tier':'flex'", "service_tier", no},
         {FT_TASK_CHAT, "'verbosity':'low'", "verbosity", no},
+        {FT_TASK_CHAT, "'service_tier':'ultrafast'", "service_tier", no},
         {FT_TASK_CHAT, "'prompt_cache_retention':'24h'", "prompt_cache_retention", no},
         {FT_TASK_CHAT, "'prompt_cache_options':{}", "prompt_cache_options", no},
         {FT_TASK_TEXT, "'suffix':'x'", "suffix", no},

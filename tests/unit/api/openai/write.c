@@ -313,7 +313,9 @@ static void test_logprobs_go_with_the_text_of_their_step(void **state)
     text(&t, FT_PIECE_CONTENT, 0, "a");
     finish(&t, 0, FT_ANSWER_LENGTH, NULL);
     step(&t, 0, 1, prob("a", -0.5));
-    same(&t, CHUNK "{'index':0,'delta':{'role':'assistant','content':'a'},'logprobs':{'content':"
+    same(&t, CHUNK "{'index':0,'delta':{'role':'assistant','content':''},'logprobs':null,"
+                   "'finish_reason':null}]}\n\n" CHUNK
+                   "{'index':0,'delta':{'content':'a'},'logprobs':{'content':"
                    "[{'token':'a','logprob':-0.5,'bytes':[97],'top_logprobs':[{'token':'a',"
                    "'logprob':-0.5}]}],'refusal':null},'finish_reason':null}]}\n\n" CHUNK
                    "{'index':0,'delta':{},'logprobs':null,'finish_reason':'length'}]}\n\n");
