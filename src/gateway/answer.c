@@ -220,13 +220,21 @@ int gw_record_begin(struct gw_request *r, struct ft_err *err)
     return ft_ledger_begin(r->gw->ledger, &b, &r->slot, err);
 }
 
-/* Refused ones are added up where they are many: nobody makes the ledger long by being refused. */
-/* Pages of the console look again and again, as long as they are open. */
-static bool is_polled(const struct gw_request *r, enum ft_record_status status)
+/* Pages of the console look again and again, as long as they are open: what they got is recorded,
+ * but not what somebody looks for in a list of requests. */
+static bool is_of_page(const struct gw_request *r, int status)
 {
-    return status == FT_RECORD_OK && r->session[0] != '\0' && r->lane == NULL &&
-           strcmp(r->x->method, "GET") == 0 && strcmp(r->name, "admin") == 0;
+    return status > 0 && status < 400 && r->session[0] != '\0' &&
+           (strcmp(r->x->method, "GET") == 0 || strcmp(r->x->method, "HEAD") == 0);
 }
+
+/* Of these, those that move no bytes worth a record each. */
+static bool is_polled(const struct gw_request *r, const struct ft_ledger_begin *b)
+{
+    return b->page && r->lane == NULL && strcmp(r->name, "admin") == 0;
+}
+
+/* Refused ones are added up where they are many: nobody makes the ledger long by being refused. */
 
 void gw_record(struct gw_request *r)
 {
@@ -240,6 +248,7 @@ void gw_record(struct gw_request *r)
     if (!unrecorded(r))
         return;
     struct ft_ledger_begin b = record_of(r, "");
+    b.page = is_of_page(r, status);
     struct ft_ledger_end e = {.status = status == 0    ? FT_RECORD_CANCELLED
                                         : status < 400 ? FT_RECORD_OK
                                                        : FT_RECORD_ERROR,
@@ -256,7 +265,7 @@ void gw_record(struct gw_request *r)
     gw_request_ended(r, &b, refused ? FT_RECORD_REFUSED : e.status, e.bytes_in, e.bytes_out);
     if (refused)
         ft_ledger_refuse(r->gw->ledger, &b, status, &r->error);
-    else if (is_polled(r, e.status))
+    else if (is_polled(r, &b))
         ft_ledger_polled(r->gw->ledger, &b, status);
     else if (ft_ledger_begin(r->gw->ledger, &b, &slot, NULL) == 0)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);

@@ -84,6 +84,7 @@ int ft_ledger_fill(const struct ft_ledger_begin *b, bool mend, struct ft_slot_be
     ret->start_us = (b->at_us > 0 ? b->at_us : ft_ledger_now_us()) - FT_MAX(b->ago_us, 0);
     ret->price = b->price;
     ret->stream = b->stream;
+    ret->page = b->page;
     int rc = copy_text("id", b->id, FT_RECORD_ID_MAX, mend, ret->id, err);
     if (rc == 0)
         rc = copy_text("project", b->project, FT_RECORD_ID_MAX, mend, ret->project, err);
@@ -188,6 +189,8 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
     end.energy_estimated = e->energy_estimated;
     for (int i = 0; e->phases != NULL && i < FT_PHASE_FIELDS; i++)
         end.phase[i] = ft_phase_get(e->phases, i);
+    if (e->target != NULL)
+        copy_text("target", e->target, FT_RECORD_TARGET_MAX, true, end.target, NULL);
     if (e->error != NULL) {
         copy_text("error", e->error->code, FT_RECORD_CODE_MAX, true, end.error.code, NULL);
         copy_text("error", e->error->text, FT_RECORD_TEXT_MAX, true, end.error.text, NULL);

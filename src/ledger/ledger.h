@@ -81,7 +81,7 @@ void ft_ledger_price(struct ft_ledger *l, const char *model, struct ft_price *re
 struct ft_ledger_begin {
     const char *id; /* of our making, random: never what a client sent */
     const char *project, *key, *model, *route;
-    bool stream;
+    bool stream, page;     /* page: of the console, which asks by itself */
     struct ft_price price; /* what it costs, whatever the feed says meanwhile */
     int64_t ago_us;        /* it began so long ago, */
     int64_t at_us;         /* as of this unix time; 0: of now. Of refused ones also their end */
@@ -108,6 +108,7 @@ struct ft_ledger_end {
     int64_t bytes_in, bytes_out;
     int64_t end_us;                      /* unix time; 0: now */
     const struct ft_phases *phases;      /* NULL: not measured */
+    const char *target;                  /* the version that it was given to; NULL: none */
     const struct ft_record_error *error; /* NULL: none */
 };
 struct ft_ledger_sum { /* what the record says */

@@ -53,6 +53,10 @@ static void put_int(struct ft_buf *out, const char *name, int64_t value)
 static void put_more(const struct ft_record *r, struct ft_buf *out)
 {
     bool any = false;
+    if (r->page)
+        ft_buf_add_str(out, ",\"page\":true");
+    if (r->target[0] != '\0')
+        put_text(out, ",\"target\":\"", r->target);
     if (r->client_id[0] != '\0')
         put_text(out, ",\"client_id\":\"", r->client_id);
     if (r->trace_id[0] != '\0')
@@ -156,7 +160,8 @@ static int take_more(const json_t *o, struct ft_record *r, struct ft_err *err)
         const char *name;
         char *ret;
         size_t max;
-    } texts[] = {{"client_id", r->client_id, FT_RECORD_ID_MAX},
+    } texts[] = {{"target", r->target, FT_RECORD_TARGET_MAX},
+                 {"client_id", r->client_id, FT_RECORD_ID_MAX},
                  {"trace_id", r->trace_id, FT_RECORD_TRACE_MAX},
                  {"error_code", r->error.code, FT_RECORD_CODE_MAX},
                  {"error_text", r->error.text, FT_RECORD_TEXT_MAX}};
@@ -166,6 +171,8 @@ static int take_more(const json_t *o, struct ft_record *r, struct ft_err *err)
         rc = take_int(o, "bytes_in", INT64_MAX, &r->bytes_in, err);
     if (rc == 0 && json_object_get(o, "bytes_out") != NULL)
         rc = take_int(o, "bytes_out", INT64_MAX, &r->bytes_out, err);
+    if (rc == 0 && json_object_get(o, "page") != NULL)
+        rc = take_bool(o, "page", &r->page, err);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
         if (json_object_get(o, texts[i].name) != NULL)
             rc = take_text(o, texts[i].name, texts[i].ret, texts[i].max, 0, err);

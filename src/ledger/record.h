@@ -11,13 +11,14 @@
 #include "base/err.h"
 #include "base/phases.h"
 
-#define FT_RECORD_ID_MAX    64 /* bytes of an id, without NUL */
-#define FT_RECORD_MODEL_MAX 96
-#define FT_RECORD_ROUTE_MAX 31
-#define FT_RECORD_CODE_MAX  47
-#define FT_RECORD_TEXT_MAX  255 /* of what an error says; longer ones are cut */
-#define FT_RECORD_TRACE_MAX 32
-#define FT_RECORD_LINE_MAX  4096 /* bytes of a line, with its newline */
+#define FT_RECORD_ID_MAX     64 /* bytes of an id, without NUL */
+#define FT_RECORD_MODEL_MAX  96
+#define FT_RECORD_ROUTE_MAX  31
+#define FT_RECORD_CODE_MAX   47
+#define FT_RECORD_TEXT_MAX   191 /* of what an error says; longer ones are cut */
+#define FT_RECORD_TARGET_MAX 95  /* of a version's name; longer ones are cut */
+#define FT_RECORD_TRACE_MAX  32
+#define FT_RECORD_LINE_MAX   4096 /* bytes of a line, with its newline */
 
 enum ft_record_status {
     FT_RECORD_OK,
@@ -52,7 +53,10 @@ struct ft_record {
     int64_t bytes_in,
         bytes_out; /* bodies of request and answer, where bytes are what it is about */
     bool energy_estimated;
-    char client_id[FT_RECORD_ID_MAX + 1];   /* the client's own X-Request-Id; "" */
+    bool page; /* a page of the console asked for it, perhaps again and again, and got it */
+    char
+        target[FT_RECORD_TARGET_MAX + 1]; /* which of its endpoint's versions it was given to; "" */
+    char client_id[FT_RECORD_ID_MAX + 1]; /* the client's own X-Request-Id; "" */
     char trace_id[FT_RECORD_TRACE_MAX + 1]; /* of the trace that it is in, hex; "" */
     struct ft_record_error error;
     struct ft_phases phases; /* the sums; moments are not in the record's form */

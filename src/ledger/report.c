@@ -131,21 +131,25 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
 #define RECORD_COLUMNS                                                                             \
     "id, project, api_key, model, route, status, http, stream, start_us, end_us, first_us,"        \
     " energy_estimated, requests, prompt_tokens, cached_tokens, completion_tokens,"                \
-    " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out, more"
+    " reasoning_tokens, cost_nanos, cpu_us, energy_uj, bytes_in, bytes_out, more, page"
 
 /* clang-format off */
-/* $25, $26: after this one; $27: rows; $28 .. $31: status, least time, single ones, not this route.
+/* $1, $2: the first and the last end; $25: not 0: of those that ended at $2 ids before $26 alone;
+ * $27: rows to look at; $28 .. $32: status, least time, single ones, not this route, no pages.
+ * Whether a row is one of those that are wanted is a column, so that those looked at are counted.
  * first: the one project or key, where there is but one: FILTER leaves it open whether there is
  * any, so no index of theirs could be used, and all that others did would be looked at. */
 #define LIST_SQL(first)                                                                            \
-    "SELECT " RECORD_COLUMNS " FROM usage_records WHERE " first "end_us >= $1 AND end_us < $2"     \
-    FILTER                                                                                         \
-    " AND (end_us < $25 OR (end_us = $25 AND id < $26))"                                           \
+    "SELECT " RECORD_COLUMNS ", CASE WHEN requests > 0" FILTER                                     \
     " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"                                  \
     " AND end_us - start_us >= $29"                                                                \
     " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"                                          \
-    " AND ($31 = '' OR route <> $31)"                                                              \
+    " AND ($31 = '' OR route <> $31) AND ($32 = 0 OR page = 0) THEN 1 ELSE 0 END"                  \
+    " FROM usage_records WHERE " first "end_us >= $1 AND end_us <= $2"                             \
+    " AND (end_us < $2 OR $25 = 0 OR id < $26)"                                                    \
     " ORDER BY end_us DESC, id DESC LIMIT $27"
+#define LIST_IS_ONE 24 /* that column */
+#define LIST_ARGS   (FILTER_ARGS + 8)
 /* clang-format on */
 
 static void take_text(struct ft_state_rows *rows, int column, char *ret, size_t max)
@@ -173,7 +177,8 @@ static void take_record(struct ft_state_rows *rows, struct ft_record *r)
                             .cpu_us = ft_rows_int(rows, 18),
                             .energy_uj = ft_rows_int(rows, 19),
                             .bytes_in = ft_rows_int(rows, 20),
-                            .bytes_out = ft_rows_int(rows, 21)};
+                            .bytes_out = ft_rows_int(rows, 21),
+                            .page = ft_rows_int(rows, 23) != 0};
     take_text(rows, 0, r->id, FT_RECORD_ID_MAX);
     take_text(rows, 1, r->project, FT_RECORD_ID_MAX);
     take_text(rows, 2, r->key, FT_RECORD_ID_MAX);
@@ -186,12 +191,9 @@ static void take_record(struct ft_state_rows *rows, struct ft_record *r)
     (void)ft_record_more_parse(more.p, more.n, r, NULL); /* ours; damaged, there is none of it */
 }
 
-int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, int64_t before_us,
-                     const char *before_id, int64_t limit, ft_usage_record_fn *fn, void *ctx,
-                     struct ft_err *err)
+static int bind_list(const struct ft_usage_filter *f, const struct ft_usage_place *from,
+                     struct ft_sql_value args[LIST_ARGS], struct ft_err *err)
 {
-    struct ft_sql_value args[FILTER_ARGS + 7];
-    struct ft_state_rows *rows;
     struct ft_usage_filter in_us = *f;
     if (f->from_s < 0 || f->from_s > INT64_MAX / 1000000 || f->to_s > INT64_MAX / 1000000)
         return ft_err_set(err, FT_EINVAL, "usage: a time out of range");
@@ -200,29 +202,64 @@ int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, in
     int rc = bind_filter(&in_us, args, err);
     if (rc != 0)
         return rc;
-    if (limit < 0 || limit > FT_USAGE_ROWS_MAX)
-        return ft_err_set(err, FT_EINVAL, "limit: at most %d", FT_USAGE_ROWS_MAX);
-    args[24] = ft_sql_int(before_us == 0 ? INT64_MAX : before_us);
-    args[25] = ft_sql_text(before_id == NULL ? "" : before_id);
-    args[26] = ft_sql_int(limit == 0 ? RECORDS_DEFAULT : limit);
+    int64_t last_us = in_us.to_s == 0 ? INT64_MAX : in_us.to_s - 1;
+    bool behind = from->end_us != 0 && from->end_us <= last_us;
+    args[1] = ft_sql_int(behind ? from->end_us : last_us);
+    args[24] = ft_sql_int(behind);
+    args[25] = ft_sql_text(from->id);
+    args[26] = ft_sql_int(FT_USAGE_LOOKS_MAX);
     args[27] = ft_sql_text(f->status == NULL ? "" : f->status);
     args[28] = ft_sql_int(f->min_us);
     args[29] = ft_sql_int(f->single);
     args[30] = ft_sql_text(f->not_route == NULL ? "" : f->not_route);
-    int n = (int)FT_COUNT(args);
-    rc = f->n_keys == 1 ? ft_state_query(tx, LIST_SQL("api_key = $9 AND "), args, n, &rows, err)
-         : f->n_projects == 1
-             ? ft_state_query(tx, LIST_SQL("project = $3 AND "), args, n, &rows, err)
-             : ft_state_query(tx, LIST_SQL(""), args, n, &rows, err);
+    args[31] = ft_sql_int(f->no_pages);
+    return 0;
+}
+
+int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f,
+                     const struct ft_usage_place *from, int64_t limit, ft_usage_record_fn *fn,
+                     void *ctx, struct ft_usage_place *ret_on, struct ft_err *err)
+{
+    struct ft_sql_value args[LIST_ARGS];
+    struct ft_usage_place on = {.end_us = 0};
+    struct ft_state_rows *rows;
+    struct ft_record r = {.id = ""};
+    int64_t looks = 0, found = 0;
+    if (limit < 0 || limit > FT_USAGE_ROWS_MAX)
+        return ft_err_set(err, FT_EINVAL, "limit: at most %d", FT_USAGE_ROWS_MAX);
+    limit = limit == 0 ? RECORDS_DEFAULT : limit;
+    int rc = bind_list(f, from, args, err);
     if (rc != 0)
         return rc;
-    while ((rc = ft_rows_step(rows, err)) == 1) {
-        struct ft_record r;
+    bool of_key = f->n_keys == 1;
+    rc = of_key ? ft_state_query(tx, LIST_SQL("api_key = $9 AND "), args, LIST_ARGS, &rows, err)
+         : f->n_projects == 1
+             ? ft_state_query(tx, LIST_SQL("project = $3 AND "), args, LIST_ARGS, &rows, err)
+             : ft_state_query(tx, LIST_SQL(""), args, LIST_ARGS, &rows, err);
+    if (rc != 0)
+        return rc;
+    while (found < limit && (rc = ft_rows_step(rows, err)) == 1) {
+        looks++;
+        bool is_one = ft_rows_int(rows, LIST_IS_ONE) != 0;
+        if (!is_one && looks < FT_USAGE_LOOKS_MAX)
+            continue;
         take_record(rows, &r);
-        fn(ctx, &r);
+        if (is_one) {
+            fn(ctx, &r);
+            found++;
+        }
     }
     ft_rows_close(rows);
-    return rc;
+    if (rc < 0)
+        return rc;
+    /* A key is of one project: where it is another's, there is nothing to be found behind it. */
+    bool others = of_key && f->n_projects == 1 && strcmp(r.project, f->projects[0]) != 0;
+    if (looks == FT_USAGE_LOOKS_MAX && found < limit && !others) {
+        on.end_us = r.end_us;
+        memcpy(on.id, r.id, sizeof on.id);
+    }
+    *ret_on = on;
+    return 0;
 }
 
 int ft_usage_find(struct ft_state_tx *tx, const char *id, struct ft_record *ret, struct ft_err *err)

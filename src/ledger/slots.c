@@ -14,7 +14,7 @@
 #include "base/crc32c.h"
 #include "base/file.h"
 
-#define MAGIC      "FTSLOT03"
+#define MAGIC      "FTSLOT04"
 #define HEAD_BYTES 4096
 #define PATH_BYTES 4096
 
@@ -250,7 +250,8 @@ static bool end_is_good(const struct ft_slot *s)
 {
     const struct ft_record_error *e = &s->end.error;
     return s->end_crc == ft_crc32c(0, &s->end, sizeof s->end) && s->end.status <= FT_RECORD_LOST &&
-           ended(e->code, sizeof e->code) && ended(e->text, sizeof e->text);
+           ended(s->end.target, sizeof s->end.target) && ended(e->code, sizeof e->code) &&
+           ended(e->text, sizeof e->text);
 }
 
 static int64_t count_of(const _Atomic int64_t *count)
@@ -270,7 +271,7 @@ bool ft_slot_record(const struct ft_slot *s, int64_t now_us, struct ft_record *r
         return true;
     }
     const struct ft_slot_begin *b = &s->begin;
-    struct ft_record r = {.stream = b->stream != 0, .start_us = b->start_us};
+    struct ft_record r = {.stream = b->stream != 0, .page = b->page != 0, .start_us = b->start_us};
     memcpy(r.id, b->id, sizeof r.id);
     memcpy(r.project, b->project, sizeof r.project);
     memcpy(r.key, b->key, sizeof r.key);
@@ -296,6 +297,7 @@ bool ft_slot_record(const struct ft_slot *s, int64_t now_us, struct ft_record *r
         r.bytes_in = FT_MAX(s->end.bytes_in, 0);
         r.bytes_out = FT_MAX(s->end.bytes_out, 0);
         r.error = s->end.error;
+        memcpy(r.target, s->end.target, sizeof r.target);
         for (int i = 0; i < FT_PHASE_FIELDS; i++)
             *ft_phase_at(&r.phases, i) = FT_MAX(s->end.phase[i], 0);
         r.energy_estimated = s->end.energy_estimated != 0;

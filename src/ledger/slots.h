@@ -24,7 +24,7 @@ enum ft_slot_state { FT_SLOT_FREE, FT_SLOT_OPEN, FT_SLOT_ENDED, FT_SLOT_SUM };
 struct ft_slot_begin { /* written once, before OPEN */
     int64_t start_us;
     struct ft_price price;
-    uint8_t stream;
+    uint8_t stream, page;
     char id[FT_RECORD_ID_MAX + 1], project[FT_RECORD_ID_MAX + 1], key[FT_RECORD_ID_MAX + 1];
     char model[FT_RECORD_MODEL_MAX + 1], route[FT_RECORD_ROUTE_MAX + 1];
     char client_id[FT_RECORD_ID_MAX + 1], trace_id[FT_RECORD_TRACE_MAX + 1];
@@ -35,6 +35,7 @@ struct ft_slot_end { /* written once, before ENDED (or SUM) */
     int32_t http;
     uint8_t status, energy_estimated;
     int64_t phase[FT_PHASE_FIELDS];
+    char target[FT_RECORD_TARGET_MAX + 1];
     struct ft_record_error error;
 };
 

@@ -42,6 +42,8 @@ static const struct ft_migration migrations[] = {
      "ALTER TABLE usage_hours ADD COLUMN bytes_out BIGINT NOT NULL DEFAULT 0;"},
     {3, "where the time went, and what went wrong",
      "ALTER TABLE usage_records ADD COLUMN more TEXT NOT NULL DEFAULT '';"},
+    {4, "what pages of the console asked for",
+     "ALTER TABLE usage_records ADD COLUMN page BIGINT NOT NULL DEFAULT 0;"},
 };
 /* clang-format on */
 
@@ -120,8 +122,9 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
         "INSERT INTO usage_records (id, at_s, project, api_key, model, route, status, http, stream,"
         " start_us, end_us, first_us, energy_estimated, requests, prompt_tokens, cached_tokens,"
         " completion_tokens, reasoning_tokens, cost_nanos, cpu_us, energy_uj, estimated_uj,"
-        " bytes_in, bytes_out, more) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-        " $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+        " bytes_in, bytes_out, more, page) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+        "$12,"
+        " $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
         " ON CONFLICT (id) DO NOTHING",
         FT_ARGS(ft_sql_text(r->id), ft_sql_int(r->end_us / 1000000), ft_sql_text(r->project),
                 ft_sql_text(r->key), ft_sql_text(r->model), ft_sql_text(r->route),
@@ -132,7 +135,7 @@ static int insert(struct ft_state_tx *tx, const struct ft_record *r, int64_t *re
                 ft_sql_int(r->completion_tokens), ft_sql_int(r->reasoning_tokens),
                 ft_sql_int(r->cost_nanos), ft_sql_int(r->cpu_us), ft_sql_int(r->energy_uj),
                 ft_sql_int(estimated_uj(r)), ft_sql_int(r->bytes_in), ft_sql_int(r->bytes_out),
-                ft_sql_text(more.len > 0 ? more.data : "")),
+                ft_sql_text(more.len > 0 ? more.data : ""), ft_sql_int(r->page)),
         ret_new, err);
     ft_buf_fini(&more);
     return rc;

@@ -14,6 +14,7 @@
 #define FT_USAGE_VALUES_MAX 6     /* of one filter */
 #define FT_USAGE_ROUTES_MAX 4
 #define FT_USAGE_ROWS_MAX   100000 /* of one answer */
+#define FT_USAGE_LOOKS_MAX  10000  /* records that one list looks at, milliseconds of work */
 
 /* The tables, and their newer versions. */
 int ft_usage_migrate(struct ft_state *s, struct ft_err *err);
@@ -34,6 +35,7 @@ struct ft_usage_filter {  /* each value list: NULL and n 0 for any */
     const char *not_route; /* of every route but this; NULL: of all */
     int64_t min_us;        /* that took so long at least */
     bool single;           /* without sums of refused ones */
+    bool no_pages;         /* without what pages of the console asked for */
 };
 
 enum ft_usage_group { /* or-ed */
@@ -67,12 +69,21 @@ typedef void ft_usage_row_fn(void *ctx, const struct ft_usage_row *row);
 int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usage_row_fn *fn,
                  void *ctx, struct ft_err *err);
 
-/* Records, newest first, of a filter, at most `limit` (0: 100); before_us and before_id: those
- * after (end_us, id) of the last one of the page before (0, NULL: from the newest). */
+/* A place in the list of all records, newest first: behind the one that ended then. 0: before the
+ * newest one. */
+struct ft_usage_place {
+    int64_t end_us;
+    char id[FT_RECORD_ID_MAX + 1];
+};
+
+/* Records, newest first, of a filter, at most `limit` (0: 100), of those behind `from`. Rare ones
+ * may be far apart: at most FT_USAGE_LOOKS_MAX records are looked at, then *ret_on says where the
+ * next call goes on, whether this one found any or not. Its end_us is 0 where all were looked at,
+ * or `limit` were found: behind the last of them the next page begins. */
 typedef void ft_usage_record_fn(void *ctx, const struct ft_record *r);
-int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f, int64_t before_us,
-                     const char *before_id, int64_t limit, ft_usage_record_fn *fn, void *ctx,
-                     struct ft_err *err);
+int ft_usage_records(struct ft_state_tx *tx, const struct ft_usage_filter *f,
+                     const struct ft_usage_place *from, int64_t limit, ft_usage_record_fn *fn,
+                     void *ctx, struct ft_usage_place *ret_on, struct ft_err *err);
 /* FT_ENOTFOUND. */
 int ft_usage_find(struct ft_state_tx *tx, const char *id, struct ft_record *ret,
                   struct ft_err *err);

@@ -350,6 +350,18 @@ static json_t *summary(const struct ft_record *r, bool running, int64_t all_us,
     return entry("done", "It was answered in %s%s.", t, most);
 }
 
+/* Of an endpoint that is called as its model there is nothing to say. */
+static json_t *say_target(const struct ft_record *r, bool running)
+{
+    return entry("target", "%s '%s', of the endpoint '%s'.",
+                 running                     ? "It is with"
+                 : r->status == FT_RECORD_OK ? "It was answered by"
+                 : r->status == FT_RECORD_CANCELLED || r->status == FT_RECORD_LOST
+                     ? "It was with"
+                     : "It was last given to",
+                 r->target, r->model);
+}
+
 json_t *ft_explain(const struct ft_record *r, bool running)
 {
     struct cause cause[CAUSES_MAX];
@@ -363,6 +375,8 @@ json_t *ft_explain(const struct ft_record *r, bool running)
     bool bad = r->status == FT_RECORD_REFUSED || r->status == FT_RECORD_ERROR;
     if (!running && bad)
         json_array_append_new(list, say_reason(r));
+    if (r->target[0] != '\0' && strcmp(r->target, r->model) != 0)
+        json_array_append_new(list, say_target(r, running));
     for (int i = 0; i < n; i++) {
         o = cause[i].say(r, cause[i].us);
         json_object_set_new(o, "ms", json_real(ms(cause[i].us)));

@@ -12,6 +12,7 @@
  * `values` (numbers) are for programs, and for who says it in another language:
  *
  *   done, running, cancelled, refused, failed, lost      the summary
+ *   target                                               which of the endpoint's versions had it
  *   rate_limit, budget, key, permission, model_unknown, context_too_long, queue_full,
  *   no_replica, bad_request, error                       why it was refused or failed
  *   upload, queue, cold_start, failover, prepare, worker_queue, machine_busy,

@@ -81,6 +81,8 @@ json_t *ft_request_json(const struct ft_record *r)
                         r->first_us > 0 ? json_real(ms(r->first_us)) : json_null());
     json_object_set_new(o, "client_request_id", text_or_null(r->client_id));
     json_object_set_new(o, "trace_id", text_or_null(r->trace_id));
+    json_object_set_new(o, "target", text_or_null(r->target));
+    json_object_set_new(o, "page", json_boolean(r->page));
     json_object_set_new(
         o, "error",
         failed ? json_pack("{s:s,s:s}", "code", r->error.code, "message", r->error.text)

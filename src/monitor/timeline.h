@@ -9,8 +9,8 @@
 #include "ledger/record.h"
 
 /* {id, object "request", project, key, model, route, status, http, stream, start, end, tokens,
- * cost, ..., duration_ms, first_token_ms|null, client_request_id|null, trace_id|null,
- * error {code, message}|null}: a new object. */
+ * cost, ..., duration_ms, first_token_ms|null, client_request_id|null, trace_id|null, target|null,
+ * page, error {code, message}|null}: a new object. */
 json_t *ft_request_json(const struct ft_record *r);
 /* running: it has not ended; status is "running", end null, and durations are up to its end_us. */
 json_t *ft_request_json_running(const struct ft_record *r);

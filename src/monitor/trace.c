@@ -166,6 +166,7 @@ void ft_tracer_begin(struct ft_tracer *t, const char *parent, struct ft_trace_co
         ft_trace_parent_parse(parent, ret); /* what is none leaves all as it is */
     ret->forced = ret->sampled && !drawn;
     draw(ret->span_id, sizeof ret->span_id);
+    draw(ret->call_id, sizeof ret->call_id);
 }
 
 void ft_tracer_put(struct ft_tracer *t, const struct ft_trace_item *item)

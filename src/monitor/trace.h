@@ -28,6 +28,8 @@
 struct ft_trace_context {
     uint8_t trace_id[FT_TRACE_ID_BYTES];
     uint8_t span_id[FT_TRACE_SPAN_BYTES];   /* of our server span */
+    uint8_t call_id[FT_TRACE_SPAN_BYTES];   /* of the call of a model below it: also its server's
+                                               parent */
     uint8_t parent_id[FT_TRACE_SPAN_BYTES]; /* the client's */
     bool has_parent, sampled;
     bool forced; /* sampled because the client's flag says so, not by the ratio */
@@ -36,9 +38,11 @@ struct ft_trace_context {
 /* A traceparent header. False: it is none that the recommendation allows; *ret is as it was. Fills
  * trace_id, parent_id, has_parent and sampled. */
 bool ft_trace_parent_parse(const char *text, struct ft_trace_context *ret);
-/* "00-...-...-01" of our span, with NUL. */
+/* "00-...-...-01" of one of our spans, with NUL: for who works for it. */
 #define FT_TRACE_PARENT_BYTES 56
-void ft_trace_parent_write(const struct ft_trace_context *c, char ret[FT_TRACE_PARENT_BYTES]);
+void ft_trace_parent_write(const struct ft_trace_context *c,
+                           const uint8_t span[FT_TRACE_SPAN_BYTES],
+                           char ret[FT_TRACE_PARENT_BYTES]);
 /* A tracestate header: a list that may be passed on as it is. */
 bool ft_trace_state_ok(const char *text);
 

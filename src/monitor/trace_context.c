@@ -53,12 +53,13 @@ bool ft_trace_parent_parse(const char *text, struct ft_trace_context *ret)
     return true;
 }
 
-void ft_trace_parent_write(const struct ft_trace_context *c, char ret[FT_TRACE_PARENT_BYTES])
+void ft_trace_parent_write(const struct ft_trace_context *c,
+                           const uint8_t span[FT_TRACE_SPAN_BYTES], char ret[FT_TRACE_PARENT_BYTES])
 {
     memcpy(ret, "00-", 3);
     ft_hex(c->trace_id, FT_TRACE_ID_BYTES, ret + 3);
     ret[35] = '-';
-    ft_hex(c->span_id, FT_TRACE_SPAN_BYTES, ret + 36);
+    ft_hex(span, FT_TRACE_SPAN_BYTES, ret + 36);
     memcpy(ret + 52, c->sampled ? "-01" : "-00", 4);
 }
 

@@ -195,6 +195,7 @@ static json_t *call_span(const struct ft_trace_item *item, const uint8_t *id)
     if (bad != NULL)
         add_text(a, "error.type", bad);
     add_text(a, "feitian.request_id", r->id);
+    add_text(a, "feitian.target", r->target);
     struct span s = {.name = name,
                      .kind = KIND_CLIENT,
                      .id = id,
@@ -286,11 +287,10 @@ static void add_worker(const struct ft_trace_item *item, const struct ft_timelin
 static void add_spans(const struct ft_trace_item *item, json_t *gateway, json_t *worker)
 {
     struct ft_timeline_entry e[FT_TIMELINE_MAX];
-    uint8_t call[FT_TRACE_SPAN_BYTES];
+    const uint8_t *call = item->context.call_id;
     json_array_append_new(gateway, server_span(item));
     if (item->operation == FT_TRACE_NONE || item->record.model[0] == '\0')
         return;
-    new_id(call);
     json_array_append_new(gateway, call_span(item, call));
     int n = ft_timeline(&item->record, e);
     for (int i = 0; i < n; i++)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "serve/core.h"
 #include "serve/place.h"
 
@@ -47,6 +48,8 @@ static void call_free(struct ft_serve_call *c)
         free(c->choice[i].token);
     free(c->choice);
     free(c->chain);
+    free(c->trace_parent);
+    free(c->trace_state);
     ft_json_unref(c->body);
     free(c);
 }
@@ -126,6 +129,10 @@ static int call_new(struct ft_serve *s, const struct ft_serve_request *q,
     c->key = ft_hash_bytes(q->id, strlen(q->id));
     c->kind = q->kind;
     c->body = ft_json_ref(q->body);
+    c->may_log = q->may_log;
+    c->trace_parent =
+        q->trace_parent != NULL ? strdup(q->trace_parent) : NULL;            /* without memory: */
+    c->trace_state = q->trace_state != NULL ? strdup(q->trace_state) : NULL; /* no trace */
     c->on_piece = q->on_piece;
     c->ctx = q->ctx;
     c->item.priority = q->priority;
@@ -237,7 +244,11 @@ static void call_start(struct ft_serve_call *c)
     struct ft_replica *r = replica_of(c);
     unsigned attempt = c->attempt;
     struct ft_err err;
-    struct ft_job job = {.kind = c->kind, .on_piece = on_piece, .ctx = c};
+    struct ft_job job = {.kind = c->kind,
+                         .trace_parent = c->trace_parent,
+                         .trace_state = c->trace_state,
+                         .on_piece = on_piece,
+                         .ctx = c};
     struct ft_replica_job *running = NULL;
     json_t *body = ft_body_for(c, t->kind != FT_TARGET_URL, r->ops->resumes);
     int rc = FT_ENOMEM;
@@ -454,11 +465,15 @@ static void log_end(const struct ft_serve_call *c, const struct ft_piece *p, boo
     char where[24] = "its server";
     if (place >= 0)
         snprintf(where, sizeof where, "worker %d", place);
+    /* Another's server may quote of the prompt what it likes; that it was lost, or says what is no
+     * answer, are our words. */
+    bool foreign = place < 0 && p->err->code != FT_EIO && p->err->code != FT_ECORRUPT;
+    bool words = (on || ours) && (!foreign || c->may_log);
     ft_log(on     ? FT_LOG_INFO
            : ours ? FT_LOG_WARN
                   : FT_LOG_DEBUG,
            "serve", "%s on %s, %s: %s%s", c->id, c->endpoint->name, where,
-           on || ours ? p->err->msg : ft_code_name(p->err->code), /* words may be a prompt's */
+           words ? p->err->msg : ft_code_name(p->err->code), /* words may be a prompt's */
            verdict == FT_FAILOVER_AGAIN     ? "; it is tried again"
            : verdict == FT_FAILOVER_SUSPECT ? "; goes to the quarantine"
            : ours                           ? "; the client is told"
@@ -499,6 +514,7 @@ static void on_end(struct ft_serve_call *c, const struct ft_piece *p)
     struct ft_piece end = *p;
     take_phases(c, p->usage.phases);
     end.usage.phases = &c->phases;
+    end.usage.target = c->given_to;
     if (!on && p->err != NULL &&
         end_in_our_words(c, p, verdict == FT_FAILOVER_GUILTY, place, &err)) {
         end.err = &err;
@@ -591,12 +607,15 @@ void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call)
     pthread_mutex_unlock(&s->mu);
 }
 
-void ft_serve_phases(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret)
+void ft_serve_look(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret,
+                   char *ret_target, size_t n)
 {
     pthread_mutex_lock(&s->mu);
     if (call->state == FT_CALL_QUEUED)
         ft_call_waited(call, s->now(s->now_ctx));
     *ret = call->phases;
+    snprintf(ret_target, n, "%s", call->given_to);
+    ret_target[ft_utf8_valid_len(ret_target, strlen(ret_target))] = '\0';
     pthread_mutex_unlock(&s->mu);
 }
 
@@ -678,6 +697,7 @@ static void tell_ended(struct ft_serve *s)
         struct ft_err err = c->end_err;
         end.err = &err;
         end.usage.phases = &c->phases;
+        end.usage.target = c->given_to;
         for (int i = 0; i < c->n_choice; i++)
             end.usage.completion_tokens += c->choice[i].n;
         tell_end(c, &end);

@@ -114,6 +114,8 @@ struct ft_serve_call {
     uint64_t key; /* of its id */
     enum ft_task_kind kind;
     json_t *body;
+    char *trace_parent, *trace_state; /* NULL: none */
+    bool may_log;                     /* what another's server says of it */
     ft_piece_fn *on_piece;
     void *ctx;
     struct ft_queue_project *project;
@@ -124,8 +126,9 @@ struct ft_serve_call {
     struct ft_replica_job *job;
     bool paused, canceled, suspect, ending;
     struct ft_phases phases;
-    bool cold;         /* QUEUED: no replica is ready for it */
-    int64_t waited_ns; /* QUEUED: since when it waits so, warm or cold */
+    char given_to[FT_SERVE_NAME_MAX]; /* the name of the target that it had last; "" */
+    bool cold;                        /* QUEUED: no replica is ready for it */
+    int64_t waited_ns;                /* QUEUED: since when it waits so, warm or cold */
     struct ft_router_chain *chain;
     _Atomic bool leads; /* its prompt is being read: its worker's leader */
     int64_t begun_ns, tried_ns, until_ns, not_before_ns;
@@ -206,6 +209,9 @@ int ft_model_apply(struct ft_serve *s, const char *id, const json_t *body, struc
 /* Rows that were not told since the snapshot began are gone. */
 void ft_rows_sweep(struct ft_serve *s);
 const struct ft_model_row *ft_model_find(const struct ft_serve *s, const char *name);
+/* status.c: a target's name for curves and people, another for each of the endpoint's; cut to n
+ * bytes with the NUL. */
+void ft_target_name(const struct ft_endpoint *e, const struct ft_target *t, char *ret, size_t n);
 struct ft_endpoint *ft_endpoint_find(const struct ft_serve *s, const char *name,
                                      const char *project);
 /* The rows a MODEL target needs: *ret_base, and *ret_adapter or NULL. False: one is missing. */

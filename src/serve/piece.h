@@ -62,6 +62,8 @@ struct ft_answer_usage {
     bool counted; /* tokens were counted here, roughly: the server did not tell */
     /* Of END: where the time went, as far as it was told; NULL: it was not. */
     const struct ft_phases *phases;
+    /* Of serving's END: which of the endpoint's versions it was given to last; NULL or "": none. */
+    const char *target;
 };
 
 /* Whose fault it is that a call ended with an error: decides whether it is tried elsewhere. APIs

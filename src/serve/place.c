@@ -116,6 +116,7 @@ void ft_call_reserve(struct ft_serve_call *c, struct ft_target *t, int k)
     c->waited_ns = 0;
     ft_moment_add(&c->phases, FT_MOMENT_GIVEN, k, c->tried_ns);
     ft_call_aim(c, t);
+    ft_target_name(c->endpoint, t, c->given_to, sizeof c->given_to);
     c->place = k;
     t->running++;
     c->endpoint->running++;

@@ -32,6 +32,7 @@ struct ft_job {
     /* The request as OpenAI's JSON, checked already, with the replica's own name of the model and
      * "feitian" (above: id, salt, caller, weight, priority, resume). Borrowed during submit. */
     const json_t *body;
+    const char *trace_parent, *trace_state; /* headers, for servers that are not ours; NULL: none */
     ft_piece_fn *on_piece;
     void *ctx;
 };

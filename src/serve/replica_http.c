@@ -17,6 +17,8 @@
 #define IDLE_TIMEOUT_MS    600000 /* of servers that are not ours; workers are asked for health */
 #define CONNECT_TIMEOUT_MS 5000
 #define BODY_MAX           ((size_t)256 << 20)
+#define TRACE_PARENT_BYTES 96
+#define TRACE_STATE_BYTES  640
 #define RETRY_MS_DEFAULT   1000
 #define RETRY_MS_MAX       600000
 
@@ -220,19 +222,40 @@ static struct job *job_new(const struct ft_job *job)
     return j;
 }
 
-static int job_start(struct http *h, struct job *j, const char *url, struct ft_err *err)
+/* The request's place in a trace, for servers that are not ours. */
+static int add_trace(const char **headers, int n, const struct ft_job *job, char *parent,
+                     size_t n_parent, char *state, size_t n_state)
+{
+    if (job->trace_parent == NULL)
+        return n;
+    snprintf(parent, n_parent, "traceparent: %s", job->trace_parent);
+    headers[n++] = parent;
+    if (job->trace_state != NULL &&
+        (size_t)snprintf(state, n_state, "tracestate: %s", job->trace_state) < n_state)
+        headers[n++] = state;
+    return n;
+}
+
+static int job_start(struct http *h, struct job *j, const struct ft_job *job, const char *url,
+                     struct ft_err *err)
 {
     char *body = json_dumps(j->request, JSON_COMPACT);
+    char parent[TRACE_PARENT_BYTES], state[TRACE_STATE_BYTES];
     if (body == NULL)
         return ft_err_set(err, FT_ENOMEM, "out of memory");
-    const char *headers[] = {"Content-Type: application/json",
-                             "Accept: text/event-stream, application/json", h->authorization};
+    const char *headers[5] = {"Content-Type: application/json",
+                              "Accept: text/event-stream, application/json"};
+    int n = 2;
+    if (h->authorization != NULL)
+        headers[n++] = h->authorization;
+    if (h->socket == NULL)
+        n = add_trace(headers, n, job, parent, sizeof parent, state, sizeof state);
     struct ft_http_call_config config = {
         .method = "POST",
         .url = url,
         .unix_socket = h->socket,
         .headers = headers,
-        .n_headers = h->authorization != NULL ? 3 : 2,
+        .n_headers = n,
         .body = body,
         .n_body = strlen(body),
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
@@ -267,7 +290,7 @@ static int http_submit(struct ft_replica *r, const struct ft_job *job, struct ft
         return ft_err_set(err, FT_ENOMEM, "out of memory");
     }
     *ret = (struct ft_replica_job *)j;
-    int rc = job_start(h, j, url, err);
+    int rc = job_start(h, j, job, url, err);
     free(url);
     if (rc != 0)
         atomic_store(&j->refs, 1); /* no callback will come */

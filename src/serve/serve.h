@@ -70,6 +70,9 @@ struct ft_serve_request {
     /* OpenAI's JSON, checked by the API; serving takes a reference, sets model, stream, seed and
      * "feitian" in a copy of its top level. */
     json_t *body;
+    /* Headers of W3C Trace Context that servers by URL get with it; NULL: none. */
+    const char *trace_parent, *trace_state;
+    bool may_log; /* its project keeps what is said: also a failing server's words may be logged */
     ft_piece_fn *on_piece;
     void *ctx;
 };
@@ -84,8 +87,10 @@ int ft_serve_submit(struct ft_serve *s, const struct ft_serve_request *q,
 void ft_serve_cancel(struct ft_serve *s, struct ft_serve_call *call);
 void ft_serve_pause(struct ft_serve *s, struct ft_serve_call *call, bool paused);
 
-/* Where its time went so far: a copy, with what it waits for now. */
-void ft_serve_phases(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret);
+/* Where its time went so far: a copy, with what it waits for now; and which of the endpoint's
+ * versions it was given to last, cut to n bytes ("": none yet). */
+void ft_serve_look(struct ft_serve *s, struct ft_serve_call *call, struct ft_phases *ret,
+                   char *ret_target, size_t n);
 
 /* Any thread: look at the workers now. For the on_event of the exec, when a task has ended. */
 void ft_serve_wake(struct ft_serve *s);

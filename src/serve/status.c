@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "serve/core.h"
+
+#define NAME_BYTES 4096 /* of a version: a model, and the URL of its server */
 
 /* A figure that the worker told of its engine. */
 static json_int_t member(const struct ft_worker *w, const char *name)
@@ -70,22 +73,24 @@ static void add_tally(json_t *o, const struct ft_target *t)
         json_pack("{s:f,s:I}", "sum", a->duration_s, "count", (json_int_t)a->ended[FT_END_OK]));
 }
 
-static json_t *name_of(const struct ft_endpoint *e, int i)
+static bool same_place(const struct ft_target *a, const struct ft_target *b)
 {
-    const struct ft_target *t = e->target[i];
+    return a->kind == b->kind && same_text(a->model, b->model) &&
+           same_text(a->adapter, b->adapter) && same_text(a->url, b->url);
+}
+
+void ft_target_name(const struct ft_endpoint *e, const struct ft_target *t, char *ret, size_t n)
+{
     const char *base = t->model != NULL ? t->model : t->url != NULL ? t->url : "script";
     const char *more = t->model == NULL ? NULL : t->adapter != NULL ? t->adapter : t->url;
     int same = 1; /* the same model of the same server, with another key */
-    for (int k = 0; k < i; k++) {
-        const struct ft_target *o = e->target[k];
-        same += o->kind == t->kind && same_text(o->model, t->model) &&
-                same_text(o->adapter, t->adapter) && same_text(o->url, t->url);
-    }
+    for (int k = 0; k < e->n_target && e->target[k] != t; k++)
+        same += same_place(e->target[k], t);
     char number[24] = "";
     if (same > 1)
         snprintf(number, sizeof number, " #%d", same);
-    return json_sprintf("%s%s%s%s", base, more != NULL ? " + " : "", more != NULL ? more : "",
-                        number);
+    snprintf(ret, n, "%s%s%s%s", base, more != NULL ? " + " : "", more != NULL ? more : "", number);
+    ret[ft_utf8_valid_len(ret, strlen(ret))] = '\0'; /* cut in the middle of a character */
 }
 
 static const char *const kind_name[] = {"model", "url", "script"};
@@ -118,9 +123,11 @@ static json_t *endpoint_json(const struct ft_serve *s, const struct ft_endpoint 
     int ready = 0;
     const char *kind = "url"; /* unless there are workers for it, of which there may be replicas */
     for (int i = 0; i < e->n_target; i++) {
+        char name[NAME_BYTES];
         int n;
         json_t *o = target_json(s, e->target[i], &n);
-        json_object_set_new(o, "name", name_of(e, i));
+        ft_target_name(e, e->target[i], name, sizeof name);
+        json_object_set_new(o, "name", json_string(name));
         json_array_append_new(targets, o);
         ready = i == 0 ? n : FT_MIN(ready, n);
         if (e->target[i]->kind != FT_TARGET_URL)

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (ft_trace_parent_parse(text, &c)) {
         char again[FT_TRACE_PARENT_BYTES];
         memcpy(c.span_id, c.parent_id, sizeof c.span_id);
-        ft_trace_parent_write(&c, again);
+        ft_trace_parent_write(&c, c.span_id, again);
         FT_ASSERT(memcmp(again + 2, text + 2, 51) == 0);
     }
     ft_trace_state_ok(text);

@@ -117,13 +117,16 @@ def what_is_quoted_is_left_out(c):
             pass
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as s:
         threading.Thread(target=s.serve_forever, daemon=True).start()
-        for status in (400, 404, 413):
+        for status in (400, 404, 413, 500):
             target = {"url": f"http://127.0.0.1:{s.server_port}", "model": str(status)}
             far = {"name": f"far{status}", "targets": [target]}
             assert c.post("/api/v1/endpoints", far)[0] < 300
-            r = refused(400 if status == 413 else status, model=f"far{status}")
+            r = refused({413: 400, 500: 503}.get(status, status), model=f"far{status}")
             assert r["error"]["code"], r
         s.shutdown()
+    with open(f"{c.folder}/up.log", encoding="utf-8") as f:
+        log = f.read()
+    assert "far500" in log and MARKER not in log  # nor does the log have what a failing one said
 
 
 def lists_take_nothing_from_others(c):
@@ -144,6 +147,82 @@ def lists_take_nothing_from_others(c):
         os.kill(pid, signal.SIGCONT)
     assert set(statuses) <= {200, 503} and 200 in statuses, set(statuses)
     wait_until(lambda: c.get("/api/v1/me")[0] == 200, 30, "control goes on")
+
+
+def which_version(c):
+    """Of a canary: the one that the request was given to, also where it failed."""
+    again = f"{c.url}/v1"  # the cloud itself, as another's server
+    targets = [{"model": "nano"}, {"url": again, "key": c.key, "model": "nano"}]
+    made = {"name": "canary", "targets": targets, "replicas": {"min": 1, "max": 1}}
+    assert c.post("/api/v1/endpoints", made)[0] < 300
+    seen = set()
+    def both():
+        _, request, _ = send(c, ask(model="canary", max_tokens=2))
+        found, r = explained(c, request)
+        assert r["target"] in found["target"]["text"] and "canary" in found["target"]["text"], r
+        seen.add(r["target"])
+        return seen == {"nano", f"nano + {again}"}
+    wait_until(both, 60, "requests of both versions")
+    body = {"targets": [{"url": "http://127.0.0.1:1", "model": "gone"}]}
+    assert c.request("PATCH", "/api/v1/endpoints/canary", body)[0] == 200
+    status, request, _ = send(c, ask(model="canary"))
+    r = explained(c, request)[1]
+    assert status == 503 and r["target"] == "gone + http://127.0.0.1:1", r
+    _, request, _ = send(c, ask(max_tokens=2))
+    found, r = explained(c, request)
+    assert r["target"] == "nano" and "target" not in found, r  # it says no more than its model
+    wait_until(lambda: [x for x in c.get("/api/v1/usage/records?limit=20")[1]["data"]
+                        if x["id"] == request and x["target"] == "nano"], 20, "it is in the ledger")
+    assert c.run("endpoint", "rm", "canary").returncode == 0
+
+
+def no_moment_without_it(c):
+    """From the beginning to the record: whoever looks finds it, running or ended."""
+    done, missed = threading.Event(), []
+    def look():
+        while not done.is_set():
+            before = known
+            page = c.get("/api/v1/requests?limit=1000&model=nano")[1]["data"]
+            missed.extend(before - {r["id"] for r in page})
+    known = set()
+    looks = [threading.Thread(target=look) for _ in range(2)]
+    for t in looks:
+        t.start()
+    for _ in range(40):
+        events = c.stream(CHAT, ask(max_tokens=2))
+        known = known | {"req_" + next(events)["id"].removeprefix("chatcmpl-")}
+        list(events)
+    done.set()
+    for t in looks:
+        t.join()
+    assert not missed, missed
+
+
+def what_pages_ask_for(c):
+    """Of a session, again and again: recorded, but in no list unless it is asked for."""
+    h = c.connect(30)
+    h.request("POST", "/api/v1/session", json.dumps({"key": c.key}),
+              {"Content-Type": "application/json", "X-Feitian-Console": "1"})
+    r = h.getresponse()
+    r.read()
+    cookie = {"Cookie": r.getheader("Set-Cookie").split(";")[0]}
+    asked = []
+    for path in ("/v1/fine_tuning/jobs", "/v1/files", "/v1/fine_tuning/jobs/none"):
+        h.request("GET", path, headers=cookie)
+        r = h.getresponse()
+        r.read()
+        asked.append(r.getheader("x-request-id"))
+    plain = send(c, None, path="/v1/fine_tuning/jobs", method="GET")[1]
+
+    def listed(more=""):
+        page = c.get(f"/api/v1/requests?limit=200&{more}")[1]
+        return {x["id"] for x in page["data"]}
+    wait_until(lambda: set(asked + [plain]) <= listed("pages=true"), 20, "all of them are shown")
+    assert listed() & set(asked + [plain]) == {asked[2], plain}  # what failed is worth a look
+    wait_until(lambda: {x["id"] for x in c.get("/api/v1/usage/records?limit=200")[1]["data"]
+                        if x["page"]} == set(asked[:2]), 20, "the ledger says so, too")
+    assert asked[0] in c.run("explain", "--all", "--limit", "200").stdout
+    assert asked[0] not in c.run("explain", "--limit", "200").stdout
 
 
 def limits(c):
@@ -256,8 +335,10 @@ def lists(c):
         p = c.get(f"/api/v1/requests?limit=7&to={now}{after}")[1]
         walked += [r["id"] for r in p["data"]]
         if not p["has_more"]:
+            assert p["next"] is None
             break
-        after = f"&after={walked[-1]}"
+        assert p["next"] == walked[-1]
+        after = f"&after={p['next']}"
     assert len(walked) == len(set(walked)), "a page overlaps another"
     known = [r["id"] for r in page["data"] if r["end"] is not None and r["end"] < now]
     assert walked == known, (len(walked), len(known))
@@ -288,7 +369,7 @@ def the_document_holds(c):
         check("UsageRecord", r)
     operation = doc["paths"]["/api/v1/requests"]["get"]
     for p in operation["parameters"]:
-        bad = "x" if p["schema"]["type"] == "integer" else ""
+        bad = "" if p["schema"]["type"] == "string" else "x"
         status, answer = c.get(f"/api/v1/requests?{p['name']}={bad}")
         assert status == 400 and answer["error"]["param"] == p["name"], (p, answer)
     assert c.get("/api/v1/requests?nothing=1")[1]["error"]["param"] == "nothing"
@@ -420,6 +501,11 @@ def commands(c):
     assert "start " in r.stdout and "#" in r.stdout
     r = c.run("explain", "--status", "refused")
     assert r.returncode == 0 and "model_not_found" in r.stdout, r
+    r = c.run("explain", "--limit", "2", "--json")
+    first = json.loads(r.stdout)
+    assert len(first["data"]) == 2 and first["next"] == first["data"][1]["id"], first
+    r = c.run("explain", "--limit", "2", "--after", first["next"])
+    assert r.returncode == 0 and first["next"] not in r.stdout and "--after req_" in r.stdout, r
     assert c.run("explain", "req_none").returncode == 1
     assert "No replica of the model" in c.run("doctor", "--request", c.cold).stdout
     status = c.get("/api/v1/status")[1]
@@ -470,7 +556,7 @@ def bundle(c):
         assert parts.get(name), name
     assert b"[secret]" in parts["logs/worker-9.log"]
     assert b"https://[secret]@otel.example:4318/v1/traces" in parts["logs/worker-9.log"]
-    assert b"ledger 3" in parts["schema.txt"]
+    assert b"ledger 4" in parts["schema.txt"]
     assert json.loads(parts["requests_refused.json"])["data"]
     assert b"mail.example" in parts["settings.json"]
     os.unlink(f"{c.home}/storage.json")
@@ -482,7 +568,8 @@ def bundle(c):
 def main():
     with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
         assert c.request("PATCH", "/api/v1/settings", {"slow_request_ms": 100})[0] == 200
-        for step in (a_cold_start, a_long_prompt, refusals, what_is_quoted_is_left_out, limits,
+        for step in (a_cold_start, a_long_prompt, refusals, what_is_quoted_is_left_out,
+                     which_version, no_moment_without_it, what_pages_ask_for, limits,
                      a_full_queue, a_worker_dies, a_slow_client, a_client_leaves, lists,
                      the_document_holds, who_sees_what,
                      a_restart_forgets_nothing, the_snapshot_is_bounded, without_control,

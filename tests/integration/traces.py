@@ -148,6 +148,70 @@ def parents_are_honoured(c, collector):
     assert not collector.trace(other) and not collector.trace(bad)
 
 
+class Server(http.server.BaseHTTPRequestHandler):
+    """A server of another, behind an endpoint by URL: remembers the headers that it gets."""
+    heads = []
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.heads.append({k.lower(): v for k, v in self.headers.items()})
+        usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+        text = json.dumps({"id": "x", "object": "chat.completion", "model": asked["model"],
+                           "choices": [{"index": 0, "finish_reason": "stop", "message":
+                                        {"role": "assistant", "content": "word"}}],
+                           "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+def far_endpoint(c):
+    s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=s.serve_forever, daemon=True).start()
+    target = {"url": f"http://127.0.0.1:{s.server_port}", "model": "far"}
+    assert c.post("/api/v1/endpoints", {"name": "far", "targets": [target]})[0] < 300
+    return s
+
+
+def servers_by_url_are_in_the_trace(c, collector):
+    """They get our span of the call as their parent, and the client's tracestate."""
+    s = far_endpoint(c)
+    trace = TRACE[:-1] + "9"
+    head = {"traceparent": f"00-{trace}-{PARENT}-01", "tracestate": "vendor=7"}
+    assert call(c, head, ask(model="far"))[0] == 200
+    version, seen, parent, flags = Server.heads[-1]["traceparent"].split("-")
+    spans = live_cloud.wait_until(lambda: collector.trace(trace), 20, "the trace has come")
+    assert (version, seen, flags) == ("00", trace, "01")
+    chat = named(spans, "chat far")
+    assert parent == chat["spanId"], (parent, spans)
+    assert attributes(chat)["feitian.target"].startswith("far + http://127.0.0.1:"), chat
+    assert Server.heads[-1]["tracestate"] == "vendor=7"
+    assert call(c, {"tracestate": "vendor=7"}, ask(model="far"))[0] == 200  # a trace of our own
+    assert Server.heads[-1]["traceparent"].split("-")[1] != trace
+    assert "tracestate" not in Server.heads[-1]
+    s.shutdown()
+
+
+def without_a_collector_it_goes_through(feitian):
+    """We make no spans: the server's parent is the client's."""
+    with live_cloud.LiveCloud(feitian) as c:
+        s = far_endpoint(c)
+        parent = f"00-{TRACE}-{PARENT}-01"
+        head = {"traceparent": parent, "tracestate": "vendor=7"}
+        assert call(c, head, ask(model="far"))[0] == 200
+        assert Server.heads[-1]["traceparent"] == parent
+        assert Server.heads[-1]["tracestate"] == "vendor=7"
+        for bad in ({}, {"traceparent": "00-none", "tracestate": "vendor=7"}):
+            assert call(c, bad, ask(model="far"))[0] == 200
+            assert "traceparent" not in Server.heads[-1] and "tracestate" not in Server.heads[-1]
+        s.shutdown()
+
+
 def objects_have_traces_too(c, collector):
     h = c.connect(60)
     h.request("PUT", "/traced", None, {"Authorization": f"Bearer {c.key}", "X-Feitian-S3": "1"})
@@ -204,11 +268,13 @@ def main():
         a_call_is_one_trace(c, collector)
         what_fails_is_told(c, collector)
         parents_are_honoured(c, collector)
+        servers_by_url_are_in_the_trace(c, collector)
         objects_have_traces_too(c, collector)
         assert all(h.get("authorization") == "Bearer abc" and h.get("x-tenant") == "one"
                    for h in collector.heads), collector.heads
         assert "MARKER-7741" not in json.dumps(collector.messages)
         a_dead_collector_costs_nothing(c, collector)
+    without_a_collector_it_goes_through(feitian)
     if not check_form(collector.messages, build):
         print("skipped in part: no npm; scripts/setup installs it")
         return SKIPPED

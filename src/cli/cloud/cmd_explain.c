@@ -10,10 +10,11 @@
 #define BAR_CELLS  40
 #define TEXT_WIDTH 96
 #define LATEST     20
+#define CALLS_MAX  100 /* of one list: then it says where to go on */
 
 struct explain_options {
     struct ft_cloud_options cloud;
-    const char *status, *model, *project;
+    const char *status, *model, *project, *after;
     bool all;
     int64_t min_ms, limit;
     char **args;
@@ -91,7 +92,8 @@ static void put_head(const json_t *r)
 {
     char when[FT_SHOW_TIME_BYTES];
     printf("%s  %s  %s", ft_cloud_text(r, "id", ""), began(r, when), ft_cloud_text(r, "route", ""));
-    const char *const more[] = {"model", "project", "key", "client_request_id", "trace_id"};
+    const char *const more[] = {"model",   "target", "project", "key", "client_request_id",
+                                "trace_id"};
     for (size_t i = 0; i < FT_COUNT(more); i++) {
         const char *text = ft_cloud_text(r, more[i], "");
         if (text[0] == '\0')
@@ -157,37 +159,87 @@ static void add_param(struct ft_buf *b, const char *name, const char *value)
     ft_cloud_escape(b, value);
 }
 
+static void add_filter(struct ft_buf *path, const struct explain_options *o)
+{
+    if (o->all)
+        ft_buf_add_str(path, "&pages=true");
+    else /* the console's own changes, and the asking of these commands */
+        add_param(path, "route", "!admin");
+    add_param(path, "status", o->status);
+    add_param(path, "model", o->model);
+    add_param(path, "project", o->project);
+}
+
+/* `limit` of them, over as many calls as it takes to find so many: where few requests are wanted,
+ * one call looks at a part of them. *ret: as one answer, new; `next` says where it goes on. */
+static int find(struct ft_cloud *c, const struct explain_options *o, json_t **ret,
+                struct ft_err *err)
+{
+    json_t *all = NULL;
+    size_t most = (size_t)(o->limit > 0 ? o->limit : LATEST), have = 0;
+    const char *next = o->after;
+    int rc = 0;
+    for (int calls = 0; rc == 0 && calls < CALLS_MAX && have < most; calls++) {
+        struct ft_buf path;
+        json_t *page;
+        ft_buf_init(&path, URL_BYTES);
+        ft_buf_addf(&path, "/api/v1/requests?limit=%zu&min_ms=%lld", most - have,
+                    (long long)o->min_ms);
+        add_filter(&path, o);
+        add_param(&path, "after", next);
+        rc = ft_cloud_call(c, "GET", path.data, NULL, &page, err);
+        ft_buf_fini(&path);
+        if (rc != 0)
+            break;
+        json_t *data = json_incref(json_object_get(page, "data"));
+        if (all != NULL) {
+            json_array_extend(json_object_get(all, "data"), data);
+            json_object_del(page, "data");
+            json_object_update(all, page);
+            json_decref(page);
+        } else {
+            all = page;
+        }
+        have += json_array_size(data);
+        json_decref(data);
+        next = json_string_value(json_object_get(all, "next"));
+        if (next == NULL)
+            break;
+    }
+    if (rc != 0)
+        json_decref(all);
+    else
+        *ret = all;
+    return rc;
+}
+
 static int latest(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     static const char *const heads[] = {"ID",     "BEGAN", "ROUTE", "MODEL",
                                         "STATUS", ">HTTP", ">TOOK", "ERROR"};
     const struct explain_options *o = ctx;
-    struct ft_buf path;
-    json_t *page, *r;
+    json_t *all, *r;
     size_t i;
-    ft_buf_init(&path, URL_BYTES);
-    ft_buf_addf(&path, "/api/v1/requests?limit=%lld&min_ms=%lld",
-                (long long)(o->limit > 0 ? o->limit : LATEST), (long long)o->min_ms);
-    if (!o->all) /* the console's own asking, and that of these commands */
-        add_param(&path, "route", "!admin");
-    add_param(&path, "status", o->status);
-    add_param(&path, "model", o->model);
-    add_param(&path, "project", o->project);
-    int rc = ft_cloud_call(c, "GET", path.data, NULL, &page, err);
-    ft_buf_fini(&path);
+    int rc = find(c, o, &all, err);
     if (rc != 0)
         return rc;
     if (o->cloud.json) {
-        ft_show_json(page);
+        ft_show_json(all);
         return 0;
     }
     struct ft_table *t = ft_table_open(FT_COUNT(heads), heads);
-    json_array_foreach(json_object_get(page, "data"), i, r) row(t, r);
+    json_array_foreach(json_object_get(all, "data"), i, r) row(t, r);
     ft_table_print_here(t);
     ft_table_close(t);
     if (i > 0)
         puts("\n'feitian explain ID' says where the time of one went.");
-    json_decref(page);
+    const char *next = ft_cloud_text(all, "next", "");
+    if (next[0] != '\0')
+        printf("%sOlder ones: --after %s\n", i > 0 ? "" : "\n", next);
+    if (json_is_true(json_object_get(all, "partial")))
+        fputs("feitian explain: the admin side does not answer: these are the latest alone\n",
+              stderr);
+    json_decref(all);
     return 0;
 }
 
@@ -199,6 +251,7 @@ int ft_cmd_explain(int argc, char **argv)
         {"status", 0, FT_OPT_TEXT, &o.status, 0, 0},
         {"model", 0, FT_OPT_TEXT, &o.model, 0, 0},
         {"project", 0, FT_OPT_TEXT, &o.project, 0, 0},
+        {"after", 0, FT_OPT_TEXT, &o.after, 0, 0},
         {"min-ms", 0, FT_OPT_WHOLE, &o.min_ms, 0, INT32_MAX},
         {"limit", 0, FT_OPT_WHOLE, &o.limit, 1, 1000},
         {"all", 0, FT_OPT_FLAG, &o.all, 0, 0},

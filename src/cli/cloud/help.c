@@ -142,8 +142,10 @@ static const char explain_text[] =
     "  --min-ms N              that took so long at least\n"
     "  --model NAME, --project ID\n"
     "                          of this one alone\n"
-    "  --all                   also those of the admin API: the console and these commands\n"
-    "  --limit N               how many [20]\n" CLOUD_TEXT;
+    "  --all                   also those of the admin API, and what pages of the console asked "
+    "for\n"
+    "  --limit N               how many [20]\n"
+    "  --after ID              those before this one: the list says where it goes on\n" CLOUD_TEXT;
 
 static const char support_text[] =
     "Writes FILE (feitian-support-DATE.tar.gz): version, what doctor finds, status, options, the "

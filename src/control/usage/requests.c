@@ -1,16 +1,30 @@
 /* Single requests, for the gateway, which shows them beside those that it still has itself:
  *
  *   POST /internal/requests {id} or {project, key, model, route, status, min_us, from_s, to_s,
- *                                    after, after_us, limit}; route "!NAME": all but this one
+ *                                    pages, after, after_us, limit}; route "!NAME": all but this
+ * one
  *
  * The answer is records as lines of JSON (ledger/record.h), the newest first. `after` is an id, and
- * after_us its end; where after_us is missing, that record is looked up and comes first. */
+ * after_us its end; where after_us is missing, that record is looked up and comes first. Where not
+ * all were looked at, a last line {"on": {"id", "end_us"}} says where the next call goes on. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "control/inner.h"
 #include "ledger/store.h"
 
 static void add_line(void *ctx, const struct ft_record *r)
 {
     ft_record_write(r, ctx);
+}
+
+static void add_place(struct ft_buf *out, const struct ft_usage_place *on)
+{
+    json_t *o = json_pack("{s:{s:s,s:I}}", "on", "id", on->id, "end_us", (json_int_t)on->end_us);
+    char *text = json_dumps(o, JSON_COMPACT);
+    ft_buf_addf(out, "%s\n", text != NULL ? text : "");
+    free(text);
+    json_decref(o);
 }
 
 static int find_one(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id,
@@ -25,16 +39,17 @@ static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, 
     const char *project = ft_ctl_text(q, "project"), *key = ft_ctl_text(q, "key");
     const char *model = ft_ctl_text(q, "model"), *route = ft_ctl_text(q, "route");
     const char *after = ft_ctl_text(q, "after");
-    int64_t after_us = ft_ctl_int(q, "after_us", 0);
+    struct ft_usage_place from = {.end_us = ft_ctl_int(q, "after_us", 0)}, on;
     bool others = route != NULL && route[0] == '!'; /* than this one */
     int rc = 0;
-    if (after != NULL && after_us == 0) {
-        struct ft_record from;
-        rc = find_one(c, tx, after, &from, err);
+    snprintf(from.id, sizeof from.id, "%s", after != NULL ? after : "");
+    if (after != NULL && from.end_us == 0) {
+        struct ft_record r;
+        rc = find_one(c, tx, after, &r, err);
         if (rc != 0)
             return rc;
-        after_us = from.end_us;
-        add_line(&c->raw, &from);
+        from.end_us = r.end_us;
+        add_line(&c->raw, &r);
     }
     struct ft_usage_filter f = {.from_s = ft_ctl_int(q, "from_s", 0),
                                 .to_s = ft_ctl_int(q, "to_s", 0),
@@ -49,9 +64,12 @@ static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, 
                                 .not_route = others ? route + 1 : NULL,
                                 .status = ft_ctl_text(q, "status"),
                                 .min_us = ft_ctl_int(q, "min_us", 0),
-                                .single = true};
-    rc = ft_usage_records(tx, &f, after_us, after, ft_ctl_int(q, "limit", CTL_LIST_DEFAULT),
-                          add_line, &c->raw, err);
+                                .single = true,
+                                .no_pages = !json_is_true(json_object_get(q, "pages"))};
+    rc = ft_usage_records(tx, &f, &from, ft_ctl_int(q, "limit", CTL_LIST_DEFAULT), add_line,
+                          &c->raw, &on, err);
+    if (rc == 0 && on.end_us != 0)
+        add_place(&c->raw, &on);
     return rc == FT_EINVAL ? ft_ctl_refuse(c, 400, "invalid_value", NULL, "%s", err->msg) : rc;
 }
 

@@ -208,8 +208,7 @@ struct records {
     int64_t limit;
     json_t *data;
     bool has_more;
-    int64_t last_us;
-    char last_id[FT_RECORD_ID_MAX + 1];
+    struct ft_usage_place last;
 };
 
 static void record_row(void *ctx, const struct ft_record *r)
@@ -224,17 +223,16 @@ static void record_row(void *ctx, const struct ft_record *r)
     json_object_set_new(o, "first_token_s",
                         r->first_us > 0 ? json_real((double)r->first_us / 1e6) : json_null());
     json_array_append_new(p->data, o);
-    p->last_us = r->end_us;
-    memcpy(p->last_id, r->id, sizeof p->last_id);
+    p->last.end_us = r->end_us;
+    memcpy(p->last.id, r->id, sizeof p->last.id);
 }
 
-static int read_record_page(struct ft_ctl_call *c, int64_t *ret_us, char ret_id[129])
+static int read_record_page(struct ft_ctl_call *c, struct ft_usage_place *ret)
 {
     const char *page = ft_ctl_text(c->params, "page");
-    *ret_us = 0;
-    ret_id[0] = '\0';
+    *ret = (struct ft_usage_place){.end_us = 0};
     if (page != NULL &&
-        (sscanf(page, "page_%" SCNd64 "_%128s", ret_us, ret_id) != 2 || *ret_us <= 0))
+        (sscanf(page, "page_%" SCNd64 "_%64s", &ret->end_us, ret->id) != 2 || ret->end_us <= 0))
         return ft_ctl_refuse(c, 400, "invalid_value", "page", "page: is none of ours");
     return 0;
 }
@@ -244,11 +242,11 @@ int ft_ctl_usage_records(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
     struct records p = {.limit = ft_ctl_int(c->params, "limit", CTL_LIST_DEFAULT)};
     const char *project, *key = ft_ctl_text(c->params, "key"),
                          *model = ft_ctl_text(c->params, "model");
-    char before[129], next[200];
-    int64_t before_us;
+    char next[128];
+    struct ft_usage_place from, on;
     int rc = ft_ctl_project_filter(c, &project);
     if (rc == 0)
-        rc = read_record_page(c, &before_us, before);
+        rc = read_record_page(c, &from);
     if (rc != 0)
         return rc;
     struct ft_usage_filter f = {.from_s = ft_ctl_int(c->params, "start_time", 0),
@@ -260,12 +258,16 @@ int ft_ctl_usage_records(struct ft_ctl_call *c, struct ft_state_tx *tx, struct f
                                 .models = &model,
                                 .n_models = model != NULL};
     p.data = json_array();
-    rc = ft_usage_records(tx, &f, before_us, before, p.limit + 1, record_row, &p, err);
+    rc = ft_usage_records(tx, &f, &from, p.limit + 1, record_row, &p, &on, err);
     if (rc != 0) {
         json_decref(p.data);
         return rc;
     }
-    snprintf(next, sizeof next, "page_%" PRId64 "_%s", p.last_us, p.last_id);
+    if (on.end_us != 0) { /* there may be more behind what was looked at */
+        p.has_more = true;
+        p.last = on;
+    }
+    snprintf(next, sizeof next, "page_%" PRId64 "_%s", p.last.end_us, p.last.id);
     return ft_ctl_answer(c, 200,
                          json_pack("{s:s,s:o,s:b,s:s?}", "object", "list", "data", p.data,
                                    "has_more", p.has_more, "next_page", p.has_more ? next : NULL));

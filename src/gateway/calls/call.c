@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "gateway/watch/prompts.h"
 #include "gateway/watch/requests.h"
 
@@ -262,10 +263,12 @@ static void look(struct gw_running *u, struct ft_record *ret)
 {
     struct call *c = (struct call *)(void *)((char *)u - offsetof(struct call, running));
     struct ft_phases told = {0};
+    char target[FT_RECORD_TARGET_MAX + 1] = "";
     pthread_mutex_lock(&c->lock);
     if (c->call != NULL && !c->ended)
-        ft_serve_phases(c->gw->serve, c->call, &told);
+        ft_serve_look(c->gw->serve, c->call, &told, target, sizeof target);
     fill_record(c, ret);
+    memcpy(ret->target, target, sizeof target);
     merge_phases(c, &told, ft_clock_now_ns(), &ret->phases);
     if (c->first_ns != 0)
         ret->first_us = (c->first_ns - c->r->x->begun_ns) / 1000;
@@ -321,12 +324,19 @@ static bool in_anothers_words(struct call *c)
     return server && e != NULL && e->err.code != FT_EUNAVAIL && e->err.code != FT_ECANCELED;
 }
 
+static void copy_target(char ret[FT_RECORD_TARGET_MAX + 1], const char *target)
+{
+    const char *text = target != NULL ? target : "";
+    size_t n = ft_utf8_valid_len(text, strnlen(text, FT_RECORD_TARGET_MAX));
+    memcpy(ret, text, n);
+    ret[n] = '\0';
+}
+
 /* It has ended: into the ledger, the tenants' accounts, the metrics and the latest requests. */
 static void settle(struct call *c, enum ft_record_status status, int http,
                    const struct ft_answer_usage *u)
 {
     struct gw_request *r = c->r;
-    gw_requests_leave(c->gw->requests, &c->running);
     pthread_mutex_lock(&c->lock);
     if (c->paused_ns != 0)
         note_pause(c, false);
@@ -340,6 +350,7 @@ static void settle(struct call *c, enum ft_record_status status, int http,
                               .http = http,
                               .phases = &c->phases,
                               .error = &r->error,
+                              .target = u->target,
                               .reasoning_tokens = u->reasoning_tokens,
                               .cpu_us = u->cpu_us,
                               .energy_uj = u->energy_uj,
@@ -350,6 +361,7 @@ static void settle(struct call *c, enum ft_record_status status, int http,
     n.status = e.status;
     n.http = e.http;
     n.error = r->error;
+    copy_target(n.target, u->target);
     n.reasoning_tokens = e.reasoning_tokens;
     n.cpu_us = e.cpu_us;
     n.energy_uj = e.energy_uj;
@@ -358,14 +370,14 @@ static void settle(struct call *c, enum ft_record_status status, int http,
         end_of_batch(c, &n, &sum);
     else
         ft_ledger_end(c->gw->ledger, c->slot, &e, &sum);
-    ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
-                     sum.cost_nanos);
     measure(c, status, u, sum.cost_nanos);
     n.start_us = sum.start_us; /* as the ledger has it */
     n.end_us = sum.end_us;
     n.first_us = sum.first_us;
     n.cost_nanos = sum.cost_nanos;
-    gw_requests_ended(c->gw->requests, &n);
+    gw_requests_leave(c->gw->requests, &c->running, &n);
+    ft_tenant_settle(&c->lease, sum.end_s, sum.prompt_tokens + sum.completion_tokens,
+                     sum.cost_nanos); /* from here on nobody looks at the call */
     gw_request_told(r, &n, c->meter.finish);
     atomic_fetch_sub(&c->gw->running, 1);
 }
@@ -569,8 +581,12 @@ static void submit(struct call *c, const struct gw_ask *a)
                                  .queue_max = c->lease.queue_max,
                                  .priority = r->batch ? GW_BATCH_PRIORITY : 0,
                                  .body = a->body,
+                                 .may_log = c->said != NULL,
                                  .on_piece = on_piece,
                                  .ctx = c};
+    char parent[FT_TRACE_PARENT_BYTES];
+    if (gw_trace_headers(r, parent, &q.trace_state))
+        q.trace_parent = parent;
     struct ft_err err = {0};
     struct ft_serve_call *call = NULL;
     int retry_ms = 0;

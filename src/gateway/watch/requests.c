@@ -42,16 +42,6 @@ void gw_requests_enter(struct gw_requests *q, struct gw_running *u)
     pthread_mutex_unlock(&q->lock);
 }
 
-void gw_requests_leave(struct gw_requests *q, struct gw_running *u)
-{
-    pthread_mutex_lock(&q->lock);
-    *(u->prev != NULL ? &u->prev->next : &q->running) = u->next;
-    if (u->next != NULL)
-        u->next->prev = u->prev;
-    q->n_running--;
-    pthread_mutex_unlock(&q->lock);
-}
-
 /* ---- those that ended ---- */
 
 /* Under the lock. */
@@ -80,6 +70,17 @@ static enum gw_ring_kind ring_of(const struct gw_requests *q, const struct ft_re
     return failed || us >= atomic_load(&q->slow_us) ? GW_RING_SLOW : GW_RING_ENDED;
 }
 
+void gw_requests_leave(struct gw_requests *q, struct gw_running *u, const struct ft_record *r)
+{
+    pthread_mutex_lock(&q->lock);
+    *(u->prev != NULL ? &u->prev->next : &q->running) = u->next;
+    if (u->next != NULL)
+        u->next->prev = u->prev;
+    q->n_running--;
+    keep(q, ring_of(q, r), r, false);
+    pthread_mutex_unlock(&q->lock);
+}
+
 void gw_requests_ended(struct gw_requests *q, const struct ft_record *r)
 {
     pthread_mutex_lock(&q->lock);
@@ -98,6 +99,7 @@ void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
     struct ft_record o = {.status = status,
                           .http = atomic_load(&r->status),
                           .requests = 1,
+                          .page = b->page,
                           .start_us = b->at_us - FT_MAX(b->ago_us, 0),
                           .end_us = b->at_us,
                           .bytes_in = bytes_in,

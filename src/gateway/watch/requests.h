@@ -35,9 +35,12 @@ struct gw_running {
     void (*look)(struct gw_running *u, struct ft_record *ret);
 };
 void gw_requests_enter(struct gw_requests *q, struct gw_running *u);
-void gw_requests_leave(struct gw_requests *q, struct gw_running *u);
+/* It has ended so: from those that run to those that ended, in one step, so that whoever looks
+ * finds it. */
+void gw_requests_leave(struct gw_requests *q, struct gw_running *u, const struct ft_record *r);
 
-/* One has ended: any thread; takes a lock and copies. Moments are since its beginning. */
+/* One that was not entered has ended: any thread; takes a lock and copies. Moments are since its
+ * beginning. */
 void gw_requests_ended(struct gw_requests *q, const struct ft_record *r);
 /* The same for one that calls no model; b: what the ledger has of it, with at_us. */
 void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
@@ -47,6 +50,10 @@ void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
  * wish to be in one counts once its key was seen: strangers make no work for the collector. */
 void gw_trace_begin(struct gw_request *r);
 void gw_trace_known(struct gw_request *r);
+/* What a server by URL is told of it (W3C Trace Context): below our span of the call, where we make
+ * spans; else the client's own, as it came. *ret_state NULL: none. False: there is no trace. */
+bool gw_trace_headers(const struct gw_request *r, char ret_parent[FT_TRACE_PARENT_BYTES],
+                      const char **ret_state);
 /* It has ended: its record goes to the collector, where it is in a trace, and into the log, where
  * requests are. finish: of a call's answer; NULL. */
 void gw_request_told(struct gw_request *r, const struct ft_record *record, const char *finish);

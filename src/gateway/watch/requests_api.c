@@ -25,6 +25,7 @@ struct filter {
     const char *project, *model, *key, *route, *status,
         *after; /* NULL: any; after: from the newest */
     int64_t min_us, from_us, to_us, limit;
+    bool pages; /* also what pages of the console asked for */
 };
 
 /* ---- control, which is not waited for ---- */
@@ -94,18 +95,42 @@ static void ask_store(struct asked *a, json_t *question)
     free(text);
 }
 
+static const char *next_line(const struct ft_buf *lines, size_t *at, size_t *ret_n)
+{
+    if (*at >= lines->len)
+        return NULL;
+    const char *p = lines->data + *at, *nl = memchr(p, '\n', lines->len - *at);
+    *ret_n = nl != NULL ? (size_t)(nl - p) + 1 : lines->len - *at;
+    *at += *ret_n;
+    return p;
+}
+
 /* The next line's record; false: there is none. */
 static bool next_record(const struct ft_buf *lines, size_t *at, struct ft_record *ret)
 {
     struct ft_err err;
-    while (*at < lines->len) {
-        const char *p = lines->data + *at, *nl = memchr(p, '\n', lines->len - *at);
-        size_t n = nl != NULL ? (size_t)(nl - p) + 1 : lines->len - *at;
-        *at += n;
+    size_t n;
+    for (const char *p; (p = next_line(lines, at, &n)) != NULL;)
         if (ft_record_parse(p, n, ret, &err) == 0)
             return true;
-    }
     return false;
+}
+
+/* Where control stopped looking: the last line; its end is 0 where it did not. */
+static void read_place(const struct ft_buf *lines, struct ft_record *ret)
+{
+    *ret = (struct ft_record){.id = ""};
+    const char *end = lines->len > 1 ? memrchr(lines->data, '\n', lines->len - 1) : NULL;
+    const char *p = end != NULL ? end + 1 : lines->data;
+    json_t *o =
+        lines->len > 0 ? json_loadb(p, lines->len - (size_t)(p - lines->data), 0, NULL) : NULL;
+    const json_t *on = json_object_get(o, "on");
+    const char *id = json_string_value(json_object_get(on, "id"));
+    if (id != NULL) {
+        snprintf(ret->id, sizeof ret->id, "%s", id);
+        ret->end_us = json_integer_value(json_object_get(on, "end_us"));
+    }
+    json_decref(o);
 }
 
 /* ---- the question ---- */
@@ -129,6 +154,19 @@ static int take_int(struct gw_request *r, const char *name, int64_t min, int64_t
     return 0;
 }
 
+static int take_bool(struct gw_request *r, const char *name, bool *ret, struct ft_oai_error *e)
+{
+    const char *text;
+    struct ft_err err = {0};
+    if (ft_url_param(r->x->query, name, &r->x->arena, &text, &err) != 0)
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name, "%s", err.msg);
+    if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return ft_oai_error_set(e, FT_EINVAL, "invalid_value", name, "%s: must be true or false",
+                                name);
+    *ret = text != NULL && strcmp(text, "true") == 0;
+    return 0;
+}
+
 static int take_text(struct gw_request *r, const char *name, size_t max, const char **ret,
                      struct ft_oai_error *e)
 {
@@ -143,8 +181,8 @@ static int take_text(struct gw_request *r, const char *name, size_t max, const c
 
 static int refuse_unknown(struct gw_request *r, struct ft_oai_error *e)
 {
-    static const char *const known[] = {"model",  "project", "key", "route", "status",
-                                        "min_ms", "from",    "to",  "limit", "after"};
+    static const char *const known[] = {"model", "project", "key",   "route", "status", "min_ms",
+                                        "from",  "to",      "limit", "after", "pages"};
     const char *name, *value;
     struct ft_err err = {0};
     size_t at = 0;
@@ -206,6 +244,8 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
         rc = take_int(r, "to", 0, TIME_MAX, &to, e);
     if (rc == 0)
         rc = take_int(r, "limit", 1, LIMIT_MAX, &f->limit, e);
+    if (rc == 0)
+        rc = take_bool(r, "pages", &f->pages, e);
     if (rc == 0 && !is_operator(r)) {
         if (f->project != NULL && strcmp(f->project, r->ident->project) != 0) {
             rc = ft_oai_error_set(e, FT_ENOTFOUND, "not_found", "project",
@@ -221,11 +261,11 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
 
 static json_t *question_of(const struct filter *f)
 {
-    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I}", "project", f->project,
+    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:b}", "project", f->project,
                      "key", f->key, "model", f->model, "route", f->route, "status", f->status,
                      "after", f->after, "min_us", (json_int_t)f->min_us, "from_s",
                      (json_int_t)(f->from_us / 1000000), "to_s", (json_int_t)(f->to_us / 1000000),
-                     "limit", (json_int_t)f->limit + 1);
+                     "limit", (json_int_t)f->limit + 1, "pages", (int)f->pages);
 }
 
 /* ---- the list ---- */
@@ -237,7 +277,9 @@ struct list {
     int n, cap;        /* the store's first */
     bool full;         /* there was no memory for more */
     int64_t before_us; /* (before_us, f->after): where the page begins; 0: the newest */
-    int64_t oldest_us; /* the store has enough that ended since then */
+    /* What the store told of goes down to this one, it included; end 0: it told all. */
+    struct ft_record down_to;
+    const char *next; /* the id behind which the next page begins; NULL: there is none */
 };
 
 static bool is_any_or(const char *want, const char *have)
@@ -263,7 +305,8 @@ static bool has_status(const char *want, const struct ft_record *r, bool running
 static bool passes(const struct list *l, const struct ft_record *r, bool running)
 {
     const struct filter *f = l->f;
-    if (!running && r->end_us < l->oldest_us)
+    const struct ft_record *d = &l->down_to;
+    if (!running && (r->end_us < d->end_us || (r->end_us == d->end_us && strcmp(r->id, d->id) < 0)))
         return false;
     bool before = l->before_us == 0 || r->end_us < l->before_us ||
                   (r->end_us == l->before_us && strcmp(r->id, f->after) < 0);
@@ -271,7 +314,7 @@ static bool passes(const struct list *l, const struct ft_record *r, bool running
            is_any_or(f->model, r->model) && is_route(f->route, r->route) &&
            has_status(f->status, r, running) && r->end_us - r->start_us >= f->min_us &&
            r->end_us >= f->from_us && (f->to_us == 0 || r->end_us < f->to_us) &&
-           !(running && f->after != NULL);
+           !(running && f->after != NULL) && (f->pages || !r->page);
 }
 
 static void add(struct list *l, const struct ft_record *r, bool running)
@@ -335,7 +378,7 @@ static int newest_first(const void *a, const void *b, void *ctx)
     return at != bt ? (at < bt ? 1 : -1) : -strcmp(x->id, y->id);
 }
 
-static json_t *page_of(struct list *l, bool *ret_more)
+static json_t *page_of(struct list *l)
 {
     json_t *data = json_array();
     int *order = calloc((size_t)FT_MAX(l->n, 1), sizeof *order);
@@ -348,8 +391,10 @@ static json_t *page_of(struct list *l, bool *ret_more)
         json_array_append_new(data, l->running[order[i]] ? ft_request_json_running(r)
                                                          : ft_request_json(r));
     }
+    l->next = n > l->f->limit          ? l->record[order[l->f->limit - 1]].id
+              : l->down_to.end_us != 0 ? l->down_to.id
+                                       : NULL;
     free(order);
-    *ret_more = n > l->f->limit;
     return data;
 }
 
@@ -369,15 +414,17 @@ static bool find_begin(struct list *l, const struct asked *a, size_t *at)
 static void answer_list(struct asked *a, struct list *l, size_t at)
 {
     struct ft_record record;
-    bool more;
     while (a->status == 200 && next_record(&a->stored, &at, &record))
         add(l, &record, false);
     if (l->n > l->f->limit)
-        l->oldest_us = l->record[l->n - 1].end_us;
+        l->down_to = l->record[l->n - 1];
+    else if (a->status == 200)
+        read_place(&a->stored, &l->down_to);
     l->full |= gw_kept_each(a->r->gw->requests, on_kept, l) != 0;
-    json_t *data = page_of(l, &more);
-    gw_respond_json(a->r, json_pack("{s:s,s:o,s:b,s:b}", "object", "list", "data", data, "has_more",
-                                    (int)more, "partial", a->status != 200 || l->full));
+    json_t *data = page_of(l);
+    gw_respond_json(a->r, json_pack("{s:s,s:o,s:b,s:s?,s:b}", "object", "list", "data", data,
+                                    "has_more", l->next != NULL, "next", l->next, "partial",
+                                    a->status != 200 || l->full));
     free(l->record);
     free(l->running);
 }
@@ -413,6 +460,12 @@ static void list_requests(struct gw_request *r)
         return;
     a->f = f; /* its texts are in the exchange's arena */
     a->known = f.after != NULL && gw_kept_find(r->gw->requests, f.after, &a->record, &a->running);
+    if (f.status != NULL && strcmp(f.status, STATUS_RUNNING) == 0 &&
+        (f.after == NULL || a->known)) { /* none of the store's */
+        a->status = 200;
+        go_on(a);
+        return;
+    }
     json_t *question = question_of(&f);
     if (a->known)
         json_object_set_new(question, "after_us", json_integer(a->record.end_us));

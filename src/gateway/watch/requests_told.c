@@ -26,6 +26,21 @@ void gw_trace_known(struct gw_request *r)
         ft_hex(r->trace.trace_id, FT_TRACE_ID_BYTES, r->trace_id);
 }
 
+bool gw_trace_headers(const struct gw_request *r, char ret_parent[FT_TRACE_PARENT_BYTES],
+                      const char **ret_state)
+{
+    struct ft_trace_context c = r->trace;
+    const char *parent = ft_http_header(r->x, "traceparent");
+    const char *state = ft_http_header(r->x, "tracestate");
+    bool is_one =
+        r->gw->tracer != NULL ? c.has_parent : parent != NULL && ft_trace_parent_parse(parent, &c);
+    *ret_state = is_one && state != NULL && ft_trace_state_ok(state) ? state : NULL;
+    if (r->gw->tracer == NULL && !is_one)
+        return false;
+    ft_trace_parent_write(&c, r->gw->tracer != NULL ? c.call_id : c.parent_id, ret_parent);
+    return true;
+}
+
 static enum ft_trace_operation operation_of(const struct gw_route *route)
 {
     if (route == NULL || route->handler == NULL)

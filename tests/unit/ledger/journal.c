@@ -15,6 +15,8 @@ static struct ft_record sample(int i)
                           .status = FT_RECORD_CANCELLED,
                           .http = 200,
                           .stream = true,
+                          .page = true,
+                          .target = "m + \"v2\"",
                           .requests = 1,
                           .start_us = 1767225600000000,
                           .end_us = 1767225600500000,
@@ -46,6 +48,8 @@ static void test_a_record_survives_its_line(void **state)
     assert_int_equal(ft_record_parse(b.data, b.len, &back, &err), 0);
     assert_string_equal(back.id, r.id);
     assert_string_equal(back.project, r.project);
+    assert_string_equal(back.target, r.target);
+    assert_true(back.page);
     assert_string_equal(back.key, r.key);
     assert_string_equal(back.model, r.model);
     assert_string_equal(back.route, r.route);

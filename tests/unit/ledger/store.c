@@ -241,8 +241,8 @@ static void test_filters_and_pages(void **state)
 
 struct list_call {
     struct ft_usage_filter filter;
-    int64_t before_us, limit;
-    char before_id[FT_RECORD_ID_MAX + 1];
+    struct ft_usage_place from, on;
+    int64_t limit;
     int n;
     bool seen[RECORDS];
 };
@@ -251,12 +251,12 @@ static void list_row(void *ctx, const struct ft_record *r)
 {
     struct list_call *c = ctx;
     int i = atoi(r->id + 4);
-    assert_true(c->before_us == 0 || r->end_us <= c->before_us);
+    assert_true(c->from.end_us == 0 || r->end_us <= c->from.end_us);
     assert_false(c->seen[i]);
     c->seen[i] = true;
     c->n++;
-    c->before_us = r->end_us;
-    strcpy(c->before_id, r->id);
+    c->from.end_us = r->end_us;
+    strcpy(c->from.id, r->id);
     const struct ft_record *w = &all[i];
     assert_string_equal(r->project, w->project);
     assert_string_equal(r->key, w->key);
@@ -274,7 +274,7 @@ static void list_row(void *ctx, const struct ft_record *r)
 static int list_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
     struct list_call *c = ctx;
-    return ft_usage_records(tx, &c->filter, c->before_us, c->before_id, c->limit, list_row, c, err);
+    return ft_usage_records(tx, &c->filter, &c->from, c->limit, list_row, c, &c->on, err);
 }
 
 static int find_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
@@ -351,6 +351,96 @@ static void test_records_of_one_are_found_by_their_index(void **state)
     ft_state_close(s);
 }
 
+/* ---- many, of which few are wanted ---- */
+
+enum { MANY = 2 * FT_USAGE_LOOKS_MAX + 5000, AT_ONCE = 7 /* that end in the same microsecond */ };
+
+static struct ft_state *filled_with_many(void)
+{
+    static struct ft_record some[5000];
+    struct ft_state *s = open_store();
+    for (int i = 0; i < MANY;) {
+        for (int k = 0; k < 5000; k++, i++) {
+            some[k] = record(0);
+            some[k].start_us = some[k].end_us - 1000;
+            some[k].end_us += i / AT_ONCE;
+            some[k].page = i % 2 == 1;
+            some[k].status = i == 3 ? FT_RECORD_ERROR : FT_RECORD_OK;
+            snprintf(some[k].id, sizeof some[k].id, "req_%05d", i);
+            strcpy(some[k].model, i == 0 ? "rare" : "usual");
+            strcpy(some[k].project, "p");
+            strcpy(some[k].key, "k");
+        }
+        assert_int_equal(put(s, some, 5000), 5000);
+    }
+    return s;
+}
+
+struct many_call {
+    struct ft_usage_filter filter;
+    struct ft_usage_place from, on;
+    int64_t limit;
+    int n;
+};
+
+static void many_row(void *ctx, const struct ft_record *r)
+{
+    struct many_call *c = ctx;
+    c->n++;
+    c->from.end_us = r->end_us;
+    strcpy(c->from.id, r->id);
+}
+
+static int many_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct many_call *c = ctx;
+    struct ft_usage_place from = c->from;
+    return ft_usage_records(tx, &c->filter, &from, c->limit, many_row, c, &c->on, err);
+}
+
+/* Calls until nothing more can be behind what was looked at; ret: how many. */
+static int calls_for_all(struct ft_state *s, struct many_call *c)
+{
+    struct ft_err err;
+    int calls = 0, before;
+    do {
+        before = c->n;
+        assert_int_equal(ft_state_read(s, many_tx, c, &err), 0);
+        calls++;
+        if (c->on.end_us != 0)
+            c->from = c->on;
+    } while (c->on.end_us != 0 || c->n - before == c->limit);
+    return calls;
+}
+
+static void test_a_list_looks_at_so_many_and_says_where_to_go_on(void **state)
+{
+    (void)state;
+    struct ft_state *s = filled_with_many();
+    const char *rare[] = {"rare"}, *key[] = {"k"}, *own[] = {"p"}, *other[] = {"q"};
+    struct many_call c = {.filter = {.models = rare, .n_models = 1}, .limit = 10};
+    assert_int_equal(calls_for_all(s, &c), 3); /* the last of all */
+    assert_int_equal(c.n, 1);
+    c = (struct many_call){.filter = {.status = "error"}, .limit = 1};
+    assert_int_equal(calls_for_all(s, &c), 4); /* and one that finds no other */
+    assert_int_equal(c.n, 1);
+    c = (struct many_call){.filter = {.no_pages = true}, .limit = 5000};
+    calls_for_all(s, &c); /* each once, also of those that ended together */
+    assert_int_equal(c.n, MANY / 2);
+    c = (struct many_call){.filter = {.min_us = 1}, .limit = FT_USAGE_LOOKS_MAX + 10};
+    assert_int_equal(calls_for_all(s, &c), 3); /* a page may hold less than was asked for */
+    assert_int_equal(c.n, MANY);
+    c = (struct many_call){
+        .filter = {.keys = key, .n_keys = 1, .projects = own, .n_projects = 1, .status = "lost"},
+        .limit = 10};
+    assert_int_equal(calls_for_all(s, &c), 3);
+    c.filter.projects = other; /* whose key it is not: it is told nothing of it, no place either */
+    c.from.end_us = 0;
+    assert_int_equal(calls_for_all(s, &c), 1);
+    assert_int_equal(c.n, 0);
+    ft_state_close(s);
+}
+
 struct spend_call {
     int64_t now_s, day, month;
     int n;
@@ -424,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_filters_and_pages),
         cmocka_unit_test(test_records_are_listed_page_by_page),
         cmocka_unit_test(test_records_of_one_are_found_by_their_index),
+        cmocka_unit_test(test_a_list_looks_at_so_many_and_says_where_to_go_on),
         cmocka_unit_test(test_spend_of_day_and_month_outlives_the_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

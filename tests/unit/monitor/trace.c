@@ -20,7 +20,7 @@ static void one_that_the_recommendation_gives(void **state)
     assert_int_equal(c.trace_id[0], 0x0a);
     assert_int_equal(c.trace_id[15], 0x9c);
     assert_int_equal(c.parent_id[7], 0x31);
-    ft_trace_parent_write(&c, text);
+    ft_trace_parent_write(&c, c.span_id, text);
     assert_string_equal(text, GOOD);
     assert_true(
         ft_trace_parent_parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", &c));

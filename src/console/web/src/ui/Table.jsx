@@ -109,7 +109,7 @@ export function Table({
     return [...rows].sort((a, b) => (sort.desc ? -1 : 1) * compare(by(a), by(b)));
   }, [rows, sort, columns]);
   if (!rows) return <Loading rows={5} />;
-  if (rows.length === 0 && empty) return empty;
+  if (rows.length === 0 && empty && !more) return empty;
   return (
     <>
       <div class="table-frame">

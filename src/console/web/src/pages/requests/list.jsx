@@ -21,6 +21,7 @@ import {
 } from '../../ui/index.js';
 
 const PAGE = 50;
+const CALLS_MAX = 20; // for one page
 const LIVE_MS = 2000;
 const TONES = {
   running: 'info',
@@ -241,18 +242,25 @@ export function List() {
   const [live, setLive] = useState(true);
   const filtered = Object.values(asked).some((v) => v !== '');
   const route = asked.route === EVERY ? '' : asked.route || MOST;
+  const withPages = asked.route === EVERY; // what they asked for themselves
   const text = new URLSearchParams(
-    Object.entries({ ...asked, route }).filter(([, v]) => v !== ''),
+    Object.entries({ ...asked, route, pages: withPages }).filter(([, v]) => v !== ''),
   ).toString();
   const [shown, setShown] = useState(1); // pages: the more, the more seldom they are asked for
   const ask = useCallback(
     async (last, signal) => {
-      const after = last ? `&after=${last.data.at(-1).id}` : '';
-      const page = await api.get(
-        `/api/v1/requests?limit=${PAGE}${text ? `&${text}` : ''}${after}`,
-        { signal },
-      );
-      return { ...page, more: page.has_more && page.data.length > 0 };
+      let after = last?.next;
+      let page;
+      // One call looks at a part of all requests: rare ones may take some.
+      for (let calls = 0; calls < CALLS_MAX && (calls === 0 || after); calls++) {
+        page = await api.get(
+          `/api/v1/requests?limit=${PAGE}&${text}${after ? `&after=${after}` : ''}`,
+          { signal },
+        );
+        if (page.data.length > 0) break;
+        after = page.next;
+      }
+      return { ...page, more: page.has_more };
     },
     [text],
   );

@@ -20,11 +20,11 @@ import { Finder, routeName, span, State, useNames } from './list.jsx';
 
 // In the reader's language by its code; the API's own words where this page knows no better.
 // English summaries say more than the code does.
-function words(why) {
+function words(why, r) {
   const key = `requests.why.${why.code}`;
   if (!hasText(key) || (lang() === 'en' && why.code !== 'prefill' && why.code !== 'decode'))
     return why.text;
-  return t(key, { t: span(why.ms), ...why.values });
+  return t(key, { t: span(why.ms), target: r.target, model: r.model, ...why.values });
 }
 
 function Why({ request: r }) {
@@ -36,12 +36,12 @@ function Why({ request: r }) {
     <Section title={t('requests.why.title')}>
       <div class="stack">
         <Note tone={tone}>
-          <p class="strong">{words(first)}</p>
+          <p class="strong">{words(first, r)}</p>
         </Note>
         {others.length > 0 && (
           <ul class="requests-why">
             {others.map((w, i) => (
-              <li key={i}>{words(w)}</li>
+              <li key={i}>{words(w, r)}</li>
             ))}
           </ul>
         )}
@@ -91,6 +91,7 @@ function Details({ request: r, names }) {
             t('requests.model'),
             <Link href={`/requests?model=${encodeURIComponent(r.model)}`}>{r.model}</Link>,
           ],
+          r.target && r.target !== r.model && [t('requests.fact.target'), r.target],
           r.key && [
             t('requests.key'),
             <Link href={`/requests?key=${encodeURIComponent(r.key)}`}>

@@ -21,7 +21,7 @@ export const en = {
   project: 'Project',
   route: 'Kind',
   'route.most': 'All but administration',
-  'route.every': 'All',
+  'route.every': 'All, with the console’s own',
   status: 'State',
   slow: 'At least',
   'slow.any': 'any time',
@@ -75,6 +75,7 @@ export const en = {
   'fact.id': 'Id',
   'fact.client': 'Client’s own id',
   'fact.trace': 'Trace',
+  'fact.target': 'Version',
   'fact.http': 'HTTP status',
   'fact.stream': 'Streamed',
   'fact.begun': 'Begun',
@@ -103,6 +104,7 @@ export const en = {
   'why.refused': 'It was refused after {t}.',
   'why.failed': 'It failed after {t}.',
   'why.lost': 'The gateway ended while it ran.',
+  'why.target': 'It was given to “{target}”, of the endpoint “{model}”.',
   'why.upload': 'Its body took {t} to come in and to be checked.',
   'why.queue': ({ t, ahead }) =>
     ahead > 0
@@ -212,7 +214,7 @@ export const zh = {
   project: '项目',
   route: '类型',
   'route.most': '除管理操作外',
-  'route.every': '全部',
+  'route.every': '全部（含控制台自身的请求）',
   status: '状态',
   slow: '至少',
   'slow.any': '不限用时',
@@ -264,6 +266,7 @@ export const zh = {
   'fact.id': '编号',
   'fact.client': '客户端自己的编号',
   'fact.trace': '追踪',
+  'fact.target': '版本',
   'fact.http': 'HTTP 状态',
   'fact.stream': '流式',
   'fact.begun': '开始',
@@ -291,6 +294,7 @@ export const zh = {
   'why.refused': '在 {t} 后被拒绝。',
   'why.failed': '在 {t} 后失败。',
   'why.lost': '处理期间网关结束了运行。',
+  'why.target': '由端点“{model}”的“{target}”处理。',
   'why.upload': '请求正文的接收和检查用了 {t}。',
   'why.queue': ({ t, ahead }) =>
     ahead > 0
