@@ -189,7 +189,8 @@ def organization(c, rows):
         b = get(f"organization/usage/completions?{query}")
         starts = [x["start_time"] for x in b]
         expect(f"a page that ends in this hour has nothing of the next one: {query}",
-               starts == sorted(set(starts)) and n <= len(b) <= n + 1 + (time.time() - now) // 60 and
+               starts == sorted(set(starts)) and
+               n <= len(b) <= n + 1 + (time.time() - now) // 60 and
                sum(r["output_tokens"] for x in b for r in x["results"]) == late,
                (late, [x for x in b if x["results"]]))
     b = get(f"organization/usage/completions?start_time={hour - 3600}&end_time={now - 1800}"
