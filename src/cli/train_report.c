@@ -46,10 +46,10 @@ static void on_data(void *ctx, const struct ft_data_report *r, const char *const
 static void on_plan(void *ctx, const struct ft_train_plan *p)
 {
     (void)ctx;
-    put(json_pack("{s:s,s:I,s:I,s:i,s:i,s:I,s:I}", "event", "plan", "steps", (json_int_t)p->steps,
-                  "batches_epoch", (json_int_t)p->batches_epoch, "train", p->n_train, "valid",
-                  p->n_valid, "memory_bytes", (json_int_t)p->memory_bytes, "resumed_step",
-                  (json_int_t)p->resumed_step));
+    put(json_pack("{s:s,s:I,s:I,s:i,s:i,s:I,s:I,s:f}", "event", "plan", "steps",
+                  (json_int_t)p->steps, "batches_epoch", (json_int_t)p->batches_epoch, "train",
+                  p->n_train, "valid", p->n_valid, "memory_bytes", (json_int_t)p->memory_bytes,
+                  "resumed_step", (json_int_t)p->resumed_step, "seconds", p->seconds));
 }
 
 static void on_step(void *ctx, const struct ft_train_step *s)

@@ -290,6 +290,9 @@ static void on_plan(void *ctx, const struct ft_train_plan *p)
             bytes(p->state_bytes).s, bytes(p->data_bytes).s);
     fprintf(stderr, "a batch %s%s\n", bytes(p->pass_bytes).s, p->recompute ? ", recomputing" : "");
     fprintf(stderr, LABEL "%s\n", "device", p->device);
+    if (p->seconds > 0)
+        fprintf(stderr, LABEL "roughly %s, by what one sequence took\n", "time",
+                duration(FT_MAX(p->seconds, 1)).s);
     if (p->resumed_step > 0)
         fprintf(stderr, LABEL "from step %s on\n", "resumed", count(p->resumed_step).s);
     if (v->live)

@@ -240,7 +240,8 @@ def confined(d, models, data):
            said[-1]["ok"] and len(steps) == steps[0]["steps"] and
            all(e["step"] == i + 1 for i, e in enumerate(steps)), r)
     expect("confined: data and plan are told", any(e["event"] == "data" and e["samples"] > 0
-           for e in said) and any(e["event"] == "plan" for e in said), said[:4])
+           for e in said) and any(e["event"] == "plan" and e["seconds"] > 0 for e in said),
+           said[:4])
     same = "adapter/adapter_model.safetensors"
     expect("confined: the same bits", read_bytes(f"{plain}/{same}") == read_bytes(f"{out}/{same}"))
     kept = sorted(os.listdir(f"{out}/adapters"))

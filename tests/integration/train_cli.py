@@ -187,6 +187,8 @@ def plan(d, model, data):
     for text in ("data      10 lines, 10 samples, ", " tokens, ", "LoRA of rank 16",
                  "from 8 samples", "memory    ", "step 1/", "validation loss", "done      "):
         expect(f"a run says '{text}'", text in said, said)
+    expect("how long it will take is said before the first step",
+           0 < said.find("time      roughly ") < said.find("step 1/"), said)
     expect("results stand on standard output", f"{d}/plan/adapter" in got and "loss" not in
            got.replace("loss.svg", ""), got)
     expect("without a terminal nothing moves", "\r" not in said and "\x1b" not in said, repr(said))

@@ -82,6 +82,9 @@ int ft_train_reference(struct ft_train *t, const struct ft_data *d, const int32_
                        double **ret, struct ft_err *err);
 int64_t ft_train_units(const struct ft_train *t); /* targets or pairs in t->batch */
 
+/* estimate.c: how long the steps that are left will take, by passing one sequence; 0: none are. */
+int ft_train_estimate(struct ft_train *t, double *ret_seconds, struct ft_err *err);
+
 /* metrics.c */
 int ft_metrics_open(struct ft_train *t, struct ft_err *err); /* cuts what is past state.step */
 int ft_metrics_step(struct ft_train *t, const struct ft_train_step *s, struct ft_err *err);

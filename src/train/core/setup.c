@@ -532,6 +532,8 @@ int ft_train_setup(struct ft_train *t, struct ft_err *err)
         rc = open_optim(t, err);
     if (rc == 0)
         rc = resume(t, err);
+    if (rc == 0)
+        rc = ft_train_estimate(t, &plan.seconds, err);
     plan.device = ft_dev_describe(t->dev);
     snprintf(plan.arch, sizeof plan.arch, "%s", t->model->hp.arch);
     plan.steps = t->steps;

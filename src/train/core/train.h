@@ -37,6 +37,7 @@ struct ft_train_plan {
     uint64_t data_bytes, weight_bytes, state_bytes, pass_bytes;
     uint64_t memory_bytes, memory_max; /* their sum, and the limit */
     int64_t resumed_step;              /* 0: a new run */
+    double seconds;                    /* that steps and validations will take, roughly */
 };
 
 struct ft_train_step {

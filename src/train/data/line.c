@@ -183,9 +183,13 @@ static int read_whole_pair(struct ft_line_reader *r, json_t *line, json_t *chose
     json_t *prompt = common_prompt(chosen, rejected);
     size_t n = json_array_size(prompt);
     json_t *a = without_first(chosen, n), *b = without_first(rejected, n);
-    int rc = n == 0 ? ft_err_set(err, FT_EINVAL,
-                                 "prompt is missing, and chosen and rejected begin differently")
-                    : 0;
+    int rc = n == 0
+                 ? ft_err_set(err, FT_EINVAL,
+                              json_object_get(line, "prompt") == NULL
+                                  ? "prompt is missing, and chosen and rejected begin differently"
+                                  : "chosen and rejected begin differently: they are whole "
+                                    "conversations where prompt is a string")
+                 : 0;
     if (rc == 0)
         rc = read_half(r, line, prompt, "chosen", a, "the end of chosen", out, err);
     if (rc == 0)

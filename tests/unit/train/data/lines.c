@@ -132,6 +132,9 @@ static void test_pairs(void **state)
         {"{\"input\":{\"messages\":[" Q "],\"tools\":[],\"parallel_tool_calls\":true},"
          "\"preferred_output\":" A("c") ",\"non_preferred_output\":" A("r") "}",
          CTX "[[c<|im_end|>]] || " CTX "[[r<|im_end|>]]"},
+        {"{\"prompt\":\"p\",\"chosen\":" A("c") ",\"rejected\":" A("r") "}",
+         "error: chosen and rejected begin differently: they are whole conversations where prompt "
+         "is a string"},
         {"{\"prompt\":\"p\",\"chosen\":\"c\"}", "error: rejected is missing"},
         {"{\"prompt\":\"p\",\"chosen\":\"c\",\"rejected\":3}", "error: rejected is not a string"},
         {"{\"prompt\":[" Q "],\"chosen\":\"c\",\"rejected\":\"r\"}",
