@@ -128,8 +128,8 @@ static void print_text(const struct options *o, const struct ft_eval_result *r)
     long long n = (long long)r->samples;
     double p = part(r->correct, r->samples), q = part(r->correct_per_byte, r->samples);
     if (r->metric == FT_EVAL_PERPLEXITY)
-        printf("perplexity %.4f over %lld tokens of %lld samples\n",
-               exp(r->nll / (double)r->targets), (long long)r->targets, n);
+        printf("perplexity %.4f over %lld tokens of %lld sample%s\n",
+               exp(r->nll / (double)r->targets), (long long)r->targets, n, n == 1 ? "" : "s");
     else if (r->metric == FT_EVAL_EXACT)
         printf("exact match %.4f +/- %.4f (%lld of %lld)\n", p, deviation(p, r->samples),
                (long long)r->correct, n);

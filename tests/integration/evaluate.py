@@ -134,6 +134,10 @@ def exact(d):
     fails("messages need a template", 2, "--chat-template", STORY, data)
     fails("a text asks nothing", 2, "t.jsonl:1: a text asks nothing", STORY,
           jsonl(d, "t.jsonl", {"text": "x y"}), "--metric", "exact")
+    with open(f"{d}/t.txt", "w", encoding="utf-8") as f:
+        f.write("x y")
+    fails("a text's file has no lines", 2, "t.txt: a text asks nothing", STORY, f"{d}/t.txt",
+          "--metric", "exact")
 
 
 def choice(d):
@@ -160,6 +164,10 @@ def choice(d):
     right = sum(x["answer"] == x["choice"] for x in lines)
     expect("they are counted", got["metric"] == "choice" and got["samples"] == 4 and
            got["correct"] == right and close(got["accuracy"], right / 4), got)
+    nulls = jsonl(d, "nulls.jsonl", {"messages": None, **question, "answer": 1, "tools": None})
+    expect("null is what is not there", evaluate(STORY, nulls)["samples"] == 1)
+    fails("no question", 2, "none.jsonl: the data is empty", STORY, jsonl(d, "none.jsonl"),
+          "--metric", "choice")
     for line, words in (({**question, "answer": 3}, "answer is no choice"),
                         ({**question}, "answer is missing"),
                         ({**question, "choices": ["a"], "answer": 0}, "choices are not an array"),

@@ -8,7 +8,8 @@
 #include "train/data/lines.h"
 #include "train/evaluate/impl.h"
 
-#define TEXT_MAX ((size_t)64 << 20) /* bytes of one answer */
+#define NO_QUESTION "a text asks nothing: exact match wants messages or prompts"
+#define TEXT_MAX    ((size_t)64 << 20) /* bytes of one answer */
 
 static const char *const names[] = {[FT_EVAL_AUTO] = "auto",
                                     [FT_EVAL_PERPLEXITY] = "perplexity",
@@ -152,12 +153,12 @@ static int choose_last(struct run *r, const char *const *path, struct ft_err *er
             continue;
         struct ft_eval_span at =
             ft_eval_last_answer(r->cfg->data.tokenizer, s->token, s->loss, s->n);
+        if (s->form == FT_DATA_TEXT && s->line == 0) /* a file of text has no lines */
+            return ft_err_set(err, FT_EINVAL, "%s: " NO_QUESTION, ft_lines_name(path[s->file]));
         if (s->form == FT_DATA_TEXT || at.from == 0)
-            return ft_err_set(err, FT_EINVAL, "%s:%lld: %s", ft_lines_name(path[s->file]),
-                              (long long)s->line,
-                              s->form == FT_DATA_TEXT
-                                  ? "a text asks nothing: exact match wants messages or prompts"
-                                  : "nothing stands before the answer");
+            return ft_err_set(
+                err, FT_EINVAL, "%s:%lld: %s", ft_lines_name(path[s->file]), (long long)s->line,
+                s->form == FT_DATA_TEXT ? NO_QUESTION : "nothing stands before the answer");
         r->item[r->n++] = i;
     }
     return 0;
