@@ -105,7 +105,8 @@ def everyday(c, own):
     up = {"Bucket": "own", "Key": "big", "UploadId": parts["UploadId"]}
     tags = [{"PartNumber": n, "ETag": s3.upload_part(**up, PartNumber=n, Body=b)["ETag"]}
             for n, b in ((1, b"1" * (5 << 20)), (2, b"2" * 10))]
-    s3.complete_multipart_upload(**up, MultipartUpload={"Parts": tags})
+    done = s3.complete_multipart_upload(**up, MultipartUpload={"Parts": tags})
+    expect("whose URL is told", done["Location"] == f"{c.url}/own/big", done)
     expect("an upload in parts", body_of(s3, "own", "big", Range=f"bytes={(5 << 20) - 2}-") ==
            b"11" + b"2" * 10)
     url = s3.generate_presigned_url("get_object", {"Bucket": "own", "Key": "a/b"}, 60)
@@ -116,7 +117,27 @@ def everyday(c, own):
     head = own.head("GET", "/a/b", host="own.s3.localhost")
     status, _, text = own.send("GET", "/a/b", head)
     expect("a bucket in the host's name", (status, text) == (200, data), status)
+    from_page(c, s3)
     return data
+
+
+def from_page(c, s3):
+    """A form of an HTML page, signed; it is told where what it sent is."""
+    p = s3.generate_presigned_post("own", "page/a b", Fields={"success_action_status": "201"},
+                                   Conditions=[{"success_action_status": "201"}])
+    h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=30)
+    b = "feitian-test"
+    fields = {**p["fields"], 'file"; filename="f': "sent"}  # the file is the last
+    body = "".join(f"--{b}\r\nContent-Disposition: form-data; name=\"{k}\"\r\n\r\n{v}\r\n"
+                   for k, v in fields.items()) + f"--{b}--\r\n"
+    h.request("POST", "/own", body, {"Content-Type": f"multipart/form-data; boundary={b}"})
+    r = h.getresponse()
+    text = r.read().decode()
+    h.close()
+    expect("a page's form", r.status == 201 and
+           f"<Location>{c.url}/own/page%2Fa%20b</Location>" in text and
+           body_of(s3, "own", "page/a b") == b"sent", text)
+    s3.delete_object(Bucket="own", Key="page/a b")
 
 
 def commands(c):

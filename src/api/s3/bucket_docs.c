@@ -78,8 +78,13 @@ int ft_s3_policy_put(struct ft_s3_call *c)
     if (rc != 0)
         return ft_s3_fail(c, rc == FT_ENOMEM ? FT_S3_InternalError : FT_S3_MalformedPolicy, "%s",
                           err.msg);
+    const char *stray = ft_s3_policy_stray(policy, c->bucket);
+    if (stray != NULL)
+        ft_s3_fail(c, FT_S3_MalformedPolicy, "Policy has invalid resource: \"%.100s\"", stray);
     bool refused = s->block.policy && ft_s3_policy_is_public(policy);
     ft_s3_policy_free(policy);
+    if (stray != NULL)
+        return -1;
     if (refused)
         return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
     return keep(c, FT_S3_DOC_POLICY, text) != 0 ? -1 : ft_s3_answer_empty(c, 204);

@@ -333,16 +333,12 @@ static int answer(struct ft_s3_call *c, const struct ft_s3_form *f, const struct
     ft_s3_out_new_version(c, done->version);
     if (to != NULL && is_url(to))
         return redirect(c, to, done->etag);
-    char location[32 + 2 * FT_BLOB_BUCKET_MAX];
-    snprintf(location, sizeof location, "/%s/", c->bucket);
     if (status == NULL || strcmp(status, "201") != 0)
         return ft_s3_answer_empty(c, status != NULL && strcmp(status, "200") == 0 ? 200 : 204);
     struct ft_xml x;
     ft_xml_init(&x, FT_S3_ANSWER_MAX);
     ft_xml_root(&x, "PostResponse", NULL);
-    ft_buf_addf(&x.buf, "<Location>%s", location);
-    ft_url_encode(&x.buf, c->key, strlen(c->key));
-    ft_buf_add_str(&x.buf, "</Location>");
+    ft_s3_answer_location(c, &x, c->key);
     ft_xml_text(&x, "Bucket", c->bucket);
     ft_xml_text(&x, "Key", c->key);
     ft_buf_addf(&x.buf, "<ETag>&quot;%s&quot;</ETag>", done->etag);

@@ -6,6 +6,7 @@
 #include "api/s3/object.h"
 #include "api/s3/ops.h"
 #include "base/log.h"
+#include "net/date.h"
 
 #define AT_ONCE_BYTES (64u << 10) /* answered in one piece, after it was read whole */
 #define FIRST_BYTES   (64u << 10) /* of longer ones, read before the head of the answer */
@@ -67,6 +68,20 @@ static int range_of(struct ft_s3_call *c, const char *range, int64_t size, struc
     }
     *ret = (struct span){first, last - first + 1, true};
     return 0;
+}
+
+/* A range is of the object that the client has a part of (RFC 9110, 13.1.5): of another it gets
+ * all. Weak ETags are never the same, nor is a date that is none. */
+static bool is_still(struct ft_s3_call *c, const struct ft_blob_info *info)
+{
+    const char *have = ft_s3_in(c, "if-range");
+    size_t n = strlen(info->etag);
+    int64_t t;
+    if (have == NULL)
+        return true;
+    if (have[0] == '"')
+        return strncmp(have + 1, info->etag, n) == 0 && strcmp(have + 1 + n, "\"") == 0;
+    return ft_date_parse_http(have, &t) && t == info->modified_ns / 1000000000;
 }
 
 static int part_of(struct ft_s3_call *c, struct ft_blob_reader *r, const struct ft_blob_info *info,
@@ -234,7 +249,7 @@ static int answer(struct ft_s3_call *c, struct ft_blob_reader *r, const struct f
         if (part_of(c, r, info, (int)part, sums, &s) != 0)
             return -1;
     } else {
-        if (range != NULL && range_of(c, range, info->size, &s) != 0)
+        if (range != NULL && is_still(c, info) && range_of(c, range, info->size, &s) != 0)
             return -1;
         ft_s3_info_out(c, info, sums && !s.part);
     }

@@ -132,6 +132,9 @@ static inline int ft_s3_answer_empty(struct ft_s3_call *c, int status)
 }
 /* Frees x. */
 int ft_s3_answer_xml(struct ft_s3_call *c, int status, struct ft_xml *x);
+/* <Location>: the URL of what was made, as the client reached us; key: below the request's path, or
+ * NULL for that path itself. */
+void ft_s3_answer_location(const struct ft_s3_call *c, struct ft_xml *x, const char *key);
 void ft_s3_answer_error(struct ft_s3_call *c); /* what ft_s3_fail said */
 /* The arena's; NULL fails the call with InternalError. */
 char *ft_s3_printf(struct ft_s3_call *c, const char *fmt, ...)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -460,15 +461,19 @@ static bool actions_have(const json_t *v, const char *action)
     return false;
 }
 
+/* Behind "arn:aws:s3:::". */
+static const char *resource_name(const char *r)
+{
+    for (int colons = 0; *r != '\0' && colons < 5 && strcmp(r, "*") != 0; r++)
+        colons += *r == ':';
+    return r;
+}
+
 static bool resources_have(const json_t *v, const char *resource)
 {
-    for (size_t i = 0; i < count(v); i++) {
-        const char *r = text_at(v, i);
-        for (int colons = 0; *r != '\0' && colons < 5 && strcmp(r, "*") != 0; r++)
-            colons += *r == ':'; /* "arn:aws:s3:::" */
-        if (ft_s3_like(r, resource, false))
+    for (size_t i = 0; i < count(v); i++)
+        if (ft_s3_like(resource_name(text_at(v, i)), resource, false))
             return true;
-    }
     return false;
 }
 
@@ -614,4 +619,19 @@ bool ft_s3_policy_is_public(const struct ft_s3_policy *p)
             return true;
     }
     return false;
+}
+
+const char *ft_s3_policy_stray(const struct ft_s3_policy *p, const char *bucket)
+{
+    for (size_t i = 0; i < json_array_size(p->statements); i++) {
+        const json_t *v = json_object_get(json_array_get(p->statements, i), "Resource");
+        for (size_t k = 0; k < count(v); k++) {
+            char of[FT_S3_POLICY_BYTES_MAX + 1];
+            const char *name = resource_name(text_at(v, k));
+            snprintf(of, sizeof of, "%.*s", (int)strcspn(name, "/"), name);
+            if (!ft_s3_like(of, bucket, false))
+                return text_at(v, k);
+        }
+    }
+    return NULL;
 }

@@ -42,5 +42,7 @@ enum ft_s3_verdict ft_s3_policy_ask(const struct ft_s3_policy *p,
 /* Does it allow anything to everybody, with no condition that narrows who (an address, a referer,
  * a project)? */
 bool ft_s3_policy_is_public(const struct ft_s3_policy *p);
+/* The first resource that cannot be the bucket or in it; NULL: there is none. */
+const char *ft_s3_policy_stray(const struct ft_s3_policy *p, const char *bucket);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "api/s3/impl.h"
 #include "base/log.h"
+#include "net/url.h"
 
 static const struct ft_s3_code_info codes[] = {
 #define E(name, status, text) {#name, status, text},
@@ -149,6 +150,22 @@ int ft_s3_answer(struct ft_s3_call *c, int status, const void *body, size_t n)
     c->bytes_out += (int64_t)n;
     (void)rc; /* else the client is gone: nobody to tell */
     return 0;
+}
+
+void ft_s3_answer_location(const struct ft_s3_call *c, struct ft_xml *x, const char *key)
+{
+    const char *host = ft_http_header(c->x, "host"), *path = c->x->target;
+    size_t n = strcspn(path, "?");
+    ft_buf_addf(&x->buf, "<Location>%s://", c->x->secure ? "https" : "http");
+    ft_xml_escape(&x->buf, host != NULL ? host : "", host != NULL ? strlen(host) : 0);
+    if (key != NULL && n > 0 && path[n - 1] == '/')
+        n--;
+    ft_xml_escape(&x->buf, path, n);
+    if (key != NULL) {
+        ft_buf_add_byte(&x->buf, '/');
+        ft_url_encode(&x->buf, key, strlen(key));
+    }
+    ft_buf_add_str(&x->buf, "</Location>");
 }
 
 int ft_s3_answer_xml(struct ft_s3_call *c, int status, struct ft_xml *x)

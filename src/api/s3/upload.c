@@ -350,11 +350,7 @@ static int answer_complete(struct ft_s3_call *c, const struct ft_blob_done *done
     struct ft_xml x;
     ft_xml_init(&x, FT_S3_ANSWER_MAX);
     ft_xml_root(&x, "CompleteMultipartUploadResult", FT_S3_XMLNS);
-    const char *host = ft_s3_in(c, "host");
-    ft_buf_addf(&x.buf, "<Location>%s://", c->x->secure ? "https" : "http");
-    ft_xml_escape(&x.buf, host != NULL ? host : "", host != NULL ? strlen(host) : 0);
-    ft_xml_escape(&x.buf, c->x->target, strcspn(c->x->target, "?"));
-    ft_buf_add_str(&x.buf, "</Location>");
+    ft_s3_answer_location(c, &x, NULL);
     ft_xml_text(&x, "Bucket", c->bucket);
     ft_xml_text(&x, "Key", c->key);
     ft_buf_addf(&x.buf, "<ETag>&quot;%s&quot;</ETag>", done->etag);

@@ -239,6 +239,33 @@ static void test_refused(void **state)
             "JSON");
 }
 
+static void stray(const char *resource, bool is)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\","
+             "\"Action\":\"s3:GetObject\",\"Resource\":[\"arn:aws:s3:::photos/*\",\"%s\"]}]}",
+             resource);
+    struct ft_s3_policy *p = parse(text);
+    const char *found = ft_s3_policy_stray(p, "photos");
+    if ((found != NULL) != is || (is && strcmp(found, resource) != 0))
+        fail_msg("%s: %s", resource, found != NULL ? found : "none");
+    ft_s3_policy_free(p);
+}
+
+static void test_resources_are_of_the_bucket(void **state)
+{
+    (void)state;
+    stray("*", false);
+    stray("arn:aws:s3:::*", false);
+    stray("arn:aws:s3:::*/*", false);
+    stray("arn:aws:s3:::photos", false);
+    stray("arn:aws:s3::project:phot?s/a/b", false);
+    stray("arn:aws:s3:::photo/*", true);
+    stray("arn:aws:s3:::photos2/*", true);
+    stray("arn:aws:s3:::other", true);
+}
+
 static bool is_public(const char *text)
 {
     struct ft_s3_policy *p = parse(text);
@@ -286,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_conditions_of_several),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_public),
+        cmocka_unit_test(test_resources_are_of_the_bucket),
         cmocka_unit_test(test_like),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
