@@ -11,6 +11,22 @@ const ask = (model) =>
     max_tokens: 8,
   });
 
+test('a refusal is told in the reader’s language, the cloud’s own words below it', async () => {
+  const page = await cloud.page('operator', '/endpoints', { locale: 'zh-CN' });
+  await page.getByRole('button', { name: '新建端点' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('名称', { exact: true }).fill('another');
+  await dialog.getByLabel('模型', { exact: true }).fill('nothing');
+  await dialog.getByRole('button', { name: '创建端点' }).click();
+  const told = dialog.getByRole('alert');
+  await told
+    .locator('[lang=en]')
+    .getByText(/nothing/)
+    .waitFor();
+  assert.match(await told.locator('p').first().textContent(), /^[“”.\w\u4e00-\u9fff]+。$/);
+  await cloud.axe(page);
+});
+
 test('an endpoint is made in the browser, and answers', async () => {
   const page = await cloud.page('operator', '/endpoints');
   await page.getByRole('button', { name: 'New endpoint' }).click();

@@ -209,6 +209,9 @@ test('an answer can be stopped, and says so', async () => {
 
 test('parameters are checked before they are sent, and are sent', async () => {
   const page = await cloud.page('developer', '/playground?model=nano');
+  const reset = page.getByRole('button', { name: 'Back to the model’s own: temperature' });
+  assert.equal(await page.getByPlaceholder('default', { exact: true }).first().inputValue(), '');
+  assert.equal(await reset.count(), 0); // nothing is set
   await page.getByLabel('temperature', { exact: true }).fill('9');
   await page.getByText('must be within 0 – 2').waitFor();
   await message(page).fill('What is feitian?');
@@ -223,7 +226,7 @@ test('parameters are checked before they are sent, and are sent', async () => {
   assert.equal(body.stream, true);
   await answered(page, 1);
   await page.getByText('Cut off: the limit of tokens was reached').waitFor();
-  await page.getByRole('button', { name: 'Back to the model’s own: temperature' }).click();
+  await reset.click();
   assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '');
 });
 

@@ -131,7 +131,47 @@ test('Chinese is written with Chinese punctuation', async () => {
   }
 });
 
+test('what is said of a refusal is keyed by codes that the cloud has', () => {
+  const source = fs.readFileSync(path.join(WEB, 'src/lib/refusals.js'), 'utf8');
+  const table = /const CODES = \{([\s\S]*?)\n\};/.exec(source)[1];
+  const codes = [...table.matchAll(/^ {2}(\w+): /gm)].map(([, code]) => code);
+  assert.ok(codes.length > 50, String(codes.length));
+  const root = path.join(WEB, '../../..');
+  const files = fs.readdirSync(path.join(root, 'src'), { recursive: true });
+  const words = new Set();
+  for (const file of files.filter((name) => /\.[ch]$/.test(name)))
+    for (const [word] of fs.readFileSync(path.join(root, 'src', file), 'utf8').matchAll(/\w+/g))
+      words.add(word);
+  assert.deepEqual(
+    codes.filter((code) => !words.has(code)),
+    [],
+  );
+});
+
 /* ---- in the browser ---- */
+
+test('a page that nobody looks at asks for nothing', async () => {
+  const page = await cloud.page('operator', '/nodes');
+  await page.clock.install();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Nodes' }).waitFor();
+  const look = (hidden) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  const asked = () => page.waitForResponse((answer) => answer.url().includes('/api/v1/'));
+  // seen: the clock alone brings the next question
+  await Promise.all([asked(), page.clock.runFor(60000)]);
+  await page.waitForLoadState('networkidle');
+  await look(true);
+  let n = 0;
+  page.on('request', () => n++);
+  await page.clock.runFor(600000);
+  assert.equal(await page.evaluate(() => document.hidden), true); // all that it did is told by now
+  assert.equal(n, 0);
+  await Promise.all([asked(), look(false)]); // seen again: asked at once
+});
 
 test('the palette goes anywhere by a few letters', async () => {
   const page = await cloud.page('operator', '/');

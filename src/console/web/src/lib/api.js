@@ -6,13 +6,16 @@
 //   await api.stream(path, body, onEvent, signal)   server-sent events, each parsed
 //   api.upload(method, path, body, { s3, headers, onProgress, signal })   Promise, with progress
 import { hasText, t } from './i18n.js';
+import { inWords } from './refusals.js';
 
 export class ApiError extends Error {
-  // status 0: nobody answered. code, param: as the API says them.
-  constructor({ status, code = null, param = null, message, id = null, retryAfter = null }) {
+  // status 0: nobody answered. code, param: as the API says them. message: in the reader's language
+  // where the code is known; original: the API's own words, where they say more than that.
+  constructor({ status, code = null, param = null, message: said, id = null, retryAfter = null }) {
+    const { message, original } = inWords({ status, code, param, message: said });
     super(message);
     this.name = 'ApiError';
-    Object.assign(this, { status, code, param, id, retryAfter });
+    Object.assign(this, { status, code, param, id, retryAfter, original });
   }
 
   // What to do next, in the reader's language; '' if we know nothing better than the message.

@@ -1,6 +1,7 @@
 // What pages ask the API, followed as long as they are on the screen.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { api } from './api.js';
+import { setQuery, useRoute } from './router.js';
 
 // useApi('/api/v1/keys', { poll: 5000 }) -> { data, error, loading, reload }
 //
@@ -112,6 +113,18 @@ export function useDebounced(value, ms = 250) {
   return rested;
 }
 
+// What the address asks a page to do, once: of ?new=key, useAsked('new', (what) => ...) is told
+// "key", and it is taken out of the address. Back does not ask again.
+export function useAsked(name, fn) {
+  const { query } = useRoute();
+  const what = query.get(name);
+  useEffect(() => {
+    if (what === null) return;
+    setQuery({ [name]: null });
+    fn(what);
+  }, [what]);
+}
+
 // The browser's tab has the page's name.
 export function useTitle(title) {
   useEffect(() => {
@@ -123,7 +136,7 @@ export function useTitle(title) {
 export function useTick(ms = 10000) {
   const [n, setN] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => setN((m) => m + 1), ms);
+    const timer = setInterval(() => !document.hidden && setN((m) => m + 1), ms);
     return () => clearInterval(timer);
   }, [ms]);
   return n;

@@ -1,12 +1,15 @@
-// Ctrl-K (or "/"): to any page, or a switch, by typing some of its name. A combobox over a list.
+// Ctrl-K (or "/"): to any page or thing of the cloud, or a thing to do, by typing some of its name.
+// A combobox over a list.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { lang, languages, setLang, t } from '../lib/i18n.js';
 import { navigate } from '../lib/router.js';
-import { can, signOut } from '../lib/session.js';
+import { can, getMe, signOut } from '../lib/session.js';
 import { setTheme, themes } from '../lib/theme.js';
 import { groups, pages } from '../pages.js';
 import { Icon } from '../ui/Icon.jsx';
 import { toast } from '../ui/Toast.jsx';
+
+const SHOWN_MAX = 50;
 
 function isTyping(element) {
   return element.closest('input, textarea, select, [contenteditable], dialog') !== null;
@@ -29,6 +32,22 @@ export function usePalette() {
   return { shown, open: () => setShown(true), close: () => setShown(false) };
 }
 
+// What can be made: [name, icon, path], as the pages' own buttons do.
+function makers() {
+  const { member } = getMe();
+  return [
+    can('manage') &&
+      (can('admin') || (can('developer') && member !== null)) && ['key', 'keys', '/keys?new=key'],
+    can('admin') && ['endpoint', 'endpoints', '/endpoints?new=endpoint'],
+    can('developer', 'objects.write') && ['bucket', 'storage', '/storage?new=bucket'],
+    can('developer', 'fine_tuning', 'files') && ['job', 'tune', '/tuning/new'],
+    can('developer', 'hub.write') && ['repo', 'models', '/models?new=repo'],
+    can('developer') && ['model', 'download', '/models?new=model'],
+    can('admin', 'manage') && ['member', 'user', '/keys?tab=members&new=member'],
+    can('operator') && ['project', 'folder', '/settings/projects?new=project'],
+  ].filter(Boolean);
+}
+
 function everything() {
   const own = lang();
   const other = own === 'zh' ? 'en' : 'zh';
@@ -43,6 +62,13 @@ function everything() {
       go: () => navigate(`/${p.name}`),
     }));
   const actions = [
+    ...makers().map(([name, icon, path]) => ({
+      id: `new-${name}`,
+      icon,
+      title: t(`app.new_${name}`),
+      words: `new create make add ${name}`,
+      go: () => navigate(path),
+    })),
     ...themes.map((name) => ({
       id: `theme-${name}`,
       icon: { system: 'monitor', light: 'sun', dark: 'moon' }[name],
@@ -68,6 +94,14 @@ function everything() {
   return [...to, ...actions];
 }
 
+// A request's id is its address: it is in no list that one could fetch.
+function byId(typed) {
+  const [id] = /^req_[A-Za-z0-9]{8,}$/.exec(typed.trim()) ?? [];
+  if (!id) return [];
+  const go = () => navigate(`/requests/${id}`);
+  return [{ id: 'request', icon: 'requests', title: id, text: t('app.thing_request'), go }];
+}
+
 // All typed words are somewhere in it; what begins with them comes first.
 function found(all, typed) {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
@@ -78,7 +112,25 @@ function found(all, typed) {
   return hits
     .map((one, i) => [one, i])
     .sort((a, b) => begins(a[0]) - begins(b[0]) || a[1] - b[1])
+    .slice(0, SHOWN_MAX)
     .map(([one]) => one);
+}
+
+// What is in the cloud, once somebody looks for something: { rows, busy }.
+function useThings(wanted) {
+  const [state, setState] = useState({ rows: [], busy: false });
+  useEffect(() => {
+    if (!wanted) return undefined;
+    const abort = new AbortController();
+    setState((s) => ({ ...s, busy: true }));
+    const onSome = (rows) => setState({ rows, busy: true });
+    import('./things.js')
+      .then(({ things }) => things(onSome, abort.signal))
+      .catch(() => {}) // the cloud is away: pages can be gone to all the same
+      .then(() => !abort.signal.aborted && setState((s) => ({ ...s, busy: false })));
+    return () => abort.abort();
+  }, [wanted]);
+  return state;
 }
 
 export function Palette({ onClose }) {
@@ -86,7 +138,8 @@ export function Palette({ onClose }) {
   const [typed, setTyped] = useState('');
   const [at, setAt] = useState(0);
   const all = useMemo(everything, []);
-  const list = found(all, typed);
+  const { rows, busy } = useThings(typed.trim() !== '');
+  const list = [...byId(typed), ...found([...all, ...rows], typed)];
   useEffect(() => {
     ref.current.showModal();
   }, []);
@@ -156,11 +209,9 @@ export function Palette({ onClose }) {
             </div>
           ))}
         </div>
-        {list.length === 0 && (
-          <p class="palette-none muted" role="status">
-            {t('app.palette_none')}
-          </p>
-        )}
+        <p class="palette-none muted" role="status">
+          {list.length === 0 && t(busy ? 'app.palette_busy' : 'app.palette_none')}
+        </p>
       </div>
     </dialog>
   );

@@ -17,7 +17,7 @@ function missing(way, { key, login, password }) {
 
 function told(way, error) {
   if (error.status === 429)
-    return { ...error, message: t('signin.wait', { s: error.retryAfter ?? 1 }), hint: '' };
+    return { message: t('signin.wait', { s: error.retryAfter ?? 1 }), hint: '' };
   if (error.status === 401)
     return { message: t(way === 'key' ? 'signin.wrong_key' : 'signin.wrong_password'), hint: '' };
   return error;

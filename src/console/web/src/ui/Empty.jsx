@@ -15,6 +15,15 @@ export function Empty({ title, text, action, icon }) {
   );
 }
 
+// What the cloud itself said, in English, below what it means. text: '' or none where that is all.
+export function Original({ text }) {
+  return text ? (
+    <p class="muted small" lang="en">
+      {text}
+    </p>
+  ) : null;
+}
+
 // What went wrong, and what to do next. retry: a function.
 export function ErrorNote({ error, retry }) {
   if (!error) return null;
@@ -23,6 +32,7 @@ export function ErrorNote({ error, retry }) {
       <Icon name="error" size={18} />
       <div class="note-words">
         <p>{error.message}</p>
+        <Original text={error.original} />
         {error.hint && <p class="muted">{error.hint}</p>}
         {error.id && (
           <p class="muted small">

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { t } from '../lib/i18n.js';
 import { createStore } from '../lib/store.js';
 import { Button } from './Button.jsx';
+import { Original } from './Empty.jsx';
 import { Icon } from './Icon.jsx';
 
 const MAX = 4;
@@ -15,18 +16,18 @@ function drop(id) {
   shown.set(shown.get().filter((one) => one.id !== id));
 }
 
-function show(tone, text, hint) {
+function show(tone, text, { hint = '', original = '' } = {}) {
   const id = ++last;
-  shown.set([...shown.get().slice(1 - MAX), { id, tone, text, hint }]);
+  shown.set([...shown.get().slice(1 - MAX), { id, tone, text, hint, original }]);
   setTimeout(() => drop(id), tone === 'ok' ? OK_MS : ERROR_MS);
 }
 
 export const toast = {
-  ok: (text) => show('ok', text, ''),
+  ok: (text) => show('ok', text),
   error: (error) => {
     if (error?.name === 'AbortError') return;
-    if (typeof error === 'string') show('bad', error, '');
-    else show('bad', error.message, error.hint ?? '');
+    if (typeof error === 'string') show('bad', error);
+    else show('bad', error.message, error);
   },
 };
 
@@ -46,6 +47,7 @@ export function Toasts() {
           <Icon name={one.tone} size={18} />
           <div class="note-words">
             <p>{one.text}</p>
+            <Original text={one.original} />
             {one.hint && <p class="muted small">{one.hint}</p>}
           </div>
           <Button

@@ -5,7 +5,7 @@ export { Chart } from './Chart.jsx';
 export { Code, Copy, CopyValue, toClipboard } from './Copy.jsx';
 export { Crumbs } from './Crumbs.jsx';
 export { confirmDelete, Dialog } from './Dialog.jsx';
-export { Empty, ErrorNote, Note } from './Empty.jsx';
+export { Empty, ErrorNote, Note, Original } from './Empty.jsx';
 export {
   Checkbox,
   Choice,

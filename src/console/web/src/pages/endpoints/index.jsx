@@ -1,7 +1,7 @@
 // Endpoints: the list, and behind /endpoints/ID one of them.
 import { useState } from 'preact/hooks';
 import { whole } from '../../lib/all.js';
-import { useApi } from '../../lib/hooks.js';
+import { useApi, useAsked } from '../../lib/hooks.js';
 import { addText, number, t } from '../../lib/i18n.js';
 import { navigate, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -34,6 +34,7 @@ function List() {
   const endpoints = useApi(whole('/api/v1/endpoints'), { poll: 10000 });
   const status = useApi('/api/v1/status', { poll: LIVE_MS });
   const [dialog, setDialog] = useState(null); // {what: 'create' | 'edit' | 'scale', endpoint}
+  useAsked('new', () => can('admin') && setDialog({ what: 'create' }));
   const live = new Map((status.data?.serving.endpoints ?? []).map((e) => [e.id, e]));
   const speeds = useSpeeds(status.data);
   const rows =

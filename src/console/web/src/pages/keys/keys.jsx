@@ -2,7 +2,7 @@
 import { useCallback, useState } from 'preact/hooks';
 import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
-import { useApi } from '../../lib/hooks.js';
+import { useApi, useAsked } from '../../lib/hooks.js';
 import { date, money, number, t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
 import { can, useMe } from '../../lib/session.js';
@@ -159,6 +159,13 @@ export function Keys() {
   const { data, error, reload } = useApi(ask);
   const [open, setOpen] = useState(null); // { kept } of the form, or { made }
   const may = can('manage') && (can('admin') || (can('developer') && me.member !== null));
+  useAsked('new', () => may && setOpen({ kept: null }));
+  useAsked('open', (id) =>
+    api
+      .get(`/api/v1/keys/${encodeURIComponent(id)}`)
+      .then((kept) => mayChange(kept, me) && setOpen({ kept }))
+      .catch(toast.error),
+  );
   const revoke = async (k) => {
     const done = await confirmDelete({
       what: k.name,
@@ -201,7 +208,7 @@ export function Keys() {
           />
         </Section>
       )}
-      {open && 'kept' in open && (
+      {open && 'kept' in open && data && (
         <KeyForm
           kept={open.kept}
           members={data.members}

@@ -2,7 +2,7 @@
 import { useCallback, useState } from 'preact/hooks';
 import { everyPage } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
-import { useAction, useApi } from '../../lib/hooks.js';
+import { useAction, useApi, useAsked } from '../../lib/hooks.js';
 import { t } from '../../lib/i18n.js';
 import { can, useMe } from '../../lib/session.js';
 import {
@@ -296,6 +296,7 @@ export function Members() {
   const { data, error, reload } = useApi(ask);
   const [open, setOpen] = useState(null); // { kept }, { password }, { invite }
   const may = can('admin', 'manage');
+  useAsked('new', () => may && setOpen({ kept: null }));
   const remove = async (m) => {
     const done = await confirmDelete({
       what: m.name,
@@ -340,7 +341,7 @@ export function Members() {
           />
         </Section>
       )}
-      {open && 'kept' in open && (
+      {open && 'kept' in open && data && (
         <MemberForm kept={open.kept} projects={data.projects} onClose={close} done={done} />
       )}
       {open?.password && <PasswordForm member={open.password} onClose={close} done={done} />}

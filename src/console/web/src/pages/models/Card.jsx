@@ -40,7 +40,11 @@ function Editor({ kind, repo, branch, first, parent, onDone, onClose }) {
       onDone();
       onClose();
     } catch (e) {
-      setError(e.status === 412 ? { message: e.message, hint: t('models.card.conflict') } : e);
+      setError(
+        e.status === 412
+          ? { message: e.message, original: e.original, hint: t('models.card.conflict') }
+          : e,
+      );
     }
   });
   return (

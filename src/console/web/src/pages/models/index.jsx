@@ -1,7 +1,7 @@
 // Models: what is registered, and the hub's repositories. Behind /models: a repository's own page.
 import { useMemo, useState } from 'preact/hooks';
 import { whole } from '../../lib/all.js';
-import { useApi, useDebounced } from '../../lib/hooks.js';
+import { useApi, useAsked, useDebounced } from '../../lib/hooks.js';
 import { addText, bytes, number, t } from '../../lib/i18n.js';
 import { Link, navigate, setQuery, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -332,6 +332,10 @@ function Lists() {
   const tabs = ['served', 'models', 'datasets'].map((id) => ({ id, title: t(`models.tab.${id}`) }));
   const tab = tabs.some((x) => x.id === query.get('tab')) ? query.get('tab') : 'served';
   const writes = can('developer', 'hub.write');
+  useAsked('new', (what) => {
+    if (what === 'repo' && writes) setDialog('new');
+    if (what === 'model' && can('developer')) setDialog('add');
+  });
   return (
     <Page
       title={t('models.title')}

@@ -2,6 +2,7 @@
 // null: what somebody may not see, or what did not answer.
 import { DAY } from '../../lib/calendar.js';
 import { money, percent, t } from '../../lib/i18n.js';
+import { inWords } from '../../lib/refusals.js';
 import { ruleName, said } from '../../lib/said.js';
 import { seriesName, unitFormat, unitOf } from '../../lib/series.js';
 
@@ -101,7 +102,7 @@ function ofJobs(jobs, batches, now) {
         id: j.id,
         tone: 'warn',
         title: t('overview.job_failed', { name: j.user_provided_suffix ?? j.id }),
-        text: j.error?.message ?? '',
+        text: inWords(j.error ?? {}).message ?? '',
         href: `/tuning/${j.id}`,
       })),
     ...batches
@@ -110,8 +111,8 @@ function ofJobs(jobs, batches, now) {
         id: b.id,
         tone: 'warn',
         title: t('overview.batch_failed', { name: b.id }),
-        text: b.errors?.data?.[0]?.message ?? '',
-        href: `/batches/${b.id}`,
+        text: inWords(b.errors?.data?.[0] ?? {}).message ?? '',
+        href: '/requests?tab=batches',
       })),
   ];
 }

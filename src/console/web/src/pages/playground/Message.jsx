@@ -3,7 +3,7 @@ import { memo } from 'preact/compat';
 import { useState } from 'preact/hooks';
 import { duration, number, t } from '../../lib/i18n.js';
 import { Link } from '../../lib/router.js';
-import { Badge, Button, Code, Copy, Icon, Markdown, TextArea } from '../../ui/index.js';
+import { Badge, Button, Code, Copy, Icon, Markdown, Original, TextArea } from '../../ui/index.js';
 import { adviceFor, speedOf } from './run.js';
 import { Tokens } from './Tokens.jsx';
 
@@ -56,6 +56,7 @@ function Failure({ m }) {
         <p>
           <b>{t(title)}.</b> {e.message}
         </p>
+        <Original text={e.original} />
         <p>{t(adviceFor(e))}</p>
       </div>
     </div>

@@ -76,19 +76,20 @@ function Slider({ p, text, wrong, onChange }) {
             {...bind}
             class="input figures"
             inputMode="decimal"
-            placeholder={p.ph}
+            placeholder={t('playground.params.unset')}
             value={text}
             autocomplete="off"
             onInput={(e) => onChange(e.currentTarget.value)}
           />
-          <Button
-            small
-            kind="quiet"
-            icon="close"
-            label={t('playground.params.reset', { name: p.name })}
-            disabled={!text}
-            onClick={() => onChange('')}
-          />
+          {text && (
+            <Button
+              small
+              kind="quiet"
+              icon="close"
+              label={t('playground.params.reset', { name: p.name })}
+              onClick={() => onChange('')}
+            />
+          )}
         </span>
       )}
     </Field>

@@ -75,7 +75,13 @@ export function useChat(first) {
             const stopped = r.stop.signal.aborted;
             const error = stopped
               ? null
-              : { message: e.message, code: e.code, status: e.status, param: e.param };
+              : {
+                  message: e.message,
+                  original: e.original,
+                  code: e.code,
+                  status: e.status,
+                  param: e.param,
+                };
             r.answer = endAnswer(r.answer, 'stopped', error);
             r.answer.request ??= e.id ?? null;
           },

@@ -1,7 +1,7 @@
 // Projects: for an operator all of them, for an admin the own one, of which a few things are its.
 import { useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
-import { usePaged } from '../../lib/hooks.js';
+import { useAsked, usePaged } from '../../lib/hooks.js';
 import { bytes, date, getCurrency, money, number, t } from '../../lib/i18n.js';
 import { can, loadSession, useMe } from '../../lib/session.js';
 import {
@@ -247,6 +247,13 @@ function limitText({ limits }) {
 export function Projects() {
   const { rows, error, busy, more, next, reload } = usePaged('/api/v1/projects?limit=100');
   const [form, setForm] = useState(null);
+  useAsked('new', () => setForm({}));
+  useAsked('open', (id) =>
+    api
+      .get(`/api/v1/projects/${encodeURIComponent(id)}`)
+      .then(setForm)
+      .catch(toast.error),
+  );
   const done = () => {
     setForm(null);
     reload();

@@ -1,6 +1,7 @@
 // The project's buckets, and how much it keeps.
 import { useCallback, useState } from 'preact/hooks';
-import { useAction, useApi } from '../../lib/hooks.js';
+import { ApiError } from '../../lib/api.js';
+import { useAction, useApi, useAsked } from '../../lib/hooks.js';
 import { bytes, t } from '../../lib/i18n.js';
 import { navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -97,8 +98,7 @@ async function empty(bucket, tell) {
     const { versions } = await s3.listVersions(bucket);
     if (versions.length === 0) break;
     const faults = await s3.removeMany(bucket, versions);
-    if (faults.length > 0)
-      throw Object.assign(new Error(faults[0].message), { code: faults[0].code });
+    if (faults.length > 0) throw new ApiError({ status: 400, ...faults[0] });
     n += versions.length;
     tell(n);
   }
@@ -208,6 +208,7 @@ export function Buckets() {
   const [told, setTold] = useState('');
   const ask = useCallback((signal) => everything(signal), []);
   const { data, error, reload } = useApi(ask);
+  useAsked('new', () => setMaking(mayWrite()));
   const create = mayWrite() && (
     <Button kind="primary" icon="plus" onClick={() => setMaking(true)}>
       {t('storage.new')}

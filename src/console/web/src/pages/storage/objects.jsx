@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { droppedFiles } from '../../lib/files.js';
 import { useAction, useDebounced, useGrowing } from '../../lib/hooks.js';
 import { bytes, number, t } from '../../lib/i18n.js';
+import { inWords } from '../../lib/refusals.js';
 import { Link, setQuery, useRoute } from '../../lib/router.js';
 import {
   Button,
@@ -195,7 +196,10 @@ async function remove(bucket, names, keeps) {
       n = keys.length - faults.length;
       if (faults.length > 0)
         toast.error(
-          t('storage.removed.some', { n: number(faults.length), message: faults[0].message }),
+          t('storage.removed.some', {
+            n: number(faults.length),
+            message: inWords({ status: 400, ...faults[0] }).message,
+          }),
         );
     },
   });

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction, useApi } from '../../lib/hooks.js';
 import { dateTime, duration, number, t } from '../../lib/i18n.js';
+import { inWords } from '../../lib/refusals.js';
 import { said } from '../../lib/said.js';
 import { Link, navigate } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
@@ -21,6 +22,7 @@ import {
   Icon,
   Loading,
   Note,
+  Original,
   Page,
   Section,
   Table,
@@ -173,9 +175,11 @@ function Stand({ job }) {
 
 function Waits({ job }) {
   if (job.status === 'failed') {
+    const error = inWords(job.error ?? {});
     return (
       <Note tone="bad" title={t('tuning.job.failed')}>
-        <p>{job.error?.message}</p>
+        <p>{error.message}</p>
+        <Original text={error.original} />
       </Note>
     );
   }
