@@ -496,6 +496,13 @@ def served(hub, cloud, nano):
     assert cloud.run("hub", "push", bad, "bad").returncode == 0
     r = cloud.run("endpoint", "create", "bad", "--model", "default/bad@main")
     expect("hostile bytes are no model", r.returncode != 0 and "no model" in r.stderr, r)
+    expect("nothing of them stays beside the hub",
+           os.listdir(f"{cloud.folder}/home/models/hub/default/bad") == [])
+    status, o = hub.json("POST", "/api/v1/endpoints", {
+        "name": "bad", "targets": [{"model": "default/bad@main", "weight": 1}]})
+    expect("told of the field", status == 400 and
+           o["error"]["param"] == "targets[0].model" and
+           o["error"]["message"].startswith("targets[0].model: is no model"), o)
     expect("and are looked at elsewhere", hub.json("GET", "/api/models/default/bad")[0] == 200)
 
 

@@ -193,23 +193,32 @@ bool fl_expires_after(const struct ft_files_request *q, const json_t *v, int64_t
     return *ret_s > 0;
 }
 
-/* False: answered. */
-static bool check_create(const struct ft_files_request *q, const json_t *body, int64_t *ret_expires)
+/* Nothing but these members, n of them; false: answered. */
+static bool check_members(const struct ft_files_request *q, const json_t *body,
+                          const char *const *all, size_t n)
 {
-    static const char *const texts[] = {"filename", "purpose", "mime_type"};
-    static const char *const all[] = {"filename", "purpose", "mime_type", "bytes", "expires_after"};
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)body, name, value)
     {
         bool known = false;
-        for (size_t i = 0; i < FT_COUNT(all); i++)
+        for (size_t i = 0; i < n; i++)
             known |= strcmp(name, all[i]) == 0;
         if (!known) {
             fl_bad(q, "unknown_parameter", name, "%.60s: unknown parameter", name);
             return false;
         }
     }
+    return true;
+}
+
+/* False: answered. */
+static bool check_create(const struct ft_files_request *q, const json_t *body, int64_t *ret_expires)
+{
+    static const char *const texts[] = {"filename", "purpose", "mime_type"};
+    static const char *const all[] = {"filename", "purpose", "mime_type", "bytes", "expires_after"};
+    if (!check_members(q, body, all, FT_COUNT(all)))
+        return false;
     for (size_t i = 0; i < FT_COUNT(texts); i++) {
         const json_t *v = json_object_get(body, texts[i]);
         if (!json_is_string(v) || !fl_name_ok(json_string_value(v))) {
@@ -440,6 +449,7 @@ static void finish(struct completing *c)
 
 static void complete(struct upload *u)
 {
+    static const char *const all[] = {"part_ids", "md5"};
     const struct ft_files_request *q = u->q;
     struct ft_err err = {0};
     json_t *body = fl_body(q);
@@ -453,7 +463,7 @@ static void complete(struct upload *u)
     fl_name_content(q->project, text(u->record, "file"), &c.name);
     if (md5 != NULL && !json_is_null(md5) && !json_is_string(md5)) {
         fl_bad(q, "invalid_type", "md5", "md5: must be a text");
-    } else if (is_pending(u) && check_parts(&c)) {
+    } else if (check_members(q, body, all, FT_COUNT(all)) && is_pending(u) && check_parts(&c)) {
         int rc = c.chunk != NULL ? fl_put(q, &c.name, &c.writer, &err)
                                  : ft_err_set(&err, FT_ENOMEM, "out of memory");
         for (size_t i = 0; rc == 0 && i < json_array_size(c.parts); i++)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "control/inner.h"
 #include "control/inside.h"
 
@@ -39,6 +40,21 @@ static int refuse(struct ft_ctl_call *c, const char *param, int rc, const struct
                              param, err->msg);
     return ft_ctl_refuse(c, 400, rc == FT_ENOTFOUND ? "not_found" : "invalid_value", param,
                          "%s: %s", param, err->msg);
+}
+
+/* The files are no model: what was made local for this goes, and it is said of what was asked. */
+static int no_model(struct ft_ctl_call *c, const char *param, const char *made)
+{
+    static const char prefix[] = "path: ";
+    char why[FT_ERR_MSG_MAX];
+    const char *msg = c->error.err.msg;
+    if (c->error.status != 400)
+        return FT_EINVAL;
+    if (made != NULL)
+        ft_folder_remove_all(made);
+    snprintf(why, sizeof why, "%s",
+             strncmp(msg, prefix, strlen(prefix)) == 0 ? msg + strlen(prefix) : msg);
+    return ft_ctl_refuse(c, 400, "invalid_value", param, "%s: %s", param, why);
 }
 
 int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked, bool adapter,
@@ -72,6 +88,8 @@ int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked
         return refuse(c, param, rc, &err);
     }
     rc = ft_ctl_model_look(c, path, adapter, &row);
+    if (rc != 0)
+        rc = no_model(c, param, ft_ctl_text(answer, "made"));
     if (rc == 0) {
         snprintf(name, sizeof name, "%s@%.12s%s%s", repo, commit, file[0] != '\0' ? ":" : "", file);
         json_object_set_new(row, "name", json_string(name));

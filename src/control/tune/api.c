@@ -155,7 +155,7 @@ static int take_param(struct ft_ctl_call *c, struct list *l, const char *name, c
     char *end;
     size_t n = strlen(name);
     if (strcmp(name, "after") == 0) {
-        l->after = value;
+        l->after = value[0] != '\0' ? value : NULL;
     } else if (strcmp(name, "limit") == 0) {
         l->limit = strtoll(value, &end, 10);
         if (end == value || *end != '\0' || l->limit < 1 || l->limit > LIST_MAX)

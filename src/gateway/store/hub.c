@@ -329,8 +329,9 @@ static bool is_whole(const struct ft_repo_tree *t, const struct ft_pull_pick *p,
     return true;
 }
 
+/* *ret_made: it was not there before. */
 static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_pull_pick *p,
-                    const char *dir, struct ft_err *err)
+                    const char *dir, bool *ret_made, struct ft_err *err)
 {
     struct ft_folder *f = NULL;
     char path[8192];
@@ -351,6 +352,7 @@ static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_
     }
     if (rc == 0)
         rc = ft_folder_commit(f, err);
+    *ret_made = rc == 0;
     ft_folder_close(f);
     pthread_mutex_unlock(&g->hub->linking);
     return rc;
@@ -358,7 +360,8 @@ static int link_all(struct gw *g, const struct ft_repo_tree *t, const struct ft_
 
 struct local {
     struct ft_repo repo;
-    char commit[FT_REPO_OID_BYTES], path[8192];
+    char commit[FT_REPO_OID_BYTES], folder[4096 + 64], path[8192];
+    bool made; /* the folder, just now */
 };
 
 static int make_local(struct gw *g, const struct ft_hub_who *w, const char *what, const char *hint,
@@ -377,8 +380,10 @@ static int make_local(struct gw *g, const struct ft_hub_who *w, const char *what
         rc = make_folders(g, &ret->repo, dir, sizeof dir, err);
     if (rc == 0) {
         folder_name(t, p, name);
-        snprintf(ret->path, sizeof ret->path, "%s/%s", dir, name);
-        rc = link_all(g, t, p, ret->path, err);
+        snprintf(ret->folder, sizeof ret->folder, "%s/%s", dir, name);
+        snprintf(ret->path, sizeof ret->path, "%s", ret->folder);
+        ret->made = false;
+        rc = link_all(g, t, p, ret->path, &ret->made, err);
     }
     if (rc == 0 && !p->folder) {
         size_t at = strlen(ret->path);
@@ -406,8 +411,9 @@ static void answer_local(struct gw_request *r, const json_t *body)
         gw_fail(r, &e);
         return;
     }
-    json_t *o = json_pack("{s:s+++,s:s,s:s,s:b}", "repository", l.repo.org, "/", l.repo.name, "",
-                          "commit", l.commit, "path", l.path, "private", l.repo.is_private);
+    json_t *o = json_pack("{s:s+++,s:s,s:s,s:b,s:s?}", "repository", l.repo.org, "/", l.repo.name,
+                          "", "commit", l.commit, "path", l.path, "private", l.repo.is_private,
+                          "made", l.made ? l.folder : NULL);
     char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
     gw_respond(r, text != NULL ? 200 : 500, "application/json", text != NULL ? text : "",
                text != NULL ? strlen(text) : 0);

@@ -617,6 +617,7 @@ static void a_list_goes_page_by_page(void **state)
     for (int i = 0; i < 260; i++)
         put_at(f, i, i == 7 ? "other" : "default", "queued", 0);
     assert_string_equal("ftjob-001", listed(f, "limit=2", 2, true));
+    assert_string_equal("ftjob-001", listed(f, "limit=2&after=", 2, true));
     assert_string_equal("ftjob-004", listed(f, "limit=3&after=ftjob-001", 3, true));
     assert_string_equal("ftjob-009", listed(f, "limit=3&after=ftjob-005", 3, true)); /* not 7 */
     listed(f, "after=ftjob-259", 0, false);

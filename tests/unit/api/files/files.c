@@ -397,6 +397,9 @@ static void an_upload(void **state)
     snprintf(body, sizeof body, "{\"part_ids\":[\"%s\"]}", a);
     assert_int_equal(complete(w, upload, body), 400); /* of another size */
     assert_string_equal(error(w, "param"), "part_ids");
+    snprintf(body, sizeof body, "{\"part_ids\":[\"%s\"],\"parts\":1}", a);
+    assert_int_equal(complete(w, upload, body), 400);
+    assert_string_equal(error(w, "param"), "parts");
     snprintf(body, sizeof body, "{\"part_ids\":[\"%s\",\"%s\"]}", b, a);
     assert_int_equal(complete(w, upload, body), 400); /* no JSON Lines in this order */
     assert_non_null(strstr(error(w, "message"), "line 1"));
