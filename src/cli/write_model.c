@@ -86,7 +86,8 @@ static void rounding_say(const struct ft_write_model *m, const struct ft_weights
                 "each is\ndequantised, changed and %s\n",
                 n, a->n, type,
                 is_folder(m->out)   ? "written as a float"
-                : m->o.type == NULL ? "quantised again (--type F16 keeps more of the adapter)"
+                : m->o.type == NULL ? "quantised again, as Q8_0 if it had fewer bits (--type F16 "
+                                      "keeps all of the adapter)"
                                     : "written in the type asked for");
 }
 
@@ -105,6 +106,12 @@ static int write_out(const struct ft_write_model *m, const struct ft_weights *w,
     return rc;
 }
 
+/* 2: the input is to blame. */
+static int status_of(const struct ft_err *err)
+{
+    return err->code == FT_EINVAL || err->code == FT_EUNSUPPORTED ? 2 : 1;
+}
+
 int ft_write_model_run(struct ft_write_model *m, const char *cmd)
 {
     struct ft_weights *w;
@@ -116,7 +123,7 @@ int ft_write_model_run(struct ft_write_model *m, const char *cmd)
         return ft_cli_usage(cmd, "--shard-mb goes with a folder: %s is none", m->out);
     int rc = ft_weights_open(m->source, &w, &err);
     if (rc != 0)
-        return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, cmd);
+        return ft_cli_fail(status_of(&err), &err, cmd);
     if (isatty(STDERR_FILENO)) {
         m->o.progress = show;
         m->o.ctx = &progress;
@@ -125,5 +132,5 @@ int ft_write_model_run(struct ft_write_model *m, const char *cmd)
     rc = write_out(m, w, &err);
     ft_weights_close(w);
     ft_interrupt_release(); /* nothing is left behind now */
-    return rc == 0 ? 0 : ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, cmd);
+    return rc == 0 ? 0 : ft_cli_fail(status_of(&err), &err, cmd);
 }

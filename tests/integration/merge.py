@@ -213,6 +213,34 @@ def stored_types(d):
     expect("from Q8_0 to a folder: BF16", safetensors(f"{d}/q8")["lm_head.weight"][0] == "BF16")
 
 
+def types(model):
+    """{tensor: its format}"""
+    lines = feitian("inspect", model, "--tensors").stdout.decode().splitlines()
+    return dict(line.split()[:2] for line in lines if line.startswith("  blk.")
+                or line.startswith("  output") or line.startswith("  token_embd"))
+
+
+def few_bits(d):
+    """An adapter whose numbers are small beside the steps of its base is not rounded away."""
+    for name, kind in (("llama-s", "Q4_0"), ("qwen3-k", "Q4_K"), ("llama-k", "IQ4_XS")):
+        base = reference(name, kind)
+        made = peft_file.adapter(shapes_of(name, ("self_attn.v_proj", "mlp.up_proj")), size=0.03)
+        peft_file.write(f"{d}/adapter", made)
+        works("merge", "merge", base, f"{d}/adapter", "-o", f"{d}/few.gguf")
+        was, now = types(base), types(f"{d}/few.gguf")
+        changed = {t for t in was if was[t] != now[t]}
+        expect(f"{kind}: what changes becomes Q8_0, nothing else", {now[t] for t in changed} ==
+               {"Q8_0"} and {t.split(".")[2] for t in changed} == {"attn_v", "ffn_up"} and
+               len(changed) == len(made[1]), (was, now))
+        feitian("merge", base, f"{d}/adapter", "-o", f"{d}/all.gguf", "--type", "F32")
+        plain, want, got = (logits(m, d) for m in (base, f"{d}/all.gguf", f"{d}/few.gguf"))
+        expect(f"{kind}: the adapter is in the result", far(got, want) < far(plain, want) / 3,
+               (far(got, want), far(plain, want)))
+        works("merge", "merge", base, f"{d}/adapter", "-o", f"{d}/few.gguf", "--type", "Q4_0")
+        expect(f"{kind}: a type that is asked for stands",
+               types(f"{d}/few.gguf")["blk.0.attn_v.weight"] == "Q4_0")
+
+
 def shards(d):
     name = "qwen3-k"
     hf_file.write(f"{d}/base", reference(name))
@@ -300,7 +328,7 @@ def configurations(d):
         "original_max_position_embeddings": 8192}, scaling)
     strange = {"rope_freqs.weight": numpy.array([1, 1, 1, 2, 3, 3, 3, 3], "<f4")}
     gguf_file.write(f"{d}/x.gguf", {**meta, **theta}, {**tensors, **strange})
-    fails("other frequency factors are refused", 1, ["rope_freqs.weight"], "convert",
+    fails("other frequency factors are refused", 2, ["rope_freqs.weight"], "convert",
           f"{d}/x.gguf", "-o", f"{d}/none/")
     talk = {"tokenizer.chat_template": (8, "{{ 'ü' }}\n".encode()),
             "tokenizer.chat_template.tool_use": (8, b"{{ tools }}"),
@@ -328,7 +356,7 @@ def configurations(d):
            gguf_file.read(f"{d}/back.gguf")[0].get("general.sampling.temp") == (6, 0.0), said)
     expect("no first token is said, not left to the class",
            all(x.get("bos_token_id", 0) is None for x in said.values()), said)
-    fails("deepseek2 has no folder yet", 1, ["deepseek2"], "convert", reference("deepseek2-s"),
+    fails("deepseek2 has no folder yet", 2, ["deepseek2"], "convert", reference("deepseek2-s"),
           "-o", f"{d}/none/")
     expect("nothing is left of a refusal", not any("none" in f for f in os.listdir(d)))
 
@@ -342,7 +370,7 @@ def refusals(d):
                                              "blk.0.attn_q.weight [512, 256]"],
           "merge", reference("qwen3-k"), a, "-o", f"{d}/x.gguf")
     peft_file.write(a, made, modules_to_save=["lm_head"])
-    fails("modules_to_save", 1, ["modules_to_save"], "merge", base, a, "-o", f"{d}/x.gguf")
+    fails("modules_to_save", 2, ["modules_to_save"], "merge", base, a, "-o", f"{d}/x.gguf")
     peft_file.write(a, made)
     hf_file.write(f"{d}/full", base)
     fails("a folder with files in it", 1, ["there are files in it"], "merge", base, a, "-o",
@@ -435,8 +463,8 @@ def main():
         print(f"SKIPPED: no reference models in {REF}")
         return 77
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for part in (architectures, experts, stored_types, shards, folders, configurations, refusals,
-                 memory_and_kills):
+    for part in (architectures, experts, stored_types, few_bits, shards, folders, configurations,
+                 refusals, memory_and_kills):
         with tempfile.TemporaryDirectory() as d:
             part(d)
     failed = results.count(False)

@@ -137,6 +137,16 @@ static int bytes_put(void *sink, const void *data, size_t n, struct ft_err *err)
     return ft_gguf_write(sink, data, n, err);
 }
 
+/* What is changed and has fewer bits than Q8_0 becomes that, where no type is asked for. Its
+ * weights stand on the steps of a coarse scale; most of what an adapter adds to them is less than
+ * half a step, and rounding to the same steps would take just that away again. */
+static enum ft_type changed_type(enum ft_type t)
+{
+    const struct ft_type_info *q8 = ft_type_info(FT_Q8_0), *x = ft_type_info(t);
+    bool coarse = (int64_t)x->block_bytes * q8->block_len < (int64_t)q8->block_bytes * x->block_len;
+    return coarse && !ft_type_is_float(t) ? FT_Q8_0 : t;
+}
+
 /* The format of a tensor in the output. */
 static enum ft_type type_of(const struct job *j, const struct output *o)
 {
@@ -148,7 +158,7 @@ static enum ft_type type_of(const struct job *j, const struct output *o)
     if (is_folder(j) && ft_mix_type(ft_mix_by_name("F16"), o->name, o->n_dims, o->dim, j->h.n_layer,
                                     tied, false) == FT_F32)
         return FT_F32;
-    return f32_or;
+    return o->edit != NULL ? changed_type(f32_or) : f32_or;
 }
 
 static struct output *add(struct job *j, const struct ft_tensor *t, enum source source)
