@@ -317,7 +317,7 @@ int ft_ctl_schema_query(const json_t *doc, const json_t *operation, const char *
             break;
     }
     if (err.code != 0)
-        ft_oai_error_from(e, &err);
+        ft_oai_error_from_query(e, &err);
     ft_arena_fini(&arena);
     const json_t *list = json_object_get(operation, "parameters");
     for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {

@@ -166,7 +166,7 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
     struct ft_buf b;
     bool anthropic = r->style == GW_ANTHROPIC;
     int status = anthropic ? ft_anthropic_error_status(e) : ft_oai_error_status(e);
-    int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 3);
+    int n_f = gw_fields(r, f, GW_FIELDS_MAX - FT_OAI_ERROR_HEADERS_MAX - 4);
     int n_h = ft_oai_error_headers(e, h);
     ft_buf_init(&b, ERROR_BYTES_MAX);
     if (anthropic)
@@ -181,6 +181,8 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
                                       r->style == GW_S3 ? "application/xml" : "application/json"};
     for (int i = 0; i < n_h; i++)
         f[n_f++] = (struct ft_http_field){h[i].name, h[i].value};
+    if (status == 405 && r->allow != NULL)
+        f[n_f++] = (struct ft_http_field){"allow", r->allow};
     if (status == 401)
         f[n_f++] = (struct ft_http_field){"www-authenticate", "Bearer"};
     gw_error_note(r, e);

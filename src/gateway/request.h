@@ -48,6 +48,7 @@ struct gw_request {
     bool batch; /* there, with X-Feitian-Batch: see call.h */
     enum gw_style style;
     const char *name;      /* in the ledger; a handler may set a better one (static) */
+    const char *allow;     /* 405: the methods that the path has; NULL */
     atomic_int status;     /* of the answer; 0: none yet */
     atomic_bool accounted; /* it has, or will have, a record of its own */
     struct ft_quota_hold lane_hold, bytes_hold;
@@ -92,8 +93,9 @@ struct gw_route {
 enum gw_flag {
     GW_LANE = 1,   /* the handler may block: it runs on a lane, r->lane */
     GW_STORE = 2,  /* works on the blob store: 503 in the route's style while it is not open */
-    GW_INNER = 4,  /* on HOME/run/gateway.sock alone, and needs no key there */
-    GW_PROJECT = 8 /* there, also for a project without a key: X-Feitian-Project */
+    GW_INNER = 4,   /* on HOME/run/gateway.sock alone, and needs no key there */
+    GW_PROJECT = 8, /* there, also for a project without a key: X-Feitian-Project */
+    GW_BARE = 16    /* has no parameters in its query: those that are there are refused */
 };
 
 /* Tables are searched in the order in which routes.c lists them. */

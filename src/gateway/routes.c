@@ -1,11 +1,14 @@
 /* The way in: the table of routes, who may use them, and ids of requests. */
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "gateway/sessions.h"
 #include "gateway/watch/requests.h"
 #include "net/url.h"
+
+#define ALLOW_BYTES_MAX 128 /* names of methods */
 
 static const struct gw_route model_routes[] = {
     {"POST", "/v1/chat/completions", "chat", "chat.completions", GW_OPENAI, gw_call_model,
@@ -34,9 +37,9 @@ static const struct gw_route control_routes[] = {
     {"GET", "/v1/usage", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/usage/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/v1/organization/*", "usage", "usage", GW_OPENAI, gw_proxy, 0, 0, 0},
-    {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0, 0, 0},
-    {"GET", "/api/v1/s3/credentials", "", "admin", GW_OPENAI, gw_s3_credentials, 0, 0, 0},
-    {"POST", "/api/v1/s3/presign", "", "admin", GW_OPENAI, gw_s3_presign, 0, 0, 0},
+    {"GET", "/api/v1/status", "models", "admin", GW_OPENAI, gw_status, 0, GW_BARE, 0},
+    {"GET", "/api/v1/s3/credentials", "", "admin", GW_OPENAI, gw_s3_credentials, 0, GW_BARE, 0},
+    {"POST", "/api/v1/s3/presign", "", "admin", GW_OPENAI, gw_s3_presign, 0, GW_BARE, 0},
     {"GET", "/api/v1/openapi.json", NULL, NULL, GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"GET", "/api/v1/usage/*", "usage", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
@@ -148,23 +151,29 @@ static bool method_matches(const struct gw_route *route, const char *method)
 /* The route, or NULL with *e filled: 404, or 405 if the path is there for other methods. */
 static const struct gw_route *find(struct gw_request *r, struct ft_oai_error *e)
 {
-    const struct ft_http_exchange *x = r->x;
-    bool there = false;
+    struct ft_http_exchange *x = r->x;
+    struct ft_buf allow;
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
+    ft_buf_init(&allow, ALLOW_BYTES_MAX);
     for (size_t t = 0; t < FT_COUNT(tables); t++) {
         for (const struct gw_route *row = tables[t]->rows; row < tables[t]->rows + tables[t]->n;
              row++) {
             if (((row->flags & GW_INNER) != 0 && !r->inner) || !path_matches(r, row->path))
                 continue;
-            if (method_matches(row, method))
+            if (method_matches(row, method)) {
+                ft_buf_fini(&allow);
                 return row;
-            there = true;
+            }
+            if (allow.len == 0 || strstr(allow.data, row->method) == NULL)
+                ft_buf_addf(&allow, "%s%s", allow.len > 0 ? ", " : "", row->method);
         }
     }
-    if (!there) {
+    if (allow.len == 0) {
         gw_unknown(r, e);
         return NULL;
     }
+    r->allow = ft_arena_strndup(&x->arena, allow.data, allow.len);
+    ft_buf_fini(&allow);
     ft_oai_error_set(e, FT_ENOTFOUND, "method_not_allowed", NULL, "%s is not allowed on %s",
                      x->method, x->path);
     e->status = 405;
@@ -177,6 +186,34 @@ void gw_unknown(struct gw_request *r, struct ft_oai_error *e)
     ft_oai_error_set(e, FT_ENOTFOUND, "unknown_url", NULL, "Unknown request URL: %s %s", x->method,
                      x->path != NULL ? x->path : x->target);
     e->status = x->path != NULL ? 404 : 400;
+}
+
+/* What a request says that its route does not look at: a query, or a coding of JSON. */
+static int check_unseen(struct gw_request *r, struct ft_oai_error *e)
+{
+    const struct ft_http_exchange *x = r->x;
+    const char *coding = ft_http_header(x, "content-encoding"), *name, *value;
+    struct ft_err err = {0};
+    size_t at = 0;
+    int rc = 0;
+    if ((r->route->flags & GW_BARE) != 0)
+        rc = ft_url_param_next(x->query, &at, &r->x->arena, &name, &value, &err);
+    if (rc < 0) {
+        ft_oai_error_from_query(e, &err);
+        return rc;
+    }
+    if (rc > 0)
+        return ft_oai_error_set(e, FT_EINVAL, "unknown_parameter", name,
+                                "%.100s: there is no such parameter", name);
+    bool json = (r->style == GW_OPENAI || r->style == GW_ANTHROPIC) &&
+                (r->route->flags & (GW_LANE | GW_STORE)) == 0;
+    if (!json || coding == NULL || strcasecmp(coding, "identity") == 0)
+        return 0;
+    ft_oai_error_set(e, FT_EUNSUPPORTED, "unsupported_media_type", NULL,
+                     "Content-Encoding: bodies of requests are taken as they are, not %.32s",
+                     coding);
+    e->status = 415;
+    return FT_EUNSUPPORTED;
 }
 
 /* "Authorization: Bearer KEY", or "x-api-key: KEY" as Anthropic's clients send it. */
@@ -330,10 +367,13 @@ static void dispatch(struct gw_request *r)
         gw_fail(r, &e);
         return;
     }
-    r->style = r->route->style;
+    if (r->style != GW_ANTHROPIC || r->route->style != GW_OPENAI)
+        r->style = r->route->style;
     r->name = r->route->name;
     if (!is_for_project(r) && needs_key(r) &&
         gw_authenticate(r, r->route->action != NULL ? r->route->action : "", &e) != 0)
+        gw_refuse(r, "", &e);
+    else if (check_unseen(r, &e) != 0)
         gw_refuse(r, "", &e);
     else if ((r->route->flags & GW_STORE) != 0 && gw_blob(r->gw) == NULL)
         gw_no_storage(r);
@@ -376,6 +416,8 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
     gw_id_new(r->id);
     r->client_id = client_id_of(x);
+    if (ft_http_header(x, "anthropic-version") != NULL)
+        r->style = GW_ANTHROPIC; /* its clients read errors of its form alone, on every route */
     gw_trace_begin(r);
     ft_http_on_close(x, closed, r);
     dispatch(r);

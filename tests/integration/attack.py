@@ -188,6 +188,35 @@ def wrong_types(cloud):
         expect(f"wrong types: {path}", not bad, bad)
 
 
+def unseen(cloud):
+    """What a request says is looked at, or refused by its name; nothing is passed over."""
+    for path in ("nodes", "storage", "status", "s3/credentials"):
+        a = cloud.ask("GET", f"/api/v1/{path}?zzz=1&y")
+        expect(f"a parameter that {path} has not", a.status == 400 and
+               a.json["error"]["param"] == "zzz", a)
+    a = cloud.ask("GET", "/api/v1/keys?project=%01")
+    expect("a control character's parameter", told(a) and a.json["error"]["param"] == "project", a)
+    for field, value in (("max_tokens", b"1180591620717411303424"), ("temperature", b"1e999"),
+                         ("stop", b'"a\\u0000"')):
+        a = cloud.ask("POST", CHAT, b'{"%s": %s}' % (field.encode(), value))
+        expect(f"{field}: {value}", told(a) and a.json["error"]["param"] == field, a)
+    a = cloud.ask("POST", CHAT, GOOD, headers={"Content-Encoding": "gzip"})
+    expect("a coding that is not undone", a.status == 415 and told(a), a)
+    a = cloud.ask("POST", CHAT, GOOD, headers={"Content-Encoding": "identity"})
+    expect("and one that is none", a.status == 200, a)
+    for path, allow in ((CHAT, "POST"), ("/v1/models", "GET"), ("/api/v1/keys/x", None)):
+        a = cloud.ask("OPTIONS", path)
+        methods = a.headers.get("allow", "")
+        expect(f"what {path} allows", a.status == 405 and methods == (allow or methods) != "", a)
+    for path in ("/v1/messages/batches", "/v1/models/none"):
+        a = cloud.ask("GET", path, headers={"anthropic-version": "2023-06-01"})
+        expect(f"{path} is refused in Anthropic's form", a.status == 404 and
+               a.json["type"] == "error" and a.json["error"]["type"] == "not_found_error", a)
+    a = cloud.ask("POST", "/v1/responses/compact", {"model": "echo", "input": "x"})
+    expect("what OpenAI has besides is unknown", a.status == 404 and
+           a.json["error"]["code"] == "unknown_url", a)
+
+
 def admin_bodies(cloud):
     bad = []
     for path in ("projects", "keys", "members", "prices", "models", "endpoints", "settings"):
@@ -390,8 +419,9 @@ def main():
         cloud.endpoint("slow", tokens=1000, interval_ms=100)
         cloud.endpoint("long", tokens=60000, interval_ms=0, text="word " * 10000)
         parts = sys.argv[2:]
-        for part in (malformed, paths, bodies, wrong_types, admin_bodies, oversized, injection,
-                     unknown_keys, many_connections, leaves_during_look_up, slow_clients):
+        for part in (malformed, paths, bodies, wrong_types, unseen, admin_bodies, oversized,
+                     injection, unknown_keys, many_connections, leaves_during_look_up,
+                     slow_clients):
             if not parts or part.__name__ in parts:
                 part(cloud)
         a = cloud.ask("POST", CHAT, GOOD)

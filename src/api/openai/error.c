@@ -67,6 +67,16 @@ void ft_oai_error_from(struct ft_oai_error *e, const struct ft_err *err)
         e->code = "context_length_exceeded"; /* what is too long there is so for the model */
 }
 
+void ft_oai_error_from_query(struct ft_oai_error *e, const struct ft_err *err)
+{
+    const char *end = strstr(err->msg, ": ");
+    size_t n = end != NULL ? FT_MIN((size_t)(end - err->msg), sizeof e->param - 1) : 0;
+    ft_oai_error_init(e);
+    e->err = *err;
+    memcpy(e->param, err->msg, n);
+    e->param[n] = '\0';
+}
+
 /* Limits are the request's own (context, sizes) unless who sets the error says otherwise: tenants'
  * limits come with status 429. */
 int ft_oai_error_status(const struct ft_oai_error *e)

@@ -33,6 +33,9 @@ int ft_oai_error_set(struct ft_oai_error *e, enum ft_code code, const char *err_
  * param. */
 void ft_oai_error_from(struct ft_oai_error *e, const struct ft_err *err);
 
+/* The same of net/url.h's on a query, whose messages begin with the parameter's name, whichever. */
+void ft_oai_error_from_query(struct ft_oai_error *e, const struct ft_err *err);
+
 int ft_oai_error_status(const struct ft_oai_error *e);
 const char *ft_oai_error_type(const struct ft_oai_error *e); /* "invalid_request_error", ... */
 const char *ft_oai_error_code(const struct ft_oai_error *e); /* NULL: null in the answer */

@@ -1,7 +1,10 @@
 /* Bounded parsing: a pass over the bytes that adds up depth and cost, then jansson's. */
 #include "api/openai/json.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/utf8.h"
 
 /* What jansson 2.14 allocates on a 64-bit machine, allocator's overhead included, rounded up. */
 enum {
@@ -68,6 +71,88 @@ static int check_bounds(const char *text, size_t n, struct ft_oai_error *e)
     return 0;
 }
 
+/* ---- where a value stands ---- */
+
+/* The way from the top to a place in text: at each level a member's name or an element's number. */
+struct way {
+    struct step {
+        const char *name; /* as it is written, in an object; NULL: in an array */
+        int n;            /* of its bytes; of an array: the element */
+        bool named;       /* the next string is a value, not a name */
+    } step[FT_OAI_JSON_DEPTH_MAX];
+    int depth;
+};
+
+/* Up to p; what is malformed before it was refused. */
+static void follow(struct way *w, const char *text, const char *p)
+{
+    for (const char *at = text; at < p; at++) {
+        struct step *s = w->depth > 0 ? &w->step[w->depth - 1] : NULL;
+        const char *end;
+        switch (*at) {
+        case '{':
+        case '[':
+            if (w->depth == FT_OAI_JSON_DEPTH_MAX)
+                return;
+            w->step[w->depth++] = (struct step){.name = *at == '{' ? "" : NULL};
+            break;
+        case '}':
+        case ']':
+            w->depth -= w->depth > 0;
+            break;
+        case ',':
+            if (s != NULL && s->name == NULL)
+                s->n++;
+            else if (s != NULL)
+                s->named = false;
+            break;
+        case '"':
+            end = string_end(at + 1, p);
+            if (s != NULL && s->name != NULL && !s->named) {
+                s->name = at + 1;
+                s->n = (int)FT_MIN(end - at - 1, FT_OAI_PARAM_MAX);
+                s->named = true;
+            }
+            at = end;
+        }
+    }
+}
+
+/* "messages[0].content"; empty at the top. Cut where it is too long. */
+static void write_way(const struct way *w, char ret[FT_OAI_PARAM_MAX])
+{
+    size_t n = 0;
+    ret[0] = '\0';
+    for (int i = 0; i < w->depth && n < FT_OAI_PARAM_MAX; i++) {
+        const struct step *s = &w->step[i];
+        int more = s->name == NULL ? snprintf(ret + n, FT_OAI_PARAM_MAX - n, "[%d]", s->n)
+                                   : snprintf(ret + n, FT_OAI_PARAM_MAX - n, "%s%.*s",
+                                              n > 0 ? "." : "", s->n, s->name);
+        n += (size_t)FT_MAX(more, 0);
+    }
+    ret[ft_utf8_valid_len(ret, strlen(ret))] = '\0'; /* it may be cut */
+}
+
+/* What jansson does not take though it is JSON? */
+static bool is_value(enum json_error_code code)
+{
+    return code == json_error_numeric_overflow || code == json_error_null_character ||
+           code == json_error_null_byte_in_key;
+}
+
+/* That, named. */
+static int refuse_value(const char *text, size_t n, const json_error_t *je, struct ft_oai_error *e)
+{
+    struct way w = {.depth = 0};
+    char place[FT_OAI_PARAM_MAX];
+    bool number = json_error_code(je) == json_error_numeric_overflow;
+    follow(&w, text, text + FT_MIN((size_t)FT_MAX(je->position, 0), n));
+    write_way(&w, place);
+    return ft_oai_error_set(e, FT_EINVAL, "invalid_value", place[0] != '\0' ? place : NULL,
+                            "%s: %s", place[0] != '\0' ? place : "the body",
+                            number ? "the number is too large" : "holds \\u0000, which is no text");
+}
+
 int ft_oai_json_object(const char *text, size_t n, json_t **ret, struct ft_oai_error *e)
 {
     int rc = check_bounds(text, n, e);
@@ -77,6 +162,8 @@ int ft_oai_json_object(const char *text, size_t n, json_t **ret, struct ft_oai_e
     json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
     if (v == NULL && json_error_code(&je) == json_error_out_of_memory)
         return ft_oai_error_set(e, FT_ENOMEM, NULL, NULL, "no memory for the request");
+    if (v == NULL && is_value(json_error_code(&je)))
+        return refuse_value(text, n, &je, e);
     if (v == NULL)
         return ft_oai_error_set(e, FT_EINVAL, "invalid_json", NULL,
                                 "the body is not valid JSON: line %d, column %d: %s", je.line,

@@ -1,6 +1,7 @@
 /* JSON from outside into a tree, within bounds: depth, and memory that the tree would take (a body
  * of a megabyte of "[[],[]," is a hundred as a tree). Duplicate names, invalid UTF-8, NUL
- * characters, numbers that do not fit are refused with their place. */
+ * characters, numbers that do not fit are refused with their place: the last two with the member's
+ * name, since the text is JSON all the same. */
 #ifndef FT_API_OPENAI_JSON_H
 #define FT_API_OPENAI_JSON_H
 

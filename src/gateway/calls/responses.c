@@ -211,7 +211,7 @@ static void lookup_answer(struct lookup *l, const json_t *document)
     } else if (ft_url_param(x->query, "limit", &x->arena, &limit, &err) != 0 ||
                ft_url_param(x->query, "order", &x->arena, &order, &err) != 0 ||
                ft_url_param(x->query, "after", &x->arena, &after, &err) != 0) {
-        ft_oai_error_from(&e, &err);
+        ft_oai_error_from_query(&e, &err);
         rc = err.code;
     } else {
         rc = ft_oai_responses_items(document, limit, order, after, &b, &e);
@@ -270,7 +270,7 @@ static int check_query(struct gw_request *r, bool items, struct ft_oai_error *e)
                                     "%.100s: unknown parameter", name);
     }
     if (rc < 0)
-        ft_oai_error_from(e, &err);
+        ft_oai_error_from_query(e, &err);
     return rc;
 }
 
@@ -285,13 +285,18 @@ void gw_response_stored(struct gw_request *r)
     bool get = !gone && !post; /* HEAD too */
     struct lookup *l = n <= ID_MAX ? calloc(1, sizeof *l) : NULL;
     ft_oai_error_init(&e);
+    if (post && strcmp(tail, "/cancel") != 0) { /* of OpenAI's: compact */
+        free(l);
+        gw_unknown(r, &e);
+        gw_fail(r, &e);
+        return;
+    }
     if (l != NULL)
         memcpy(l->id, r->rest, n);
     bool items = get && strcmp(tail, "/input_items") == 0;
-    bool cancels = post && strcmp(tail, "/cancel") == 0;
-    if (l == NULL || !id_is_good(l->id) || !(items || cancels || (tail[0] == '\0' && !post))) {
+    if (l == NULL || !id_is_good(l->id) || !(items || post || tail[0] == '\0')) {
         ft_oai_responses_none(l != NULL ? l->id : "", &e);
-    } else if (cancels) {
+    } else if (post) {
         ft_oai_responses_cancel(&e);
     } else if (check_query(r, items, &e) == 0) {
         l->r = r;

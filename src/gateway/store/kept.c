@@ -17,6 +17,6 @@ static void kept(struct gw_request *r)
 }
 
 static const struct gw_route rows[] = {
-    {"GET", "/api/v1/storage", "", "admin", GW_OPENAI, kept, 0, GW_LANE | GW_STORE, 0},
+    {"GET", "/api/v1/storage", "", "admin", GW_OPENAI, kept, 0, GW_LANE | GW_STORE | GW_BARE, 0},
 };
 const struct gw_table gw_kept_routes = {rows, FT_COUNT(rows)};

@@ -107,7 +107,7 @@ static int read_query(struct gw_request *r, struct asked *a)
            (rc = ft_url_param_next(r->x->query, &at, &r->x->arena, &name, &value, &err)) > 0)
         take(a, name, value);
     if (!a->refused && err.code != 0) {
-        ft_oai_error_from(&a->e, &err);
+        ft_oai_error_from_query(&a->e, &err);
         a->refused = true;
     }
     return a->refused ? FT_EINVAL : 0;
@@ -193,7 +193,7 @@ static void told(struct gw_request *r)
 
 static const struct gw_route rows[] = {
     {"GET", "/api/v1/events", "models", "admin", GW_OPENAI, list, 0, 0, 0},
-    {"GET", "/api/v1/nodes", "models", "admin", GW_OPENAI, gw_nodes, 0, GW_LANE, 0},
+    {"GET", "/api/v1/nodes", "models", "admin", GW_OPENAI, gw_nodes, 0, GW_LANE | GW_BARE, 0},
     {"POST", "/internal/events", NULL, NULL, GW_OPENAI, told, 0, GW_INNER, 0},
 };
 const struct gw_table gw_monitor_routes = {rows, FT_COUNT(rows)};

@@ -152,6 +152,7 @@ static void test_a_refused_thread_is_told_in_details(void **state)
     ft_buf_fini(&out);
 }
 
+/* long: a table */
 static void test_what_is_wrong_is_named(void **state)
 {
     (void)state;
