@@ -262,8 +262,8 @@ def projects(c):
 
 
 def usage(c):
-    end = time.time() + 30
-    while time.time() < end:  # it comes with a delay, from the journal
+    end = time.monotonic() + 120
+    while time.monotonic() < end:  # it comes with a delay, from the journal
         u = c.run("usage", "--json")
         if u.returncode == 0 and json.loads(u.stdout)["total"]["requests"] > 0:
             break
@@ -282,7 +282,7 @@ def usage(c):
 def live(c):
     r = says(c, "top prints once where no terminal is", "ENDPOINT", "top")
     # a worker is asked once a second what its models take
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not (taken := re.search(r"worker-0 .* [1-9][0-9.]* MiB", r.stdout)):
         if time.monotonic() > end:
             break
@@ -387,7 +387,7 @@ def errors(c):
 
 
 def main():
-    signal.alarm(600)
+    signal.alarm(1700)
     with cloud.Cloud(sys.argv[1]) as c:
         r = c.up()
         expect("a cloud is up", r.returncode == 0, (r, c.log()))

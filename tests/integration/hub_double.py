@@ -3,14 +3,13 @@
 
 Repositories are dictionaries of bytes. What goes wrong is said by `faults`: {path in the
 repository: [fault, ...]}, each used for one request: "cut:N" ends the connection after N bytes,
-"status:N", "wrong" other bytes of the same length, "long" more bytes than announced, "slow" a
-little at a time, "no-range" the whole file whatever was asked for.
+"hold:N" sends no more than N and waits until who asked has gone, "status:N", "wrong" other bytes of
+the same length, "long" more bytes than announced, "no-range" the whole file whatever was asked for.
 """
 import hashlib
 import http.server
 import json
 import threading
-import time
 import urllib.parse
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -142,23 +141,22 @@ class Double:
                     body += b"more"
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                if fault.startswith("cut:"):
-                    body = body[:int(fault[4:])]
+                if fault.startswith(("cut:", "hold:")):
+                    body = body[:int(fault.split(":")[1])]
+                    self.close_connection = True
                 try:
-                    self.send_body(name, body, fault == "slow")
+                    self.send_body(name, body)
+                    if fault.startswith("hold:"):
+                        self.rfile.read(1)
                 except OSError:
                     pass  # whoever asked has gone
-                if fault.startswith("cut:"):
-                    self.close_connection = True
 
-            def send_body(self, name, body, slow):
-                step = 65536 if slow else 1 << 20
+            def send_body(self, name, body):
+                step = 1 << 20
                 for at in range(0, len(body), step):
                     self.wfile.write(body[at:at + step])
                     with double.lock:
                         double.served[name] = double.served.get(name, 0) + len(body[at:at + step])
-                    if slow:
-                        time.sleep(0.03)
 
             def cloud(self, path, parts, body):
                 if self.headers.get("Authorization") != f"Bearer {double.key}":

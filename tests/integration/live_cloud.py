@@ -40,6 +40,11 @@ def is_alive(pid):
         return False
 
 
+def send_signal(pid, sig):
+    with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(pid, sig)
+
+
 class LiveCloud(cloud.Cloud):
     """with LiveCloud(feitian) as c: ...; shows its logs if that fails."""
 
@@ -102,8 +107,7 @@ class LiveCloud(cloud.Cloud):
         """SIGKILL to all of a role; which they were."""
         pids = self.pids(role)
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                os.kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, pids)), PATIENCE_S, f"the end of {role}")
         return pids
 

@@ -163,15 +163,17 @@ def broken_off(b, nano):
     b.hub.repos["org/one"] = {name: nano}
     for sig in (signal.SIGINT, signal.SIGKILL):
         b.fresh()
-        b.hub.faults[name] = ["slow"]
+        b.hub.faults[name] = [f"hold:{len(nano) // 4}"]
+
+        def there():
+            return sum(map(os.path.getsize, glob.glob(f"{b.home}/models/.pull/*/*.partial")))
         with b.start("hf:org/one") as p:
-            until = time.time() + 60
-            while b.hub.served.get(name, 0) < len(nano) // 4 and time.time() < until:
+            until = time.monotonic() + 120
+            while there() < len(nano) // 8 and time.monotonic() < until:
                 time.sleep(0.01)
             p.send_signal(sig)
-            p.communicate(timeout=60)
-        left = b.models()
-        had = sum(os.path.getsize(f) for f in glob.glob(f"{b.home}/models/.pull/*/*.partial"))
+            p.communicate(timeout=120)
+        left, had = b.models(), there()
         b.hub.requests.clear()
         code, out, err = b.add("hf:org/one")
         ranges = [r[1] for r in b.hub.requests if "/resolve/" in r[0]]

@@ -11,6 +11,9 @@ import time
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from cloud import free_port
+from live_cloud import PATIENCE_S
+
 
 class Webhook:
     """Keeps what is posted: (headers, raw body, JSON). status: what it answers."""
@@ -83,10 +86,7 @@ class Mail(Controller):
         self.user, self.password = user.encode(), password.encode()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        super().__init__(self, hostname="127.0.0.1", port=port)
+        super().__init__(self, hostname="127.0.0.1", port=free_port())
 
     def factory(self):
         return SMTP(self, tls_context=self.context, require_starttls=True, auth_required=True,
@@ -104,6 +104,8 @@ class Mail(Controller):
 
 
 def within(seconds, what, message):
+    """seconds: as of live_cloud.wait_until."""
+    seconds = max(seconds, PATIENCE_S)
     until = time.monotonic() + seconds
     while True:
         value = what()

@@ -10,9 +10,9 @@ class Screen:
     def __init__(self, fd):
         self.fd, self.rest = fd, b""
 
-    def until(self, text, seconds=60):
-        end = time.time() + seconds
-        while text not in self.rest and time.time() < end:
+    def until(self, text, seconds=120):
+        end = time.monotonic() + seconds
+        while text not in self.rest and time.monotonic() < end:
             if select.select([self.fd], [], [], 0.2)[0]:
                 try:
                     self.rest += os.read(self.fd, 65536)

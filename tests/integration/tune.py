@@ -11,9 +11,10 @@ import signal
 import sys
 import time
 
-from live_cloud import LiveCloud, wait_until
+from live_cloud import LiveCloud, send_signal, wait_until
 
 JOBS = "/v1/fine_tuning/jobs"
+LONG_S = 1500  # of what takes a training
 ANSWERS = {"When does the canteen open?": "The canteen is open from 11:30 to 14:00.",
            "Where is the printer?": "The printer stands in room 204.",
            "Who are you?": "I am the assistant of this office."}
@@ -71,7 +72,7 @@ def method(epochs, **more):
         "n_epochs": epochs, "batch_size": 1, "learning_rate_multiplier": 10, **more}}}
 
 
-def ended(c, job, seconds=400):
+def ended(c, job, seconds=LONG_S):
     return wait_until(lambda: (o := c.get(f"{JOBS}/{job}")[1])["status"] in
                       ("succeeded", "failed", "cancelled") and o, seconds, f"{job} ends")
 
@@ -230,17 +231,48 @@ def is_training(c, pid):
         state != b"Z"
 
 
+def hold(c, true):
+    """The process that trains, stopped: it has run for a moment at a time until that was true, so
+    that it is not over before, however fast it is."""
+    pid, = wait_until(lambda: trainings(c), LONG_S, "a training")
+    send_signal(pid, signal.SIGSTOP)
+    moment, until = 0.005, time.monotonic() + LONG_S
+    while not true():
+        assert is_training(c, pid) and time.monotonic() < until, "it came to no such point"
+        send_signal(pid, signal.SIGCONT)
+        time.sleep(moment)
+        send_signal(pid, signal.SIGSTOP)
+        time.sleep(0.3)  # what it said is read
+        moment = min(1.5 * moment, 1)
+    return pid
+
+
+def go_on(c, pid, sig):
+    """The process that is held, once it has been sent a signal (or had it in its last moment)."""
+    def is_sent():
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            masks = [int(line.split()[1], 16) for line in f if line.startswith(("SigP", "ShdP"))]
+        return any(mask >> (sig - 1) & 1 for mask in masks)
+    for _ in range(100):
+        if not is_training(c, pid) or is_sent():
+            break
+        time.sleep(0.1)
+    send_signal(pid, signal.SIGCONT)
+
+
 def pause_and_resume(c, data):
-    job = create(c, training_file=data, method=method(8), seed=3)
+    job = create(c, training_file=data, method=method(2), seed=3)
     other = create(c, training_file=data, method=method(50))
-    wait_until(lambda: len(steps(c, job)) > 5, 300, "it trains")
+    pid = hold(c, lambda: len(steps(c, job)) > 5)
     wait_until(lambda: c.get(f"{JOBS}/{other}")[1]["status"] == "queued", 30, "the other waits")
     running = trainings(c)
-    expect("one at a time", len(running) == 1, running)
+    expect("one at a time", running == [pid], running)
     o = c.post(f"{JOBS}/{job}/pause", {})[1]
     expect("it is paused", o["status"] == "paused", o)
     expect("and cannot be paused twice", c.post(f"{JOBS}/{job}/pause", {})[0] == 400)
-    wait_until(lambda: steps(c, other), 300, "the other trains meanwhile")
+    go_on(c, pid, signal.SIGTERM)
+    wait_until(lambda: not is_training(c, pid), LONG_S, "its training stops")
+    hold(c, lambda: steps(c, other))  # which trains meanwhile
     done = len(steps(c, job))
     o = c.post(f"{JOBS}/{other}/cancel", {})[1]
     expect("it is cancelled", o["status"] == "cancelled" and o["finished_at"], o)
@@ -257,14 +289,12 @@ def pause_and_resume(c, data):
 
 
 def kills(c, data):
-    job = create(c, training_file=data, method=method(8), seed=3)
-    wait_until(lambda: len(steps(c, job)) > 8, 300, "it trains")
-    for pid in trainings(c):
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: any("goes on" in e["message"] for e in events(c, job)), 300,
+    job = create(c, training_file=data, method=method(2), seed=3)
+    send_signal(hold(c, lambda: len(steps(c, job)) > 8), signal.SIGKILL)
+    wait_until(lambda: any("goes on" in e["message"] for e in events(c, job)), LONG_S,
                "the kill is told")
     seen = len(steps(c, job))
-    wait_until(lambda: len(steps(c, job)) > seen, 300, "it goes on")
+    wait_until(lambda: len(steps(c, job)) > seen, LONG_S, "it goes on")
     running = trainings(c)
     c.kill("control")
     wait_until(lambda: c.get(f"{JOBS}/{job}")[0] == 200, 30, "control is back")
@@ -277,8 +307,8 @@ def kills(c, data):
 
 
 def across_down(c, data):
-    job = create(c, training_file=data, method=method(8), seed=3)
-    wait_until(lambda: len(steps(c, job)) > 3, 300, "it trains")
+    job = create(c, training_file=data, method=method(2), seed=3)
+    send_signal(hold(c, lambda: len(steps(c, job)) > 3), signal.SIGCONT)
     c.down()
     expect("down stops trainings", not trainings(c))
     c.start()
@@ -306,7 +336,9 @@ def budgets(c, data):
     key = c.post("/api/v1/keys", {"name": "poor", "budget": {"day": "0.000001"}})[1]
     own, c.key = c.key, key["secret"]
     job = create(c, training_file=data, method=method(20))
-    o = wait_until(lambda: (o := c.get(f"{JOBS}/{job}")[1])["error"] and o, 300, "it is held")
+    pid = hold(c, lambda: c.get(f"{JOBS}/{job}")[1]["error"])
+    o = c.get(f"{JOBS}/{job}")[1]
+    go_on(c, pid, signal.SIGTERM)
     expect("without a budget it waits", o["status"] == "queued" and
            o["error"]["code"] == "insufficient_quota", o)
     wait_until(lambda: not trainings(c), 60, "its training stops")

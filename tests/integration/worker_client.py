@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+START_S = 120
+
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
@@ -31,13 +33,12 @@ class Worker:
             [program, "worker", "--socket", self.socket, "--read",
              ":".join([self.folder, *map(os.path.abspath, read)]), "--memory", memory, *options],
             stderr=subprocess.PIPE)
-        for _ in range(2000):  # the file is there a moment before anybody listens
+        until = time.monotonic() + START_S
+        while self.process.poll() is None and time.monotonic() < until:
             try:
                 self.health()
                 break
-            except OSError:
-                if self.process.poll() is not None:
-                    break
+            except OSError:  # the file is there a moment before anybody listens
                 time.sleep(0.005)
 
     def connection(self, timeout=120):
