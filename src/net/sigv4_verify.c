@@ -236,6 +236,8 @@ int ft_sigv4_read(const struct ft_sigv4_request *r, struct ft_sigv4_auth *ret, s
     struct ft_sigv4_auth a = {0};
     const char *value = header(r, "authorization");
     int rc = 0;
+    if (value != NULL && *value == '\0') /* as good as none */
+        value = NULL;
     if (has_param(r->query, "X-Amz-Algorithm")) {
         if (value != NULL)
             return ft_sigv4_err(err, FT_EINVAL, FT_SIGV4_BAD_HASH,

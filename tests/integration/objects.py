@@ -236,6 +236,15 @@ def bodies(c, own):
         lie = b"3e8\r\n" + data + b"\r\n0\r\nx-amz-checksum-crc32c:AAAAAA==\r\n\r\n"
         status, code, _ = own.send("PUT", path, head, body=lie)
         expect(f"1000 bytes that say they are {length}", status == 400 and code, (status, code))
+    h = http.client.HTTPConnection("127.0.0.1", c.port, timeout=30)
+    h.putrequest("PUT", path, skip_host=True, skip_accept_encoding=True)
+    for name, value in own.head("PUT", path).items():
+        h.putheader(name, value)
+    h.endheaders()
+    r = h.getresponse()
+    expect("a length that is not said is not 0", r.status == 411 and
+           b"MissingContentLength" in r.read(), r.status)
+    h.close()
     with socket.create_connection(("127.0.0.1", c.port), 30) as s:
         head = own.head("PUT", path, body=data)
         lines = "".join(f"{k}: {v}\r\n" for k, v in head.items())

@@ -173,6 +173,13 @@ static int read_length(struct ft_s3_call *c)
                : ft_s3_fail(c, FT_S3_InvalidArgument, "x-amz-decoded-content-length: %.32s", s);
 }
 
+int ft_s3_length_said(struct ft_s3_call *c)
+{
+    return c->x->content_length != 0 || ft_http_header(c->x, "content-length") != NULL
+               ? 0
+               : ft_s3_fail(c, FT_S3_MissingContentLength, NULL);
+}
+
 int ft_s3_body_open(struct ft_s3_call *c, int64_t max, enum ft_s3_sum wanted)
 {
     FT_ASSERT(c->body == NULL);

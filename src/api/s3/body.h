@@ -7,6 +7,9 @@
 #include "api/s3/impl.h"
 #include "api/s3/sums.h"
 
+/* Refuses a request that does not say how long its body is: what is to be stored must not end up
+ * empty because a length got lost on the way. */
+int ft_s3_length_said(struct ft_s3_call *c);
 /* Reads what the headers say of the body. max: bytes of it, else EntityTooLarge. sum: a checksum to
  * be computed when the client gives none; NONE: none. */
 int ft_s3_body_open(struct ft_s3_call *c, int64_t max, enum ft_s3_sum sum);

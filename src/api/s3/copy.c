@@ -45,6 +45,9 @@ int ft_s3_source_open(struct ft_s3_call *c, struct ft_s3_source *s)
     struct ft_err err = {0};
     if (read_source(c, s) != 0 || ft_s3_bucket(c, s->bucket, &s->at) != 0)
         return -1;
+    const char *owner = ft_s3_in(c, "x-amz-source-expected-bucket-owner");
+    if (owner != NULL && strcmp(owner, s->at.owner) != 0)
+        return ft_s3_fail(c, FT_S3_AccessDenied, NULL);
     struct ft_s3_ask ask = {
         .action = s->version != NULL ? "s3:GetObjectVersion" : "s3:GetObject",
         .bucket = &s->at,

@@ -33,9 +33,12 @@ int ft_s3_object_put(struct ft_s3_call *c)
 {
     struct ft_blob_field *fields;
     struct ft_blob_put put = {.bucket = c->bucket, .key = c->key};
-    if (ft_s3_fields_read(c, &fields, &put.n_fields) != 0 || ft_s3_put_marks(c, &put) != 0)
+    if (ft_s3_length_said(c) != 0 || ft_s3_fields_read(c, &fields, &put.n_fields) != 0 ||
+        ft_s3_put_marks(c, &put) != 0)
         return -1;
     put.fields = fields;
+    if (ft_s3_in(c, "x-amz-write-offset-bytes") != NULL) /* an append must not be a new object */
+        return ft_s3_fail(c, FT_S3_NotImplemented, NULL);
     ft_s3_write_condition(c, &put.condition);
     if (ft_s3_body_open(c, FT_S3_PUT_MAX, FT_S3_SUM_NONE) != 0)
         return -1;

@@ -95,8 +95,21 @@ static bool fits(const struct ft_s3_call *c, const struct ft_s3_op *op)
  * must not be taken for one of the whole. */
 static bool names_part(const struct ft_s3_call *c, const struct ft_s3_op *ops)
 {
-    static const char *const never[] = {
-        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select"};
+    static const char *const never[] = {"abac",
+                                        "analytics",
+                                        "append",
+                                        "encryption",
+                                        "intelligent-tiering",
+                                        "inventory",
+                                        "metadataConfiguration",
+                                        "metadataInventoryTable",
+                                        "metadataJournalTable",
+                                        "metadataTable",
+                                        "metrics",
+                                        "renameObject",
+                                        "restore",
+                                        "select",
+                                        "session"};
     for (; ops->method != NULL; ops++)
         if (ops->sub != NULL && ft_s3_param(c, ops->sub) != NULL)
             return true;

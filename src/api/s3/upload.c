@@ -125,7 +125,8 @@ int ft_s3_part_put(struct ft_s3_call *c)
 {
     struct ft_s3_upload u;
     struct ft_err err = {0};
-    if (ft_s3_upload_read(c, &u) != 0 || ft_s3_body_open(c, FT_S3_PUT_MAX, u.sum) != 0)
+    if (ft_s3_length_said(c) != 0 || ft_s3_upload_read(c, &u) != 0 ||
+        ft_s3_body_open(c, FT_S3_PUT_MAX, u.sum) != 0)
         return -1;
     enum ft_s3_sum sum = ft_s3_body_sum(c);
     if (u.sum != FT_S3_SUM_NONE && sum != u.sum)

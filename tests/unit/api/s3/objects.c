@@ -166,6 +166,43 @@ static void test_ranges_and_conditions(void **state)
     assert_s3_error(412, "PreconditionFailed");
 }
 
+/* What S3 has elsewhere and is not here must not be taken for a put or a listing. */
+static void test_what_is_not_there_is_refused(void **state)
+{
+    (void)state;
+    static const char *const never[][3] = {
+        {"PUT", "/bucket/kept?renameObject", "x-amz-rename-source: /bucket/other"},
+        {"PUT", "/bucket/kept?encryption", NULL},
+        {"PUT", "/bucket/kept", "x-amz-write-offset-bytes: 4"},
+        {"POST", "/bucket/kept?append&position=4", NULL},
+        {"POST", "/bucket/kept?select&select-type=2", NULL},
+        {"GET", "/bucket?session", NULL},
+        {"GET", "/bucket?abac", NULL},
+        {"PUT", "/bucket?metadataTable", NULL},
+        {"DELETE", "/bucket?inventory&id=a", NULL},
+    };
+    assert_int_equal(s3("PUT", "/bucket/kept", NULL, "kept"), 200);
+    for (size_t i = 0; i < FT_COUNT(never); i++) {
+        s3(never[i][0], never[i][1], never[i][2], NULL);
+        assert_s3_error(501, "NotImplemented");
+    }
+    s3("GET", "/bucket/kept", NULL, NULL);
+    assert_string_equal(got.body, "kept");
+}
+
+static void test_a_copy_is_of_whom_it_is_expected(void **state)
+{
+    (void)state;
+    assert_int_equal(s3("PUT", "/bucket/from", NULL, "x"), 200);
+    s3("PUT", "/bucket/to",
+       "x-amz-copy-source: /bucket/from\nx-amz-source-expected-bucket-owner: somebody", NULL);
+    assert_s3_error(403, "AccessDenied");
+    assert_int_equal(s3("PUT", "/bucket/to",
+                        "x-amz-copy-source: /bucket/from\nx-amz-source-expected-bucket-owner: main",
+                        NULL),
+                     200);
+}
+
 static void test_what_is_too_much_is_refused(void **state)
 {
     (void)state;
@@ -388,6 +425,8 @@ int main(void)
         cmocka_unit_test(test_sizes_that_are_none),
         cmocka_unit_test(test_ranges_and_conditions),
         cmocka_unit_test(test_what_is_too_much_is_refused),
+        cmocka_unit_test(test_what_is_not_there_is_refused),
+        cmocka_unit_test(test_a_copy_is_of_whom_it_is_expected),
         cmocka_unit_test(test_listings),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_uploads_in_parts),
