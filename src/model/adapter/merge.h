@@ -3,7 +3,7 @@
  *
  * The merge streams: rows of the base are read, scale * B A is added in f32, and they are written
  * in the format asked for. Memory is bounded by the metadata, the adapter and a few MiB per
- * thread. A matrix in a quantised format is dequantised, changed and quantised again, see convert.h;
+ * thread. A matrix in a quantised format is dequantised, changed and quantised again (convert.h);
  * tensors that nothing changes are copied bit for bit where the format stays. What is written
  * appears whole or not at all. */
 #ifndef FT_MODEL_MERGE_H

@@ -21,9 +21,10 @@ struct ft_convert_opts {
     const volatile int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
 };
 
-/* A changed matrix in a quantised format is dequantised, changed and quantised again (without a type
- * in Q8_0 if it had fewer bits); what is not changed is copied as it is. Memory: the metadata and a few MiB per thread. `path` appears only
- * when complete; a file of the source is refused (FT_EINVAL). */
+/* A changed matrix in a quantised format is dequantised, changed and quantised again (where no type
+ * is asked for in Q8_0 if it had fewer bits); what is not changed is copied as it is. Memory: the
+ * metadata and a few MiB per thread. `path` appears only when complete; a file of the source is
+ * refused (FT_EINVAL). */
 int ft_convert(const struct ft_weights *w, const struct ft_convert_opts *o, const char *path,
                struct ft_err *err);
 

@@ -132,8 +132,8 @@ const struct ft_train_option ft_train_option_table[] = {
          "adapter, gguf, hf (merged); not given: adapter for lora, gguf for full"),
     BOOL("curve", curve, "true", FT_ONLY_NONE, RESULT, "the loss as a picture, by gnuplot"),
     TEXT("gguf-type", gguf_type, "TYPE", NULL, FT_ONLY_NONE, RESULT,
-         "weights of the GGUF (Q8_0, Q4_K_M, BF16 ...); not given: the model's own, but Q8_0 for what "
-         "has fewer bits and was trained"),
+         "weights of the GGUF (Q8_0, Q4_K_M, BF16 ...); not given: the model's own, but Q8_0 for "
+         "what has fewer bits and was trained"),
 
     BOOL("confined", confined, "false", FT_ONLY_NONE, MACHINE,
          "in a sandbox: reads the model and the data, writes into output, nothing else; no curve"),
