@@ -36,15 +36,23 @@ export async function again(what, signal, failed = () => {}) {
   }
 }
 
-// work(item, i) for each, so many at a time.
+// work(item, i) for each, so many at a time. Where one fails no other begins, and those that have
+// begun end before that is told: nobody works on when it is tried again.
 export async function each(items, atOnce, work) {
   let next = 0;
   const worker = async () => {
     while (next < items.length) {
       const i = next;
       next += 1;
-      await work(items[i], i);
+      try {
+        await work(items[i], i);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  const workers = Array.from({ length: Math.min(atOnce, items.length) }, worker);
+  const failed = (await Promise.allSettled(workers)).find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
 }

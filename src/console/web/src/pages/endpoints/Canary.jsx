@@ -1,5 +1,5 @@
 // How calls are shared among versions: a slider and a number for each, their sum, what it comes to.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { useAction } from '../../lib/hooks.js';
 import { duration, number, percent, t } from '../../lib/i18n.js';
@@ -76,7 +76,16 @@ export function Canary({ endpoint, live, may, onDone }) {
   const saved = JSON.stringify(hundredths(endpoint.targets));
   const [values, setValues] = useState(() => JSON.parse(saved));
   const [error, setError] = useState(null);
-  useEffect(() => setValues(JSON.parse(saved)), [saved]);
+  const known = useRef(saved); // what is shown while nobody changes it
+  useEffect(() => {
+    const was = known.current;
+    known.current = saved;
+    // what somebody began to change while the answer was on its way is not taken from under the hands
+    setValues((old) => {
+      const theirs = JSON.stringify(old) !== was && old.length === endpoint.targets.length;
+      return theirs ? old : JSON.parse(saved);
+    });
+  }, [saved]);
   const shares = sharesOf(values);
   const sum = values.reduce((a, b) => a + b, 0);
   const changed = JSON.stringify(values) !== saved;
@@ -92,6 +101,7 @@ export function Canary({ endpoint, live, may, onDone }) {
     try {
       const targets = toSend(endpoint.targets).map((x, i) => ({ ...x, weight: values[i] }));
       await api.patch(pathOf(endpoint), { targets });
+      known.current = JSON.stringify(values);
       toast.ok(t('endpoints.canary.saved'));
       onDone();
     } catch (e) {
