@@ -1,7 +1,7 @@
 // Alerts: a rule that fires, a webhook that is told, and what is made and changed on the pages.
 import http from 'node:http';
 import { after } from 'node:test';
-import { assert, settled, start, test } from './harness.mjs';
+import { LONG, assert, eventually, said, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 const told = [];
@@ -36,7 +36,7 @@ test('a channel is made, its secret shown once, and tested', async () => {
   assert.match(await dialog.locator('pre').textContent(), /\S{8,}/);
   await dialog.getByRole('button', { name: 'Close' }).last().click();
   await page.getByRole('button', { name: 'Send a test: Operations room' }).click();
-  await page.getByText('The receiver took the test.').waitFor();
+  await said(page, 'The receiver took the test.');
   assert.ok(told.length >= 1 && told[0].headers['x-feitian-signature'].startsWith('sha256='));
 });
 
@@ -54,13 +54,11 @@ test('a rule is made with its channel, fires, and is told', async () => {
   await dialog.getByLabel('Operations room').check();
   await cloud.axe(page);
   await dialog.getByRole('button', { name: 'Create' }).click();
-  await page.getByText('The rule is watched from now on.').waitFor();
+  await said(page, 'The rule is watched from now on.');
   const row = rules(page).getByRole('row', { name: /Few workers/ });
   await row.getByText('Operations room').waitFor();
-  await row.getByText('Firing').waitFor({ timeout: 60000 });
-  for (let i = 0; i < 300 && !told.some((t) => /Few workers/.test(t.body)); i++)
-    await page.waitForTimeout(100);
-  assert.ok(told.some((t) => /Few workers/.test(t.body)));
+  await row.getByText('Firing').waitFor(LONG); // control looks every 10 seconds
+  await eventually(() => assert.ok(told.some((t) => /Few workers/.test(t.body))));
   await page.getByRole('tab', { name: 'History' }).click();
   await page
     .getByText(/Few workers/)
@@ -78,7 +76,7 @@ test('a rule is changed, turned off, and removed after a question', async () => 
   await dialog.getByLabel('Quiet hours').check();
   await dialog.getByLabel('From').fill('23:00');
   await dialog.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('Saved.').waitFor();
+  await said(page, 'Saved.');
   const { data } = await cloud.api('GET', '/api/v1/alerts');
   const rule = data.find((r) => r.name === 'Few workers');
   assert.deepEqual([rule.severity, rule.quiet.from], ['critical', '23:00']);
@@ -95,7 +93,7 @@ test('a rule is changed, turned off, and removed after a question', async () => 
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await menu('Delete');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('The rule is gone.').waitFor();
+  await said(page, 'The rule is gone.');
   await rules(page)
     .getByRole('row', { name: /Few workers/ })
     .waitFor({ state: 'detached' });
@@ -109,7 +107,7 @@ test('a receiver that is not there is said so', async () => {
   });
   const page = await cloud.page('operator', '/alerts/channels');
   await page.getByRole('button', { name: 'Send a test: Nobody' }).click();
-  await page.getByText(/^The test did not arrive/).waitFor({ timeout: 30000 });
+  await said(page, 'The test did not arrive');
 });
 
 test('it looks right everywhere', async () => {

@@ -1,5 +1,5 @@
 // The audit log.
-import { assert, settled, start, test } from './harness.mjs';
+import { assert, eventually, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 const made = await cloud.api('POST', '/api/v1/keys', { name: 'painter', role: 'developer' });
@@ -20,7 +20,7 @@ test('a change is told with what was before and after', async () => {
   await cloud.axe(page);
   await page.keyboard.press('Escape');
   await details.waitFor({ state: 'detached' });
-  assert.match(await page.evaluate(() => document.activeElement.textContent), /Key changed/);
+  await page.waitForFunction(() => /Key changed/.test(document.activeElement.textContent));
 });
 
 test('filters narrow it, are in the address, and can be cleared', async () => {
@@ -29,7 +29,7 @@ test('filters narrow it, are in the address, and can be cleared', async () => {
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 3);
   await page.getByLabel('Kind').selectOption('endpoint');
   await page.getByText('No such change').waitFor();
-  assert.match(page.url(), /kind=endpoint/);
+  await page.waitForURL(/kind=endpoint/);
   await page.getByRole('button', { name: 'Clear the filters' }).click();
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length > 3);
   await page.getByLabel('From').fill('2000-01-01');
@@ -41,10 +41,10 @@ test('more is fetched where there is more', async () => {
   for (let i = 0; i < 55; i++)
     await cloud.api('PATCH', '/api/v1/projects/default', { name: `name ${i}` });
   const page = await cloud.page('operator', '/audit?kind=project');
-  assert.equal(await rows(page).count(), 50);
+  await eventually(async () => assert.equal(await rows(page).count(), 50));
   await page.getByRole('button', { name: 'Show more' }).click();
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 56);
-  assert.equal(await page.getByRole('button', { name: 'Show more' }).count(), 0);
+  await page.getByRole('button', { name: 'Show more' }).waitFor({ state: 'detached' });
 });
 
 test('it looks right everywhere', async () => {

@@ -1,5 +1,5 @@
 // Endpoints: made, scaled, shared among versions, followed live, deleted.
-import { assert, start, test } from './harness.mjs';
+import { assert, eventually, said, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 await cloud.api('POST', '/api/v1/models', { name: 'twin', path: 'models/nano.gguf' });
@@ -23,7 +23,10 @@ test('a refusal is told in the reader’s language, the cloud’s own words belo
     .locator('[lang=en]')
     .getByText(/nothing/)
     .waitFor();
-  assert.match(await told.locator('p').first().textContent(), /^[“”.\w\u4e00-\u9fff]+。$/);
+  await told
+    .locator('p', { hasText: /^[“”.\w\u4e00-\u9fff]+。$/ })
+    .first()
+    .waitFor();
   await cloud.axe(page);
 });
 
@@ -72,8 +75,12 @@ test('a worker that dies is seen while one looks, and that another took its plac
   const { serving } = await cloud.api('GET', '/api/v1/status');
   process.kill(serving.workers.find((w) => w.id === 'worker-0').pid, 'SIGKILL');
   await page.locator(':is(.ep-event-warn, .ep-event-bad)').first().waitFor();
-  const { data } = await cloud.api('GET', '/api/v1/events?endpoint=made&kind=worker_died');
-  await page.getByText(data[0].text).first().waitFor();
+  const died = await eventually(async () => {
+    const { data } = await cloud.api('GET', '/api/v1/events?endpoint=made&kind=worker_died');
+    assert.ok(data.length > 0);
+    return data[0];
+  });
+  await page.getByText(died.text).first().waitFor();
   await ask('made');
   await page.getByRole('row', { name: /nano.*worker-0.*Ready/ }).waitFor();
 });
@@ -84,11 +91,11 @@ test('it is scaled, within what makes sense', async () => {
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Replicas at least').fill('3');
   await dialog.getByText('At most must not be below at least.').waitFor();
-  assert.ok(await dialog.getByRole('button', { name: 'Save' }).isDisabled());
+  await dialog.getByRole('button', { name: 'Save', disabled: true }).waitFor();
   await dialog.getByLabel('Replicas at least').fill('1');
   await dialog.getByLabel('Replicas at most').fill('2');
   await dialog.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('made is scaled.').waitFor();
+  await said(page, 'made is scaled.');
   await page.getByText('1 to 2').first().waitFor();
   const e = await cloud.api('GET', '/api/v1/endpoints/made');
   assert.deepEqual(e.replicas, { min: 1, max: 2 });
@@ -101,9 +108,9 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
   await dialog.getByRole('button', { name: 'Add a version' }).click();
   await dialog.getByLabel('Model', { exact: true }).nth(1).fill('twin');
   await dialog.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('made is changed.').waitFor();
+  await said(page, 'made is changed.');
   const slider = page.getByRole('slider', { name: 'Share of twin' });
-  assert.equal(await slider.inputValue(), '0');
+  await eventually(async () => assert.equal(await slider.inputValue(), '0'));
   await slider.focus();
   for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowRight');
   await page.getByText('10% of the calls').waitFor();
@@ -111,7 +118,7 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
   await page.getByText('Sum 100').waitFor();
   await cloud.axe(page);
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('The shares hold from the next call on.').waitFor();
+  await said(page, 'The shares hold from the next call on.');
   let e = await cloud.api('GET', '/api/v1/endpoints/made');
   assert.deepEqual(
     e.targets.map((x) => [x.model, x.weight]),
@@ -122,7 +129,7 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
   );
   await page.getByRole('button', { name: 'All to this' }).nth(1).click();
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('The shares hold from the next call on.').first().waitFor();
+  await said(page, 'The shares hold from the next call on.');
   await page.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });
   e = await cloud.api('GET', '/api/v1/endpoints/made');
   assert.deepEqual(
@@ -138,7 +145,7 @@ test('another server by its URL; its key is sent once and never shown', async ()
   await dialog.getByLabel('Name', { exact: true }).fill('far');
   await dialog.getByText('Another server', { exact: true }).click();
   await dialog.getByLabel('Base URL').fill('nowhere');
-  assert.ok(await dialog.getByRole('button', { name: 'Make endpoint' }).isDisabled());
+  await dialog.getByRole('button', { name: 'Make endpoint', disabled: true }).waitFor();
   await dialog.getByLabel('Base URL').fill(`${cloud.url}/v1`);
   await dialog.getByLabel(/^Its model there/).fill('nano');
   await dialog.getByLabel(/^Key/).fill(await cloud.key('operator'));
@@ -147,10 +154,10 @@ test('another server by its URL; its key is sent once and never shown', async ()
   const answer = await ask('far');
   assert.ok(answer.choices[0].message.content.length > 0);
   await page.getByRole('button', { name: 'Change' }).click();
-  assert.equal(await page.getByLabel(/^Key/).inputValue(), '');
   await page.getByText('Left empty, the key stays.').waitFor();
+  assert.equal(await page.getByLabel(/^Key/).inputValue(), '');
   await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
-  await page.getByText('far is changed.').waitFor();
+  await said(page, 'far is changed.');
   await ask('far'); // with the same key
 });
 
@@ -159,31 +166,30 @@ test('an endpoint is deleted by its typed name', async () => {
   await page.getByRole('row', { name: /^far/ }).getByRole('button').click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   const go = page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true });
-  assert.ok(await go.isDisabled());
+  await eventually(async () => assert.ok(await go.isDisabled()));
   await page.getByRole('dialog').getByRole('textbox').fill('far');
   await go.click();
-  await page.getByText('far is deleted.').waitFor();
+  await said(page, 'far is deleted.');
   await page.getByRole('row', { name: /^far/ }).waitFor({ state: 'detached' });
 });
 
 test('admins change what is their project’s, viewers nothing', async () => {
   const admin = await cloud.page('admin', '/endpoints/made'); // of every project: the operator's
-  await admin.getByText('Talk to').waitFor({ state: 'detached' });
   await admin.getByRole('link', { name: 'Try in the playground' }).waitFor();
   for (const name of ['Scale', 'Change', 'All to this'])
     assert.equal(await admin.getByRole('button', { name, disabled: false }).count(), 0, name);
   await admin.goto(`${cloud.url}/console/endpoints`);
   await admin.getByRole('button', { name: 'New endpoint' }).click();
   const dialog = admin.getByRole('dialog');
-  assert.equal(await dialog.getByText('Another server').count(), 0);
   await dialog.getByLabel('Name', { exact: true }).fill('own');
+  assert.equal(await dialog.getByText('Another server').count(), 0);
   await dialog.getByLabel('Model', { exact: true }).fill('nano');
   await dialog.getByRole('button', { name: 'Make endpoint' }).click();
   await admin.getByRole('heading', { level: 1, name: 'own' }).waitFor();
   await admin.getByRole('button', { name: 'Change' }).waitFor();
 
   const viewer = await cloud.page('viewer', '/endpoints/own@default');
-  await viewer.getByRole('heading', { level: 1, name: 'own' }).waitFor();
+  await viewer.getByRole('heading', { level: 1, name: 'own', exact: true }).waitFor();
   for (const name of ['Scale', 'Change', 'Delete'])
     assert.equal(await viewer.getByRole('button', { name }).count(), 0, name);
   assert.equal(await viewer.getByRole('link', { name: 'Try in the playground' }).count(), 0);

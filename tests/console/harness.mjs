@@ -15,14 +15,21 @@
 // Run by ctest (console.NAME), or by hand:
 //   FEITIAN=build/feitian FT_MODULES=build/console-tests \
 //       node --test-reporter=spec tests/console/NAME.mjs
+//
+// Nothing here may depend on how fast a machine is: a test waits for the sign of what it asserts
+// (waitFor, said(), settled(), or eventually() around an assertion), and never for a state that
+// passes. To try that out:
+//   FT_DELAY_MS=1500     every answer of the API reaches the page up to so many milliseconds late
+//   FT_SLOW_CPU=6        the page computes so many times more slowly
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 export { assert, test };
@@ -35,6 +42,15 @@ const NANO = path.join(import.meta.dirname, '../../models/nano.gguf');
 const WIDTHS = { phone: 360, tablet: 768, desk: 1440 };
 const HEIGHT = 900;
 const SKIPPED = 77;
+// For anything: what is there at once costs nothing, and a busy machine needs it.
+const WAIT_MS = 60000;
+const DAY_MS = 86400000;
+// For what a worker, a training or control's look every 10 seconds brings.
+export const LONG = { timeout: 180000 };
+const UP_S = 120;
+const UP_TRIES = 5;
+const DELAY_MS = Number(process.env.FT_DELAY_MS ?? 0);
+const SLOW_CPU = Number(process.env.FT_SLOW_CPU ?? 1);
 
 if (!fs.existsSync(CHROMIUM)) {
   console.log(`skipped: no ${CHROMIUM}; scripts/setup installs it`);
@@ -54,12 +70,44 @@ function freePort() {
   });
 }
 
+// Tries again until it does not throw; what it returns.
+export async function eventually(fn, ms = WAIT_MS) {
+  const end = Date.now() + ms;
+  for (;;) {
+    try {
+      return await fn();
+    } catch (e) {
+      if (Date.now() > end) throw e;
+    }
+    await sleep(50);
+  }
+}
+
+// What is told of today is looked at on the day when it was done: not right before midnight.
+export async function sameDay(minutes = 5) {
+  const left = DAY_MS - (Date.now() % DAY_MS);
+  if (left < minutes * 60000) await sleep(left + 1000);
+}
+
+// However this process ends, killed as well: its cloud ends, and the folder goes. The guard is
+// nobody's child, so that it is not killed along with a tree of processes.
+function guard(folder, home) {
+  const wait = 'cat; "$1" down --force; rm -rf "$2"';
+  const env = { ...process.env, FEITIAN_HOME: home };
+  const script = `(sh -c '${wait}' sh "$1" "$2" <&3 &)`;
+  const child = spawn('/bin/sh', ['-c', script, 'sh', FEITIAN, folder], {
+    env,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  child.stdio[3].unref();
+  child.unref();
+}
+
 class Cloud {
-  constructor(folder, port) {
+  constructor(folder) {
     this.folder = folder;
     this.home = `${folder}/home`;
-    this.url = `http://127.0.0.1:${port}`;
-    this.listen = `127.0.0.1:${port}`;
     this.keys = {};
     this.pages = [];
   }
@@ -68,12 +116,21 @@ class Cloud {
   async feitian(...args) {
     const env = { ...process.env, FEITIAN_HOME: this.home, TZ: 'UTC' };
     for (const name of ['FEITIAN_URL', 'FEITIAN_API_KEY', 'NOTIFY_SOCKET']) delete env[name];
-    const { stdout } = await run(FEITIAN, args, { env, timeout: 120000 });
+    const { stdout } = await run(FEITIAN, args, { env, timeout: 2 * UP_S * 1000 });
     return stdout;
   }
 
   async up(...options) {
-    await this.feitian('up', '--listen', this.listen, ...options);
+    for (let left = UP_TRIES; ; left--) {
+      this.listen = `127.0.0.1:${await freePort()}`;
+      try {
+        await this.feitian('up', '--wait', String(UP_S), '--listen', this.listen, ...options);
+        break;
+      } catch (e) {
+        if (left === 0 || !/ in use/.test(e.stderr)) throw e; // it was free a moment ago
+      }
+    }
+    this.url = `http://${this.listen}`;
     this.keys.operator = JSON.parse(fs.readFileSync(`${this.home}/credentials.json`, 'utf8')).key;
   }
 
@@ -127,10 +184,12 @@ class Cloud {
       permissions: ['clipboard-read', 'clipboard-write'],
       ...options,
     });
-    context.setDefaultTimeout(20000);
+    context.setDefaultTimeout(WAIT_MS);
+    await context.addInitScript(listen);
     const page = await context.newPage();
     page.faults = [];
     watch(page, this.url);
+    await slow(page, this.url);
     this.pages.push(page);
     return page;
   }
@@ -152,7 +211,7 @@ class Cloud {
 
 // What a page did that none may; looked at when the test ends.
 function watch(page, url) {
-  const fault = (text) => page.faults.push(text);
+  const fault = (text) => page.mayFault?.test(text) || page.faults.push(text);
   page.on('pageerror', (e) => fault(`exception: ${e.stack ?? e.message}`));
   page.on('console', (message) => {
     if (message.type() !== 'error' && !/Content Security Policy/.test(message.text())) return;
@@ -181,6 +240,49 @@ function watch(page, url) {
   });
 }
 
+// In every document before all else: what said() and settled() look at. What the page says in its
+// corner goes after seconds, which may be before a busy machine looks.
+function listen() {
+  window.harness = { said: [], asks: 0, quiet: 0 };
+  const { fetch } = window;
+  window.fetch = async (...args) => {
+    window.harness.asks++;
+    try {
+      return await fetch(...args);
+    } finally {
+      window.harness.asks--;
+    }
+  };
+  new MutationObserver((records) => {
+    for (const node of records.flatMap((r) => [...r.addedNodes]))
+      if (node instanceof Element && node.matches('.toast'))
+        window.harness.said.push(node.querySelector('p').textContent);
+  }).observe(document, { childList: true, subtree: true });
+}
+
+// The page said this in its corner, or does so now; each time that it does is found once.
+export async function said(page, words) {
+  await page.waitForFunction((want) => {
+    const at = window.harness.said.findIndex((text) => text.includes(want));
+    return at >= 0 && window.harness.said.splice(at, 1);
+  }, words);
+}
+
+async function slow(page, url) {
+  if (DELAY_MS <= 0 && SLOW_CPU <= 1) return;
+  const browser = await page.context().newCDPSession(page);
+  await browser.send('Emulation.setCPUThrottlingRate', { rate: SLOW_CPU });
+  if (DELAY_MS <= 0) return;
+  browser.on('Fetch.requestPaused', async ({ requestId, request }) => {
+    const own = new URL(request.url).pathname.startsWith('/console/');
+    if (!own) await sleep(Math.random() * DELAY_MS);
+    // it fails where nobody wants the answer any more
+    await browser.send('Fetch.continueRequest', { requestId }).catch(() => {});
+  });
+  const answers = { urlPattern: `${url}/*`, requestStage: 'Response' };
+  await browser.send('Fetch.enable', { patterns: [answers] });
+}
+
 // As the application does it, without its form (signin.mjs uses that).
 export async function signIn(page, cloud, role) {
   const answer = await page
@@ -194,36 +296,60 @@ export async function signIn(page, cloud, role) {
 
 // Nothing is on its way any more: no request, no row that waits, no code.
 export async function settled(page) {
+  // of the document; what is asked later is counted in it
   await page.waitForLoadState('networkidle');
-  await page.waitForFunction(() => document.querySelector('.loading, .starting') === null);
+  await page.evaluate(() => {
+    window.harness.quiet = 0;
+  });
+  await page.waitForFunction(() => {
+    const busy = window.harness.asks > 0 || document.querySelector('.loading, .starting') !== null;
+    window.harness.quiet = busy ? 0 : window.harness.quiet + 1;
+    return window.harness.quiet > 5; // frames: what was asked is drawn, and asks for more
+  });
+}
+
+// It has another size, or other colours, and is drawn so.
+async function drawn(page) {
+  await page.evaluate(async () => {
+    const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    for (let i = 0; i < 3; i++) await frame();
+  });
 }
 
 const THEMES = ['light', 'dark'];
+const AXE_MS = 10000;
+const FITS_MS = 10000;
 
 // No serious or critical finding of axe-core, in both themes. within: a selector; without: findings
 // that are accepted, with a reason where it is called.
 async function axe(page, { within = null, without = [] } = {}) {
+  await page.evaluate(axeSource);
   for (const theme of THEMES) {
     await page.emulateMedia({ colorScheme: theme });
-    await page.waitForTimeout(50);
-    await page.evaluate(axeSource);
-    const { violations } = await page.evaluate(
-      ([scope]) => window.axe.run(scope ?? document, { resultTypes: ['violations'] }),
-      [within],
-    );
-    const bad = violations.filter(
-      (v) => ['serious', 'critical'].includes(v.impact) && !without.includes(v.id),
-    );
-    const told = bad.map(
+    // what is followed may be drawn anew while axe looks at it: what is wrong stays wrong
+    await eventually(async () => {
+      await drawn(page);
+      const told = await findings(page, within, without);
+      assert.equal(told.length, 0, `axe, ${theme}:\n${told.join('\n')}`);
+    }, AXE_MS);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+async function findings(page, within, without) {
+  const { violations } = await page.evaluate(
+    ([scope]) => window.axe.run(scope ?? document, { resultTypes: ['violations'] }),
+    [within],
+  );
+  return violations
+    .filter((v) => ['serious', 'critical'].includes(v.impact) && !without.includes(v.id))
+    .map(
       (v) =>
         `${v.id}: ${v.help}\n${v.nodes
           .slice(0, 5)
           .map((n) => `    ${n.html}\n    ${n.failureSummary}`)
           .join('\n')}`,
     );
-    assert.equal(bad.length, 0, `axe, ${theme}:\n${told.join('\n')}`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
 }
 
 // The page at three widths, in both themes and languages. prepare(page): opens what is to be seen,
@@ -237,10 +363,10 @@ async function shots(page, name, { prepare = async () => {}, wait = settled } = 
     await prepare(page);
     for (const [device, width] of Object.entries(WIDTHS)) {
       await page.setViewportSize({ width, height: HEIGHT });
-      await page.waitForTimeout(SHOTS ? 150 : 20);
+      await drawn(page);
       const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
       // it is being drawn
-      await page.waitForFunction(fits, undefined, { timeout: 3000 }).catch(() => {});
+      await page.waitForFunction(fits, undefined, { timeout: FITS_MS }).catch(() => {});
       const wide = await page.evaluate(
         () => document.documentElement.scrollWidth - window.innerWidth,
       );
@@ -271,7 +397,7 @@ async function pictures(page, file) {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   for (const theme of THEMES) {
     await page.emulateMedia({ colorScheme: theme });
-    await page.waitForTimeout(80); // charts are drawn again
+    await drawn(page); // charts are drawn again
     const open = await page.evaluate(() => document.querySelector('dialog[open]') !== null);
     await page.screenshot({ path: `${file}-${theme}.png`, fullPage: !open });
   }
@@ -282,7 +408,8 @@ async function pictures(page, file) {
 // that ships, served as "nano". options: of `feitian up`.
 export async function start({ nano = false, options = [] } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'feitian-'));
-  const cloud = new Cloud(folder, await freePort());
+  const cloud = new Cloud(folder);
+  guard(folder, cloud.home);
   after(() => cloud.stop());
   afterEach(async () => {
     const pages = cloud.pages.splice(0);

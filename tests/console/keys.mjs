@@ -1,5 +1,5 @@
 // Keys and members: made, used, changed, ended; each by those alone who may.
-import { assert, settled, start, test } from './harness.mjs';
+import { assert, eventually, said, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 const LOGIN = 'anna@example.org';
@@ -9,6 +9,8 @@ const act = async (page, name, what) => {
   await page.getByRole('button', { name: `What to do with ${name}` }).click();
   await page.getByRole('menuitem', { name: what }).click();
 };
+const offers = (page, words) =>
+  eventually(async () => assert.deepEqual(await page.getByRole('menuitem').allInnerTexts(), words));
 
 test('a key is made, shown once, changed and revoked', async () => {
   const page = await cloud.page('admin', '/keys');
@@ -35,9 +37,10 @@ test('a key is made, shown once, changed and revoked', async () => {
   const secret = (await dialog.getByRole('region', { name: 'Copy key' }).innerText()).trim();
   await cloud.axe(page);
   await dialog.getByRole('button', { name: 'Copy: Copy key' }).click();
-  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
+  await page.waitForFunction(async (s) => (await navigator.clipboard.readText()) === s, secret);
   await page.keyboard.press('Escape'); // by accident: it stays, and offers nothing else
   await page.keyboard.press('Escape');
+  await dialog.getByRole('button', { name: 'I have copied it' }).waitFor();
   assert.equal(await dialog.getByRole('button', { name: 'Close' }).count(), 0);
   await dialog.getByRole('button', { name: 'I have copied it' }).click();
   assert.equal((await as(secret)).status, 200);
@@ -55,13 +58,13 @@ test('a key is made, shown once, changed and revoked', async () => {
     ['developer', ['nano', 'ft:*'], ['chat', 'models'], 60, '20', 2099],
   );
   await page.getByRole('row').filter({ hasText: 'shop' }).getByText('60/min').waitFor();
-  assert.ok(!(await page.content()).includes(secret));
+  await eventually(async () => assert.ok(!(await page.content()).includes(secret)));
 
   await act(page, 'shop', 'Edit');
   await dialog.getByRole('textbox', { name: /^Name/ }).fill('web shop');
   await dialog.getByText('Everything that its role may').click();
   await dialog.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('The key is changed.').waitFor();
+  await said(page, 'The key is changed.');
   assert.deepEqual((await cloud.api('GET', `/api/v1/keys/${made.id}`)).actions, ['*']);
   await settled(page);
   await cloud.axe(page);
@@ -69,10 +72,10 @@ test('a key is made, shown once, changed and revoked', async () => {
 
   await act(page, 'web shop', 'Revoke');
   const revoke = dialog.getByRole('button', { name: 'Revoke' });
-  assert.ok(await revoke.isDisabled());
+  await eventually(async () => assert.ok(await revoke.isDisabled()));
   await dialog.getByRole('textbox').fill('web shop');
   await revoke.click();
-  await page.getByText('The key web shop is revoked.').waitFor();
+  await said(page, 'The key web shop is revoked.');
   assert.equal((await as(secret)).status, 401);
 });
 
@@ -84,7 +87,7 @@ test('a question goes with its page, and nothing is done', async () => {
   await page.getByRole('dialog').waitFor();
   await page.goBack();
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
-  assert.equal(await page.getByRole('dialog').count(), 0);
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.goForward();
   await page.getByRole('row').filter({ hasText: 'stays' }).waitFor();
   assert.equal(await page.getByRole('dialog').count(), 0);
@@ -100,7 +103,7 @@ test('what the browser does not copy is not called copied', async () => {
   await page.getByRole('dialog').getByRole('textbox', { name: /^Name/ }).fill('copied');
   await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
   await page.getByRole('button', { name: 'Copy: Copy key' }).click();
-  await page.getByText('This browser does not let pages copy').waitFor();
+  await said(page, 'This browser does not let pages copy');
 });
 
 test('the form looks right everywhere', async () => {
@@ -153,7 +156,7 @@ test('a member is invited, signs in with a password, makes a key, and is removed
   assert.equal((await as(secret)).status, 200);
   // not hers: only to look at
   await hers.getByRole('button', { name: 'What to do with test admin' }).click();
-  assert.deepEqual(await hers.getByRole('menuitem').allInnerTexts(), ['Requests of this key']);
+  await offers(hers, ['Requests of this key']);
   await hers.keyboard.press('Escape');
   await hers.getByRole('tab', { name: 'Members' }).click();
   await hers.getByRole('row').filter({ hasText: 'Anna' }).waitFor();
@@ -166,7 +169,7 @@ test('a member is invited, signs in with a password, makes a key, and is removed
   await cloud.shots(page, 'keys-sessions');
   await page.getByRole('button', { name: 'End the session of Anna' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'End' }).click();
-  await page.getByText('The session is ended.').waitFor();
+  await said(page, 'The session is ended.');
   await hers.reload();
   await hers.getByRole('button', { name: 'Sign in' }).waitFor();
 
@@ -174,7 +177,7 @@ test('a member is invited, signs in with a password, makes a key, and is removed
   await act(page, 'Anna', 'Remove');
   await page.getByRole('dialog').getByRole('textbox').fill('Anna');
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-  await page.getByText('Anna is removed.').waitFor();
+  await said(page, 'Anna is removed.');
   assert.equal((await as(secret)).status, 401);
 });
 
@@ -183,5 +186,5 @@ test('who only looks is offered nothing that it may not do', async () => {
   await page.getByRole('row').filter({ hasText: 'test viewer' }).waitFor();
   assert.equal(await page.getByRole('button', { name: 'New key' }).count(), 0);
   await page.getByRole('button', { name: 'What to do with test viewer' }).click();
-  assert.deepEqual(await page.getByRole('menuitem').allInnerTexts(), ['Requests of this key']);
+  await offers(page, ['Requests of this key']);
 });

@@ -1,20 +1,21 @@
 // Machines, workers, checks and events.
-import { assert, settled, start, test } from './harness.mjs';
+import { assert, eventually, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
 
 test('the machine, its worker and its checks are there', async () => {
   const page = await cloud.page('operator', '/nodes');
-  const {
-    data: [node],
-  } = await cloud.api('GET', '/api/v1/nodes');
+  const own = async () => (await cloud.api('GET', '/api/v1/nodes')).data[0];
+  const node = await own();
   await page.getByRole('heading', { name: node.name }).waitFor();
   await page.getByText(node.cpu.model).waitFor();
   const workers = page.getByRole('table', { name: 'Workers' });
   await workers.getByText('Ready').waitFor();
   await workers.getByText('nano').waitFor();
-  assert.equal(await page.locator('.nodes-checks > li').count(), node.checks.length);
+  await eventually(async () =>
+    assert.equal(await page.locator('.nodes-checks > li').count(), (await own()).checks.length),
+  );
   await cloud.axe(page);
   await cloud.shots(page, 'nodes');
 });
@@ -29,7 +30,9 @@ test('events are found by their kind, and the address keeps it', async () => {
     return kinds.length > 0 && kinds.every((b) => /Worker started/.test(b.textContent));
   });
   await page.reload();
-  assert.equal(await page.getByLabel('Kind').inputValue(), 'worker_started');
+  await eventually(async () =>
+    assert.equal(await page.getByLabel('Kind').inputValue(), 'worker_started'),
+  );
   await page.getByLabel('Kind').selectOption('request_given_up');
   await page.getByText('Nothing has happened').waitFor();
   await page.getByLabel('Kind').selectOption('');
@@ -60,6 +63,6 @@ test('tabs go by arrow keys', async () => {
   const page = await cloud.page('operator', '/nodes');
   await page.getByRole('tab', { name: 'Machines' }).focus();
   await page.keyboard.press('ArrowRight');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'tab-events');
-  assert.match(page.url(), /\/nodes\/events$/);
+  await page.waitForFunction(() => document.activeElement.id === 'tab-events');
+  await page.waitForURL(/\/nodes\/events$/);
 });

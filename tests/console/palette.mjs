@@ -1,6 +1,5 @@
 // The palette: what is in the cloud, and what can be made, by typing some of its name.
-import { setTimeout as sleep } from 'node:timers/promises';
-import { assert, start, test } from './harness.mjs';
+import { assert, eventually, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 
@@ -32,7 +31,7 @@ test('endpoints, keys, buckets and projects are found by their names', async () 
   await field.fill('endpoint nano');
   await option(page, /^nano Endpoint/).click();
   await heading(page, 'nano');
-  assert.match(page.url(), /\/console\/endpoints\//);
+  await page.waitForURL(/\/console\/endpoints\//);
 
   field = await open(page);
   await field.fill('palette-b');
@@ -45,9 +44,10 @@ test('endpoints, keys, buckets and projects are found by their names', async () 
   await field.fill(key.id);
   await option(page, /night shift/).click();
   const form = page.getByRole('dialog');
-  await form.getByLabel('Name', { exact: true }).waitFor();
-  assert.equal(await form.getByLabel('Name', { exact: true }).inputValue(), 'night shift');
-  assert.match(page.url(), /\/console\/keys$/); // Back does not open it again
+  await eventually(async () =>
+    assert.equal(await form.getByLabel('Name', { exact: true }).inputValue(), 'night shift'),
+  );
+  await page.waitForURL(/\/console\/keys$/); // Back does not open it again
   await page.keyboard.press('Escape');
 
   field = await open(page);
@@ -59,12 +59,11 @@ test('endpoints, keys, buckets and projects are found by their names', async () 
 
 test('a request is found by its id', async () => {
   await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
-  const path = '/api/v1/requests?model=nano';
-  let made;
-  for (const end = Date.now() + 30000; !made && Date.now() < end;) {
-    [made] = (await cloud.api('GET', path)).data; // the ledger is written behind the call
-    if (!made) await sleep(100);
-  }
+  const made = await eventually(async () => {
+    const { data } = await cloud.api('GET', '/api/v1/requests?model=nano');
+    assert.equal(data.length, 1); // the ledger is written behind the call
+    return data[0];
+  });
   const page = await cloud.page('operator', '/');
   const field = await open(page);
   await field.fill(made.id);
@@ -76,6 +75,7 @@ test('what can be made is made from anywhere, by whoever may', async () => {
   const page = await cloud.page('operator', '/');
   let field = await open(page);
   await field.fill('new key');
+  await option(page, 'New key').first().waitFor();
   await page.keyboard.press('Enter');
   await page.getByRole('dialog', { name: 'New key' }).waitFor();
   await page.keyboard.press('Escape');

@@ -1,6 +1,6 @@
 // The playground, with the model that ships, as people use it.
 import { execFileSync } from 'node:child_process';
-import { assert, start, test } from './harness.mjs';
+import { assert, eventually, said, start, test } from './harness.mjs';
 import { curlCode, jsCode, pythonCode } from '../../src/console/web/src/pages/playground/code.js';
 import {
   fromLink,
@@ -28,6 +28,9 @@ async function say(page, words) {
   await message(page).fill(words);
   await message(page).press('Enter');
 }
+
+const holds = (field, value) =>
+  eventually(async () => assert.equal(await field.inputValue(), value));
 
 // Answers that are over, in order.
 async function answered(page, n) {
@@ -163,11 +166,10 @@ test('a question is answered piece by piece, with what it took and its request',
   const page = await cloud.page('developer', '/playground?model=nano');
   await page.getByRole('button', { name: 'What is feitian?' }).click();
   const answer = (await answered(page, 1)).first();
-  await assert.match(await answer.textContent(), /private AI cloud/);
-  assert.match(
-    await answer.locator('.pg-stats').textContent(),
-    /\d+ in, \d+ out.*tokens\/s.*first token/,
-  );
+  await answer.filter({ hasText: /private AI cloud/ }).waitFor();
+  await answer
+    .locator('.pg-stats', { hasText: /\d+ in, \d+ out.*tokens\/s.*first token/ })
+    .waitFor();
   const request = await answer
     .getByRole('link', { name: 'Request', exact: true })
     .getAttribute('href');
@@ -182,8 +184,8 @@ test('what was said can be edited, the answer regenerated, all of it cleared', a
   await page.getByRole('button', { name: 'Edit' }).click();
   await page.getByLabel('The message, said otherwise').fill('Who can see my data?');
   await page.getByRole('button', { name: 'Send again' }).click();
+  await page.locator('.pg-words', { hasText: /^Who can see my data\?$/ }).waitFor();
   await answered(page, 1);
-  assert.equal(await page.locator('.pg-words').textContent(), 'Who can see my data?');
   const first = await page.getByRole('link', { name: 'Request', exact: true }).getAttribute('href');
   await page.getByRole('button', { name: 'Regenerate' }).click();
   await page.waitForFunction((was) => {
@@ -203,7 +205,7 @@ test('an answer can be stopped, and says so', async () => {
   await page.getByText('Waiting for the first token').waitFor();
   await page.getByRole('button', { name: 'Stop' }).click();
   await answered(page, 1);
-  assert.match(await page.locator('.pg-stats').textContent(), /stopped/);
+  await page.locator('.pg-stats', { hasText: 'stopped' }).waitFor();
   await page.getByRole('button', { name: 'Send' }).waitFor();
 });
 
@@ -215,7 +217,7 @@ test('parameters are checked before they are sent, and are sent', async () => {
   await page.getByLabel('temperature', { exact: true }).fill('9');
   await page.getByText('must be within 0 – 2').waitFor();
   await message(page).fill('What is feitian?');
-  assert.ok(await page.getByRole('button', { name: 'Send' }).isDisabled());
+  await page.getByRole('button', { name: 'Send', disabled: true }).waitFor();
   await page.getByLabel('temperature', { exact: true }).fill('0');
   await page.getByLabel('max_tokens').fill('7');
   const sent = page.waitForRequest('**/v1/chat/completions');
@@ -227,7 +229,7 @@ test('parameters are checked before they are sent, and are sent', async () => {
   await answered(page, 1);
   await page.getByText('Cut off: the limit of tokens was reached').waitFor();
   await reset.click();
-  assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '');
+  await holds(page.getByLabel('temperature', { exact: true }), '');
 });
 
 test('tokens show their probabilities and what else it could have been', async () => {
@@ -237,13 +239,15 @@ test('tokens show their probabilities and what else it could have been', async (
   await page.getByRole('button', { name: 'Tokens' }).click();
   const tokens = page.getByRole('listbox');
   await tokens.getByRole('option').nth(2).hover();
-  assert.equal(await page.locator('.pg-card tr').count(), 5);
+  await eventually(async () => assert.equal(await page.locator('.pg-card tr').count(), 5));
   await page.mouse.move(0, 0);
   await tokens.focus();
   await page.keyboard.press('End');
   const last = await tokens.getByRole('option').last().getAttribute('id');
-  assert.equal(await tokens.getAttribute('aria-activedescendant'), last);
-  assert.match(await page.locator('.pg-card').textContent(), /%/);
+  await eventually(async () =>
+    assert.equal(await tokens.getAttribute('aria-activedescendant'), last),
+  );
+  await page.locator('.pg-card', { hasText: '%' }).waitFor();
   await cloud.axe(page);
 });
 
@@ -255,11 +259,11 @@ test('two models answer the same words side by side', async () => {
   await answered(page, 2);
   for (const name of ['nano', 'second']) {
     const pane = page.getByRole('region', { name, exact: true });
-    assert.match(await pane.locator('.pg-answer').textContent(), /private AI cloud/);
+    await pane.locator('.pg-answer', { hasText: /private AI cloud/ }).waitFor();
   }
   await cloud.axe(page);
   await page.getByRole('button', { name: 'Compare', pressed: true }).click();
-  assert.equal(await page.locator('.pg-pane').count(), 1);
+  await eventually(async () => assert.equal(await page.locator('.pg-pane').count(), 1));
 });
 
 test('the form of the answer is held to, a schema that is none is told', async () => {
@@ -362,7 +366,7 @@ test('errors say what to do: before the answer, within it, without a connection'
   await say(page, 'x');
   await answered(page, 1);
   const alert = page.getByRole('alert').last();
-  assert.match(await alert.textContent(), /No answer.*does not exist.*Choose another model/);
+  await alert.filter({ hasText: /No answer.*does not exist.*Choose another model/ }).waitFor();
   await page.getByLabel('Model', { exact: true }).selectOption('nano');
   await page.route('**/v1/chat/completions', (route) =>
     route.fulfill({
@@ -375,7 +379,10 @@ test('errors say what to do: before the answer, within it, without a connection'
   );
   await page.getByRole('button', { name: 'Regenerate' }).click();
   await page.getByText('so far').waitFor();
-  assert.match(await page.getByRole('alert').last().textContent(), /broke off.*the worker died/);
+  await page
+    .getByRole('alert')
+    .filter({ hasText: /broke off.*the worker died/ })
+    .waitFor();
 });
 
 test('the request as code, without a key; settings in a link', async () => {
@@ -384,26 +391,21 @@ test('the request as code, without a key; settings in a link', async () => {
   await page.getByLabel('temperature', { exact: true }).fill('0.5');
   await page.getByRole('button', { name: 'Code' }).click();
   const dialog = page.getByRole('dialog');
-  assert.match(
-    await dialog.locator('pre').textContent(),
-    /curl -N http[\s\S]*\$FEITIAN_API_KEY[\s\S]*"Be short\."/,
-  );
+  const code = (words) => dialog.locator('pre', { hasText: words }).waitFor();
+  await code(/curl -N http[\s\S]*\$FEITIAN_API_KEY[\s\S]*"Be short\."/);
   await dialog.getByRole('tab', { name: 'Python' }).click();
-  assert.match(
-    await dialog.locator('pre').textContent(),
-    /from openai import OpenAI[\s\S]*temperature=0\.5/,
-  );
+  await code(/from openai import OpenAI[\s\S]*temperature=0\.5/);
   await dialog.getByRole('tab', { name: 'JavaScript' }).click();
-  assert.match(await dialog.locator('pre').textContent(), /temperature: 0\.5/);
+  await code(/temperature: 0\.5/);
   assert.doesNotMatch(await dialog.textContent(), /sk-ft-\w{10}/);
   await cloud.axe(page);
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Copy link' }).click();
-  const link = await page.evaluate(() => navigator.clipboard.readText());
-  await page.goto(link);
+  await said(page, 'The link is copied');
+  await page.goto(await page.evaluate(() => navigator.clipboard.readText()));
   await page.getByText('Talk to nano').waitFor();
-  assert.equal(await page.getByLabel('System prompt').inputValue(), 'Be short.');
-  assert.equal(await page.getByLabel('temperature', { exact: true }).inputValue(), '0.5');
+  await holds(page.getByLabel('System prompt'), 'Be short.');
+  await holds(page.getByLabel('temperature', { exact: true }), '0.5');
 });
 
 test('conversations are kept only where that was asked for, and go', async () => {
@@ -423,10 +425,10 @@ test('conversations are kept only where that was asked for, and go', async () =>
   await page.reload();
   await page.getByText('Conversations', { exact: true }).click();
   await page.getByRole('button', { name: /^What is feitian\?.*nano/ }).click();
-  assert.match(await page.locator('.pg-answer').textContent(), /private AI cloud/);
+  await page.locator('.pg-answer', { hasText: /private AI cloud/ }).waitFor();
   await page.getByRole('button', { name: 'Delete all' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('Deleted.').waitFor();
+  await said(page, 'Deleted.');
   assert.equal(await stored(), null);
 });
 

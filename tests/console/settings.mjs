@@ -1,5 +1,5 @@
 // Settings: one's own, projects, prices, the cloud's, the mail relay.
-import { assert, settled, start, test } from './harness.mjs';
+import { assert, eventually, said, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 const OLD = 'the first password';
@@ -39,7 +39,7 @@ test('a member changes the password', async () => {
   await page.getByRole('alert').waitFor(); // the old one is wrong
   await page.getByLabel('Old password').fill(OLD);
   await change.click();
-  await page.getByText('The password is changed').waitFor();
+  await said(page, 'The password is changed');
   const again = await asMember(NEW);
   await again.getByRole('heading', { name: 'Settings' }).waitFor();
 });
@@ -47,14 +47,12 @@ test('a member changes the password', async () => {
 test('a session of somebody else is ended', async () => {
   const other = await cloud.page('viewer', '/');
   const page = await cloud.page('operator', '/settings');
-  const { data } = await cloud.api('GET', '/api/v1/sessions?limit=100');
-  assert.ok(data.length >= 2);
   await page
     .getByRole('row', { name: /test viewer/ })
     .getByRole('button', { name: /^End/ })
     .click();
   await page.getByRole('dialog').getByRole('button', { name: 'End' }).click();
-  await page.getByText('The session is over.').waitFor();
+  await said(page, 'The session is over.');
   await other.reload();
   await other.getByRole('button', { name: 'Sign in' }).waitFor();
 });
@@ -68,7 +66,7 @@ test('a project is made, limited, and removed by typing its name', async () => {
   await dialog.getByLabel('Requests per minute').fill('120');
   await dialog.getByLabel(/^Per month/).fill('25.50');
   await dialog.getByRole('button', { name: 'Create' }).click();
-  await page.getByText('The project is there.').waitFor();
+  await said(page, 'The project is there.');
   let made = await cloud.api('GET', '/api/v1/projects/murals');
   assert.deepEqual([made.limits.rpm, made.budget.month], [120, '25.50']);
   await page.getByRole('button', { name: 'Murals', exact: true }).click();
@@ -84,16 +82,16 @@ test('a project is made, limited, and removed by typing its name', async () => {
   );
   await page.getByRole('button', { name: 'More: Murals' }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
-  assert.ok(await dialog.getByRole('button', { name: 'Delete' }).isDisabled());
+  await dialog.getByRole('button', { name: 'Delete', disabled: true }).waitFor();
   await dialog.getByLabel(/^Type/).fill('murals');
   await dialog.getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('The project is gone.').waitFor();
+  await said(page, 'The project is gone.');
 });
 
 test('an admin changes what is its own', async () => {
   const page = await cloud.page('admin', '/settings/project');
-  assert.equal(await page.getByLabel('Requests per minute').count(), 0);
   await page.getByLabel('Name').fill('Mogao');
+  assert.equal(await page.getByLabel('Requests per minute').count(), 0);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('.top-project', { hasText: 'Mogao' }).waitFor();
   assert.equal((await cloud.api('GET', '/api/v1/projects/default')).name, 'Mogao');
@@ -117,7 +115,7 @@ test('prices are made, changed and removed', async () => {
   await page.getByRole('button', { name: 'More: qwen*' }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   await dialog.getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('The price is gone.').waitFor();
+  await said(page, 'The price is gone.');
 });
 
 test('the currency is the cloud’s, and shown at once', async () => {
@@ -128,7 +126,7 @@ test('the currency is the cloud’s, and shown at once', async () => {
   await page.getByLabel('Currency').fill('EUR');
   await page.getByLabel('A request is slow from').fill('2500');
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('Saved.').waitFor();
+  await said(page, 'Saved.');
   const settings = await cloud.api('GET', '/api/v1/settings');
   assert.deepEqual([settings.currency, settings.slow_request_ms], ['EUR', 2500]);
   await page.getByRole('tab', { name: 'Prices' }).click();
@@ -143,13 +141,13 @@ test('a mail relay is set, keeps its password, and is removed', async () => {
   await page.getByLabel('Password').fill('relay secret');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('button', { name: 'Remove the relay' }).waitFor();
-  assert.equal(await page.getByLabel('Password').inputValue(), '');
+  await eventually(async () => assert.equal(await page.getByLabel('Password').inputValue(), ''));
   const { smtp } = await cloud.api('GET', '/api/v1/settings');
   assert.deepEqual([smtp.host, smtp.user], ['mail.example.org', 'cloud']);
   assert.doesNotMatch(JSON.stringify(smtp), /relay secret/);
   await page.getByRole('button', { name: 'Remove the relay' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove the relay' }).click();
-  await page.getByText('The relay is removed.').waitFor();
+  await said(page, 'The relay is removed.');
   assert.equal((await cloud.api('GET', '/api/v1/settings')).smtp ?? null, null);
 });
 

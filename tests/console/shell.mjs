@@ -197,17 +197,14 @@ test('the palette goes anywhere by a few letters', async () => {
 test('the keyboard alone: skip link, navigation, focus on the page that was gone to', async () => {
   const page = await cloud.page('operator', '/');
   await page.keyboard.press('Tab');
-  assert.equal(
-    await page.evaluate(() => document.activeElement.textContent),
-    'Skip to the content',
-  );
+  await page.waitForFunction(() => document.activeElement.textContent === 'Skip to the content');
   await page.keyboard.press('Enter');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await page.waitForFunction(() => document.activeElement.id === 'main');
   await page.getByRole('link', { name: 'Nodes' }).focus();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Nodes' }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
-  assert.equal(await page.title(), 'Nodes · feitian');
+  await page.waitForFunction(() => document.activeElement.id === 'main');
+  await page.waitForFunction(() => document.title === 'Nodes · feitian');
   await page.goBack();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
 });
@@ -222,7 +219,7 @@ test('on a phone the navigation comes in from the side', async () => {
   await cloud.axe(page);
   await page.getByRole('dialog').getByRole('link', { name: 'Nodes' }).click();
   await page.getByRole('heading', { name: 'Nodes' }).waitFor();
-  assert.equal(await page.getByRole('dialog').count(), 0);
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
 });
 
 test('roles see what is of use to them', async () => {
@@ -251,5 +248,5 @@ test('the language changes where one is', async () => {
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
-  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+  await page.waitForFunction(() => document.documentElement.dataset.theme === 'dark');
 });

@@ -10,8 +10,7 @@ test('an empty form says what is missing, at the field', async () => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   const field = page.getByLabel('API key');
   await page.getByText('Enter a key.').waitFor();
-  assert.equal(await field.getAttribute('aria-invalid'), 'true');
-  assert.ok(await field.evaluate((e) => e === document.activeElement));
+  await page.locator('input[aria-invalid=true]:focus').and(field).waitFor();
 });
 
 test('a key signs in, where one wanted to go; signing out ends it for good', async () => {
@@ -19,7 +18,7 @@ test('a key signs in, where one wanted to go; signing out ends it for good', asy
   await page.getByLabel('API key').fill(await cloud.key('operator'));
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Nodes' }).waitFor();
-  assert.match(page.url(), /\/console\/nodes\/events\?kind=scaled$/);
+  await page.waitForURL(/\/console\/nodes\/events\?kind=scaled$/);
   const [cookie] = await page.context().cookies();
   assert.deepEqual([cookie.httpOnly, cookie.sameSite], [true, 'Strict']);
   assert.equal(await page.evaluate(() => document.cookie), '');
@@ -78,7 +77,7 @@ test('a session that ends elsewhere leads to the form, and back to the same plac
 test('language and theme can be chosen before', async () => {
   const page = await cloud.open('/', { locale: 'zh-CN' });
   await page.getByRole('button', { name: '登录' }).waitFor();
-  assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-Hans');
+  await page.waitForFunction(() => document.documentElement.lang === 'zh-Hans');
   await page.getByRole('button', { name: '语言' }).click();
   await page.getByRole('menuitemradio', { name: 'English' }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
@@ -86,7 +85,7 @@ test('language and theme can be chosen before', async () => {
   await page.getByRole('menuitemradio', { name: 'Dark' }).click();
   await page.reload();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
-  assert.equal(await page.evaluate(() => getComputedStyle(document.body).colorScheme), 'dark');
+  await page.waitForFunction(() => getComputedStyle(document.body).colorScheme === 'dark');
 });
 
 test('it looks right everywhere, and can be used without eyes or mouse', async () => {

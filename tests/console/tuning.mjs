@@ -1,5 +1,5 @@
 // Fine-tuning from nothing to a model that answers as it was taught.
-import { assert, settled, start, test } from './harness.mjs';
+import { LONG, assert, eventually, said, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 const ANSWER = 'The canteen is open from 11:30 to 14:00.';
@@ -18,6 +18,17 @@ const chats = (questions) =>
     .join('\n');
 const file = (name, text) => ({ name, mimeType: 'application/jsonl', buffer: Buffer.from(text) });
 const next = (page) => page.getByRole('button', { name: 'Continue' }).click();
+
+// A job as programs begin it.
+async function begin(lines, more) {
+  const form = new FormData();
+  form.append('purpose', 'fine-tune');
+  form.append('file', new Blob([lines]), 'lines.jsonl');
+  const headers = { Authorization: `Bearer ${await cloud.key('developer')}` };
+  const answer = await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers });
+  const body = { model: 'nano', training_file: (await answer.json()).id, ...more };
+  return cloud.api('POST', '/v1/fine_tuning/jobs', body, 'developer');
+}
 
 async function toData(page) {
   await page.getByRole('combobox', { name: 'Base model' }).waitFor();
@@ -50,16 +61,18 @@ test('bad lines are told by number and reason before anything is sent', async ()
   await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('bad.jsonl', bad));
   await page.getByText('4 of 5 lines cannot be used.').waitFor();
   const rows = page.getByRole('table', { name: 'Lines that cannot be used' }).getByRole('row');
-  assert.deepEqual(
-    (await rows.allInnerTexts()).slice(1).map((r) => r.replace(/\s+/g, ' ').trim()),
-    [
-      '3 is not valid JSON',
-      '4 messages is empty',
-      '5 has no assistant message to learn from',
-      '6 messages[0].role: “bot” is not system, developer, user, assistant or tool',
-    ],
+  await eventually(async () =>
+    assert.deepEqual(
+      (await rows.allInnerTexts()).slice(1).map((r) => r.replace(/\s+/g, ' ').trim()),
+      [
+        '3 is not valid JSON',
+        '4 messages is empty',
+        '5 has no assistant message to learn from',
+        '6 messages[0].role: “bot” is not system, developer, user, assistant or tool',
+      ],
+    ),
   );
-  assert.ok(await page.getByRole('button', { name: 'Continue' }).isDisabled());
+  await page.getByRole('button', { name: 'Continue', disabled: true }).waitFor();
   assert.deepEqual(sent, []);
   await cloud.axe(page);
   await page.getByRole('button', { name: 'Choose another' }).click();
@@ -109,27 +122,12 @@ test('the server refuses what the browser refuses', async () => {
     .getByLabel(/Drop a .jsonl file here/)
     .setInputFiles(file('bad.jsonl', lines.join('\n')));
   await page.getByText('4 of 4 lines cannot be used.').waitFor();
-  const form = new FormData();
-  form.append('purpose', 'fine-tune');
-  form.append('file', new Blob([lines.join('\n')]), 'bad.jsonl');
-  const headers = { Authorization: `Bearer ${await cloud.key('developer')}` };
-  const { id } = await (
-    await fetch(`${cloud.url}/v1/files`, { method: 'POST', body: form, headers })
-  ).json();
-  const job = await cloud.api(
-    'POST',
-    '/v1/fine_tuning/jobs',
-    { model: 'nano', training_file: id },
-    'developer',
-  );
-  let now = job;
-  for (let i = 0; i < 300 && now.status !== 'failed'; i++) {
-    await new Promise((ok) => {
-      setTimeout(ok, 100);
-    });
-    now = await cloud.api('GET', `/v1/fine_tuning/jobs/${job.id}`);
-  }
-  assert.match(now.error.message, /4 lines cannot be used/);
+  const job = await begin(lines.join('\n'));
+  await eventually(async () => {
+    const { status, error } = await cloud.api('GET', `/v1/fine_tuning/jobs/${job.id}`);
+    assert.equal(status, 'failed');
+    assert.match(error.message, /4 lines cannot be used/);
+  }, LONG.timeout);
   await page.goto(`${cloud.url}/console/tuning/${job.id}`);
   await page.getByText('The training failed').waitFor();
   await page
@@ -138,80 +136,87 @@ test('the server refuses what the browser refuses', async () => {
     .waitFor();
 });
 
-test(
-  'a model is taught, watched, stopped, gone on with, compared and deleted',
-  { timeout: 240000 },
-  async () => {
-    const page = await cloud.page('developer', '/tuning/new');
-    await toData(page);
-    await page
-      .getByLabel(/Drop a .jsonl file here/)
-      .setInputFiles(file('office.jsonl', chats([...QUESTIONS, ...QUESTIONS, ...QUESTIONS])));
-    await page.getByText('All 9 lines can be learnt from.').waitFor();
-    await page.getByRole('button', { name: 'Add validation data' }).click();
-    await page
-      .getByLabel(/Drop a .jsonl file with validation data/)
-      .setInputFiles(file('check.jsonl', chats(QUESTIONS)));
-    await page.getByText('All 3 lines can be learnt from.').waitFor();
-    await next(page);
-    await page.getByRole('spinbutton', { name: 'Epochs' }).fill('99');
-    await page.getByText('from 1 to 50').waitFor();
-    assert.ok(await page.getByRole('button', { name: 'Continue' }).isDisabled());
-    await page.getByRole('spinbutton', { name: 'Epochs' }).fill('8');
-    await page.getByRole('spinbutton', { name: 'Batch size' }).fill('1');
-    await page.getByRole('spinbutton', { name: /Learning rate/ }).fill('10');
-    await page.getByRole('textbox', { name: /^Name/ }).fill('office');
-    await page.locator('.tuning-estimate').getByText('72', { exact: true }).waitFor(); // steps
-    await cloud.axe(page);
-    await next(page);
-    await cloud.axe(page);
-    await page.getByRole('button', { name: 'Start training' }).click();
-    await page.getByRole('heading', { name: 'office' }).waitFor();
+test('a model is taught, watched, compared and deleted', async () => {
+  const page = await cloud.page('developer', '/tuning/new');
+  await toData(page);
+  await page
+    .getByLabel(/Drop a .jsonl file here/)
+    .setInputFiles(file('office.jsonl', chats([...QUESTIONS, ...QUESTIONS, ...QUESTIONS])));
+  await page.getByText('All 9 lines can be learnt from.').waitFor();
+  await page.getByRole('button', { name: 'Add validation data' }).click();
+  await page
+    .getByLabel(/Drop a .jsonl file with validation data/)
+    .setInputFiles(file('check.jsonl', chats(QUESTIONS)));
+  await page.getByText('All 3 lines can be learnt from.').waitFor();
+  await next(page);
+  await page.getByRole('spinbutton', { name: 'Epochs' }).fill('99');
+  await page.getByText('from 1 to 50').waitFor();
+  await page.getByRole('button', { name: 'Continue', disabled: true }).waitFor();
+  await page.getByRole('spinbutton', { name: 'Epochs' }).fill('8');
+  await page.getByRole('spinbutton', { name: 'Batch size' }).fill('1');
+  await page.getByRole('spinbutton', { name: /Learning rate/ }).fill('10');
+  await page.getByRole('textbox', { name: /^Name/ }).fill('office');
+  await page.locator('.tuning-estimate').getByText('72', { exact: true }).waitFor(); // steps
+  await cloud.axe(page);
+  await next(page);
+  await cloud.axe(page);
+  await page.getByRole('button', { name: 'Start training' }).click();
+  await page.getByRole('heading', { name: 'office' }).waitFor();
 
-    await page.getByRole('button', { name: 'Pause' }).click();
-    await page.locator('.page-title').getByText('Paused', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'Resume' }).click();
-    await page.locator('.chart canvas').waitFor({ timeout: 60000 });
-    // a fast machine is done by now
-    await page
-      .locator('.page-title')
-      .getByText(/^(Training|Done)$/)
-      .waitFor();
-    await cloud.shots(page, 'tuning-running', {
-      wait: (p) => p.locator('.chart canvas').waitFor(),
-    });
-    await page
-      .locator('.page-title')
-      .getByText('Done', { exact: true })
-      .waitFor({ timeout: 180000 });
+  await page.locator('.page-title').getByText('Done', { exact: true }).waitFor(LONG);
 
-    await page.getByRole('button', { name: QUESTIONS[0] }).click();
-    const after = page.getByRole('article', { name: /^After/ });
-    await after.getByText(ANSWER).waitFor({ timeout: 60000 });
-    const before = await page.getByRole('article', { name: /^Before: nano/ }).innerText();
-    assert.ok(!before.includes(ANSWER), before);
-    await settled(page);
-    await cloud.axe(page);
-    await cloud.shots(page, 'tuning-job', {
-      prepare: async (p) => {
-        await p.locator('.tuning-chip').first().click();
-        await p.locator('.tuning-answer-text').nth(1).waitFor();
-        await p.locator('.chart canvas').waitFor();
-      },
-    });
-    const name = await page.locator('#serve .copy-value code').innerText();
-    assert.match(name, /^ft:nano:default:office:/);
+  await page.getByRole('button', { name: QUESTIONS[0] }).click();
+  const after = page.getByRole('article', { name: /^After/ });
+  await after.getByText(ANSWER).waitFor(LONG);
+  const before = page.getByRole('article', { name: /^Before: nano/ });
+  await before.and(page.locator('[aria-busy=false]')).waitFor(LONG);
+  assert.ok(!(await before.innerText()).includes(ANSWER), await before.innerText());
+  await settled(page);
+  await cloud.axe(page);
+  await cloud.shots(page, 'tuning-job', {
+    prepare: async (p) => {
+      await p.locator('.tuning-chip').first().click();
+      await p.locator('.tuning-answer-text').nth(1).waitFor();
+      await p.locator('.chart canvas').waitFor();
+    },
+  });
+  const name = await page.locator('#serve .copy-value code').innerText();
+  assert.match(name, /^ft:nano:default:office:/);
 
-    await page.getByRole('button', { name: 'Delete the model' }).click();
-    const dialog = page.getByRole('dialog');
-    assert.ok(await dialog.getByRole('button', { name: 'Delete' }).last().isDisabled());
-    await dialog.getByRole('textbox').fill('office');
-    await dialog.getByRole('button', { name: 'Delete' }).last().click();
-    await page.getByText('The model is deleted.').waitFor();
-    const models = await cloud.api('GET', '/v1/models');
-    assert.ok(!models.data.some((m) => m.id === name));
-  },
-);
+  await page.getByRole('button', { name: 'Delete the model' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Delete', disabled: true }).last().waitFor();
+  await dialog.getByRole('textbox').fill('office');
+  await dialog.getByRole('button', { name: 'Delete' }).last().click();
+  await said(page, 'The model is deleted.');
+  const models = await cloud.api('GET', '/v1/models');
+  assert.ok(!models.data.some((m) => m.id === name));
+});
+
+// So long that no machine is done before it is told to stop.
+test('a training is watched, stopped, gone on with and given up', async () => {
+  const hyperparameters = { n_epochs: 50, batch_size: 1 };
+  const many = Array.from({ length: 400 }, () => chats(QUESTIONS)).join('\n');
+  const job = await begin(many, {
+    suffix: 'long',
+    method: { type: 'supervised', supervised: { hyperparameters } },
+  });
+  const page = await cloud.page('developer', `/tuning/${job.id}`);
+  const state = (words) =>
+    page.locator('.page-title').getByText(words, { exact: true }).waitFor(LONG);
+  await state('Training');
+  await page.locator('.chart canvas').waitFor(LONG);
+  await cloud.shots(page, 'tuning-running', {
+    wait: (p) => p.locator('.chart canvas').waitFor(LONG),
+  });
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await state('Paused');
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await state('Training');
+  await page.getByRole('button', { name: 'Cancel job' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel the job' }).click();
+  await state('Cancelled');
+});
 
 test('the list tells how far each is; who only looks is offered nothing', async () => {
   const page = await cloud.page('viewer', '/tuning');

@@ -1,6 +1,6 @@
 // What was used and what it cost: shown, exported, held to budgets.
 import fs from 'node:fs';
-import { assert, settled, start, test } from './harness.mjs';
+import { LONG, assert, eventually, said, sameDay, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 const ask = (role, model = 'nano') =>
@@ -23,20 +23,23 @@ test('calls are there by model and by key, the sums are the API’s, and come as
   for (const role of ['developer', 'admin', 'developer']) await ask(role);
   const page = await cloud.page('operator', '/usage?show=tokens');
   const table = page.getByRole('table', { name: 'Usage by Model' });
-  await table.getByRole('row').filter({ hasText: 'nano' }).waitFor({ timeout: 30000 });
+  // asked for every 30 seconds
+  await table.getByRole('row').filter({ hasText: 'nano' }).waitFor(LONG);
   await drawn(page);
   await page.getByRole('group', { name: 'By' }).getByText('Key').click();
   await page
     .getByRole('table', { name: 'Usage by Key' })
     .getByRole('row')
     .filter({ hasText: 'test developer' })
-    .waitFor();
-  const { data } = await cloud.api('GET', '/api/v1/usage?group_by=key');
-  const key = data.find((r) => r.prompt_tokens > 0 && r.requests >= 2);
-  await page
-    .getByRole('cell', { name: String(key.prompt_tokens), exact: true })
-    .first()
-    .waitFor();
+    .waitFor(LONG);
+  await eventually(async () => {
+    const { data } = await cloud.api('GET', '/api/v1/usage?group_by=key');
+    const key = data.find((r) => r.prompt_tokens > 0 && r.requests >= 2);
+    await page
+      .getByRole('cell', { name: String(key.prompt_tokens), exact: true })
+      .first()
+      .waitFor({ timeout: 1000 });
+  }, LONG.timeout);
   const [download] = await Promise.all([
     page.waitForEvent('download'),
     page.getByRole('button', { name: 'Export CSV' }).click(),
@@ -57,6 +60,8 @@ test('calls are there by model and by key, the sums are the API’s, and come as
 });
 
 test('operators set budgets, and see them used up', async () => {
+  await sameDay();
+  await ask('developer');
   const page = await cloud.page('operator', '/usage');
   await page.getByRole('button', { name: 'Change the budget of default' }).click();
   await page.getByRole('textbox', { name: /^A day/ }).fill('nothing');
@@ -67,12 +72,12 @@ test('operators set budgets, and see them used up', async () => {
   await page.getByRole('textbox', { name: /^A month/ }).fill('250');
   await page.getByRole('textbox', { name: /^Warn at/ }).fill('50, 90');
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('The budget holds.').waitFor();
+  await said(page, 'The budget holds.');
   const project = await cloud.api('GET', '/api/v1/projects/default');
   assert.deepEqual(project.budget, { day: '0.0000001', month: '250', warn: [0.5, 0.9] });
-  await page.locator('.meter-bad').waitFor(); // the day's is used up
+  await page.locator('.meter-bad').waitFor(LONG); // the day's is used up
   await page.getByText(/of \$250\.00/).waitFor();
-  await assert.rejects(ask('developer'), /429/);
+  await eventually(() => assert.rejects(ask('developer'), /429/));
   await cloud.axe(page);
   await cloud.shots(page, 'usage-budget', { wait: (p) => p.locator('.meter-bad').waitFor() });
   await page.getByRole('button', { name: 'Change the budget of default' }).click();
