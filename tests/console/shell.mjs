@@ -155,6 +155,7 @@ test('a page that nobody looks at asks for nothing', async () => {
   await page.clock.install();
   await page.reload();
   await page.getByRole('heading', { name: 'Nodes' }).waitFor();
+  await page.waitForLoadState('networkidle');
   const look = (hidden) =>
     page.evaluate((value) => {
       Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
