@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "train/data/lines.h"
 
 #define DRAW_NS       100000000   /* between two drawings of the live line */
 #define PLAIN_NS      30000000000 /* most between two plain lines ... */
@@ -237,9 +238,9 @@ static void on_data(void *ctx, const struct ft_data_report *r, const char *const
     for (int i = 0; i < r->n_told; i++) {
         const struct ft_data_bad *b = &r->told[i];
         if (b->line > 0)
-            fprintf(stderr, "%s:%lld: ", path[b->file], (long long)b->line);
+            fprintf(stderr, "%s:%lld: ", ft_lines_name(path[b->file]), (long long)b->line);
         else
-            fprintf(stderr, "%s: ", path[b->file]);
+            fprintf(stderr, "%s: ", ft_lines_name(path[b->file]));
         ft_cli_put_plain(stderr, b->msg);
         fputc('\n', stderr);
     }

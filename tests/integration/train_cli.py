@@ -78,11 +78,14 @@ def options(d, model, data):
 
 
 def second_try(d, data):
-    """What a refused run from scratch leaves, the next one does not take for its own."""
+    """A refused run from scratch leaves nothing; what a killed one left, the next one does not take
+    for its own."""
     args = ("--arch", "llama", "--tokenizer", f"{d}/tok", "--d-model", "64", "--d-ff", "64",
             "--heads", "2", "-o", f"{d}/second", "--context", "128")
     refused("bad data for a new model", 1, "none.jsonl", *args, "--layers", "3", "--data",
             f"{d}/none.jsonl")
+    expect("a refused run leaves no weights", not os.path.exists(f"{d}/second"))
+    os.makedirs(f"{d}/second/init")
     train(*args, "--layers", "1", "--data", data, "--max-steps", "1")
     with open(f"{d}/second/init/config.json", encoding="utf-8") as f:
         config = json.load(f)

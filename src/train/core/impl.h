@@ -22,7 +22,7 @@ struct ft_train {
     char model_path[FT_TRAIN_PATH_BYTES]; /* where the base lies */
 
     bool made_output; /* the folder was not there before */
-    bool goes_on;     /* a run's that was begun, with run.json and before it init/ */
+    bool goes_on;     /* a run that was begun: run.json is there, and init/ if from scratch */
 
     struct ft_weights *base;
     struct ft_tokenizer *tokenizer;

@@ -89,6 +89,7 @@ static int write_run(struct ft_train *t, struct ft_err *err)
     int rc = text != NULL ? ft_file_put(path, text, strlen(text), err)
                           : ft_err_set(err, FT_ENOMEM, "run.json: no memory");
     free(text);
+    t->goes_on = rc == 0;
     return rc;
 }
 
@@ -362,6 +363,8 @@ static int open_device(struct ft_train *t, int rows, struct ft_err *err)
     int rc = ft_tape_open(&dc, &t->dev, err);
     if (rc == 0)
         rc = ft_model_open(t->dev, t->base, &mc, &t->model, err);
+    if (rc == FT_EUNSUPPORTED)
+        ft_err_wrap(err, "model: llama, qwen2 and qwen3 can be trained");
     if (rc == 0)
         rc = ft_dev_kv_open(t->dev, &t->model->kv_shape, 0, 0, &t->kv, err);
     if (rc == 0)

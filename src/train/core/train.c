@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "train/core/impl.h"
 
 #define RATE_SECONDS 20 /* tokens/s are over about so long */
@@ -268,6 +269,8 @@ int ft_train_run(const struct ft_train_options *o, const struct ft_train_events 
     if (rc == 0)
         rc = ft_train_results(&t, err);
     ft_train_teardown(&t);
+    if (rc != 0 && o->model == NULL && !t.goes_on && t.model_path[0] != '\0')
+        ft_folder_remove(t.model_path); /* new weights of a run that was refused */
     if (rc != 0 && t.made_output)
         rmdir(o->output); /* where nothing came of it; what holds anything stays */
     return rc;

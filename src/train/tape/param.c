@@ -21,7 +21,7 @@ int ft_tape_weight_open(struct ft_dev *d, const struct ft_tensor *t, struct ft_w
     if (ft_type_info(t->type) == NULL)
         return ft_err_set(err, FT_EUNSUPPORTED, "type %d is unknown", (int)t->type);
     if (t->n_dims > 2 && t->dim[2] > 1)
-        return ft_err_set(err, FT_EUNSUPPORTED, "stacked weights (experts) cannot be trained yet");
+        return ft_err_set(err, FT_EUNSUPPORTED, "stacked weights (experts, MLA) cannot be trained");
     struct tape_weight *w = calloc(1, sizeof *w);
     if (w == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory");
