@@ -91,11 +91,12 @@ struct gw_route {
 };
 
 enum gw_flag {
-    GW_LANE = 1,   /* the handler may block: it runs on a lane, r->lane */
-    GW_STORE = 2,  /* works on the blob store: 503 in the route's style while it is not open */
+    GW_LANE = 1,    /* the handler may block: it runs on a lane, r->lane */
+    GW_STORE = 2,   /* works on the blob store: 503 in the route's style while it is not open */
     GW_INNER = 4,   /* on HOME/run/gateway.sock alone, and needs no key there */
     GW_PROJECT = 8, /* there, also for a project without a key: X-Feitian-Project */
-    GW_BARE = 16    /* has no parameters in its query: those that are there are refused */
+    GW_BARE = 16,   /* has no parameters in its query: those that are there are refused */
+    GW_SCOPE = 32   /* for ModelScope's clients alone; others mean the admin API by this path */
 };
 
 /* Tables are searched in the order in which routes.c lists them. */

@@ -6,9 +6,11 @@
 
 #include "gateway/sessions.h"
 #include "gateway/watch/requests.h"
+#include "net/cookie.h"
 #include "net/url.h"
 
-#define ALLOW_BYTES_MAX 128 /* names of methods */
+#define SCOPE_COOKIE    "m_session_id" /* ModelScope's, with a key in it */
+#define ALLOW_BYTES_MAX 128            /* names of methods */
 
 static const struct gw_route model_routes[] = {
     {"POST", "/v1/chat/completions", "chat", "chat.completions", GW_OPENAI, gw_call_model,
@@ -148,6 +150,13 @@ static bool method_matches(const struct gw_route *route, const char *method)
     return strcmp(route->method, method) == 0 || route->method[0] == '*';
 }
 
+/* Does it say that it is ModelScope's client? */
+static bool is_scope(const struct gw_request *r)
+{
+    const char *agent = ft_http_header(r->x, "user-agent");
+    return agent != NULL && strncasecmp(agent, "modelscope", 10) == 0;
+}
+
 /* The route, or NULL with *e filled: 404, or 405 if the path is there for other methods. */
 static const struct gw_route *find(struct gw_request *r, struct ft_oai_error *e)
 {
@@ -158,7 +167,8 @@ static const struct gw_route *find(struct gw_request *r, struct ft_oai_error *e)
     for (size_t t = 0; t < FT_COUNT(tables); t++) {
         for (const struct gw_route *row = tables[t]->rows; row < tables[t]->rows + tables[t]->n;
              row++) {
-            if (((row->flags & GW_INNER) != 0 && !r->inner) || !path_matches(r, row->path))
+            if (((row->flags & GW_INNER) != 0 && !r->inner) ||
+                ((row->flags & GW_SCOPE) != 0 && !is_scope(r)) || !path_matches(r, row->path))
                 continue;
             if (method_matches(row, method)) {
                 ft_buf_fini(&allow);
@@ -216,20 +226,24 @@ static int check_unseen(struct gw_request *r, struct ft_oai_error *e)
     return FT_EUNSUPPORTED;
 }
 
-/* "Authorization: Bearer KEY", or "x-api-key: KEY" as Anthropic's clients send it. */
-static const char *sent_secret(const struct ft_http_exchange *x)
+/* "Authorization: Bearer KEY"; or "x-api-key: KEY" as Anthropic's clients send it; or a cookie, as
+ * ModelScope's does (no browser has one: nobody sets it). */
+static const char *sent_secret(struct ft_http_exchange *x)
 {
+    struct ft_slice v;
     const char *a = ft_http_header(x, "authorization");
     if (a != NULL && strncasecmp(a, "bearer ", 7) == 0) {
         a += 7;
         return a + strspn(a, " ");
     }
     a = ft_http_header(x, "x-api-key");
+    if (a == NULL && ft_cookie_find(ft_http_header(x, "cookie"), SCOPE_COOKIE, &v))
+        a = ft_arena_strndup(&x->arena, v.p, v.n);
     return a != NULL ? a : "";
 }
 
 /* Hugging Face's client for JavaScript sends nothing that does not begin with "hf_": keys may. */
-static const char *secret_of(const struct ft_http_exchange *x)
+static const char *secret_of(struct ft_http_exchange *x)
 {
     const char *secret = sent_secret(x);
     return strncmp(secret, "hf_sk-ft-", 9) == 0 ? secret + 3 : secret;

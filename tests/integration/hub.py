@@ -446,6 +446,29 @@ def scope(hub):
     expect("ModelScope's file", data == b"0123456789", data)
     status, _, data = hub.ask("GET", "/models/default/m/resolve/master/a/b.txt")
     expect("by its other route", data == b"0123456789", data)
+    # as ModelScope's own client asks: by a cookie, for what is there, "master" among it
+    anybody = Hub(hub.cloud, None)
+    client = {"Cookie": f"m_session_id={hub.key}", "User_Agent": "modelscope/1.30.0; python/3.11"}
+    status, o = anybody.json("GET", "/api/v1/models/default/m", **client)
+    expect("is it there?", status == 200 and o["Data"]["Name"] == "m", o)
+    status, o = anybody.json("GET", "/api/v1/models/default/none", **client)
+    expect("one is not", status == 404 and o["Code"] == 404 and not o["Success"], o)
+    status, o = anybody.json("GET", "/api/v1/models/default/m/revisions", **client)
+    branches = {b["Revision"]: b for b in o["Data"]["RevisionMap"]["Branches"]}
+    expect("its master is main", branches["master"]["CommitId"] == branches["main"]["CommitId"] and
+           branches["master"]["CreatedAt"] > 0, o)
+    status, o = anybody.json("GET", "/api/v1/models/default/m/repo/files?Revision=master"
+                                    "&Root=/a/", **client)
+    files = {f["Path"]: f["Revision"] for f in o["Data"]["Files"]}
+    expect("files with what changed them last", len(files["a/b.txt"]) == 40, o)
+    status, o = anybody.json("GET", "/api/v1/models/default/m/repo/files?Root=none", **client)
+    expect("no such folder: 404", status == 404 and "none" in o["Message"], o)
+    client["Cookie"] = "m_session_id=sk-ft-none"
+    expect("a cookie that is no key: 401",
+           anybody.ask("GET", "/api/v1/models/default/m", **client)[0] == 401)
+    status, o = hub.json("GET", "/api/v1/models/nano")
+    expect("others mean the admin API", status == 200 and o["name"] == "nano", o)
+    expect("also by two parts", hub.ask("GET", "/api/v1/models/default/m")[0] == 404)
 
 
 def served(hub, cloud, nano):

@@ -67,6 +67,8 @@ int hub_fail(struct hub_call *c, int status, const char *code, const char *fmt, 
     json_t *body = json_pack("{s:s}", "error", msg);
     if (body == NULL) /* cut within a character, or bytes of the client's */
         body = json_pack("{s:s}", "error", "the request is wrong");
+    if (c->scope)
+        hub_scope_error(c, status, msg, body);
     for (char *p = msg; *p != '\0'; p++)
         if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
             *p = '?';

@@ -36,6 +36,7 @@ struct hub_call {
     char commit[FT_REPO_OID_BYTES];
     const char *rev;  /* as it was asked for */
     const char *path; /* behind the revision; "" */
+    bool scope;       /* ModelScope's client asks: errors as it reads them */
     bool pointers;    /* large files as git has them: the pointer's text */
     char author[65];
     /* headers that the answer gets */
@@ -112,6 +113,8 @@ hub_handler hub_lfs_batch, hub_lfs_verify, hub_lfs_transfer;
 hub_handler hub_resolve;
 /* scope.c */
 hub_handler hub_scope;
+/* What ModelScope's client reads of an error. */
+void hub_scope_error(const struct hub_call *c, int status, const char *msg, json_t *body);
 void hub_scope_master(struct hub_call *c, int at); /* the revision of part `at`: "master" */
 
 #endif

@@ -472,6 +472,8 @@ static const struct gw_route rows[] = {
     HUB("/models/{}/{}/resolve/*"),
     HUB("/{}/{}/info/lfs/*"),
     HUB("/datasets/{}/{}/info/lfs/*"),
+    {"GET", "/api/v1/models/{}/{}", "hub.read", "hub", GW_HUB, serve, 0,
+     GW_LANE | GW_STORE | GW_PROJECT | GW_SCOPE, 0},
     HUB("/api/v1/models/{}/{}/repo"),
     HUB("/api/v1/models/{}/{}/repo/files"),
     HUB("/api/v1/models/{}/{}/revisions"),
