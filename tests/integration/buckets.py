@@ -19,7 +19,7 @@ from objects import answers, body_of, caller, client, expect, made, refused
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 DAY_S = 1
-AT_MOST_S = 30
+AT_MOST_S = 120
 
 
 class People:

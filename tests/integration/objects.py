@@ -367,14 +367,16 @@ def quotas(c):
 def flood(c):
     """Refused by the hundred: all are counted, few have a record each."""
     plain = http.client.HTTPConnection("127.0.0.1", c.port, timeout=30)
-    before = refused_of(c)
+    before, begun = refused_of(c), time.monotonic()
     for _ in range(300):
         plain.request("GET", "/own/a/b")
         plain.getresponse().read()
     plain.close()
+    seconds = time.monotonic() - begun  # a sum lives for two
     live_cloud.wait_until(lambda: sum(n for n, _ in refused_of(c)) -
                           sum(n for n, _ in before) >= 300, 20, "all that was refused is counted")
-    expect("records of the refused are sums", len(refused_of(c)) - len(before) <= 10, refused_of(c))
+    expect("records of the refused are sums", len(refused_of(c)) - len(before) <= 5 + seconds,
+           refused_of(c))
 
 
 def refused_of(c):
@@ -433,7 +435,9 @@ def kills(c, own, data):
     with socket.create_connection(("127.0.0.1", c.port), 30) as s:
         lines = "".join(f"{k}: {v}\r\n" for k, v in own.head("PUT", "/own/half").items())
         s.sendall(f"PUT /own/half HTTP/1.1\r\n{lines}content-length: 100000\r\n\r\nx".encode())
-        time.sleep(0.3)
+        # the other one asks
+        live_cloud.wait_until(lambda: c.get("/api/v1/status")[1]["gateway"]["exchanges"] > 1, 20,
+                              "the request has begun")
         c.kill("gateway")
     live_cloud.wait_until(c.is_ready, 30, "the gateway is back")
     answers("what was not whole is not there", own.call("GET", "/own/half"), 404, "NoSuchKey")
@@ -514,7 +518,8 @@ def upstream(feitian):
             json.dump({"access_key_id": keys[0], "secret_access_key": keys[1], "prefix": "up-"}, f)
         os.chmod(f"{c.home}/storage.json", 0o644)
         with c:
-            trouble = c.get("/api/v1/status")[1]["storage"]["trouble"]
+            trouble = live_cloud.wait_until(
+                lambda: c.get("/api/v1/status")[1]["storage"]["trouble"], 20, "a trouble")
             expect("keys of a storage that others can read are refused", "chmod 600" in trouble,
                    trouble)
             os.chmod(f"{c.home}/storage.json", 0o600)

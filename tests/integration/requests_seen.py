@@ -5,6 +5,7 @@ for support holds no secret.
 
 usage: requests_seen.py FEITIAN
 """
+import contextlib
 import glob
 import http.server
 import json
@@ -20,7 +21,8 @@ import time
 import jsonschema
 
 import live_cloud
-from live_cloud import wait_until
+from live_cloud import send_signal, wait_until
+from worker_client import UnixConnection
 
 CHAT = "/v1/chat/completions"
 MARKER = "quetzalcoatlus-7719"
@@ -248,15 +250,21 @@ def a_full_queue(c):
     c.post("/api/v1/projects", {"name": "narrow", "limits": {"queue": 1}})
     secret = c.post("/api/v1/keys", {"name": "n", "project": "narrow", "role": "developer"})[1][
         "secret"]
-    gate = threading.Barrier(90)
+    assert send(c, ask(), secret)[0] == 200
     seen = []
 
     def one():
-        gate.wait()
         seen.append(send(c, ask(max_tokens=250, ignore_eos=True), secret)[:2])
     threads = [threading.Thread(target=one) for _ in range(90)]
+    workers = c.pids("worker")
+    for pid in workers:  # no place is free again before all are taken
+        send_signal(pid, signal.SIGSTOP)
     for t in threads:
         t.start()
+    wait_until(lambda: any(s == 503 for s, _ in seen) or len(seen) == len(threads), 60,
+               "one too many")
+    for pid in workers:
+        send_signal(pid, signal.SIGCONT)
     for t in threads:
         t.join()
     refused = [r for s, r in seen if s == 503]
@@ -292,12 +300,23 @@ def a_slow_client(c):
     head = (f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {c.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
     s.sendall((head + body).encode())
-    head = s.recv(1024)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        got = s.recv(1024)
+        assert got, head
+        head += got
     request = head.lower().split(b"x-request-id: ")[1][:28].decode()
     request = next(r["id"] for r in c.get("/api/v1/requests?status=running")[1]["data"]
                    if r["id"].lower() == request)
 
-    time.sleep(1.5)
+    def is_paused():
+        h = UnixConnection(f"{c.home}/run/worker-0.sock", 60)
+        h.request("GET", "/health")
+        paused = json.loads(h.getresponse().read())["paused"]
+        h.close()
+        return paused > 0
+    wait_until(is_paused, 60, "the worker waits for it")
+    time.sleep(0.5)  # so long at least
     assert c.get(f"/api/v1/requests/{request}")[1]["status"] == "running"
     s.settimeout(0.5)
     try:
@@ -364,7 +383,7 @@ def the_document_holds(c):
         one = c.get(f"/api/v1/requests/{r['id']}")[1]
         check("Request", one)
         assert one["explanation"], one
-    time.sleep(1.0)
+    c.settle()
     for r in c.get("/api/v1/usage/records?limit=200")[1]["data"]:
         check("UsageRecord", r)
     operation = doc["paths"]["/api/v1/requests"]["get"]
@@ -391,7 +410,13 @@ def a_restart_forgets_nothing(c):
     refused = [r["id"] for r in c.get("/api/v1/requests?status=refused&limit=20")[1]["data"]
                if r["key"] != ""]  # those of unknown keys are in memory alone
     assert len(refused) > 5
-    time.sleep(1.5)
+
+    def are_written():
+        with open(f"{c.home}/requests.ndjson", "rb") as f:
+            text = f.read()
+        return all(r.encode() in text for r in (c.cold, c.died, *refused))
+    wait_until(are_written, 20, "they are on the disk")
+    c.settle()
     with open(f"{c.home}/requests.ndjson", "ab") as f:  # what a torn write leaves does no harm
         f.write(b'{"id":"req_half","proj\n\x00\xff\n[]\n{"moments":[[99,0,0],7]}\n')
     c.kill("gateway")
@@ -440,8 +465,9 @@ def without_control(c):
 def texts_under(folder):
     for path in glob.glob(f"{folder}/**", recursive=True):
         if os.path.isfile(path):
-            with open(path, "rb") as f:
-                yield path, f.read()
+            with contextlib.suppress(FileNotFoundError):  # a moment ago it was there
+                with open(path, "rb") as f:
+                    yield path, f.read()
 
 
 def nothing_is_kept(c):
