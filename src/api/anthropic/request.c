@@ -359,6 +359,16 @@ static int make_chat(struct parse *p)
     return rc;
 }
 
+void ft_anthropic_rename(struct ft_oai_error *e)
+{
+    static const struct ft_oai_renamed names[] = {
+        {"response_format.json_schema", "output_config.format"},
+        {"response_format", "output_config.format"},
+        {"reasoning_effort", "output_config.effort"}};
+    ft_oai_error_cut(e, "tool", ".function");
+    ft_oai_error_rename(e, names, FT_COUNT(names));
+}
+
 int ft_anthropic_parse(bool count, const char *body, size_t n, struct ft_anthropic_request *ret,
                        struct ft_oai_error *e)
 {
@@ -383,7 +393,7 @@ int ft_anthropic_parse(bool count, const char *body, size_t n, struct ft_anthrop
     if (rc == 0)
         *ret = p.r;
     else
-        ft_oai_error_cut(e, "tool", ".function");
+        ft_anthropic_rename(e);
     return rc;
 }
 

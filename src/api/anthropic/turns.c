@@ -173,10 +173,12 @@ static int tool_use(struct turns *t, const json_t *block, const struct ft_oai_at
 static int thinking_block(struct turns *t, const json_t *block, const struct ft_oai_at *at)
 {
     static const char *const names[] = {"type", "thinking", "signature", NULL};
-    const json_t *text = NULL;
+    const json_t *text = NULL, *signature = ft_oai_get(block, "signature");
     int rc = ft_oai_only(block, at, names, t->e);
     if (rc == 0)
         rc = need_string(block, at, "thinking", &text, t->e);
+    if (rc == 0 && signature != NULL && !json_is_string(signature))
+        rc = ft_oai_wrong_type(t->e, FT_OAI_AT(at, "signature"), "a string", signature);
     if (rc == 0)
         join(&t->thinking, text, &t->has_thinking);
     return rc;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/anthropic/messages.h"
+#include "api/anthropic/turns.h"
 #include "api/openai/json.h"
 #include "api/openai/writer.h"
 
@@ -377,6 +378,7 @@ static const struct ft_oai_writer_ops message_ops = {
     .piece = message_piece,
     .fail_stream = message_fail_stream,
     .fail = message_fail,
+    .rename = ft_anthropic_rename,
     .status = ft_anthropic_error_status,
     .close = message_close,
 };

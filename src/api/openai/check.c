@@ -262,6 +262,23 @@ void ft_oai_error_cut(struct ft_oai_error *e, const char *head, const char *part
     cut(e->err.msg, part);
 }
 
+void ft_oai_error_rename(struct ft_oai_error *e, const struct ft_oai_renamed *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(names[i].chat);
+        if (strncmp(e->param, names[i].chat, len) != 0)
+            continue;
+        char rest[FT_OAI_PARAM_MAX], msg[FT_ERR_MSG_MAX];
+        const char *what = strstr(e->err.msg, ": ");
+        snprintf(rest, sizeof rest, "%s", e->param + len);
+        snprintf(msg, sizeof msg, "%s", what != NULL ? what : "");
+        snprintf(e->param, sizeof e->param, "%s%s", names[i].here, rest);
+        snprintf(e->err.msg, sizeof e->err.msg, "%s%.*s", e->param,
+                 FT_ERR_MSG_MAX - FT_OAI_PARAM_MAX - 1, msg);
+        return;
+    }
+}
+
 json_t *ft_oai_get(const json_t *object, const char *name)
 {
     json_t *v = json_object_get(object, name);

@@ -59,6 +59,11 @@ int ft_oai_metadata(const json_t *v, const struct ft_oai_at *at, struct ft_oai_e
 /* For a request of another form that was translated: takes `part` out of a place that begins with
  * `head` ("tools[0].function.name" is "tools[0].name" there), in param and message. */
 void ft_oai_error_cut(struct ft_oai_error *e, const char *head, const char *part);
+/* The same for names: the first that the place begins with becomes its other. */
+struct ft_oai_renamed {
+    const char *chat, *here;
+};
+void ft_oai_error_rename(struct ft_oai_error *e, const struct ft_oai_renamed *names, size_t n);
 
 /* The member, NULL also where it is null. */
 json_t *ft_oai_get(const json_t *object, const char *name);

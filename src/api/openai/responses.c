@@ -351,30 +351,15 @@ static int make_chat(const struct ft_oai_responses *r, json_t *chat, bool count,
     return rc;
 }
 
-/* Places in the chat request, told as places in this one. */
-static void rename_place(struct ft_oai_error *e)
+void ft_oai_responses_rename(struct ft_oai_error *e)
 {
+    static const struct ft_oai_renamed names[] = {{"response_format.json_schema", "text.format"},
+                                                  {"response_format", "text.format"},
+                                                  {"reasoning_effort", "reasoning.effort"},
+                                                  {"max_tokens", "max_output_tokens"},
+                                                  {"messages", "input"}};
     ft_oai_error_cut(e, "tool", ".function");
-    static const struct {
-        const char *chat, *here;
-    } names[] = {{"response_format.json_schema", "text.format"},
-                 {"response_format", "text.format"},
-                 {"reasoning_effort", "reasoning.effort"},
-                 {"max_tokens", "max_output_tokens"},
-                 {"messages", "input"}};
-    for (size_t i = 0; i < FT_COUNT(names); i++) {
-        size_t n = strlen(names[i].chat);
-        if (strncmp(e->param, names[i].chat, n) != 0)
-            continue;
-        char rest[FT_OAI_PARAM_MAX], msg[FT_ERR_MSG_MAX];
-        const char *what = strstr(e->err.msg, ": ");
-        snprintf(rest, sizeof rest, "%s", e->param + n);
-        snprintf(msg, sizeof msg, "%s", what != NULL ? what : "");
-        snprintf(e->param, sizeof e->param, "%s%s", names[i].here, rest);
-        snprintf(e->err.msg, sizeof e->err.msg, "%s%.*s", e->param,
-                 FT_ERR_MSG_MAX - FT_OAI_PARAM_MAX - 1, msg);
-        return;
-    }
+    ft_oai_error_rename(e, names, FT_COUNT(names));
 }
 
 static int take_context(struct ft_oai_responses *r, const json_t *previous, struct ft_oai_error *e)
@@ -416,6 +401,6 @@ int ft_oai_responses_resolve(struct ft_oai_responses *r, const json_t *previous,
     }
     rc = ft_oai_parse_root(count ? FT_TASK_COUNT : FT_TASK_CHAT, FT_OAI_INSIDE, chat, &r->chat, e);
     if (rc != 0)
-        rename_place(e);
+        ft_oai_responses_rename(e);
     return rc;
 }

@@ -30,6 +30,8 @@ struct ft_oai_responses {
  * ids of items are made. */
 int ft_oai_responses_parse(const char *body, size_t n, const char *id, struct ft_oai_responses *ret,
                            struct ft_oai_error *e);
+/* Places in the chat request that it becomes, told as places in this one. */
+void ft_oai_responses_rename(struct ft_oai_error *e);
 /* previous: the document stored under r->previous, or NULL where there is none to look for.
  * count: for counting tokens alone (FT_TASK_COUNT). */
 int ft_oai_responses_resolve(struct ft_oai_responses *r, const json_t *previous, bool count,

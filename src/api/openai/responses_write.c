@@ -503,6 +503,7 @@ static const struct ft_oai_writer_ops response_ops = {
     .piece = response_piece,
     .fail_stream = response_fail_stream,
     .fail = response_fail,
+    .rename = ft_oai_responses_rename,
     .close = response_close,
 };
 

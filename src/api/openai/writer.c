@@ -28,6 +28,8 @@ static int take_end(struct ft_oai_writer *w, const struct ft_piece *piece, struc
         set_error(w, piece->err);
         if (w->error != NULL)
             w->error->retry_after_ms = piece->retry_after_ms;
+        if (w->error != NULL && w->ops->rename != NULL)
+            w->ops->rename(w->error);
     }
     if (w->error == NULL && piece->err == NULL)
         return w->ops->piece(w, piece, out);

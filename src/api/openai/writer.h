@@ -12,6 +12,9 @@ struct ft_oai_writer_ops {
     void (*fail_stream)(struct ft_oai_writer *w, const struct ft_oai_error *e, struct ft_buf *out);
     /* The same when nothing was written: the body of an HTTP error. */
     void (*fail)(struct ft_oai_writer *w, const struct ft_oai_error *e, struct ft_buf *out);
+    /* Who was asked calls fields by the names of chat requests: the error's are made those of this
+     * API (optional: default as they are) */
+    void (*rename)(struct ft_oai_error *e);
     /* HTTP status of an error (optional: default ft_oai_error_status) */
     int (*status)(const struct ft_oai_error *e);
     void (*close)(struct ft_oai_writer *w); /* frees what is its own, not w */

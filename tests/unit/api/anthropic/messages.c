@@ -208,6 +208,9 @@ static void test_what_is_wrong_is_named(void **state)
         {U ",'max_tokens':5,'context_management':{}", "context_management"},
         {U ",'max_tokens':5,'nonsense':1", "nonsense"},
         {U ",'max_tokens':5,'thread':{'type':'create'}", "thread"},
+        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'thinking','thinking':"
+         "'t','signature':5}]}]",
+         "messages[0].content[0].signature"},
         {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
          "'name':'f','input':{}}]},{'role':'system','content':'x'}]",
          "messages[1].role"},
@@ -380,6 +383,16 @@ static void test_a_stream_begins_with_what_is_known_of_the_prompt(void **state)
     ft_buf_fini(&t.out);
 }
 
+static void test_what_a_worker_refuses_is_told_by_this_apis_names(void **state)
+{
+    (void)state;
+    struct w t = open_writer(false, "");
+    end(&t, &(struct ft_err){FT_EINVAL, 0, "response_format: $ref at #/a: is not here"});
+    assert_non_null(strstr(t.out.data, "\"output_config.format: $ref at #/a: is not here\""));
+    ft_oai_writer_close(t.w);
+    ft_buf_fini(&t.out);
+}
+
 static void test_a_message_is_one_object(void **state)
 {
     (void)state;
@@ -472,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_events_come_in_order),
         cmocka_unit_test(test_a_stream_begins_with_what_is_known_of_the_prompt),
+        cmocka_unit_test(test_what_a_worker_refuses_is_told_by_this_apis_names),
         cmocka_unit_test(test_a_message_is_one_object),
         cmocka_unit_test(test_a_count_is_a_number),
         cmocka_unit_test(test_errors_have_anthropics_form),

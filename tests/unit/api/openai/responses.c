@@ -323,6 +323,12 @@ static void test_endings_have_their_events(void **state)
     json_decref(last);
     close_writer(&t);
 
+    t = open_writer("{'model':'m','input':'hi'}", NULL, "req_1"); /* what a worker refused */
+    end(&t, &(struct ft_err){FT_EINVAL, 0, "response_format: $ref at #/a: is not here"});
+    assert_non_null(strstr(t.out.data, "\"message\":\"text.format: $ref at #/a: is not here\","));
+    assert_non_null(strstr(t.out.data, "\"param\":\"text.format\""));
+    close_writer(&t);
+
     t = open_writer("{'model':'m','input':'hi','stream':true}", NULL, "req_1");
     end(&t, &(struct ft_err){FT_EINVAL, 0, "no"});
     assert_int_equal(ft_oai_writer_status(t.w), 400);
