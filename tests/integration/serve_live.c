@@ -133,8 +133,8 @@ static int ready_pids(struct cloud *c, int64_t *pid)
 static void wait_ready(struct cloud *c, int64_t *pid)
 {
     for (int i = 0; ready_pids(c, pid) < REPLICAS; i++) {
-        if (i == 2000)
-            fail("workers", "not ready within 20 seconds");
+        if (i == 12000)
+            fail("workers", "not ready within two minutes");
         usleep(10000);
     }
     usleep(200000); /* the model is being loaded */

@@ -194,7 +194,7 @@ static void test_a_dead_channel_holds_up_no_look(void **state)
     put(&r, "cpu", "", 2);
     look(&r);
     int64_t failed = 0;
-    for (int i = 0; i < 500 && failed == 0; i++) {
+    for (int i = 0; i < 6000 && failed == 0; i++) {
         json_t *o = json_object();
         usleep(10000);
         ft_alarm_show_channel(r.a, id, o);
@@ -459,7 +459,7 @@ static void test_a_history_that_comes_late(void **state)
     assert_int_equal(ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err), 0);
     assert_int_equal(ft_watch_open(&f->ctl, &w, &err), 0);
     int64_t tried = 0;
-    for (int i = 0; i < 1000 && tried == 0; i++) { /* a sign of life is sent without a history */
+    for (int i = 0; i < 6000 && tried == 0; i++) { /* a sign of life is sent without a history */
         json_t *o = json_object();
         usleep(10000);
         ft_alarm_show_channel(ft_watch_alarm(w), id, o);
@@ -469,7 +469,7 @@ static void test_a_history_that_comes_late(void **state)
     assert_true(tried > 0);
     assert_null(ft_watch_history(w));
     assert_int_equal(rmdir(path), 0);
-    for (int i = 0; i < 1000 && ft_watch_history(w) == NULL; i++)
+    for (int i = 0; i < 6000 && ft_watch_history(w) == NULL; i++)
         usleep(10000);
     assert_non_null(ft_watch_history(w));
     ft_watch_close(w);

@@ -204,7 +204,7 @@ static bool is_gone(const struct waiting *w)
 
 static void wait_until(bool (*is)(const struct waiting *w), const struct waiting *w)
 {
-    for (int i = 0; i < 3000 && !is(w); i++)
+    for (int i = 0; i < 6000 && !is(w); i++)
         usleep(10000);
     assert_true(is(w));
 }
@@ -268,7 +268,9 @@ static void who_hangs_in_a_pause_can_be_cancelled(void **state)
         .id = "*", .end_ns = FT_EXEC_FAKE_NEVER, .term_ns = FT_EXEC_FAKE_NEVER};
     ft_exec_fake_script(w.x, &deaf); /* from its next start on */
     ft_exec_fake_end(w.x, JOB, 9, 0);
-    usleep(600000); /* it is begun again */
+    for (int i = 0; i < 3000 && ft_exec_fake_starts(w.x, JOB) < 2; i++)
+        usleep(10000);
+    assert_int_equal(2, ft_exec_fake_starts(w.x, JOB));
     assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/" JOB "/pause", NULL));
     usleep(600000); /* SIGTERM is of no use */
     assert_false(is_ended(&w));
@@ -524,7 +526,7 @@ static void a_training_without_budget_is_stopped_and_goes_on(void **state)
     assert_status(f, "queued");
     assert_int_equal(500, used_so_far(f).tokens);
     fixture_put(f, "key", "key_x", json_pack("{s:s}", "project", "default"));
-    for (int i = 0; i < 1500 && ft_exec_fake_starts(w.x, JOB) < 2; i++)
+    for (int i = 0; i < 6000 && ft_exec_fake_starts(w.x, JOB) < 2; i++)
         usleep(10000);
     assert_int_equal(2, ft_exec_fake_starts(w.x, JOB));
     assert_int_equal(200, fixture_ask(f, "POST", "/v1/fine_tuning/jobs/" JOB "/cancel", NULL));
@@ -569,7 +571,7 @@ static void a_download_that_hangs_holds_up_nobody(void **state)
     assert_int_equal(0, ft_exec_fake_open(NULL, NULL, &w.x, &err));
     f->opt.exec = w.x;
     assert_int_equal(0, ft_tune_open(&f->ctl, &f->ctl.tune, &err));
-    for (int i = 0; i < 1000 && access(slow, F_OK) != 0; i++)
+    for (int i = 0; i < 6000 && access(slow, F_OK) != 0; i++)
         usleep(10000);
     assert_int_equal(0, access(slow, F_OK)); /* it is under way */
     snprintf(folder, sizeof folder, "%s/tune/%s", f->ctl.home, JOB);

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "blob/mem/mem.h"
 #include "gateway/store/quota.h"
 
-#define WAIT_US 300000 /* what the store said is not gone by any more */
+#define WAIT_US        300000 /* what the store said is not gone by any more */
+#define ASKED_AGAIN_NS INT64_C(250000000)
 
 static struct ft_blob *blob;
 static struct ft_quota *quota;
@@ -91,13 +93,17 @@ static void many_at_once_do_not_pass_what_each_would_keep(void **state)
 {
     (void)state;
     struct ft_quota_hold h[4] = {{.entry = NULL}};
+    int64_t begun_ns = ft_clock_now_ns();
     for (int i = 0; i < 3; i++)
         assert_int_equal(take("p1", 1000, 300, &h[i]), 0);
     assert_int_equal(take("p1", 1000, 300, &h[3]), FT_ELIMIT);
     ft_quota_give(quota, &h[0], false); /* it failed */
     assert_int_equal(take("p1", 1000, 300, &h[3]), 0);
-    ft_quota_give(quota, &h[1], true); /* written, though the store was not asked since */
-    assert_int_equal(take("p1", 1000, 300, &h[0]), FT_ELIMIT);
+    ft_quota_give(quota, &h[1], true);       /* written, though the store was not asked since */
+    if (take("p1", 1000, 300, &h[0]) == 0) { /* a machine so slow that the store was asked */
+        assert_true(ft_clock_now_ns() - begun_ns > ASKED_AGAIN_NS);
+        ft_quota_give(quota, &h[0], false);
+    }
     ft_quota_give(quota, &h[2], false);
     ft_quota_give(quota, &h[3], false);
     ft_quota_give(quota, &h[3], false); /* zeroed: nothing */

@@ -28,6 +28,8 @@ struct canned {
     pthread_t thread;
     pthread_mutex_t mu;
     char request[8192]; /* the last one; under mu */
+    int live;           /* connections; under mu */
+    pthread_cond_t less;
 };
 
 struct canned_connection {
@@ -80,6 +82,10 @@ static inline void *canned_serve(void *arg)
         break;
     }
     close(x->fd);
+    pthread_mutex_lock(&x->c->mu);
+    x->c->live--;
+    pthread_cond_signal(&x->c->less);
+    pthread_mutex_unlock(&x->c->mu);
     free(x);
     return NULL;
 }
@@ -93,6 +99,9 @@ static inline void *canned_accept(void *arg)
             return NULL;
         struct canned_connection *x = malloc(sizeof *x);
         *x = (struct canned_connection){c, fd};
+        pthread_mutex_lock(&c->mu);
+        c->live++;
+        pthread_mutex_unlock(&c->mu);
         pthread_t t;
         pthread_create(&t, NULL, canned_serve, x);
         pthread_detach(t);
@@ -107,6 +116,7 @@ static inline void canned_open(struct canned *c, const struct canned_answer *ans
     c->answer = answer;
     c->n_answer = n;
     pthread_mutex_init(&c->mu, NULL);
+    pthread_cond_init(&c->less, NULL);
     c->fd = socket(on_unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
     if (on_unix) {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -132,7 +142,10 @@ static inline void canned_close(struct canned *c)
     close(c->fd);
     if (c->path[0] != '\0')
         unlink(c->path);
-    usleep(20000); /* connections that are being closed */
+    pthread_mutex_lock(&c->mu);
+    while (c->live > 0) /* their clients have closed them */
+        pthread_cond_wait(&c->less, &c->mu);
+    pthread_mutex_unlock(&c->mu);
 }
 
 #endif

@@ -190,14 +190,15 @@ static void a_paused_job_goes_on_later(void **state)
         struct ft_replica_job *job = ask(r[i], &h);
         heard_wait(&h, 3);
         r[i]->ops->pause(r[i], job, true);
-        usleep(50000); /* what is on its way */
-        pthread_mutex_lock(&h.mu);
-        int before = h.pieces;
-        pthread_mutex_unlock(&h.mu);
-        usleep(50000);
-        pthread_mutex_lock(&h.mu);
-        assert_int_equal(h.pieces, before);
-        pthread_mutex_unlock(&h.mu);
+        int before = -1, now = 0;
+        for (int k = 0; k < 200 && before != now; k++) { /* what is on its way comes */
+            before = now;
+            usleep(100000);
+            pthread_mutex_lock(&h.mu);
+            now = h.pieces;
+            pthread_mutex_unlock(&h.mu);
+        }
+        assert_int_equal(before, now);
         r[i]->ops->pause(r[i], job, false);
         heard_wait(&h, before + 3);
         assert_true(h.ends == 0);

@@ -315,13 +315,20 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
 struct paused {
     pthread_mutex_t lock;
     struct answer a;
+    struct ft_engine *e;
+    bool stands;
 };
 
+/* An engine's first request: it pauses itself, since it may be over before another thread can. */
 static void note_locked(void *ctx, const struct ft_event *ev)
 {
     struct paused *p = ctx;
     pthread_mutex_lock(&p->lock);
     note_event(&p->a, ev);
+    if (!p->stands && p->a.sample[0].n >= 5) {
+        ft_engine_pause(p->e, 1, true);
+        p->stands = true;
+    }
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -341,15 +348,14 @@ static void a_paused_request_waits_and_goes_on(void **state)
     static struct paused p;
     memset(&p, 0, sizeof p);
     pthread_mutex_init(&p.lock, NULL);
+    p.e = g.e;
     struct ft_request r = greedy_request("s", dog, 11, 450);
     r.on_event = note_locked;
     r.ctx = &p;
     uint64_t id;
     struct ft_err err;
     assert_int_equal(ft_engine_submit(g.e, &r, &id, NULL, &err), 0);
-    while (said_so_far(&p) < 5)
-        usleep(500);
-    ft_engine_pause(g.e, id, true);
+    assert_int_equal(id, 1);
     struct ft_engine_stats s = {0};
     for (int i = 0; i < 5000 && s.paused == 0 && said_so_far(&p) >= 0; i++) {
         usleep(1000);

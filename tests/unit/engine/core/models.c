@@ -215,11 +215,14 @@ static void a_draft_with_other_tokens_is_refused(void **state)
 struct tally {
     int64_t end_ns;
     atomic_int done;
+    const atomic_bool *gate; /* the engine's thread waits until all have been submitted */
 };
 
 static void note_end(void *ctx, const struct ft_event *ev)
 {
     struct tally *t = ctx;
+    while (!atomic_load(t->gate))
+        usleep(1000);
     if (ev->kind == FT_EVENT_END) {
         t->end_ns = ft_clock_now_ns();
         atomic_store(&t->done, 1);
@@ -241,6 +244,7 @@ static void a_flood_does_not_starve_another_caller(void **state)
     }
     enum { FLOOD = 40, FEW = 4 };
     static struct tally t[FLOOD + FEW];
+    atomic_bool gate = false;
     memset(t, 0, sizeof t);
     for (int i = 0; i < FLOOD + FEW; i++) {
         struct ft_request r = greedy_request("m", ref_prompt, 32, 20);
@@ -248,8 +252,10 @@ static void a_flood_does_not_starve_another_caller(void **state)
         r.caller = i < FLOOD ? (struct ft_slice){"flood", 5} : (struct ft_slice){"few", 3};
         r.on_event = note_end;
         r.ctx = &t[i];
+        t[i].gate = &gate;
         assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
     }
+    atomic_store(&gate, true);
     for (int i = 0; i < FLOOD + FEW; i++)
         while (!atomic_load(&t[i].done))
             usleep(1000);
@@ -336,14 +342,17 @@ static void a_higher_priority_goes_first(void **state)
         skip();
     }
     static struct tally t[6];
+    atomic_bool gate = false;
     memset(t, 0, sizeof t);
     for (int i = 0; i < 6; i++) {
         struct ft_request r = greedy_request("m", ref_prompt, 32, 400);
         r.priority = i == 5 ? 5 : 0;
         r.on_event = note_end;
         r.ctx = &t[i];
+        t[i].gate = &gate;
         assert_int_equal(ft_engine_submit(g.e, &r, NULL, NULL, NULL), 0);
     }
+    atomic_store(&gate, true);
     for (int i = 0; i < 6; i++)
         while (!atomic_load(&t[i].done))
             usleep(1000);
