@@ -513,6 +513,14 @@ def served(hub, cloud, nano):
                                  "MODELSCOPE_API_TOKEN": cloud.key})):
         r = cloud.run("model", "add", f"{source}default/nano", "--name", source[:2], **env)
         expect(f"another cloud's model add {source}", r.returncode == 0, r)
+    for asked, there in (("min:1M", True), ("max:4M", True), ("min:3M,max:3.2M", True),
+                         ("min:1B", False), ("max:3000K", False), ("min:3148608,max:3148608", True)):
+        found = hub.json("GET", f"/api/models?num_parameters={asked}")[1]
+        expect(f"models by their parameters, {asked}",
+               ("default/nano" in [m["id"] for m in found]) == there, found)
+    for asked in ("", "x", "min:", "min:x", "min:1X", "min:0", "max:1M;", "min:1,,"):
+        status, o = hub.json("GET", f"/api/models?num_parameters={urllib.parse.quote(asked)}")
+        expect(f"num_parameters={asked}: 400", status == 400 and "num_parameters" in o["error"], o)
     bad = f"{cloud.folder}/bad.gguf"
     with open(bad, "wb") as f:
         f.write(b"GGUF" + os.urandom(4096))

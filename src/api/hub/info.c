@@ -389,6 +389,7 @@ struct search {
     const char *word[WORDS_MAX], *filter[WORDS_MAX];
     int n_words, n_filters;
     const char *author;
+    double least, most; /* parameters; 0: whatever */
     json_t *found;
     struct ft_err *err;
 };
@@ -414,6 +415,37 @@ static bool has_tag(const json_t *tags, const char *want)
     return false;
 }
 
+/* A model whose parameters nobody has read yet has none of any number. */
+static bool has_parameters(const struct search *s, const json_t *o)
+{
+    double n = json_number_value(json_object_get(json_object_get(o, "inspected"), "parameters"));
+    return (s->least == 0 && s->most == 0) ||
+           (n > 0 && n >= s->least && (s->most == 0 || n <= s->most));
+}
+
+/* "min:600M,max:8B", one of them or both. */
+static bool read_parameters(struct search *s, const char *text)
+{
+    static const char units[] = "KMBT";
+    do {
+        double *to = strncmp(text, "min:", 4) == 0   ? &s->least
+                     : strncmp(text, "max:", 4) == 0 ? &s->most
+                                                     : NULL;
+        char *end;
+        if (to == NULL || text[4] < '0' || text[4] > '9')
+            return false;
+        *to = strtod(text + 4, &end);
+        const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+        for (const char *u = units; unit != NULL && u <= unit; u++)
+            *to *= 1000;
+        end += unit != NULL;
+        if (*end != ',' && *end != '\0')
+            return false;
+        text = end + (*end == ',');
+    } while (*text != '\0');
+    return s->least > 0 || s->most > 0;
+}
+
 static int on_repo(void *ctx, const struct ft_repo *repo)
 {
     struct search *s = ctx;
@@ -429,7 +461,7 @@ static int on_repo(void *ctx, const struct ft_repo *repo)
     int rc = known(c->hub, repo, &o, s->err);
     if (rc == FT_ENOTFOUND) /* it goes just now */
         return 0;
-    bool fits = rc == 0;
+    bool fits = rc == 0 && has_parameters(s, o);
     for (int i = 0; fits && i < s->n_filters; i++)
         fits = has_tag(json_object_get(o, "tags"), s->filter[i]);
     if (fits)
@@ -496,7 +528,7 @@ static int sorted(struct hub_call *c, json_t **list)
 static int asked(struct search *s)
 {
     static const char *const unknown[] = {"inference", "inference_provider", "apps",
-                                          "num_parameters", "trained_dataset"};
+                                          "trained_dataset"};
     struct hub_call *c = s->c;
     size_t at = 0;
     const char *name, *value;
@@ -506,6 +538,8 @@ static int asked(struct search *s)
         for (size_t i = 0; i < FT_COUNT(unknown); i++)
             if (strcmp(name, unknown[i]) == 0)
                 return hub_fail(c, 400, NULL, "%s: this hub cannot search by it", name);
+        if (strcmp(name, "num_parameters") == 0 && !read_parameters(s, value))
+            return hub_fail(c, 400, NULL, "num_parameters: must be as min:600M,max:8B");
         if (strcmp(name, "author") == 0)
             s->author = value;
         else if (strcmp(name, "search") == 0 && s->n_words < WORDS_MAX)
