@@ -85,6 +85,81 @@ test('a stream of unknown length, in parts', async () => {
   assert.equal(told.ObjectParts.TotalPartsCount, 3);
 });
 
+test('keys of any text', async () => {
+  const keys = ['a b', 'a+b', '%', '%20', '//', '/lead', 'a//b', 'tail/', '..', '../up', 'a/../b']
+    .concat(['é'.normalize('NFC'), 'é'.normalize('NFD'), 'x'.repeat(1024), 'é'.repeat(512)])
+    .concat(['&<>"\'', 'a?b#c=d&e', '😀', 'a\\b', "!*'()~", ' ', '{}|^`[]', 'a;b,c:d@e$f']);
+  for (const Key of keys) {
+    const Body = randomBytes(33);
+    await send(s3.PutObjectCommand, { Key, Body });
+    assert.deepEqual(await bytes(Key), Body, Key);
+    await send(s3.CopyObjectCommand, {
+      Key: 'copied',
+      CopySource: encodeURIComponent(`${Bucket}/${Key}`),
+    });
+    assert.deepEqual(await bytes('copied'), Body, Key);
+    const found = await send(s3.ListObjectsV2Command, { Prefix: Key, MaxKeys: 1 });
+    assert.deepEqual(
+      found.Contents.map((o) => o.Key),
+      [Key],
+    );
+    await send(s3.DeleteObjectCommand, { Key });
+    await refused(send(s3.HeadObjectCommand, { Key }), 'NotFound', 404);
+  }
+});
+
+for (const [ChecksumAlgorithm, ChecksumType] of [
+  ['CRC32', 'FULL_OBJECT'],
+  ['CRC32', 'COMPOSITE'],
+  ['CRC32C', 'FULL_OBJECT'],
+  ['CRC64NVME', 'FULL_OBJECT'],
+  ['SHA1', 'COMPOSITE'],
+  ['SHA256', 'COMPOSITE'],
+]) {
+  test(`parts with ${ChecksumAlgorithm}, ${ChecksumType}`, async () => {
+    const Key = 'in-parts',
+      name = `Checksum${ChecksumAlgorithm}`;
+    const { UploadId } = await send(s3.CreateMultipartUploadCommand, {
+      Key,
+      ChecksumAlgorithm,
+      ChecksumType,
+    });
+    const Parts = [];
+    for (const Body of [randomBytes(5 * 1024 * 1024), randomBytes(100)]) {
+      const PartNumber = Parts.length + 1;
+      const part = { Key, UploadId, PartNumber, Body, ChecksumAlgorithm };
+      const done = await send(s3.UploadPartCommand, part);
+      Parts.push({ PartNumber, ETag: done.ETag, [name]: done[name] });
+    }
+    const done = await send(s3.CompleteMultipartUploadCommand, {
+      Key,
+      UploadId,
+      MultipartUpload: { Parts },
+    });
+    assert.equal(done.ChecksumType, ChecksumType);
+    assert.equal(/-2$/.test(done[name]), ChecksumType === 'COMPOSITE', done[name]);
+    const got = await send(s3.GetObjectCommand, { Key, ChecksumMode: 'ENABLED' });
+    assert.equal((await got.Body.transformToByteArray()).length, 5 * 1024 * 1024 + 100);
+    assert.equal(got[name], done[name]);
+  });
+}
+
+test('what is not there overwrites nothing', async () => {
+  await send(s3.PutObjectCommand, { Key: 'kept', Body: 'kept' });
+  await refused(
+    send(s3.RenameObjectCommand, { Key: 'kept', RenameSource: 'other' }),
+    'NotImplemented',
+    501,
+  );
+  await refused(
+    send(s3.PutObjectCommand, { Key: 'kept', Body: 'x', WriteOffsetBytes: 4 }),
+    'NotImplemented',
+    501,
+  );
+  assert.equal((await bytes('kept')).toString(), 'kept');
+  await send(s3.DeleteObjectCommand, { Key: 'kept' });
+});
+
 test('listings in pages', async () => {
   for (let i = 0; i < 12; i++)
     await send(s3.PutObjectCommand, { Key: `list/${i % 3}/${i}`, Body: `${i}` });
