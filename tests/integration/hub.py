@@ -514,7 +514,8 @@ def served(hub, cloud, nano):
         r = cloud.run("model", "add", f"{source}default/nano", "--name", source[:2], **env)
         expect(f"another cloud's model add {source}", r.returncode == 0, r)
     for asked, there in (("min:1M", True), ("max:4M", True), ("min:3M,max:3.2M", True),
-                         ("min:1B", False), ("max:3000K", False), ("min:3148608,max:3148608", True)):
+                         ("min:1B", False), ("max:3000K", False),
+                         ("min:3148608,max:3148608", True)):
         found = hub.json("GET", f"/api/models?num_parameters={asked}")[1]
         expect(f"models by their parameters, {asked}",
                ("default/nano" in [m["id"] for m in found]) == there, found)
