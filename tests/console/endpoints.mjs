@@ -1,5 +1,5 @@
 // Endpoints: made, scaled, shared among versions, followed live, deleted.
-import { assert, eventually, said, start, test } from './harness.mjs';
+import { assert, eventually, said, settled, start, test } from './harness.mjs';
 
 const cloud = await start({ nano: true });
 await cloud.api('POST', '/api/v1/models', { name: 'twin', path: 'models/nano.gguf' });
@@ -117,6 +117,14 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
   await page.getByText('90% of the calls').waitFor();
   await page.getByText('Sum 100').waitFor();
   await cloud.axe(page);
+  let release;
+  const held = new Promise((done) => {
+    release = done;
+  });
+  await page.route('**/api/v1/endpoints/made', async (route) => {
+    if (route.request().method() === 'GET') await held;
+    await route.continue().catch(() => {}); // a later question may have taken its place
+  });
   await page.getByRole('button', { name: 'Save' }).click();
   await said(page, 'The shares hold from the next call on.');
   let e = await cloud.api('GET', '/api/v1/endpoints/made');
@@ -128,6 +136,13 @@ test('a second version gets a share of the calls by a slider, and the sum is sho
     ],
   );
   await page.getByRole('button', { name: 'All to this' }).nth(1).click();
+  // what was saved before comes only now, and does not take that back
+  const came = page.waitForResponse(
+    (r) => r.url().endsWith('/api/v1/endpoints/made') && r.request().method() === 'GET',
+  );
+  release();
+  await came;
+  await settled(page);
   await page.getByRole('button', { name: 'Save' }).click();
   await said(page, 'The shares hold from the next call on.');
   await page.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });

@@ -80,7 +80,8 @@ export function Canary({ endpoint, live, may, onDone }) {
   useEffect(() => {
     const was = known.current;
     known.current = saved;
-    // what somebody began to change while the answer was on its way is not taken from under the hands
+    // what somebody began to change while the answer was on its way is not
+    // taken from under the hands
     setValues((old) => {
       const theirs = JSON.stringify(old) !== was && old.length === endpoint.targets.length;
       return theirs ? old : JSON.parse(saved);
