@@ -214,7 +214,7 @@ static int tool(struct parse *p, const json_t *v, const struct ft_oai_at *at, js
     if (name == NULL || schema == NULL)
         return ft_oai_missing(p->e, FT_OAI_AT(at, name == NULL ? "name" : "input_schema"));
     if ((rc = ft_oai_name(name, FT_OAI_AT(at, "name"), &s, p->e)) != 0 ||
-        (rc = ft_oai_object(schema, FT_OAI_AT(at, "input_schema"), p->e)) != 0)
+        (rc = ft_oai_schema_shape(schema, FT_OAI_AT(at, "input_schema"), p->e)) != 0)
         return rc;
     json_t *description = ft_oai_get(v, "description");
     if (description != NULL && !json_is_string(description))

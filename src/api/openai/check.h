@@ -56,6 +56,9 @@ int ft_oai_only(const json_t *v, const struct ft_oai_at *at, const char *const *
 /* Metadata: at most 16 strings of at most 512 bytes under names of at most 64. */
 int ft_oai_metadata(const json_t *v, const struct ft_oai_at *at, struct ft_oai_error *e);
 
+/* An object that is a JSON Schema as far as the types of its keywords go (schema_shape.c). */
+int ft_oai_schema_shape(const json_t *schema, const struct ft_oai_at *at, struct ft_oai_error *e);
+
 /* For a request of another form that was translated: takes `part` out of a place that begins with
  * `head` ("tools[0].function.name" is "tools[0].name" there), in param and message. */
 void ft_oai_error_cut(struct ft_oai_error *e, const char *head, const char *part);

@@ -26,7 +26,7 @@ static int check_function(json_t *f, const struct ft_oai_at *at, struct ft_oai_e
     if ((v = json_object_get(f, "description")) != NULL && !json_is_string(v))
         return ft_oai_wrong_type(e, FT_OAI_AT(at, "description"), "a string", v);
     if ((v = json_object_get(f, "parameters")) != NULL &&
-        (rc = ft_oai_object(v, FT_OAI_AT(at, "parameters"), e)) != 0)
+        (rc = ft_oai_schema_shape(v, FT_OAI_AT(at, "parameters"), e)) != 0)
         return rc;
     v = json_object_get(f, "strict");
     return v != NULL ? ft_oai_bool(v, FT_OAI_AT(at, "strict"), &strict, e) : 0;

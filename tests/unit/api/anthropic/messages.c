@@ -192,6 +192,8 @@ static void test_what_is_wrong_is_named(void **state)
         {U ",'max_tokens':5,'output_config':{'effort':'x'}", "output_config.effort"},
         {U ",'max_tokens':5,'tools':[{'type':'bash_20250124','name':'bash'}]", "tools[0].type"},
         {U ",'max_tokens':5,'tools':[{'name':'f'}]", "tools[0].input_schema"},
+        {U ",'max_tokens':5,'tools':[{'name':'f','input_schema':{'properties':{'a':1}}}]",
+         "tools[0].input_schema.properties.a"},
         {U ",'max_tokens':5,'tools':[{'name':'a b','input_schema':{}}]", "tools[0].name"},
         {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{},'x':1}]", "tools[0].x"},
         {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{}},"

@@ -228,6 +228,42 @@ static void test_values_out_of_range_are_named(void **state)
     check_all(rows, sizeof rows / sizeof rows[0], FT_OAI_GATEWAY);
 }
 
+static void test_parameters_of_tools_are_a_schema(void **state)
+{
+    (void)state;
+#define T(schema) "'tools':[{'type':'function','function':{'name':'a','parameters':{" schema "}}}]"
+#define P         "tools[0].function.parameters"
+    static const char *const no = "invalid_type";
+    const struct bad rows[] = {
+        {FT_TASK_CHAT, T("'type':5"), P ".type", no},
+        {FT_TASK_CHAT, T("'type':['string',5]"), P ".type[1]", no},
+        {FT_TASK_CHAT, T("'properties':0"), P ".properties", no},
+        {FT_TASK_CHAT, T("'properties':{'c':'string'}"), P ".properties.c", no},
+        {FT_TASK_CHAT, T("'properties':{'c':{'maxLength':'3'}}"), P ".properties.c.maxLength", no},
+        {FT_TASK_CHAT, T("'properties':{'c':{'minItems':-1}}"), P ".properties.c.minItems",
+         "integer_below_min_value"},
+        {FT_TASK_CHAT, T("'required':true"), P ".required", no},
+        {FT_TASK_CHAT, T("'required':[1]"), P ".required[0]", no},
+        {FT_TASK_CHAT, T("'additionalProperties':'no'"), P ".additionalProperties", no},
+        {FT_TASK_CHAT, T("'items':{'enum':'a'}"), P ".items.enum", no},
+        {FT_TASK_CHAT, T("'items':[{'pattern':1}]"), P ".items[0].pattern", no},
+        {FT_TASK_CHAT, T("'anyOf':{}"), P ".anyOf", no},
+        {FT_TASK_CHAT, T("'anyOf':[{},{'minimum':'1'}]"), P ".anyOf[1].minimum", no},
+        {FT_TASK_CHAT, T("'$defs':{'x':{'not':1}}"), P ".$defs.x.not", no},
+    };
+#undef P
+    check_all(rows, sizeof rows / sizeof rows[0], FT_OAI_GATEWAY);
+    struct ft_oai_request q =
+        good(CHAT, FT_OAI_GATEWAY,
+             "{'model':'m','messages':[{'role':'user','content':'hi'}]," T(
+                 "'type':'object','properties':{'type':{'type':['string','null'],'enum':[1,{}],"
+                 "'default':null,'description':null},'any':true,'list':{'items':[{},false],"
+                 "'minItems':0,'exclusiveMinimum':true,'x-own':5}},'required':[],"
+                 "'additionalProperties':false,'$schema':'s'") "}");
+    ft_oai_request_fini(&q);
+#undef T
+}
+
 static void test_what_is_not_done_is_refused_by_name(void **state)
 {
     (void)state;
@@ -687,6 +723,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_member_refuses_every_wrong_type),
         cmocka_unit_test(test_values_out_of_range_are_named),
+        cmocka_unit_test(test_parameters_of_tools_are_a_schema),
         cmocka_unit_test(test_what_is_not_done_is_refused_by_name),
         cmocka_unit_test(test_what_is_missing_is_named),
         cmocka_unit_test(test_messages_that_are_none_are_refused_at_their_place),
