@@ -257,7 +257,7 @@ static int on_ref(void *ctx, const char *name, const char *commit)
     snprintf(ref, sizeof ref, "%s%s", r->prefix, name);
     json_array_append_new(
         r->list, json_pack("{s:s,s:s,s:s}", "name", name, "ref", ref, "targetCommit", commit));
-    return json_array_size(r->list) >= FT_REPO_REFS_MAX;
+    return 0;
 }
 
 int hub_refs(struct hub_call *c)
@@ -265,9 +265,9 @@ int hub_refs(struct hub_call *c)
     struct ft_err err = {0};
     struct refs b = {json_array(), "refs/heads/"}, t = {json_array(), "refs/tags/"};
     int rc = ft_repo_ref_list(c->hub->repos, &c->repo, FT_REPO_BRANCH, on_ref, &b, &err);
-    if (rc >= 0)
+    if (rc == 0)
         rc = ft_repo_ref_list(c->hub->repos, &c->repo, FT_REPO_TAG, on_ref, &t, &err);
-    if (rc < 0) {
+    if (rc != 0) {
         json_decref(b.list);
         json_decref(t.list);
         return hub_fail_err(c, &err);

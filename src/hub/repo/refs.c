@@ -140,11 +140,37 @@ static int make_young(struct ft_repos *r, const struct ft_repo *repo, const char
     return rc;
 }
 
+static int count_one(void *ctx, const char *key, int64_t size, int64_t modified_s)
+{
+    (void)key;
+    (void)size;
+    (void)modified_s;
+    return ++*(int *)ctx >= FT_REPO_REFS_MAX;
+}
+
+/* Is there room for one more? What is there already takes none. */
+static int check_room(struct ft_repos *r, const struct ft_repo *repo, enum ft_repo_ref kind,
+                      const char *key, struct ft_err *err)
+{
+    char prefix[FT_REPO_KEY_MAX], commit[FT_REPO_OID_BYTES];
+    int n = 0, rc = ft_repo_ref_load(r, key, commit, NULL, err);
+    if (rc != 0)
+        return FT_MIN(rc, 0);
+    snprintf(prefix, sizeof prefix, "u/%s/%s/", repo->uid, folder_of[kind]);
+    rc = ft_repo_each(r, prefix, count_one, &n, err);
+    if (rc > 0)
+        rc = ft_err_set(err, FT_ELIMIT, "a repository has at most %d %s", FT_REPO_REFS_MAX,
+                        kind == FT_REPO_BRANCH ? "branches" : "tags");
+    return rc;
+}
+
 int ft_repo_ref_set(struct ft_repos *r, const struct ft_repo *repo, enum ft_repo_ref kind,
                     const char *name, const char *commit, bool overwrite, struct ft_err *err)
 {
     char key[FT_REPO_KEY_MAX];
     int rc = ft_repo_ref_key(repo->uid, kind, name, key, err);
+    if (rc == 0)
+        rc = check_room(r, repo, kind, key, err);
     if (rc == 0)
         rc = make_young(r, repo, commit, err);
     if (rc != 0)

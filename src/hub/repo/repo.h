@@ -95,7 +95,7 @@ enum ft_repo_ref { FT_REPO_BRANCH, FT_REPO_TAG };
  * "HEAD" (main). NO_REVISION. ret_branch (may be NULL) is set true if it is a branch. */
 int ft_repo_resolve(struct ft_repos *r, const struct ft_repo *repo, const char *rev,
                     char ret_commit[FT_REPO_OID_BYTES], bool *ret_branch, struct ft_err *err);
-/* A new one at a commit; overwrite: or one that is there, moved. */
+/* A new one at a commit; overwrite: or one that is there, moved. FT_ELIMIT. */
 int ft_repo_ref_set(struct ft_repos *r, const struct ft_repo *repo, enum ft_repo_ref kind,
                     const char *name, const char *commit, bool overwrite, struct ft_err *err);
 int ft_repo_ref_delete(struct ft_repos *r, const struct ft_repo *repo, enum ft_repo_ref kind,

@@ -355,6 +355,23 @@ static void test_branches_without_history(void **state)
                      FT_EUNSUPPORTED);
 }
 
+static void test_branches_have_a_number(void **state)
+{
+    (void)state;
+    char id[FT_REPO_OID_BYTES], name[32];
+    assert_int_equal(ft_repo_resolve(repos, &repo, "main", id, NULL, &err), 0);
+    for (int i = 1; i < FT_REPO_REFS_MAX; i++) { /* main is one of them */
+        snprintf(name, sizeof name, "b%d", i);
+        assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_BRANCH, name, id, false, &err), 0);
+    }
+    assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_BRANCH, "more", id, false, &err),
+                     FT_ELIMIT);
+    assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_BRANCH, "b1", id, true, &err), 0);
+    assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_TAG, "more", id, false, &err), 0);
+    assert_int_equal(ft_repo_ref_delete(repos, &repo, FT_REPO_BRANCH, "b1", &err), 0);
+    assert_int_equal(ft_repo_ref_set(repos, &repo, FT_REPO_BRANCH, "more", id, false, &err), 0);
+}
+
 static void test_content_is_stored_once_and_held_to_its_hash(void **state)
 {
     (void)state;
@@ -591,6 +608,7 @@ int main(void)
         TEST(test_moves_leave_the_way),
         TEST(test_collection_takes_what_nothing_holds),
         TEST(test_downloads_are_counted_and_saved),
+        MEMORY(test_branches_have_a_number),
         MEMORY(test_a_broken_disk_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
