@@ -1,5 +1,5 @@
-// What the cloud refuses, in Chinese, by the code that its errors carry: codes are the API's promise,
-// its English sentences are not. {at}: the field that is meant, where the error names one.
+// What the cloud refuses, in Chinese, by the code that its errors carry: codes are the API's
+// promise, its English sentences are not. {at}: the field that is meant, where the error names one.
 import { lang } from './i18n.js';
 
 const CODES = {
