@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "cli/cli.h"
 #include "train/data/lines.h"
 
@@ -74,18 +75,6 @@ static struct text duration(double seconds)
 static const char *plural(int64_t n)
 {
     return n == 1 ? "" : "s";
-}
-
-/* Memory that this process has now; 0 if the system does not say. */
-static uint64_t resident_bytes(void)
-{
-    FILE *f = fopen("/proc/self/statm", "r");
-    unsigned long long pages = 0;
-    if (f != NULL && fscanf(f, "%*u %llu", &pages) != 1)
-        pages = 0;
-    if (f != NULL)
-        fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* ---- the live line ---- */
@@ -155,7 +144,7 @@ static void fields_fill(const struct ft_train_view *v, struct fields *f)
         field_add(f, 3, "validation %.4f", v->valid.loss);
     field_add(f, 6, "lr %.2e", s->lr);
     field_add(f, 4, "%s tokens/s", count(llround(s->tokens_per_s)).s);
-    field_add(f, 7, "%s", bytes(resident_bytes()).s);
+    field_add(f, 7, "%s", bytes(ft_memory_resident(getpid())).s);
     if (s->step < s->steps)
         field_add(f, 2, "%s left", duration(s->seconds_left).s);
 }
@@ -211,7 +200,7 @@ static void plain_print(struct ft_train_view *v)
     const struct ft_train_step *s = &v->last;
     fprintf(stderr, "step %lld/%lld  loss %.4f  lr %.3g  %s tokens/s  %s", (long long)s->step,
             (long long)s->steps, shown_loss(v), s->lr, count(llround(s->tokens_per_s)).s,
-            bytes(resident_bytes()).s);
+            bytes(ft_memory_resident(getpid())).s);
     if (v->o->objective == FT_TRAIN_DPO)
         fprintf(stderr, "  ranked %.0f%%", 100 * s->accuracy);
     if (s->step < s->steps)
@@ -289,7 +278,8 @@ static void on_plan(void *ctx, const struct ft_train_plan *p)
     fprintf(stderr, LABEL "%s of %s: weights %s, trained %s, data %s, ", "memory",
             bytes(p->memory_bytes).s, bytes(p->memory_max).s, bytes(p->weight_bytes).s,
             bytes(p->state_bytes).s, bytes(p->data_bytes).s);
-    fprintf(stderr, "a batch %s%s\n", bytes(p->pass_bytes).s, p->recompute ? ", recomputing" : "");
+    fprintf(stderr, "a batch %s%s; and %s of the program\n", bytes(p->pass_bytes).s,
+            p->recompute ? ", recomputing" : "", bytes(p->program_bytes).s);
     fprintf(stderr, LABEL "%s\n", "device", p->device);
     if (p->seconds > 0)
         fprintf(stderr, LABEL "roughly %s, by what one sequence took\n", "time",

@@ -179,6 +179,12 @@ def kill_and_resume(d, models, data):
             return [{k: v for k, v in m.items() if k not in ("seconds", "tokens_per_s", "gflop_s")}
                     for m in metrics(output)]
         expect(f"{what}: and the same metrics", without_times(whole) == without_times(out))
+        newest = max(os.listdir(f"{out}/checkpoints"))
+        os.truncate(f"{out}/checkpoints/{newest}/state.safetensors", 5000)
+        r = train(*args, "-o", out, "--resume")
+        expect(f"{what}: from a damaged checkpoint it goes back to the one before", newest in
+               r.stderr.decode() and read_bytes(f"{whole}/{last}") == read_bytes(f"{out}/{last}"),
+               r.stderr)
 
 
 def determinism(d, models, data):

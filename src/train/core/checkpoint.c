@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/crc32c.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "model/file/safetensors.h"
@@ -96,18 +97,33 @@ void ft_step_folders_trim(const char *output, const char *sub, int keep)
     free(step);
 }
 
-int ft_checkpoint_newest(const char *output, char *path, size_t path_n, struct ft_err *err)
+int64_t ft_checkpoint_newest(const char *output, int64_t before, char *path, size_t path_n,
+                             struct ft_err *err)
 {
-    int64_t *step;
+    int64_t *step, found = -1;
     int n = list_steps(output, "checkpoints", &step);
     FT_ASSERT(path_n >= PATH_BYTES);
-    if (n > 0)
-        ft_step_folder(path, output, "checkpoints", step[n - 1]);
+    for (int i = 0; i < n && step[i] < before; i++)
+        found = step[i];
     free(step);
-    return n > 0 ? 0 : ft_err_set(err, FT_ENOTFOUND, "%s: no checkpoint to resume from", output);
+    if (found < 0)
+        return ft_err_set(err, FT_ENOTFOUND, "%s: no checkpoint to resume from", output);
+    ft_step_folder(path, output, "checkpoints", found);
+    return found;
 }
 
 /* ---- writing ---- */
+
+/* Of all values in the order in which they are written. */
+static uint32_t sum_of(const struct ft_checkpoint_param *param, int n)
+{
+    uint32_t crc = 0;
+    for (int i = 0; i < n; i++)
+        for (size_t k = 0; k < FT_COUNT(parts); k++)
+            crc =
+                ft_crc32c(crc, part_of(param[i].p, (int)k), (size_t)param[i].p->n * sizeof(float));
+    return crc;
+}
 
 static int write_tensors(const char *folder, const struct ft_checkpoint_param *param, int n,
                          struct ft_err *err)
@@ -133,14 +149,15 @@ static int write_tensors(const char *folder, const struct ft_checkpoint_param *p
     return rc;
 }
 
-static json_t *state_json(const struct ft_train_state *s, json_t *run)
+static json_t *state_json(const struct ft_train_state *s, uint32_t crc, json_t *run)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:O}", "step",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:O}", "step",
                      (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "batch",
                      (json_int_t)s->batch, "tokens", (json_int_t)s->tokens, "targets",
                      (json_int_t)s->targets, "seconds", s->seconds, "best_valid", s->best_valid,
                      "best_step", (json_int_t)s->best_step, "bad_valids", (json_int_t)s->bad_valids,
-                     "last_valid_step", (json_int_t)s->last_valid_step, "run", run);
+                     "last_valid_step", (json_int_t)s->last_valid_step, "crc32c", (json_int_t)crc,
+                     "run", run);
 }
 
 int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json_t *run,
@@ -154,7 +171,7 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
     remove_partial(output, "checkpoints");
     ft_step_folder(path, output, "checkpoints", s->step);
     struct ft_folder *f = NULL;
-    json_t *state = state_json(s, run);
+    json_t *state = state_json(s, sum_of(param, n), run);
     char *text = state != NULL ? json_dumps(state, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     int rc = text != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "checkpoint: no memory");
     if (rc == 0)
@@ -277,15 +294,18 @@ int ft_checkpoint_read(const char *path, json_t *run, struct ft_train_state *ret
     struct ft_train_state s = {0};
     snprintf(file, sizeof file, "%s/state.json", path);
     int rc = ft_file_read(file, STATE_MAX, &text, &len, err);
-    json_t *root = rc == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+    json_t *root = rc == 0 ? json_loadb(text, len, 0, NULL) : NULL, *crc;
     free(text);
     if (rc == 0)
         rc = read_state(root, &s, err);
     if (rc == 0)
         rc = check_run(json_object_get(root, "run"), run, err);
-    json_decref(root);
     if (rc == 0)
         rc = read_tensors(path, param, n, err);
+    crc = json_object_get(root, "crc32c");
+    if (rc == 0 && crc != NULL && json_integer_value(crc) != (json_int_t)sum_of(param, n))
+        rc = ft_err_set(err, FT_ECORRUPT, "state.safetensors: not the bytes that were written");
+    json_decref(root);
     if (rc != 0)
         return ft_err_wrap(err, "checkpoint %s", path);
     *ret_s = s;

@@ -39,11 +39,13 @@ int ft_checkpoint_write(const char *output, const struct ft_train_state *s, json
                         const struct ft_checkpoint_param *param, int n, int keep,
                         struct ft_err *err);
 
-/* Finds the newest one. FT_ENOTFOUND if there is none. path: at least 4096 bytes. */
-int ft_checkpoint_newest(const char *output, char *path, size_t path_n, struct ft_err *err);
+/* Finds the newest one of a step below `before` (INT64_MAX: of all); its step. FT_ENOTFOUND if
+ * there is none. path: at least 4096 bytes. */
+int64_t ft_checkpoint_newest(const char *output, int64_t before, char *path, size_t path_n,
+                             struct ft_err *err);
 
 /* Loads the state and all parameters. FT_EINVAL: it belongs to another run, naming what differs;
- * FT_ECORRUPT. */
+ * FT_ECORRUPT: it is damaged, and parameters may have been overwritten. */
 int ft_checkpoint_read(const char *path, json_t *run, struct ft_train_state *ret_s,
                        const struct ft_checkpoint_param *param, int n, struct ft_err *err);
 

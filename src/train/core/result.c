@@ -142,7 +142,9 @@ static int load_best(struct ft_train *t, struct ft_err *err)
     if (t->o->patience == 0 || t->state.best_step == t->state.step)
         return 0;
     snprintf(best, sizeof best, "%s/best", t->o->output);
-    int rc = ft_checkpoint_newest(best, path, sizeof path, err);
+    int rc = 0;
+    if (ft_checkpoint_newest(best, INT64_MAX, path, sizeof path, err) < 0)
+        rc = err->code;
     if (rc == 0)
         rc = ft_checkpoint_read(path, t->run, &s, t->cparam, t->n_params, err);
     if (rc == 0)

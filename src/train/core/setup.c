@@ -396,6 +396,8 @@ static void count_params(struct ft_train *t, struct ft_train_plan *plan)
         plan->trained_params += p->rows * p->cols;
     }
     plan->data_bytes = data_bytes(t->data) + data_bytes(t->valid_own);
+    uint64_t resident = ft_memory_resident(getpid());
+    plan->program_bytes = resident > plan->data_bytes ? resident - plan->data_bytes : 0;
     plan->state_bytes =
         (uint64_t)plan->trained_params * 2 * sizeof(float) + ft_optim_bytes(plan->trained_params);
 }
@@ -476,16 +478,23 @@ static int describe_run(struct ft_train *t, struct ft_err *err)
     return 0;
 }
 
+/* From the newest checkpoint that is whole: any leads to the same bits. */
 static int resume(struct ft_train *t, struct ft_err *err)
 {
     char path[FT_TRAIN_PATH_BYTES];
+    struct ft_err none; /* killed before the first one: from the beginning */
+    int64_t step = INT64_MAX;
+    int rc = 0;
     t->state.best_valid = 1e300;
     if (!t->o->resume)
         return 0;
-    struct ft_err none;
-    if (ft_checkpoint_newest(t->o->output, path, sizeof path, &none) != 0)
-        return 0; /* killed before the first one: from the beginning */
-    return ft_checkpoint_read(path, t->run, &t->state, t->cparam, t->n_params, err);
+    while ((step = ft_checkpoint_newest(t->o->output, step, path, sizeof path, &none)) >= 0) {
+        rc = ft_checkpoint_read(path, t->run, &t->state, t->cparam, t->n_params, err);
+        if (rc != FT_ECORRUPT && rc != FT_ENOTFOUND)
+            break;
+        ft_train_note(t, "%s; what is before it is tried", err->msg);
+    }
+    return rc;
 }
 
 static int open_reference(struct ft_train *t, struct ft_err *err)

@@ -36,6 +36,7 @@ struct ft_train_plan {
     /* samples; frozen weights; trained ones with gradients and moments; passes */
     uint64_t data_bytes, weight_bytes, state_bytes, pass_bytes;
     uint64_t memory_bytes, memory_max; /* their sum, and the limit */
+    uint64_t program_bytes;            /* what the process has beside them: code, vocabulary */
     int64_t resumed_step;              /* 0: a new run */
     double seconds;                    /* that steps and validations will take, roughly */
 };

@@ -76,12 +76,16 @@ static void what_is_written_is_read(void **state)
     char path[4096];
     rig_init(&a, 0.25f);
     rig_init(&b, 100);
-    assert_int_equal(ft_checkpoint_newest(folder, path, sizeof path, &err), FT_ENOTFOUND);
+    assert_int_equal(ft_checkpoint_newest(folder, INT64_MAX, path, sizeof path, &err),
+                     FT_ENOTFOUND);
     write_step(&a, 5, 2);
     a.value[0][0] = 42;
     write_step(&a, 12, 2);
-    assert_int_equal(ft_checkpoint_newest(folder, path, sizeof path, &err), 0);
+    assert_int_equal(ft_checkpoint_newest(folder, INT64_MAX, path, sizeof path, &err), 12);
     assert_non_null(strstr(path, "step-00000012"));
+    assert_int_equal(ft_checkpoint_newest(folder, 12, path, sizeof path, &err), 5);
+    assert_int_equal(ft_checkpoint_newest(folder, 5, path, sizeof path, &err), FT_ENOTFOUND);
+    assert_int_equal(ft_checkpoint_newest(folder, INT64_MAX, path, sizeof path, &err), 12);
     json_t *run = run_of(8);
     assert_int_equal(ft_checkpoint_read(path, run, &s, b.p, 2, &err), 0);
     json_decref(run);
@@ -114,7 +118,7 @@ static void half_written_ones_are_not_seen(void **state)
     char path[4096];
     snprintf(path, sizeof path, "%s/checkpoints/step-00000099.partial-1", folder);
     assert_int_equal(mkdir(path, 0777), 0);
-    assert_int_equal(ft_checkpoint_newest(folder, path, sizeof path, &err), 0);
+    assert_int_equal(ft_checkpoint_newest(folder, INT64_MAX, path, sizeof path, &err), 23);
     assert_non_null(strstr(path, "step-00000023"));
 }
 
@@ -130,7 +134,7 @@ static void other_runs_and_damage_are_refused(void **state)
     write_step(&a, 30, 1);
     snprintf(path, sizeof path, "%s/checkpoints/step-00000099.partial-1", folder);
     assert_int_equal(access(path, F_OK), -1); /* a half-written one goes with the next */
-    assert_int_equal(ft_checkpoint_newest(folder, path, sizeof path, &err), 0);
+    assert_int_equal(ft_checkpoint_newest(folder, INT64_MAX, path, sizeof path, &err), 30);
     json_t *other = run_of(16), *same = run_of(8);
     json_object_set_new(same, "threads", json_integer(64)); /* where it runs may change */
     assert_int_equal(ft_checkpoint_read(path, other, &s, b.p, 2, &err), FT_EINVAL);
@@ -143,6 +147,16 @@ static void other_runs_and_damage_are_refused(void **state)
     assert_int_equal(ft_checkpoint_read(path, same, &s, b.p, 2, &err), FT_ECORRUPT);
     b.p[0].cols = 3;
     snprintf(file, sizeof file, "%s/state.safetensors", path);
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    struct stat st;
+    char byte;
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pread(fd, &byte, 1, st.st_size - 1), 1);
+    byte ^= 4; /* of the last number one bit */
+    assert_int_equal(pwrite(fd, &byte, 1, st.st_size - 1), 1);
+    close(fd);
+    assert_int_equal(ft_checkpoint_read(path, same, &s, b.p, 2, &err), FT_ECORRUPT);
+    assert_non_null(strstr(err.msg, "not the bytes that were written"));
     assert_int_equal(truncate(file, 200), 0);
     assert_int_equal(ft_checkpoint_read(path, same, &s, b.p, 2, &err), FT_ECORRUPT);
     json_decref(other);
