@@ -160,7 +160,7 @@ enum ft_tenant_why ft_account_check(struct ft_account *a, const struct ft_tenant
         return FT_WHY_TOO_LARGE;
     }
     if (t->rpm != FT_ACCOUNT_NONE && a->requests.level < NANO) {
-        *ret_wait_ms = bucket_wait_ms(&a->requests, t->rpm, NANO);
+        *ret_wait_ms = t->rpm > 0 ? bucket_wait_ms(&a->requests, t->rpm, NANO) : 0; /* never */
         return FT_WHY_REQUESTS;
     }
     if (t->tpm != FT_ACCOUNT_NONE && a->tokens.level < ask->tokens_estimate * NANO) {
@@ -168,7 +168,7 @@ enum ft_tenant_why ft_account_check(struct ft_account *a, const struct ft_tenant
         return FT_WHY_TOKENS;
     }
     if (t->concurrency != FT_ACCOUNT_NONE && a->running >= t->concurrency) {
-        *ret_wait_ms = 1000; /* nobody knows when one ends */
+        *ret_wait_ms = t->concurrency > 0 ? 1000 : 0; /* nobody knows when one ends */
         return FT_WHY_CONCURRENCY;
     }
     return FT_WHY_OK;

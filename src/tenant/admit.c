@@ -48,7 +48,13 @@ static int refuse(struct ft_tenant *t, const struct ft_account_terms *terms,
     const char *whose = l->by_project ? "project" : "key";
     char wait[32], currency[sizeof t->currency];
     wait_text(l->retry_after_ms, wait, sizeof wait);
+    bool none = (l->why == FT_WHY_REQUESTS && terms->rpm == 0) ||
+                (l->why == FT_WHY_CONCURRENCY && terms->concurrency == 0);
     atomic_fetch_add_explicit(&t->refused[l->why], 1, memory_order_relaxed);
+    if (none) /* another try is of no use */
+        return ft_err_set(
+            err, FT_ELIMIT, "This %s may make no requests: its limit of %s is 0.", whose,
+            l->why == FT_WHY_REQUESTS ? "requests per min (RPM)" : "concurrent requests");
     switch (l->why) {
     case FT_WHY_REQUESTS:
         return ft_err_set(err, FT_EBUSY,

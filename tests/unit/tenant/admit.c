@@ -62,6 +62,23 @@ static void test_requests_a_minute(void **state)
     ft_tenant_close(t);
 }
 
+/* A limit of none is for ever: nobody is told to wait for it. */
+static void test_limits_of_none_are_final(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"rpm", "concurrency"};
+    for (size_t i = 0; i < FT_COUNT(none); i++) {
+        char project[64];
+        snprintf(project, sizeof project, "{\"limits\":{\"%s\":0}}", none[i]);
+        struct ft_tenant *t = open_with(project, "");
+        assert_int_equal(ask_once(t, SECOND, 1), i == 0 ? FT_WHY_REQUESTS : FT_WHY_CONCURRENCY);
+        assert_int_equal(limits.retry_after_ms, 0);
+        assert_int_equal(refusal.code, FT_ELIMIT);
+        assert_non_null(strstr(refusal.msg, "This project may make no requests: its limit of "));
+        ft_tenant_close(t);
+    }
+}
+
 static void test_tokens_are_settled_to_what_they_were(void **state)
 {
     (void)state;
@@ -261,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_a_minute),
+        cmocka_unit_test(test_limits_of_none_are_final),
         cmocka_unit_test(test_tokens_are_settled_to_what_they_were),
         cmocka_unit_test(test_places_of_key_and_project),
         cmocka_unit_test(test_a_changed_limit_counts_what_was_used),
