@@ -261,6 +261,14 @@ def listings(hub):
     info = hub.json("POST", "/api/models/default/begun/paths-info/main",
                     {"paths": ["z"], "expand": True})[1]
     expect("also asked for alone", info[0]["lastCommit"]["title"] == "change 4", info)
+    hub.put("default/begun", "config.json", b'{"model_type": "begun"}')
+    for asked in ("config=true", "expand[]=config", "expand=config"):
+        one = hub.json("GET", f"/api/models?search=begun&{asked}")[1][0]
+        expect(f"lists with {asked}", one["config"] == {"model_type": "begun"}, one)
+    one = hub.json("GET", "/api/models?search=begun&full=true")[1][0]
+    expect("lists with files, and without what nobody asked for", "config" not in one and
+           "z/a" in [f["rfilename"] for f in one["siblings"]], one)
+    hub.commit("default/begun", ("deletedFile", {"path": "config.json"}))
     url, seen = "/api/models/default/begun/tree/main?recursive=true&limit=2", []
     while url:
         status, headers, data = hub.ask("GET", url)

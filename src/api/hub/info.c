@@ -466,13 +466,6 @@ static int on_repo(void *ctx, const struct ft_repo *repo)
         fits = has_tag(json_object_get(o, "tags"), s->filter[i]);
     if (fits)
         rc = put_rest(c->hub, repo, o, s->err);
-    if (fits && rc == 0 && (hub_flag(c, "full") || hub_expands(c, "siblings"))) {
-        const struct ft_repo_tree *t = NULL;
-        rc = ft_repo_tree(c->hub->repos, repo, text(o, "sha"), &t, s->err);
-        if (rc == 0)
-            json_object_set_new(o, "siblings", siblings_of(t, false));
-        ft_repo_tree_unref(c->hub->repos, t);
-    }
     if (fits && rc == 0)
         json_array_append(s->found, o);
     json_decref(o);
@@ -557,6 +550,27 @@ static int asked(struct search *s)
     return 0;
 }
 
+/* What only those that are shown have, and only if it is asked for: files, config.json. */
+static int put_more(struct hub_call *c, json_t *o, struct ft_err *err)
+{
+    bool files = hub_flag(c, "full") || hub_expands(c, "siblings");
+    bool config = c->kind == FT_REPO_MODEL && (hub_flag(c, "config") || hub_expands(c, "config"));
+    const struct ft_repo_tree *t = NULL;
+    struct ft_repo repo = {.kind = c->kind};
+    if (!files && !config)
+        return 0;
+    snprintf(repo.uid, sizeof repo.uid, "%s", text(o, "_id"));
+    int rc = ft_repo_tree(c->hub->repos, &repo, text(o, "sha"), &t, err);
+    if (rc != 0)
+        return rc == FT_ENOTFOUND ? 0 : rc; /* it goes just now */
+    if (files)
+        json_object_set_new(o, "siblings", siblings_of(t, false));
+    if (config)
+        put_config(c, t, o);
+    ft_repo_tree_unref(c->hub->repos, t);
+    return 0;
+}
+
 int hub_list(struct hub_call *c)
 {
     struct ft_err err = {0};
@@ -585,12 +599,19 @@ int hub_list(struct hub_call *c)
     }
     size_t from = cursor != NULL ? strtoul(cursor, NULL, 10) : 0, n = json_array_size(s.found);
     json_t *page = json_array();
-    for (size_t i = from; i < n && i < from + (size_t)limit; i++)
-        json_array_append_new(page, only(c, json_incref(json_array_get(s.found, i))));
+    for (size_t i = from; rc == 0 && i < n && i < from + (size_t)limit; i++) {
+        json_t *o = json_array_get(s.found, i);
+        rc = put_more(c, o, &err);
+        json_array_append_new(page, only(c, json_incref(o)));
+    }
     if (from + (size_t)limit < n) {
         snprintf(next, sizeof next, "%zu", from + (size_t)limit);
         hub_next(c, next);
     }
     json_decref(s.found);
+    if (rc != 0) {
+        json_decref(page);
+        return hub_fail_err(c, &err);
+    }
     return hub_json(c, 200, page);
 }
