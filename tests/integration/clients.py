@@ -62,7 +62,7 @@ def main():
         for name in ("openai.mjs", "openai_responses.mjs", "openai_batches.mjs", "openai_tune.mjs",
                      "anthropic.mjs", "hub.mjs", "s3.mjs"):
             r = subprocess.run(["node", "--test", "--test-reporter=spec", name], cwd=folder,
-                               env=env, check=False, timeout=600)
+                               env=env, check=False, timeout=2400)
             failed += r.returncode != 0
         if failed:
             print(c.log()[-4000:])

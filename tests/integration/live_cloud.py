@@ -83,7 +83,10 @@ class LiveCloud(cloud.Cloud):
             raise AssertionError(f"feitian up ended with {self.supervisor.returncode}")
         try:
             self.key = self.credentials()["key"]
-            return self.get("/v1/models")[0] == 200
+            if self.get("/v1/models")[0] != 200:
+                return False
+            storage = self.get("/api/v1/status")[1]["storage"]
+            return storage["open"] or storage["trouble"] != ""  # its first try is over
         except (OSError, ValueError, http.client.HTTPException):
             return False
 

@@ -38,6 +38,8 @@
 #define PATIENCE_S      4    /* without an answer, before the log is shown */
 #define PORT_WAIT_MS    2000 /* for a port that is in use */
 #define PORT_LOOK_MS    50
+#define STORAGE_WAIT_NS INT64_C(30000000000) /* for the first try to open it */
+#define STORAGE_POLL_US 100000
 
 struct up {
     struct ft_up_options o;
@@ -307,6 +309,23 @@ static int supervise(struct up *u, struct ft_err *err)
 
 /* ---- to whoever asked ---- */
 
+/* Of the live state: "storage", once the gateway's first try to open it is over, which may take
+ * long on a busy disk. Borrowed from *ret_live. */
+static const json_t *storage_of(struct ft_cloud *c, json_t **ret_live)
+{
+    struct ft_err ignored = {0};
+    for (int64_t until = ft_clock_now_ns() + STORAGE_WAIT_NS;; usleep(STORAGE_POLL_US)) {
+        *ret_live = NULL;
+        if (ft_cloud_call(c, "GET", "/api/v1/status", NULL, ret_live, &ignored) != 0)
+            return NULL;
+        const json_t *storage = json_object_get(*ret_live, "storage");
+        if (!json_is_false(json_object_get(storage, "open")) ||
+            ft_cloud_text(storage, "trouble", "")[0] != '\0' || ft_clock_now_ns() >= until)
+            return storage;
+        json_decref(*ret_live);
+    }
+}
+
 /* The cloud is up without its store: chats go on, objects and the hub do not. */
 static void warn_of_storage(const struct ft_up_options *o)
 {
@@ -315,15 +334,15 @@ static void warn_of_storage(const struct ft_up_options *o)
     struct ft_cloud c = {0};
     struct ft_err ignored = {0};
     json_t *live = NULL;
-    if (ft_cloud_open(&how, &c, &ignored) == 0 &&
-        ft_cloud_call(&c, "GET", "/api/v1/status", NULL, &live, &ignored) == 0) {
-        const json_t *storage = json_object_get(live, "storage");
+    if (ft_cloud_open(&how, &c, &ignored) == 0) {
+        const json_t *storage = storage_of(&c, &live);
+        const char *why = ft_cloud_text(storage, "trouble", "");
         if (json_is_false(json_object_get(storage, "open")))
             fprintf(stderr,
                     "feitian up: warning: objects, files and the hub cannot be had: %s\n"
                     "It is tried again by itself. The keys of an S3 server are looked for in %s; "
                     "'feitian doctor' says more.\n\n",
-                    ft_cloud_text(storage, "trouble", "?"),
+                    why[0] != '\0' ? why : "the store is still being opened",
                     ft_home_at(&o->home, "storage.json", path));
     }
     json_decref(live);
