@@ -140,7 +140,7 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
  * first: the one project or key, where there is but one: FILTER leaves it open whether there is
  * any, so no index of theirs could be used, and all that others did would be looked at. */
 #define LIST_SQL(first)                                                                            \
-    "SELECT " RECORD_COLUMNS ", CASE WHEN requests > 0" FILTER                                     \
+    "SELECT " RECORD_COLUMNS ", CASE WHEN requests >= 0" FILTER                                    \
     " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"                                  \
     " AND end_us - start_us >= $29"                                                                \
     " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"                                          \

@@ -48,7 +48,7 @@ static struct ft_record record(int i)
     struct ft_record r = {.status = i % 7 == 0 ? FT_RECORD_REFUSED : FT_RECORD_OK,
                           .http = 200,
                           .stream = i % 2 == 0,
-                          .requests = i % 11 == 0 ? 3 : 1,
+                          .requests = i % 11 == 0 ? 3 : i % 11 != 5, /* 0: a piece of a training */
                           .prompt_tokens = i % 13,
                           .cached_tokens = i % 3,
                           .completion_tokens = i % 17,
