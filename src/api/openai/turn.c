@@ -67,6 +67,12 @@ static int check_part(const json_t *part, const struct ft_oai_at *at, bool assis
                           s);
     if ((rc = ft_oai_only(part, at, strcmp(member, "text") == 0 ? names : refusal_names, e)) != 0)
         return rc;
+    static const char *const echoed[] = {"annotations", "logprobs"}; /* of what was answered */
+    for (size_t i = 0; i < FT_COUNT(echoed); i++) {
+        const json_t *list = ft_oai_get(part, echoed[i]);
+        if (list != NULL && !json_is_array(list))
+            return ft_oai_wrong_type(e, FT_OAI_AT(at, echoed[i]), "an array", list);
+    }
     const json_t *text = ft_oai_get(part, member);
     if (text == NULL)
         return ft_oai_missing(e, FT_OAI_AT(at, member));
@@ -95,7 +101,10 @@ static int check_message(const json_t *item, const struct ft_oai_at *at, struct 
     int role, rc = ft_oai_only(item, at, names, e);
     if (rc != 0)
         return rc;
-    const json_t *v = ft_oai_get(item, "role");
+    static const char *const phases[] = {"commentary", "final_answer", NULL};
+    const json_t *v = ft_oai_get(item, "role"), *phase = ft_oai_get(item, "phase");
+    if (phase != NULL && (rc = ft_oai_enum(phase, FT_OAI_AT(at, "phase"), phases, &role, e)) != 0)
+        return rc;
     if (v == NULL)
         return ft_oai_missing(e, FT_OAI_AT(at, "role"));
     if ((rc = ft_oai_enum(v, FT_OAI_AT(at, "role"), roles, &role, e)) != 0)
@@ -134,29 +143,40 @@ static int check_output(const json_t *item, const struct ft_oai_at *at, struct f
                    : check_content(ft_oai_get(item, "output"), FT_OAI_AT(at, "output"), false, e);
 }
 
+/* Parts of reasoning, all of one type. list: may be NULL. */
+static int check_thoughts(const json_t *list, const char *const types[], const struct ft_oai_at *at,
+                          struct ft_oai_error *e)
+{
+    static const char *const names[] = {"type", "text", NULL};
+    int type, rc = list != NULL ? ft_oai_array(list, at, 0, FT_OAI_PARTS_MAX, e) : 0;
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+        const struct ft_oai_at *here = FT_OAI_ELEM(at, i);
+        const json_t *part = json_array_get(list, i), *v;
+        rc = ft_oai_object(part, here, e);
+        if (rc == 0)
+            rc = ft_oai_only(part, here, names, e);
+        if (rc == 0 && (v = ft_oai_get(part, "type")) != NULL)
+            rc = ft_oai_enum(v, FT_OAI_AT(here, "type"), types, &type, e);
+        if (rc == 0)
+            rc = need_string(part, here, "text", 0, FT_OAI_BODY_BYTES_MAX, e);
+    }
+    return rc;
+}
+
 static int check_reasoning(const json_t *item, const struct ft_oai_at *at, struct ft_oai_error *e)
 {
     static const char *const names[] = {"type",   "id", "summary", "content", "encrypted_content",
                                         "status", NULL};
-    static const char *const part_names[] = {"type", "text", NULL};
+    static const char *const of_summary[] = {"summary_text", NULL};
+    static const char *const of_content[] = {"reasoning_text", NULL};
     int rc = ft_oai_only(item, at, names, e);
-    const json_t *summary = ft_oai_get(item, "summary"), *content = ft_oai_get(item, "content");
     if (rc == 0 && ft_oai_get(item, "encrypted_content") != NULL)
         return ft_oai_unsupported(e, FT_OAI_AT(at, "encrypted_content"),
                                   "reasoning is given and taken as text");
-    if (rc == 0 && summary != NULL)
-        rc = ft_oai_array(summary, FT_OAI_AT(at, "summary"), 0, FT_OAI_PARTS_MAX, e);
-    const struct ft_oai_at *here = FT_OAI_AT(at, "content");
-    if (rc == 0 && content != NULL)
-        rc = ft_oai_array(content, here, 0, FT_OAI_PARTS_MAX, e);
-    for (size_t i = 0; rc == 0 && i < json_array_size(content); i++) {
-        const json_t *part = json_array_get(content, i);
-        rc = ft_oai_object(part, FT_OAI_ELEM(here, i), e);
-        if (rc == 0)
-            rc = ft_oai_only(part, FT_OAI_ELEM(here, i), part_names, e);
-        if (rc == 0)
-            rc = need_string(part, FT_OAI_ELEM(here, i), "text", 0, FT_OAI_BODY_BYTES_MAX, e);
-    }
+    if (rc == 0)
+        rc = check_thoughts(ft_oai_get(item, "summary"), of_summary, FT_OAI_AT(at, "summary"), e);
+    if (rc == 0)
+        rc = check_thoughts(ft_oai_get(item, "content"), of_content, FT_OAI_AT(at, "content"), e);
     return rc;
 }
 
@@ -190,13 +210,17 @@ static int complete_item(json_t *item, enum item type, const char *id, size_t nu
 static int check_item(const json_t *item, const struct ft_oai_at *at, enum item *ret,
                       struct ft_oai_error *e)
 {
-    const json_t *id;
+    static const char *const states[] = {"in_progress", "completed", "incomplete", NULL};
+    const json_t *id, *status = ft_oai_get(item, "status");
     const char *s;
-    int rc = ft_oai_object(item, at, e);
+    int state, rc = ft_oai_object(item, at, e);
     if (rc != 0 || (rc = item_type(item, at, ret, e)) != 0)
         return rc;
     if ((id = ft_oai_get(item, "id")) != NULL &&
         (rc = ft_oai_str(id, FT_OAI_AT(at, "id"), 1, 128, &s, e)) != 0)
+        return rc;
+    if (status != NULL &&
+        (rc = ft_oai_enum(status, FT_OAI_AT(at, "status"), states, &state, e)) != 0)
         return rc;
     switch (*ret) {
     case MESSAGE:
