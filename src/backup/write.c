@@ -49,22 +49,11 @@ struct ft_backup_out {
     char *chunk;
 };
 
-static int full_or(struct ft_err *err, const char *what, const char *name)
-{
-    bool full = errno == ENOSPC || errno == EDQUOT;
-    int rc = ft_err_sys(err, "%s %s", what, name);
-    if (full) {
-        err->code = FT_ELIMIT;
-        rc = FT_ELIMIT;
-    }
-    return rc;
-}
-
 static int tar_err(struct ft_backup_out *o, struct ft_err *err)
 {
     errno = archive_errno(o->tar);
     if (errno == ENOSPC || errno == EDQUOT || errno == EPIPE || errno == EIO)
-        return full_or(err, "write", o->temp != NULL ? o->dest : "standard output");
+        return ft_err_disk(err, "write %s", o->temp != NULL ? o->dest : "standard output");
     return ft_err_set(err, FT_EIO, "write %s: %s", o->temp != NULL ? o->dest : "standard output",
                       archive_error_string(o->tar));
 }
@@ -201,7 +190,7 @@ static const char *earlier_find(struct earlier *e, const char *name)
 
 static int note(struct ft_backup_out *o, const char *line, struct ft_err *err)
 {
-    return fputs(line, o->spool) >= 0 ? 0 : full_or(err, "write", "the manifest");
+    return fputs(line, o->spool) >= 0 ? 0 : ft_err_disk(err, "write %s", "the manifest");
 }
 
 static int note_file(struct ft_backup_out *o, const char *hex, const char *name, int64_t bytes,
@@ -234,7 +223,7 @@ static int make_parents(const struct ft_backup_out *o, const char *name, struct 
     for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         snprintf(path, sizeof path, "%.*s", (int)(slash - name), name);
         if (mkdirat(o->fd, path, 0700) != 0 && errno != EEXIST)
-            return full_or(err, "make the folder", path);
+            return ft_err_disk(err, "make the folder %s", path);
     }
     return 0;
 }
@@ -305,7 +294,7 @@ static int add(struct ft_backup_out *o, const char *name, int from, const void *
         rc = begin_tar(o, name, st, NULL, NULL, err);
     } else if ((rc = make_parents(o, name, err)) == 0) {
         to = openat(o->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        rc = to < 0 ? full_or(err, "make", name) : 0;
+        rc = to < 0 ? ft_err_disk(err, "make %s", name) : 0;
     }
     if (rc == 0)
         rc = put_bytes(o, to, from, data, st->st_size, name, hex, err);
@@ -314,7 +303,7 @@ static int add(struct ft_backup_out *o, const char *name, int from, const void *
         if (rc == 0 && (fchmod(to, st->st_mode & 07777) != 0 || futimens(to, times) != 0))
             rc = ft_err_sys(err, "%s", name);
         if (close(to) != 0 && rc == 0)
-            rc = full_or(err, "write", name);
+            rc = ft_err_disk(err, "write %s", name);
     }
     return rc != 0 ? rc : note_file(o, hex, name, st->st_size, err);
 }
@@ -428,7 +417,7 @@ int ft_backup_symlink(struct ft_backup_out *o, const char *name, const char *tar
         rc = begin_tar(o, name, &st, NULL, target, err);
     else if (rc == 0 && (rc = make_parents(o, name, err)) == 0 &&
              symlinkat(target, o->fd, name) != 0)
-        rc = full_or(err, "make", name);
+        rc = ft_err_disk(err, "make %s", name);
     ft_bk_line_note("symlink", target, line);
     if (rc == 0)
         rc = note(o, line, err);
@@ -536,7 +525,7 @@ static int put_manifest(struct ft_backup_out *o, struct ft_err *err)
              (long long)o->sum.bytes);
     int rc = note(o, line, err);
     if (rc == 0 && fflush(o->spool) != 0)
-        rc = full_or(err, "write", "the manifest");
+        rc = ft_err_disk(err, "write %s", "the manifest");
     rewind(o->spool);
     sha256_init(&sha);
     while (rc == 0 && (n = fread(o->chunk, 1, BACKUP_CHUNK, o->spool)) > 0)
@@ -546,7 +535,7 @@ static int put_manifest(struct ft_backup_out *o, struct ft_err *err)
     if (rc == 0)
         rc = note(o, line, err);
     if (rc == 0 && (fflush(o->spool) != 0 || ferror(o->spool)))
-        rc = full_or(err, "write", "the manifest");
+        rc = ft_err_disk(err, "write %s", "the manifest");
     const struct ft_backup_sum sum = o->sum; /* without itself */
     if (rc == 0)
         rc = ft_backup_file(o, BACKUP_MANIFEST, fileno(o->spool), false, err);
@@ -561,7 +550,7 @@ static int settle(struct ft_backup_out *o, struct ft_err *err)
     if (o->temp == NULL)
         return 0;
     if ((o->tar != NULL ? fsync(o->fd) : syncfs(o->fd)) != 0)
-        return full_or(err, "write", o->dest);
+        return ft_err_disk(err, "write %s", o->dest);
     if (rename(o->temp, o->dest) != 0)
         return ft_err_sys(err, "%s", o->dest);
     free(o->temp);

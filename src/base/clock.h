@@ -12,6 +12,14 @@ static inline int64_t ft_clock_now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Unix time. */
+static inline int64_t ft_clock_unix_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 /* What a clock on the wall shows here, as the seconds since the epoch at which a clock in UTC shows
  * the same. */
 static inline int64_t ft_clock_wall_s(void)

@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +26,41 @@ int ft_err_set(struct ft_err *err, enum ft_code code, const char *fmt, ...)
     return code;
 }
 
-int ft_err_sys(struct ft_err *err, const char *fmt, ...)
+static int fill_sys(struct ft_err *err, enum ft_code code, int sys, const char *fmt, va_list ap)
 {
-    int sys = errno;
-    enum ft_code code = sys == ENOENT ? FT_ENOTFOUND : sys == ENOMEM ? FT_ENOMEM : FT_EIO;
-    va_list ap;
-    va_start(ap, fmt);
     fill(err, code, sys, fmt, ap);
-    va_end(ap);
     if (err != NULL) {
         size_t n = strlen(err->msg);
         char text[128];
         snprintf(err->msg + n, sizeof err->msg - n, ": %s", strerror_r(sys, text, sizeof text));
     }
     return code;
+}
+
+static enum ft_code code_of_sys(int sys)
+{
+    return sys == ENOENT ? FT_ENOTFOUND : sys == ENOMEM ? FT_ENOMEM : FT_EIO;
+}
+
+int ft_err_sys(struct ft_err *err, const char *fmt, ...)
+{
+    int sys = errno;
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = fill_sys(err, code_of_sys(sys), sys, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+int ft_err_disk(struct ft_err *err, const char *fmt, ...)
+{
+    int sys = errno;
+    bool full = sys == ENOSPC || sys == EDQUOT;
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = fill_sys(err, full ? FT_ELIMIT : code_of_sys(sys), sys, fmt, ap);
+    va_end(ap);
+    return rc;
 }
 
 int ft_err_wrap(struct ft_err *err, const char *fmt, ...)

@@ -42,6 +42,9 @@ int ft_err_set(struct ft_err *err, enum ft_code code, const char *fmt, ...)
  * ENOENT becomes FT_ENOTFOUND, ENOMEM FT_ENOMEM. */
 int ft_err_sys(struct ft_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same of writing to a disk: where it, or a quota, is full FT_ELIMIT. */
+int ft_err_disk(struct ft_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* Prepends "context: " to the message of a filled *err; returns its code. */
 int ft_err_wrap(struct ft_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -89,7 +89,7 @@ static bool is_name(const char *s, bool colon)
     return s[0] != '\0';
 }
 
-static bool ends_with(const char *s, const char *end)
+static bool ends_in_word(const char *s, const char *end)
 {
     size_t n = strlen(s), m = strlen(end);
     return n > m + 1 && s[n - m - 1] == '_' && strcmp(s + n - m, end) == 0;
@@ -97,11 +97,11 @@ static bool ends_with(const char *s, const char *end)
 
 static int check(const struct ft_metric_def *d, struct ft_err *err)
 {
-    if (d->name == NULL || !is_name(d->name, true) || ends_with(d->name, "total"))
+    if (d->name == NULL || !is_name(d->name, true) || ends_in_word(d->name, "total"))
         return ft_err_set(err, FT_EINVAL, "name: '%s'", d->name != NULL ? d->name : "");
     if (d->help == NULL || d->help[0] == '\0')
         return ft_err_set(err, FT_EINVAL, "%s: help is missing", d->name);
-    if (d->unit != NULL && !ends_with(d->name, d->unit))
+    if (d->unit != NULL && !ends_in_word(d->name, d->unit))
         return ft_err_set(err, FT_EINVAL, "%s: does not end in its unit", d->name);
     for (int i = 0; i < FT_METRIC_LABELS_MAX && d->label[i] != NULL; i++)
         if (!is_name(d->label[i], false) || strcmp(d->label[i], "le") == 0)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 /* A view of bytes; not NUL-terminated, may hold any bytes. */
 struct ft_slice {
@@ -17,6 +18,13 @@ static inline bool ft_str_ends(const char *s, const char *tail)
 {
     size_t n = strlen(s), m = strlen(tail);
     return n >= m && memcmp(s + n - m, tail, m) == 0;
+}
+
+/* The same, whatever the case of ASCII's letters. */
+static inline bool ft_str_ends_as(const char *s, const char *tail)
+{
+    size_t n = strlen(s), m = strlen(tail);
+    return n >= m && strcasecmp(s + n - m, tail) == 0;
 }
 
 /* Has s a control byte (of ASCII) that is not among `but`? */

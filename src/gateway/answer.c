@@ -195,15 +195,13 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
  */
 static struct ft_ledger_begin record_of(const struct gw_request *r, const char *model)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
     return (struct ft_ledger_begin){.id = r->id,
                                     .project = r->ident != NULL ? r->ident->project : r->project,
                                     .key = r->ident != NULL ? r->ident->key : r->key,
                                     .model = model,
                                     .route = r->name,
                                     .ago_us = (ft_clock_now_ns() - r->x->begun_ns) / 1000,
-                                    .at_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000,
+                                    .at_us = ft_clock_unix_us(),
                                     .client_id = r->client_id,
                                     .trace_id = r->trace_id};
 }

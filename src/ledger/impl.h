@@ -53,7 +53,6 @@ struct ft_ledger {
     atomic_llong records, recovered, lost, delivered, corrupt, turned_down, uncounted;
 };
 
-int64_t ft_ledger_now_us(void);              /* unix time */
 struct timespec ft_ledger_after(int64_t ms); /* for waits with the ledger's conditions */
 
 /* Hands an ENDED or SUM slot to the writer. */

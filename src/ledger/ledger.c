@@ -27,13 +27,6 @@
 #define RETRY_MS          200
 #define BATCH_PERMILLE    500 /* of the price, unless a setting says otherwise */
 
-int64_t ft_ledger_now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 struct timespec ft_ledger_after(int64_t ms)
 {
     struct timespec t;
@@ -81,7 +74,7 @@ int ft_ledger_fill(const struct ft_ledger_begin *b, bool mend, struct ft_slot_be
                    struct ft_err *err)
 {
     memset(ret, 0, sizeof *ret);
-    ret->start_us = (b->at_us > 0 ? b->at_us : ft_ledger_now_us()) - FT_MAX(b->ago_us, 0);
+    ret->start_us = (b->at_us > 0 ? b->at_us : ft_clock_unix_us()) - FT_MAX(b->ago_us, 0);
     ret->price = b->price;
     ret->stream = b->stream;
     ret->page = b->page;
@@ -153,7 +146,7 @@ void ft_ledger_count(struct ft_ledger *l, int slot, int64_t prompt_tokens, int64
 {
     struct ft_slot *s = open_slot(l, slot);
     if (completion_tokens > 0 && atomic_load_explicit(&s->first_us, memory_order_relaxed) == 0) {
-        int64_t us = ft_ledger_now_us() - s->begin.start_us;
+        int64_t us = ft_clock_unix_us() - s->begin.start_us;
         atomic_store_explicit(&s->first_us, FT_MAX(us, 1), memory_order_relaxed);
     }
     raise_to(&s->prompt, prompt_tokens);
@@ -178,7 +171,7 @@ void ft_ledger_end(struct ft_ledger *l, int slot, const struct ft_ledger_end *e,
     struct ft_slot *s = open_slot(l, slot);
     struct ft_slot_end end;
     memset(&end, 0, sizeof end);
-    end.end_us = FT_MAX(e->end_us > 0 ? e->end_us : ft_ledger_now_us(), s->begin.start_us);
+    end.end_us = FT_MAX(e->end_us > 0 ? e->end_us : ft_clock_unix_us(), s->begin.start_us);
     end.reasoning_tokens = e->reasoning_tokens;
     end.cpu_us = e->cpu_us;
     end.energy_uj = e->energy_uj;
@@ -224,7 +217,7 @@ static int append_taken(struct ft_ledger *l, struct ft_err *err)
                           (long long)(l->o.journal_bytes_max >> 20));
     struct ft_buf out;
     ft_buf_init(&out, FT_JOURNAL_APPEND_MAX);
-    int64_t now_us = ft_ledger_now_us();
+    int64_t now_us = ft_clock_unix_us();
     int64_t n = 0, corrupt = 0, lost = 0;
     for (int k = 0; k < l->n_taken; k++) {
         struct ft_record r;
@@ -460,7 +453,7 @@ int ft_ledger_open(const struct ft_ledger_options *o, struct ft_ledger **ret, st
     l->lock_fd = -1;
     l->journal.fd = -1;
     l->delivering = !o->held;
-    l->refused.seed = (uint64_t)ft_ledger_now_us() ^ (uint64_t)getpid() << 48;
+    l->refused.seed = (uint64_t)ft_clock_unix_us() ^ (uint64_t)getpid() << 48;
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->refused.lock, NULL);
     pthread_condattr_t attr;

@@ -18,6 +18,7 @@
 #include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "monitor/json.h"
 
 #define PATH_BYTES   4200
 #define SAME_LOOK    16 /* as many of the last ones are looked at for one that is the same */
@@ -44,13 +45,6 @@ struct ft_events {
 
 static const char *const level_name[] = {"info", "warn", "error"};
 
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int64_t ft_events_id_parse(const char *text)
 {
     char *end;
@@ -66,12 +60,6 @@ static struct entry *at(struct ft_events *e, int64_t id)
 }
 
 /* ---- telling ---- */
-
-static json_t *text_or_null(const char *text)
-{
-    json_t *v = text != NULL ? json_string(text) : NULL;
-    return v != NULL ? v : json_null();
-}
 
 /* Whole characters of at most FT_EVENTS_TEXT_MAX bytes. */
 static json_t *short_text(const char *text)
@@ -139,9 +127,9 @@ void ft_events_tell_at(struct ft_events *e, const struct ft_event *v, int64_t no
             json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "id", id, "object",
                       "event", "at", (json_int_t)now_ms, "kind", v->kind, "level",
                       level_name[v->level], "text", short_text(v->text), "endpoint",
-                      text_or_null(v->endpoint), "project", text_or_null(v->project), "worker",
+                      ft_json_text(v->endpoint), "project", ft_json_text(v->project), "worker",
                       v->worker >= 0 ? json_integer(v->worker) : json_null(), "request",
-                      text_or_null(v->request), "rule", text_or_null(v->rule), "count", 1);
+                      ft_json_text(v->request), "rule", ft_json_text(v->rule), "count", 1);
         if (shown != NULL)
             put(e, shown, e->next, now_ms, 1, 0);
     }
@@ -151,7 +139,7 @@ void ft_events_tell_at(struct ft_events *e, const struct ft_event *v, int64_t no
 
 void ft_events_tell(struct ft_events *e, const struct ft_event *v)
 {
-    ft_events_tell_at(e, v, wall_ms());
+    ft_events_tell_at(e, v, ft_clock_unix_us() / 1000);
 }
 
 /* ---- the file ---- */
@@ -208,7 +196,7 @@ static void *writer(void *ctx)
     pthread_mutex_lock(&e->lock);
     for (;;) {
         size_t n;
-        char *line = next_line(e, wall_ms(), &n);
+        char *line = next_line(e, ft_clock_unix_us() / 1000, &n);
         if (line == NULL) {
             if (e->stop)
                 break;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "monitor/json.h"
 
 static const char *const names[FT_PHASE_KINDS] = {
     [FT_PHASE_ADMISSION] = "admission", [FT_PHASE_QUEUE] = "queue",
@@ -34,11 +35,6 @@ json_t *ft_money_json(int64_t nanos)
     if (text[n - 1] == '.')
         text[--n] = '\0';
     return json_string(text);
-}
-
-static json_t *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? json_string(text) : json_null();
 }
 
 static double ms(int64_t us)
@@ -79,9 +75,9 @@ json_t *ft_request_json(const struct ft_record *r)
     json_object_set_new(o, "duration_ms", json_real(ms(FT_MAX(r->end_us - r->start_us, 0))));
     json_object_set_new(o, "first_token_ms",
                         r->first_us > 0 ? json_real(ms(r->first_us)) : json_null());
-    json_object_set_new(o, "client_request_id", text_or_null(r->client_id));
-    json_object_set_new(o, "trace_id", text_or_null(r->trace_id));
-    json_object_set_new(o, "target", text_or_null(r->target));
+    json_object_set_new(o, "client_request_id", ft_json_text(r->client_id));
+    json_object_set_new(o, "trace_id", ft_json_text(r->trace_id));
+    json_object_set_new(o, "target", ft_json_text(r->target));
     json_object_set_new(o, "page", json_boolean(r->page));
     json_object_set_new(
         o, "error",
@@ -244,7 +240,7 @@ static json_t *detail(const struct ft_timeline_entry *e, const struct ft_record 
     else if (e->phase == FT_PHASE_DECODE && r->completion_tokens > 1)
         snprintf(text, sizeof text, "%lld tokens, %.1f tokens/s", (long long)r->completion_tokens,
                  (double)(r->completion_tokens - 1) / s);
-    return text_or_null(text);
+    return ft_json_text(text);
 }
 
 json_t *ft_timeline_json(const struct ft_record *r)

@@ -4,14 +4,9 @@
 #include <string.h>
 
 #include "api/hub/impl.h"
+#include "base/slice.h"
 
 #define CHUNK_BYTES ((size_t)1 << 20)
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcasecmp(s + n - e, end) == 0;
-}
 
 /* What a browser may show is shown as text alone: nobody's file runs in the console's name. */
 static const char *type_of(const char *path)
@@ -29,7 +24,7 @@ static const char *type_of(const char *path)
                                            {".jpg", "image/jpeg"},
                                            {".jpeg", "image/jpeg"}};
     for (size_t i = 0; i < FT_COUNT(types); i++)
-        if (ends_with(path, types[i][0]))
+        if (ft_str_ends_as(path, types[i][0]))
             return types[i][1];
     return "application/octet-stream";
 }
@@ -138,7 +133,7 @@ static void count(struct hub_call *c, const struct ft_repo_file *f)
 {
     bool counts = c->kind == FT_REPO_DATASET
                       ? strcmp(f->path, "README.md") != 0 && f->path[0] != '.'
-                      : strcmp(f->path, "config.json") == 0 || ends_with(f->path, ".gguf") ||
+                      : strcmp(f->path, "config.json") == 0 || ft_str_ends_as(f->path, ".gguf") ||
                             strcmp(f->path, "adapter_config.json") == 0;
     if (counts && strcmp(c->x->method, "GET") == 0)
         ft_repo_count_download(c->hub->repos, &c->repo, c->who->key);

@@ -8,6 +8,7 @@
 
 #include "api/hub/impl.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "net/date.h"
 #include "net/url.h"
 
@@ -62,16 +63,10 @@ static void add_tags(json_t *tags, const char *prefix, const json_t *v)
     }
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcasecmp(s + n - e, end) == 0;
-}
-
 static bool has_ending(const struct ft_repo_tree *t, const char *ending)
 {
     for (int i = 0; i < t->n_files; i++)
-        if (ends_with(t->file[i].path, ending))
+        if (ft_str_ends_as(t->file[i].path, ending))
             return true;
     return false;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api/hub/impl.h"
+#include "base/slice.h"
 
 #define REGULAR_MAX  1000000 /* bytes; above it a file goes by LFS */
 #define CHUNK_BYTES  65536
@@ -16,12 +17,6 @@
 
 /* ---- preupload ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcasecmp(s + n - e, end) == 0;
-}
-
 /* Weights, data and packed things, however small. */
 static bool is_large_kind(const char *path)
 {
@@ -30,7 +25,7 @@ static bool is_large_kind(const char *path)
         ".msgpack", ".parquet",     ".arrow", ".npz", ".npy",   ".zip",  ".gz",   ".xz",
         ".zst",     ".bz2",         ".tar",   ".pkl", ".model", ".7z"};
     for (size_t i = 0; i < FT_COUNT(endings); i++)
-        if (ends_with(path, endings[i]))
+        if (ft_str_ends_as(path, endings[i]))
             return true;
     return false;
 }

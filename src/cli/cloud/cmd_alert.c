@@ -6,8 +6,6 @@
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
 
-#define IDS_MAX 64
-
 struct alert_options {
     struct ft_cloud_options cloud;
     const char *name, *series, *endpoint, *project, *bucket, *worker, *severity, *quiet, *zone;
@@ -234,42 +232,23 @@ static void row(struct ft_table *t, const json_t *a)
                                                   : "nobody");
 }
 
-static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
+static int alert_list(int argc, char **argv)
 {
     static const char *const heads[] = {"ID",   "NAME", "STATE",    "SINCE", ">VALUE",
                                         "WHEN", ">FOR", "SEVERITY", "TELLS"};
-    const struct alert_options *o = ctx;
-    struct ft_show_list l = {.path = "/api/v1/alerts",
-                             .none = "there are no alerts",
-                             .heads = heads,
-                             .n_heads = FT_COUNT(heads),
-                             .row = row};
-    return ft_show_list(c, &l, o->cloud.json, err);
-}
-
-static int alert_list(int argc, char **argv)
-{
-    struct alert_options o = NOT_GIVEN;
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("alert list", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
-    return rc != 0 ? rc : ft_cloud_command("alert list", &o.cloud, list, &o);
-}
-
-static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct alert_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/alerts/", o->args, o->n_args, "", "removed", o->cloud.json,
-                          err);
+    static const struct ft_show_list l = {.path = "/api/v1/alerts",
+                                          .none = "there are no alerts",
+                                          .heads = heads,
+                                          .n_heads = FT_COUNT(heads),
+                                          .row = row};
+    return ft_show_list_plain("alert list", &l, argc, argv);
 }
 
 static int alert_rm(int argc, char **argv)
 {
-    struct alert_options o = NOT_GIVEN;
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("alert rm", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the alert's id", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("alert rm", &o.cloud, rm, &o);
+    static const struct ft_show_removal r = {"alert rm", "/api/v1/alerts/", "the alert's id",
+                                             "removed"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 const struct ft_cmd ft_cmd_alert_subs[] = {

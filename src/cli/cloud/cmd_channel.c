@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
 
-#define IDS_MAX    32
 #define SECRET_MAX 4096
 
 struct channel_options {
@@ -158,43 +157,25 @@ static void row(struct ft_table *t, const json_t *ch)
     ft_table_add(t, ft_cloud_text(ch, "last_error", "-"));
 }
 
-static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
+static int channel_list(int argc, char **argv)
 {
     static const char *const heads[] = {"ID",         "NAME",     "KIND",    "WHERE",
                                         ">HEARTBEAT", ">WAITING", "LAST OK", "LAST ERROR"};
-    const struct channel_options *o = ctx;
-    struct ft_show_list l = {.path = "/api/v1/channels",
-                             .none = "nobody is told of alerts: 'feitian channel create' makes a "
-                                     "channel",
-                             .heads = heads,
-                             .n_heads = FT_COUNT(heads),
-                             .row = row};
-    return ft_show_list(c, &l, o->cloud.json, err);
-}
-
-static int channel_list(int argc, char **argv)
-{
-    struct channel_options o = NOT_GIVEN;
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("channel list", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
-    return rc != 0 ? rc : ft_cloud_command("channel list", &o.cloud, list, &o);
-}
-
-static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct channel_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/channels/", o->args, o->n_args, "", "removed", o->cloud.json,
-                          err);
+    static const struct ft_show_list l = {
+        .path = "/api/v1/channels",
+        .none = "nobody is told of alerts: 'feitian channel create' makes a "
+                "channel",
+        .heads = heads,
+        .n_heads = FT_COUNT(heads),
+        .row = row};
+    return ft_show_list_plain("channel list", &l, argc, argv);
 }
 
 static int channel_rm(int argc, char **argv)
 {
-    struct channel_options o = NOT_GIVEN;
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("channel rm", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the channel's id", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("channel rm", &o.cloud, rm, &o);
+    static const struct ft_show_removal r = {"channel rm", "/api/v1/channels/", "the channel's id",
+                                             "removed"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 static int test(struct ft_cloud *c, void *ctx, struct ft_err *err)

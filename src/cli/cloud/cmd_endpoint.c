@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
 
-#define IDS_MAX      64
 #define TARGETS_MAX  16
 #define KEY_FILE_MAX 4096
 
@@ -295,21 +294,11 @@ static int endpoint_set(int argc, char **argv)
     return rc != 0 ? rc : ft_cloud_command("endpoint set", &o.cloud, scale, &o);
 }
 
-static int rm(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct endpoint_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/endpoints/", o->args, o->n_args, "", "removed", o->cloud.json,
-                          err);
-}
-
 static int endpoint_rm(int argc, char **argv)
 {
-    struct endpoint_options o = NOT_GIVEN;
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("endpoint rm", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the endpoint's name", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("endpoint rm", &o.cloud, rm, &o);
+    static const struct ft_show_removal r = {"endpoint rm", "/api/v1/endpoints/",
+                                             "the endpoint's name", "removed"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 const struct ft_cmd ft_cmd_endpoint_subs[] = {

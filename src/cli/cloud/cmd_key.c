@@ -7,8 +7,6 @@
 #include "cli/cloud/show.h"
 #include "cli/cloud/terms.h"
 
-#define IDS_MAX 64
-
 struct key_options {
     struct ft_cloud_options cloud;
     struct ft_terms terms;
@@ -183,21 +181,11 @@ static int key_list(int argc, char **argv)
     return rc != 0 ? rc : ft_cloud_command("key list", &o.cloud, list, &o);
 }
 
-static int revoke(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct key_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/keys/", o->args, o->n_args, "", "revoked", o->cloud.json,
-                          err);
-}
-
 static int key_revoke(int argc, char **argv)
 {
-    struct key_options o = {0};
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("key revoke", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the key's id, which 'feitian key list' shows", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("key revoke", &o.cloud, revoke, &o);
+    static const struct ft_show_removal r = {
+        "key revoke", "/api/v1/keys/", "the key's id, which 'feitian key list' shows", "revoked"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 const struct ft_cmd ft_cmd_key_subs[] = {

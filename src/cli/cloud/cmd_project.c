@@ -309,21 +309,12 @@ static int member_password(int argc, char **argv)
     return rc != 0 ? rc : ft_cloud_command("member password", &o.cloud, set_password, &o);
 }
 
-static int member_remove(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct project_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/members/", o->args, o->n_args, "", "removed", o->cloud.json,
-                          err);
-}
-
 static int member_rm(int argc, char **argv)
 {
-    struct project_options o = {0};
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("member rm", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the member's id, which 'feitian member list' shows", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("member rm", &o.cloud, member_remove, &o);
+    static const struct ft_show_removal r = {"member rm", "/api/v1/members/",
+                                             "the member's id, which 'feitian member list' shows",
+                                             "removed"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 const struct ft_cmd ft_cmd_member_subs[] = {

@@ -153,20 +153,13 @@ static int prepare(struct restore *r, struct ft_err *err)
 
 /* ---- members ---- */
 
-static int full_or(struct ft_err *err, const char *name)
-{
-    bool full = errno == ENOSPC || errno == EDQUOT;
-    int rc = ft_err_sys(err, "write %s", name);
-    return full ? ft_err_set(err, FT_ELIMIT, "the disk is full: %s", name) : rc;
-}
-
 static int make_parents(struct restore *r, const char *name, struct ft_err *err)
 {
     char path[FT_BACKUP_NAME_MAX];
     for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         snprintf(path, sizeof path, "%.*s", (int)(slash - name), name);
         if (mkdirat(r->dir, path, 0700) != 0 && errno != EEXIST)
-            return full_or(err, path);
+            return ft_err_disk(err, "write %s", path);
     }
     return 0;
 }
@@ -177,7 +170,7 @@ static int take_file(struct restore *r, const struct ft_backup_member *m, struct
     int64_t n = 0;
     int rc = 0, fd = openat(r->dir, m->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return full_or(err, m->name);
+        return ft_err_disk(err, "write %s", m->name);
     while (rc == 0 && (n = ft_backup_read(r->in, r->chunk, CHUNK, err)) > 0)
         rc = ft_file_write(fd, r->chunk, (size_t)n, m->name, NULL, err);
     if (rc == FT_EIO && (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT))
@@ -187,7 +180,7 @@ static int take_file(struct restore *r, const struct ft_backup_member *m, struct
     if (rc == 0 && (fchmod(fd, m->mode & 0777) != 0 || futimens(fd, times) != 0))
         rc = ft_err_sys(err, "%s", m->name);
     if (close(fd) != 0 && rc == 0)
-        rc = full_or(err, m->name);
+        rc = ft_err_disk(err, "write %s", m->name);
     return rc;
 }
 
@@ -214,7 +207,9 @@ static int take(struct restore *r, const struct ft_backup_member *m, struct ft_e
     case FT_BACKUP_FILE:
         return take_file(r, m, err);
     case FT_BACKUP_LINK:
-        return linkat(r->dir, m->target, r->dir, m->name, 0) == 0 ? 0 : full_or(err, m->name);
+        return linkat(r->dir, m->target, r->dir, m->name, 0) == 0
+                   ? 0
+                   : ft_err_disk(err, "write %s", m->name);
     default:
         return keep_soft(r, m, err);
     }
@@ -225,7 +220,7 @@ static int make_soft(struct restore *r, struct ft_err *err)
 {
     for (int i = 0; i < r->n_soft; i++)
         if (symlinkat(r->soft[i].target, r->dir, r->soft[i].name) != 0)
-            return full_or(err, r->soft[i].name);
+            return ft_err_disk(err, "write %s", r->soft[i].name);
     return 0;
 }
 
@@ -304,7 +299,7 @@ static int write_all(struct restore *r, struct ft_err *err)
     if (rc == 0)
         rc = settle_config(r, err);
     if (rc == 0 && syncfs(r->dir) != 0)
-        rc = full_or(err, r->home.path);
+        rc = ft_err_disk(err, "write %s", r->home.path);
     if (rc == 0 && unlink(ft_home_at(&r->home, FT_RESTORING, path)) != 0)
         rc = ft_err_sys(err, "%s", path);
     return rc;

@@ -4,8 +4,6 @@
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
 
-#define IDS_MAX 64
-
 struct session_options {
     struct ft_cloud_options cloud;
     const char *project;
@@ -49,21 +47,12 @@ static int session_list(int argc, char **argv)
     return rc != 0 ? rc : ft_cloud_command("session list", &o.cloud, list, &o);
 }
 
-static int end(struct ft_cloud *c, void *ctx, struct ft_err *err)
-{
-    const struct session_options *o = ctx;
-    return ft_show_delete(c, "/api/v1/sessions/", o->args, o->n_args, "", "ended", o->cloud.json,
-                          err);
-}
-
 static int session_end(int argc, char **argv)
 {
-    struct session_options o = {0};
-    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
-    int rc = ft_opts_parse("session end", opts, FT_COUNT(opts), argc, argv, 1, IDS_MAX,
-                           "the session's id, which 'feitian session list' shows", &o.args);
-    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
-    return rc != 0 ? rc : ft_cloud_command("session end", &o.cloud, end, &o);
+    static const struct ft_show_removal r = {"session end", "/api/v1/sessions/",
+                                             "the session's id, which 'feitian session list' shows",
+                                             "ended"};
+    return ft_show_remove(&r, argc, argv);
 }
 
 const struct ft_cmd ft_cmd_session_subs[] = {

@@ -95,6 +95,47 @@ int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, cons
     return rc;
 }
 
+/* ---- whole commands ---- */
+
+struct plain {
+    struct ft_cloud_options cloud;
+    const struct ft_show_list *list;
+    const struct ft_show_removal *removal;
+    char **args;
+    int n_args;
+};
+
+static int show_plain(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct plain *o = ctx;
+    return ft_show_list(c, o->list, o->cloud.json, err);
+}
+
+int ft_show_list_plain(const char *command, const struct ft_show_list *l, int argc, char **argv)
+{
+    struct plain o = {.list = l};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse(command, opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
+    return rc != 0 ? rc : ft_cloud_command(command, &o.cloud, show_plain, &o);
+}
+
+static int remove_plain(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct plain *o = ctx;
+    return ft_show_delete(c, o->removal->path, o->args, o->n_args, "", o->removal->done,
+                          o->cloud.json, err);
+}
+
+int ft_show_remove(const struct ft_show_removal *r, int argc, char **argv)
+{
+    struct plain o = {.removal = r};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse(r->command, opts, FT_COUNT(opts), argc, argv, 1, FT_SHOW_REMOVE_MAX,
+                           r->what, &o.args);
+    o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
+    return rc != 0 ? rc : ft_cloud_command(r->command, &o.cloud, remove_plain, &o);
+}
+
 const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES])
 {
     time_t at = (time_t)json_integer_value(seconds);

@@ -27,11 +27,23 @@ bool ft_show_is_checkpoint(const char *name);
 /* Of an endpoint of the status: and nothing is or waits there. */
 bool ft_show_is_idle_checkpoint(const json_t *endpoint);
 int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, struct ft_err *err);
+/* A whole command: the list, and no options but a cloud's. */
+int ft_show_list_plain(const char *command, const struct ft_show_list *l, int argc, char **argv);
 
 /* DELETEs path + id + query for each id, and says "ID done" or, as JSON, what the cloud answered.
  */
 int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,
                    const char *done, bool json, struct ft_err *err);
+
+/* A whole command: DELETEs what its arguments name, and has no options but a cloud's. */
+#define FT_SHOW_REMOVE_MAX 64 /* of one command */
+struct ft_show_removal {
+    const char *command; /* "alert rm" */
+    const char *path;    /* "/api/v1/alerts/" */
+    const char *what;    /* "the alert's id": what is missing where there are no arguments */
+    const char *done;    /* "removed" */
+};
+int ft_show_remove(const struct ft_show_removal *r, int argc, char **argv);
 
 /* "2026-11-22 06:12" here, of seconds since the epoch; "-" for null. */
 const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES]);

@@ -214,20 +214,13 @@ static void add_error(struct sender *s, int line, const char *code, const char *
     ft_buf_add_str(&s->err, "}}\n");
 }
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* The line's usage, under an id that tells batch and line: the store takes each once. */
 static void add_record(struct sender *s, const struct flight *f)
 {
     struct batch *b = s->b;
     struct ft_record r = {.status = FT_RECORD_REFUSED, .requests = 1, .http = f->status};
     struct ft_err err = {0};
-    r.start_us = r.end_us = now_us();
+    r.start_us = r.end_us = ft_clock_unix_us();
     if (f->record != NULL && ft_record_parse(f->record, strlen(f->record), &r, &err) != 0)
         ft_log(FT_LOG_ERROR, "control", "%s: the record of a line is none: %s", b->id, err.msg);
     if (f->record == NULL && f->status / 100 == 2)

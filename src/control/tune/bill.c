@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/decimal.h"
 #include "base/energy.h"
 #include "base/log.h"
@@ -138,13 +139,6 @@ static int record(struct ft_state_tx *tx, const struct bill *b, const json_t *bo
     return rc;
 }
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* What is not on the record yet. While a training runs, its time waits for tokens. */
 static int put_piece(struct ft_state_tx *tx, struct bill *b, const json_t *body, struct ft_err *err)
 {
@@ -168,7 +162,7 @@ static int put_piece(struct ft_state_tx *tx, struct bill *b, const json_t *body,
     u.start_us = s.at_us > 0 ? s.at_us : ft_ctl_int(body, "created", 0) * 1000000;
     s.n++;
     s.tokens += u.prompt_tokens;
-    s.at_us = FT_MAX(now_us(), u.start_us);
+    s.at_us = FT_MAX(ft_clock_unix_us(), u.start_us);
     rc = cost_of(tx, body, u.prompt_tokens, &b->cost_nanos, err);
     if (rc == 0)
         rc = record(tx, b, body, &s, &u, err);

@@ -56,13 +56,6 @@ struct call {
     bool gone, ended, paused;
 };
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void unref(struct call *c)
 {
     pthread_mutex_lock(&c->lock);
@@ -244,7 +237,7 @@ static void fill_record(const struct call *c, struct ft_record *n)
     *n = (struct ft_record){.requests = 1,
                             .stream = c->stream,
                             .start_us = c->start_us,
-                            .end_us = FT_MAX(now_us(), c->start_us),
+                            .end_us = FT_MAX(ft_clock_unix_us(), c->start_us),
                             .prompt_tokens = c->prompt,
                             .cached_tokens = c->cached,
                             .completion_tokens = c->completion,
@@ -517,7 +510,7 @@ static int begin(struct gw_request *r, const struct gw_ask *a, struct call *c,
     struct ft_err err = {0};
     c->given_ns = ft_clock_now_ns();
     c->phases.admission_us = (c->given_ns - r->x->begun_ns) / 1000;
-    c->start_us = now_us() - c->phases.admission_us;
+    c->start_us = ft_clock_unix_us() - c->phases.admission_us;
     if (r->batch) {
         atomic_store(&r->accounted, true);
         return 0;

@@ -30,6 +30,22 @@ static void test_sys_takes_errno(void **state)
     assert_int_equal(ft_err_sys(NULL, "map"), FT_ENOMEM);
 }
 
+static void test_a_full_disk_is_a_limit(void **state)
+{
+    (void)state;
+    static const struct {
+        int sys, code;
+    } all[] = {{ENOSPC, FT_ELIMIT}, {EDQUOT, FT_ELIMIT}, {EACCES, FT_EIO}, {ENOENT, FT_ENOTFOUND}};
+    for (size_t i = 0; i < FT_COUNT(all); i++) {
+        struct ft_err err;
+        errno = all[i].sys;
+        assert_int_equal(ft_err_disk(&err, "write %s", "x"), all[i].code);
+        assert_int_equal(err.code, all[i].code);
+        assert_int_equal(err.sys_errno, all[i].sys);
+        assert_memory_equal(err.msg, "write x: ", 9);
+    }
+}
+
 static void test_context_goes_outermost_first(void **state)
 {
     (void)state;
@@ -82,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set_fills_and_returns_the_code),
         cmocka_unit_test(test_sys_takes_errno),
+        cmocka_unit_test(test_a_full_disk_is_a_limit),
         cmocka_unit_test(test_context_goes_outermost_first),
         cmocka_unit_test(test_long_messages_are_cut),
         cmocka_unit_test(test_every_code_has_a_name_of_its_own),
