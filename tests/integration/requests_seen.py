@@ -309,14 +309,18 @@ def a_slow_client(c):
     request = next(r["id"] for r in c.get("/api/v1/requests?status=running")[1]["data"]
                    if r["id"].lower() == request)
 
-    def is_paused():
+    looks = []
+
+    def stands():
+        """Has the worker nothing else to do for a second? Then all that lies between is full."""
         h = UnixConnection(f"{c.home}/run/worker-0.sock", 60)
         h.request("GET", "/health")
-        paused = json.loads(h.getresponse().read())["paused"]
+        now = json.loads(h.getresponse().read())
         h.close()
-        return paused > 0
-    wait_until(is_paused, 60, "the worker waits for it")
-    time.sleep(0.5)  # so long at least
+        looks.append(now["paused"] > 0 and now["running"] == 0)
+        time.sleep(0.2)
+        return len(looks) > 5 and all(looks[-6:])
+    wait_until(stands, 60, "the worker waits for it")
     assert c.get(f"/api/v1/requests/{request}")[1]["status"] == "running"
     s.settimeout(0.5)
     try:
