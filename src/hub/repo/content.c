@@ -408,7 +408,7 @@ static int on_part(void *ctx, const struct ft_blob_part *p)
     struct parts *l = ctx;
     if (l->n == FT_BLOB_PART_MAX)
         return 1;
-    l->part[l->n] = (struct ft_blob_part){.number = p->number};
+    l->part[l->n] = (struct ft_blob_part){.number = p->number, .size = p->size};
     memcpy(l->part[l->n++].etag, p->etag, sizeof p->etag);
     return 0;
 }
@@ -429,6 +429,27 @@ static int list_parts(struct ft_repos *r, const char *key, const char *id, struc
     return FT_MIN(rc, 0);
 }
 
+static int64_t size_of(const struct parts *l, int number)
+{
+    for (int i = 0; i < l->n; i++)
+        if (l->part[i].number == number)
+            return l->part[i].size;
+    return 0; /* completing says that it is not there */
+}
+
+/* Parts that are not all of it are not put together: those that came stay for a better try. */
+static int check_parts(const struct parts *all, const struct ft_blob_part *parts, int n,
+                       int64_t size, struct ft_err *err)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += size_of(all, parts[i].number);
+    return sum == size ? 0
+                       : ft_repo_err(err, FT_ECORRUPT, FT_REPO_SUM,
+                                     "the parts have %lld bytes, announced were %lld",
+                                     (long long)sum, (long long)size);
+}
+
 int ft_repo_parts_complete(struct ft_repos *r, const char *sha256, int64_t size, const char *id,
                            const struct ft_blob_part *parts, int n, struct ft_err *err)
 {
@@ -440,11 +461,16 @@ int ft_repo_parts_complete(struct ft_repos *r, const char *sha256, int64_t size,
     if (rc != 0)
         return rc;
     parts_key(sha256, key);
-    if (n == 0)
-        rc = list_parts(r, key, id, &all, err);
+    rc = list_parts(r, key, id, &all, err);
+    if (n == 0) {
+        parts = all.part;
+        n = all.n;
+    }
     if (rc == 0)
-        rc = ft_blob_upload_complete(r->c.blob, FT_REPO_BUCKET, key, id, n > 0 ? parts : all.part,
-                                     n > 0 ? n : all.n, NULL, NULL, 0, &done, err);
+        rc = check_parts(&all, parts, n, size, err);
+    if (rc == 0)
+        rc = ft_blob_upload_complete(r->c.blob, FT_REPO_BUCKET, key, id, parts, n, NULL, NULL, 0,
+                                     &done, err);
     free(all.part);
     if (rc != 0)
         return rc;

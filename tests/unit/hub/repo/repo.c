@@ -439,6 +439,8 @@ static void test_content_in_parts(void **state)
         assert_int_equal(ft_repo_parts_begin(repos, sha, 6, id, &err), 0);
         put_part(sha, id, 2, wrong ? "tw0" : "two", &part[1]);
         put_part(sha, id, 1, "one", &part[0]);
+        assert_int_equal(ft_repo_parts_complete(repos, sha, 6, id, part, 1, &err), FT_ECORRUPT);
+        assert_int_equal(ft_repo_why(&err), FT_REPO_SUM); /* not all: the upload goes on */
         int rc = ft_repo_parts_complete(repos, sha, 6, id, part, 2, &err);
         assert_int_equal(rc, wrong ? FT_ECORRUPT : 0);
         assert_int_equal(ft_repo_content_head(repos, sha, &size, &err), !wrong);
