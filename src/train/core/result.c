@@ -139,8 +139,8 @@ static int load_best(struct ft_train *t, struct ft_err *err)
 {
     char best[FT_TRAIN_PATH_BYTES], path[FT_TRAIN_PATH_BYTES];
     struct ft_train_state s;
-    if (t->o->patience == 0 || t->state.best_step == t->state.step)
-        return 0;
+    if (t->o->patience == 0 || t->state.best_step == t->state.step || t->state.best_step == 0)
+        return 0; /* or no validation gave a number */
     snprintf(best, sizeof best, "%s/best", t->o->output);
     int rc = 0;
     if (ft_checkpoint_newest(best, INT64_MAX, path, sizeof path, err) < 0)

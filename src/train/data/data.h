@@ -128,7 +128,8 @@ struct ft_data_split {
     int32_t *train, *valid;
 };
 /* Puts about n_valid samples (pairs) aside, whole groups drawn by seed. n_valid is given, or
- * fraction (0 <= f < 1) if it is 0. FT_EINVAL if nothing would be left to train on. */
+ * fraction (0 <= f < 1) if it is 0: one at least, unless it is 0 too. FT_EINVAL if nothing would be
+ * left to train on. */
 int ft_data_split(const struct ft_data *d, uint64_t seed, int n_valid, double fraction,
                   struct ft_data_split *ret, struct ft_err *err);
 void ft_data_split_fini(struct ft_data_split *s); /* a zeroed one is accepted */

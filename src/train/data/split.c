@@ -57,8 +57,8 @@ int ft_data_split(const struct ft_data *d, uint64_t seed, int n_valid, double fr
     int step = d->kind == FT_DATA_PREFERENCE ? 2 : 1, n_units = d->n / step;
     if (n_valid < 0 || !(fraction >= 0 && fraction < 1))
         return ft_err_set(err, FT_EINVAL, "the part for validation is from 0 to below 1");
-    if (n_valid == 0)
-        n_valid = (int)lround(fraction * n_units);
+    if (n_valid == 0 && fraction > 0) /* who asks for some gets one */
+        n_valid = FT_MAX((int)lround(fraction * n_units), 1);
     size_t n_groups = (size_t)d->n_groups;
     int32_t *size = calloc(n_groups + 1, sizeof *size);
     uint8_t *marked = calloc(n_groups + 1, 1);

@@ -329,6 +329,10 @@ static void test_split_keeps_groups_whole(void **state)
     assert_int_equal(s.n_valid, 0);
     assert_int_equal(s.n_train, 300);
     ft_data_split_fini(&s);
+    /* some are some, however small the part: early stopping counts on it */
+    assert_int_equal(ft_data_split(&d, 1, 0, 1e-6, &s, &err), 0);
+    assert_int_equal(s.n_valid, 3); /* a group */
+    ft_data_split_fini(&s);
     assert_int_equal(ft_data_split(&d, 1, 300, 0, &s, &err), FT_EINVAL);
     assert_int_equal(ft_data_split(&d, 1, 0, 1.0, &s, &err), FT_EINVAL);
     free(d.sample);
