@@ -80,8 +80,9 @@ static int set_output(struct options *o, const char *path, struct ft_err *err)
     } else {
         if (mkdir(path, 0777) != 0 && access(path, W_OK) != 0)
             return ft_err_sys(err, "-o %s", path);
-        n = snprintf(o->json, sizeof o->json, "%s/tokenizer.json", path);
-        snprintf(o->config, sizeof o->config, "%s/tokenizer_config.json", path);
+        const char *gap = ft_str_ends(path, "/") ? "" : "/";
+        n = snprintf(o->json, sizeof o->json, "%s%stokenizer.json", path, gap);
+        snprintf(o->config, sizeof o->config, "%s%stokenizer_config.json", path, gap);
     }
     if ((size_t)n + sizeof "tokenizer_config.json" > sizeof o->json)
         return ft_err_set(err, FT_EINVAL, "-o: the path is too long");

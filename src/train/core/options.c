@@ -575,6 +575,16 @@ static int check_rates(struct ft_train_options *o, struct ft_err *err)
     return 0;
 }
 
+/* "out/" is "out": paths of what is in it are made from it, and shown. */
+static int trim_output(struct ft_train_options *o, struct ft_err *err)
+{
+    size_t n = strlen(o->output);
+    while (n > 1 && o->output[n - 1] == '/')
+        n--;
+    o->output = ft_arena_strndup(&o->arena, o->output, n);
+    return o->output != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "output: no memory");
+}
+
 int ft_train_options_check(struct ft_train_options *o, struct ft_err *err)
 {
     int rc = check_model(o, err);
@@ -584,6 +594,8 @@ int ft_train_options_check(struct ft_train_options *o, struct ft_err *err)
         rc = ft_err_set(err, FT_EINVAL, "data: must be given");
     if (rc == 0 && o->output == NULL)
         rc = ft_err_set(err, FT_EINVAL, "output: must be given");
+    if (rc == 0)
+        rc = trim_output(o, err);
     if (rc == 0)
         rc = check_targets(o, err);
     if (rc == 0)

@@ -173,9 +173,10 @@ static void defaults_depend_on_what_is_trained(void **state)
     ft_train_options_init(&o);
     set(&o, "model", "m");
     set(&o, "data", "d");
-    set(&o, "output", "o");
+    set(&o, "output", "o//");
     set(&o, "rank", "8");
     assert_int_equal(ft_train_options_check(&o, &err), 0);
+    assert_string_equal(o.output, "o");
     assert_true(o.alpha > 15.9 && o.alpha < 16.1);
     assert_string_equal(o.save.item[0], "adapter");
     ft_train_options_fini(&o);
