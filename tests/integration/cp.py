@@ -21,6 +21,7 @@ import boto3
 from live_cloud import LiveCloud, wait_until
 
 MIB = 1 << 20
+BIG = 200 * MIB  # in 25 parts; small enough for a /tmp in memory
 failures = 0
 
 
@@ -107,7 +108,7 @@ def stored(c):
 def by_steps(p, true):
     """Runs a process for a moment at a time, so that it is not over before something is true; it
     is stopped then."""
-    pause = 0.005
+    pause = 0.02
     until = time.monotonic() + 300
     while not true():
         assert p.poll() is None, f"it ended with {p.returncode} before"
@@ -119,18 +120,18 @@ def by_steps(p, true):
 
 
 def broken_off(c, d):
-    big = write(f"{d}/big", 600 * MIB, b"big")
+    big = write(f"{d}/big", BIG, b"big")
     p = subprocess.Popen([c.feitian, "cp", big, "s3://data/big", "--at-once", "2"], env=c.env())
     p.send_signal(signal.SIGSTOP)
     before = stored(c)
-    by_steps(p, lambda: stored(c) > before + 100 * MIB)
+    by_steps(p, lambda: stored(c) > before + 40 * MIB)
     p.send_signal(signal.SIGKILL)
     p.wait()
     expect("nothing is seen of an upload that was killed", "big" not in keys(c))
     kept = stored(c)
     r = json.loads(c.run("cp", big, "s3://data/big", "--json").stdout)
-    expect("it goes on: no part twice", r["copied"] == 1 and stored(c) - kept < 600 * MIB and
-           keys(c)["big"] == 600 * MIB, r)
+    expect("it goes on: no part twice", r["copied"] == 1 and stored(c) - kept < BIG and
+           keys(c)["big"] == BIG, r)
     p = subprocess.Popen([c.feitian, "cp", "s3://data/big", f"{d}/big2", "--at-once", "1"],
                          env=c.env())
     def has_parts():
@@ -198,15 +199,19 @@ def restarts(c, d):
          "user_data")
     c.kill("gateway")
     says(c, "objects right after", "1 file", "cp", f"{d}/up/one", "s3://data/again")
-    for name, args in (("up", (f"{d}/big", "s3://data/again")),
-                       ("down", ("s3://data/big", f"{d}/again"))):
+    before = stored(c)
+    for name, args, begun in (
+            ("up", (f"{d}/big", "s3://data/again"), lambda: stored(c) > before + 40 * MIB),
+            ("down", ("s3://data/big", f"{d}/again"),
+             lambda: os.path.exists(f"{d}/again.feitian-part"))):
         p = subprocess.Popen([c.feitian, "cp", *args, "--fresh"], env=c.env(),
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        time.sleep(0.3)
+        by_steps(p, begun)
         c.kill("gateway")
+        p.send_signal(signal.SIGCONT)
         out = p.communicate()[0]
         expect(f"one in the middle of the way {name}", p.returncode == 0, out)
-    expect("is whole", keys(c)["again"] == 600 * MIB and
+    expect("is whole", keys(c)["again"] == BIG and
            filecmp.cmp(f"{d}/big", f"{d}/again", shallow=False))
 
 

@@ -88,7 +88,9 @@ def a_call_is_one_trace(c, collector):
         c, {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=7,other=x",
             "X-Request-Id": "mine-1"}, ask())
     assert status == 200
-    spans = live_cloud.wait_until(lambda: collector.trace(TRACE), 20, "the trace has come")
+    live_cloud.wait_until(lambda: {s["name"] for s in collector.trace(TRACE)} >= {
+        "POST " + CHAT, "chat nano", "worker", "prefill", "decode"}, 20, "the trace has come")
+    spans = collector.trace(TRACE)
     server = named(spans, "POST " + CHAT)
     assert server["parentSpanId"] == PARENT and server["kind"] == 2
     assert server["traceState"] == "vendor=7,other=x"
