@@ -233,6 +233,16 @@ test('roles see what is of use to them', async () => {
   await viewer.getByRole('heading', { name: 'Overview' }).waitFor();
 });
 
+test('on paper there is what a page says, dark on white', async () => {
+  const page = await cloud.page('operator', '/nodes', { colorScheme: 'dark' });
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await page.getByRole('heading', { level: 1, name: 'Nodes' }).waitFor();
+  for (const what of ['.side', '.top', '.tabs'])
+    assert.equal(await page.locator(what).isVisible(), false, what);
+  const scheme = () => getComputedStyle(document.documentElement).colorScheme;
+  assert.equal(await page.evaluate(scheme), 'light');
+});
+
 test('a page that does not exist says so', async () => {
   const page = await cloud.page('operator', '/nowhere/at/all');
   await page.getByText('There is no such page').waitFor();

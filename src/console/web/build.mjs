@@ -55,6 +55,7 @@ const styles = {
       for (const page of pageFolders)
         for (const file of fs.readdirSync(path.join(WEB, 'src/pages', page)).sort())
           if (file.endsWith('.css')) own.push(`./pages/${page}/${file}`);
+      own.push('./styles/print.css');
       return {
         contents: ['uplot/dist/uPlot.min.css', ...own].map((n) => `@import "${n}";`).join('\n'),
         loader: 'css',

@@ -68,14 +68,14 @@ const CODES = {
   file_too_large: '文件太大。',
   file_damaged: '文件已损坏。',
   // parts of the cloud
-  control_unavailable: '控制面没有应答。',
+  control_unavailable: '管理服务没有响应。',
   storage_unavailable: '存储暂不可用。',
   store_unavailable: '状态库暂不可用。',
   files_unavailable: '文件服务暂不可用。',
   ledger_unavailable: '账本暂不可用。',
   history_unavailable: '历史曲线暂不可用。',
   events_unavailable: '事件暂不可用。',
-  upstream_unavailable: '后端服务器没有应答。',
+  upstream_unavailable: '后端服务器没有响应。',
   server_error: '云端出现故障。',
   internal_error: '云端出现故障。',
   // S3

@@ -52,9 +52,27 @@ const SENTENCES = [
   [/^Fine-tuning job was resumed$/, '微调任务已恢复'],
   [/^The job has successfully completed$/, '微调任务已成功完成'],
   [/^New fine-tuned model created: (.*)$/, '已生成微调模型：$1'],
+  [/^Files are here, the job is queued$/, '文件已就绪，任务开始排队'],
   [
-    /^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with(.*)$/,
-    '开始训练：$1 步，$2 个样本，$3 个用于验证$4',
+    /^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with; from its checkpoint on$/,
+    '从检查点继续训练：$1 步，$2 个样本，$3 个用于验证',
+  ],
+  [
+    /^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with$/,
+    '开始训练：$1 步，$2 个样本，$3 个用于验证',
+  ],
+  [
+    /^The training (.*); it goes on from its last checkpoint$/,
+    '训练中断（$1），将从最近的检查点继续',
+  ],
+  [/^The result is in no repository of the hub: (.*)$/, '结果未能存入仓库：$1'],
+  [
+    /^insufficient_quota: the budget of the job's project is used up\. The job goes on when there is some again$/,
+    '项目的预算已用完：有了预算后任务会继续',
+  ],
+  [
+    /^insufficient_quota: the budget of the job's key is used up\. The job goes on when there is some again$/,
+    '密钥的预算已用完：有了预算后任务会继续',
   ],
   [/^Step (\d+)\/(\d+): training loss=(.*)$/, '第 $1/$2 步：训练损失=$3'],
   [/^Step (\d+): validation loss=(.*)$/, '第 $1 步：验证损失=$2'],
@@ -143,12 +161,22 @@ const RULES = {
   'usage cannot be written down': '无法写入用量',
 };
 
+// How a process ended (src/sched/exec.c), within a sentence or alone.
+const ENDS = [
+  [/killed by signal (\d+)/, '被信号 $1 终止'],
+  [/exited with (\d+)/, '退出码 $1'],
+  [/ \(at its memory limit\)/, '（达到内存上限）'],
+];
+
 const isZh = () => lang() === 'zh';
 
 export function said(text) {
   if (!isZh() || !text) return text;
   const known = SENTENCES.find(([pattern]) => pattern.test(text));
-  return known ? text.replace(known[0], known[1]) : text;
+  return ENDS.reduce(
+    (told, [pattern, words]) => told.replace(pattern, words),
+    known ? text.replace(known[0], known[1]) : text,
+  );
 }
 
 export const checkName = (name) => (isZh() && CHECKS[name]) || name;

@@ -204,7 +204,7 @@ export function Palette({ onClose }) {
               onMouseMove={() => setAt(i)}
               onClick={() => choose(one)}>
               <Icon name={one.icon} />
-              <span>{one.title}</span>
+              <span title={one.title}>{one.title}</span>
               {one.text && <span class="muted small">{one.text}</span>}
             </div>
           ))}

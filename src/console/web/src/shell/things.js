@@ -17,7 +17,8 @@ const latest = async (path, signal) =>
 // "default/My-Nano@82915567e8f9" is a revision of the hub's.
 const ofHub = (name) => /^([\w.-]+\/[\w.-]+)@/.exec(name)?.[1];
 
-// kind: its name among the texts; ask: what there is; name, path: of one; more: what else finds it.
+// kind: its name among the texts; ask: what there is; name, path: of one; more: what else finds it;
+// beside: what tells it from another of its name.
 const KINDS = [
   {
     kind: 'model',
@@ -55,6 +56,7 @@ const KINDS = [
     ask: (signal) => everyPage('/api/v1/keys', signal),
     path: (k) => `/keys?open=${id(k.id)}`,
     more: (k) => `${k.id} ${k.prefix}`,
+    beside: (k) => `${k.prefix}…`, // several may have one name
   },
   {
     kind: 'bucket',
@@ -100,8 +102,9 @@ const KINDS = [
 // -> rows for the palette. onSome(rows): as the kinds answer, each time all that is there.
 export async function things(onSome, signal) {
   const rows = [];
-  const one = async ({ kind, icon, may, ask, name = (x) => x.name, path, more = () => '' }) => {
+  const one = async ({ kind, icon, may, ask, path, ...of }) => {
     if (may && !may()) return;
+    const { name = (x) => x.name, more = () => '', beside = () => '' } = of;
     const found = await ask(signal).catch(() => []);
     if (signal.aborted) return;
     rows.push(
@@ -109,7 +112,7 @@ export async function things(onSome, signal) {
         id: `${kind}-${i}`,
         icon,
         title: name(x),
-        text: t(`app.thing_${kind}`),
+        text: [t(`app.thing_${kind}`), beside(x)].filter(Boolean).join(' · '),
         words: `${t(`app.thing_${kind}`)} ${more(x)}`,
         go: () => navigate(path(x)),
       })),

@@ -32,8 +32,8 @@ export function ErrorNote({ error, retry }) {
       <Icon name="error" size={18} />
       <div class="note-words">
         <p>{error.message}</p>
-        <Original text={error.original} />
         {error.hint && <p class="muted">{error.hint}</p>}
+        <Original text={error.original} />
         {error.id && (
           <p class="muted small">
             {t('error.id')} <code>{error.id}</code>

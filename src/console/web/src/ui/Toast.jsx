@@ -47,8 +47,8 @@ export function Toasts() {
           <Icon name={one.tone} size={18} />
           <div class="note-words">
             <p>{one.text}</p>
-            <Original text={one.original} />
             {one.hint && <p class="muted small">{one.hint}</p>}
+            <Original text={one.original} />
           </div>
           <Button
             kind="quiet"

@@ -113,7 +113,7 @@ export const en = {
 
 export const zh = {
   title: '告警',
-  text: '基于云内各项曲线的规则：出现异常时通知谁。',
+  text: '为各项指标设定规则，出现异常时发出通知。',
   tab_rules: '规则',
   tab_channels: '通知渠道',
   tab_history: '历史',
@@ -130,7 +130,7 @@ export const zh = {
   nobody: '无',
   nobody_hint: '没有选择通知渠道：告警只显示在这里和总览页。',
   state_ok: '正常',
-  state_pending: '待定',
+  state_pending: '待确认',
   state_firing: '触发',
   state_no_data: '无数据',
   state_off: '已停用',
@@ -210,8 +210,8 @@ export const zh = {
   last_ok: '最近发送',
   trouble: '故障',
   never: '从未',
-  test: '发送测试',
-  tested: '接收方已收到测试。',
+  test: '发送测试通知',
+  tested: '接收方已收到测试通知。',
   test_failed: '测试未送达：{error}',
   channel_removed: '渠道已删除。',
   channel_remove_text: '使用它的规则将不再向它发送通知。',

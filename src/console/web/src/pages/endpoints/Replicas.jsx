@@ -1,5 +1,6 @@
 // Who serves the endpoint just now.
 import { bytes, duration, number, percent, t } from '../../lib/i18n.js';
+import { said } from '../../lib/said.js';
 import { Badge, Button, Empty, Progress, Section, Table } from '../../ui/index.js';
 import { replicasOf } from './live.js';
 
@@ -32,7 +33,7 @@ function StateOf({ r }) {
 function Past({ r }) {
   const words = [
     r.restarts > 0 && t('endpoints.live.restarts', { n: r.restarts }),
-    r.last && t('endpoints.live.last', { text: r.last }),
+    r.last && t('endpoints.live.last', { text: said(r.last) }),
   ].filter(Boolean);
   return words.length > 0 && <span class="muted small">{words.join(' · ')}</span>;
 }

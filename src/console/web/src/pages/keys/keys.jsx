@@ -67,12 +67,13 @@ function columnsOf({ me, names, change, revoke }) {
     {
       key: 'prefix',
       title: t('keys.key.prefix'),
-      class: 'cell-wide',
+      class: 'cell-wide cell-word',
       render: (k) =>
         k.kind === 'sign_in' ? <span class="muted">–</span> : <code>{k.prefix}…</code>,
     },
     {
       key: 'role',
+      class: 'cell-word',
       title: t('keys.key.role'),
       sort: (k) => k.role,
       render: (k) => t(`keys.role.${k.role}`),

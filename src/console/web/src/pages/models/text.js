@@ -324,7 +324,7 @@ export const zh = {
   'rev.name': '名称',
   'rev.commit': '提交',
   'rev.by': '作者',
-  'rev.what': '内容',
+  'rev.what': '提交说明',
   'rev.tag': '新建标签',
   'rev.branch': '新建分支',
   'rev.tag.title': '在 {rev} 新建标签',

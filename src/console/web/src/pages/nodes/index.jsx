@@ -102,7 +102,7 @@ function Workers({ workers }) {
       align: 'end',
       sort: (w) => w.restarts,
       render: (w) => (
-        <span title={w.last_end ? t('nodes.last_end', { text: w.last_end }) : undefined}>
+        <span title={w.last_end ? t('nodes.last_end', { text: said(w.last_end) }) : undefined}>
           {number(w.restarts)}
         </span>
       ),

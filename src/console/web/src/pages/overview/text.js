@@ -127,7 +127,7 @@ export const zh = {
   batch_failed: '批处理失败：{name}',
   look: '查看',
   steps: '开始使用',
-  steps_text: '云已经运行，并自带一个小模型。接下来把它变成你的。',
+  steps_text: '云已在运行，并自带一个小模型。接下来几步，让它为你所用。',
   steps_hide: '隐藏',
   step_chat: '和它对话',
   step_chat_text: '在试验场向自带的模型提问。',

@@ -110,12 +110,9 @@ function Details({ request: r, names }) {
           r.cpu_s > 0 && [t('requests.fact.cpu'), duration(r.cpu_s)],
           r.energy_j > 0 && [
             t('requests.fact.energy'),
-            [
-              `${number(r.energy_j, { digits: 3 })} J`,
-              r.energy_estimated && `(${t('requests.estimated')})`,
-            ]
-              .filter(Boolean)
-              .join(' '),
+            t(r.energy_estimated ? 'requests.energy.estimated' : 'requests.energy', {
+              n: number(r.energy_j, { digits: 3 }),
+            }),
           ],
           r.bytes_in > 0 && [t('requests.fact.bytes_in'), bytes(r.bytes_in)],
           r.bytes_out > 0 && [t('requests.fact.bytes_out'), bytes(r.bytes_out)],

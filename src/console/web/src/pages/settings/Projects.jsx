@@ -280,6 +280,7 @@ export function Projects() {
     { key: 'budget', title: t('settings.budget'), render: budgetText },
     {
       key: 'created',
+      class: 'cell-word',
       title: t('settings.created'),
       sort: (p) => p.created,
       render: (p) => date(p.created),

@@ -340,7 +340,9 @@ function Events({ events }) {
               {dateTime(e.created_at, { timeStyle: 'medium', dateStyle: 'short' })}
             </span>
             {e.level !== 'info' && (
-              <Badge tone={e.level === 'error' ? 'bad' : 'warn'}>{e.level}</Badge>
+              <Badge tone={e.level === 'error' ? 'bad' : 'warn'}>
+                {t(`tuning.events.${e.level === 'error' ? 'error' : 'warn'}`)}
+              </Badge>
             )}
             <span>{said(e.message)}</span>
           </li>

@@ -36,7 +36,7 @@ const MEASURES = ['cost', 'tokens', 'requests', 'cpu', 'energy'];
 
 // Joules as what electricity is sold by.
 function energy(j) {
-  if (j < 3600) return `${number(j, { digits: j < 10 ? 1 : 0 })} J`;
+  if (j < 3600) return `${number(j, { digits: j < 1 ? 3 : j < 10 ? 1 : 0 })} J`;
   return j < 3.6e6 ? `${number(j / 3600, { digits: 1 })} Wh` : `${number(j / 3.6e6)} kWh`;
 }
 
