@@ -194,7 +194,7 @@ export const zh = {
   'replicas.value': '{ready} / {wanted}',
   'replicas.range': '{min} 至 {max}',
   more: '及另外 {n} 个',
-  try: '在试验场中试用',
+  try: '试用',
   edit: '修改',
   scale: '伸缩',
   'scale.title': '伸缩 {name}',
