@@ -122,6 +122,20 @@ static int take_text(const json_t *o, const char *name, char *ret, size_t max, s
     return 0;
 }
 
+/* What a writer cuts; one of another version may have let more pass. */
+static int take_cut(const json_t *o, const char *name, char *ret, size_t max, struct ft_err *err)
+{
+    char whole[FT_RECORD_LINE_MAX + 1];
+    int rc = take_text(o, name, whole, FT_RECORD_LINE_MAX, 0, err);
+    if (rc != 0)
+        return rc;
+    size_t n = FT_MIN(strlen(whole), max);
+    n -= ft_utf8_tail(whole, n);
+    memcpy(ret, whole, n);
+    ret[n] = '\0';
+    return 0;
+}
+
 static int take_int(const json_t *o, const char *name, int64_t max, int64_t *ret,
                     struct ft_err *err)
 {
@@ -160,11 +174,12 @@ static int take_more(const json_t *o, struct ft_record *r, struct ft_err *err)
         const char *name;
         char *ret;
         size_t max;
-    } texts[] = {{"target", r->target, FT_RECORD_TARGET_MAX},
-                 {"client_id", r->client_id, FT_RECORD_ID_MAX},
-                 {"trace_id", r->trace_id, FT_RECORD_TRACE_MAX},
-                 {"error_code", r->error.code, FT_RECORD_CODE_MAX},
-                 {"error_text", r->error.text, FT_RECORD_TEXT_MAX}};
+        bool cut;
+    } texts[] = {{"target", r->target, FT_RECORD_TARGET_MAX, true},
+                 {"client_id", r->client_id, FT_RECORD_ID_MAX, false},
+                 {"trace_id", r->trace_id, FT_RECORD_TRACE_MAX, false},
+                 {"error_code", r->error.code, FT_RECORD_CODE_MAX, false},
+                 {"error_text", r->error.text, FT_RECORD_TEXT_MAX, true}};
     const json_t *phases = json_object_get(o, "phases");
     int rc = 0;
     if (json_object_get(o, "bytes_in") != NULL)
@@ -175,7 +190,8 @@ static int take_more(const json_t *o, struct ft_record *r, struct ft_err *err)
         rc = take_bool(o, "page", &r->page, err);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
         if (json_object_get(o, texts[i].name) != NULL)
-            rc = take_text(o, texts[i].name, texts[i].ret, texts[i].max, 0, err);
+            rc = texts[i].cut ? take_cut(o, texts[i].name, texts[i].ret, texts[i].max, err)
+                              : take_text(o, texts[i].name, texts[i].ret, texts[i].max, 0, err);
     if (rc == 0 && phases != NULL && !json_is_object(phases))
         rc = ft_err_set(err, FT_EINVAL, "usage record: phases: must be an object");
     for (int i = 0; rc == 0 && i < FT_PHASE_FIELDS; i++)

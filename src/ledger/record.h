@@ -15,8 +15,8 @@
 #define FT_RECORD_MODEL_MAX  96
 #define FT_RECORD_ROUTE_MAX  31
 #define FT_RECORD_CODE_MAX   47
-#define FT_RECORD_TEXT_MAX   191 /* of what an error says; longer ones are cut */
-#define FT_RECORD_TARGET_MAX 95  /* of a version's name; longer ones are cut */
+#define FT_RECORD_TEXT_MAX   191 /* of what an error says; longer ones are cut, also in reading */
+#define FT_RECORD_TARGET_MAX 95  /* of a version's name; the same */
 #define FT_RECORD_TRACE_MAX  32
 #define FT_RECORD_LINE_MAX   4096 /* bytes of a line, with its newline */
 

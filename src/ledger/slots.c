@@ -15,6 +15,7 @@
 #include "base/file.h"
 
 #define MAGIC      "FTSLOT04"
+#define MAGIC_OLD  "FTSLOT03" /* other slots behind the same head */
 #define HEAD_BYTES 4096
 #define PATH_BYTES 4096
 
@@ -76,8 +77,20 @@ static int make(const char *dir, int n, uint64_t acknowledged, struct ft_slots *
     return rc;
 }
 
-/* 1: mapped; 0: there is none; FT_ECORRUPT: none of ours. */
-static int map_existing(const char *path, struct ft_slots *s, struct ft_err *err)
+/* How far the journal is acknowledged by a table of the version before, whose slots cannot be read;
+ * or 0. Begun from 0 again, all that the journal holds would be delivered a second time. */
+static uint64_t old_acknowledged(int fd)
+{
+    struct ft_slots_head h;
+    bool is_old = pread(fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
+                  memcmp(h.magic, MAGIC_OLD, sizeof h.magic) == 0 && h.crc == head_crc(&h);
+    return is_old ? atomic_load(&h.acknowledged) : 0;
+}
+
+/* 1: mapped; 0: there is none; FT_ECORRUPT: none of ours, of which *ret_acknowledged may be known.
+ */
+static int map_existing(const char *path, struct ft_slots *s, uint64_t *ret_acknowledged,
+                        struct ft_err *err)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
@@ -92,6 +105,7 @@ static int map_existing(const char *path, struct ft_slots *s, struct ft_err *err
         rc = map(fd, (int)h.n, s, err);
         rc = rc == 0 ? 1 : rc;
     }
+    *ret_acknowledged = rc == 1 ? atomic_load(&s->head->acknowledged) : old_acknowledged(fd);
     close(fd);
     return rc;
 }
@@ -127,8 +141,9 @@ int ft_slots_open(const char *dir, int n, struct ft_slots *ret, bool *ret_damage
 {
     char path[PATH_BYTES], aside[PATH_BYTES];
     struct ft_slots s = {.n = 0};
+    uint64_t acknowledged = 0;
     path_of(dir, "inflight", path);
-    int rc = map_existing(path, &s, err);
+    int rc = map_existing(path, &s, &acknowledged, err);
     *ret_damaged = rc == FT_ECORRUPT;
     if (rc == FT_ECORRUPT) {
         path_of(dir, "inflight.damaged", aside);
@@ -137,7 +152,6 @@ int ft_slots_open(const char *dir, int n, struct ft_slots *ret, bool *ret_damage
         rc = 0;
     }
     if (rc == 0 || (rc == 1 && s.n != n && all_free(&s))) {
-        uint64_t acknowledged = rc == 0 ? 0 : atomic_load(&s.head->acknowledged);
         unmap(&s);
         rc = make(dir, n, acknowledged, &s, err);
     }

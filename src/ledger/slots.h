@@ -70,7 +70,8 @@ struct ft_slots {
 
 /* DIR/inflight, made of n slots if it is not there, or of another size and free. *ret_damaged: what
  * was there was none of ours, was put aside as inflight.damaged, and whatever was in it is not
- * known. Slots that are not FREE belong to the caller, as if taken. */
+ * known; but how far the journal is acknowledged is, where it was of the version before. Slots that
+ * are not FREE belong to the caller, as if taken. */
 int ft_slots_open(const char *dir, int n, struct ft_slots *ret, bool *ret_damaged,
                   struct ft_err *err);
 void ft_slots_close(struct ft_slots *s); /* a zeroed one is accepted */

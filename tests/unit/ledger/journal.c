@@ -121,6 +121,42 @@ static void test_bad_records_are_named(void **state)
     ft_buf_fini(&b);
 }
 
+/* The version before wrote more of an error's text. */
+static void test_longer_texts_of_another_version_are_cut(void **state)
+{
+    (void)state;
+    struct ft_buf b, more;
+    struct ft_err err;
+    struct ft_record r = sample(7), back;
+    char text[256];
+    for (size_t i = 0; i + 1 < sizeof text; i += 3) /* a character of three bytes, 85 times */
+        strcpy(text + i, "\xe5\xad\x97");
+    ft_buf_init(&b, FT_RECORD_LINE_MAX);
+    ft_buf_init(&more, FT_RECORD_LINE_MAX);
+    ft_record_write(&r, &b);
+    json_t *o = json_loadb(b.data, b.len, 0, NULL);
+    json_object_set_new(o, "error_code", json_string("x"));
+    json_object_set_new(o, "error_text", json_string(text));
+    json_object_set_new(o, "phases", json_pack("{s:i}", ft_phase_fields[0].name, 5));
+    char *line = json_dumps(o, 0);
+    assert_int_equal(ft_record_parse(line, strlen(line), &back, &err), 0);
+    assert_int_equal(back.completion_tokens, 7);
+    assert_int_equal(strlen(back.error.text), FT_RECORD_TEXT_MAX / 3 * 3); /* whole characters */
+    assert_memory_equal(back.error.text, text, FT_RECORD_TEXT_MAX / 3 * 3);
+    memset(&back, 0, sizeof back); /* as the store keeps it */
+    ft_buf_addf(&more, "{\"target\":\"%0200d\",\"error_code\":\"x\",\"error_text\":\"%s\",", 1,
+                text);
+    ft_buf_addf(&more, "\"phases\":{\"%s\":5}}", ft_phase_fields[0].name);
+    assert_int_equal(ft_record_more_parse(more.data, more.len, &back, &err), 0);
+    assert_int_equal(strlen(back.target), FT_RECORD_TARGET_MAX);
+    assert_int_equal(strlen(back.error.text), FT_RECORD_TEXT_MAX / 3 * 3);
+    assert_int_equal(ft_phase_get(&back.phases, 0), 5);
+    free(line);
+    json_decref(o);
+    ft_buf_fini(&b);
+    ft_buf_fini(&more);
+}
+
 static void open_journal(const char *dir, int64_t segment, struct ft_journal *j)
 {
     struct ft_err err;
@@ -299,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_record_survives_its_line),
         cmocka_unit_test(test_bad_records_are_named),
+        cmocka_unit_test(test_longer_texts_of_another_version_are_cut),
         cmocka_unit_test(test_segments_are_read_in_order_and_dropped),
         cmocka_unit_test(test_a_torn_tail_is_cut_off_at_any_byte),
         cmocka_unit_test(test_a_damaged_line_costs_itself_alone),

@@ -7,6 +7,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "base/crc32c.h"
+#include "ledger/slots.h"
+
 static void drain(struct ft_ledger *l)
 {
     assert_true(ft_ledger_drain(l, 20000));
@@ -318,6 +321,37 @@ static void test_a_damaged_slot_or_table_is_told_not_believed(void **state)
     ft_ledger_stats(l, &s);
     assert_int_equal(s.corrupt, 1);
     assert_int_equal(in.n, 2);
+    assert_int_equal(count_files(dir, "inflight.damaged"), 1);
+    ft_ledger_close(l);
+    intake_fini(&in);
+    remove_dir(dir);
+}
+
+/* The table of another version cannot be read, but what its head says was delivered stays so. */
+static void test_what_was_delivered_stays_so_over_an_upgrade(void **state)
+{
+    (void)state;
+    const char *dir = new_dir();
+    char table[128];
+    snprintf(table, sizeof table, "%s/inflight", dir);
+    struct intake in;
+    struct ft_slots_head h;
+    intake_init(&in);
+    struct ft_ledger *l = open_ledger(dir, &in);
+    end_ok(l, begin(l, "aaaa"));
+    drain(l);
+    ft_ledger_close(l);
+    int fd = open(table, O_RDWR);
+    assert_int_equal(pread(fd, &h, sizeof h, 0), sizeof h);
+    h.magic[7]--;
+    h.crc = ft_crc32c(0, &h, offsetof(struct ft_slots_head, crc));
+    assert_int_equal(pwrite(fd, &h, sizeof h, 0), sizeof h);
+    close(fd);
+    l = open_ledger(dir, &in);
+    end_ok(l, begin(l, "bbbb"));
+    drain(l);
+    assert_int_equal(in.n, 2);
+    assert_int_equal(in.again, 0);
     assert_int_equal(count_files(dir, "inflight.damaged"), 1);
     ft_ledger_close(l);
     intake_fini(&in);
@@ -654,6 +688,7 @@ int main(void)
         cmocka_unit_test(test_what_a_killed_process_left_is_recorded_once),
         cmocka_unit_test(test_a_slot_whose_record_is_written_is_dropped),
         cmocka_unit_test(test_a_damaged_slot_or_table_is_told_not_believed),
+        cmocka_unit_test(test_what_was_delivered_stays_so_over_an_upgrade),
         cmocka_unit_test(test_the_table_changes_its_size_when_it_is_empty),
         cmocka_unit_test(test_delivery_goes_on_until_it_is_taken),
         cmocka_unit_test(test_a_record_that_nobody_takes_holds_up_no_other),
