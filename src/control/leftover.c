@@ -1,14 +1,12 @@
 /* See leftover.h: rows of the table `leftover`, and their thread. */
 #include "control/leftover.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/folder.h"
 #include "base/log.h"
 #include "control/handlers.h"
 #include "control/inside.h"
@@ -79,31 +77,20 @@ int ft_leftover_drop(struct ft_state_tx *tx, const char *project, struct ft_err 
 
 /* ---- clearing one ---- */
 
-static void remove_adapters(const struct ft_leftovers *l, const struct ft_leftover *one)
-{
-    size_t i;
-    const json_t *name;
-    json_array_foreach(one->adapters, i, name)
-    {
-        char path[PATH_MAX];
-        const char *s = json_string_value(name);
-        if (s != NULL && s[0] != '\0' && strstr(s, "..") == NULL &&
-            snprintf(path, sizeof path, "%s/%s", l->ctl->home, s) < (int)sizeof path)
-            ft_folder_remove_all(path);
-    }
-}
-
-static int forget_responses(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
-{
-    const struct ft_leftover *one = ctx;
-    return ft_ctl_responses_forget(tx, one->project, err);
-}
-
 struct look {
+    struct ft_leftovers *l;
     struct ft_leftover one;
     int64_t now_s, removed;
     int64_t held, until_s; /* what has to stay, and when the first of it may go; 0: not known */
 };
+
+/* What control has itself. In one transaction, so that nobody names a file as a model meanwhile. */
+static int clear_own_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct look *k = ctx;
+    int rc = ft_leftover_files(tx, k->l->ctl->home, &k->one, err);
+    return rc != 0 ? rc : ft_ctl_responses_forget(tx, k->one.project, err);
+}
 
 /* The gateway removes a bounded number of things at a time, so that it can be stopped in between.
  */
@@ -149,13 +136,11 @@ static int settle_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 /* One that is due. 1: one was; 0: none is. */
 static int clear_next(struct ft_leftovers *l, struct ft_err *err)
 {
-    struct look k = {.now_s = (int64_t)time(NULL)};
+    struct look k = {.l = l, .now_s = (int64_t)time(NULL)};
     int rc = ft_state_read(l->ctl->state, next_tx, &k, err);
     bool due = rc == 0 && k.one.project[0] != '\0';
-    if (due) {
-        remove_adapters(l, &k.one);
-        rc = ft_state_tx(l->ctl->state, forget_responses, &k.one, err);
-    }
+    if (due)
+        rc = ft_state_tx(l->ctl->state, clear_own_tx, &k, err);
     if (due && rc == 0)
         rc = clear_store(l, &k, err);
     if (due && rc == 0)

@@ -1,5 +1,7 @@
 /* Projects: an id that was one's is not another's, and what a removed one kept is noted with its
  * end. (The rest: tests/integration/control.py, leftover.py.) */
+#include <unistd.h>
+
 #include "fixture.h"
 
 #include "control/leftover.h"
@@ -88,6 +90,62 @@ static void what_it_kept_is_noted(void **state)
     json_decref(a.one.adapters);
 }
 
+/* ---- its files ---- */
+
+static int files_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    struct fixture *f = ctx;
+    struct ft_leftover one = {
+        .project = "lab", .adapters = json_pack("[s,s]", "adapters/ftjob-1", "adapters/ftjob-2")};
+    int rc = ft_leftover_files(tx, f->ctl.home, &one, err);
+    json_decref(one.adapters);
+    return rc;
+}
+
+static char *under_home(struct fixture *f, const char *name)
+{
+    static char path[4200];
+    snprintf(path, sizeof path, "%s/%s", f->ctl.home, name);
+    return path;
+}
+
+static void put_file(struct fixture *f, const char *name)
+{
+    char cmd[9000];
+    const char *path = under_home(f, name);
+    snprintf(cmd, sizeof cmd, "mkdir -p $(dirname %s) && echo x > %s", path, path);
+    assert_int_equal(0, system(cmd));
+}
+
+static void its_files_go_but_for_other_models(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const go[] = {"adapters/ftjob-1/adapter_config.json",
+                                     "models/hub/lab/m/rev1/a.gguf", "models/hub/lab/n/rev1/b"};
+    static const char *const stay[] = {
+        "adapters/ftjob-2/adapter_config.json", "adapters/ftjob-10/adapter_config.json",
+        "models/hub/lab/m/rev2/a.gguf", "models/hub/lab-2/m/r/a", "models/other.gguf"};
+    struct ft_err err;
+    for (size_t i = 0; i < FT_COUNT(go); i++)
+        put_file(f, go[i]);
+    for (size_t i = 0; i < FT_COUNT(stay); i++)
+        put_file(f, stay[i]);
+    fixture_put(f, "model", "everybody's",
+                json_pack("{s:s,s:s}", "path", under_home(f, "adapters/ftjob-2"), "adapter_of",
+                          "m"));      /* the folder itself */
+    fixture_put(f, "model", "public", /* a file in one */
+                json_pack("{s:s}", "path", under_home(f, "models/hub/lab/m/rev2/a.gguf")));
+    for (int twice = 0; twice < 2; twice++)
+        assert_int_equal(0, ft_state_tx(f->ctl.state, files_tx, f, &err));
+    for (size_t i = 0; i < FT_COUNT(go); i++)
+        if (access(under_home(f, go[i]), F_OK) == 0)
+            fail_msg("%s is there", go[i]);
+    for (size_t i = 0; i < FT_COUNT(stay); i++)
+        if (access(under_home(f, stay[i]), F_OK) != 0)
+            fail_msg("%s is gone", stay[i]);
+    assert_int_not_equal(0, access(under_home(f, "models/hub/lab/n"), F_OK));
+}
+
 #define TEST(t)                                                                                    \
     {                                                                                              \
 #t, t, fixture_open, fixture_close, NULL                                                   \
@@ -95,6 +153,7 @@ static void what_it_kept_is_noted(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(an_id_is_not_given_twice), TEST(what_it_kept_is_noted)};
+    const struct CMUnitTest tests[] = {TEST(an_id_is_not_given_twice), TEST(what_it_kept_is_noted),
+                                       TEST(its_files_go_but_for_other_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
