@@ -91,30 +91,42 @@ static bool fits(const struct ft_s3_call *c, const struct ft_s3_op *op)
            (op->header == NULL || ft_s3_in(c, op->header) != NULL);
 }
 
+/* What S3 has elsewhere and is not here. Objects are read with whatever parameters a link carries
+ * (index.html?session=abc), so theirs count only with the methods that S3 has for them. */
+static const struct {
+    enum ft_s3_level level;
+    const char *method; /* NULL: all */
+    const char *sub;
+} never[] = {
+    {FT_S3_OBJECT, "PUT", "append"},
+    {FT_S3_OBJECT, "POST", "append"},
+    {FT_S3_OBJECT, "PUT", "encryption"},
+    {FT_S3_OBJECT, "PUT", "renameObject"},
+    {FT_S3_OBJECT, "POST", "restore"},
+    {FT_S3_OBJECT, "POST", "select"},
+    {FT_S3_BUCKET, NULL, "abac"},
+    {FT_S3_BUCKET, NULL, "analytics"},
+    {FT_S3_BUCKET, NULL, "intelligent-tiering"},
+    {FT_S3_BUCKET, NULL, "inventory"},
+    {FT_S3_BUCKET, NULL, "metadataConfiguration"},
+    {FT_S3_BUCKET, NULL, "metadataInventoryTable"},
+    {FT_S3_BUCKET, NULL, "metadataJournalTable"},
+    {FT_S3_BUCKET, NULL, "metadataTable"},
+    {FT_S3_BUCKET, NULL, "metrics"},
+    {FT_S3_BUCKET, NULL, "session"},
+};
+
 /* Is one of the parameters a part of a bucket or an object that other methods know? Then a request
  * must not be taken for one of the whole. */
-static bool names_part(const struct ft_s3_call *c, const struct ft_s3_op *ops)
+static bool names_part(const struct ft_s3_call *c, enum ft_s3_level level,
+                       const struct ft_s3_op *ops)
 {
-    static const char *const never[] = {"abac",
-                                        "analytics",
-                                        "append",
-                                        "encryption",
-                                        "intelligent-tiering",
-                                        "inventory",
-                                        "metadataConfiguration",
-                                        "metadataInventoryTable",
-                                        "metadataJournalTable",
-                                        "metadataTable",
-                                        "metrics",
-                                        "renameObject",
-                                        "restore",
-                                        "select",
-                                        "session"};
     for (; ops->method != NULL; ops++)
         if (ops->sub != NULL && ft_s3_param(c, ops->sub) != NULL)
             return true;
     for (size_t i = 0; i < FT_COUNT(never); i++)
-        if (ft_s3_param(c, never[i]) != NULL)
+        if (never[i].level == level && ft_s3_param(c, never[i].sub) != NULL &&
+            (never[i].method == NULL || strcmp(never[i].method, c->x->method) == 0))
             return true;
     return false;
 }
@@ -128,12 +140,12 @@ static int choose(struct ft_s3_call *c)
     for (const struct ft_s3_op *op = ops; op->method != NULL; op++) {
         if (op->level != level || !fits(c, op))
             continue;
-        if (op->sub == NULL && names_part(c, ops))
+        if (op->sub == NULL && names_part(c, level, ops))
             break;
         c->op = op;
         return 0;
     }
-    if (names_part(c, ops))
+    if (names_part(c, level, ops))
         return ft_s3_fail(c, FT_S3_NotImplemented, NULL);
     ft_s3_fail_extra(c, "Method", c->x->method);
     return ft_s3_fail(c, FT_S3_MethodNotAllowed, NULL);

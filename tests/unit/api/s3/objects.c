@@ -190,6 +190,24 @@ static void test_what_is_not_there_is_refused(void **state)
     assert_string_equal(got.body, "kept");
 }
 
+/* A site's links carry parameters of the site's own. */
+static void test_objects_are_read_with_any_parameters(void **state)
+{
+    (void)state;
+    static const char *const theirs[] = {
+        "session=abc", "append",       "encryption=no", "renameObject",  "restore",   "select=2",
+        "abac",        "analytics=on", "inventory",     "metadataTable", "metrics=1",
+    };
+    char target[64];
+    assert_int_equal(s3("PUT", "/bucket/index.html", NULL, "page"), 200);
+    for (size_t i = 0; i < FT_COUNT(theirs); i++) {
+        snprintf(target, sizeof target, "/bucket/index.html?%s", theirs[i]);
+        if (s3("GET", target, NULL, NULL) != 200 || strcmp(got.body, "page") != 0)
+            fail_msg("%s: %d %s", target, got.status, got.body);
+        assert_int_equal(s3("HEAD", target, NULL, NULL), 200);
+    }
+}
+
 static void test_a_copy_is_of_whom_it_is_expected(void **state)
 {
     (void)state;
@@ -426,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_ranges_and_conditions),
         cmocka_unit_test(test_what_is_too_much_is_refused),
         cmocka_unit_test(test_what_is_not_there_is_refused),
+        cmocka_unit_test(test_objects_are_read_with_any_parameters),
         cmocka_unit_test(test_a_copy_is_of_whom_it_is_expected),
         cmocka_unit_test(test_listings),
         cmocka_unit_test(test_copies),
