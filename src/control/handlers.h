@@ -21,8 +21,14 @@ const char *ft_ctl_hub_why(const struct ft_ctl_call *c, const char *asked);
 /* In the handler: rows of what a target names of the hub, and their names in its place. */
 int ft_ctl_hub_take(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *target,
                     struct ft_err *err);
-/* What lies at a path within the cloud's folders (models.c): a new row with path and bytes. */
-int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, json_t **ret);
+/* Removes a folder that was made local, unless a model's row names what is in it. */
+void ft_ctl_hub_clear(struct ft_ctl *ctl, const char *folder);
+/* What lies at a path within the cloud's folders (models.c): a new row with path and bytes.
+ * *ret_none: refused since it is no model, which is so whoever looks; else perhaps not another
+ * time.
+ */
+int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, bool *ret_none,
+                      json_t **ret);
 
 ft_ctl_handler ft_ctl_models_list, ft_ctl_models_create, ft_ctl_models_get,
     ft_ctl_models_delete; /* models.c */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/folder.h"
+#include "base/log.h"
 #include "control/inner.h"
 #include "control/inside.h"
 
@@ -42,16 +43,53 @@ static int refuse(struct ft_ctl_call *c, const char *param, int rc, const struct
                          "%s: %s", param, err->msg);
 }
 
-/* The files are no model: what was made local for this goes, and it is said of what was asked. */
-static int no_model(struct ft_ctl_call *c, const char *param, const char *made)
+struct clearing {
+    const char *folder;
+    bool used;
+};
+
+static int is_in_folder(void *ctx, const char *id, json_t *body)
+{
+    struct clearing *k = ctx;
+    const char *path = ft_ctl_text(body, "path");
+    size_t n = strlen(k->folder);
+    (void)id;
+    k->used |=
+        path != NULL && strncmp(path, k->folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+    return 0;
+}
+
+/* Within the transaction: nobody makes a row meanwhile. */
+static int clear_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct ft_ctl_scan models = {.kind = "model"};
+    struct clearing *k = ctx;
+    k->used = false;
+    int rc = ft_ctl_scan(tx, &models, is_in_folder, k, err);
+    if (rc == 0 && !k->used)
+        ft_folder_remove_all(k->folder);
+    return rc;
+}
+
+void ft_ctl_hub_clear(struct ft_ctl *ctl, const char *folder)
+{
+    struct clearing k = {.folder = folder};
+    struct ft_err err = {0};
+    if (ft_state_read(ctl->state, clear_tx, &k, &err) != 0)
+        ft_log(FT_LOG_WARN, "control", "%s is no model and stays for now: %s", folder, err.msg);
+}
+
+/* What was made local for this goes if it is no model; others who asked for the same files since,
+ * and found them there, are told the same. What was asked is named instead of its path. */
+static int no_model(struct ft_ctl_call *c, const char *param, const char *made, bool none)
 {
     static const char prefix[] = "path: ";
     char why[FT_ERR_MSG_MAX];
     const char *msg = c->error.err.msg;
     if (c->error.status != 400)
         return FT_EINVAL;
-    if (made != NULL)
-        ft_folder_remove_all(made);
+    if (made != NULL && none)
+        ft_ctl_hub_clear(c->ctl, made);
     snprintf(why, sizeof why, "%s",
              strncmp(msg, prefix, strlen(prefix)) == 0 ? msg + strlen(prefix) : msg);
     return ft_ctl_refuse(c, 400, "invalid_value", param, "%s: %s", param, why);
@@ -87,9 +125,10 @@ int ft_ctl_hub_fetch(struct ft_ctl_call *c, const char *param, const char *asked
         json_decref(answer);
         return refuse(c, param, rc, &err);
     }
-    rc = ft_ctl_model_look(c, path, adapter, &row);
+    bool none;
+    rc = ft_ctl_model_look(c, path, adapter, &none, &row);
     if (rc != 0)
-        rc = no_model(c, param, ft_ctl_text(answer, "made"));
+        rc = no_model(c, param, ft_ctl_text(answer, "made"), none);
     if (rc == 0) {
         snprintf(name, sizeof name, "%s@%.12s%s%s", repo, commit, file[0] != '\0' ? ":" : "", file);
         json_object_set_new(row, "name", json_string(name));

@@ -74,7 +74,8 @@ static const char *plain_words(const char *says)
     return strncmp(says, "feitian inspect: ", 17) == 0 ? says + 17 : says;
 }
 
-static int inspect(struct ft_ctl_call *c, const char *path, json_t **ret)
+/* *ret_none: it came to its end and says that this is no model. */
+static int inspect(struct ft_ctl_call *c, const char *path, bool *ret_none, json_t **ret)
 {
     char *const argv[] = {
         (char *)c->ctl->opt->program, "inspect", "--json", "--confined", (char *)path, NULL};
@@ -101,6 +102,7 @@ static int inspect(struct ft_ctl_call *c, const char *path, json_t **ret)
         rc = ft_ctl_refuse(c, 400, "invalid_value", "path", "path: is no model: %s",
                            plain_words(a.says));
     ft_buf_fini(&out);
+    *ret_none = rc != 0 && a.whole && WIFEXITED(a.status) && a.status != 0;
     *ret = found;
     return rc;
 }
@@ -130,23 +132,28 @@ static json_t *describe(const json_t *said)
     return o;
 }
 
-static int describe_adapter(struct ft_ctl_call *c, const char *path, json_t **ret)
+static int describe_adapter(struct ft_ctl_call *c, const char *path, bool *ret_none, json_t **ret)
 {
     static const char *const files[] = {"adapter_config.json", "adapter_model.safetensors"};
     char file[PATH_MAX];
     for (size_t i = 0; i < FT_COUNT(files); i++)
         if (snprintf(file, sizeof file, "%s/%s", path, files[i]) >= PATH_MAX ||
-            access(file, R_OK) != 0)
+            access(file, R_OK) != 0) {
+            *ret_none = true;
             return ft_ctl_refuse(c, 400, "invalid_value", "path",
                                  "path: an adapter is a folder with %s in it", files[i]);
+        }
     *ret = json_pack("{s:s,s:[]}", "format", "peft", "tasks");
     return 0;
 }
 
-int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, json_t **ret)
+int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, bool *ret_none,
+                      json_t **ret)
 {
     json_t *said = NULL, *row = NULL;
-    int rc = adapter ? describe_adapter(c, path, &row) : inspect(c, path, &said);
+    *ret_none = false;
+    int rc =
+        adapter ? describe_adapter(c, path, ret_none, &row) : inspect(c, path, ret_none, &said);
     if (rc != 0)
         return rc;
     if (!adapter)
@@ -162,7 +169,7 @@ int ft_ctl_model_look(struct ft_ctl_call *c, const char *path, bool adapter, jso
 void ft_ctl_models_inspect(struct ft_ctl_call *c)
 {
     char path[PATH_MAX];
-    bool adapter = ft_ctl_text(c->body, "adapter_of") != NULL;
+    bool none, adapter = ft_ctl_text(c->body, "adapter_of") != NULL;
     const char *hub = ft_ctl_text(c->body, "hub");
     if ((hub != NULL) == (ft_ctl_text(c->body, "path") != NULL))
         ft_ctl_refuse(c, 400, "invalid_value", "path", "path: either path or hub must be given");
@@ -171,7 +178,7 @@ void ft_ctl_models_inspect(struct ft_ctl_call *c)
     else if (hub != NULL)
         ft_ctl_hub_fetch(c, "hub", hub, adapter, &c->found);
     else if (real_path(c, path) == 0)
-        ft_ctl_model_look(c, path, adapter, &c->found);
+        ft_ctl_model_look(c, path, adapter, &none, &c->found);
 }
 
 static void default_name(const char *path, char *ret, size_t n)
