@@ -11,8 +11,9 @@
 #include "control/handlers.h"
 #include "control/inside.h"
 
-#define TICK_S  5 /* how often it is asked whether one is due, when nobody says so */
-#define RETRY_S 5 /* the gateway is not there, or its store is not */
+#define TICK_S      5 /* how often it is asked whether one is due, when nobody says so */
+#define RETRY_S     5 /* the gateway is not there, or its store is not; doubled each time, */
+#define RETRY_MAX_S 300
 
 struct ft_leftovers {
     struct ft_ctl *ctl;
@@ -20,7 +21,9 @@ struct ft_leftovers {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool stop, woken;
-    bool told; /* the thread's own: that the gateway cannot do it now was said */
+    /* the thread's own */
+    json_t *failed; /* by project: the seconds until it was tried again */
+    bool told;      /* that the store cannot do it now */
 };
 
 /* ---- rows ---- */
@@ -82,6 +85,7 @@ struct look {
     struct ft_leftover one;
     int64_t now_s, removed;
     int64_t held, until_s; /* what has to stay, and when the first of it may go; 0: not known */
+    int64_t again_s;       /* put off */
 };
 
 /* What control has itself. In one transaction, so that nobody names a file as a model meanwhile. */
@@ -133,23 +137,49 @@ static int settle_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     return ft_leftover_later(tx, k->one.project, next_s, k->held == 0, err);
 }
 
-/* One that is due. 1: one was; 0: none is. */
+static int later_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
+{
+    const struct look *k = ctx;
+    return ft_leftover_later(tx, k->one.project, k->again_s, k->one.looks, err);
+}
+
+/* It cannot be done now: the others' turn comes first. Said once, until it goes. */
+static int put_off(struct ft_leftovers *l, struct look *k, const struct ft_err *why,
+                   struct ft_err *err)
+{
+    const json_t *before = json_object_get(l->failed, k->one.project);
+    json_int_t seconds = FT_MIN(2 * json_integer_value(before), RETRY_MAX_S);
+    if (before == NULL) {
+        ft_log(FT_LOG_WARN, "control", "what project %s kept: %s; tried again", k->one.project,
+               why->msg);
+        seconds = RETRY_S;
+    }
+    json_object_set_new(l->failed, k->one.project, json_integer(seconds));
+    k->again_s = (int64_t)time(NULL) + seconds;
+    return ft_state_tx(l->ctl->state, later_tx, k, err);
+}
+
+/* One that is due. 1: one was; 0: none is. Negative: the store is in trouble, or control ends. */
 static int clear_next(struct ft_leftovers *l, struct ft_err *err)
 {
     struct look k = {.l = l, .now_s = (int64_t)time(NULL)};
+    struct ft_err why = {0};
     int rc = ft_state_read(l->ctl->state, next_tx, &k, err);
     bool due = rc == 0 && k.one.project[0] != '\0';
     if (due)
         rc = ft_state_tx(l->ctl->state, clear_own_tx, &k, err);
-    if (due && rc == 0)
-        rc = clear_store(l, &k, err);
-    if (due && rc == 0)
+    int asked = due && rc == 0 ? clear_store(l, &k, &why) : 0;
+    if (due && rc == 0 && asked == 0)
         rc = ft_state_tx(l->ctl->state, settle_tx, &k, err);
+    else if (asked == FT_ECANCELED)
+        rc = asked;
+    else if (asked != 0)
+        rc = put_off(l, &k, &why, err);
+    if (asked == 0)
+        json_object_del(l->failed, k.one.project);
     if (k.removed > 0)
         ft_log(FT_LOG_INFO, "control", "project %s is no more: %lld things that it kept removed%s",
                k.one.project, (long long)k.removed, k.held > 0 ? "; the rest is held" : "");
-    if (rc != 0 && due)
-        ft_err_wrap(err, "what project %s kept", k.one.project);
     json_decref(k.one.adapters);
     return rc != 0 ? rc : due;
 }
@@ -176,7 +206,7 @@ static void *run(void *ctx)
         pthread_mutex_unlock(&l->lock);
         int rc = clear_next(l, &err);
         if (rc < 0 && rc != FT_ECANCELED && !ft_state_is_trouble(rc) && !l->told)
-            ft_log(FT_LOG_WARN, "control", "%s; tried again", err.msg);
+            ft_log(FT_LOG_WARN, "control", "what removed projects kept: %s; tried again", err.msg);
         l->told = rc < 0;
         pthread_mutex_lock(&l->lock);
         if (rc <= 0)
@@ -202,9 +232,11 @@ int ft_leftovers_open(struct ft_ctl *ctl, struct ft_leftovers **ret, struct ft_e
     if (l == NULL)
         return ft_err_set(err, FT_ENOMEM, "control: no memory");
     l->ctl = ctl;
+    l->failed = json_object();
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);
-    if (pthread_create(&l->thread, NULL, run, l) != 0) {
+    if (l->failed == NULL || pthread_create(&l->thread, NULL, run, l) != 0) {
+        json_decref(l->failed);
         free(l);
         return ft_err_set(err, FT_ENOMEM, "control: no thread for what projects leave");
     }
@@ -223,5 +255,6 @@ void ft_leftovers_close(struct ft_leftovers *l)
     pthread_join(l->thread, NULL);
     pthread_cond_destroy(&l->changed);
     pthread_mutex_destroy(&l->lock);
+    json_decref(l->failed);
     free(l);
 }

@@ -1,9 +1,11 @@
 /* Projects: an id that was one's is not another's, and what a removed one kept is noted with its
  * end. (The rest: tests/integration/control.py, leftover.py.) */
+#include <time.h>
 #include <unistd.h>
 
 #include "fixture.h"
 
+#include "control/inside.h"
 #include "control/leftover.h"
 
 static void an_id_is_not_given_twice(void **state)
@@ -146,6 +148,38 @@ static void its_files_go_but_for_other_models(void **state)
     assert_int_not_equal(0, access(under_home(f, "models/hub/lab/n"), F_OK));
 }
 
+/* ---- the thread ---- */
+
+#define WAIT_S 120 /* at most */
+
+static void one_that_fails_lets_the_others_pass(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_leftovers *l = NULL;
+    struct ft_err err;
+    struct asked a = {.now_s = 0};
+    bool waits = true;
+    for (int i = 1; i <= 3; i++) {
+        char body[64], path[64];
+        snprintf(body, sizeof body, "{\"id\":\"lab-%d\",\"name\":\"Lab\"}", i);
+        snprintf(path, sizeof path, "/api/v1/projects/lab-%d", i);
+        assert_int_equal(201, fixture_ask(f, "POST", "/api/v1/projects", body));
+        assert_int_equal(200, fixture_ask(f, "DELETE", path, NULL));
+    }
+    assert_true(is_due(f, 1, &a));
+    /* there is no gateway: each is tried, and put off */
+    assert_int_equal(0, ft_inside_open(f->ctl.home, NULL, NULL, &f->ctl.inside, &err));
+    assert_int_equal(0, ft_leftovers_open(&f->ctl, &l, &err));
+    for (time_t end = time(NULL) + WAIT_S; waits && time(NULL) < end; usleep(10000))
+        waits = is_due(f, 1, &a);
+    ft_leftovers_close(l);
+    ft_inside_close(f->ctl.inside);
+    if (waits)
+        fail_msg("%s was never put off", a.one.project);
+    assert_true(is_due(f, (int64_t)time(NULL) + 3600, &a)); /* and is still there */
+    json_decref(a.one.adapters);
+}
+
 #define TEST(t)                                                                                    \
     {                                                                                              \
 #t, t, fixture_open, fixture_close, NULL                                                   \
@@ -154,6 +188,7 @@ static void its_files_go_but_for_other_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(an_id_is_not_given_twice), TEST(what_it_kept_is_noted),
-                                       TEST(its_files_go_but_for_other_models)};
+                                       TEST(its_files_go_but_for_other_models),
+                                       TEST(one_that_fails_lets_the_others_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
