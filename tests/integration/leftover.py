@@ -7,7 +7,10 @@ usage: leftover.py FEITIAN
 """
 import datetime
 import json
+import os
 import sys
+
+import botocore
 
 import hub
 from batches import form
@@ -56,9 +59,9 @@ class Project:
         expect(f"{self.id} is removed", status == 200, answer)
 
 
-def locked(project, seconds):
+def locked(project, bucket, seconds):
     """A bucket with an object that may go after so long, and others."""
-    b = f"{project.id}-locked"
+    b = f"{project.id}-{bucket}"
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     project.s3.create_bucket(Bucket=b, ObjectLockEnabledForBucket=True)
     project.s3.put_object(Bucket=b, Key="free", Body=b"x")
@@ -66,6 +69,18 @@ def locked(project, seconds):
                           ObjectLockRetainUntilDate=until + datetime.timedelta(days=9))
     project.s3.put_object(Bucket=b, Key="kept", Body=b"x", ObjectLockMode="COMPLIANCE",
                           ObjectLockRetainUntilDate=until)
+
+
+def is_taken(project, bucket):
+    """Is there such a bucket, whosever it is? If not, it is made and removed again."""
+    try:
+        project.s3.create_bucket(Bucket=bucket)
+    except botocore.exceptions.ClientError as e:
+        if e.response["Error"]["Code"] == "BucketAlreadyExists":
+            return True
+        raise
+    project.s3.delete_bucket(Bucket=bucket)
+    return False
 
 
 def repos(c):
@@ -78,7 +93,10 @@ def main():
         stays, goes, holds = (Project(c, n) for n in ("stays", "goes", "holds"))
         stays.fill()
         goes.fill()
-        locked(holds, 15)
+        locked(holds, "soon", 15)
+        locked(holds, "long", 86400)
+        links = os.path.join(c.home, "models/hub/goes/m/0123456789ab-00000000")  # as served models
+        os.makedirs(links)
         before = usage(c)["stays"]
         goes.remove()
         c.kill("control")  # whatever it was doing
@@ -91,10 +109,14 @@ def main():
         wait_until(lambda: not any(r.startswith("goes/") for r in repos(c)), SECONDS,
                    "nor in the hub")
         expect("repositories too", "stays/m" in repos(c), repos(c))
-        wait_until(lambda: usage(c).get("holds", {}).get("objects", 1) <= 1, SECONDS,
-                   "what nothing protects goes")
-        wait_until(lambda: "holds" not in usage(c), SECONDS, "the rest when its retention ends")
-        expect("what was protected goes in the end", True)
+        wait_until(lambda: not os.path.exists(os.path.dirname(os.path.dirname(links))), SECONDS,
+                   "nor models made of them")
+        # "soon" goes when its retention ends: then "long" was looked at, again if it took so long
+        wait_until(lambda: is_taken(stays, "holds-soon") is False, SECONDS,
+                   "what was protected goes when its retention ends")
+        wait_until(lambda: usage(c).get("holds", {}).get("objects") == 1, SECONDS,
+                   "what is protected stays, alone")
+        expect("with its bucket", is_taken(stays, "holds-long"))
         expect("others' things stay", usage(c)["stays"] == before, (usage(c), before))
         stays.s3.create_bucket(Bucket="goes-objects")
         expect("its buckets' names are free", stays.s3.list_object_versions(
