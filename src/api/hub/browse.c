@@ -9,6 +9,7 @@
 #include "net/xml.h"
 
 #define COMMITS_PAGE 50
+#define OLD_MAX      1000 /* commits read of a request to learn their numbers */
 
 /* ---- entries ---- */
 
@@ -16,6 +17,7 @@
 struct heads {
     struct hub_call *c;
     json_t *seen; /* NULL: nobody asked */
+    int n_old;    /* read for their numbers */
 };
 
 static json_t *head_of(struct heads *h, const char *commit)
@@ -38,20 +40,30 @@ static json_t *head_of(struct heads *h, const char *commit)
     return o;
 }
 
+/* The number of the commit that changed the file last; 0: it would be one read too many. */
+static int64_t number_of(struct heads *h, const struct ft_repo_file *f)
+{
+    if (f->number > 0)
+        return f->number;
+    if (json_object_get(h->seen, f->commit) == NULL && h->n_old++ >= OLD_MAX)
+        return 0;
+    return json_integer_value(json_object_get(head_of(h, f->commit), "number"));
+}
+
 /* The newest of the commits that changed files[0..n) last. */
 static void put_last_commit(struct heads *h, json_t *o, const struct ft_repo_file *files, int n)
 {
-    json_t *last = NULL;
-    json_int_t newest = 0;
-    for (int i = 0; i < n; i++) {
-        json_t *head = head_of(h, files[i].commit);
-        json_int_t number = json_integer_value(json_object_get(head, "number"));
+    const struct ft_repo_file *last = files;
+    int64_t newest = n > 1 ? 0 : 1;
+    for (int i = 0; n > 1 && i < n; i++) {
+        int64_t number = number_of(h, &files[i]);
         if (number > newest)
-            last = json_object_get(head, "shown");
+            last = &files[i];
         newest = FT_MAX(newest, number);
     }
-    if (last != NULL)
-        json_object_set(o, "lastCommit", last);
+    json_t *shown = newest > 0 ? json_object_get(head_of(h, last->commit), "shown") : NULL;
+    if (shown != NULL)
+        json_object_set(o, "lastCommit", shown);
 }
 
 static json_t *file_entry(struct heads *h, const struct ft_repo_file *f)
@@ -156,7 +168,7 @@ int hub_tree(struct hub_call *c)
         return rc;
     }
     char last[FT_REPO_PATH_MAX + 2] = "";
-    struct page p = {.heads = {c, hub_flag(c, "expand") ? json_object() : NULL},
+    struct page p = {.heads = {.c = c, .seen = hub_flag(c, "expand") ? json_object() : NULL},
                      .list = json_array(),
                      .after = hub_param(c, "cursor"),
                      .last = last,
@@ -286,6 +298,8 @@ static int put_ref(struct hub_call *c, enum ft_repo_ref kind, const char *name, 
         rc = ft_repo_ref_set(c->hub->repos, &c->repo, kind, name, c->commit, overwrite, &err);
     if (rc != 0)
         return hub_fail_err(c, &err);
+    if (kind == FT_REPO_BRANCH) /* main, perhaps */
+        hub_look_later(c->hub, &c->repo);
     return hub_json(c, 200, json_pack("{s:s,s:s}", "name", name, "targetCommit", c->commit));
 }
 
@@ -316,6 +330,7 @@ static int make_branch(struct hub_call *c, const json_t *body)
     if (ft_repo_branch_empty(c->hub->repos, &c->repo, name, c->author, overwrite, c->commit,
                              &err) != 0)
         return hub_fail_err(c, &err);
+    hub_look_later(c->hub, &c->repo);
     return hub_json(c, 200, json_pack("{s:s,s:s}", "name", name, "targetCommit", c->commit));
 }
 

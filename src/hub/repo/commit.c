@@ -221,8 +221,10 @@ static int write(struct ft_repos *r, const struct ft_repo *repo, const struct ft
     if (rc != 0)
         return rc;
     for (int i = 0; i < f->n; i++)
-        if (f->file[i].commit[0] == '\0')
+        if (f->file[i].commit[0] == '\0') {
             memcpy(f->file[i].commit, t.id, sizeof t.id);
+            f->file[i].number = t.number;
+        }
     memcpy(ret_id, t.id, sizeof t.id);
     return ft_repo_tree_write(r, repo->uid, &t, err);
 }

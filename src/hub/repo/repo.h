@@ -109,7 +109,8 @@ struct ft_repo_file {
     int64_t size;
     char sha256[FT_REPO_SHA_BYTES];
     char oid[FT_REPO_OID_BYTES];    /* git's name of the file, of an LFS file its pointer's */
-    char commit[FT_REPO_OID_BYTES]; /* that changed it last */
+    char commit[FT_REPO_OID_BYTES]; /* that changed it last, */
+    int64_t number;                 /* and its number; 0: not known, written before it was kept */
     bool lfs;
 };
 /* A commit with all files of its revision, by path. Shared and read-only: unref it. */

@@ -1,6 +1,9 @@
 /* Documents of commits: a line of JSON for the commit, then one line for each file, by path:
  *
- *   SHA256 OID SIZE l|- COMMIT PATH
+ *   SHA256 OID SIZE l|- COMMIT[:NUMBER] PATH
+ *
+ * NUMBER is the commit's, which older documents do not have: so the newest change of many files is
+ * found without their commits.
  *
  * Read whole and kept parsed for a while: trees are shared and never change. */
 #include <stdio.h>
@@ -9,7 +12,8 @@
 
 #include "hub/repo/impl.h"
 
-#define LINE_FIXED     (64 + 1 + 40 + 1 + 20 + 1 + 1 + 1 + 40 + 1) /* at most, without the path */
+#define LINE_FIXED                                                                                 \
+    (64 + 1 + 40 + 1 + 20 + 1 + 1 + 1 + 40 + 1 + 20 + 1) /* at most, without the path */
 #define DOC_MAX        ((size_t)FT_REPO_FILES_MAX * (LINE_FIXED + 256) + FT_REPO_SMALL_MAX)
 #define FIRST_LINE_MAX FT_REPO_SMALL_MAX
 
@@ -35,8 +39,11 @@ int ft_repo_tree_write(struct ft_repos *r, const char *uid, const struct ft_repo
     free(line);
     for (int i = 0; i < t->n_files; i++) {
         const struct ft_repo_file *f = &t->file[i];
-        ft_buf_addf(&b, "%s %s %lld %c %s %s\n", f->sha256, f->oid, (long long)f->size,
-                    f->lfs ? 'l' : '-', f->commit, f->path);
+        ft_buf_addf(&b, "%s %s %lld %c %s", f->sha256, f->oid, (long long)f->size,
+                    f->lfs ? 'l' : '-', f->commit);
+        if (f->number > 0)
+            ft_buf_addf(&b, ":%lld", (long long)f->number);
+        ft_buf_addf(&b, " %s\n", f->path);
     }
     doc_key(uid, t->id, key);
     int rc = b.failed != 0 ? ft_err_set(err, (enum ft_code)b.failed, "the revision is too large")
@@ -85,11 +92,15 @@ static int read_line(struct ft_repo_file *f, char *line, const char *commit, str
     long long size;
     if (sscanf(line, "%64[0-9a-f] %40[0-9a-f] %lld %c %40[0-9a-f]%n", f->sha256, f->oid, &size,
                &flag, f->commit, &at) != 5 ||
-        at == 0 || line[at] != ' ' || line[at + 1] == '\0' || size < 0)
+        at == 0 || size < 0)
+        return broken(commit, err);
+    char *end = line + at;
+    f->number = *end == ':' ? strtoll(end + 1, &end, 10) : 0;
+    if (*end != ' ' || end[1] == '\0' || f->number < 0)
         return broken(commit, err);
     f->size = size;
     f->lfs = flag == 'l';
-    f->path = line + at + 1; /* which may begin with spaces */
+    f->path = end + 1; /* which may begin with spaces */
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* Repositories: names, commits, revisions, content once, conflicts, collection. In memory and in a
  * folder. */
 /* labels: threads */
-#include "hub/repo/repo.h"
+#include "hub/repo/impl.h"
 
 #include <ftw.h>
 #include <pthread.h>
@@ -355,6 +355,55 @@ static void test_branches_without_history(void **state)
                      FT_EUNSUPPORTED);
 }
 
+/* So the newest of many files' changes is found without reading their commits. */
+static void test_a_file_knows_the_number_of_its_commit(void **state)
+{
+    (void)state;
+    char id[FT_REPO_OID_BYTES], key[FT_REPO_KEY_MAX];
+    struct ft_repo_commit_head head;
+    const struct ft_repo_tree *t;
+    put(&repo, "a", "1");
+    put(&repo, " :7 b", "2"); /* reads like a number */
+    put(&repo, "c", "3");
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(ft_repo_resolve(repos, &repo, "main", id, NULL, &err), 0);
+        assert_int_equal(ft_repo_tree(repos, &repo, id, &t, &err), 0);
+        assert_int_equal(t->n_files, 3);
+        for (int i = 0; i < t->n_files; i++) {
+            assert_int_equal(ft_repo_commit_head(repos, &repo, t->file[i].commit, &head, &err), 0);
+            assert_int_equal(t->file[i].number, again == 0 ? head.number : 0);
+        }
+        assert_string_equal(t->file[0].path, " :7 b");
+        ft_repo_tree_unref(repos, t);
+        if (again > 0)
+            break;
+        /* as a document was before: without them */
+        struct ft_blob_reader *in;
+        struct ft_buf doc;
+        ft_buf_init(&doc, 1 << 16);
+        snprintf(key, sizeof key, "u/%s/commits/%s", repo.uid, id);
+        assert_int_equal(ft_blob_open(blob, FT_REPO_BUCKET, key, NULL, &in, &err), 0);
+        size_t n = (size_t)ft_blob_reader_info(in)->size;
+        char *text = calloc(n + 1, 1);
+        assert_int_equal(ft_blob_read(in, 0, text, n, &err), 0);
+        ft_blob_close_reader(in);
+        const char *p = strchr(text, '\n');
+        ft_buf_add(&doc, text, (size_t)(p - text));
+        for (; *p != '\0'; p++) {
+            if (*p == ':' && p[1] != '7')
+                p += 1 + strspn(p + 1, "0123456789");
+            ft_buf_add(&doc, p, 1);
+        }
+        assert_true(doc.len < n);
+        assert_int_equal(ft_repo_store(repos, key, doc.data, doc.len, NULL, &err), 0);
+        ft_buf_fini(&doc);
+        free(text);
+        ft_repos_close(repos); /* with what it holds of trees */
+        const struct ft_repos_config c = {.blob = blob, .now_s = now_s};
+        assert_int_equal(ft_repos_open(&c, &repos, &err), 0);
+    }
+}
+
 static void test_branches_have_a_number(void **state)
 {
     (void)state;
@@ -610,6 +659,7 @@ int main(void)
         TEST(test_moves_leave_the_way),
         TEST(test_collection_takes_what_nothing_holds),
         TEST(test_downloads_are_counted_and_saved),
+        MEMORY(test_a_file_knows_the_number_of_its_commit),
         MEMORY(test_branches_have_a_number),
         MEMORY(test_a_broken_disk_changes_nothing),
     };
