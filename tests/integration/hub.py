@@ -215,6 +215,10 @@ def wrong_types(hub):
     for bad in ("x", None, {"path": 5}, {"path": "a", "size": "x"}, {"path": "a", "sample": 5}):
         status, o = hub.json("POST", model + "/preupload/main", {"files": [bad]})
         expect(f"preupload of {bad!r}: 400", status == 400 and "files[0]" in o["error"], o)
+    status, o = hub.json("POST", model + "/preupload/main",
+                         {"files": [{"path": "a", "size": None, "sample": None}]})
+    expect("null is as if it were not there", status == 200 and
+           o["files"][0]["uploadMode"] == "regular", o)
     each("POST", model + "/paths-info/main", {"paths": [], "expand": True}, [("paths", "")])
     status, o = hub.json("POST", model + "/paths-info/main", {"paths": ["c", 5]})
     expect("a path that is a number: 400", status == 400 and "paths[1]" in o["error"], o)
@@ -479,6 +483,22 @@ def scope(hub):
     expect("also by two parts", hub.ask("GET", "/api/v1/models/default/m")[0] == 404)
 
 
+def moved_main(hub):
+    """Lists know a model's parameters again once main is another commit, whoever moved it."""
+    def is_listed():
+        found = hub.json("GET", "/api/models?num_parameters=min:1M")[1]
+        return "default/nano" in [m["id"] for m in found]
+    status, o = hub.json("POST", "/api/models/default/nano/super-squash/main", {"message": "all"})
+    expect("a model is squashed", status == 200, o)
+    wait_until(is_listed, 30, "a squashed model's parameters are known")
+    assert hub.json("POST", "/api/models/default/nano/branch/next", {})[0] == 200
+    assert hub.commit("default/nano", ("file", {"path": "x", "content": ""}), rev="next")[0] == 200
+    status, o = hub.json("POST", "/api/models/default/nano/branch/main",
+                         {"startingPoint": "next", "overwrite": True})
+    expect("main is put on another branch's commit", status == 200, o)
+    wait_until(is_listed, 30, "a moved model's parameters are known")
+
+
 def served(hub, cloud, nano):
     r = cloud.run("hub", "push", nano, "nano", "--message", "weights")
     expect("hub push", r.returncode == 0 and ": 1 file," in r.stdout, r)
@@ -527,6 +547,7 @@ def served(hub, cloud, nano):
         found = hub.json("GET", f"/api/models?num_parameters={asked}")[1]
         expect(f"models by their parameters, {asked}",
                ("default/nano" in [m["id"] for m in found]) == there, found)
+    moved_main(hub)
     for asked in ("", "x", "min:", "min:x", "min:1X", "min:0", "max:1M;", "min:1,,"):
         status, o = hub.json("GET", f"/api/models?num_parameters={urllib.parse.quote(asked)}")
         expect(f"num_parameters={asked}: 400", status == 400 and "num_parameters" in o["error"], o)

@@ -97,6 +97,7 @@ typedef int hub_handler(struct hub_call *c);
 hub_handler hub_whoami, hub_create, hub_delete, hub_move, hub_settings, hub_validate_yaml;
 /* info.c */
 hub_handler hub_list, hub_info;
+/* main may be another commit now: what its files say is found out, for lists. */
 void hub_look_later(struct ft_hub *h, const struct ft_repo *repo);
 void hub_forget(struct ft_hub *h, const char *uid); /* what was found out about it */
 /* browse.c */

@@ -58,7 +58,8 @@ static const char *file_fault(const json_t *f)
     const json_t *size = json_object_get(f, "size"), *sample = json_object_get(f, "sample");
     if (!json_is_string(json_object_get(f, "path")))
         return "path: must be a text";
-    if (size != NULL && (!json_is_integer(size) || json_integer_value(size) < 0))
+    if (size != NULL && !json_is_null(size) &&
+        (!json_is_integer(size) || json_integer_value(size) < 0))
         return "size: must be a number of bytes";
     if (sample != NULL && !json_is_null(sample) && !json_is_string(sample))
         return "sample: must be a text";
@@ -335,5 +336,8 @@ int hub_squash(struct hub_call *c)
                                   c->author, id, &err) != 0)
         rc = hub_fail_err(c, &err);
     json_decref(body);
-    return rc != 0 ? rc : hub_json(c, 200, json_pack("{s:s}", "commitOid", id));
+    if (rc != 0)
+        return rc;
+    hub_look_later(c->hub, &c->repo);
+    return hub_json(c, 200, json_pack("{s:s}", "commitOid", id));
 }
