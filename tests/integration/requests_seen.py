@@ -17,6 +17,7 @@ import sys
 import tarfile
 import threading
 import time
+import urllib.parse
 
 import jsonschema
 
@@ -595,6 +596,45 @@ def bundle(c):
     assert again.returncode == 1 and "exists" in again.stderr.lower(), again
 
 
+def bundle_of_a_busy_cloud(c):
+    """What went wrong is far behind what did not: every answer but the last looked in vain."""
+    asked = {}
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # pylint: disable=invalid-name
+            path, _, query = self.path.partition("?")
+            q = dict(urllib.parse.parse_qsl(query))
+            answer = {"object": "list", "data": [], "next": None}
+            if path == "/api/v1/requests" and q.get("status") != "running":
+                name = q.get("status", "slow")
+                asked[name] = asked.get(name, 0) + 1
+                assert q.get("after") == (f"{name}{asked[name] - 1}" if asked[name] > 1 else None)
+                answer["next"] = f"{name}{asked[name]}" if asked[name] < 3 else None
+                if asked[name] == 3:
+                    answer["data"] = [{"id": f"the-{name}-one"}]
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    path = f"{c.folder}/busy.tar.gz"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        r = c.run("support-bundle", path, FEITIAN_URL=f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert r.returncode == 0, r
+    with tarfile.open(path) as t:
+        parts = {m.name.split("/", 1)[1]: t.extractfile(m).read() for m in t}
+    for part, name in (("failed", "error"), ("refused", "refused"), ("slow", "slow")):
+        data = json.loads(parts[f"requests_{part}.json"])["data"]
+        assert [x["id"] for x in data] == [f"the-{name}-one"], (part, asked, data)
+
+
 def main():
     with live_cloud.LiveCloud(sys.argv[1], "--log-format", "json", "--log-requests") as c:
         assert c.request("PATCH", "/api/v1/settings", {"slow_request_ms": 100})[0] == 200
@@ -604,7 +644,7 @@ def main():
                      the_document_holds, who_sees_what,
                      a_restart_forgets_nothing, the_snapshot_is_bounded, without_control,
                      lists_take_nothing_from_others, nothing_is_kept, commands,
-                     bundle, a_project_may_keep_it, log_lines):
+                     bundle, bundle_of_a_busy_cloud, a_project_may_keep_it, log_lines):
             step(c)
             print(f"ok {step.__name__}", flush=True)
     return 0

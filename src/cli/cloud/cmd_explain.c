@@ -10,7 +10,6 @@
 #define BAR_CELLS  40
 #define TEXT_WIDTH 96
 #define LATEST     20
-#define CALLS_MAX  100 /* of one list: then it says where to go on */
 
 struct explain_options {
     struct ft_cloud_options cloud;
@@ -168,49 +167,8 @@ static void add_filter(struct ft_buf *path, const struct explain_options *o)
     add_param(path, "status", o->status);
     add_param(path, "model", o->model);
     add_param(path, "project", o->project);
-}
-
-/* `limit` of them, over as many calls as it takes to find so many: where few requests are wanted,
- * one call looks at a part of them. *ret: as one answer, new; `next` says where it goes on. */
-static int find(struct ft_cloud *c, const struct explain_options *o, json_t **ret,
-                struct ft_err *err)
-{
-    json_t *all = NULL;
-    size_t most = (size_t)(o->limit > 0 ? o->limit : LATEST), have = 0;
-    const char *next = o->after;
-    int rc = 0;
-    for (int calls = 0; rc == 0 && calls < CALLS_MAX && have < most; calls++) {
-        struct ft_buf path;
-        json_t *page;
-        ft_buf_init(&path, URL_BYTES);
-        ft_buf_addf(&path, "/api/v1/requests?limit=%zu&min_ms=%lld", most - have,
-                    (long long)o->min_ms);
-        add_filter(&path, o);
-        add_param(&path, "after", next);
-        rc = ft_cloud_call(c, "GET", path.data, NULL, &page, err);
-        ft_buf_fini(&path);
-        if (rc != 0)
-            break;
-        json_t *data = json_incref(json_object_get(page, "data"));
-        if (all != NULL) {
-            json_array_extend(json_object_get(all, "data"), data);
-            json_object_del(page, "data");
-            json_object_update(all, page);
-            json_decref(page);
-        } else {
-            all = page;
-        }
-        have += json_array_size(data);
-        json_decref(data);
-        next = json_string_value(json_object_get(all, "next"));
-        if (next == NULL)
-            break;
-    }
-    if (rc != 0)
-        json_decref(all);
-    else
-        *ret = all;
-    return rc;
+    if (o->min_ms > 0)
+        ft_buf_addf(path, "&min_ms=%lld", (long long)o->min_ms);
 }
 
 static int latest(struct ft_cloud *c, void *ctx, struct ft_err *err)
@@ -218,9 +176,14 @@ static int latest(struct ft_cloud *c, void *ctx, struct ft_err *err)
     static const char *const heads[] = {"ID",     "BEGAN", "ROUTE", "MODEL",
                                         "STATUS", ">HTTP", ">TOOK", "ERROR"};
     const struct explain_options *o = ctx;
+    struct ft_buf filter;
     json_t *all, *r;
     size_t i;
-    int rc = find(c, o, &all, err);
+    ft_buf_init(&filter, URL_BYTES);
+    add_filter(&filter, o);
+    int rc = ft_show_requests(c, filter.len > 0 ? filter.data : "", o->after,
+                              (int)(o->limit > 0 ? o->limit : LATEST), &all, err);
+    ft_buf_fini(&filter);
     if (rc != 0)
         return rc;
     if (o->cloud.json) {

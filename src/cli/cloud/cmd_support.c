@@ -19,7 +19,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
-#include "cli/cloud/client.h"
+#include "cli/cloud/show.h"
 #include "cli/cloud/support.h"
 #include "state/state.h"
 
@@ -217,6 +217,32 @@ static bool take_data(void *ctx, const char *data, size_t n)
     return ft_buf_add(ctx, data, n) == 0;
 }
 
+/* Those that went wrong may be few among many. */
+static int add_requests(struct bundle *b, struct ft_cloud *c, struct ft_err *err)
+{
+    static const struct {
+        const char *name, *filter;
+    } all[] = {
+        {"requests_failed.json", "&status=error"},
+        {"requests_refused.json", "&status=refused"},
+        {"requests_slow.json", "&min_ms=5000"},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < FT_COUNT(all); i++) {
+        struct ft_err why = {0};
+        json_t *found = NULL;
+        int got = ft_show_requests(c, all[i].filter, NULL, REQUESTS, &found, &why);
+        char *text = got == 0 ? json_dumps(found, JSON_COMPACT) : NULL;
+        if (got == 0 && text == NULL)
+            ft_err_set(&why, FT_ENOMEM, "no memory");
+        rc = text != NULL ? add(b, all[i].name, text, strlen(text), err)
+                          : add_trouble(b, all[i].name, &why, err);
+        free(text);
+        json_decref(found);
+    }
+    return rc;
+}
+
 static int add_answers(struct bundle *b, struct ft_err *err)
 {
     static const struct {
@@ -230,9 +256,6 @@ static int add_answers(struct bundle *b, struct ft_err *err)
         {"events.json", "/api/v1/events?limit=500"},
         {"metrics.txt", "/metrics"},
         {"requests_running.json", "/api/v1/requests?status=running&limit=200"},
-        {"requests_failed.json", "/api/v1/requests?status=error&limit=100"},
-        {"requests_refused.json", "/api/v1/requests?status=refused&limit=100"},
-        {"requests_slow.json", "/api/v1/requests?min_ms=5000&limit=100"},
     };
     const struct ft_cloud_options how = {.home = b->home.path};
     struct ft_cloud c = {0};
@@ -250,6 +273,8 @@ static int add_answers(struct bundle *b, struct ft_err *err)
                  : add_trouble(b, all[i].name, &why, err);
         ft_buf_fini(&body);
     }
+    if (rc == 0)
+        rc = add_requests(b, &c, err);
     ft_cloud_close(&c);
     return rc;
 }

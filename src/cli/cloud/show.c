@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define URL_BYTES 8192
+#define CALLS_MAX 100 /* of one list of requests: then it says where to go on */
 
 void ft_show_json(json_t *j)
 {
@@ -134,6 +135,47 @@ int ft_show_remove(const struct ft_show_removal *r, int argc, char **argv)
                            r->what, &o.args);
     o.n_args = rc == 0 ? (int)(argv + argc - o.args) : 0;
     return rc != 0 ? rc : ft_cloud_command(r->command, &o.cloud, remove_plain, &o);
+}
+
+int ft_show_requests(struct ft_cloud *c, const char *filter, const char *after, int most,
+                     json_t **ret, struct ft_err *err)
+{
+    json_t *all = NULL;
+    int rc = 0, have = 0;
+    for (int calls = 0; rc == 0 && calls < CALLS_MAX && have < most; calls++) {
+        struct ft_buf path;
+        json_t *page = NULL;
+        ft_buf_init(&path, URL_BYTES);
+        ft_buf_addf(&path, "/api/v1/requests?limit=%d%s", most - have, filter);
+        if (after != NULL) {
+            ft_buf_add_str(&path, "&after=");
+            ft_cloud_escape(&path, after);
+        }
+        rc = path.failed == 0 ? ft_cloud_call(c, "GET", path.data, NULL, &page, err)
+                              : ft_err_set(err, FT_EINVAL, "the filter is too long");
+        ft_buf_fini(&path);
+        if (rc != 0)
+            break;
+        json_t *data = json_incref(json_object_get(page, "data"));
+        if (all != NULL) {
+            json_array_extend(json_object_get(all, "data"), data);
+            json_object_del(page, "data");
+            json_object_update(all, page);
+            json_decref(page);
+        } else {
+            all = page;
+        }
+        have += (int)json_array_size(data);
+        json_decref(data);
+        after = json_string_value(json_object_get(all, "next"));
+        if (after == NULL)
+            break;
+    }
+    if (rc != 0)
+        json_decref(all);
+    else
+        *ret = all;
+    return rc;
 }
 
 const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES])

@@ -45,6 +45,13 @@ struct ft_show_removal {
 };
 int ft_show_remove(const struct ft_show_removal *r, int argc, char **argv);
 
+/* The latest `most` requests behind `after` (NULL: from the newest), over as many calls as it takes
+ * to find so many, up to a bound: where few of them are wanted, one call looks at a part. filter:
+ * "&status=error", more parameters of /api/v1/requests, or "". *ret: new, as one answer; its `next`
+ * says where it goes on. */
+int ft_show_requests(struct ft_cloud *c, const char *filter, const char *after, int most,
+                     json_t **ret, struct ft_err *err);
+
 /* "2026-11-22 06:12" here, of seconds since the epoch; "-" for null. */
 const char *ft_show_time(const json_t *seconds, char ret[FT_SHOW_TIME_BYTES]);
 /* The texts of a list, with commas; in ret, n bytes. */
