@@ -96,26 +96,40 @@ static int clear_own_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
     return rc != 0 ? rc : ft_ctl_responses_forget(tx, k->one.project, err);
 }
 
-/* The gateway removes a bounded number of things at a time, so that it can be stopped in between.
- */
+static void take_answer(struct look *k, const json_t *answer)
+{
+    int64_t until_s = ft_ctl_int(answer, "until", 0);
+    k->removed += ft_ctl_int(answer, "removed", 0);
+    k->held += ft_ctl_int(answer, "held", 0);
+    if (until_s > 0 && (k->until_s == 0 || until_s < k->until_s))
+        k->until_s = until_s;
+}
+
+/* The gateway looks at a bounded number of things at a time, and says where to go on. */
 static int clear_store(struct ft_leftovers *l, struct look *k, struct ft_err *err)
 {
     char path[160], whose[96];
+    char *place = NULL;
+    int rc = 0;
     snprintf(path, sizeof path, "/internal/projects/%s/forget", k->one.project);
     snprintf(whose, sizeof whose, "project:%s", k->one.project);
-    const struct ft_inside_ask ask = {.method = "POST", .path = path, .key = whose};
-    while (!ft_inside_stops(l->ctl->inside)) {
+    for (bool more = true; rc == 0 && more;) {
+        const char *body = place != NULL ? place : "{}";
+        const struct ft_inside_ask ask = {
+            .method = "POST", .path = path, .key = whose, .body = body, .n_body = strlen(body)};
         json_t *answer = NULL;
-        int rc = ft_inside_ask(l->ctl->inside, &ask, &answer, err);
-        bool more = json_is_true(json_object_get(answer, "more"));
-        k->removed += ft_ctl_int(answer, "removed", 0);
-        k->held = ft_ctl_int(answer, "held", 0);
-        k->until_s = ft_ctl_int(answer, "until", 0);
+        rc = ft_inside_stops(l->ctl->inside) ? ft_err_set(err, FT_ECANCELED, "control ends")
+                                             : ft_inside_ask(l->ctl->inside, &ask, &answer, err);
+        take_answer(k, answer);
+        free(place);
+        place = json_dumps(json_object_get(answer, "next"), JSON_COMPACT);
+        more = json_is_object(json_object_get(answer, "next"));
+        if (more && place == NULL)
+            rc = ft_err_set(err, FT_ENOMEM, "control: no memory");
         json_decref(answer);
-        if (rc != 0 || !more)
-            return rc;
     }
-    return ft_err_set(err, FT_ECANCELED, "control ends");
+    free(place);
+    return rc;
 }
 
 static int next_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)

@@ -58,6 +58,7 @@ struct gw {
         atomic_llong requests, in, out;
     } moved; /* by requests on lanes: how many, bytes of their bodies */
     _Atomic(struct gw_scrub *) scrub;
+    atomic_bool forgetting;                /* what a removed project kept (leftover.c) */
     struct gw_hub *hub;                    /* with the store */
     uint8_t s3_master[FT_S3_MASTER_BYTES]; /* HOME/s3.secret, once */
     atomic_bool s3_has_master;             /* it was read */
@@ -153,8 +154,8 @@ extern const struct gw_part gw_scrub_part;
 extern const struct gw_table gw_scrub_routes, gw_hold_routes; /* inner ones */
 extern const struct gw_table gw_kept_routes;                  /* what a project keeps */
 extern const struct gw_table gw_leftover_routes; /* what a removed one keeps goes; inner */
-/* Repositories of a project that go, at most *left of them, which is counted down (hub.c). 1: there
- * are more. */
+/* Repositories of a project that go; *left is counted down by each and by each key of its own that
+ * goes with it (hub.c). 1: there are more. */
 int gw_hub_forget(struct gw *g, const char *project, int *left, struct ft_err *err);
 json_t *gw_scrub_status(struct gw *g); /* new */
 

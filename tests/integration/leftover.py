@@ -12,6 +12,7 @@ import sys
 
 import botocore
 
+import doors
 import hub
 from batches import form
 from hub import expect
@@ -20,7 +21,9 @@ from objects import client, credentials, made
 from s3_request import Caller
 
 SECONDS = 120
-MANY = 600  # more than one request of control's removes
+LOOKS = 200  # of one request of control's
+MANY = 600  # objects: several such
+HELD = 250  # objects that stay: two such
 
 
 def usage(c):
@@ -59,16 +62,28 @@ class Project:
         expect(f"{self.id} is removed", status == 200, answer)
 
 
-def locked(project, bucket, seconds):
-    """A bucket with an object that may go after so long, and others."""
+def locked(project, bucket, seconds, n):
+    """A bucket with n objects that may go after so long, and others before and behind them."""
     b = f"{project.id}-{bucket}"
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     project.s3.create_bucket(Bucket=b, ObjectLockEnabledForBucket=True)
     project.s3.put_object(Bucket=b, Key="free", Body=b"x")
     project.s3.put_object(Bucket=b, Key="governed", Body=b"x", ObjectLockMode="GOVERNANCE",
                           ObjectLockRetainUntilDate=until + datetime.timedelta(days=9))
-    project.s3.put_object(Bucket=b, Key="kept", Body=b"x", ObjectLockMode="COMPLIANCE",
-                          ObjectLockRetainUntilDate=until)
+    for i in range(n):
+        project.s3.put_object(Bucket=b, Key=f"kept{i}", Body=b"x", ObjectLockMode="COMPLIANCE",
+                              ObjectLockRetainUntilDate=until)
+    project.s3.put_object(Bucket=b, Key="of nobody", Body=b"x")
+
+
+def forget(c, project, place):
+    """One request of control's; another may be under way."""
+    def once():
+        status, _, answer = doors.ask(c, True, "POST", f"/internal/projects/{project}/forget", place)
+        if status != 200:
+            expect("one request at a time", status == 503, answer)
+        return status == 200 and answer
+    return wait_until(once, SECONDS, f"what {project} kept is looked at")
 
 
 def is_taken(project, bucket):
@@ -93,8 +108,8 @@ def main():
         stays, goes, holds = (Project(c, n) for n in ("stays", "goes", "holds"))
         stays.fill()
         goes.fill()
-        locked(holds, "soon", 15)
-        locked(holds, "long", 86400)
+        locked(holds, "soon", 15, 1)
+        locked(holds, "long", 86400, HELD)
         links = os.path.join(c.home, "models/hub/goes/m/0123456789ab-00000000")  # as served models
         os.makedirs(links)
         before = usage(c)["stays"]
@@ -114,8 +129,14 @@ def main():
         # "soon" goes when its retention ends: then "long" was looked at, again if it took so long
         wait_until(lambda: is_taken(stays, "holds-soon") is False, SECONDS,
                    "what was protected goes when its retention ends")
-        wait_until(lambda: usage(c).get("holds", {}).get("objects") == 1, SECONDS,
+        wait_until(lambda: usage(c).get("holds", {}).get("objects") == HELD, SECONDS,
                    "what is protected stays, alone")
+        held, asked, answer = 0, 0, {"next": {}}
+        while answer["next"] is not None:
+            answer = forget(c, "holds", answer["next"])
+            held, asked = held + answer["held"], asked + 1
+            expect("one request looks at so many", answer["held"] <= LOOKS, answer)
+        expect("the next goes on behind it", held == HELD and asked > 1, (held, asked))
         expect("with its bucket", is_taken(stays, "holds-long"))
         expect("others' things stay", usage(c)["stays"] == before, (usage(c), before))
         stays.s3.create_bucket(Bucket="goes-objects")

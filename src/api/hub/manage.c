@@ -119,7 +119,7 @@ static int make(struct hub_call *c, const char *org, const char *name, bool is_p
     }
     if (rc == 0 && files->n_ops > 0 && hub_first_commit(c, files, &err) != 0) {
         struct ft_err later;
-        ft_repo_delete(c->hub->repos, &c->repo, &later);
+        ft_repo_delete(c->hub->repos, &c->repo, NULL, &later);
         rc = err.code;
     }
     return rc != 0 ? hub_fail_err(c, &err) : hub_json(c, 200, made(c, NULL));
@@ -186,7 +186,7 @@ static int delete (struct hub_call *c, const json_t *body)
     if (rc != 0)
         return rc;
     hub_forget(c->hub, c->repo.uid);
-    if (ft_repo_delete(c->hub->repos, &c->repo, &err) != 0)
+    if (ft_repo_delete(c->hub->repos, &c->repo, NULL, &err) != 0)
         return hub_fail_err(c, &err);
     return hub_json(c, 200, json_object());
 }

@@ -142,12 +142,15 @@ int gw_hub_forget(struct gw *g, const char *project, int *left, struct ft_err *e
         rc = ft_repo_list(g->hub->repos, kinds[i], project, name_repo, &o, err);
     for (int i = 0; rc >= 0 && i < o.n; i++) {
         struct ft_err why = {0};
-        int one = ft_repo_delete(g->hub->repos, &o.list[i], &why);
+        if (*left <= 0) {
+            rc = 1;
+            break;
+        }
+        int one = ft_repo_delete(g->hub->repos, &o.list[i], left, &why);
         if (one != 0 && one != FT_ENOTFOUND) {
             rc = one;
             *err = why;
         }
-        *left -= one == 0;
     }
     free(o.list);
     return rc;

@@ -82,7 +82,9 @@ int ft_repo_set_private(struct ft_repos *r, const struct ft_repo *repo, bool is_
 /* *repo has the new name then. IS_THERE. */
 int ft_repo_move(struct ft_repos *r, struct ft_repo *repo, const char *org, const char *name,
                  struct ft_err *err);
-int ft_repo_delete(struct ft_repos *r, const struct ft_repo *repo, struct ft_err *err);
+/* Its name goes first, then its commits and all else that is its alone. left (may be NULL: no
+ * bound) is counted down by each key; what stays at 0, the collection takes. */
+int ft_repo_delete(struct ft_repos *r, const struct ft_repo *repo, int *left, struct ft_err *err);
 /* In the order of names; org NULL: of all. fn returning non-zero stops, and is returned. */
 typedef int ft_repo_fn(void *ctx, const struct ft_repo *repo);
 int ft_repo_list(struct ft_repos *r, enum ft_repo_kind kind, const char *org, ft_repo_fn *fn,

@@ -237,25 +237,38 @@ int ft_repo_move(struct ft_repos *r, struct ft_repo *repo, const char *org, cons
     return rc;
 }
 
+struct removing {
+    struct ft_repos *r;
+    int *left; /* NULL: no bound */
+};
+
 static int remove_key(void *ctx, const char *key, int64_t size, int64_t modified_s)
 {
+    const struct removing *m = ctx;
     struct ft_err err;
     (void)size;
     (void)modified_s;
-    ft_repo_unlink(ctx, key, &err); /* what stays, the collection takes */
+    if (m->left != NULL && --*m->left < 0) {
+        *m->left = 0;
+        return 1;
+    }
+    ft_repo_unlink(m->r, key, &err); /* what stays, the collection takes */
     return 0;
 }
 
-int ft_repo_delete(struct ft_repos *r, const struct ft_repo *repo, struct ft_err *err)
+int ft_repo_delete(struct ft_repos *r, const struct ft_repo *repo, int *left, struct ft_err *err)
 {
     char key[FT_REPO_KEY_MAX];
     struct ft_err later;
+    struct removing m = {r, left};
     name_key(repo->kind, repo->org, repo->name, key);
     int rc = ft_repo_unlink(r, key, err);
+    if (left != NULL && *left > 0)
+        --*left;
     if (rc != 0)
         return rc;
     snprintf(key, sizeof key, "u/%s/", repo->uid);
-    ft_repo_each(r, key, remove_key, r, &later);
+    ft_repo_each(r, key, remove_key, &m, &later);
     return 0;
 }
 

@@ -558,6 +558,37 @@ static void collect(struct ft_repos_collected *ret)
         fail_msg("%s", err.msg);
 }
 
+static void test_a_deletion_with_a_bound(void **state)
+{
+    (void)state;
+    struct ft_repos_collected done;
+    struct ft_repo other, got;
+    char own[64];
+    int left = 3;
+    assert_int_equal(
+        ft_repo_create(repos, FT_REPO_MODEL, "team", "long", false, "ann", &other, &err), 0);
+    for (int i = 0; i < 4; i++)
+        put(&other, "a", i % 2 == 0 ? "even" : "odd");
+    snprintf(own, sizeof own, "u/%s/", other.uid);
+    int n = stored(own);
+    assert_true(n > 3);
+    assert_int_equal(ft_repo_delete(repos, &other, &left, &err), 0);
+    assert_int_equal(left, 0);
+    assert_int_equal(stored(own), n - 2); /* its name was the first */
+    assert_int_equal(ft_repo_get(repos, FT_REPO_MODEL, "team", "long", &got, &err), FT_ENOTFOUND);
+    later_s += 2 * FT_REPO_GRACE_S;
+    collect(&done);
+    assert_int_equal(stored(own), 0);
+    left = 100;
+    assert_int_equal(
+        ft_repo_create(repos, FT_REPO_MODEL, "team", "short", false, "ann", &other, &err), 0);
+    snprintf(own, sizeof own, "u/%s/", other.uid);
+    n = stored(own);
+    assert_int_equal(ft_repo_delete(repos, &other, &left, &err), 0);
+    assert_int_equal(left, 100 - 1 - n);
+    assert_int_equal(stored(own), 0);
+}
+
 static void test_collection_takes_what_nothing_holds(void **state)
 {
     (void)state;
@@ -575,7 +606,7 @@ static void test_collection_takes_what_nothing_holds(void **state)
     assert_int_equal(
         ft_repo_create(repos, FT_REPO_MODEL, "team", "gone", false, "ann", &other, &err), 0);
     put(&other, "gone", "of a repository that goes");
-    assert_int_equal(ft_repo_delete(repos, &other, &err), 0);
+    assert_int_equal(ft_repo_delete(repos, &other, NULL, &err), 0);
     assert_int_equal(ft_repo_ref_delete(repos, &repo, FT_REPO_BRANCH, "dev", &err), 0);
     assert_int_equal(stored("c/"), 4);
     collect(&done); /* all of it is young */
@@ -658,6 +689,7 @@ int main(void)
         TEST(test_parts_that_were_left_are_collected),
         TEST(test_moves_leave_the_way),
         TEST(test_collection_takes_what_nothing_holds),
+        TEST(test_a_deletion_with_a_bound),
         TEST(test_downloads_are_counted_and_saved),
         MEMORY(test_a_file_knows_the_number_of_its_commit),
         MEMORY(test_branches_have_a_number),
