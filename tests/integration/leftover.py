@@ -79,7 +79,8 @@ def locked(project, bucket, seconds, n):
 def forget(c, project, place):
     """One request of control's; another may be under way."""
     def once():
-        status, _, answer = doors.ask(c, True, "POST", f"/internal/projects/{project}/forget", place)
+        path = f"/internal/projects/{project}/forget"
+        status, _, answer = doors.ask(c, True, "POST", path, place)
         if status != 200:
             expect("one request at a time", status == 503, answer)
         return status == 200 and answer
