@@ -1,6 +1,7 @@
 /* See leftover.h: rows of the table `leftover`, and their thread. */
 #include "control/leftover.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "control/handlers.h"
 #include "control/inside.h"
+#include "control/unused.h"
 
 #define TICK_S      5 /* how often it is asked whether one is due, when nobody says so */
 #define RETRY_S     5 /* the gateway is not there, or its store is not; doubled each time, */
@@ -79,6 +81,31 @@ int ft_leftover_drop(struct ft_state_tx *tx, const char *project, struct ft_err 
 }
 
 /* ---- clearing one ---- */
+
+static void remove_one(const json_t *used, const char *home, const char *below, const char *name,
+                       int depth)
+{
+    char path[PATH_MAX];
+    if (name != NULL && name[0] != '\0' && strstr(name, "..") == NULL &&
+        snprintf(path, sizeof path, "%s/%s%s", home, below, name) < (int)sizeof path)
+        ft_remove_unused(used, path, depth);
+}
+
+int ft_leftover_files(struct ft_state_tx *tx, const char *home, const struct ft_leftover *one,
+                      struct ft_err *err)
+{
+    json_t *used = NULL;
+    size_t i;
+    const json_t *name;
+    int rc = ft_used_paths(tx, &used, err);
+    if (rc != 0)
+        return rc;
+    json_array_foreach(one->adapters, i, name)
+        remove_one(used, home, "", json_string_value(name), 0);
+    remove_one(used, home, "models/hub/", one->project, 2); /* repositories, their revisions */
+    json_decref(used);
+    return 0;
+}
 
 struct look {
     struct ft_leftovers *l;

@@ -32,7 +32,7 @@ int ft_leftover_later(struct ft_state_tx *tx, const char *project, int64_t next_
                       struct ft_err *err);
 int ft_leftover_drop(struct ft_state_tx *tx, const char *project, struct ft_err *err);
 
-/* Removes its files beneath HOME, but those that a model's row names (leftover_files.c). */
+/* Removes its files beneath HOME, but those that a model's row names. */
 int ft_leftover_files(struct ft_state_tx *tx, const char *home, const struct ft_leftover *one,
                       struct ft_err *err);
 

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "base/log.h"
 #include "control/inner.h"
 #include "control/inside.h"
+#include "control/unused.h"
 
 #define WHY "?" /* in what was found: no name has it alone */
 
@@ -43,39 +43,20 @@ static int refuse(struct ft_ctl_call *c, const char *param, int rc, const struct
                          "%s: %s", param, err->msg);
 }
 
-struct clearing {
-    const char *folder;
-    bool used;
-};
-
-static int is_in_folder(void *ctx, const char *id, json_t *body)
-{
-    struct clearing *k = ctx;
-    const char *path = ft_ctl_text(body, "path");
-    size_t n = strlen(k->folder);
-    (void)id;
-    k->used |=
-        path != NULL && strncmp(path, k->folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-    return 0;
-}
-
-/* Within the transaction: nobody makes a row meanwhile. */
 static int clear_tx(struct ft_state_tx *tx, void *ctx, struct ft_err *err)
 {
-    const struct ft_ctl_scan models = {.kind = "model"};
-    struct clearing *k = ctx;
-    k->used = false;
-    int rc = ft_ctl_scan(tx, &models, is_in_folder, k, err);
-    if (rc == 0 && !k->used)
-        ft_folder_remove_all(k->folder);
+    json_t *used = NULL;
+    int rc = ft_used_paths(tx, &used, err);
+    if (rc == 0)
+        ft_remove_unused(used, ctx, 0);
+    json_decref(used);
     return rc;
 }
 
 void ft_ctl_hub_clear(struct ft_ctl *ctl, const char *folder)
 {
-    struct clearing k = {.folder = folder};
     struct ft_err err = {0};
-    if (ft_state_read(ctl->state, clear_tx, &k, &err) != 0)
+    if (ft_state_tx(ctl->state, clear_tx, (char *)folder, &err) != 0)
         ft_log(FT_LOG_WARN, "control", "%s is no model and stays for now: %s", folder, err.msg);
 }
 
