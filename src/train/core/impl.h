@@ -23,6 +23,7 @@ struct ft_train {
 
     bool made_output; /* the folder was not there before */
     bool goes_on;     /* a run that was begun: run.json is there, and init/ if from scratch */
+    bool old_split;   /* begun when a small part put aside could be none: it stays none */
 
     struct ft_weights *base;
     struct ft_tokenizer *tokenizer;

@@ -325,7 +325,7 @@ int ft_train_options_set_json(struct ft_train_options *o, json_t *object, const 
     json_object_foreach(object, key, v)
     {
         /* what a run.json has beside its options */
-        if (strcmp(key, "data_hash") == 0 || strcmp(key, "now") == 0)
+        if (strcmp(key, "data_hash") == 0 || strcmp(key, "now") == 0 || strcmp(key, "n_valid") == 0)
             continue;
         const struct ft_train_option *p = find(key, err);
         if (p == NULL) {

@@ -2,6 +2,7 @@
  * checkpoint to go on from. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -75,6 +76,7 @@ static int open_output(struct ft_train *t, struct ft_err *err)
         t->now = json_integer_value(now);
     else
         rc = ft_err_set(err, FT_ECORRUPT, "%s: no run's", path);
+    t->old_split = json_object_get(root, "n_valid") == NULL;
     json_decref(root);
     return rc;
 }
@@ -209,11 +211,13 @@ static int open_data(struct ft_train *t, struct ft_err *err)
         rc = open_set(t, &o->valid_data, true, &t->valid_own, err);
     if (rc != 0)
         return rc;
-    rc = ft_data_split(t->data, (uint64_t)o->seed, (int)o->valid_samples, o->valid_fraction,
-                       &t->split, err);
+    bool own = t->valid_own != NULL, pairs = o->objective == FT_TRAIN_DPO;
+    double fraction = o->valid_fraction;
+    if (t->old_split && lround(fraction * (t->data->n / (pairs ? 2 : 1))) == 0)
+        fraction = 0; /* another split in the middle of a run would not lead to the same bits */
+    rc = ft_data_split(t->data, (uint64_t)o->seed, (int)o->valid_samples, fraction, &t->split, err);
     if (rc != 0)
         return ft_err_wrap(err, "%s", o->valid_samples > 0 ? "valid-samples" : "valid-fraction");
-    bool own = t->valid_own != NULL, pairs = o->objective == FT_TRAIN_DPO;
     t->valid_set = own ? t->valid_own : t->data;
     t->valid = own ? NULL : t->split.valid;
     t->n_valid = own ? t->valid_own->n / (pairs ? 2 : 1) : t->split.n_valid;
@@ -473,7 +477,9 @@ static int describe_run(struct ft_train *t, struct ft_err *err)
              (unsigned long long)data_hash(t->valid_own));
     t->run = ft_train_options_json(t->o);
     if (t->run == NULL || json_object_set_new(t->run, "data_hash", json_string(hash)) != 0 ||
-        json_object_set_new(t->run, "now", json_integer(t->now)) != 0)
+        json_object_set_new(t->run, "now", json_integer(t->now)) != 0 ||
+        (!t->old_split &&
+         json_object_set_new(t->run, "n_valid", json_integer(t->split.n_valid)) != 0))
         return ft_err_set(err, FT_ENOMEM, "run: no memory");
     return 0;
 }

@@ -202,6 +202,7 @@ static void what_a_run_wrote_down_runs_again(void **state)
         json_t *all = ft_train_options_json(&o);
         json_object_set_new(all, "data_hash", json_string("x"));
         json_object_set_new(all, "now", json_integer(5));
+        json_object_set_new(all, "n_valid", json_integer(1));
         const char *key;
         int rc = ft_train_options_set_json(&again, all, &key, &err);
         if (rc == 0)

@@ -73,6 +73,45 @@ static void an_interrupted_run_reaches_the_same_bits(void **state)
                 "parts/adapter/adapter_model.safetensors");
 }
 
+/* run.json, or a checkpoint's copy of it, as it was while a small part put aside could be none. */
+static void make_old(const char *path, const char *member)
+{
+    json_error_t bad;
+    json_t *root = json_load_file(path, 0, &bad);
+    json_t *o = member != NULL ? json_object_get(root, member) : root;
+    assert_non_null(o);
+    assert_int_equal(json_object_set_new(o, "valid_fraction", json_real(0.01)), 0);
+    assert_int_equal(json_object_del(o, "n_valid"), 0);
+    assert_int_equal(json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(17)), 0);
+    json_decref(root);
+}
+
+static void an_older_run_goes_on_with_the_part_that_it_put_aside(void **state)
+{
+    (void)state;
+    static const char *rest = "seq-len=48;epochs=2;rank=4;seed=9;threads=2;batch=1;save-every=3";
+    char begun[1024], again[2048], path[4096 + 16];
+    struct ft_err err;
+    write_pairs("more.jsonl", 17);
+    const char *whole = options_for(QWEN3, "more.jsonl", "all-of-it", rest);
+    if (whole == NULL)
+        skip();
+    struct told a = {0}, b = {.stop_at = 4}, c = {0};
+    must_run(whole, &a);
+    snprintf(begun, sizeof begun, "%s", options_for(QWEN3, "more.jsonl", "older", rest));
+    assert_int_equal(run(begun, &b, &err), FT_ECANCELED);
+    make_old(in_folder("older/run.json"), NULL);
+    assert_int_equal(ft_checkpoint_newest(in_folder("older"), INT64_MAX, path, 4096, &err), 4);
+    strcat(path, "/state.json");
+    make_old(path, "run");
+    snprintf(again, sizeof again, "%s;valid-fraction=0.01;resume=true", begun);
+    must_run(again, &c);
+    assert_int_equal(c.resumed, 4);
+    assert_int_equal(b.steps + c.steps, a.steps);
+    files_equal("all-of-it/adapter/adapter_model.safetensors",
+                "older/adapter/adapter_model.safetensors");
+}
+
 static void a_checkpoint_of_another_run_is_refused(void **state)
 {
     (void)state;
@@ -257,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_examples_are_learnt_by_heart),
         cmocka_unit_test(an_interrupted_run_reaches_the_same_bits),
+        cmocka_unit_test(an_older_run_goes_on_with_the_part_that_it_put_aside),
         cmocka_unit_test(a_checkpoint_of_another_run_is_refused),
         cmocka_unit_test(preferences_are_learnt),
         cmocka_unit_test(pairs_of_any_order_fit),
