@@ -221,10 +221,10 @@ int gw_record_begin(struct gw_request *r, struct ft_err *err)
 }
 
 /* Pages of the console look again and again, as long as they are open: what they got is recorded,
- * but not what somebody looks for in a list of requests. */
+ * but not what somebody looks for in a list of requests. What is taken out of the store is. */
 static bool is_of_page(const struct gw_request *r, int status)
 {
-    return status > 0 && status < 400 && r->session[0] != '\0' &&
+    return status > 0 && status < 400 && r->session[0] != '\0' && !r->content &&
            (strcmp(r->x->method, "GET") == 0 || strcmp(r->x->method, "HEAD") == 0);
 }
 

@@ -44,8 +44,9 @@ struct gw_request {
     const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
     const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
     struct ft_lane *lane;           /* in handlers of routes with GW_LANE */
-    bool inner; /* came in by HOME/run/gateway.sock: from a process of this cloud */
-    bool batch; /* there, with X-Feitian-Batch: see call.h */
+    bool content; /* there: what is asked for is the bytes of something stored, no list of it */
+    bool inner;   /* came in by HOME/run/gateway.sock: from a process of this cloud */
+    bool batch;   /* there, with X-Feitian-Batch: see call.h */
     enum gw_style style;
     const char *name;      /* in the ledger; a handler may set a better one (static) */
     const char *allow;     /* 405: the methods that the path has; NULL */

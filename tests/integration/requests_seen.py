@@ -216,11 +216,28 @@ def what_pages_ask_for(c):
         r.read()
         asked.append(r.getheader("x-request-id"))
     plain = send(c, None, path="/v1/fine_tuning/jobs", method="GET")[1]
+    c.run("mb", "s3://seen")
+    note = f"{c.folder}/note.txt"
+    with open(note, "w", encoding="utf-8") as f:
+        f.write("x")
+    assert c.run("cp", note, "s3://seen/note.txt").returncode == 0
+    assert c.run("hub", "push", note, "seen").returncode == 0
+    name = json.loads(c.run("files", "put", note, "--json").stdout)[0]["id"]
+    taken = []
+    for path, head in (("/seen/note.txt", {"X-Feitian-S3": "1"}),
+                       (f"/v1/files/{name}/content", {}),
+                       ("/default/seen/resolve/main/note.txt", {})):
+        h.request("GET", path, headers=dict(cookie, **head))
+        r = h.getresponse()
+        assert (r.status, r.read()) == (200, b"x"), (path, r.status)
+        taken.append(r.getheader("x-request-id") or "s3.GetObject")  # which has ids of its own
 
     def listed(more=""):
         page = c.get(f"/api/v1/requests?limit=200&{more}")[1]
-        return {x["id"] for x in page["data"]}
-    wait_until(lambda: set(asked + [plain]) <= listed("pages=true"), 20, "all of them are shown")
+        return {x[name] for x in page["data"] for name in ("id", "route")}
+    wait_until(lambda: set(asked + [plain] + taken) <= listed("pages=true"), 20,
+               "all of them are shown")
+    assert set(taken) <= listed()  # nobody's page takes content again and again
     assert listed() & set(asked + [plain]) == {asked[2], plain}  # what failed is worth a look
     wait_until(lambda: {x["id"] for x in c.get("/api/v1/usage/records?limit=200")[1]["data"]
                         if x["page"]} == set(asked[:2]), 20, "the ledger says so, too")

@@ -42,6 +42,7 @@ static int on_begin(void *ctx, int64_t length, const char *disposition, struct f
     f[n++] = (struct ft_http_field){"content-disposition", disposition};
     f[n++] = (struct ft_http_field){"x-content-type-options", "nosniff"};
     f[n++] = (struct ft_http_field){"content-security-policy", FT_HTTP_STORED_POLICY};
+    r->content = true;
     atomic_store(&r->status, 200);
     return ft_lane_begin(r->lane, 200, length, f, n, err);
 }

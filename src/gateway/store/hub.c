@@ -71,6 +71,12 @@ static void serve(struct gw_request *r)
     current = NULL;
 }
 
+static void serve_content(struct gw_request *r)
+{
+    r->content = true;
+    serve(r);
+}
+
 /* Bytes go to a URL that was signed for a key: it must still be one. */
 static void serve_signed(struct gw_request *r)
 {
@@ -447,10 +453,12 @@ static void serve_local(struct gw_request *r)
 
 /* ---- routes ---- */
 
-#define HUB(path)                                                                                  \
+#define HUB_BY(path, handler)                                                                      \
     {                                                                                              \
-        "*", path, "hub.read", "hub", GW_HUB, serve, 0, GW_LANE | GW_STORE | GW_PROJECT, 0         \
+        "*", path, "hub.read", "hub", GW_HUB, handler, 0, GW_LANE | GW_STORE | GW_PROJECT, 0       \
     }
+#define HUB(path)     HUB_BY(path, serve)
+#define CONTENT(path) HUB_BY(path, serve_content)
 
 static const struct gw_route rows[] = {
     {"*", "/api/hub/lfs/*", NULL, "hub", GW_HUB, serve_signed, 0, GW_LANE | GW_STORE | GW_PROJECT,
@@ -468,11 +476,11 @@ static const struct gw_route rows[] = {
     HUB("/api/collections"),
     HUB("/api/collections/*"),
     HUB("/api/datasets/*"),
-    HUB("/{}/{}/resolve/*"),
-    HUB("/{}/{}/raw/*"),
-    HUB("/datasets/{}/{}/resolve/*"),
-    HUB("/datasets/{}/{}/raw/*"),
-    HUB("/models/{}/{}/resolve/*"),
+    CONTENT("/{}/{}/resolve/*"),
+    CONTENT("/{}/{}/raw/*"),
+    CONTENT("/datasets/{}/{}/resolve/*"),
+    CONTENT("/datasets/{}/{}/raw/*"),
+    CONTENT("/models/{}/{}/resolve/*"),
     HUB("/{}/{}/info/lfs/*"),
     HUB("/datasets/{}/{}/info/lfs/*"),
     {"GET", "/api/v1/models/{}/{}", "hub.read", "hub", GW_HUB, serve, 0,

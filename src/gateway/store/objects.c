@@ -102,6 +102,7 @@ static void done(void *ctx, struct ft_http_exchange *x, const struct ft_s3_recor
     (void)ctx;
     snprintf(name, sizeof name, "s3.%.28s", s->operation[0] != '\0' ? s->operation : "request");
     r->name = kept(x, name);
+    r->content = strcmp(s->operation, "GetObject") == 0;
     r->project = kept(x, s->caller != NULL ? s->caller->project : s->owner);
     r->key = kept(x, s->caller != NULL ? s->caller->id : "");
     atomic_store(&r->status, s->status);
