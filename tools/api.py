@@ -17,7 +17,8 @@ import sys
 OUT = "docs/api.md"
 ROW = re.compile(r'(?:\{|[A-Z]+\()"(GET|POST|PUT|PATCH|DELETE|HEAD|\*)",\s*"(/[^"]*)",\s*'
                  r'(?:"([^"]*)"|NULL)')
-ANY = re.compile(r'^\s*HUB\("(/[^"]*)"\)', re.M)  # all methods; the hub asks for its own rights
+# all methods; the hub asks for its own rights
+ANY = re.compile(r'^\s*(?:HUB|CONTENT)\("(/[^"]*)"\)', re.M)
 METHODS = ("get", "post", "put", "patch", "delete")
 
 HEAD = """# API reference
