@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,17 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+
+void ft_bench_say(const char *fmt, ...)
+{
+    va_list args;
+    if (isatty(STDERR_FILENO) != 1)
+        return;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputs(" ...\n", stderr);
+}
 
 /* ---- limits ---- */
 
@@ -282,14 +294,22 @@ static void overhead(struct run *r, double *ret)
 static int measure(struct run *r, struct ft_bench_result *res, struct ft_err *err)
 {
     int rc = 0;
-    if (r->cfg->n_prefill > 0)
+    if (r->cfg->n_prefill > 0) {
+        ft_bench_say("prefill: %d tokens, %d times", r->cfg->n_prefill, r->cfg->repeat + 1);
         rc = prefill(r, &res->got.prefill, err);
+    }
+    if (rc == 0 && r->cfg->depth > 0)
+        ft_bench_say("reading %d tokens to decode behind", r->cfg->depth);
     if (rc == 0)
         rc = fill_depth(r, err);
-    if (rc == 0 && r->cfg->n_decode > 0)
+    if (rc == 0 && r->cfg->n_decode > 0) {
+        ft_bench_say("decode: %d tokens", r->cfg->n_decode);
         rc = decode(r, 1, &res->got.decode, err);
-    for (int i = 0; i < r->cfg->n_batch && rc == 0 && r->cfg->n_decode > 0; i++)
+    }
+    for (int i = 0; i < r->cfg->n_batch && rc == 0 && r->cfg->n_decode > 0; i++) {
+        ft_bench_say("decode %d together: %d tokens each", r->cfg->batch[i], r->cfg->n_decode);
         rc = decode(r, r->cfg->batch[i], &res->got.batch[i], err);
+    }
     if (rc == 0)
         overhead(r, &res->overhead_bytes);
     return rc;

@@ -39,6 +39,9 @@ int ft_bench_tokens(const struct ft_bench_config *cfg);
 void ft_bench_limits(const struct ft_model *m, const struct ft_bench_config *cfg,
                      const struct ft_cpu_limits *machine, struct ft_bench_rates *ret);
 
+/* What is done now, as a line on standard error if that is a terminal. */
+void ft_bench_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Seconds since this process was started (before any exec). */
 double ft_bench_since_start(void);
 

@@ -182,12 +182,15 @@ static int measure(const struct args *a, struct ft_err *err)
     struct ft_local l = {0};
     struct ft_bench_result r = {0};
     struct ft_bench_config cfg = a->bench;
+    ft_bench_say("loading the model");
     int rc = ft_local_open(a->model, &a->local, ft_bench_tokens(&cfg), &l, err);
     if (rc != 0)
         return rc;
     r.ready_s = ft_bench_since_start();
     rc = ft_bench_run(&l, &cfg, &r, err);
     /* After the model: the probe's own memory would count as overhead. */
+    if (rc == 0)
+        ft_bench_say("what this machine can do at most");
     if (rc == 0)
         rc = ft_cpu_probe(a->local.n_threads, &r.machine, err);
     if (rc == 0) {
@@ -210,6 +213,7 @@ static int measure_shape(struct args *a, struct ft_err *err)
         return ft_err_set(err, FT_EINVAL, "--shape: '%s' is not one of: %s", a->shape,
                           ft_shape_names());
     int fd;
+    ft_bench_say("writing random weights: %s, %s", a->shape, a->type);
     int rc = ft_shape_temp(shape, a->type, ft_interrupt_catch(), &fd, err);
     ft_interrupt_release();
     if (rc != 0)

@@ -120,6 +120,27 @@ static int from_file(const char *path, struct ft_template **ret, struct ft_err *
     return rc != 0 ? ft_err_wrap(err, "%s", path) : 0;
 }
 
+/* A template would take what is missing for empty, and print nothing or half. */
+static int messages_check(const json_t *vars, struct ft_err *err)
+{
+    const json_t *messages = json_object_get(vars, "messages");
+    size_t i;
+    const json_t *m;
+    if (!json_is_array(messages))
+        return ft_err_set(err, FT_EINVAL, "standard input: messages: %s",
+                          messages == NULL ? "missing" : "must be an array");
+    json_array_foreach(messages, i, m)
+    {
+        if (!json_is_object(m))
+            return ft_err_set(err, FT_EINVAL, "standard input: messages[%zu]: must be an object",
+                              i);
+        if (!json_is_string(json_object_get(m, "role")))
+            return ft_err_set(err, FT_EINVAL, "standard input: messages[%zu].role: %s", i,
+                              json_object_get(m, "role") == NULL ? "missing" : "must be a string");
+    }
+    return 0;
+}
+
 /* The model is opened first: that it is missing is said before standard input is waited for. */
 static int from_model(const char *path, json_t **ret_vars, struct ft_template **ret,
                       struct ft_err *err)
@@ -132,6 +153,8 @@ static int from_model(const char *path, json_t **ret_vars, struct ft_template **
     if (rc == 0)
         rc = vars_read(ret_vars, err);
     vars = *ret_vars;
+    if (rc == 0)
+        rc = messages_check(vars, err);
     tools = json_object_get(vars, "tools");
     if (rc == 0)
         rc = ft_prompt_template_text(w, json_array_size(tools) > 0, &text, err);

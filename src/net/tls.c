@@ -5,6 +5,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,15 @@ static int add_name(gnutls_x509_crt_t crt, const char *name, struct ft_err *err)
     return rc != 0 ? failed(rc, name, err) : 0;
 }
 
+/* The machine's name and the address that it listens at may be among the usual ones. */
+static bool named_before(const char *const *names, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (strcmp(names[k], names[i]) == 0)
+            return true;
+    return false;
+}
+
 static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *const *names,
                 int n_names, int days, struct ft_err *err)
 {
@@ -76,6 +86,8 @@ static int fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *co
     if (rc != 0)
         return failed(rc, "its fields", err);
     for (int i = 0; i < n_names; i++) {
+        if (named_before(names, i))
+            continue;
         int bad = add_name(crt, names[i], err);
         if (bad != 0)
             return bad;

@@ -3,6 +3,7 @@
 
 usage: cli.py FEITIAN
 """
+import contextlib
 import json
 import os
 import signal
@@ -129,6 +130,38 @@ def rendering():
               f.name, stdin=b'{"messages": [{"content": ""}], "bad": true}')
         fails("what is no JSON is refused", 2, "standard input", "render", "--template", f.name,
               stdin=b"\xff")
+    for given, field in ((b'{"foo": 1}', "messages: missing"),
+                         (b'{"messages": {}}', "messages: must be an array"),
+                         (b'{"messages": [{"role": "user", "content": "x"}, 1]}', "messages[1]"),
+                         (b'{"messages": [{"content": "x"}]}', "messages[0].role: missing")):
+        fails(f"a model's template is not given {field}", 2, field, "render", STORY, stdin=given)
+
+
+def terminal_text(fd):
+    """What was written to a terminal whose writers are gone."""
+    said = b""
+    with contextlib.suppress(OSError):  # EIO stands for its end
+        while part := os.read(fd, 4096):
+            said += part
+    os.close(fd)
+    return said.decode()
+
+
+def bench():
+    """It takes minutes with a large model: a terminal is told what it does, a file is not."""
+    args = ["bench", STORY, "--prefill", "4", "--decode", "2", "--batch", "2", "--repeat", "1",
+            "--threads", "1", "--json"]
+    r = run(*args)
+    expect("bench prints one JSON object, and nothing else", r.returncode == 0 and not r.stderr and
+           json.loads(r.stdout)["decode_tok_s"] > 0, r)
+    ours, theirs = os.openpty()
+    r = subprocess.run([sys.argv[1], *args], stdout=subprocess.PIPE, stderr=theirs, timeout=120)
+    os.close(theirs)
+    said = terminal_text(ours)
+    expect("on a terminal it says what it does", r.returncode == 0 and json.loads(r.stdout) and
+           [line.split(":")[0] for line in said.splitlines()] ==
+           ["loading the model ...", "prefill", "decode", "decode 2 together",
+            "what this machine can do at most ..."], said)
 
 
 def tokens():
@@ -144,7 +177,7 @@ def main():
     if not os.path.exists(MODEL):
         print(f"SKIPPED: no reference models in {REF}")
         return 77
-    for part in (frame, evaluation, perplexity, conversion, rendering, tokens):
+    for part in (frame, evaluation, perplexity, conversion, rendering, bench, tokens):
         part()
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1

@@ -158,6 +158,9 @@ def refusals(c, d):
     says(c, "nor to remove from", "s3://nope does not exist", "rm", "s3://nope/x", status=1)
     r = says(c, "mb of a bare name", "must be s3://BUCKET", "mb", "cli2", status=2)
     expect("names it once", r.stderr.count("cli2") == 1, r)
+    r = says(c, "no such bucket for a folder", "s3://none does not exist", "cp", "-r", f"{d}/tree",
+             "s3://none/", status=1)
+    expect("which is said once", r.stderr.count("\n") == 1, r.stderr)
     says(c, "no such bucket", "NoSuchBucket", "cp", f"{d}/tree/a.html", "s3://none/", status=1)
     says(c, "no such file", "No such file", "cp", f"{d}/none", "s3://data/", status=1)
     says(c, "two files of this machine", "s3://BUCKET/KEY", "cp", f"{d}/tree/a.html", f"{d}/b",

@@ -291,7 +291,7 @@ def doctor(c):
            ("state", "bad") in found and "bad.gguf" in found["models", "bad"]["message"] and
            "chmod 600" in found["home", "bad"]["mend"], found)
     r = c.run("doctor")
-    expect("in words too", r.returncode == 1 and "to mend" in r.stdout, r)
+    expect("in words too", r.returncode == 1 and "to fix" in r.stdout, r)
 
 
 def storage_of(c):

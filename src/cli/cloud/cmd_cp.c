@@ -233,6 +233,8 @@ static int cp(struct ft_cloud *cloud, void *ctx, struct ft_err *err)
         rc = ft_transfers_open(&config, &c.t, err);
     if (rc == 0)
         rc = add_all(&c, err);
+    if (rc == 0 && c.n > 1 && c.to.bucket[0] != '\0') /* said once, not by every file */
+        rc = ft_object_bucket(&c.server, c.to.bucket, err);
     if (rc == 0)
         rc = ft_transfers_run(c.t, &sum, err);
     ft_transfers_close(c.t);

@@ -109,7 +109,7 @@ int ft_cmd_doctor(int argc, char **argv)
                                                         : "ok",
                                "findings", d.findings));
     else
-        printf("\n%d ok, %d to know of, %d to mend\n", d.n[FT_CHECK_OK], d.n[FT_CHECK_WARN],
+        printf("\n%d ok, %d to note, %d to fix\n", d.n[FT_CHECK_OK], d.n[FT_CHECK_WARN],
                d.n[FT_CHECK_BAD]);
     json_decref(d.findings);
     return d.n[FT_CHECK_BAD] > 0 ? 1 : 0;

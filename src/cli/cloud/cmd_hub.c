@@ -259,7 +259,8 @@ static void show_text(const json_t *m, const json_t *refs, bool dataset)
     const json_t *said = json_object_get(m, "inspected");
     int64_t n = parameters(m);
     say(dataset ? "dataset" : "model", ft_cloud_text(m, "id", ""));
-    say("seen by", json_is_true(json_object_get(m, "private")) ? "its project" : "every key");
+    say("seen by", json_is_true(json_object_get(m, "private")) ? "its project (private)"
+                                                               : "every project (public)");
     say("revision", ft_cloud_text(m, "sha", ""));
     char when[FT_SHOW_TIME_BYTES];
     say("changed", changed(m, when));

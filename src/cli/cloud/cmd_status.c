@@ -132,9 +132,10 @@ static void print(const struct status *s)
     if (s->running == 1)
         printf("  %-11s pid %lld, up for %s\n", "supervisor", (long long)s->up.pid,
                ft_figure_seconds(age, (double)(time(NULL) - s->up.started_s)));
-    printf("  %-11s pid %lld, up for %s, %lld connections, %lld calls running\n", "gateway",
+    printf("  %-11s pid %lld, up for %s, %lld connection%s, %lld call%s running\n", "gateway",
            (long long)whole(g, "pid"), ft_figure_seconds(age, (double)whole(g, "uptime_s")),
-           (long long)whole(g, "connections"), (long long)whole(g, "calls_running"));
+           (long long)whole(g, "connections"), whole(g, "connections") == 1 ? "" : "s",
+           (long long)whole(g, "calls_running"), whole(g, "calls_running") == 1 ? "" : "s");
     printf("  %-11s %s\n", "control",
            json_is_true(json_object_get(control, "connected"))
                ? "connected"

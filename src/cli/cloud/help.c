@@ -279,7 +279,7 @@ static const char cp_text[] =
     "In place of a path, - is standard input or output.\n"
     "\n"
     "  -r, --recursive         folders, and all objects below a prefix\n"
-    "  --fresh                 from the begin, whatever was moved before\n"
+    "  --fresh                 from the start, whatever was moved before\n"
     "  --at-once N             parts and files at a time [8]\n"
     "  --quiet                 no bar, no sum\n" CLOUD_TEXT;
 

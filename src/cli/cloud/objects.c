@@ -101,7 +101,7 @@ int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_up
     return rc;
 }
 
-int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err *err)
+int ft_object_bucket(struct ft_ups_server *s, const char *bucket, struct ft_err *err)
 {
     struct ft_ups_request q;
     struct ft_err why = {0};
@@ -110,7 +110,13 @@ int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err
     ft_ups_request_fini(&q);
     return rc == FT_ENOTFOUND
                ? ft_err_set(err, FT_ENOTFOUND, "the bucket s3://%s does not exist", bucket)
-               : FT_ENOTFOUND;
+               : 0;
+}
+
+int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err *err)
+{
+    ft_object_bucket(s, bucket, err);
+    return FT_ENOTFOUND;
 }
 
 /* ---- listing ---- */
@@ -141,7 +147,7 @@ static int tell_page(const struct ft_xml_node *root, ft_object_fn *fn, void *ctx
     return rc;
 }
 
-/* *token: where it goes on; NULL: from the begin, and at the end. */
+/* *token: where it goes on; NULL: from the start, and at the end. */
 static int page(struct ft_ups_server *s, const struct ft_object_at *at, bool deep, char **token,
                 ft_object_fn *fn, void *ctx, struct ft_err *err)
 {
@@ -189,7 +195,7 @@ int ft_object_list(struct ft_ups_server *s, const struct ft_object_at *at, bool 
 
 /* ---- versions ---- */
 
-struct place { /* where a listing of versions goes on; NULL: from the begin, and at the end */
+struct place { /* where a listing of versions goes on; NULL: from the start, and at the end */
     char *key, *version;
 };
 

@@ -30,6 +30,9 @@ int ft_object_refused(const struct ft_ups_answer *a, struct ft_err *err);
 int ft_object_do(struct ft_ups_server *s, struct ft_ups_request *q, struct ft_ups_answer *ret,
                  struct ft_err *err);
 
+/* FT_ENOTFOUND if there is surely no such bucket; where the key may not see it, that is not known.
+ */
+int ft_object_bucket(struct ft_ups_server *s, const char *bucket, struct ft_err *err);
 /* After a HEAD of an object was answered 404, which says no more: is there its bucket? */
 int ft_object_missing(struct ft_ups_server *s, const char *bucket, struct ft_err *err);
 
