@@ -61,7 +61,8 @@ struct ft_http_call_config {
     /* false: pause before this data; it comes again after ft_http_call_pause(call, false). */
     bool (*on_data)(void *ctx, const char *data, size_t n);
     /* Exactly once, the last: err is NULL if the whole answer came (whatever its status).
-     * FT_ECANCELED: cancelled; FT_EIO: refused, reset, cut short; FT_ELIMIT: a timeout. */
+     * FT_ECANCELED: cancelled; FT_EIO: refused, reset, cut short, or with EKEYREJECTED a
+     * certificate that is not trusted; FT_ELIMIT: a timeout. */
     void (*on_done)(void *ctx, const struct ft_err *err);
     void *ctx;
 };

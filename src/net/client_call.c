@@ -225,6 +225,6 @@ int ft_http_call_error(struct ft_http_call *call, CURLcode code, struct ft_err *
     curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os);
     ft_err_set(err, ours, "%s", call->error[0] != '\0' ? call->error : curl_easy_strerror(code));
     if (err != NULL && ours == FT_EIO)
-        err->sys_errno = (int)os;
+        err->sys_errno = code == CURLE_PEER_FAILED_VERIFICATION ? EKEYREJECTED : (int)os;
     return ours;
 }

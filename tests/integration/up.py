@@ -197,6 +197,49 @@ def moved(c):
     expect("a --ca that is not there", r.returncode == 2 and "--ca: /no/such.pem" in r.stderr, r)
 
 
+def remembered(c):
+    """TLS is kept with the address: it does not end by being forgotten."""
+    c.up("--tls-self-signed")
+    secure = c.url.replace("http:", "https:")
+    key = c.credentials()["key"]
+    r = c.run("key", "list", "--home", f"{c.folder}/none", "--cloud", c.url, FEITIAN_API_KEY=key)
+    expect("who asks a TLS address by http is told so", r.returncode == 1 and
+           f"speaks TLS: use {secure}" in r.stderr, r)
+    r = c.run("key", "list", "--home", f"{c.folder}/none", "--cloud", secure, FEITIAN_API_KEY=key)
+    expect("and who does not trust its certificate, that", r.returncode == 1 and "--ca" in r.stderr
+           and "FEITIAN_CA" in r.stderr and "feitian up" not in r.stderr, r)
+    c.run("down")
+    r = c.run("up")
+    expect("a plain up has the TLS of last time", r.returncode == 0 and "with TLS" in r.stdout and
+           f"{c.home}/tls/cert.pem" in r.stdout and c.credentials()["url"] == secure, (r, c.log()))
+    r = c.run("up")
+    expect("as it says when asked again", r.returncode == 0 and secure in r.stdout and
+           r.stderr == "", r)
+    c.run("down")
+    os.symlink("tls/cert.pem", f"{c.home}/link.pem")
+    r = subprocess.run([c.feitian, "up", "--tls-cert", "link.pem", "--tls-key", "tls/key.pem"],
+                       env=c.env(), capture_output=True, text=True, cwd=c.home, timeout=300)
+    expect("another certificate at that address", r.returncode == 0 and secure in r.stdout, r)
+    c.run("down")
+    r = c.run("up")
+    expect("is remembered by its own path, links and all", r.returncode == 0 and secure in r.stdout
+           and c.credentials()["ca"] == f"{c.home}/link.pem", (r, c.credentials()))
+    c.run("down")
+    os.unlink(f"{c.home}/link.pem")
+    r = c.run("up")
+    expect("without it there is no plain HTTP instead", r.returncode == 1 and "as last time" in
+           r.stderr and "link.pem" in r.stderr and not c.processes(), r)
+    r = c.up()
+    expect("--listen says all anew", r.returncode == 0 and c.credentials()["url"] == c.url, r)
+    r = c.run("key", "list", "--home", f"{c.folder}/none", "--cloud", secure, FEITIAN_API_KEY=key)
+    expect("who asks a plain address by https is told so", r.returncode == 1 and
+           f"speaks no TLS: use {c.url}" in r.stderr, r)
+    c.run("down")
+    r = c.run("up")
+    expect("and that is kept, too", r.returncode == 0 and c.credentials()["url"] == c.url, r)
+    c.run("down")
+
+
 def in_the_way(c):
     with socket.socket() as s:
         s.bind(("127.0.0.1", c.port))
@@ -381,6 +424,8 @@ def main():
     with cloud.Cloud(feitian) as c:
         for part in (other_store, lost_credentials):
             part(c)
+    with cloud.Cloud(feitian) as c:
+        remembered(c)
     with cloud.Cloud(feitian) as c:
         for part in (in_the_way, configured, doctor):
             part(c)

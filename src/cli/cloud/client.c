@@ -12,11 +12,13 @@
 #include "net/sse.h"
 #include "net/url.h"
 
-#define CALL_MS    120000
-#define EVENT_MAX  ((size_t)8 << 20)
-#define PAGES_MAX  100000
-#define URL_BYTES  8192
-#define REFUSED_US 100000 /* between tries of an address where nobody listens */
+#define CALL_MS     120000
+#define EVENT_MAX   ((size_t)8 << 20)
+#define PAGES_MAX   100000
+#define URL_BYTES   8192
+#define REFUSED_US  100000 /* between tries of an address where nobody listens */
+#define PROBE_MS    3000
+#define PROBE_BYTES ((size_t)1 << 20)
 
 static const char *env(const char *name)
 {
@@ -112,9 +114,39 @@ static bool is_down(const struct ft_cloud *c)
     return here && ft_home_running(&c->home, &up, &ignored) == 0;
 }
 
+/* Somebody is there, who did not understand: does the other one of http and https have an answer?
+ * *ret: its address. What is said to it is no secret, so nothing is verified. */
+static bool other_scheme(const struct ft_cloud *c, const struct ft_err *err, char *ret, size_t n)
+{
+    bool tls = strncmp(c->url, "https://", 8) == 0;
+    char health[URL_BYTES];
+    struct ft_http_answer a = {0};
+    struct ft_err ignored = {0};
+    const struct ft_http_call_config config = {
+        .url = health, .total_timeout_ms = PROBE_MS, .fresh = true, .insecure = true};
+    if (err->code != FT_EIO || err->sys_errno == ECONNREFUSED)
+        return false;
+    snprintf(ret, n, "%s://%s", tls ? "http" : "https", strstr(c->url, "://") + 3);
+    snprintf(health, sizeof health, "%s/health", ret);
+    int rc = ft_http_fetch(c->client, &config, PROBE_BYTES, &a, &ignored);
+    ft_http_answer_fini(&a);
+    return rc == 0;
+}
+
 /* Nobody answered: is there a cloud at all? */
 static int no_answer(const struct ft_cloud *c, struct ft_err *err)
 {
+    char other[sizeof c->url + 8];
+    if (err->code == FT_EIO && err->sys_errno == EKEYREJECTED) {
+        const struct ft_err tls = *err;
+        return ft_err_set(err, FT_EIO,
+                          "the certificate of %s is not trusted (%.200s): name the one to trust by "
+                          "--ca or FEITIAN_CA (of --tls-self-signed: tls/cert.pem of its folder)",
+                          c->url, tls.msg);
+    }
+    if (other_scheme(c, err, other, sizeof other))
+        return ft_err_set(err, FT_EIO, "%s speaks %s: use %s", c->url,
+                          strncmp(other, "https", 5) == 0 ? "TLS" : "no TLS", other);
     if (is_down(c))
         return ft_err_set(err, FT_EIO,
                           "no cloud is running at %s: start it with 'feitian up' (or say where one "

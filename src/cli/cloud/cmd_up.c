@@ -5,7 +5,10 @@
  * until the cloud can be used and says where it is. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <limits.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +37,7 @@
 #define CONTROL_STOP_MS 5000
 #define ARGS_MAX        32
 #define LOG_LINES       12
+#define ADDRESSES_MAX   4 /* of this machine, that are shown */
 #define NANO_BYTES_MAX  ((size_t)64 << 20)
 #define PATIENCE_S      4    /* without an answer, before the log is shown */
 #define PORT_WAIT_MS    2000 /* for a port that is in use */
@@ -55,39 +59,50 @@ struct up {
 
 /* ---- before anything runs ---- */
 
-/* Files that were given, by paths that hold in every folder. */
+/* A path that holds in every folder. Links stay in it: a certificate that is renewed is another
+ * file behind the same link. */
+static int absolute(const char *option, const char *path, char ret[FT_HOME_PATH],
+                    struct ft_err *err)
+{
+    char here[PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(here, sizeof here) == NULL)
+        return ft_err_sys(err, "%s: %s", option, path);
+    int n = snprintf(ret, FT_HOME_PATH, "%s%s%s", here, path[0] != '/' ? "/" : "", path);
+    if (n < 0 || n >= FT_HOME_PATH || strchr(ret, '\n') != NULL)
+        return ft_err_set(err, FT_EINVAL, "%s: the path is too long, or has a line break", option);
+    return 0;
+}
+
+/* Files that were given. */
 static int find_certificate(struct up *u, struct ft_err *err)
 {
     if (u->o.tls_cert == NULL)
         return 0;
-    if (realpath(u->o.tls_cert, u->cert) == NULL || access(u->cert, R_OK) != 0)
-        ft_err_sys(err, "--tls-cert: %s", u->o.tls_cert);
-    else if (realpath(u->o.tls_key, u->key) == NULL || access(u->key, R_OK) != 0)
-        ft_err_sys(err, "--tls-key: %s", u->o.tls_key);
-    else {
-        u->o.tls_cert = u->cert;
-        u->o.tls_key = u->key;
-        return 0;
-    }
-    return err->code;
+    int rc = absolute("--tls-cert", u->o.tls_cert, u->cert, err);
+    if (rc == 0)
+        rc = absolute("--tls-key", u->o.tls_key, u->key, err);
+    if (rc == 0 && access(u->cert, R_OK) != 0)
+        rc = ft_err_sys(err, "--tls-cert: %s", u->o.tls_cert);
+    else if (rc == 0 && access(u->key, R_OK) != 0)
+        rc = ft_err_sys(err, "--tls-key: %s", u->o.tls_key);
+    if (rc != 0)
+        return u->o.tls_remembered
+                   ? ft_err_wrap(err, "as last time (--listen says where it is now, and how)")
+                   : rc;
+    u->o.tls_cert = u->cert;
+    u->o.tls_key = u->key;
+    return 0;
 }
 
-/* A folder by a path that holds in every other one. */
 static int find_storage(struct up *u, struct ft_err *err)
 {
-    char here[PATH_MAX];
     const char *where = u->o.storage;
     if (where != NULL && ft_storage_check(where, err) != 0)
         return err->code;
     if (where == NULL || where[0] == '/' || ft_storage_is_elsewhere(where))
         return 0;
-    if (getcwd(here, sizeof here) == NULL)
-        return ft_err_sys(err, "--storage: %s", where);
-    int n = snprintf(u->storage, sizeof u->storage, "%s/%s", here, where);
-    if (n < 0 || (size_t)n >= sizeof u->storage)
-        return ft_err_set(err, FT_EINVAL, "--storage: the path is too long");
     u->o.storage = u->storage;
-    return 0;
+    return absolute("--storage", where, u->storage, err);
 }
 
 static int make_certificate(struct up *u, struct ft_err *err)
@@ -349,6 +364,31 @@ static void warn_of_storage(const struct ft_up_options *o)
     ft_cloud_close(&c);
 }
 
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+/* Where others reach it that listens at every address: by IPv4, for those of IPv6 are many and few
+ * are typed. */
+static void say_addresses(const struct ft_up_options *o)
+{
+    struct ifaddrs *all = NULL;
+    char host[NI_MAXHOST];
+    int n = 0;
+    if (getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *a = all; a != NULL && n < ADDRESSES_MAX; a = a->ifa_next)
+        if (a->ifa_addr != NULL && a->ifa_addr->sa_family == AF_INET &&
+            (a->ifa_flags & IFF_UP) != 0 && (a->ifa_flags & IFF_LOOPBACK) == 0 &&
+            getnameinfo(a->ifa_addr, sizeof(struct sockaddr_in), host, sizeof host, NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            printf("  %-9s %.*s://%s:%d\n", n++ == 0 ? "others" : "", (int)strcspn(o->url, ":"),
+                   o->url, host, o->port);
+    freeifaddrs(all);
+}
+
 static void say_up(const struct ft_up_options *o, const char *how, bool json)
 {
     char path[FT_HOME_PATH];
@@ -362,19 +402,27 @@ static void say_up(const struct ft_up_options *o, const char *how, bool json)
         return;
     }
     printf("feitian is %s: %s%s\n\n", how, o->url,
-           o->remembered ? " (as last time; --listen says another address)" : "");
+           o->remembered && o->tls_remembered
+               ? " (as last time, with TLS; --listen says another address, and whether it has TLS)"
+           : o->tls_remembered ? " (with TLS, as last time)"
+           : o->remembered     ? " (as last time; --listen says another address)"
+                               : "");
     if (ft_home_credentials(&o->home, &c, &ignored) == 0)
         printf("  key       %s (feitian's commands find it by themselves)\n",
                ft_home_at(&o->home, "credentials.json", path));
     printf("  log       %s\n", ft_home_at(&o->home, "logs/feitian.log", path));
-    printf("  console   %s/console/ (sign in with the key)\n\n", o->url);
+    printf("  console   %s/console/ (sign in with the key)\n", o->url);
+    if (strcmp(o->host, "0.0.0.0") == 0 || strcmp(o->host, "::") == 0)
+        say_addresses(o);
+    if (o->tls_self_signed)
+        printf("  trust     %s (browsers warn of it, other clients are given it)\n",
+               ft_home_at(&o->home, "tls/cert.pem", path));
+    putchar('\n');
     printf("  feitian chat           talk to a model\n"
            "  feitian model add ...  bring a model: a GGUF file, or hf:ORG/NAME\n"
            "  feitian top            see what it does\n"
            "  feitian down           stop it\n");
-    bool loopback = strncmp(o->host, "127.", 4) == 0 || strcmp(o->host, "::1") == 0 ||
-                    strcmp(o->host, "localhost") == 0;
-    if (!loopback && o->tls_cert == NULL && !o->tls_self_signed)
+    if (!is_loopback(o->host) && o->tls_cert == NULL && !o->tls_self_signed)
         fprintf(stderr, "\nOthers reach it without TLS, and see keys on their way: think of "
                         "--tls-self-signed or --tls-cert.\n");
 }
@@ -451,7 +499,11 @@ static int already(struct ft_up_options *o)
         return 1;
     }
     struct ft_up_options now = *o; /* as it runs */
-    now.remembered = false;
+    now.remembered = now.tls_remembered = false;
+    if (strcmp(up.url, o->url) != 0) { /* it is elsewhere, and only that is known of it */
+        snprintf(now.host, sizeof now.host, "127.0.0.1");
+        now.tls_self_signed = false;
+    }
     snprintf(now.url, sizeof now.url, "%s", up.url);
     say_up(&now, "up already", o->json);
     fflush(stdout);

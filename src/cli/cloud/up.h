@@ -7,7 +7,7 @@
 #include "cli/cloud/home.h"
 
 #define FT_UP_LISTEN     "127.0.0.1:7700"
-#define FT_UP_LAST       "listen"      /* in the home: where it listened last time */
+#define FT_UP_LAST       "listen"      /* in the home: where it listened last time, and its TLS */
 #define FT_UP_CONFIG     "config.path" /* in the home: --config of last time, if it was given */
 #define FT_UP_MEMORY_MIN (64 << 20)    /* nano with its caches */
 
@@ -20,10 +20,12 @@ struct ft_up_options {
     const char *otlp, *log_format, *log_level;
     double otlp_ratio; /* below 0: not given */
     bool log_requests;
-    bool listens;    /* listen was given */
-    bool told;       /* on the command line: it is remembered */
-    bool remembered; /* it was not given, and is as it was last time */
-    char last[320];  /* that */
+    bool listens;        /* listen was given */
+    bool told;           /* on the command line: it is remembered */
+    bool tells_tls;      /* so are certificates that stand there */
+    bool remembered;     /* listen was not given, and is as it was last time */
+    bool tls_remembered; /* the same of certificates: TLS does not end by being forgotten */
+    char *last;          /* that; texts above may lie in it */
     bool tls_self_signed, foreground, daemon, json;
     int64_t memory, threads, http_threads, s3_day; /* 0: not given */
     int64_t wait_s;                                /* for it to be ready */
@@ -38,8 +40,8 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret);
 void ft_up_options_fini(struct ft_up_options *o);
 /* What was given of that which config.json can say, as {"--memory": "536870912", ...}. */
 json_t *ft_up_options_given(const struct ft_up_options *o);
-/* It is up: the next one without --listen is there, too; and a backup knows where its settings are
- * when it does not run. */
+/* It is up: the next one without --listen is there, too, with the same TLS; and a backup knows
+ * where its settings are when it does not run. */
 void ft_up_keep(const struct ft_up_options *o);
 /* "HOST:PORT", "[::1]:PORT". FT_EINVAL names --listen. */
 int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,

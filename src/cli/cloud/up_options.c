@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
@@ -11,7 +12,9 @@
 #include "cli/local.h"
 #include "cli/options.h"
 
-#define CONFIG_MAX 65536
+#define CONFIG_MAX  65536
+#define LAST_LINES  3 /* of FT_UP_LAST: HOST:PORT; SELF_SIGNED, or a certificate and its key */
+#define SELF_SIGNED "self-signed"
 
 int ft_up_listen_parse(const char *text, char *ret_host, size_t n, int *ret_port,
                        struct ft_err *err)
@@ -67,19 +70,48 @@ static void set_url(struct ft_up_options *o)
              v6 ? "]" : "", o->port);
 }
 
-/* Where it listened last time, if that was said on the command line then. */
-static bool last_listen(struct ft_up_options *o)
+/* Where it listened last time and by which certificate, if that was said on the command line then.
+ * Who names an address now says with it whether it has TLS. */
+static void as_last_time(struct ft_up_options *o)
 {
-    char path[FT_HOME_PATH], *text = NULL;
+    char path[FT_HOME_PATH], host[sizeof o->host], *line[LAST_LINES] = {NULL}, *rest;
+    int port;
     size_t n;
     struct ft_err ignored = {0};
-    if (ft_file_read(ft_home_at(&o->home, FT_UP_LAST, path), sizeof o->last - 1, &text, &n,
-                     &ignored) != 0)
-        return false;
-    snprintf(o->last, sizeof o->last, "%.*s", (int)strcspn(text, "\n"), text);
-    free(text);
-    o->remembered = ft_up_listen_parse(o->last, o->host, sizeof o->host, &o->port, &ignored) == 0;
-    return o->remembered;
+    if (o->told || ft_file_read(ft_home_at(&o->home, FT_UP_LAST, path), CONFIG_MAX, &o->last, &n,
+                                &ignored) != 0)
+        return;
+    for (int i = 0; i < LAST_LINES; i++)
+        line[i] = strtok_r(i == 0 ? o->last : NULL, "\n", &rest);
+    if (line[0] == NULL || ft_up_listen_parse(line[0], host, sizeof host, &port, &ignored) != 0 ||
+        (o->listens && strcmp(o->listen, line[0]) != 0))
+        return;
+    o->remembered = !o->listens;
+    o->listen = line[0];
+    if (o->tls_cert != NULL || o->tls_self_signed || line[1] == NULL)
+        return;
+    o->tls_remembered = true;
+    o->tls_self_signed = strcmp(line[1], SELF_SIGNED) == 0;
+    if (!o->tls_self_signed) {
+        o->tls_cert = line[1];
+        o->tls_key = line[2];
+    }
+}
+
+/* For as_last_time. */
+static int keep_last(const struct ft_up_options *o, const char *path, struct ft_err *err)
+{
+    struct ft_buf b;
+    ft_buf_init(&b, CONFIG_MAX);
+    ft_buf_addf(&b, "%s\n", o->listen);
+    if (o->tls_self_signed)
+        ft_buf_add_str(&b, SELF_SIGNED "\n");
+    else if (o->tls_cert != NULL)
+        ft_buf_addf(&b, "%s\n%s\n", o->tls_cert, o->tls_key);
+    int rc = b.failed != 0 ? ft_err_set(err, FT_ENOMEM, "%s: no memory", path)
+                           : ft_file_put(path, b.data, b.len, err);
+    ft_buf_fini(&b);
+    return rc;
 }
 
 void ft_up_keep(const struct ft_up_options *o)
@@ -87,9 +119,10 @@ void ft_up_keep(const struct ft_up_options *o)
     char path[FT_HOME_PATH];
     struct ft_err err = {0};
     ft_home_at(&o->home, FT_UP_LAST, path);
-    if (o->told && ft_file_put(path, o->listen, strlen(o->listen), &err) != 0)
-        ft_log(FT_LOG_WARN, "up", "%s", err.msg);
-    if (o->listens && !o->told) /* config.json says it now */
+    if (o->told || o->tells_tls) {
+        if (keep_last(o, path, &err) != 0)
+            ft_log(FT_LOG_WARN, "up", "%s", err.msg);
+    } else if (o->listens && !o->tls_remembered) /* config.json says it now */
         unlink(path);
     ft_home_at(&o->home, FT_UP_CONFIG, path);
     if (o->config_path[0] == '\0')
@@ -121,8 +154,9 @@ static int check(struct ft_up_options *o, struct ft_err *err)
     if (o->kv != NULL && ft_local_kv_type(o->kv, &kv, err) != 0)
         return err->code;
     o->listens = o->listen != NULL;
-    if (!o->listens)
-        o->listen = last_listen(o) ? o->last : FT_UP_LISTEN;
+    as_last_time(o);
+    if (o->listen == NULL)
+        o->listen = FT_UP_LISTEN;
     int rc = ft_up_listen_parse(o->listen, o->host, sizeof o->host, &o->port, err);
     if (rc == 0)
         set_url(o);
@@ -163,13 +197,14 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
     int status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
     if (status != 0)
         return status;
-    const char *given = o.listen;
+    const bool told = o.listen != NULL, tells_tls = o.tls_cert != NULL || o.tls_self_signed;
     if (ft_home_find(o.home_given, &o.home, &err) != 0 ||
         read_config(&o, opts, n_config, &err) != 0)
         status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
     else { /* once more, over what the file says */
         status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
-        o.told = given != NULL;
+        o.told = told;
+        o.tells_tls = tells_tls;
     }
     if (status == 0 && check(&o, &err) != 0)
         status = ft_cli_usage("up", "%s", err.msg);
@@ -177,15 +212,15 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
         ft_up_options_fini(&o);
     else
         *ret = o;
-    if (status == 0 && o.remembered)
-        ret->listen = ret->last; /* not the one that goes now */
     return status;
 }
 
 void ft_up_options_fini(struct ft_up_options *o)
 {
     json_decref(o->config);
+    free(o->last);
     o->config = NULL;
+    o->last = NULL;
 }
 
 json_t *ft_up_options_given(const struct ft_up_options *o)
