@@ -273,6 +273,9 @@ def usage(c):
            any(r["model"] == "nano" and r["key"] for r in u["data"]), u)
     r = says(c, "in words", "MODEL", "usage", "--by", "model", "--since", "1h")
     expect("with a sum", "all" in r.stdout and "COMPLETION" in r.stdout, r)
+    tries = [c.run("usage", "--since", "1h") for _ in range(2)]  # an hour may end within one
+    expect("up to now, not to the end of the hour",
+           any(" to now\n" in r.stdout for r in tries), tries)
     first = next(k for k in json_of(c, "key", "list") if k["name"] == "first key")
     says(c, "keys have their names", f"{first['id']} (first key)", "usage", "--by", "key")
     says(c, "an unknown grouping", "--by", "usage", "--by", "mood", status=2)

@@ -511,6 +511,8 @@ def served(hub, cloud, nano):
     said = json.loads(r.stdout)
     expect("what it is", said["gguf"]["architecture"] == "qwen3" and said["gguf"]["total"] > 1e6
            and said["license"] == "mit", said)
+    r = cloud.run("hub", "show", "nano")
+    expect("who sees it", "every project (public)" in r.stdout, r)
     assert cloud.run("hub", "tag", "nano", "v1").returncode == 0
     r = cloud.run("endpoint", "create", "mine", "--model", "default/nano@v1")
     expect("endpoint create --model ORG/NAME@REV", r.returncode == 0, r)

@@ -207,6 +207,9 @@ def troubles(b, nano):
     b.fresh()
     b.hub.repos["org/bad"] = {"bad.gguf": b"GGUF" + b"\xff" * 5000}
     b.fails("what is no model does not appear", 1, "no model", "hf:org/bad")
+    _, _, err = b.add("hf:org/bad")
+    expect("it is told by its name, not by where it was looked at", "bad.gguf" in err and
+           "/.pull/" not in err, err)
     shape = f"{b.folder}/shape.gguf"
     meta = {"general.architecture": (8, b"mamba"), "general.name": (8, b"x")}
     gguf_file.write(shape, meta, {"a.weight": numpy.zeros((4, 4), "f4")})

@@ -1,6 +1,7 @@
 /* feitian usage: what was used and what it cost, from the ledger. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/cloud/show.h"
@@ -172,8 +173,10 @@ static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
     for (int g = 1; g < o->by.n; g++)
         ft_table_add(t, " ");
     add_figures(t, json_object_get(u, "total"), currency);
+    /* it is counted in whole hours or days, of which the last goes on */
+    const json_t *end = json_object_get(u, "end_time");
     printf("%s to %s\n\n", ft_show_time(json_object_get(u, "start_time"), from),
-           ft_show_time(json_object_get(u, "end_time"), to));
+           json_integer_value(end) > (json_int_t)time(NULL) ? "now" : ft_show_time(end, to));
     ft_table_print_here(t);
     ft_table_close(t);
     json_decref(keys);

@@ -29,6 +29,21 @@ static int await(pid_t child, const volatile int *interrupt)
     return status;
 }
 
+/* The folder that a model is looked at in is nobody's business: its files are told by their names.
+ */
+static void cut_folder(char *text, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+    if (slash == NULL || slash == path || (size_t)(slash - path) + 2 > sizeof folder)
+        return;
+    size_t n = (size_t)(slash - path) + 1;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    for (char *at; (at = strstr(text, folder)) != NULL;)
+        memmove(at, at + n, strlen(at + n) + 1);
+}
+
 int ft_model_check(const char *path, const volatile int *interrupt, struct ft_err *err)
 {
     char self[PATH_MAX], text[600] = "";
@@ -53,6 +68,7 @@ int ft_model_check(const char *path, const volatile int *interrupt, struct ft_er
     close(pipes[0]);
     text[n > 0 ? n : 0] = '\0';
     text[strcspn(text, "\n")] = '\0';
+    cut_folder(text, path);
     if (failed != 0)
         return ft_err_set(err, FT_EIO, "start %s: %s", self, strerror(failed));
     const char *why = strstr(text, ": ");
