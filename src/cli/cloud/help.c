@@ -236,7 +236,7 @@ static const char hub_push_text[] =
     "  --to FOLDER             in the repository [its top]\n"
     "  --message TEXT          of the commit\n"
     "  --delete                what the folder does not have goes\n"
-    "  --private               a new repository is seen in its project alone\n"
+    "  --private               a new repository is for its project alone [every project reads it]\n"
     "  --dataset               a dataset, not a model\n" CLOUD_TEXT;
 
 static const char hub_tag_text[] =
