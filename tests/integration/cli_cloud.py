@@ -48,6 +48,9 @@ def says(c, what, text, *args, status=0, **env):
 def models(c):
     says(c, "model list", "nano", "model", "list")
     expect("as JSON with all fields", json_of(c, "model", "list")[0]["arch"] == "qwen3")
+    nano = json_of(c, "model", "list")[0]["created"]
+    while int(time.time()) <= nano:  # the dates of models are whole seconds
+        time.sleep(0.1)
     says(c, "model add of a path", "feitian chat second", "model", "add", NANO, "--name", "second")
     expect("is there", {m["name"] for m in json_of(c, "model", "list")} == {"nano", "second"})
     expect("with an endpoint", {e["name"] for e in json_of(c, "endpoint", "list")} ==
@@ -55,6 +58,9 @@ def models(c):
     r = c.run("chat", "second", "-p", "Hello", "--quiet")
     expect("and answers", r.returncode == 0 and r.stdout.strip(), (r, c.log()))
     c.run("endpoint", "create", "another", "--model", "second")
+    r = c.run("chat", "-p", "Hello")
+    expect("a bare chat takes the newest model, by its own name, and says which",
+           r.returncode == 0 and "[second]" in r.stderr, (r, c.log()))
     says(c, "model rm of one that another endpoint uses", "endpoint 'another'", "model", "rm",
          "second", status=1)
     expect("keeps its own endpoint too", {e["name"] for e in json_of(c, "endpoint", "list")} ==
@@ -85,7 +91,6 @@ def plain_model(c):
     r = says(c, "alone it is, and is named", "It is the file plain.gguf", "model", "add", folder)
     expect("what it can do is said", "no chat template" in r.stdout and "completions, embeddings"
            in r.stdout and "feitian chat" not in r.stdout, r)
-    time.sleep(1)  # the dates of endpoints are whole seconds
     c.run("endpoint", "create", "later", "--model", "plain")
     r = c.run("chat", "-p", "Hello", "--json")
     expect("a bare chat takes the newest that can chat", r.returncode == 0 and
@@ -333,6 +338,21 @@ def chat(c):
     answer = json_of(c, "chat", "-p", "Hello", "--max-tokens", "3")
     expect("its JSON has usage and how it ended", answer["finish_reason"] == "length" and
            answer["usage"]["completion_tokens"] == 3, answer)
+    down = "http://127.0.0.1:1/v1"
+    made = [c.run("endpoint", "create", *args) for args in (
+        ("away", "--url", down), ("alias", "--model", "nano"),
+        ("ft:nano:default::abcd:ckpt-step-3", "--model", "nano"))]
+    r = c.run("chat", "-p", "Hello", "--max-tokens", "3")
+    expect("who names no model talks to no other server, second name or checkpoint, and is told",
+           all(m.returncode == 0 for m in made) and r.returncode == 0 and
+           r.stderr.startswith("[nano]\n"), (made, r))
+    r = c.run("chat", "-p", "Hello", "--max-tokens", "3", "--quiet")
+    expect("--quiet says the answer alone", r.returncode == 0 and r.stderr == "", r)
+    c.run("endpoint", "rm", "nano")
+    r = c.run("chat", "-p", "Hello", "--max-tokens", "3")
+    expect("without it, to its other name", "[alias]" in r.stderr, r)
+    c.run("endpoint", "rm", "alias", "away", "ft:nano:default::abcd:ckpt-step-3")
+    c.run("endpoint", "create", "nano", "--model", "nano")
     says(c, "a model that is not there", "no-such", "chat", "no-such", "-p", "x", status=1)
     says(c, "--thinking wants on or off", "--thinking", "chat", "--thinking", "much", status=2)
     pid, fd = pty.fork()

@@ -316,6 +316,14 @@ def across_down(c, data):
     expect("it goes on after the next up", o["status"] == "succeeded", o)
 
 
+def left(c, model):
+    """What there is of a result: names that answer, models, folders."""
+    names = [m["id"] for m in c.get("/v1/models")[1]["data"]]
+    models = [m["name"] for m in c.get("/api/v1/models?limit=1000")[1]["data"]]
+    return [n for n in names + models if n.startswith(model)] + [
+        n for n in os.listdir(f"{c.home}/adapters") if model[-8:] in n]
+
+
 def deleted(c, model):
     """A result goes with its checkpoints and files; others stay."""
     status, o = c.request("DELETE", "/v1/models/nano")
@@ -323,10 +331,7 @@ def deleted(c, model):
     status, o = c.request("DELETE", f"/v1/models/{model}")
     expect("a result is deleted", status == 200 and o == {"id": model, "object": "model",
                                                           "deleted": True}, o)
-    names = [m["id"] for m in c.get("/v1/models")[1]["data"]]
-    expect("it is gone, and its checkpoints", not any(n.startswith(model) for n in names), names)
-    expect("its files too", not [n for n in os.listdir(f"{c.home}/adapters")
-                                 if n.endswith(model[-8:]) or model[-8:] in n])
+    expect("it is gone, and its checkpoints", not left(c, model), left(c, model))
     expect("and is not there a second time", c.request("DELETE", f"/v1/models/{model}")[0] == 404)
 
 
@@ -377,11 +382,19 @@ def commands(c):
     expect("tune create uploads, trains, and says the result", r.returncode == 0 and
            "succeeded" in r.stdout and "feitian chat ft:nano" in r.stdout, r)
     r = c.run("tune", "list", "--json")
-    job = json.loads(r.stdout)[0]["id"]
+    job, result = (json.loads(r.stdout)[0][name] for name in ("id", "fine_tuned_model"))
     expect("tune show", job in c.run("tune", "show", job).stdout)
     expect("tune events", "Created fine-tuning job" in c.run("tune", "events", job).stdout)
     r = c.run("tune", "cancel", job)
     expect("what has ended is not cancelled", r.returncode == 2 and "succeeded" in r.stderr, r)
+    r = c.run("chat", "-p", "Hello")
+    expect("who names no model does not talk to what was tuned", r.returncode == 0 and
+           "[nano]" in r.stderr, r)
+    had = left(c, result)
+    r = c.run("model", "rm", result)
+    expect("model rm of a result", r.returncode == 0 and any("ckpt-step" in n for n in had),
+           (r, had))
+    expect("takes its checkpoints along, and all files", not left(c, result), left(c, result))
     r = c.run("tune", "create", "nano", "--json", "/dev/null")
     expect("a device is no file to train on", r.returncode == 2 and "plain file" in r.stderr, r)
 

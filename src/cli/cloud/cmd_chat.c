@@ -237,16 +237,21 @@ static json_t *find(const json_t *list, const char *member, const char *value)
     return NULL;
 }
 
-/* Whether the endpoint's model has a chat template; of what is not known: yes. */
-static bool can_chat(const json_t *endpoints, const json_t *all, const char *name)
+/* An endpoint, as a model to talk to where nobody named one. */
+struct choice {
+    const char *id;
+    int rank;                /* 0: not offered */
+    json_int_t model, since; /* created: the model behind it, the endpoint */
+    bool own;                /* it is called as its model is */
+};
+
+enum { RANK_NONE, RANK_SERVER, RANK_TUNED, RANK_MODEL };
+
+/* Of a model whose tasks are not known: yes. */
+static bool can_chat(const json_t *model)
 {
     size_t i;
     json_t *task;
-    const json_t *target =
-        json_array_get(json_object_get(find(endpoints, "name", name), "targets"), 0);
-    const json_t *model = json_is_string(json_object_get(target, "url"))
-                              ? NULL
-                              : find(all, "name", ft_cloud_text(target, "model", ""));
     json_array_foreach(json_object_get(model, "tasks"), i, task)
     {
         const char *word = json_string_value(task);
@@ -256,25 +261,59 @@ static bool can_chat(const json_t *endpoints, const json_t *all, const char *nam
     return model == NULL;
 }
 
-/* The newest that can chat. */
+/* Other servers may be down, and what was fine-tuned knows one thing: both only where there is
+ * nothing else. A checkpoint is never what is meant. */
+static struct choice weigh(const json_t *m, const json_t *endpoints, const json_t *all)
+{
+    struct choice ret = {.id = ft_cloud_text(m, "id", ""),
+                         .since = json_integer_value(json_object_get(m, "created"))};
+    const json_t *target =
+        json_array_get(json_object_get(find(endpoints, "name", ret.id), "targets"), 0);
+    const char *name = ft_cloud_text(target, "model", "");
+    bool server = json_is_string(json_object_get(target, "url"));
+    const json_t *model = server ? NULL : find(all, "name", name);
+    if (ret.id[0] == '\0' || ft_show_is_checkpoint(ret.id) || !can_chat(model))
+        return ret;
+    bool tuned =
+        strncmp(ret.id, "ft:", 3) == 0 || json_is_string(json_object_get(target, "adapter"));
+    ret.rank = server ? RANK_SERVER : tuned ? RANK_TUNED : RANK_MODEL;
+    ret.model = json_integer_value(json_object_get(model, "created"));
+    ret.own = strcmp(name, ret.id) == 0;
+    return ret;
+}
+
+/* The newest model, so that one just added is talked to, but no new name of an older one: of its
+ * names its own, else the first that it was given. */
+static bool is_better(const struct choice *a, const struct choice *b)
+{
+    if (a->rank != b->rank)
+        return a->rank > b->rank;
+    if (a->model != b->model)
+        return a->model > b->model;
+    if (a->own != b->own)
+        return a->own;
+    if (a->since != b->since)
+        return a->since < b->since;
+    return strcmp(a->id, b->id) < 0;
+}
+
 static void choose_from(struct chat *t, const json_t *list)
 {
     json_t *m, *endpoints = NULL, *all = NULL;
     size_t i;
-    json_int_t newest = -1;
+    struct choice best = {0};
     struct ft_err ignored = {0}; /* a key may call models without seeing what they are */
     if (ft_cloud_list(t->c, "/api/v1/endpoints", &endpoints, &ignored) != 0 ||
         ft_cloud_list(t->c, "/api/v1/models", &all, &ignored) != 0)
         ft_log(FT_LOG_DEBUG, "chat", "%s", ignored.msg);
     json_array_foreach(list, i, m)
     {
-        json_int_t created = json_integer_value(json_object_get(m, "created"));
-        const char *id = ft_cloud_text(m, "id", "");
-        if (created >= newest && can_chat(endpoints, all, id)) {
-            newest = created;
-            snprintf(t->model, sizeof t->model, "%s", id);
-        }
+        struct choice one = weigh(m, endpoints, all);
+        if (one.rank != RANK_NONE && is_better(&one, &best))
+            best = one;
     }
+    if (best.rank != RANK_NONE)
+        snprintf(t->model, sizeof t->model, "%s", best.id);
     json_decref(endpoints);
     json_decref(all);
 }
@@ -326,7 +365,10 @@ static int run(struct ft_cloud *c, void *ctx, struct ft_err *err)
         snprintf(t->model, sizeof t->model, "%s", t->args[0]);
     else if (rc == 0)
         rc = choose_model(t, err);
-    if (rc == 0 && t->prompt == NULL && isatty(STDIN_FILENO) == 1) {
+    bool talks = t->prompt == NULL && isatty(STDIN_FILENO) == 1;
+    if (rc == 0 && t->args[0] == NULL && !talks && !t->quiet && !t->cloud.json)
+        fprintf(stderr, "[%s]\n", t->model); /* nobody named it */
+    if (rc == 0 && talks) {
         printf("%s at %s\n", t->model, c->url);
         ft_talk("chat", &talk_ops, t);
     } else if (rc == 0 && t->prompt != NULL && strcmp(t->prompt, "-") != 0) {

@@ -114,9 +114,10 @@ static const char doctor_text[] =
     "  --json                  the findings as JSON\n";
 
 static const char chat_text[] =
-    "MODEL is the name of an endpoint [the newest that can chat]. Without -p, and with a terminal, "
-    "a\n"
-    "conversation; otherwise the prompt is standard input.\n"
+    "MODEL is the name of an endpoint [that of the newest model that can chat; no checkpoint, and\n"
+    "what was fine-tuned or is another server's only where there is nothing else]. Without -p, "
+    "and\n"
+    "with a terminal, a conversation; otherwise the prompt is standard input.\n"
     "\n"
     "  -p, --prompt TEXT       the question; - reads it from standard input\n"
     "  --system TEXT           the system message\n"
@@ -125,7 +126,8 @@ static const char chat_text[] =
     "  --top-p P               the likeliest tokens that make up P\n"
     "  --max-tokens N          where the answer is cut\n"
     "  --seed N                the same seed gives the same answer\n"
-    "  --quiet                 no figures at the end\n" CLOUD_TEXT;
+    "  --quiet                 no figures at the end, nor the name of the model that was "
+    "chosen\n" CLOUD_TEXT;
 
 static const char usage_text[] =
     "  --by WHAT               one row for each model, project, key, route, status, hour or day;\n"
@@ -174,7 +176,7 @@ static const char model_add_text[] =
     "  HTTPS_PROXY, NO_PROXY   as of curl\n" CLOUD_TEXT;
 
 static const char model_rm_text[] =
-    "The endpoint that came with it goes too.\n"
+    "The endpoint that came with it goes too, and the checkpoints of a fine-tuned one.\n"
     "\n"
     "  --keep-file             the files stay in models/ of the cloud's folder\n" CLOUD_TEXT;
 

@@ -15,6 +15,7 @@
 
 #include "base/folder.h"
 #include "control/inner.h"
+#include "control/tune/tune.h"
 #include "sched/ask.h"
 
 #define INSPECT_MS    60000
@@ -327,10 +328,12 @@ static int hangs_on(void *ctx, const char *id, json_t *body)
     return 0;
 }
 
-/* Once its row is gone for good. */
+/* Once their rows are gone for good. */
 static void remove_files(struct ft_ctl_call *c)
 {
-    ft_folder_remove_all(ft_ctl_text(c->found, "path"));
+    size_t i;
+    const json_t *path;
+    json_array_foreach(c->found, i, path) ft_folder_remove_all(json_string_value(path));
 }
 
 /* All that still needs the model: refused, with their names. */
@@ -350,33 +353,74 @@ static int check_users(struct ft_ctl_call *c, struct ft_state_tx *tx, struct use
                          u->by.data != NULL ? u->by.data : "others", more);
 }
 
-int ft_ctl_models_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+/* One row, with its own endpoints where `cascade`; where `files` is given, its path goes there. */
+static int drop_model(struct ft_ctl_call *c, struct ft_state_tx *tx, const char *id,
+                      const json_t *body, bool cascade, json_t *files, struct ft_err *err)
 {
-    struct ft_ctl_entity e = {0};
-    struct users u = {.model = c->id};
-    bool file = json_is_true(json_object_get(c->params, "delete_file"));
+    struct users u = {.model = id,
+                      .path = files != NULL ? ft_ctl_text(body, "path") : NULL,
+                      .own = cascade ? json_array() : NULL};
     size_t i;
     json_t *own;
-    int rc = ft_ctl_fetch(c, tx, "model", &e, err);
-    u.path = file ? ft_ctl_text(e.body, "path") : NULL;
-    if (json_is_true(json_object_get(c->params, "cascade")))
-        u.own = json_array();
     ft_buf_init(&u.by, USERS_BYTES);
-    if (rc == 0)
-        rc = check_users(c, tx, &u, err);
+    int rc = check_users(c, tx, &u, err);
     json_array_foreach(u.own, i, own) if (rc == 0) rc = ft_ctl_drop(
         c, tx, "endpoint", json_string_value(json_array_get(own, 0)), json_array_get(own, 1), err);
     if (rc == 0)
-        rc = ft_ctl_drop(c, tx, "model", e.id, e.body, err);
-    if (rc == 0)
-        ft_ctl_answer(c, 200, ft_ctl_deleted("model", e.id));
-    if (rc == 0 && file) {
-        json_decref(c->found);
-        c->found = json_incref(e.body);
-        c->after = remove_files;
-    }
+        rc = ft_ctl_drop(c, tx, "model", id, body, err);
+    if (rc == 0 && files != NULL)
+        json_array_append(files, json_object_get(body, "path"));
     json_decref(u.own);
     ft_buf_fini(&u.by);
+    return rc;
+}
+
+struct checkpoints {
+    const char *of;
+    json_t *rows; /* [[id, body]] */
+};
+
+static int take_checkpoint(void *ctx, const char *id, json_t *body)
+{
+    struct checkpoints *p = ctx;
+    if (ft_tune_is_checkpoint_of(id, p->of))
+        json_array_append_new(p->rows, json_pack("[s,O]", id, body));
+    return 0;
+}
+
+/* What a fine-tuning left beside its result has no use without it, and nobody lists it. */
+static int drop_checkpoints(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *files,
+                            struct ft_err *err)
+{
+    struct checkpoints p = {c->id, json_array()};
+    const struct ft_ctl_scan models = {.kind = "model"};
+    size_t i;
+    json_t *row;
+    int rc = ft_ctl_scan(tx, &models, take_checkpoint, &p, err);
+    json_array_foreach(p.rows, i, row) if (rc == 0) rc = drop_model(
+        c, tx, json_string_value(json_array_get(row, 0)), json_array_get(row, 1), true, files, err);
+    json_decref(p.rows);
+    return rc;
+}
+
+int ft_ctl_models_delete(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    struct ft_ctl_entity e = {0};
+    bool cascade = json_is_true(json_object_get(c->params, "cascade"));
+    json_t *files = json_is_true(json_object_get(c->params, "delete_file")) ? json_array() : NULL;
+    int rc = ft_ctl_fetch(c, tx, "model", &e, err);
+    if (rc == 0)
+        rc = drop_model(c, tx, e.id, e.body, cascade, files, err);
+    if (rc == 0 && cascade)
+        rc = drop_checkpoints(c, tx, files, err);
+    if (rc == 0)
+        ft_ctl_answer(c, 200, ft_ctl_deleted("model", e.id));
+    if (rc == 0 && files != NULL) {
+        json_decref(c->found);
+        c->found = json_incref(files);
+        c->after = remove_files;
+    }
+    json_decref(files);
     ft_ctl_entity_fini(&e);
     return rc;
 }

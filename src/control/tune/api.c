@@ -348,8 +348,7 @@ struct going {
 static int goes(void *ctx, const char *id, json_t *body)
 {
     struct going *g = ctx;
-    size_t n = strlen(g->name);
-    if (strncmp(id, g->name, n) == 0 && (id[n] == '\0' || strncmp(id + n, ":ckpt-step-", 11) == 0))
+    if (strcmp(id, g->name) == 0 || ft_tune_is_checkpoint_of(id, g->name))
         json_array_append_new(g->rows, json_pack("[s,O]", id, body));
     return 0;
 }

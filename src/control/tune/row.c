@@ -334,6 +334,8 @@ bool ft_tune_has_ended(const json_t *body)
            strcmp(s, "cancelled") == 0;
 }
 
+#define STEP_MARK ":ckpt-step-"
+
 void ft_tune_model_name(const char *id, const json_t *body, int64_t step, char ret[TUNE_NAME_MAX])
 {
     const char *given = ft_ctl_text(body, "suffix"), *digits = strchr(id, '-');
@@ -341,5 +343,12 @@ void ft_tune_model_name(const char *id, const json_t *body, int64_t step, char r
                      ft_ctl_text(body, "project"), SUFFIX_MAX, given != NULL ? given : "",
                      digits != NULL ? digits + 1 : id);
     if (step > 0)
-        snprintf(ret + n, (size_t)(TUNE_NAME_MAX - n), ":ckpt-step-%lld", (long long)step);
+        snprintf(ret + n, (size_t)(TUNE_NAME_MAX - n), STEP_MARK "%lld", (long long)step);
+}
+
+bool ft_tune_is_checkpoint_of(const char *name, const char *result)
+{
+    size_t n = strlen(result);
+    return strncmp(result, "ft:", 3) == 0 && strncmp(name, result, n) == 0 &&
+           strncmp(name + n, STEP_MARK, strlen(STEP_MARK)) == 0;
 }

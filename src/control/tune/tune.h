@@ -52,6 +52,8 @@ bool ft_tune_has_ended(const json_t *body);
 /* "ft:nano:default::AbC123xy", with ":ckpt-step-N" for a checkpoint (step > 0). */
 #define TUNE_NAME_MAX 97
 void ft_tune_model_name(const char *id, const json_t *body, int64_t step, char ret[TUNE_NAME_MAX]);
+/* Is `name` that of a checkpoint of `result`, which is such a name without a step? */
+bool ft_tune_is_checkpoint_of(const char *name, const char *result);
 
 /* ---- which there are (tune/index.c) ---- */
 
