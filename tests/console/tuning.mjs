@@ -30,6 +30,15 @@ async function begin(lines, more) {
   return cloud.api('POST', '/v1/fine_tuning/jobs', body, 'developer');
 }
 
+// What the step "Settings" offers before anybody changes it.
+async function offers(page, wanted) {
+  for (const [name, value] of Object.entries(wanted)) {
+    const box = page.getByRole('spinbutton', { name: new RegExp(`^${name}`) });
+    await box.waitFor();
+    await eventually(async () => assert.equal(await box.inputValue(), value, name));
+  }
+}
+
 async function toData(page) {
   await page.getByRole('combobox', { name: 'Base model' }).waitFor();
   await next(page);
@@ -81,6 +90,28 @@ test('bad lines are told by number and reason before anything is sent', async ()
   await page.getByRole('button', { name: 'Next line' }).click();
   await page.getByText('Line 2', { exact: true }).waitFor();
   await cloud.axe(page);
+  await next(page);
+  await page.getByText(/as the file has \(22\)/).waitFor();
+  await offers(page, { Epochs: '20', 'Batch size': '2', 'Learning rate': '5' });
+  await page.locator('.tuning-estimate').getByText('220', { exact: true }).waitFor(); // steps
+});
+
+test('settings go by the number of lines, but for those that were changed', async () => {
+  const page = await cloud.page('developer', '/tuning/new');
+  const give = async (n) => {
+    const lines = Array.from({ length: n }, () => chats([QUESTIONS[0]])).join('\n');
+    await page.getByLabel(/Drop a .jsonl file here/).setInputFiles(file('many.jsonl', lines));
+    await page.getByText(/lines can be learnt from/).waitFor();
+    await next(page);
+  };
+  await toData(page);
+  await give(101);
+  await offers(page, { Epochs: '10', 'Batch size': '4', 'Learning rate': '2' });
+  await page.getByRole('spinbutton', { name: 'Epochs' }).fill('7');
+  await page.getByRole('button', { name: 'Back', exact: true }).click();
+  await page.getByRole('button', { name: 'Choose another' }).click();
+  await give(1001);
+  await offers(page, { Epochs: '7', 'Batch size': '4', 'Learning rate': '1' });
 });
 
 test('pairs of answers are another form', async () => {
@@ -106,6 +137,7 @@ test('pairs of answers are another form', async () => {
   await page.getByText('Worse', { exact: true }).waitFor();
   await next(page);
   await page.getByRole('spinbutton', { name: 'Beta' }).waitFor();
+  await offers(page, { Epochs: '3', 'Batch size': '4', 'Learning rate': '1' });
   await cloud.axe(page);
 });
 
@@ -135,6 +167,27 @@ test('the server refuses what the browser refuses', async () => {
     .first()
     .waitFor();
 });
+
+// Lists have the result alone, until its checkpoints are asked for.
+async function foldsCheckpoints(name) {
+  for (const [path, list] of [
+    ['/', 'Endpoints'],
+    ['/endpoints', 'Endpoints'],
+    ['/models', 'Registered models'],
+  ]) {
+    const page = await cloud.page('operator', path);
+    const table = page.getByRole('table', { name: list });
+    await table.getByText(name, { exact: true }).first().waitFor();
+    const one = table.getByText(`${name}:ckpt-step-`);
+    assert.equal(await one.count(), 0, path);
+    await page.getByRole('button', { name: /^Show .*checkpoint/ }).click();
+    await one.first().waitFor();
+    await cloud.axe(page);
+    await page.getByRole('button', { name: 'Hide the checkpoints' }).click();
+    await one.first().waitFor({ state: 'detached' });
+    await page.context().close();
+  }
+}
 
 test('a model is taught, watched, compared and deleted', async () => {
   const page = await cloud.page('developer', '/tuning/new');
@@ -182,6 +235,7 @@ test('a model is taught, watched, compared and deleted', async () => {
   });
   const name = await page.locator('#serve .copy-value code').innerText();
   assert.match(name, /^ft:nano:default:office:/);
+  await foldsCheckpoints(name);
 
   await page.getByRole('button', { name: 'Delete the model' }).click();
   const dialog = page.getByRole('dialog');
@@ -190,7 +244,7 @@ test('a model is taught, watched, compared and deleted', async () => {
   await dialog.getByRole('button', { name: 'Delete' }).last().click();
   await said(page, 'The model is deleted.');
   const models = await cloud.api('GET', '/v1/models');
-  assert.ok(!models.data.some((m) => m.id === name));
+  assert.ok(!models.data.some((m) => m.id.startsWith(name)));
 });
 
 // So long that no machine is done before it is told to stop.

@@ -131,7 +131,7 @@ export function Table({
       {more && (
         <div class="table-more">
           <Button small busy={more.busy} onClick={more.onMore}>
-            {t('ui.more_rows')}
+            {more.title ?? t('ui.more_rows')}
           </Button>
         </div>
       )}

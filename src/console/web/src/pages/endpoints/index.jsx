@@ -1,6 +1,7 @@
 // Endpoints: the list, and behind /endpoints/ID one of them.
 import { useState } from 'preact/hooks';
 import { whole } from '../../lib/all.js';
+import { useFolded } from '../../lib/checkpoints.js';
 import { useApi, useAsked } from '../../lib/hooks.js';
 import { addText, number, t } from '../../lib/i18n.js';
 import { navigate, useRoute } from '../../lib/router.js';
@@ -37,8 +38,9 @@ function List() {
   useAsked('new', () => can('admin') && setDialog({ what: 'create' }));
   const live = new Map((status.data?.serving.endpoints ?? []).map((e) => [e.id, e]));
   const speeds = useSpeeds(status.data);
-  const rows =
-    endpoints.data?.map((e) => ({ ...e, live: live.get(e.id), speed: speeds.get(e.id) })) ?? null;
+  const { rows, more } = useFolded(
+    endpoints.data?.map((e) => ({ ...e, live: live.get(e.id), speed: speeds.get(e.id) })) ?? null,
+  );
   const reload = () => {
     endpoints.reload();
     status.reload();
@@ -153,7 +155,7 @@ function List() {
     <Page
       title={t('endpoints.title')}
       text={t('endpoints.text')}
-      actions={rows?.length > 0 && create}>
+      actions={endpoints.data?.length > 0 && create}>
       {endpoints.error && !endpoints.data ? (
         <ErrorNote error={endpoints.error} retry={endpoints.reload} />
       ) : (
@@ -164,6 +166,7 @@ function List() {
               label={t('endpoints.label')}
               columns={columns}
               rows={rows}
+              more={more}
               sort={{ key: 'name', desc: false }}
               rowHref={(e) => `/endpoints/${encodeURIComponent(e.id)}`}
               empty={

@@ -1,6 +1,7 @@
 // Models: what is registered, and the hub's repositories. Behind /models: a repository's own page.
 import { useMemo, useState } from 'preact/hooks';
 import { whole } from '../../lib/all.js';
+import { isCheckpoint, useFolded } from '../../lib/checkpoints.js';
 import { useApi, useAsked, useDebounced } from '../../lib/hooks.js';
 import { addText, bytes, number, t } from '../../lib/i18n.js';
 import { Link, navigate, setQuery, useRoute } from '../../lib/router.js';
@@ -74,7 +75,7 @@ function Served({ list }) {
 async function remove(model, uses, reload) {
   const used = uses.get(model.name) ?? [];
   const names = used.map((e) => e.name).join(', ');
-  const cascade = used.length > 0 ? '?cascade=true' : '';
+  const cascade = used.length > 0 || model.name.startsWith('ft:') ? '?cascade=true' : '';
   const path = `/api/v1/models/${encodeURIComponent(model.id)}${cascade}`;
   const done = await confirmDelete({
     what: model.name,
@@ -93,6 +94,8 @@ function Registered({ onAdd }) {
   const endpoints = useApi(whole('/api/v1/endpoints'), { poll: 10000 });
   const [serving, setServing] = useState(null);
   const uses = useMemo(() => usesOf(endpoints.data), [endpoints.data]);
+  const { rows, all, more } = useFolded(models.data);
+  const served = (m) => uses.get(m.name)?.filter((e) => all || !isCheckpoint(e.name));
   const items = (m) =>
     [
       can('developer') &&
@@ -134,11 +137,7 @@ function Registered({ onAdd }) {
         </span>
       ),
     },
-    {
-      key: 'served',
-      title: t('models.col.served'),
-      render: (m) => <Served list={uses.get(m.name)} />,
-    },
+    { key: 'served', title: t('models.col.served'), render: (m) => <Served list={served(m)} /> },
     { key: 'arch', title: t('models.col.arch'), sort: (m) => m.arch, render: (m) => m.arch ?? '–' },
     {
       key: 'format',
@@ -184,7 +183,8 @@ function Registered({ onAdd }) {
         <Table
           label={t('models.registered.label')}
           columns={columns}
-          rows={models.data}
+          rows={rows}
+          more={more}
           sort={{ key: 'name', desc: false }}
           empty={
             <Empty

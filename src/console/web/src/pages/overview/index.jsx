@@ -2,6 +2,7 @@
 import { useCallback, useMemo } from 'preact/hooks';
 import { api } from '../../lib/api.js';
 import { dayStart, monthStart } from '../../lib/calendar.js';
+import { isCheckpoint, useFolded } from '../../lib/checkpoints.js';
 import { useApi } from '../../lib/hooks.js';
 import { addText, bytes, money, number, t } from '../../lib/i18n.js';
 import { Link } from '../../lib/router.js';
@@ -148,7 +149,12 @@ function figures(status, { today, month, calls }) {
   ].filter(Boolean);
 }
 
+// A checkpoint that does something is shown.
+const isIdleCheckpoint = (e) =>
+  isCheckpoint(e.name) && e.replicas.ready === 0 && e.in_flight === 0 && e.queue === 0;
+
 function Endpoints({ list }) {
+  const { rows, more } = useFolded(list, isIdleCheckpoint);
   const columns = [
     { key: 'name', title: t('endpoints.col.name'), sort: (e) => e.name },
     { key: 'state', title: t('endpoints.col.state'), render: (e) => <State live={e} /> },
@@ -200,7 +206,8 @@ function Endpoints({ list }) {
       <Table
         label={t('overview.endpoints')}
         columns={columns}
-        rows={list}
+        rows={rows}
+        more={more}
         empty={empty}
         sort={{ key: 'name' }}
         rowHref={hasPage('endpoints') ? (e) => `/endpoints/${encodeURIComponent(e.id)}` : undefined}

@@ -18,7 +18,7 @@ import {
   useFocusOn,
 } from '../../ui/index.js';
 import { Data, isGood, useChecked } from './data.jsx';
-import { DEFAULTS, Estimate, faultsOf, Settings } from './settings.jsx';
+import { Estimate, faultsOf, Settings, startOf } from './settings.jsx';
 
 const STEPS = ['model', 'data', 'settings', 'review'];
 
@@ -171,12 +171,13 @@ export function Create({ model: given }) {
   const [step, setStep] = useState(0);
   const [model, setModel] = useState(given ?? '');
   const [method, setMethod] = useState('supervised');
-  const [settings, setSettings] = useState(DEFAULTS);
+  const [own, setOwn] = useState({}); // settings that were changed; the others go by the data
   const [sending, setSending] = useState(null);
   const [error, setError] = useState(null);
   const train = useChecked(method);
   const valid = useChecked(method);
   const there = useRef(new Map()); // File: its id in the cloud
+  const settings = { ...startOf(method, train.result?.lines), ...own };
   const faults = faultsOf(settings, method);
   const done = [
     model !== '',
@@ -237,7 +238,7 @@ export function Create({ model: given }) {
           method={method}
           result={train.result}
           value={settings}
-          onChange={setSettings}
+          onChange={(changed) => setOwn({ ...own, ...changed })}
           faults={faults}
         />
       )}

@@ -6,7 +6,20 @@ import { duration, money, number, t } from '../../lib/i18n.js';
 import { useMe } from '../../lib/session.js';
 import { Facts, NumberInput, Section, TextInput } from '../../ui/index.js';
 
-export const DEFAULTS = { epochs: 3, batch: 4, rate: 1, beta: 0.1, suffix: '', seed: null };
+// Where to begin with so many lines. The server's own (3 epochs, batches of 4, rate 1) make so few
+// steps of a small file that no answer changes. Pairs of answers are pushed no harder: it does not
+// take much of them until a model speaks nonsense.
+const STARTS = [
+  { lines: 100, epochs: 20, batch: 2, rate: 5 },
+  { lines: 1000, epochs: 10, batch: 4, rate: 2 },
+  { lines: Infinity, epochs: 3, batch: 4, rate: 1 },
+];
+
+export function startOf(method, lines = Infinity) {
+  const at = method === 'dpo' ? Infinity : lines;
+  const { epochs, batch, rate } = STARTS.find((s) => at <= s.lines);
+  return { epochs, batch, rate, beta: 0.1, suffix: '', seed: null };
+}
 
 // As the server has them (src/control/tune/row.c).
 const BOUNDS = {
@@ -97,9 +110,10 @@ export function Estimate({ model, result, settings }) {
   );
 }
 
+// onChange: with what was changed alone.
 export function Settings({ model, method, result, value, onChange, faults }) {
   const project = useMe().project.id;
-  const set = (name) => (v) => onChange({ ...value, [name]: v });
+  const set = (name) => (v) => onChange({ [name]: v });
   const bind = (name) => ({
     label: t(`tuning.${name}`),
     hint: t(`tuning.${name}.hint`, { base: model, project, suffix: value.suffix || '…' }),
@@ -108,7 +122,9 @@ export function Settings({ model, method, result, value, onChange, faults }) {
     error: faults[name],
   });
   return (
-    <Section title={t('tuning.settings.title')} text={t('tuning.settings.about')}>
+    <Section
+      title={t('tuning.settings.title')}
+      text={t('tuning.settings.about', { lines: number(result.lines) })}>
       <div class="tuning-settings-grid">
         <div class="form">
           <NumberInput {...bind('epochs')} min={1} max={50} />
@@ -121,14 +137,14 @@ export function Settings({ model, method, result, value, onChange, faults }) {
         <Estimate
           model={model}
           result={result}
-          settings={{ ...DEFAULTS, ...dropFaults(value, faults) }}
+          settings={{ ...startOf(method, result.lines), ...dropFaults(value, faults) }}
         />
       </div>
     </Section>
   );
 }
 
-// Estimates go by the defaults where a field is wrong.
+// Estimates go by what it began with where a field is wrong.
 function dropFaults(value, faults) {
   return Object.fromEntries(Object.entries(value).filter(([name]) => !faults[name]));
 }

@@ -133,16 +133,16 @@ export const en = {
   // settings
   'settings.title': 'How long and how hard?',
   'settings.about':
-    'The defaults are a good start. If the answers hardly change, take more epochs or a larger learning rate; if they become nonsense, a smaller one.',
+    'A good start for as many lines as the file has ({lines}). If the answers hardly change, take more epochs or a larger learning rate; if they become nonsense, a smaller one.',
   epochs: 'Epochs',
   'epochs.hint':
-    'How often it goes through all of the data. 3 by default; small files take more, 10 to 30.',
+    'How often it goes through all of the data: 3 times for large files; small ones take more, 10 to 30.',
   batch: 'Batch size',
   'batch.hint':
-    'Lines that are learnt from at a time. 4 by default; small files learn better with 1 or 2.',
+    'Lines that are learnt from at a time: 4 for large files; small ones are learnt better with 1 or 2.',
   rate: 'Learning rate multiplier',
   'rate.hint':
-    'How large each step is, beside the usual. 1 by default; for small models and files 2 to 5.',
+    'How large each step is, beside the usual: 1 for large files, 2 to 5 for small models and files.',
   beta: 'Beta',
   'beta.hint': 'How close it stays to what it was. 0.1 by default; more keeps it closer.',
   suffix: 'Name',
@@ -379,13 +379,13 @@ export const zh = {
     '这是对话而不是偏好对：请选择“学习好的回答”，或提供 input、preferred_output、non_preferred_output',
   'settings.title': '学多久，学多快？',
   'settings.about':
-    '默认值是不错的起点。如果回答几乎没有变化，就增加轮数或提高学习率；如果回答变得混乱，就降低学习率。',
+    '对于这个文件的行数（{lines}），这些值是不错的起点。如果回答几乎没有变化，就增加轮数或提高学习率；如果回答变得混乱，就降低学习率。',
   epochs: '轮数',
-  'epochs.hint': '把全部数据学习几遍。默认 3；数据少时取 10 到 30。',
+  'epochs.hint': '把全部数据学习几遍。数据多时取 3；数据少时取 10 到 30。',
   batch: '批大小',
-  'batch.hint': '每一步学习多少行。默认 4；数据少时取 1 或 2 效果更好。',
+  'batch.hint': '每一步学习多少行。数据多时取 4；数据少时取 1 或 2 效果更好。',
   rate: '学习率倍数',
-  'rate.hint': '每一步的幅度，相对于常用值。默认 1；小模型、少数据时取 2 到 5。',
+  'rate.hint': '每一步的幅度，相对于常用值。数据多时取 1；小模型、少数据时取 2 到 5。',
   beta: 'Beta',
   'beta.hint': '与原模型保持多近。默认 0.1；越大越接近。',
   suffix: '名称',
