@@ -1,8 +1,8 @@
 /* The ring of events, and the thread that writes it down.
  *
  * An event is the JSON that is shown, so memory, file and answer have one form. One that happens
- * again at once is counted in the event that is there; its line is then written once more, and the
- * later line of an id stands for the earlier. */
+ * again at once is counted in the event that is there, which then says the latest; its line is then
+ * written once more, and the later line of an id stands for the earlier. */
 #include "monitor/events.h"
 
 #include <fcntl.h>
@@ -119,6 +119,8 @@ void ft_events_tell_at(struct ft_events *e, const struct ft_event *v, int64_t no
     struct entry *x = again(e, v, now_ms);
     if (x != NULL) {
         json_object_set_new(x->shown, "count", json_integer(++x->count));
+        json_object_set_new(x->shown, "text", short_text(v->text)); /* how it stands now */
+        json_object_set_new(x->shown, "request", ft_json_text(v->request));
         e->dirty = FT_MIN(e->dirty, x->id); /* its line is written once more */
     } else {
         char id[32];

@@ -62,7 +62,7 @@ test('a key is made, shown once, changed and revoked', async () => {
 
   await act(page, 'shop', 'Edit');
   await dialog.getByRole('textbox', { name: /^Name/ }).fill('web shop');
-  await dialog.getByText('Everything that its role may').click();
+  await dialog.getByText('Everything its role may do').click();
   await dialog.getByRole('button', { name: 'Save' }).click();
   await said(page, 'The key is changed.');
   assert.deepEqual((await cloud.api('GET', `/api/v1/keys/${made.id}`)).actions, ['*']);

@@ -13,6 +13,7 @@ import {
   bodyOf,
   newAnswer,
   openCalls,
+  toShow,
 } from '../../src/console/web/src/pages/playground/run.js';
 
 const cloud = await start({ nano: true });
@@ -69,6 +70,15 @@ test('the code for other programs says what is sent, to the letter', () => {
     .split('\nfor event')[0];
   const said = execFileSync('python3', ['-c', `import json\n${call}\nprint(json.dumps(stream))`]);
   assert.deepEqual(JSON.parse(said), { ...known, extra_body: { top_k } });
+});
+
+test('the code has the last question, the next where one is written, or an example', () => {
+  const asked = { role: 'user', content: 'Hi' };
+  const had = [asked, { role: 'assistant', content: 'Hello', calls: [] }];
+  const example = { role: 'user', content: 'Example' };
+  assert.deepEqual(toShow(had, 'Example', false), [asked]);
+  assert.deepEqual(toShow(had, 'Next', true), [...had, { role: 'user', content: 'Next' }]);
+  assert.deepEqual(toShow([], 'Example', false), [example]);
 });
 
 test('what a link says is taken member by member; fields are checked', () => {

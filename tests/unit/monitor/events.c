@@ -103,6 +103,27 @@ static void test_what_repeats_is_counted(void **state)
     ft_events_close(e);
 }
 
+static void test_what_is_counted_says_the_latest(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"x is changed: 1 to 4", "x is changed: 0 to 4"};
+    struct ft_events *e = fresh();
+    for (int i = 0; i < 2; i++) {
+        struct ft_event v = {
+            .kind = "endpoint_changed", .text = words[i], .endpoint = "x", .worker = -1};
+        ft_events_tell_at(e, &v, 1000 + i);
+    }
+    for (int round = 0; round < 2; round++) {
+        json_t *data = list(e, (struct ft_events_filter){0}, 1);
+        assert_string_equal(text(data, 0, "text"), words[1]);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(data, 0), "count")), 2);
+        json_decref(data);
+        ft_events_close(e);
+        e = start();
+    }
+    ft_events_close(e);
+}
+
 static void tell_alert(struct ft_events *e, const char *rule, const char *words, int64_t at_ms)
 {
     struct ft_event v = {
@@ -221,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_newest_first_and_again_after_a_start),
         cmocka_unit_test(test_what_repeats_is_counted),
+        cmocka_unit_test(test_what_is_counted_says_the_latest),
         cmocka_unit_test(test_alerts_of_one_look_are_told_apart),
         cmocka_unit_test(test_projects_see_their_own_and_the_common_ones),
         cmocka_unit_test(test_memory_and_files_are_bounded),

@@ -218,7 +218,7 @@ export const signin = {
     how: 'How to sign in',
     key: 'API key',
     key_hint:
-      'Begins with sk-ft-. The operator’s stands in credentials.json of the cloud’s folder.',
+      'Begins with sk-ft-. The operator’s key is in credentials.json in the cloud’s folder.',
     login: 'User name',
     password: 'Password',
     submit: 'Sign in',

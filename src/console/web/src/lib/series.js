@@ -5,7 +5,7 @@ addText('series', {
   en: {
     requests: 'Calls of models',
     errors: 'Failed calls',
-    error_ratio: 'Part of calls that fail',
+    error_ratio: 'Error rate',
     refused: 'Refused calls',
     http_requests: 'HTTP requests',
     http_errors: 'HTTP answers 5xx',
@@ -43,7 +43,7 @@ addText('series', {
     cpu: 'Cores in use',
     memory_bytes: 'Memory in use',
     disk_free_bytes: 'Disk free',
-    disk_free_ratio: 'Part of the disk that is free',
+    disk_free_ratio: 'Free disk space',
     budget_used: 'Part of the budget used',
     per_s: '{v}/s',
     per_10min: '{v} in 10 min',

@@ -29,7 +29,7 @@ export const en = {
   'key.models.all': 'all',
   'key.models.hint': 'Names separated by commas; * stands for anything. Left empty: all.',
   'key.actions': 'May do',
-  'key.actions.all': 'Everything that its role may',
+  'key.actions.all': 'Everything its role may do',
   'key.actions.some': 'Only these',
   'key.actions.need': 'Choose one at least.',
   'key.limits': 'Limits',

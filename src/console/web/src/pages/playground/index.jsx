@@ -24,7 +24,7 @@ import { forget, keep, keeps, kept, startKeeping, stopKeeping } from './keep.js'
 import { NotChat, whatItDoes } from './kinds.jsx';
 import { Pane } from './Pane.jsx';
 import { EMPTY, fromLink, readSettings, toLink } from './params.js';
-import { bodyOf, newId, openCalls } from './run.js';
+import { bodyOf, newId, openCalls, toShow } from './run.js';
 import { Settings } from './Settings.jsx';
 import * as text from './text.js';
 import { useChat } from './useChat.js';
@@ -303,7 +303,7 @@ function Room({ names, kinds, status }) {
           body={bodyOf(
             models[0],
             settings.system,
-            [...panes[0].messages, { role: 'user', content: words || t('playground.example.1') }],
+            toShow(panes[0].messages, words || t('playground.example.1'), Boolean(words)),
             request,
           )}
         />

@@ -27,6 +27,14 @@ export function bodyOf(model, system, messages, body) {
   return { model, messages: list, ...body };
 }
 
+// The messages of the code: those of the next question where one is written, otherwise those of the
+// last; an example's before the first.
+export function toShow(messages, question, written) {
+  const last = written ? -1 : messages.findLastIndex((m) => m.role === 'user');
+  if (last >= 0) return messages.slice(0, last + 1);
+  return [...messages, { role: 'user', content: question }];
+}
+
 export function newAnswer(model, isJson = false) {
   return {
     id: newId(),
