@@ -8,6 +8,7 @@
  * - Orphans: data files that a process which was killed wrote and did not commit. Numbers tell
  * them: files of earlier openings that the index does not know. */
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,7 +233,8 @@ static bool is_known(struct ft_dir *d, int64_t id)
     return rc != 0;
 }
 
-/* fn for every entry of a folder whose name is a number in base 16. */
+/* fn for every entry of a folder whose name is a number in base 16. A folder that is not there any
+ * more was collected by somebody else meanwhile: a scrub and the sweeper may do so at once. */
 typedef int entry_fn(struct ft_dir *d, const char *path, int64_t number, int64_t from,
                      struct ft_err *err);
 
@@ -241,7 +243,7 @@ static int each_entry(struct ft_dir *d, const char *path, entry_fn *fn, int64_t 
 {
     DIR *dir = opendir(path);
     if (dir == NULL)
-        return ft_disk_err(err, "open", path);
+        return errno == ENOENT ? 0 : ft_disk_err(err, "open", path);
     int rc = 0;
     struct dirent *e;
     while (rc == 0 && !d->sweep_stopping && (e = readdir(dir)) != NULL) {

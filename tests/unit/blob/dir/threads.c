@@ -155,9 +155,44 @@ static void one_at_a_time(void **state)
     ft_blob_close(blob);
 }
 
+static void *scrub(void *arg)
+{
+    struct ft_err e;
+    (void)arg;
+    int rc = ft_blob_scrub(blob, &(struct ft_blob_scrub){.fault = NULL}, NULL, &e);
+    if (rc != 0)
+        print_error("%s\n", e.msg);
+    return (void *)(intptr_t)rc;
+}
+
+/* Each collects what a killed process left; the other may be faster at any of it. */
+static void scrubs_beside_each_other(void **state)
+{
+    pthread_t thread[4];
+    char cmd[160];
+    (void)state;
+    for (int i = 0; i < 3; i++) { /* folders are looked at that are older than this opening */
+        blob = open_blob();
+        ft_blob_close(blob);
+    }
+    blob = open_blob();
+    snprintf(cmd, sizeof cmd, "for i in $(seq 1000 1400); do mkdir -p %s/data/000001/000$i; done",
+             folder);
+    assert_int_equal(system(cmd), 0);
+    for (size_t i = 0; i < FT_COUNT(thread); i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, scrub, NULL), 0);
+    for (size_t i = 0; i < FT_COUNT(thread); i++) {
+        void *rc;
+        assert_int_equal(pthread_join(thread[i], &rc), 0);
+        assert_null(rc);
+    }
+    ft_blob_close(blob);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(scrubs_beside_each_other, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(whole_versions_only, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(removed_while_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(one_at_a_time, make_folder, remove_folder),
