@@ -94,7 +94,7 @@ static int side_open(struct ft_prompter *p, struct side *s, const char *text, si
     int rc = ft_template_open(text, n, &s->template, err);
     if (rc != 0)
         return ft_err_wrap(err, "chat template");
-    s->no_null = true; /* of templates that know no calls: they join what is there */
+    s->no_null = true;            /* of templates that know no calls: they join what is there */
     for (int i = 0; i < 4; i++) { /* objects and null where more than one way is right */
         bool as_text = (i & 1) != 0, no_null = (i & 2) != 0;
         if (!writes_call(p, s->template,
