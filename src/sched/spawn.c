@@ -228,17 +228,16 @@ int ft_spawn_begin(const struct ft_exec_spec *spec, int log_fd, int64_t data_byt
 int ft_spawn_go(struct ft_spawn *s, const char *program, struct ft_err *err)
 {
     struct failure f;
-    ssize_t n = write(s->go_fd, "g", 1); /* SIGPIPE: the watcher blocks it */
-    if (n == 1) {
-        do
-            n = read(s->status_fd, &f, sizeof f);
-        while (n < 0 && errno == EINTR);
-        if (n == 0) { /* closed by exec, or it was killed before: then it ends like any other */
-            close(s->go_fd);
-            close(s->status_fd);
-            s->go_fd = s->status_fd = -1;
-            return 0;
-        }
+    bool told = write(s->go_fd, "g", 1) == 1; /* SIGPIPE: the watcher blocks it */
+    ssize_t n;
+    do /* it may have failed before it was told, and said at what */
+        n = read(s->status_fd, &f, sizeof f);
+    while (n < 0 && errno == EINTR);
+    if (n == 0 && told) { /* closed by exec, or it was killed before: then it ends like any other */
+        close(s->go_fd);
+        close(s->status_fd);
+        s->go_fd = s->status_fd = -1;
+        return 0;
     }
     if (n != (ssize_t)sizeof f)
         f = (struct failure){STEP_EXEC, EIO};
