@@ -329,10 +329,10 @@ static void send_one(struct ft_alarm *a, const struct ft_notify_due *due)
                                : 0;
     if (rc != 0 && rc != FT_ECANCELED)
         ft_log(FT_LOG_WARN, "control", "channel %s: %s", ft_ctl_text(channel, "name"), err.msg);
-    json_decref(notice);
+    pthread_mutex_lock(&a->lock);
+    json_decref(notice); /* under the lock: jansson orders no last decref after another thread's */
     json_decref(channel);
     json_decref(smtp);
-    pthread_mutex_lock(&a->lock);
     if (a->stop) /* broken off: the next control tries it */
         return;
     ft_notify_done(a->notify, id, (int64_t)time(NULL), rc == 0 ? NULL : err.msg, rc == FT_EINVAL);
