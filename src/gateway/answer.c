@@ -130,8 +130,9 @@ static int write_hub(struct ft_buf *b, const struct ft_oai_error *e, struct gw_r
 
 /* What stands in quotes is the client's own, perhaps of a prompt, which no record holds: all from
  * the first quote to the last of its kind is left out, or to the end where it is the only one. An
- * apostrophe behind a letter opens none. */
-static void put_without_quotes(const char *text, char *ret, size_t n)
+ * apostrophe behind a letter opens none. Nothing but `known` between them stays: the record has it
+ * anyway. */
+static void put_without_quotes(const char *text, const char *known, char *ret, size_t n)
 {
     size_t at = 0;
     for (const char *p = text; *p != '\0' && at + 6 < n; p++) {
@@ -140,6 +141,14 @@ static void put_without_quotes(const char *text, char *ret, size_t n)
         if (inside || strchr("'\"`", *p) == NULL)
             continue;
         const char *end = strrchr(p + 1, *p);
+        size_t len = end != NULL ? (size_t)(end - p - 1) : 0;
+        if (known != NULL && len > 0 && at + len + 6 < n && strlen(known) == len &&
+            memcmp(p + 1, known, len) == 0) {
+            memcpy(ret + at, p + 1, len + 1);
+            at += len + 1;
+            p = end;
+            continue;
+        }
         memcpy(ret + at, "...", 3);
         at += 3;
         if (end == NULL)
@@ -150,12 +159,12 @@ static void put_without_quotes(const char *text, char *ret, size_t n)
     ret[at] = '\0';
 }
 
-void gw_error_note(struct gw_request *r, const struct ft_oai_error *e)
+void gw_error_note(struct gw_request *r, const char *endpoint, const struct ft_oai_error *e)
 {
     struct ft_record_error *ret = &r->error;
     const char *code = ft_oai_error_code(e), *text = ft_oai_error_message(e);
     snprintf(ret->code, sizeof ret->code, "%s", code != NULL ? code : ft_oai_error_type(e));
-    put_without_quotes(text, ret->text, sizeof ret->text);
+    put_without_quotes(text, endpoint, ret->text, sizeof ret->text);
     ret->text[ft_utf8_valid_len(ret->text, strlen(ret->text))] = '\0'; /* it may be cut */
 }
 
@@ -185,7 +194,7 @@ void gw_fail(struct gw_request *r, const struct ft_oai_error *e)
         f[n_f++] = (struct ft_http_field){"allow", r->allow};
     if (status == 401)
         f[n_f++] = (struct ft_http_field){"www-authenticate", "Bearer"};
-    gw_error_note(r, e);
+    gw_error_note(r, NULL, e);
     atomic_store(&r->status, status);
     ft_http_respond(r->x, status, f, n_f, b.data, b.len);
     ft_buf_fini(&b);
@@ -273,7 +282,7 @@ void gw_record(struct gw_request *r)
 
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
 {
-    gw_error_note(r, e);
+    gw_error_note(r, NULL, e);
     gw_meter_refused(&r->gw->meter, r, e);
     if (unrecorded(r)) {
         struct ft_ledger_begin b = record_of(r, model);

@@ -139,8 +139,9 @@ void gw_admission_error(const struct gw_request *r, int rc, const struct ft_err 
 /* A request goes to a lane: it gets a slot of the ledger for the time being. FT_EBUSY: none can be
  * had, so it is not served. */
 int gw_record_begin(struct gw_request *r, struct ft_err *err);
-/* What a failed request's record says of it: r->error. */
-void gw_error_note(struct gw_request *r, const struct ft_oai_error *e);
+/* What a failed request's record says of it: r->error. endpoint: whose name may stand in quotes;
+ * NULL: nothing may. */
+void gw_error_note(struct gw_request *r, const char *endpoint, const struct ft_oai_error *e);
 /* One record of a request that calls no model, when it is over; none if it has one. */
 void gw_record(struct gw_request *r);
 /* Fails and records the request as refused in the ledger. */

@@ -82,15 +82,24 @@ static json_t *say_queue(const struct ft_record *r, int64_t us)
 {
     char t[32], n[48];
     int64_t ahead = r->phases.queue_ahead;
-    json_t *o = ahead > 0 ? entry("queue",
-                                  "It waited %s in the queue, behind %s: all replicas of the model "
-                                  "were busy. More replicas would shorten this.",
-                                  span(us, t), others(ahead, n))
-                          : entry("queue",
-                                  "It waited %s in the queue until a replica of the model had "
-                                  "room.",
-                                  span(us, t));
+    /* The sum has the pauses between tries too. */
+    bool again = ahead <= 0 && (r->phases.failovers > 0 || r->status == FT_RECORD_ERROR);
+    json_t *o = again ? entry("queue",
+                              "It waited %s until a replica had room, or before it was tried "
+                              "again.",
+                              span(us, t))
+                : ahead > 0
+                    ? entry("queue",
+                            "It waited %s in the queue, behind %s: all replicas of the model "
+                            "were busy. More replicas would shorten this.",
+                            span(us, t), others(ahead, n))
+                    : entry("queue",
+                            "It waited %s in the queue until a replica of the model had "
+                            "room.",
+                            span(us, t));
     value(o, "ahead", (double)ahead);
+    if (again)
+        value(o, "again", 1);
     return o;
 }
 
@@ -111,11 +120,15 @@ static json_t *say_failover(const struct ft_record *r, int64_t us)
     char times[48] = "";
     if (n > 1)
         snprintf(times, sizeof times, " (%lld times)", (long long)n);
+    /* An endpoint may have servers of others and workers: a record does not say which it was. */
     json_t *o =
         entry("failover",
-              "A worker died or failed while working on it%s, after %s; the request went on "
-              "elsewhere with the same answer.",
-              times, span(us, t));
+              "The worker or server that had it failed or did not answer%s, which took %s; "
+              "%s.",
+              times, span(us, t),
+              r->status == FT_RECORD_OK ? "the request went on elsewhere with the same answer"
+                                        : "the request was then tried again");
+    value(o, "answered", r->status == FT_RECORD_OK);
     value(o, "failovers", (double)n);
     return o;
 }
@@ -309,7 +322,7 @@ static void mostly(const struct cause *c, char *ret, size_t n)
         const char *words;
     } part[] = {
         {say_upload, "receiving it"},          {say_queue, "waiting in the queue"},
-        {say_start, "starting a replica"},     {say_failover, "with workers that failed"},
+        {say_start, "starting a replica"},     {say_failover, "with tries that failed"},
         {say_prepare, "preparing the prompt"}, {say_wait, "waiting at the worker"},
         {say_load, "loading the model"},       {say_prefill, "reading the prompt"},
         {say_decode, "writing the answer"},    {say_paused, "waiting for its client to read"},

@@ -230,10 +230,10 @@ static json_t *detail(const struct ft_timeline_entry *e, const struct ft_record 
     if (e->phase == FT_PHASE_QUEUE && e->n > 0)
         snprintf(text, sizeof text, "behind %d others", e->n);
     else if (e->phase == FT_PHASE_FAILOVER && e->n >= 0)
-        snprintf(text, sizeof text, "worker %d ended; the request went on elsewhere", e->n);
+        snprintf(text, sizeof text, "worker %d failed; the request was tried again", e->n);
     else if (e->phase == FT_PHASE_FAILOVER)
-        snprintf(text, sizeof text, "%lld tries failed; the request went on elsewhere",
-                 (long long)r->phases.failovers);
+        snprintf(text, sizeof text, "%lld %s failed; the request was tried again",
+                 (long long)r->phases.failovers, r->phases.failovers == 1 ? "try" : "tries");
     else if (e->phase == FT_PHASE_PREFILL && r->prompt_tokens > 0)
         snprintf(text, sizeof text, "%lld tokens read, %lld from the cache, %.0f tokens/s", read,
                  (long long)r->cached_tokens, (double)read / s);

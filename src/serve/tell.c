@@ -74,7 +74,8 @@ void ft_tell_end(const struct ft_serve_call *c, const struct ft_piece *p, bool o
                 "processes ended while they worked on this request: it goes to the quarantine");
     else if (on && p->fault == FT_FAULT_REPLICA)
         ft_tell(c->s, "failover", 1, c->endpoint, place, c->id,
-                c->begun ? "%s broke off in the middle of an answer, which goes on elsewhere"
-                         : "%s broke off, the request is tried elsewhere",
+                c->begun     ? "%s broke off in the middle of an answer, which goes on elsewhere"
+                : place >= 0 ? "%s broke off, the request is tried elsewhere"
+                             : "%s did not answer or broke off, the request is tried again",
                 where);
 }

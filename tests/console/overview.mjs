@@ -1,5 +1,5 @@
 // The overview: numbers of calls that were made, and what wants attention.
-import { assert, sameDay, settled, start, test } from './harness.mjs';
+import { assert, eventually, sameDay, settled, start, test } from './harness.mjs';
 
 const cloud = await start();
 const tile = (page, label, value) =>
@@ -8,7 +8,7 @@ const tile = (page, label, value) =>
 test('a cloud that nobody used says how it stands', async () => {
   const page = await cloud.page('operator', '/');
   await page.getByText(/^All is well$|things? needs? attention$/).waitFor(); // a busy disk is one
-  await tile(page, 'Calls of models today', /^0$/);
+  await tile(page, 'Model calls today', /^0$/);
   await page.getByRole('cell', { name: 'nano' }).waitFor();
   await page.getByText('Asleep').waitFor();
 });
@@ -18,7 +18,7 @@ test('calls are counted, and their endpoint is awake', async () => {
   await cloud.feitian('chat', 'nano', '--quiet', '-p', 'Hello');
   const page = await cloud.page('operator', '/');
   await page.getByText('Ready', { exact: true }).waitFor();
-  await tile(page, 'Calls of models today', /[1-9]/);
+  await tile(page, 'Model calls today', /[1-9]/);
   await tile(page, 'Tokens today', /[1-9]/);
   await tile(page, 'Workers', /^1$/);
   await page.getByText('Worker ready').waitFor();
@@ -55,7 +55,25 @@ test('the span of the curves can be chosen', async () => {
 
 test('who is no operator sees the own project, and nothing breaks', async () => {
   const page = await cloud.page('viewer', '/');
-  await page.getByText('Calls of models today').waitFor();
+  await page.getByText('Model calls today').waitFor();
   assert.equal(await page.locator('.tile', { hasText: 'Stored' }).count(), 0);
   await cloud.axe(page);
+});
+
+test('an endpoint whose server is not there wants attention', async () => {
+  const model = 'gone';
+  await cloud.api('POST', '/api/v1/endpoints', {
+    name: model,
+    targets: [{ url: 'http://127.0.0.1:1/v1' }],
+  });
+  const messages = [{ role: 'user', content: 'Hello' }];
+  const ask = () => cloud.api('POST', '/v1/chat/completions', { model, messages });
+  await eventually(() => assert.rejects(ask, /the server behind 'gone' does not answer/));
+  const page = await cloud.page('operator', '/');
+  await page.getByText('Endpoint gone does not answer').waitFor();
+  await page.getByText(/things? needs? attention/).waitFor();
+  await eventually(async () => {
+    const { data } = await cloud.api('GET', '/api/v1/requests?model=gone&status=error');
+    assert.equal(data[0].error.message, "the server behind 'gone' does not answer");
+  });
 });

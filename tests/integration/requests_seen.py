@@ -169,8 +169,10 @@ def which_version(c):
     body = {"targets": [{"url": "http://127.0.0.1:1", "model": "gone"}]}
     assert c.request("PATCH", "/api/v1/endpoints/canary", body)[0] == 200
     status, request, _ = send(c, ask(model="canary"))
-    r = explained(c, request)[1]
+    found, r = explained(c, request)
     assert status == 503 and r["target"] == "gone + http://127.0.0.1:1", r
+    assert r["error"]["message"] == "the server behind 'canary' does not answer", r
+    assert "or before it was tried again" in found["queue"]["text"], found
     _, request, _ = send(c, ask(max_tokens=2))
     found, r = explained(c, request)
     assert r["target"] == "nano" and "target" not in found, r  # it says no more than its model

@@ -37,8 +37,7 @@ static int on_plan(struct pass *p, struct ft_state_tx *tx, const json_t *o, stru
     char text[160];
     struct tune_job *a = &p->after;
     a->steps = ft_ctl_int(o, "steps", 0);
-    snprintf(text, sizeof text,
-             "Training begins: %lld steps, %lld samples, %lld to validate with%s",
+    snprintf(text, sizeof text, "Training begins: %lld steps, %lld samples, %lld for validation%s",
              (long long)a->steps, (long long)ft_ctl_int(o, "train", 0),
              (long long)ft_ctl_int(o, "valid", 0),
              ft_ctl_int(o, "resumed_step", 0) > 0 ? "; from its checkpoint on" : "");

@@ -336,7 +336,7 @@ static void settle(struct call *c, enum ft_record_status status, int http,
     merge_phases(c, u->phases, ft_clock_now_ns(), &c->phases);
     pthread_mutex_unlock(&c->lock);
     if (c->ops.error(c->writer) != NULL)
-        gw_error_note(r, c->ops.error(c->writer));
+        gw_error_note(r, c->model, c->ops.error(c->writer));
     if (in_anothers_words(c))
         r->error.text[0] = '\0';
     struct ft_ledger_end e = {.status = status,
@@ -552,7 +552,7 @@ static void not_served(struct call *c, const struct ft_err *err, int retry_ms)
     }
     e.retry_after_ms = retry_ms;
     c->ended = true;
-    gw_error_note(r, &e);
+    gw_error_note(r, NULL, &e);
     if (err->code == FT_EBUSY) /* the client's has no code for it */
         snprintf(r->error.code, sizeof r->error.code, "queue_full");
     settle(c, err->code == FT_EBUSY ? FT_RECORD_ERROR : FT_RECORD_REFUSED, ft_oai_error_status(&e),

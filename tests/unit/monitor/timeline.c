@@ -175,7 +175,7 @@ static void every_cause_has_words(void **state)
         {offsetof(struct ft_phases, prefill_us), "prefill", "600 (60 %)"},
         {offsetof(struct ft_phases, decode_us), "decode", "sharing its steps with 3.5 others"},
         {offsetof(struct ft_phases, paused_us), "client_slow", "did not read"},
-        {offsetof(struct ft_phases, failed_us), "failover", "A worker died"},
+        {offsetof(struct ft_phases, failed_us), "failover", "went on elsewhere with the same"},
     };
     for (size_t i = 0; i < FT_COUNT(causes); i++) {
         struct ft_record r = record();
@@ -186,6 +186,23 @@ static void every_cause_has_words(void **state)
         assert_says(&r, causes[i].code, causes[i].words);
         assert_says(&r, "done", "answered in 1.0 s, most of it");
     }
+}
+
+static void what_never_answered_went_on_nowhere(void **state)
+{
+    (void)state;
+    struct ft_record r = record();
+    r.status = FT_RECORD_ERROR;
+    r.http = 503;
+    r.completion_tokens = 0;
+    r.phases.failovers = 2;
+    r.phases.failed_us = 5 * MS;
+    r.phases.queue_us = 100 * MS;
+    assert_says(&r, "failover", "did not answer (2 times), which took 5 ms; the request was then");
+    assert_says(&r, "queue", "or before it was tried again");
+    r.phases.failovers = 0; /* no server heard of it */
+    r.phases.failed_us = 0;
+    assert_says(&r, "queue", "or before it was tried again");
 }
 
 static void a_short_wait_at_a_worker_is_nobodys_queue(void **state)
@@ -242,6 +259,7 @@ int main(void)
         cmocka_unit_test(moments_without_order_do_no_harm),
         cmocka_unit_test(records_are_shown_whole),
         cmocka_unit_test(every_cause_has_words),
+        cmocka_unit_test(what_never_answered_went_on_nowhere),
         cmocka_unit_test(a_short_wait_at_a_worker_is_nobodys_queue),
         cmocka_unit_test(every_refusal_has_words),
     };

@@ -45,6 +45,10 @@ const SENTENCES = [
     '$1 在应答中途断开，应答在别处继续',
   ],
   [/^(.+) broke off, the request is tried elsewhere$/, '$1 断开，请求在别处重试'],
+  [
+    /^the server did not answer or broke off, the request is tried again$/,
+    '服务器没有应答或中途断开，请求正在重试',
+  ],
   // a training's log
   [/^Created fine-tuning job$/, '微调任务已创建'],
   [/^Fine-tuning job was cancelled$/, '微调任务已取消'],
@@ -54,11 +58,11 @@ const SENTENCES = [
   [/^New fine-tuned model created: (.*)$/, '已生成微调模型：$1'],
   [/^Files are here, the job is queued$/, '文件已就绪，任务开始排队'],
   [
-    /^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with; from its checkpoint on$/,
+    /^Training begins: (\d+) steps, (\d+) samples, (\d+) (?:to validate with|for validation); from its checkpoint on$/,
     '从检查点继续训练：$1 步，$2 个样本，$3 个用于验证',
   ],
   [
-    /^Training begins: (\d+) steps, (\d+) samples, (\d+) to validate with$/,
+    /^Training begins: (\d+) steps, (\d+) samples, (\d+) (?:to validate with|for validation)$/,
     '开始训练：$1 步，$2 个样本，$3 个用于验证',
   ],
   [

@@ -4,6 +4,7 @@ import { DAY } from '../../lib/calendar.js';
 import { money, percent, t } from '../../lib/i18n.js';
 import { inWords } from '../../lib/refusals.js';
 import { ruleName, said } from '../../lib/said.js';
+import { stateOf } from '../endpoints/live.js';
 import { seriesName, unitFormat, unitOf } from '../../lib/series.js';
 
 const BUDGET_WARN = 0.8;
@@ -20,6 +21,15 @@ function ofStatus(status) {
     add('scrub', 'bad', t('overview.scrub', { n: faults }), t('overview.scrub_text'), '/nodes');
   if (status.ledger?.trouble)
     add('ledger', 'bad', t('overview.ledger'), status.ledger.trouble, '/nodes');
+  for (const e of status.serving?.endpoints ?? [])
+    if (stateOf(e).tone === 'bad')
+      add(
+        `endpoint-${e.id}`,
+        'bad',
+        t('overview.endpoint_silent', { name: e.name }),
+        t('overview.endpoint_silent_text'),
+        `/endpoints/${encodeURIComponent(e.id)}`,
+      );
   return found;
 }
 

@@ -64,7 +64,7 @@ export const en = {
   'phase.admission': 'Received and checked',
   'phase.queue': 'In the queue',
   'phase.start': 'Starting a worker',
-  'phase.failover': 'Lost with a worker',
+  'phase.failover': 'Tries that failed',
   'phase.prepare': 'Made into tokens',
   'phase.worker_queue': 'Waiting at the worker',
   'phase.load': 'Loading the model',
@@ -107,15 +107,18 @@ export const en = {
   'why.lost': 'The gateway ended while it ran.',
   'why.target': 'It was given to “{target}”, of the endpoint “{model}”.',
   'why.upload': 'Its body took {t} to come in and to be checked.',
-  'why.queue': ({ t, ahead }) =>
+  'why.queue': ({ t, ahead, again }) =>
     ahead > 0
       ? `It waited ${t} in the queue, behind ${ahead} ${ahead === 1 ? 'other' : 'others'}: all ` +
         'replicas of the model were busy. More replicas would shorten this.'
-      : `It waited ${t} in the queue until a replica of the model had room.`,
+      : again
+        ? `It waited ${t} until a replica had room, or before it was tried again.`
+        : `It waited ${t} in the queue until a replica of the model had room.`,
   'why.cold_start':
     'No replica of the model was running: starting one took {t}. An endpoint with at least one replica does not have to wait for this.',
-  'why.failover': ({ t, failovers }) =>
-    `${failovers} ${failovers === 1 ? 'worker' : 'workers'} died or failed while working on it, after ${t}; it went on elsewhere with the same answer.`,
+  'why.failover': ({ t, failovers, answered }) =>
+    `The worker or server that had it failed or did not answer${failovers > 1 ? ` (${failovers} times)` : ''}, which took ${t}; ` +
+    (answered ? 'it went on elsewhere with the same answer.' : 'it was then tried again.'),
   'why.prepare': 'Making it into tokens (template, tokenizer, JSON schema) took {t}.',
   'why.worker_queue':
     'The worker was busy with other requests, or its memory was full: it waited {t} there.',
@@ -256,7 +259,7 @@ export const zh = {
   'phase.admission': '接收与检查',
   'phase.queue': '排队',
   'phase.start': '启动工作进程',
-  'phase.failover': '因工作进程退出而损失',
+  'phase.failover': '失败的尝试',
   'phase.prepare': '转换为词元',
   'phase.worker_queue': '在工作进程等待',
   'phase.load': '加载模型',
@@ -298,13 +301,16 @@ export const zh = {
   'why.lost': '处理期间网关结束了运行。',
   'why.target': '由端点“{model}”的“{target}”处理。',
   'why.upload': '请求正文的接收和检查用了 {t}。',
-  'why.queue': ({ t, ahead }) =>
+  'why.queue': ({ t, ahead, again }) =>
     ahead > 0
       ? `排队等待 ${t}，前面还有 ${ahead} 个请求：模型的所有副本都在忙。增加副本可以缩短等待。`
-      : `排队等待 ${t}，直到模型的某个副本有空位。`,
+      : again
+        ? `等待副本空位或重试用了 ${t}。`
+        : `排队等待 ${t}，直到模型的某个副本有空位。`,
   'why.cold_start': '没有正在运行的副本：启动副本用了 {t}。端点至少保留一个副本，就不必等待启动。',
-  'why.failover': ({ t, failovers }) =>
-    `处理期间有 ${failovers} 个工作进程结束或出错，损失 ${t}；请求在别处继续，回答不变。`,
+  'why.failover': ({ t, failovers, answered }) =>
+    `处理它的工作进程或服务器出错或没有应答${failovers > 1 ? `（${failovers} 次）` : ''}，用了 ${t}；` +
+    (answered ? '请求在别处继续，回答不变。' : '之后请求又重试。'),
   'why.prepare': '转换为词元（模板、分词、JSON 模式）用了 {t}。',
   'why.worker_queue': '工作进程正忙于其他请求，或内存已满：等待了 {t}。',
   'why.machine_busy': '机器繁忙：在工作进程处等待了 {t}。',
