@@ -450,7 +450,7 @@ def a_restart_forgets_nothing(c):
         assert status == 200 and r["status"] == "refused", (request, r)
     assert "cold_start" in codes(c, c.cold)  # of the store
     died = [p for p in explained(c, c.died)[1]["timeline"] if p["phase"] == "failover"]
-    assert "worker 0 ended" in died[0]["detail"], died  # slow ones keep their exact course
+    assert "worker 0 failed" in died[0]["detail"], died  # slow ones keep their exact course
 
 
 def the_snapshot_is_bounded(c):
