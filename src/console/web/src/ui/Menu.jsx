@@ -97,3 +97,18 @@ export function Menu({ label, icon = 'more', kind = 'quiet', small = true, items
     </span>
   );
 }
+
+// The last column of a table: what can be done with a row. label(row): the button's name;
+// items(row): the menu's, in which what is false is left out. Without any there is no button.
+export function menuColumn(label, items) {
+  return {
+    key: 'menu',
+    title: '',
+    align: 'end',
+    class: 'cell-tight',
+    render: (row) => {
+      const list = (items(row) || []).filter(Boolean);
+      return list.length > 0 && <Menu label={label(row)} items={list} />;
+    },
+  };
+}

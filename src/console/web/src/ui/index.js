@@ -19,7 +19,7 @@ export {
 } from './Form.jsx';
 export { Icon } from './Icon.jsx';
 export { Markdown } from './Markdown.jsx';
-export { Menu } from './Menu.jsx';
+export { Menu, menuColumn } from './Menu.jsx';
 export { Facts, Figures, Live, Page, Section, useFocusOn } from './Page.jsx';
 export { Loading, Meter, Progress, Spinner } from './Spinner.jsx';
 export { Table } from './Table.jsx';

@@ -11,7 +11,7 @@ import {
   confirmDelete,
   Empty,
   ErrorNote,
-  Menu,
+  menuColumn,
   Section,
   Table,
   Time,
@@ -105,26 +105,18 @@ export function Rules({ channels }) {
           r.channels.map((c) => names[c] ?? c).join(', ')
         ),
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (r) => (
-        <Menu
-          label={`${t('ui.more')}: ${r.name}`}
-          items={[
-            { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(r) },
-            {
-              label: t(r.enabled ? 'alerts.turn_off' : 'alerts.turn_on'),
-              icon: r.enabled ? 'pause' : 'play',
-              onClick: () => change(r, !r.enabled),
-            },
-            { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(r) },
-          ]}
-        />
-      ),
-    },
+    menuColumn(
+      (r) => `${t('ui.more')}: ${r.name}`,
+      (r) => [
+        { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(r) },
+        {
+          label: t(r.enabled ? 'alerts.turn_off' : 'alerts.turn_on'),
+          icon: r.enabled ? 'pause' : 'play',
+          onClick: () => change(r, !r.enabled),
+        },
+        { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(r) },
+      ],
+    ),
   ];
   const add = (
     <Button kind="primary" icon="plus" onClick={() => setForm({})}>

@@ -12,7 +12,7 @@ import {
   confirmDelete,
   Empty,
   ErrorNote,
-  Menu,
+  menuColumn,
   Section,
   Table,
   Time,
@@ -114,31 +114,23 @@ function columnsOf({ me, names, change, revoke }) {
       sort: (k) => k.created,
       render: (k) => <Time at={k.created} />,
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (k) => (
-        <Menu
-          label={t('keys.key.act', { name: k.name })}
-          items={[
-            {
-              label: t('keys.key.usage'),
-              icon: 'requests',
-              onClick: () => navigate(`/requests?key=${encodeURIComponent(k.id)}`),
-            },
-            mayChange(k, me) && { label: t('ui.edit'), icon: 'edit', onClick: () => change(k) },
-            mayChange(k, me) && {
-              label: t('keys.key.revoke'),
-              icon: 'trash',
-              danger: true,
-              onClick: () => revoke(k),
-            },
-          ].filter(Boolean)}
-        />
-      ),
-    },
+    menuColumn(
+      (k) => t('keys.key.act', { name: k.name }),
+      (k) => [
+        {
+          label: t('keys.key.usage'),
+          icon: 'requests',
+          onClick: () => navigate(`/requests?key=${encodeURIComponent(k.id)}`),
+        },
+        mayChange(k, me) && { label: t('ui.edit'), icon: 'edit', onClick: () => change(k) },
+        mayChange(k, me) && {
+          label: t('keys.key.revoke'),
+          icon: 'trash',
+          danger: true,
+          onClick: () => revoke(k),
+        },
+      ],
+    ),
   ].filter(Boolean);
 }
 

@@ -14,7 +14,7 @@ import {
   Empty,
   ErrorNote,
   Form,
-  Menu,
+  menuColumn,
   Section,
   Select,
   Table,
@@ -258,31 +258,19 @@ function columnsOf({ may, projects, open, remove }) {
       sort: (m) => m.created,
       render: (m) => <Time at={m.created} />,
     },
-    may && {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (m) => (
-        <Menu
-          label={t('keys.member.act', { name: m.name })}
-          items={[
-            { label: t('ui.edit'), icon: 'edit', onClick: () => open({ kept: m }) },
-            m.login && {
-              label: t('keys.member.set_password'),
-              icon: 'keys',
-              onClick: () => open({ password: m }),
-            },
-            {
-              label: t('keys.member.remove'),
-              icon: 'trash',
-              danger: true,
-              onClick: () => remove(m),
-            },
-          ].filter(Boolean)}
-        />
+    may &&
+      menuColumn(
+        (m) => t('keys.member.act', { name: m.name }),
+        (m) => [
+          { label: t('ui.edit'), icon: 'edit', onClick: () => open({ kept: m }) },
+          m.login && {
+            label: t('keys.member.set_password'),
+            icon: 'keys',
+            onClick: () => open({ password: m }),
+          },
+          { label: t('keys.member.remove'), icon: 'trash', danger: true, onClick: () => remove(m) },
+        ],
       ),
-    },
   ].filter(Boolean);
 }
 

@@ -11,7 +11,7 @@ import {
   Empty,
   ErrorNote,
   Form,
-  Menu,
+  menuColumn,
   Section,
   Table,
   TextInput,
@@ -123,21 +123,13 @@ export function Prices() {
       sort: (p) => Number(p.output),
       render: (p) => money(p.output, { digits: 3 }),
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (p) => (
-        <Menu
-          label={`${t('ui.more')}: ${p.model}`}
-          items={[
-            { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(p) },
-            { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(p) },
-          ]}
-        />
-      ),
-    },
+    menuColumn(
+      (p) => `${t('ui.more')}: ${p.model}`,
+      (p) => [
+        { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(p) },
+        { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(p) },
+      ],
+    ),
   ];
   const add = (
     <Button kind="primary" icon="plus" onClick={() => setForm({})}>

@@ -12,7 +12,7 @@ import {
   Empty,
   ErrorNote,
   Form,
-  Menu,
+  menuColumn,
   NumberInput,
   Section,
   Table,
@@ -285,21 +285,13 @@ export function Projects() {
       sort: (p) => p.created,
       render: (p) => date(p.created),
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (p) => (
-        <Menu
-          label={`${t('ui.more')}: ${p.name}`}
-          items={[
-            { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(p) },
-            { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(p) },
-          ]}
-        />
-      ),
-    },
+    menuColumn(
+      (p) => `${t('ui.more')}: ${p.name}`,
+      (p) => [
+        { label: t('ui.edit'), icon: 'edit', onClick: () => setForm(p) },
+        { label: t('ui.delete'), icon: 'trash', danger: true, onClick: () => remove(p) },
+      ],
+    ),
   ];
   return (
     <Section

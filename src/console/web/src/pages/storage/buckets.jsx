@@ -16,7 +16,7 @@ import {
   ErrorNote,
   Form,
   Live,
-  Menu,
+  menuColumn,
   Meter,
   Page,
   Section,
@@ -159,31 +159,23 @@ function columnsOf(reload, setTold) {
       render: (b) => <Time at={b.created} />,
       sort: (b) => b.created,
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (b) =>
-        mayWrite() && (
-          <Menu
-            label={t('storage.objects.actions', { name: b.name })}
-            items={[
-              {
-                label: t('storage.delete'),
-                icon: 'trash',
-                danger: true,
-                onClick: async () => {
-                  await removeBucket(b.name, (n) =>
-                    setTold(t('storage.delete.doing', { name: b.name, n })),
-                  );
-                  reload();
-                },
-              },
-            ]}
-          />
-        ),
-    },
+    menuColumn(
+      (b) => t('storage.objects.actions', { name: b.name }),
+      (b) =>
+        mayWrite() && [
+          {
+            label: t('storage.delete'),
+            icon: 'trash',
+            danger: true,
+            onClick: async () => {
+              await removeBucket(b.name, (n) =>
+                setTold(t('storage.delete.doing', { name: b.name, n })),
+              );
+              reload();
+            },
+          },
+        ],
+    ),
   ];
 }
 

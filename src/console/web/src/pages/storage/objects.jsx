@@ -15,7 +15,7 @@ import {
   ErrorNote,
   Form,
   Icon,
-  Menu,
+  menuColumn,
   Section,
   Table,
   TextInput,
@@ -310,16 +310,7 @@ function columnsOf({ bucket, chosen, choose, share, removeOne, writes }) {
       sort: (r) => r.modified ?? 0,
       render: (r) => (r.folder ? '' : <Time at={r.modified} />),
     },
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (r) =>
-        menu(r).length > 0 && (
-          <Menu label={t('storage.objects.actions', { name: r.name })} items={menu(r)} />
-        ),
-    },
+    menuColumn((r) => t('storage.objects.actions', { name: r.name }), menu),
   ].filter(Boolean);
 }
 

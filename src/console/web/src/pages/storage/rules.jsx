@@ -10,7 +10,7 @@ import {
   Dialog,
   ErrorNote,
   Form,
-  Menu,
+  menuColumn,
   NumberInput,
   Section,
   Table,
@@ -143,31 +143,23 @@ export function Rules({ bucket, versioning, changed }) {
       align: 'end',
       render: (r) => inDays(r[d]),
     })),
-    {
-      key: 'menu',
-      title: '',
-      align: 'end',
-      class: 'cell-tight',
-      render: (r) =>
-        writes && (
-          <Menu
-            label={t('storage.objects.actions', { name: nameOf(r) })}
-            items={[
-              !r.other && { label: t('ui.edit'), icon: 'edit', onClick: () => setEditing(r) },
-              {
-                label: t('ui.delete'),
-                icon: 'trash',
-                danger: true,
-                onClick: () =>
-                  confirmDelete({
-                    what: t('storage.expiry.what', { prefix: nameOf(r) }),
-                    action: () => put(data.rules.filter((o) => o !== r)),
-                  }),
-              },
-            ].filter(Boolean)}
-          />
-        ),
-    },
+    menuColumn(
+      (r) => t('storage.objects.actions', { name: nameOf(r) }),
+      (r) =>
+        writes && [
+          !r.other && { label: t('ui.edit'), icon: 'edit', onClick: () => setEditing(r) },
+          {
+            label: t('ui.delete'),
+            icon: 'trash',
+            danger: true,
+            onClick: () =>
+              confirmDelete({
+                what: t('storage.expiry.what', { prefix: nameOf(r) }),
+                action: () => put(data.rules.filter((o) => o !== r)),
+              }),
+          },
+        ],
+    ),
   ];
   return (
     <>
