@@ -153,107 +153,107 @@ static void test_a_refused_thread_is_told_in_details(void **state)
 }
 
 /* long: a table */
+#define U "'messages':[{'role':'user','content':'hi'}]"
+static const struct {
+    const char *members, *param;
+} WRONG[] = {
+    {"'max_tokens':5", "messages"},
+    {U, "max_tokens"},
+    {U ",'max_tokens':0", "max_tokens"},
+    {U ",'max_tokens':'5'", "max_tokens"},
+    {U ",'max_tokens':5,'temperature':1.5", "temperature"},
+    {U ",'max_tokens':5,'temperature':'1'", "temperature"},
+    {U ",'max_tokens':5,'top_p':2", "top_p"},
+    {U ",'max_tokens':5,'top_k':-1", "top_k"},
+    {U ",'max_tokens':5,'top_k':0.5", "top_k"},
+    {U ",'max_tokens':5,'stream':1", "stream"},
+    {U ",'max_tokens':5,'stop_sequences':'a'", "stop_sequences"},
+    {U ",'max_tokens':5,'stop_sequences':['']", "stop_sequences[0]"},
+    {U ",'max_tokens':5,'metadata':{'x':1}", "metadata.x"},
+    {U ",'max_tokens':5,'metadata':{'user_id':1}", "metadata.user_id"},
+    {U ",'max_tokens':5,'service_tier':'x'", "service_tier"},
+    {U ",'max_tokens':5,'speed':'fast'", "speed"},
+    {U ",'max_tokens':5,'cache_control':{'type':'x'}", "cache_control.type"},
+    {U ",'max_tokens':5,'system':5", "system"},
+    {U ",'max_tokens':5,'system':[{'type':'image'}]", "system[0].image"},
+    {U ",'max_tokens':5,'thinking':{'type':'enabled'}", "thinking.budget_tokens"},
+    {U ",'max_tokens':5,'thinking':{'type':'enabled','budget_tokens':5}", "thinking.budget_tokens"},
+    {U ",'max_tokens':1024,'thinking':{'type':'enabled','budget_tokens':1024}",
+     "thinking.budget_tokens"},
+    {U ",'max_tokens':5,'thinking':{'type':'disabled','budget_tokens':5}",
+     "thinking.budget_tokens"},
+    {U ",'max_tokens':5,'thinking':{'type':'x'}", "thinking.type"},
+    {U ",'max_tokens':5,'output_config':{'format':{'type':'x','schema':{}}}",
+     "output_config.format.type"},
+    {U ",'max_tokens':5,'output_config':{'effort':'x'}", "output_config.effort"},
+    {U ",'max_tokens':5,'tools':[{'type':'bash_20250124','name':'bash'}]", "tools[0].type"},
+    {U ",'max_tokens':5,'tools':[{'name':'f'}]", "tools[0].input_schema"},
+    {U ",'max_tokens':5,'tools':[{'name':'f','input_schema':{'properties':{'a':1}}}]",
+     "tools[0].input_schema.properties.a"},
+    {U ",'max_tokens':5,'tools':[{'name':'a b','input_schema':{}}]", "tools[0].name"},
+    {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{},'x':1}]", "tools[0].x"},
+    {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{}},"
+       "{'name':'a','input_schema':{}}]",
+     "tools[1].name"},
+    {U ",'max_tokens':5,'tool_choice':{'type':'any'}", "tool_choice"},
+    {U ",'max_tokens':5,'tool_choice':'any'", "tool_choice"},
+    {U ",'max_tokens':5,'tool_choice':{'type':'tool'}", "tool_choice.name"},
+    {U ",'max_tokens':5,'tools':[{'name':'f','input_schema':{}}],"
+       "'tool_choice':{'type':'tool','name':'g'}",
+     "tool_choice.name"},
+    {U ",'max_tokens':5,'container':'x'", "container"},
+    {U ",'max_tokens':5,'mcp_servers':[]", "mcp_servers"},
+    {U ",'max_tokens':5,'context_management':{}", "context_management"},
+    {U ",'max_tokens':5,'nonsense':1", "nonsense"},
+    {U ",'max_tokens':5,'thread':{'type':'create'}", "thread"},
+    {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'thinking','thinking':"
+     "'t','signature':5}]}]",
+     "messages[0].content[0].signature"},
+    {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
+     "'name':'f','input':{}}]},{'role':'system','content':'x'}]",
+     "messages[1].role"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':'a'},{'role':'system','content':[{"
+     "'type':'image'}]}]",
+     "messages[1].content[0].image"},
+    {"'max_tokens':5,'messages':[]", "messages"},
+    {"'max_tokens':5,'messages':'hi'", "messages"},
+    {"'max_tokens':5,'messages':[{'role':'system','content':'a'}]", "messages[0].role"},
+    {"'max_tokens':5,'messages':[{'role':'user'}]", "messages[0].content"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[]}]", "messages[0].content"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'image','source':{}}]}]",
+     "messages[0].content[0].image"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'document'}]}]",
+     "messages[0].content[0].document"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'tool_use'}]}]",
+     "messages[0].content[0].type"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'text'}]}]",
+     "messages[0].content[0].text"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'tool_result',"
+     "'tool_use_id':'a'}]}]",
+     "messages[0].content[0].tool_use_id"},
+    {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
+     "'name':'f','input':{}}]},{'role':'user','content':'x'}]",
+     "messages[1].content"},
+    {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
+     "'name':'f','input':'{}'}]}]",
+     "messages[0].content[0].input"},
+    {"'max_tokens':5,'messages':[{'role':'user','content':'a'},"
+     "{'role':'assistant','content':'b'}]",
+     "messages[1]"},
+};
+
 static void test_what_is_wrong_is_named(void **state)
 {
     (void)state;
-#define U "'messages':[{'role':'user','content':'hi'}]"
-    static const struct {
-        const char *members, *param;
-    } rows[] = {
-        {"'max_tokens':5", "messages"},
-        {U, "max_tokens"},
-        {U ",'max_tokens':0", "max_tokens"},
-        {U ",'max_tokens':'5'", "max_tokens"},
-        {U ",'max_tokens':5,'temperature':1.5", "temperature"},
-        {U ",'max_tokens':5,'temperature':'1'", "temperature"},
-        {U ",'max_tokens':5,'top_p':2", "top_p"},
-        {U ",'max_tokens':5,'top_k':-1", "top_k"},
-        {U ",'max_tokens':5,'top_k':0.5", "top_k"},
-        {U ",'max_tokens':5,'stream':1", "stream"},
-        {U ",'max_tokens':5,'stop_sequences':'a'", "stop_sequences"},
-        {U ",'max_tokens':5,'stop_sequences':['']", "stop_sequences[0]"},
-        {U ",'max_tokens':5,'metadata':{'x':1}", "metadata.x"},
-        {U ",'max_tokens':5,'metadata':{'user_id':1}", "metadata.user_id"},
-        {U ",'max_tokens':5,'service_tier':'x'", "service_tier"},
-        {U ",'max_tokens':5,'speed':'fast'", "speed"},
-        {U ",'max_tokens':5,'cache_control':{'type':'x'}", "cache_control.type"},
-        {U ",'max_tokens':5,'system':5", "system"},
-        {U ",'max_tokens':5,'system':[{'type':'image'}]", "system[0].image"},
-        {U ",'max_tokens':5,'thinking':{'type':'enabled'}", "thinking.budget_tokens"},
-        {U ",'max_tokens':5,'thinking':{'type':'enabled','budget_tokens':5}",
-         "thinking.budget_tokens"},
-        {U ",'max_tokens':1024,'thinking':{'type':'enabled','budget_tokens':1024}",
-         "thinking.budget_tokens"},
-        {U ",'max_tokens':5,'thinking':{'type':'disabled','budget_tokens':5}",
-         "thinking.budget_tokens"},
-        {U ",'max_tokens':5,'thinking':{'type':'x'}", "thinking.type"},
-        {U ",'max_tokens':5,'output_config':{'format':{'type':'x','schema':{}}}",
-         "output_config.format.type"},
-        {U ",'max_tokens':5,'output_config':{'effort':'x'}", "output_config.effort"},
-        {U ",'max_tokens':5,'tools':[{'type':'bash_20250124','name':'bash'}]", "tools[0].type"},
-        {U ",'max_tokens':5,'tools':[{'name':'f'}]", "tools[0].input_schema"},
-        {U ",'max_tokens':5,'tools':[{'name':'f','input_schema':{'properties':{'a':1}}}]",
-         "tools[0].input_schema.properties.a"},
-        {U ",'max_tokens':5,'tools':[{'name':'a b','input_schema':{}}]", "tools[0].name"},
-        {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{},'x':1}]", "tools[0].x"},
-        {U ",'max_tokens':5,'tools':[{'name':'a','input_schema':{}},"
-           "{'name':'a','input_schema':{}}]",
-         "tools[1].name"},
-        {U ",'max_tokens':5,'tool_choice':{'type':'any'}", "tool_choice"},
-        {U ",'max_tokens':5,'tool_choice':'any'", "tool_choice"},
-        {U ",'max_tokens':5,'tool_choice':{'type':'tool'}", "tool_choice.name"},
-        {U ",'max_tokens':5,'tools':[{'name':'f','input_schema':{}}],"
-           "'tool_choice':{'type':'tool','name':'g'}",
-         "tool_choice.name"},
-        {U ",'max_tokens':5,'container':'x'", "container"},
-        {U ",'max_tokens':5,'mcp_servers':[]", "mcp_servers"},
-        {U ",'max_tokens':5,'context_management':{}", "context_management"},
-        {U ",'max_tokens':5,'nonsense':1", "nonsense"},
-        {U ",'max_tokens':5,'thread':{'type':'create'}", "thread"},
-        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'thinking','thinking':"
-         "'t','signature':5}]}]",
-         "messages[0].content[0].signature"},
-        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
-         "'name':'f','input':{}}]},{'role':'system','content':'x'}]",
-         "messages[1].role"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':'a'},{'role':'system','content':[{"
-         "'type':'image'}]}]",
-         "messages[1].content[0].image"},
-        {"'max_tokens':5,'messages':[]", "messages"},
-        {"'max_tokens':5,'messages':'hi'", "messages"},
-        {"'max_tokens':5,'messages':[{'role':'system','content':'a'}]", "messages[0].role"},
-        {"'max_tokens':5,'messages':[{'role':'user'}]", "messages[0].content"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[]}]", "messages[0].content"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'image','source':{}}]}]",
-         "messages[0].content[0].image"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'document'}]}]",
-         "messages[0].content[0].document"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'tool_use'}]}]",
-         "messages[0].content[0].type"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'text'}]}]",
-         "messages[0].content[0].text"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':[{'type':'tool_result',"
-         "'tool_use_id':'a'}]}]",
-         "messages[0].content[0].tool_use_id"},
-        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
-         "'name':'f','input':{}}]},{'role':'user','content':'x'}]",
-         "messages[1].content"},
-        {"'max_tokens':5,'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'a',"
-         "'name':'f','input':'{}'}]}]",
-         "messages[0].content[0].input"},
-        {"'max_tokens':5,'messages':[{'role':'user','content':'a'},"
-         "{'role':'assistant','content':'b'}]",
-         "messages[1]"},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < FT_COUNT(WRONG); i++) {
         char text[512];
         struct ft_anthropic_request r;
         struct ft_oai_error e;
-        snprintf(text, sizeof text, "{'model':'m',%s}", rows[i].members);
+        snprintf(text, sizeof text, "{'model':'m',%s}", WRONG[i].members);
         if (parse(false, text, &r, &e) == 0)
             fail_msg("accepted: %s", text);
-        if (strcmp(e.param, rows[i].param) != 0 || ft_anthropic_error_status(&e) != 400 ||
-            strstr(e.err.msg, rows[i].param) == NULL)
+        if (strcmp(e.param, WRONG[i].param) != 0 || ft_anthropic_error_status(&e) != 400 ||
+            strstr(e.err.msg, WRONG[i].param) == NULL)
             fail_msg("%s: param %s: %s", text, e.param, e.err.msg);
     }
     struct ft_anthropic_request r;
