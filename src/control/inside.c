@@ -87,8 +87,6 @@ static int fill(struct ft_inside *in, const struct ft_inside_ask *a, struct word
     w->header[0] = w->key;
     w->header[1] = w->type;
     int n = 2;
-    if (a->batch)
-        w->header[n++] = "X-Feitian-Batch: 1";
     if (a->file != NULL) {
         snprintf(w->file, sizeof w->file, "X-Feitian-File: %.100s", a->file);
         w->header[n++] = w->file;

@@ -38,7 +38,6 @@ struct ft_inside_ask {
     const char *type; /* of the body; NULL: application/json */
     const void *body;
     size_t n_body;
-    bool batch; /* a call of a batch: low priority, recorded by control */
 };
 /* The answer's JSON, if it is any: *ret may be NULL after 0; a new reference. ret may be NULL. */
 int ft_inside_ask(struct ft_inside *in, const struct ft_inside_ask *a, json_t **ret,

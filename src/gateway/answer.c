@@ -280,14 +280,27 @@ void gw_record(struct gw_request *r)
         ft_ledger_end(r->gw->ledger, slot, &e, &sum);
 }
 
+void gw_record_tell(struct gw_request *r, const struct ft_record *n)
+{
+    struct ft_buf line;
+    ft_buf_init(&line, FT_RECORD_LINE_MAX);
+    if (ft_record_write(n, &line) == 0) /* without its newline */
+        r->record = ft_arena_strndup(&r->x->arena, line.data, line.len - 1);
+    ft_buf_fini(&line);
+}
+
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e)
 {
+    struct ft_ledger_begin b = record_of(r, model);
     gw_error_note(r, NULL, e);
     gw_meter_refused(&r->gw->meter, r, e);
-    if (unrecorded(r)) {
-        struct ft_ledger_begin b = record_of(r, model);
+    atomic_store(&r->status, ft_oai_error_status(e));
+    if (r->batch) {
+        struct ft_record n;
+        gw_request_record(r, &b, FT_RECORD_REFUSED, &n);
+        gw_record_tell(r, &n);
+    } else if (unrecorded(r)) {
         ft_ledger_refuse(r->gw->ledger, &b, ft_oai_error_status(e), &r->error);
-        atomic_store(&r->status, ft_oai_error_status(e));
         gw_request_ended(r, &b, FT_RECORD_REFUSED, 0, 0);
     }
     gw_fail(r, e);

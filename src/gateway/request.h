@@ -37,16 +37,17 @@ struct gw_request {
     /* Given back when the exchange closes: who goes on later, on another thread, needs a reference
      * of its own. */
     struct ft_tenant_ident *ident;
-    const char *project; /* its project, in the arena; "" */
-    const char *key;     /* the key's id where there is no ident; "" */
-    const char *session; /* the id of the one that stands for the key; "": a key was shown */
-    char id[GW_ID_BYTES];
-    const char *rest; /* what the path has in the place of the route's '*', decoded; "" */
+    const char *project;     /* its project, in the arena; "" */
+    const char *key;         /* the key's id where there is no ident; "" */
+    const char *session;     /* the id of the one that stands for the key; "": a key was shown */
+    char drawn[GW_ID_BYTES]; /* ids of answers are made of it */
+    const char *id;          /* the same; of a batch's call its line's */
+    const char *rest;        /* what the path has in the place of the route's '*', decoded; "" */
     const char *part[GW_PARTS_MAX]; /* in the places of its "{}", decoded, in order */
     struct ft_lane *lane;           /* in handlers of routes with GW_LANE */
     bool content; /* there: what is asked for is the bytes of something stored, no list of it */
     bool inner;   /* came in by HOME/run/gateway.sock: from a process of this cloud */
-    bool batch;   /* there, with X-Feitian-Batch: see call.h */
+    bool batch;   /* there, with a line's id in X-Feitian-Batch: see call.h */
     enum gw_style style;
     const char *name;      /* in the ledger; a handler may set a better one (static) */
     const char *allow;     /* 405: the methods that the path has; NULL */
@@ -144,6 +145,8 @@ int gw_record_begin(struct gw_request *r, struct ft_err *err);
 void gw_error_note(struct gw_request *r, const char *endpoint, const struct ft_oai_error *e);
 /* One record of a request that calls no model, when it is over; none if it has one. */
 void gw_record(struct gw_request *r);
+/* A batch's call takes its record along with its answer (call.h). */
+void gw_record_tell(struct gw_request *r, const struct ft_record *n);
 /* Fails and records the request as refused in the ledger. */
 void gw_refuse(struct gw_request *r, const char *model, const struct ft_oai_error *e);
 

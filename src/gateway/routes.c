@@ -418,7 +418,8 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
         return; /* the server answers 500 */
     r->gw = door->gw;
     r->inner = door->inner;
-    r->batch = r->inner && ft_http_header(x, "x-feitian-batch") != NULL;
+    const char *line = r->inner ? ft_http_header(x, "x-feitian-batch") : NULL;
+    r->batch = line != NULL && strlen(line) <= FT_RECORD_ID_MAX && ft_record_batch(line) > 0;
     r->x = x;
     x->user = r;
     r->rest = "";
@@ -428,7 +429,8 @@ void gw_handle(void *ctx, struct ft_http_exchange *x)
     r->slot = FT_LEDGER_SLOT_NONE;
     atomic_init(&r->holds, 1);
     atomic_init(&r->accounted, r->batch); /* who asked for a batch's call records it */
-    gw_id_new(r->id);
+    gw_id_new(r->drawn);
+    r->id = r->batch ? line : r->drawn;
     r->client_id = client_id_of(x);
     if (ft_http_header(x, "anthropic-version") != NULL)
         r->style = GW_ANTHROPIC; /* its clients read errors of its form alone, on every route */

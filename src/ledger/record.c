@@ -8,11 +8,24 @@
 
 #include "base/utf8.h"
 
+#define BATCH_PREFIX "batch_"
+
 static const char *const statuses[] = {"ok", "cancelled", "error", "refused", "lost"};
 
 const char *ft_record_status_name(enum ft_record_status s)
 {
     return statuses[s];
+}
+
+size_t ft_record_batch(const char *id)
+{
+    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t prefix = strlen(BATCH_PREFIX);
+    if (strncmp(id, BATCH_PREFIX, prefix) != 0)
+        return 0;
+    size_t n = prefix + strspn(id + prefix, letters);
+    size_t digits = id[n] == '.' ? strspn(id + n + 1, "0123456789") : 0;
+    return n > prefix && digits > 0 && id[n + 1 + digits] == '\0' ? n : 0;
 }
 
 /* ---- writing ---- */

@@ -62,6 +62,10 @@ struct ft_record {
     struct ft_phases phases; /* the sums; moments are not in the record's form */
 };
 
+/* The id of a line of a batch is the batch's, a dot and the line's number; no other request's is
+ * like that. The bytes of the batch's id within it; 0: it is none of a batch. */
+size_t ft_record_batch(const char *id);
+
 /* Appends the record as one line with its newline. */
 int ft_record_write(const struct ft_record *r, struct ft_buf *out);
 /* One line, with or without its newline. Unknown members are ignored; FT_EINVAL names the member:

@@ -135,7 +135,8 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
 
 /* clang-format off */
 /* $1, $2: the first and the last end; $25: not 0: of those that ended at $2 ids before $26 alone;
- * $27: rows to look at; $28 .. $32: status, least time, single ones, not this route, no pages.
+ * $27: rows to look at; $28 .. $32: status, least time, single ones (1) and no pages (2), not
+ * this route, the batch ('/' comes after '.').
  * Whether a row is one of those that are wanted is a column, so that those looked at are counted.
  * first: the one project or key, where there is but one: FILTER leaves it open whether there is
  * any, so no index of theirs could be used, and all that others did would be looked at. */
@@ -143,8 +144,9 @@ int ft_usage_sum(struct ft_state_tx *tx, const struct ft_usage_query *q, ft_usag
     "SELECT " RECORD_COLUMNS ", CASE WHEN requests >= 0" FILTER                                    \
     " AND ($28 = '' OR status = $28 OR CAST(http AS TEXT) = $28)"                                  \
     " AND end_us - start_us >= $29"                                                                \
-    " AND ($30 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"                                          \
-    " AND ($31 = '' OR route <> $31) AND ($32 = 0 OR page = 0) THEN 1 ELSE 0 END"                  \
+    " AND ($30 % 2 = 0 OR id NOT LIKE 'sum\\_%' ESCAPE '\\')"                                      \
+    " AND ($31 = '' OR route <> $31) AND ($30 / 2 = 0 OR page = 0)"                                \
+    " AND ($32 = '' OR (id > $32 || '.' AND id < $32 || '/')) THEN 1 ELSE 0 END"                   \
     " FROM usage_records WHERE " first "end_us >= $1 AND end_us <= $2"                             \
     " AND (end_us < $2 OR $25 = 0 OR id < $26)"                                                    \
     " ORDER BY end_us DESC, id DESC LIMIT $27"
@@ -210,9 +212,9 @@ static int bind_list(const struct ft_usage_filter *f, const struct ft_usage_plac
     args[26] = ft_sql_int(FT_USAGE_LOOKS_MAX);
     args[27] = ft_sql_text(f->status == NULL ? "" : f->status);
     args[28] = ft_sql_int(f->min_us);
-    args[29] = ft_sql_int(f->single);
+    args[29] = ft_sql_int((f->single ? 1 : 0) + (f->no_pages ? 2 : 0));
     args[30] = ft_sql_text(f->not_route == NULL ? "" : f->not_route);
-    args[31] = ft_sql_int(f->no_pages);
+    args[31] = ft_sql_text(f->batch == NULL ? "" : f->batch);
     return 0;
 }
 

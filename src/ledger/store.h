@@ -31,6 +31,7 @@ struct ft_usage_filter {  /* each value list: NULL and n 0 for any */
     const char *const *projects, *const *keys, *const *models, *const *routes;
     int n_projects, n_keys, n_models, n_routes;
     /* Of lists of records alone: */
+    const char *batch;     /* lines of this one (ft_record_batch); NULL: any request */
     const char *status;    /* a status by its name, or HTTP's in digits; NULL: any */
     const char *not_route; /* of every route but this; NULL: of all */
     int64_t min_us;        /* that took so long at least */

@@ -75,6 +75,8 @@ json_t *ft_request_json(const struct ft_record *r)
     json_object_set_new(o, "duration_ms", json_real(ms(FT_MAX(r->end_us - r->start_us, 0))));
     json_object_set_new(o, "first_token_ms",
                         r->first_us > 0 ? json_real(ms(r->first_us)) : json_null());
+    size_t batch = ft_record_batch(r->id);
+    json_object_set_new(o, "batch", batch > 0 ? json_stringn(r->id, batch) : json_null());
     json_object_set_new(o, "client_request_id", ft_json_text(r->client_id));
     json_object_set_new(o, "trace_id", ft_json_text(r->trace_id));
     json_object_set_new(o, "target", ft_json_text(r->target));

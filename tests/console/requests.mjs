@@ -143,6 +143,14 @@ test('batches: nothing yet, then one with its results', async () => {
   assert.equal(download.suggestedFilename(), `${batch.id}-results.jsonl`);
   await cloud.axe(page);
   await cloud.shots(page, 'requests-batches');
+  await row.getByRole('link', { name: batch.id }).click();
+  await page.getByText(`Only the lines of ${batch.id} that were sent.`).waitFor();
+  await rows(page).nth(2).waitFor();
+  assert.equal(await rows(page).count(), 3); // with the head
+  await cloud.axe(page);
+  await cloud.shots(page, 'requests-of-a-batch');
+  await rows(page).nth(1).getByRole('link').first().click();
+  await page.getByRole('link', { name: batch.id }).waitFor(); // back to the others of it
 });
 
 test('more are shown below those that are there', async () => {

@@ -118,6 +118,47 @@ def records(cloud, batch):
     return [(int(r[0].rsplit(".", 1)[1]), *r[1:]) for r in rows]
 
 
+def number(answer):
+    """Of the line that is answered: lines() of completes() are in the order of their custom ids."""
+    return int(answer["custom_id"][1:]) + 1
+
+
+def listed(c, batch, n):
+    """Every line is one request in the list, by a name of its own, and no other is with them."""
+    found, after = [], ""
+    while True:
+        page = c.ask("GET", f"/api/v1/requests?batch={batch}&limit=70{after}")
+        assert page.status == 200, page
+        found += page["data"]
+        if not page["has_more"]:
+            break
+        after = f"&after={page['next']}"
+    expect("each line is one request", sorted(r["id"] for r in found) ==
+           sorted(f"{batch}.{i + 1}" for i in range(n)), [r["id"] for r in found])
+    expect("that names its batch", all(r["batch"] == batch for r in found), found[0])
+    of = {r["id"]: r for r in found}
+    bad = of[f"{batch}.10"]
+    expect("the refused ones say why", bad["status"] == "refused" and bad["http"] == 404 and
+           bad["error"]["code"] == "model_not_found", bad)
+    every, after = [], ""
+    while True:
+        page = c.ask("GET", f"/api/v1/requests?route=chat.completions&limit=1000{after}")
+        assert page.status == 200, page
+        every += page["data"]
+        if not page["has_more"]:
+            break
+        after = f"&after={page['next']}"
+    ids = [r["id"] for r in every]
+    begun = min(r["start"] for r in found)
+    expect("once in the list of all", len(ids) == len(set(ids)) and set(of) <= set(ids) | {
+        r["id"] for r in found if r["http"] == 400} and
+           not [r for r in every if r["batch"] is None and r["start"] >= begun], ids[:9])
+    expect("none of another batch",
+           c.ask("GET", f"/api/v1/requests?batch={batch}x")["data"] == [])
+    one = c.ask("GET", f"/api/v1/requests/{batch}.1")
+    expect("explained by its name", one["id"] == f"{batch}.1" and one["explanation"], one)
+
+
 # ---- files and uploads ----
 
 def files(c):
@@ -207,11 +248,13 @@ def completes(c):
            sorted(f"c{i}" for i in range(n)))
     expect("as a call is", all(r["response"]["status_code"] == 200 and r["error"] is None and
                                r["response"]["body"]["object"] == "chat.completion" and
-                               r["response"]["request_id"].startswith("req_") for r in out), out[0])
+                               r["response"]["request_id"] == f"{b['id']}.{number(r)}"
+                               for r in out), out[0])
     byid = {r["custom_id"]: r["response"] for r in err}
     expect("or refused as it would be", byid["c7"]["status_code"] == 400 and
            byid["c7"]["body"]["error"]["param"] in ("messages", "temperature") and
            byid["c9"]["status_code"] == 404, byid)
+    listed(c, b["id"], n)
     usage = [r["response"]["body"]["usage"] for r in out]
     rows = records(c, b["id"])
     prompt, completion = (sum(u[k] for u in usage) for k in ("prompt_tokens", "completion_tokens"))

@@ -13,7 +13,7 @@
 
 struct explain_options {
     struct ft_cloud_options cloud;
-    const char *status, *model, *project, *after;
+    const char *status, *model, *project, *batch, *after;
     bool all;
     int64_t min_ms, limit;
     char **args;
@@ -91,7 +91,7 @@ static void put_head(const json_t *r)
 {
     char when[FT_SHOW_TIME_BYTES];
     printf("%s  %s  %s", ft_cloud_text(r, "id", ""), began(r, when), ft_cloud_text(r, "route", ""));
-    const char *const more[] = {"model",   "target", "project", "key", "client_request_id",
+    const char *const more[] = {"model",   "target", "project", "key", "batch", "client_request_id",
                                 "trace_id"};
     for (size_t i = 0; i < FT_COUNT(more); i++) {
         const char *text = ft_cloud_text(r, more[i], "");
@@ -167,6 +167,7 @@ static void add_filter(struct ft_buf *path, const struct explain_options *o)
     add_param(path, "status", o->status);
     add_param(path, "model", o->model);
     add_param(path, "project", o->project);
+    add_param(path, "batch", o->batch);
     if (o->min_ms > 0)
         ft_buf_addf(path, "&min_ms=%lld", (long long)o->min_ms);
 }
@@ -214,6 +215,7 @@ int ft_cmd_explain(int argc, char **argv)
         {"status", 0, FT_OPT_TEXT, &o.status, 0, 0},
         {"model", 0, FT_OPT_TEXT, &o.model, 0, 0},
         {"project", 0, FT_OPT_TEXT, &o.project, 0, 0},
+        {"batch", 0, FT_OPT_TEXT, &o.batch, 0, 0},
         {"after", 0, FT_OPT_TEXT, &o.after, 0, 0},
         {"min-ms", 0, FT_OPT_WHOLE, &o.min_ms, 0, INT32_MAX},
         {"limit", 0, FT_OPT_WHOLE, &o.limit, 1, 1000},

@@ -144,6 +144,7 @@ static const char explain_text[] =
     "  --min-ms N              that took so long at least\n"
     "  --model NAME, --project ID\n"
     "                          of this one alone\n"
+    "  --batch ID              the lines of this batch\n"
     "  --all                   also those of the admin API, and what pages of the console asked "
     "for\n"
     "  --limit N               how many [20]\n"

@@ -19,14 +19,15 @@
 
 #include "control/inner.h"
 
-#define BATCH_KIND        "batch"
-#define BATCH_BYTES_MAX   ((int64_t)200 << 20)
-#define BATCH_ACTIVE_MAX  1000 /* not ended, of one project */
-#define BATCH_RUNNING_MAX 8    /* at a time; others wait as "validating" */
-#define BATCH_PROJECT_MAX 4    /* of them of one project */
-#define BATCH_IN_FLIGHT   32   /* lines of one batch at the gateway */
-#define BATCH_ID_BYTES    40
-#define BATCH_DIR_MAX     3200
+#define BATCH_KIND          "batch"
+#define BATCH_BYTES_MAX     ((int64_t)200 << 20)
+#define BATCH_ACTIVE_MAX    1000 /* not ended, of one project */
+#define BATCH_RUNNING_MAX   8    /* at a time; others wait as "validating" */
+#define BATCH_PROJECT_MAX   4    /* of them of one project */
+#define BATCH_IN_FLIGHT     32   /* lines of one batch at the gateway */
+#define BATCH_ID_BYTES      40
+#define BATCH_LINE_ID_BYTES (BATCH_ID_BYTES + 12) /* "ID.NUMBER" */
+#define BATCH_DIR_MAX       3200
 
 struct ft_batches;
 

@@ -47,7 +47,7 @@ struct flight {
     int status;
     int64_t retry_ms;
     bool final; /* x-should-retry: false */
-    char request_id[64];
+    char request_id[BATCH_LINE_ID_BYTES];
     char *record;
     struct ft_buf body;
     struct ft_err err;
@@ -110,14 +110,22 @@ static void on_done(void *ctx, const struct ft_err *err)
 
 /* ---- sending ---- */
 
+/* What the line is called wherever it is a request (ft_record_batch), however often it is sent. */
+static void line_id(const struct sender *s, int line, char ret[BATCH_LINE_ID_BYTES])
+{
+    snprintf(ret, BATCH_LINE_ID_BYTES, "%s.%d", s->b->id, s->b->lines.line[line].number);
+}
+
 static int start(struct sender *s, struct flight *f, int line, struct ft_err *err)
 {
     struct batch *b = s->b;
     const struct ft_batch_line *l = &b->lines.line[line];
     const char *text = (const char *)b->input.data + l->at;
-    char url[96], key[CTL_ID_MAX + 32], batch[BATCH_ID_BYTES + 32];
+    char url[96], key[CTL_ID_MAX + 32], batch[BATCH_LINE_ID_BYTES + 32];
+    char name[BATCH_LINE_ID_BYTES];
     struct ft_slice id, body;
     int rc = ft_batch_line_read(text, l->n, &id, &body, err);
+    line_id(s, line, name);
     free(f->record); /* of the line before */
     f->record = NULL;
     f->line = line;
@@ -132,7 +140,7 @@ static int start(struct sender *s, struct flight *f, int line, struct ft_err *er
         return rc;
     snprintf(url, sizeof url, "http://gateway%s", b->endpoint);
     snprintf(key, sizeof key, "X-Feitian-Key: %s", b->key);
-    snprintf(batch, sizeof batch, "X-Feitian-Batch: %s", b->id);
+    snprintf(batch, sizeof batch, "X-Feitian-Batch: %s", name);
     const char *headers[] = {key, batch, "Content-Type: application/json"};
     struct ft_http_call_config c = {.method = "POST",
                                     .url = url,
@@ -225,7 +233,7 @@ static void add_record(struct sender *s, const struct flight *f)
         ft_log(FT_LOG_ERROR, "control", "%s: the record of a line is none: %s", b->id, err.msg);
     if (f->record == NULL && f->status / 100 == 2)
         ft_log(FT_LOG_ERROR, "control", "%s: an answer came without its record", b->id);
-    snprintf(r.id, sizeof r.id, "%s.%d", b->id, b->lines.line[f->line].number);
+    line_id(s, f->line, r.id);
     snprintf(r.project, sizeof r.project, "%s", b->project);
     snprintf(r.key, sizeof r.key, "%s", b->key);
     if (r.route[0] == '\0')

@@ -1,8 +1,7 @@
 /* Single requests, for the gateway, which shows them beside those that it still has itself:
  *
- *   POST /internal/requests {id} or {project, key, model, route, status, min_us, from_s, to_s,
- *                                    pages, after, after_us, limit}; route "!NAME": all but this
- * one
+ *   POST /internal/requests {id} or {project, key, model, batch, route, status, min_us, from_s,
+ * to_s, pages, after, after_us, limit}; route "!NAME": all but this one
  *
  * The answer is records as lines of JSON (ledger/record.h), the newest first. `after` is an id, and
  * after_us its end; where after_us is missing, that record is looked up and comes first. Where not
@@ -62,6 +61,7 @@ static int list(struct ft_ctl_call *c, struct ft_state_tx *tx, const json_t *q, 
                                 .routes = &route,
                                 .n_routes = route != NULL && !others,
                                 .not_route = others ? route + 1 : NULL,
+                                .batch = ft_ctl_text(q, "batch"),
                                 .status = ft_ctl_text(q, "status"),
                                 .min_us = ft_ctl_int(q, "min_us", 0),
                                 .single = true,

@@ -280,11 +280,7 @@ static void end_of_batch(struct call *c, struct ft_record *n, struct ft_ledger_s
                                   .prompt_tokens = n->prompt_tokens,
                                   .completion_tokens = n->completion_tokens,
                                   .cost_nanos = n->cost_nanos};
-    struct ft_buf line;
-    ft_buf_init(&line, FT_RECORD_LINE_MAX);
-    if (ft_record_write(n, &line) == 0) /* without its newline */
-        c->r->record = ft_arena_strndup(&c->r->x->arena, line.data, line.len - 1);
-    ft_buf_fini(&line);
+    gw_record_tell(c->r, n);
 }
 
 static void measure(struct call *c, enum ft_record_status status, const struct ft_answer_usage *u,

@@ -5,10 +5,10 @@
 
 #include "gateway/inner.h"
 
-/* Calls of a batch (r->batch) cost half (or what the setting "batch_price" says), wait behind
- * others of their project, and have no record of ours: it goes to whoever asked, in the answer's
- * header X-Feitian-Record (a line of JSON as in the journal), to be written in one step with what
- * becomes of the answer. Not for streams. */
+/* Calls of a batch (r->batch) have the id of their line, however often it is sent, cost half (or
+ * what the setting "batch_price" says), wait behind others of their project, and have no record of
+ * ours: it goes to whoever asked, in the answer's header X-Feitian-Record (a line of JSON as in the
+ * journal), to be written in one step with what becomes of the answer. Not for streams. */
 #define GW_BATCH_PRIORITY FT_SERVE_BACKGROUND
 
 /* What a protocol makes of the pieces of an answer; the writers of api/ behind one face. */

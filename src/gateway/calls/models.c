@@ -72,7 +72,7 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
     struct ft_err err = {0};
     struct ft_oai_writer *w = NULL;
     struct ft_oai_writer_config cfg = {
-        .id = r->id, .model = q.model, .created = (int64_t)time(NULL)};
+        .id = r->drawn, .model = q.model, .created = (int64_t)time(NULL)};
     rc = ft_oai_writer_open(&cfg, &q, &w, &err);
     call_with(r, &q, q.stream, n, w, rc, &err);
     ft_oai_request_fini(&q);
@@ -98,7 +98,7 @@ static void on_message(void *ctx, struct ft_http_exchange *x, const char *data, 
     struct ft_err err = {0};
     struct ft_oai_writer *w = NULL;
     struct ft_oai_writer_config cfg = {
-        .id = r->id, .model = q.chat.model, .created = (int64_t)time(NULL)};
+        .id = r->drawn, .model = q.chat.model, .created = (int64_t)time(NULL)};
     rc = ft_anthropic_writer_open(&cfg, &q, &w, &err);
     call_with(r, &q.chat, q.stream, n, w, rc, &err);
     ft_anthropic_request_fini(&q);

@@ -86,7 +86,7 @@ static void store(struct gw_request *r, void *writer, void (*done)(void *ctx), v
         return;
     }
     *s = (struct storing){r, done, ctx};
-    ft_oai_responses_id(r->id, id, sizeof id);
+    ft_oai_responses_id(r->drawn, id, sizeof id);
     path_of(id, path, sizeof path);
     gw_control_ask(r->gw, "PUT", path, r->project, b.data, b.len, GW_ADMIN_BODY_MAX, stored, s);
     ft_buf_fini(&b);
@@ -111,7 +111,7 @@ static void create(struct turn *t, const json_t *previous)
         return;
     }
     struct ft_oai_writer_config cfg = {
-        .id = r->id, .model = t->q.model, .created = (int64_t)time(NULL)};
+        .id = r->drawn, .model = t->q.model, .created = (int64_t)time(NULL)};
     if (ft_oai_responses_writer_open(&cfg, &t->q, &w, &err) != 0) {
         ft_oai_error_from(&e, &err);
         gw_refuse(r, "", &e);
@@ -157,7 +157,7 @@ static void on_body(void *ctx, struct ft_http_exchange *x, const char *data, siz
     char path[256];
     struct turn *t = calloc(1, sizeof *t);
     ft_oai_error_init(&e);
-    if (t == NULL || ft_oai_responses_parse(data, n, r->id, &t->q, &e) != 0) {
+    if (t == NULL || ft_oai_responses_parse(data, n, r->drawn, &t->q, &e) != 0) {
         if (t == NULL)
             ft_oai_error_set(&e, FT_ENOMEM, NULL, NULL, "out of memory");
         free(t);

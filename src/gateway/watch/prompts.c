@@ -17,7 +17,7 @@
 
 #define NAME_MAX_BYTES 160                   /* PROJECT/ID.json */
 #define FILE_BYTES_MAX (8 * GW_PROMPT_BYTES) /* escapes make texts longer */
-#define ID_CHARS       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+#define ID_CHARS       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 
 struct waiting {
     struct waiting *next;
@@ -48,7 +48,7 @@ struct gw_prompts {
 static bool name_is_good(const char *s)
 {
     size_t n = strlen(s);
-    return n > 0 && n <= 64 && n == strspn(s, ID_CHARS);
+    return n > 0 && n <= 64 && s[0] != '.' && n == strspn(s, ID_CHARS);
 }
 
 static void path_of(const struct gw_prompts *p, const char *name, char ret[4096])

@@ -44,10 +44,28 @@ void gw_requests_enter(struct gw_requests *q, struct gw_running *u)
 
 /* ---- those that ended ---- */
 
+/* A line of a batch that is sent again is the same request: what became of it before gives way.
+ * Looking through the rings costs some 100 us; batches are in no hurry. Under the lock. */
+static void forget_try(struct gw_requests *q, const char *id)
+{
+    for (int k = 0; k < GW_RINGS; k++) {
+        struct gw_ring *ring = &q->ring[k];
+        for (int64_t i = FT_MAX(ring->n - ring_sizes[k], 0); i < ring->n; i++) {
+            struct gw_kept *kept = &ring->kept[i % ring_sizes[k]];
+            if (strcmp(kept->record.id, id) == 0) {
+                kept->record.id[0] = '\0';
+                kept->written = true;
+            }
+        }
+    }
+}
+
 /* Under the lock. */
 static void keep(struct gw_requests *q, enum gw_ring_kind kind, const struct ft_record *r,
                  bool written)
 {
+    if (ft_record_batch(r->id) > 0)
+        forget_try(q, r->id);
     struct gw_ring *ring = &q->ring[kind];
     struct gw_kept *at = &ring->kept[ring->n % ring_sizes[kind]];
     if (ring->n >= ring_sizes[kind] && !at->written && kind != GW_RING_ENDED &&
@@ -93,25 +111,32 @@ static void copy(char *ret, size_t n, const char *text)
     snprintf(ret, n, "%s", text != NULL ? text : "");
 }
 
+void gw_request_record(const struct gw_request *r, const struct ft_ledger_begin *b,
+                       enum ft_record_status status, struct ft_record *ret)
+{
+    *ret = (struct ft_record){.status = status,
+                              .http = atomic_load(&r->status),
+                              .requests = 1,
+                              .page = b->page,
+                              .start_us = b->at_us - FT_MAX(b->ago_us, 0),
+                              .end_us = b->at_us,
+                              .error = r->error};
+    copy(ret->id, sizeof ret->id, b->id);
+    copy(ret->project, sizeof ret->project, b->project);
+    copy(ret->key, sizeof ret->key, b->key);
+    copy(ret->model, sizeof ret->model, b->model);
+    copy(ret->route, sizeof ret->route, b->route);
+    copy(ret->client_id, sizeof ret->client_id, b->client_id);
+    copy(ret->trace_id, sizeof ret->trace_id, b->trace_id);
+}
+
 void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
                       enum ft_record_status status, int64_t bytes_in, int64_t bytes_out)
 {
-    struct ft_record o = {.status = status,
-                          .http = atomic_load(&r->status),
-                          .requests = 1,
-                          .page = b->page,
-                          .start_us = b->at_us - FT_MAX(b->ago_us, 0),
-                          .end_us = b->at_us,
-                          .bytes_in = bytes_in,
-                          .bytes_out = bytes_out,
-                          .error = r->error};
-    copy(o.id, sizeof o.id, b->id);
-    copy(o.project, sizeof o.project, b->project);
-    copy(o.key, sizeof o.key, b->key);
-    copy(o.model, sizeof o.model, b->model);
-    copy(o.route, sizeof o.route, b->route);
-    copy(o.client_id, sizeof o.client_id, b->client_id);
-    copy(o.trace_id, sizeof o.trace_id, b->trace_id);
+    struct ft_record o;
+    gw_request_record(r, b, status, &o);
+    o.bytes_in = bytes_in;
+    o.bytes_out = bytes_out;
     gw_requests_ended(r->gw->requests, &o);
     gw_request_told(r, &o, NULL);
 }
@@ -195,8 +220,11 @@ static int copy_ended(struct gw_requests *q, int k, int64_t *at, struct ft_recor
     int n = 0;
     pthread_mutex_lock(&q->lock);
     int64_t from = FT_MAX(ring->n - ring_sizes[k], 0);
-    while (*at > from && n < KEPT_AT_ONCE)
-        ret[n++] = ring->kept[--*at % ring_sizes[k]].record;
+    while (*at > from && n < KEPT_AT_ONCE) {
+        const struct ft_record *r = &ring->kept[--*at % ring_sizes[k]].record;
+        if (r->id[0] != '\0') /* else a try that gave way */
+            ret[n++] = *r;
+    }
     pthread_mutex_unlock(&q->lock);
     return n;
 }

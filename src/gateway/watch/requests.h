@@ -42,6 +42,10 @@ void gw_requests_leave(struct gw_requests *q, struct gw_running *u, const struct
 /* One that was not entered has ended: any thread; takes a lock and copies. Moments are since its
  * beginning. */
 void gw_requests_ended(struct gw_requests *q, const struct ft_record *r);
+/* Its record, as far as it is known without a call of a model; b: what the ledger has of it, with
+ * at_us. */
+void gw_request_record(const struct gw_request *r, const struct ft_ledger_begin *b,
+                       enum ft_record_status status, struct ft_record *ret);
 /* The same for one that calls no model; b: what the ledger has of it, with at_us. */
 void gw_request_ended(struct gw_request *r, const struct ft_ledger_begin *b,
                       enum ft_record_status status, int64_t bytes_in, int64_t bytes_out);

@@ -22,8 +22,8 @@
 #define STATUS_RUNNING "running"
 
 struct filter {
-    const char *project, *model, *key, *route, *status,
-        *after; /* NULL: any; after: from the newest */
+    /* NULL: any; after: from the newest */
+    const char *project, *model, *key, *route, *status, *batch, *after;
     int64_t min_us, from_us, to_us, limit;
     bool pages; /* also what pages of the console asked for */
 };
@@ -182,7 +182,7 @@ static int take_text(struct gw_request *r, const char *name, size_t max, const c
 static int refuse_unknown(struct gw_request *r, struct ft_oai_error *e)
 {
     static const char *const known[] = {"model", "project", "key",   "route", "status", "min_ms",
-                                        "from",  "to",      "limit", "after", "pages"};
+                                        "from",  "to",      "limit", "after", "pages",  "batch"};
     const char *name, *value;
     struct ft_err err = {0};
     size_t at = 0;
@@ -230,6 +230,7 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
                  {"model", &f->model, FT_RECORD_MODEL_MAX},
                  {"route", &f->route, FT_RECORD_ROUTE_MAX + 1},
                  {"status", &f->status, 16},
+                 {"batch", &f->batch, FT_RECORD_ID_MAX},
                  {"after", &f->after, FT_RECORD_ID_MAX}};
     int rc = refuse_unknown(r, e);
     for (size_t i = 0; rc == 0 && i < FT_COUNT(texts); i++)
@@ -261,11 +262,12 @@ static int read_filter(struct gw_request *r, struct filter *f, struct ft_oai_err
 
 static json_t *question_of(const struct filter *f)
 {
-    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:b}", "project", f->project,
-                     "key", f->key, "model", f->model, "route", f->route, "status", f->status,
-                     "after", f->after, "min_us", (json_int_t)f->min_us, "from_s",
-                     (json_int_t)(f->from_us / 1000000), "to_s", (json_int_t)(f->to_us / 1000000),
-                     "limit", (json_int_t)f->limit + 1, "pages", (int)f->pages);
+    return json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:b}", "project",
+                     f->project, "key", f->key, "batch", f->batch, "model", f->model, "route",
+                     f->route, "status", f->status, "after", f->after, "min_us",
+                     (json_int_t)f->min_us, "from_s", (json_int_t)(f->from_us / 1000000), "to_s",
+                     (json_int_t)(f->to_us / 1000000), "limit", (json_int_t)f->limit + 1, "pages",
+                     (int)f->pages);
 }
 
 /* ---- the list ---- */
@@ -293,6 +295,12 @@ static bool is_route(const char *want, const char *have)
     return want != NULL && want[0] == '!' ? strcmp(want + 1, have) != 0 : is_any_or(want, have);
 }
 
+static bool is_of_batch(const char *want, const struct ft_record *r)
+{
+    size_t n = want != NULL ? ft_record_batch(r->id) : 0;
+    return want == NULL || (n > 0 && strlen(want) == n && strncmp(want, r->id, n) == 0);
+}
+
 static bool has_status(const char *want, const struct ft_record *r, bool running)
 {
     char http[16];
@@ -311,10 +319,11 @@ static bool passes(const struct list *l, const struct ft_record *r, bool running
     bool before = l->before_us == 0 || r->end_us < l->before_us ||
                   (r->end_us == l->before_us && strcmp(r->id, f->after) < 0);
     return before && is_any_or(f->project, r->project) && is_any_or(f->key, r->key) &&
-           is_any_or(f->model, r->model) && is_route(f->route, r->route) &&
-           has_status(f->status, r, running) && r->end_us - r->start_us >= f->min_us &&
-           r->end_us >= f->from_us && (f->to_us == 0 || r->end_us < f->to_us) &&
-           !(running && f->after != NULL) && (f->pages || !r->page);
+           is_any_or(f->model, r->model) && is_of_batch(f->batch, r) &&
+           is_route(f->route, r->route) && has_status(f->status, r, running) &&
+           r->end_us - r->start_us >= f->min_us && r->end_us >= f->from_us &&
+           (f->to_us == 0 || r->end_us < f->to_us) && !(running && f->after != NULL) &&
+           (f->pages || !r->page);
 }
 
 static void add(struct list *l, const struct ft_record *r, bool running)

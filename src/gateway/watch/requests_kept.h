@@ -16,7 +16,7 @@ enum gw_ring_kind {
 #define GW_RINGS 4
 
 struct gw_kept {
-    struct ft_record record;
+    struct ft_record record; /* id "": a try of a batch's line that gave way to the next */
     bool written;
 };
 

@@ -367,6 +367,8 @@ static struct ft_state *filled_with_many(void)
             some[k].page = i % 2 == 1;
             some[k].status = i == 3 ? FT_RECORD_ERROR : FT_RECORD_OK;
             snprintf(some[k].id, sizeof some[k].id, "req_%05d", i);
+            if (i % 1000 == 7) /* lines of two batches */
+                snprintf(some[k].id, sizeof some[k].id, "batch_x%s.%d", i > 1000 ? "" : "y", i);
             strcpy(some[k].model, i == 0 ? "rare" : "usual");
             strcpy(some[k].project, "p");
             strcpy(some[k].key, "k");
@@ -430,6 +432,9 @@ static void test_a_list_looks_at_so_many_and_says_where_to_go_on(void **state)
     c = (struct many_call){.filter = {.min_us = 1}, .limit = FT_USAGE_LOOKS_MAX + 10};
     assert_int_equal(calls_for_all(s, &c), 3); /* a page may hold less than was asked for */
     assert_int_equal(c.n, MANY);
+    c = (struct many_call){.filter = {.batch = "batch_x"}, .limit = 10};
+    calls_for_all(s, &c); /* not those of batch_xy */
+    assert_int_equal(c.n, MANY / 1000 - 1);
     c = (struct many_call){
         .filter = {.keys = key, .n_keys = 1, .projects = own, .n_projects = 1, .status = "lost"},
         .limit = 10};
@@ -439,6 +444,17 @@ static void test_a_list_looks_at_so_many_and_says_where_to_go_on(void **state)
     assert_int_equal(calls_for_all(s, &c), 1);
     assert_int_equal(c.n, 0);
     ft_state_close(s);
+}
+
+static void test_ids_of_lines_name_their_batch(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"",          "req_1.2",    "batch_.1",   "batch_a",
+                                         "batch_a.",  "batch_a.1x", "batch_a.-1", "batch_a.1.2",
+                                         "batch_a/1", "batch_a b.1"};
+    assert_int_equal(ft_record_batch("batch_Ab9.1"), strlen("batch_Ab9"));
+    for (size_t i = 0; i < FT_COUNT(others); i++)
+        assert_int_equal(ft_record_batch(others[i]), 0);
 }
 
 struct spend_call {
@@ -515,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_records_are_listed_page_by_page),
         cmocka_unit_test(test_records_of_one_are_found_by_their_index),
         cmocka_unit_test(test_a_list_looks_at_so_many_and_says_where_to_go_on),
+        cmocka_unit_test(test_ids_of_lines_name_their_batch),
         cmocka_unit_test(test_spend_of_day_and_month_outlives_the_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

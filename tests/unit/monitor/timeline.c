@@ -140,6 +140,11 @@ static void records_are_shown_whole(void **state)
     assert_true(json_number_value(json_object_get(o, "first_token_ms")) == 300);
     assert_true(json_is_null(json_object_get(o, "error")));
     assert_true(json_is_null(json_object_get(o, "client_request_id")));
+    assert_true(json_is_null(json_object_get(o, "batch")));
+    json_decref(o);
+    strcpy(r.id, "batch_x1.27");
+    o = ft_request_json(&r);
+    assert_string_equal(json_string_value(json_object_get(o, "batch")), "batch_x1");
     json_decref(o);
     strcpy(r.error.code, "queue_full");
     o = ft_request_json_running(&r);

@@ -3,6 +3,7 @@ import { api } from '../../lib/api.js';
 import { saveAs } from '../../lib/files.js';
 import { useGrowing } from '../../lib/hooks.js';
 import { number, t } from '../../lib/i18n.js';
+import { Link } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
   Badge,
@@ -95,7 +96,15 @@ export function Batches() {
   const { data: pages, error, busy, reload, next } = useGrowing(pageOf, { poll: 3000 });
   const data = pages && { rows: pages.flatMap((p) => p.data), more: pages.at(-1).more };
   const columns = [
-    { key: 'id', title: t('requests.batches.id'), render: (b) => <code>{b.id}</code> },
+    {
+      key: 'id',
+      title: t('requests.batches.id'),
+      render: (b) => (
+        <Link href={`/requests?batch=${b.id}`} title={t('requests.batch.lines')}>
+          <code>{b.id}</code>
+        </Link>
+      ),
+    },
     {
       key: 'status',
       title: t('requests.status'),

@@ -4,7 +4,7 @@ import { everyPage, namesOf } from '../../lib/all.js';
 import { api } from '../../lib/api.js';
 import { useApi, useGrowing } from '../../lib/hooks.js';
 import { duration, hasText, money, number, t } from '../../lib/i18n.js';
-import { navigate, setQuery, useRoute } from '../../lib/router.js';
+import { Link, navigate, setQuery, useRoute } from '../../lib/router.js';
 import { can } from '../../lib/session.js';
 import {
   Badge,
@@ -49,7 +49,7 @@ const ROUTES = [
   's3',
   'admin',
 ];
-const FILTERS = ['model', 'key', 'project', 'route', 'status', 'min_ms'];
+const FILTERS = ['model', 'key', 'project', 'route', 'status', 'min_ms', 'batch'];
 
 export function State({ request: r }) {
   const http =
@@ -301,6 +301,14 @@ export function List() {
     <>
       <Filters asked={asked} names={names} live={live} setLive={setLive} />
       <ErrorNote error={error} retry={reload} />
+      {asked.batch && (
+        <Note>
+          <p>
+            {t('requests.batch.alone', { batch: asked.batch })}{' '}
+            <Link href="/requests">{t('requests.batch.every')}</Link>
+          </p>
+        </Note>
+      )}
       {data?.partial && (
         <Note tone="warn">
           <p>{t('requests.partial')}</p>

@@ -77,6 +77,10 @@ function Details({ request: r, names }) {
       <Facts
         rows={[
           [t('requests.fact.id'), <CopyValue text={r.id} />],
+          r.batch && [
+            t('requests.batch'),
+            <Link href={`/requests?batch=${encodeURIComponent(r.batch)}`}>{r.batch}</Link>,
+          ],
           r.client_request_id && [
             t('requests.fact.client'),
             <CopyValue text={r.client_request_id} />,
