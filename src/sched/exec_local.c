@@ -90,10 +90,16 @@ static int find(const struct local *x, const char *id)
     return -1;
 }
 
+/* Is there something to read, or its end? */
+static bool has_come(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 static bool has_ended(int pidfd)
 {
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
+    return has_come(pidfd);
 }
 
 static void tell(struct local *x, const struct task *t, enum ft_exec_event event)
@@ -111,6 +117,17 @@ static int watch(struct local *x, struct task *t, int fd)
     return epoll_ctl(x->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
+/* The epoll keeps what any process has open: a child of another thread holds a copy until it runs
+ * its program, and the entry, which points to the task, would outlive it. */
+static void unwatch(struct local *x, int *fd)
+{
+    if (*fd >= 0) {
+        epoll_ctl(x->epoll, EPOLL_CTL_DEL, *fd, NULL);
+        close(*fd);
+    }
+    *fd = -1;
+}
+
 static void add(struct local *x, struct task *t)
 {
     pthread_mutex_lock(&x->lock);
@@ -118,12 +135,10 @@ static void add(struct local *x, struct task *t)
     pthread_mutex_unlock(&x->lock);
 }
 
-static void free_task(struct task *t)
+static void free_task(struct local *x, struct task *t)
 {
-    if (t->pidfd >= 0)
-        close(t->pidfd);
-    if (t->ready_fd >= 0)
-        close(t->ready_fd);
+    unwatch(x, &t->pidfd);
+    unwatch(x, &t->ready_fd);
     free(t);
 }
 
@@ -136,7 +151,7 @@ static void forget(struct local *x, int i)
     pthread_mutex_unlock(&x->lock);
     ft_cgroup_remove(&t->file.group);
     ft_task_folder_remove(x->dir, t->info.id);
-    free_task(t);
+    free_task(x, t);
 }
 
 static struct task *new_task(const struct ft_task_file *file)
@@ -297,7 +312,7 @@ static int start(struct local *x, const struct ft_exec_spec *spec, struct ft_err
     if (e != 0) {
         if (t != NULL) {
             ft_cgroup_remove(&t->file.group);
-            free_task(t);
+            free_task(x, t);
         }
         ft_task_folder_remove(x->dir, spec->id);
         return e;
@@ -310,13 +325,13 @@ static int start(struct local *x, const struct ft_exec_spec *spec, struct ft_err
 
 /* ---- watching ---- */
 
+/* It said something, or ended. Without a wait: what it started may hold the other end. */
 static void on_ready(struct local *x, struct task *t)
 {
     char word;
-    ssize_t n = read(t->ready_fd, &word, 1);
-    close(t->ready_fd); /* leaves the epoll with it */
+    ssize_t n = has_come(t->ready_fd) ? read(t->ready_fd, &word, 1) : 0;
     pthread_mutex_lock(&x->lock);
-    t->ready_fd = -1;
+    unwatch(x, &t->ready_fd);
     bool ready = n == 1 && t->info.state == FT_EXEC_RUNNING;
     t->info.ready = t->file.ready = ready;
     pthread_mutex_unlock(&x->lock);
@@ -366,8 +381,7 @@ static void on_end(struct local *x, struct task *t)
     info.out_of_memory = ft_cgroup_out_of_memory(&t->file.group);
     pthread_mutex_lock(&x->lock);
     t->info = info;
-    close(t->pidfd);
-    t->pidfd = -1;
+    unwatch(x, &t->pidfd);
     pthread_mutex_unlock(&x->lock);
     tell(x, t, FT_EXEC_EVENT_ENDED);
 }
@@ -425,10 +439,8 @@ static void on_task(struct local *x, struct task *t)
 {
     if (t->pidfd >= 0 && has_ended(t->pidfd)) {
         on_end(x, t);
-    } else if (t->ready_fd >= 0) {
-        struct pollfd p = {.fd = t->ready_fd, .events = POLLIN};
-        if (poll(&p, 1, 0) > 0)
-            on_ready(x, t);
+    } else if (t->ready_fd >= 0 && has_come(t->ready_fd)) {
+        on_ready(x, t);
     }
 }
 
@@ -564,7 +576,7 @@ static void local_close(struct ft_exec *base)
                 kill_and_wait(t);
             forget(x, x->n_task - 1);
         } else {
-            free_task(t);
+            free_task(x, t);
             x->n_task--;
         }
     }

@@ -174,6 +174,70 @@ static void what_a_task_leaves_of_itself_is_killed_with_it(void **state)
     ft_exec_close(x);
 }
 
+static void an_end_is_noticed_while_others_could_still_say_ready(void **state)
+{
+    (void)state;
+    struct ft_exec *x = open_exec();
+    /* the sleeper holds the pipe, on which nothing was said */
+    run(x, (struct ft_exec_spec){.id = "a", .log = path("log"), .tells_ready = true},
+        "sleep 1000 & echo $!; exit 3");
+    struct ft_exec_info info = wait_end(x, "a");
+    assert_int_equal(info.exit_code, 3);
+    assert_false(info.ready);
+    pid_t pid = atoi(text_of(path("log")));
+    assert_true(pid > 1);
+    wait_gone(pid);
+    ft_exec_close(x);
+}
+
+/* What all epolls of this process look at. */
+static int watched(void)
+{
+    char name[300], line[256];
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        snprintf(name, sizeof name, "/proc/self/fd/%s", e->d_name);
+        ssize_t len = readlink(name, line, sizeof line - 1);
+        line[len > 0 ? len : 0] = '\0';
+        if (strstr(line, "[eventpoll]") == NULL)
+            continue;
+        snprintf(name, sizeof name, "/proc/self/fdinfo/%s", e->d_name);
+        FILE *f = fopen(name, "r");
+        while (f != NULL && fgets(line, sizeof line, f) != NULL)
+            n += strncmp(line, "tfd:", 4) == 0;
+        if (f != NULL)
+            fclose(f);
+    }
+    closedir(d);
+    return n;
+}
+
+/* Another thread's child has copies of all that is open here until it runs its own program. */
+static void a_task_that_was_removed_is_watched_by_nobody(void **state)
+{
+    (void)state;
+    struct ft_exec *x = open_exec();
+    const int before = watched();
+    run(x, (struct ft_exec_spec){.id = "a", .tells_ready = true}, "exec sleep 1000");
+    assert_int_equal(watched(), before + 2);
+    pid_t other = fork();
+    if (other == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(ft_exec_kill(x, "a", SIGKILL, &err), 0);
+    wait_end(x, "a");
+    assert_int_equal(watched(), before);
+    assert_int_equal(ft_exec_remove(x, "a", &err), 0);
+    run(x, (struct ft_exec_spec){.id = "b"}, "exit 4"); /* and the watcher has gone around */
+    assert_int_equal(wait_end(x, "b").exit_code, 4);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    ft_exec_close(x);
+}
+
 static void memory_is_limited(void **state)
 {
     (void)state;
@@ -320,10 +384,14 @@ static void an_owner_killed_at_any_moment_leaves_no_task_unknown(void **state)
         nanosleep(&pause, NULL);
         kill(owner, SIGKILL);
         waitpid(owner, NULL, 0);
-        struct ft_exec *x = open_exec();
+        int64_t until = ft_clock_now_ns() + WAIT_NS; /* for one that is just ending by itself */
+        struct ft_exec *x;
+        int e; /* such a one holds the folder, too, and may be long in coming to its end */
+        while ((e = ft_exec_local_open(path("tasks"), NULL, NULL, &x, &err)) == FT_EBUSY)
+            assert_true(ft_clock_now_ns() < until);
+        assert_int_equal(e, 0);
         ft_exec_sweep(x, 0);
         ft_exec_close(x);
-        int64_t until = ft_clock_now_ns() + WAIT_NS; /* for one that is just ending by itself */
         while (count_marked(mark) > 0)
             assert_true(ft_clock_now_ns() < until);
     }
@@ -557,6 +625,8 @@ int main(void)
         T(signals_are_as_in_a_fresh_process),
         T(files_are_limited),
         T(what_a_task_leaves_of_itself_is_killed_with_it),
+        T(an_end_is_noticed_while_others_could_still_say_ready),
+        T(a_task_that_was_removed_is_watched_by_nobody),
         T(memory_is_limited),
         T(a_long_log_is_turned_over),
         T(a_killed_owner_takes_along_what_does_not_outlive_it),
