@@ -127,12 +127,11 @@ int ft_file_put(const char *path, const void *data, size_t n, struct ft_err *err
     rc = ft_file_write(fd, data, n, path, NULL, err);
     if (rc == 0 && fsync(fd) != 0)
         rc = ft_err_sys(err, "sync %s", path);
-    if (close(fd) != 0 && rc == 0)
-        rc = ft_err_sys(err, "write %s", path);
     if (rc == 0 && rename(temp, path) != 0)
         rc = ft_err_sys(err, "rename %s to %s", temp, path);
     if (rc != 0)
         unlink(temp);
+    close(fd); /* the lock goes last: without it, it would be one left behind */
     free(temp);
     return rc == 0 ? ft_partial_parent_sync(path, err) : rc;
 }

@@ -16,7 +16,8 @@
 #include "base/crc32c.h"
 #include "base/folder.h"
 
-#define MARK ".partial-"
+#define MARK       ".partial-"
+#define MAKE_TRIES 100 /* each was lost to a thread that swept at that moment */
 
 /* The folder that path is in, to be freed; NULL: no memory. */
 static char *parent_of(const char *path)
@@ -67,14 +68,22 @@ char *ft_partial_stem(const char *path)
                : stem;
 }
 
+/* Does the name still stand for what was opened? With the lock, it does as long as that is held. */
+static bool is_still(int dir, const char *entry, int fd)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && fstatat(dir, entry, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static void sweep_one(int dir, const char *dir_path, const char *entry)
 {
     char *path;
     int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, entry, 0) != 0 &&
-        asprintf(&path, "%s/%s", dir_path, entry) >= 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(dir, entry, fd) &&
+        unlinkat(dir, entry, 0) != 0 && asprintf(&path, "%s/%s", dir_path, entry) >= 0) {
         ft_folder_remove_all(path);
         free(path);
     }
@@ -96,6 +105,33 @@ static void sweep(const char *path)
     free(parent);
 }
 
+/* Makes and locks it; -1 with errno. Before it is locked another thread of ours may take it for one
+ * that was left behind, and away: then *ret_gone. */
+static int make(const char *temp, bool is_folder, bool *ret_gone)
+{
+    int made = is_folder ? mkdir(temp, 0777) : 0;
+    int how = is_folder ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
+    int fd = made == 0 ? open(temp, how | O_CLOEXEC, 0666) : -1;
+    struct stat st;
+    *ret_gone = made == 0 && fd < 0 && is_folder && errno == ENOENT;
+    if (fd < 0) {
+        int why = errno;
+        if (is_folder && made == 0)
+            rmdir(temp);
+        errno = why;
+        return -1;
+    }
+    /* who sweeps holds it for a moment; where there are no locks, the process's number counts */
+    while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
+        ;
+    *ret_gone = fstat(fd, &st) == 0 && st.st_nlink == 0;
+    if (*ret_gone) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_fd,
                     struct ft_err *err)
 {
@@ -108,19 +144,17 @@ int ft_partial_open(const char *path, bool is_folder, char **ret_temp, int *ret_
     free(stem);
     if (temp == NULL)
         return ft_err_set(err, FT_ENOMEM, "write %s: no memory", path);
-    int made = is_folder ? mkdir(temp, 0777) : 0;
-    int how = is_folder ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
-    int fd = made == 0 ? open(temp, how | O_CLOEXEC, 0666) : -1;
+    bool gone = true;
+    int fd = -1;
+    for (int tries = 0; gone && tries < MAKE_TRIES; tries++)
+        fd = make(temp, is_folder, &gone);
     if (fd < 0) {
-        int rc = errno != EEXIST
-                     ? ft_err_sys(err, "create %s", path)
-                     : ft_err_set(err, FT_EEXIST, "write %s: it is being written: %s", path, temp);
-        if (is_folder && made == 0)
-            rmdir(temp);
+        int rc = gone || errno == EEXIST
+                     ? ft_err_set(err, FT_EEXIST, "write %s: it is being written: %s", path, temp)
+                     : ft_err_sys(err, "create %s", path);
         free(temp);
         return rc;
     }
-    (void)flock(fd, LOCK_EX | LOCK_NB); /* where there are no locks, the process's number counts */
     *ret_temp = temp;
     *ret_fd = fd;
     return 0;

@@ -1,12 +1,19 @@
 /* Names of files in the making: as long as names may be, and swept when they were left behind. */
+/* labels: threads */
 #include "base/partial.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "testing.h"
+
+#define WRITERS 4
+#define WRITES  200
 
 static void a_name_has_room_for_what_follows(void **state)
 {
@@ -75,9 +82,62 @@ static void a_name_that_only_looks_like_one(void **state)
         assert_false(ft_partial_is(not [i]));
 }
 
+/* ---- several threads and one path ---- */
+
+struct writer {
+    pthread_t thread;
+    char path[64];
+    _Atomic int *n_good;
+    int rc; /* the first that is neither written nor told that another writes */
+    struct ft_err err;
+};
+
+static void *write_again_and_again(void *arg)
+{
+    struct writer *w = arg;
+    for (int i = 0; i < WRITES && w->rc == 0; i++) {
+        int rc = ft_file_put(w->path, "whole", 5, &w->err);
+        if (rc == 0)
+            atomic_fetch_add(w->n_good, 1);
+        else if (rc != FT_EEXIST)
+            w->rc = rc;
+    }
+    return NULL;
+}
+
+static void threads_that_write_one_path_take_nothing_from_each_other(void **state)
+{
+    char dir[] = "/tmp/ft_partial_XXXXXX", rm[64], *data;
+    struct writer w[WRITERS] = {0};
+    struct ft_err err;
+    _Atomic int n_good = 0;
+    size_t n;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < WRITERS; i++) {
+        snprintf(w[i].path, sizeof w[i].path, "%s/a", dir);
+        w[i].n_good = &n_good;
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_again_and_again, &w[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(w[i].thread, NULL);
+    for (int i = 0; i < WRITERS; i++) {
+        if (w[i].rc != 0)
+            print_error("%s\n", w[i].err.msg);
+        assert_int_equal(w[i].rc, 0);
+    }
+    assert_true(n_good > 0);
+    assert_int_equal(ft_file_read(w[0].path, 100, &data, &n, &err), 0);
+    assert_string_equal(data, "whole");
+    free(data);
+    snprintf(rm, sizeof rm, "rm -r %s", dir);
+    assert_int_equal(system(rm), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_that_write_one_path_take_nothing_from_each_other),
         cmocka_unit_test(a_name_has_room_for_what_follows),
         cmocka_unit_test(a_long_name_is_made_and_swept),
         cmocka_unit_test(a_name_that_only_looks_like_one),
