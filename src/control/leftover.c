@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/cond.h"
 #include "base/log.h"
 #include "control/handlers.h"
 #include "control/inside.h"
@@ -230,9 +231,7 @@ static int clear_next(struct ft_leftovers *l, struct ft_err *err)
 /* Under the lock. */
 static void nap(struct ft_leftovers *l, int seconds)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_sec += seconds;
+    const struct timespec t = ft_cond_until(seconds * INT64_C(1000));
     while (!l->stop && !l->woken && pthread_cond_timedwait(&l->changed, &l->lock, &t) == 0)
         ;
     l->woken = false;
@@ -275,7 +274,7 @@ int ft_leftovers_open(struct ft_ctl *ctl, struct ft_leftovers **ret, struct ft_e
     l->ctl = ctl;
     l->failed = json_object();
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    ft_cond_init(&l->changed);
     if (l->failed == NULL || pthread_create(&l->thread, NULL, run, l) != 0) {
         json_decref(l->failed);
         free(l);

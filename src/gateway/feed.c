@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/inner.h"
@@ -25,6 +26,7 @@
 #define FEED_BYTES_MAX    ((size_t)1 << 30)
 #define FEED_POLL_S       2    /* a long poll's length: also how late waiting ones are given up */
 #define FEED_FIRST_MS     1000 /* for control's first answer, where a snapshot is there */
+#define FEED_LOOK_MS      50   /* how often the end is looked for meanwhile */
 #define FEED_RETRY_MS_MIN 20
 #define FEED_RETRY_MS_MAX 500
 #define STORE_ID_MAX      64
@@ -306,13 +308,7 @@ bool gw_feed_wait_first(struct gw_feed *f)
     int64_t until = ft_clock_now_ns() + FEED_FIRST_MS * 1000000ll;
     pthread_mutex_lock(&f->lock);
     while ((!f->first || (!f->asked && ft_clock_now_ns() < until)) && !*f->gw->opt->end) {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_nsec += 50000000;
-        if (t.tv_nsec >= 1000000000) {
-            t.tv_nsec -= 1000000000;
-            t.tv_sec++;
-        }
+        const struct timespec t = ft_cond_until(FEED_LOOK_MS);
         pthread_cond_timedwait(&f->changed, &f->lock, &t);
     }
     bool first = f->first;
@@ -377,7 +373,7 @@ int gw_feed_open(struct gw *g, struct gw_feed **ret, struct ft_err *err)
     f->gw = g;
     snprintf(f->snapshot, sizeof f->snapshot, "%s/snapshot", g->opt->home);
     pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->changed, NULL);
+    ft_cond_init(&f->changed);
     snapshot_load(f);
     int rc = gw_spend_open(g, &f->spend, err);
     if (rc != 0) {

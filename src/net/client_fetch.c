@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/cond.h"
 #include "net/client_impl.h"
 
 #define STOP_POLL_MS   100
@@ -80,11 +80,7 @@ static void wait_end(struct fetch *f, struct ft_http_call *call, bool (*stop)(vo
     bool cancelled = false;
     pthread_mutex_lock(&f->lock);
     while (!f->done) {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_nsec += STOP_POLL_MS * 1000000;
-        t.tv_sec += t.tv_nsec / 1000000000;
-        t.tv_nsec %= 1000000000;
+        const struct timespec t = ft_cond_until(STOP_POLL_MS);
         if (!cancelled && (f->give_up || (stop != NULL && stop(f->ctx)))) {
             cancelled = true;
             pthread_mutex_unlock(&f->lock);
@@ -115,7 +111,7 @@ static int fetch(struct ft_http_client *c, const struct ft_http_call_config *con
     *f->answer = (struct ft_http_answer){.retry_after_s = -1};
     ft_buf_init(&f->answer->body, f->max_bytes);
     pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->changed, NULL);
+    ft_cond_init(&f->changed);
     struct ft_http_call *call = NULL;
     int rc = ft_http_call_start(c, &own, &call, err);
     if (rc == 0)

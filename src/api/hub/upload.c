@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api/hub/impl.h"
+#include "base/cond.h"
 #include "base/slice.h"
 
 #define REGULAR_MAX  1000000 /* bytes; above it a file goes by LFS */
@@ -162,12 +163,10 @@ static int check_owned(struct hub_call *c, const struct ft_hub_lines *l, struct 
 static int take_place(struct hub_call *c, const struct ft_hub_lines *l, bool *has,
                       struct ft_err *err)
 {
-    struct timespec until;
     if (*has || l->line.len <= LONG_LINE)
         return 0;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PLACE_WAIT_S;
-    while (sem_timedwait(&c->hub->commits, &until) != 0)
+    const struct timespec until = ft_cond_until(PLACE_WAIT_S * INT64_C(1000));
+    while (sem_clockwait(&c->hub->commits, CLOCK_MONOTONIC, &until) != 0)
         if (errno == ETIMEDOUT)
             return ft_err_set(err, FT_EBUSY, "too many commits with large inline files at a time");
     *has = true;

@@ -13,14 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/cond.h"
 #include "base/log.h"
 #include "blob/dir/calls.h"
 
 #define BATCH_MAX  256
-#define RETRY_S    2 /* before what could not be removed is tried again */
+#define RETRY_MS   2000 /* before what could not be removed is tried again */
 #define DOUBTS_MAX 4096
 
 struct ft_dir_doubt {
@@ -344,9 +344,7 @@ static void *sweep_main(void *arg)
         pthread_mutex_lock(&d->sweep_mutex);
         d->sweep_left = left;
         left |= d->is_full;
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += RETRY_S;
+        const struct timespec until = ft_cond_until(RETRY_MS);
         while (!d->sweep_stopping && !(d->sweep_due && rc == 0)) {
             if (rc == 0 && !left)
                 pthread_cond_wait(&d->sweep_more, &d->sweep_mutex);
@@ -369,7 +367,7 @@ void ft_dir_sweep_wake(struct ft_dir *d)
 int ft_dir_sweep_start(struct ft_dir *d, struct ft_err *err)
 {
     pthread_mutex_init(&d->sweep_mutex, NULL);
-    pthread_cond_init(&d->sweep_more, NULL);
+    ft_cond_init(&d->sweep_more);
     if (pthread_create(&d->sweeper, NULL, sweep_main, d) == 0)
         return 0;
     pthread_cond_destroy(&d->sweep_more);

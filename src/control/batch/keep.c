@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/cond.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "control/batch/run.h"
@@ -136,11 +136,7 @@ static void *keep(void *ctx)
         look(all);
         ft_ctl_prune(all->ctl, &prune_s, bt_prune);
         pthread_mutex_lock(&all->lock);
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_nsec += TICK_MS * 1000000;
-        t.tv_sec += t.tv_nsec / 1000000000;
-        t.tv_nsec %= 1000000000;
+        const struct timespec t = ft_cond_until(TICK_MS);
         while (!all->stop && !all->woken &&
                pthread_cond_timedwait(&all->changed, &all->lock, &t) == 0)
             ;
@@ -170,7 +166,7 @@ int ft_batches_open(struct ft_ctl *ctl, struct ft_batches **ret, struct ft_err *
     all->active = json_array();
     all->cancelling = json_object();
     pthread_mutex_init(&all->lock, NULL);
-    pthread_cond_init(&all->changed, NULL);
+    ft_cond_init(&all->changed);
     snprintf(dir, sizeof dir, "%s/batches", ctl->home);
     mkdir(dir, 0700); /* there already, as a rule */
     if (pthread_create(&all->thread, NULL, keep, all) != 0) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "blob/blob.h"
 #include "gateway/inner.h"
@@ -62,11 +63,7 @@ static void close_parts(struct gw *g)
 /* Sleeps; false: the end. Under the lock. */
 static bool nap(struct gw_storage *s, int64_t ms)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
-    t.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    t.tv_nsec = (long)(ns % 1000000000);
+    const struct timespec t = ft_cond_until(ms);
     if (!s->stop)
         pthread_cond_timedwait(&s->wake, &s->lock, &t);
     return !s->stop;
@@ -292,7 +289,7 @@ int gw_storage_open(struct gw *g, struct gw_storage **ret, struct ft_err *err)
         return ft_err_set(err, FT_ENOMEM, "storage: no memory");
     s->gw = g;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
+    ft_cond_init(&s->wake);
     *ret = s; /* the thread asks for the store as others do */
     if (pthread_create(&s->thread, NULL, keep_house, s) != 0) {
         *ret = NULL;
