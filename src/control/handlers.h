@@ -6,7 +6,7 @@ ft_ctl_handler ft_ctl_projects_list, ft_ctl_projects_create, ft_ctl_projects_get
     ft_ctl_projects_patch, ft_ctl_projects_delete, ft_ctl_members_list, ft_ctl_members_create,
     ft_ctl_members_get, ft_ctl_members_patch, ft_ctl_members_delete; /* projects.c */
 ft_ctl_handler ft_ctl_keys_list, ft_ctl_keys_create, ft_ctl_keys_get, ft_ctl_keys_patch,
-    ft_ctl_keys_delete, ft_ctl_me;
+    ft_ctl_keys_delete, ft_ctl_me, ft_ctl_session_get;
 ft_ctl_handler ft_ctl_prices_list, ft_ctl_prices_create, ft_ctl_prices_get, ft_ctl_prices_patch,
     ft_ctl_prices_delete, ft_ctl_settings_get, ft_ctl_settings_patch; /* catalog.c */
 /* ---- models of the hub (hub.c) ---- */

@@ -33,6 +33,7 @@ static const struct ft_ctl_route routes[] = {
     {"GET", API "history/series", CTL_VIEWER, false, ft_ctl_history_series, NULL},
     {"POST", "/internal/sessions/{id}", CTL_NOBODY, true, ft_ctl_session_renew, NULL},
     {"POST", API "session", CTL_NOBODY, true, ft_ctl_session_create, ft_ctl_session_look},
+    {"GET", API "session", CTL_VIEWER, false, ft_ctl_session_get, NULL},
     {"DELETE", API "session", CTL_VIEWER, true, ft_ctl_session_end, NULL},
     {"GET", API "sessions", CTL_VIEWER, false, ft_ctl_sessions_list, NULL},
     {"DELETE", API "sessions/{id}", CTL_VIEWER, true, ft_ctl_sessions_delete, NULL},

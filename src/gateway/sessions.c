@@ -336,6 +336,19 @@ static void begin(struct gw_request *r)
         ft_http_body_collect(r->x, BODY_MAX, sign_in, r);
 }
 
+/* Is anybody signed in? A page asks before it can know, so no is an answer, not a fault. */
+static void look(struct gw_request *r)
+{
+    struct ft_oai_error e;
+    ft_oai_error_init(&e);
+    if (gw_has_cookie(r) && gw_authenticate(r, "", &e) == 0)
+        gw_proxy(r);
+    else if (e.err.code == 0 || e.status == 401)
+        gw_respond_json(r, json_pack("{s:s,s:n}", "object", "sign_in", "me"));
+    else /* another site asks, or there is no memory */
+        gw_refuse(r, "", &e);
+}
+
 static void ended(struct gw_request *r, int status)
 {
     if (status == 200)
@@ -370,6 +383,7 @@ void gw_session_cookie(struct gw_request *r, const char *secret)
 
 static const struct gw_route routes[] = {
     {"POST", "/api/v1/session", NULL, "admin", GW_OPENAI, begin, 0, 0, 0},
+    {"GET", "/api/v1/session", NULL, "admin", GW_OPENAI, look, 0, 0, 0},
     {"DELETE", "/api/v1/session", "", "admin", GW_OPENAI, end, 0, 0, 0},
     {"GET", "/api/v1/sessions", "", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},
     {"DELETE", "/api/v1/sessions/{}", "", "admin", GW_OPENAI, gw_proxy, 0, 0, 0},

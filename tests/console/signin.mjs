@@ -13,6 +13,15 @@ test('an empty form says what is missing, at the field', async () => {
   await page.locator('input[aria-invalid=true]:focus').and(field).waitFor();
 });
 
+test('a page that nobody is signed in to faults nothing', async () => {
+  const page = await cloud.blank({});
+  const said = [];
+  page.on('console', (message) => said.push(message.text()));
+  await page.goto(`${cloud.url}/console/`);
+  await form(page);
+  assert.deepEqual(said, []);
+});
+
 test('a key signs in, where one wanted to go; signing out ends it for good', async () => {
   const page = await cloud.open('/nodes/events?kind=scaled');
   await page.getByLabel('API key').fill(await cloud.key('operator'));

@@ -106,6 +106,13 @@ def by_key(c):
     expect("me is the key", status == 200 and me["key"]["id"] == k["id"] and me["kind"] == "session"
            and me["session"] == s["id"] and me["expires"] == s["expires"]
            and 0 < me["expires"] - time.time() <= 12 * 3600, me)
+    status, _, now = b.ask("GET", "/api/v1/session")
+    expect("and so is whoever is signed in", status == 200 and now["object"] == "sign_in"
+           and now["me"] == me, now)
+    nobody = {"object": "sign_in", "me": None}
+    expect("nobody is without a session", Browser(c).ask("GET", "/api/v1/session")[::2]
+           == (200, nobody) and Browser(c).ask("GET", "/api/v1/session", Authorization="Bearer "
+                                               + k["secret"])[::2] == (200, nobody))
     expect("it may what the key may", b.ask("GET", "/v1/models")[0] == 200
            and b.ask("POST", "/v1/chat/completions", CHAT)[0] == 200
            and b.ask("GET", "/v1/files")[0] == 200 and b.ask("GET", "/api/models")[0] == 200)
@@ -164,6 +171,8 @@ def ends(c):
     a.cookie = keep
     status, _, answer = a.ask("GET", "/api/v1/me")
     expect("... which is dead at once", status == 401 and code(answer) == "session_ended", answer)
+    status, _, answer = a.ask("GET", "/api/v1/session")
+    expect("... so nobody is signed in", (status, answer["me"]) == (200, None), answer)
     expect("the other lives on", b.ask("GET", "/api/v1/me")[0] == 200)
     status = other.ask("DELETE", f"/api/v1/keys/{k['id']}")[0]
     expect("a developer's session does not revoke another's key", status == 403, status)
@@ -315,6 +324,9 @@ def cross_site(c):
     own = f"http://127.0.0.1:{c.port}"
     expect("one of ours is taken", all(b.ask("POST", "/api/v1/keys", make, **h)[0] == 201 for h in
            ({}, {"Origin": own}, {"Sec_Fetch_Site": "same-origin", "Origin": own})))
+    status, _, answer = b.ask("GET", "/api/v1/session", Sec_Fetch_Site="cross-site")
+    expect("nor is it told whether somebody is signed in", status == 403
+           and code(answer) == "cross_site", answer)
     status, _, answer = b.ask("GET", "/api/v1/me", Sec_Fetch_Site="cross-site")
     expect("nor is anything read", status == 403, answer)
     expect("what is typed in is read", b.ask("GET", "/api/v1/me", Sec_Fetch_Site="none")[0] == 200)

@@ -403,7 +403,8 @@ static int add_session(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t *me
     return FT_MIN(rc, 0);
 }
 
-int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+static int describe_me(struct ft_ctl_call *c, struct ft_state_tx *tx, json_t **ret,
+                       struct ft_err *err)
 {
     json_t *key = NULL, *project = NULL, *member = NULL;
     int rc = view_of(tx, "key", c->key, ft_ctl_view_key, &key, err);
@@ -421,7 +422,24 @@ int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
                   key, "project", project, "member", member);
     rc = add_session(c, tx, me, err);
     if (rc == 0)
-        return ft_ctl_answer(c, 200, me);
-    json_decref(me);
+        *ret = me;
+    else
+        json_decref(me);
     return rc;
+}
+
+int ft_ctl_me(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    json_t *me;
+    int rc = describe_me(c, tx, &me, err);
+    return rc == 0 ? ft_ctl_answer(c, 200, me) : rc;
+}
+
+/* Of a live one: the gateway answers where there is none. */
+int ft_ctl_session_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_err *err)
+{
+    json_t *me;
+    int rc = describe_me(c, tx, &me, err);
+    return rc == 0 ? ft_ctl_answer(c, 200, json_pack("{s:s,s:o}", "object", "sign_in", "me", me))
+                   : rc;
 }

@@ -39,8 +39,9 @@ async function describe(me) {
 // At the start, and after a change of one's own name or rights.
 export async function loadSession() {
   try {
-    const me = await describe(await api.get('/api/v1/me', { quiet: true }));
-    session.set({ state: 'in', me, error: null, ended: false });
+    const { me } = await api.get('/api/v1/session', { quiet: true });
+    const known = me && (await describe(me));
+    session.set({ state: known ? 'in' : 'out', me: known, error: null, ended: false });
   } catch (error) {
     const out = error.status === 401 || error.status === 403;
     session.set({ state: 'out', me: null, error: out ? null : error, ended: false });
