@@ -15,11 +15,13 @@
 static const struct {
     const char *cmd, *kind;
 } words[] = {{"chat", "endpoints"},
+             {"endpoint show", "endpoints"},
              {"endpoint scale", "endpoints"},
              {"endpoint set", "endpoints"},
              {"endpoint rm", "endpoints"},
              {"model rm", "models"},
              {"key revoke", "keys"},
+             {"project show", "projects"},
              {"project set", "projects"},
              {"project rm", "projects"},
              {"member set", "members"},

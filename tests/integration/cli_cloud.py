@@ -169,6 +169,15 @@ def endpoints(c):
     expect("its key is not shown again", far["targets"][0]["has_key"] and "sk-secret" not in
            json.dumps(far), far)
     says(c, "endpoint list", "BEHIND IT", "endpoint", "list")
+    says(c, "endpoint show", "replicas   0 to 1: one for every 4 calls", "endpoint", "show", "demo")
+    says(c, "with a line for each version", "FAILED", "endpoint", "show", "demo")
+    says(c, "a server has no replicas", "behind it  gpt at http://127.0.0.1:9/v1\n", "endpoint",
+         "show", "far")
+    expect("... and none are told of", "replicas" not in c.run("endpoint", "show", "far").stdout)
+    one = json_of(c, "endpoint", "show", "far")
+    expect("as JSON it is the list's, and how it does", one["live"]["kind"] == "url" and
+           {**far, "live": one["live"]} == one, one)
+    says(c, "endpoint show of none", "nobody", "endpoint", "show", "nobody", status=1)
     says(c, "status calls it a server", "far: server http://127.0.0.1:9/v1 not asked yet, 0 running", "status")
     names = [e["name"] for e in json_of(c, "status")["serving"]["endpoints"]]
     expect("endpoints stand in the order of their names", names == sorted(names) and
@@ -238,7 +247,14 @@ def projects(c):
     row = next(p for p in json_of(c, "project", "list") if p["id"] == "team")
     expect("one limit went, another stayed", row["limits"].get("rpm") is None and
            row["limits"]["queue"] == 5 and row["name"] == "T", row)
-    says(c, "project list", "2 a day", "project", "list")
+    says(c, "project list", "2 USD a day", "project", "list")
+    says(c, "project show", "limits     5 waiting, 2 USD a day", "project", "show", "team")
+    says(c, "with what it spent", "spent      0 USD today, 0 USD this month", "project", "show",
+         "team")
+    expect("project show --json is the list's", json_of(c, "project", "show", "team") == row)
+    says(c, "project show of none", "nobody", "project", "show", "nobody", status=1)
+    c.run("key", "create", "small", "--project", "team", "--budget-month", "7")
+    says(c, "keys' budgets are in it, too", "7 USD a month", "key", "list", "--project", "team")
     says(c, "member add", "added", "member", "add", "Ada", "--project", "team", "--role", "admin")
     ada = json_of(c, "member", "list")[0]
     expect("as asked", ada["role"] == "admin" and ada["project"] == "team", ada)

@@ -262,6 +262,115 @@ static int endpoint_list(int argc, char **argv)
     return rc != 0 ? rc : ft_cloud_command("endpoint list", &o.cloud, list, &o);
 }
 
+/* What serving says of it now; NULL: it is not known. A new reference. */
+static json_t *live_state(struct ft_cloud *c, const char *id)
+{
+    struct ft_err ignored = {0};
+    json_t *status, *e, *found = NULL;
+    size_t i;
+    if (ft_cloud_call(c, "GET", "/api/v1/status", NULL, &status, &ignored) != 0)
+        return NULL;
+    const json_t *all = json_object_get(json_object_get(status, "serving"), "endpoints");
+    json_array_foreach(all, i, e)
+    {
+        if (strcmp(ft_cloud_text(e, "id", ""), id) == 0)
+            found = json_incref(e);
+    }
+    json_decref(status);
+    return found;
+}
+
+static int64_t whole(const json_t *o, const char *name)
+{
+    return (int64_t)json_integer_value(json_object_get(o, name));
+}
+
+/* How each of several versions does: a canary beside the others. */
+static void print_versions(const json_t *live)
+{
+    static const char *const heads[] = {"VERSION",  ">WEIGHT", ">READY",
+                                        ">RUNNING", ">OK",     ">FAILED"};
+    const json_t *targets = json_object_get(live, "targets"), *t;
+    size_t i;
+    if (json_array_size(targets) < 2)
+        return;
+    struct ft_table *table = ft_table_open(FT_COUNT(heads), heads);
+    json_array_foreach(targets, i, t)
+    {
+        const json_t *requests = json_object_get(t, "requests");
+        ft_table_add(table, ft_cloud_text(t, "name", "?"));
+        ft_table_addf(table, "%g", json_number_value(json_object_get(t, "weight")));
+        ft_table_addf(table, "%lld", (long long)whole(t, "ready"));
+        ft_table_addf(table, "%lld", (long long)whole(t, "in_flight"));
+        ft_table_addf(table, "%lld", (long long)whole(requests, "ok"));
+        ft_table_addf(table, "%lld", (long long)whole(requests, "error"));
+    }
+    putchar('\n');
+    ft_table_print_here(table);
+    ft_table_close(table);
+}
+
+static void print_live(const json_t *live)
+{
+    const json_t *r = json_object_get(live, "replicas");
+    if (strcmp(ft_cloud_text(live, "kind", "model"), "model") == 0)
+        printf("  now        %lld of %lld replicas ready\n", (long long)whole(r, "ready"),
+               (long long)whole(r, "wanted"));
+    printf("  calls      %lld running, %lld waiting, %lld so far\n",
+           (long long)whole(live, "in_flight"), (long long)whole(live, "queue"),
+           (long long)whole(live, "requests"));
+}
+
+static void print_one(const json_t *e, const json_t *live)
+{
+    char text[512], when[FT_SHOW_TIME_BYTES];
+    const json_t *r = json_object_get(e, "replicas");
+    int64_t n_ctx = whole(e, "n_ctx");
+    printf("%s\n  behind it  ", ft_cloud_text(e, "id", "?"));
+    ft_cli_put_plain(stdout, targets_text(e, text, sizeof text));
+    printf("\n  project    %s\n", ft_cloud_text(e, "project", "all"));
+    if (live != NULL)
+        print_live(live);
+    if (json_object_get(json_array_get(json_object_get(e, "targets"), 0), "url") == NULL)
+        printf(
+            "  replicas   %lld to %lld: one for every %g calls at a time, fewer after %g s idle\n",
+            (long long)whole(r, "min"), (long long)whole(r, "max"),
+            json_number_value(json_object_get(e, "target_load")),
+            json_number_value(json_object_get(e, "idle_s")));
+    if (n_ctx > 0)
+        printf("  context    %lld tokens\n", (long long)n_ctx);
+    printf("  created    %s\n", ft_show_time(json_object_get(e, "created"), when));
+    print_versions(live);
+}
+
+static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct endpoint_options *o = ctx;
+    json_t *e;
+    int rc = ft_show_get(c, "/api/v1/endpoints/", o->args[0], &e, err);
+    if (rc != 0)
+        return rc;
+    json_t *live = live_state(c, ft_cloud_text(e, "id", ""));
+    if (o->cloud.json) {
+        json_object_set_new(e, "live", live != NULL ? json_incref(live) : json_null());
+        ft_show_json(json_incref(e));
+    } else {
+        print_one(e, live);
+    }
+    json_decref(live);
+    json_decref(e);
+    return 0;
+}
+
+static int endpoint_show(int argc, char **argv)
+{
+    struct endpoint_options o = NOT_GIVEN;
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse("endpoint show", opts, FT_COUNT(opts), argc, argv, 1, 1,
+                           "the endpoint's name, which 'feitian endpoint list' shows", &o.args);
+    return rc != 0 ? rc : ft_cloud_command("endpoint show", &o.cloud, show, &o);
+}
+
 static int scale(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     const struct endpoint_options *o = ctx;
@@ -307,6 +416,7 @@ const struct ft_cmd ft_cmd_endpoint_subs[] = {
      "       [--min N] [--max N] [--load N] [--idle S] [--ctx N] [--project ID|all]",
      "give models, versions of one, or another server a name", endpoint_create, 0, NULL},
     {"list", "[--project ID] [--all] [--json]", "the endpoints there are", endpoint_list, 0, NULL},
+    {"show", "NAME [--json]", "what stands behind one, and how it does", endpoint_show, 0, NULL},
     {"scale", "NAME [--min N] [--max N] [--load N] [--idle S] [--ctx N]",
      "how many replicas, and when", endpoint_scale, 0, NULL},
     {"set", "NAME [--to M[+A][=WEIGHT] ...] [OPTION ...]",

@@ -168,7 +168,8 @@ static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
                              .value = o->project,
                              .heads = heads,
                              .n_heads = FT_COUNT(heads),
-                             .row = row};
+                             .row = row,
+                             .prepare = ft_terms_currency};
     return ft_show_list(c, &l, o->cloud.json, err);
 }
 

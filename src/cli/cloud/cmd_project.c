@@ -1,6 +1,7 @@
 /* feitian project, feitian member: who may use a cloud, and how much. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/cloud/password.h"
@@ -8,6 +9,8 @@
 #include "cli/cloud/terms.h"
 
 #define IDS_MAX 64
+#define DAY_S   86400
+#define DAYS    31 /* of a month */
 
 struct project_options {
     struct ft_cloud_options cloud;
@@ -56,6 +59,7 @@ static int send(struct ft_cloud *c, const char *method, const char *path, const 
         ft_show_json(answer);
         return 0;
     }
+    ft_terms_currency(c, answer);
     ft_terms_text(answer, terms, sizeof terms);
     printf("%s %s (%s%s%s)\n", ft_cloud_text(answer, "id", "?"), done,
            ft_cloud_text(answer, "name", ""), terms[0] != '\0' ? ": " : "", terms);
@@ -109,8 +113,11 @@ static int list(struct ft_cloud *c, void *ctx, struct ft_err *err)
 {
     static const char *const heads[] = {"ID", "NAME", "LIMITS AND BUDGETS", ">WEIGHT", "CREATED"};
     const struct project_options *o = ctx;
-    struct ft_show_list l = {
-        .path = "/api/v1/projects", .heads = heads, .n_heads = FT_COUNT(heads), .row = project_row};
+    struct ft_show_list l = {.path = "/api/v1/projects",
+                             .heads = heads,
+                             .n_heads = FT_COUNT(heads),
+                             .row = project_row,
+                             .prepare = ft_terms_currency};
     return ft_show_list(c, &l, o->cloud.json, err);
 }
 
@@ -120,6 +127,75 @@ static int project_list(int argc, char **argv)
     const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
     int rc = ft_opts_parse("project list", opts, FT_COUNT(opts), argc, argv, 0, 0, "", &o.args);
     return rc != 0 ? rc : ft_cloud_command("project list", &o.cloud, list, &o);
+}
+
+/* What the project used this month, day by day (UTC, as budgets count); NULL: it is not known. */
+static json_t *spent(struct ft_cloud *c, const char *id)
+{
+    struct ft_err ignored = {0};
+    struct ft_buf b;
+    struct tm tm;
+    json_t *usage = NULL;
+    time_t now = time(NULL);
+    gmtime_r(&now, &tm);
+    ft_buf_init(&b, 4096);
+    ft_buf_addf(&b, "/api/v1/usage?group_by=day&limit=%d&start_time=%lld&project=", DAYS,
+                (long long)(now / DAY_S - (tm.tm_mday - 1)) * DAY_S);
+    ft_cloud_escape(&b, id);
+    if (b.failed == 0 && ft_cloud_call(c, "GET", b.data, NULL, &usage, &ignored) != 0)
+        usage = NULL;
+    ft_buf_fini(&b);
+    return usage;
+}
+
+static void print_spent(const json_t *usage)
+{
+    const json_t *data = json_object_get(usage, "data");
+    const json_t *last = json_array_get(data, json_array_size(data) - 1);
+    json_int_t today = (json_int_t)(time(NULL) / DAY_S * DAY_S);
+    bool some = last != NULL && json_integer_value(json_object_get(last, "start")) == today;
+    const char *currency = ft_cloud_text(usage, "currency", "");
+    printf("  spent      %s %s today, %s %s this month\n",
+           some ? ft_cloud_text(last, "cost", "0") : "0", currency,
+           ft_cloud_text(json_object_get(usage, "total"), "cost", "0"), currency);
+}
+
+static int show(struct ft_cloud *c, void *ctx, struct ft_err *err)
+{
+    const struct project_options *o = ctx;
+    json_t *p;
+    char terms[256], when[FT_SHOW_TIME_BYTES];
+    int rc = ft_show_get(c, "/api/v1/projects/", o->args[0], &p, err);
+    if (rc != 0)
+        return rc;
+    if (o->cloud.json) {
+        ft_show_json(p);
+        return 0;
+    }
+    json_t *usage = spent(c, ft_cloud_text(p, "id", ""));
+    ft_terms_currency(c, p);
+    ft_terms_text(p, terms, sizeof terms);
+    printf("%s  ", ft_cloud_text(p, "id", "?"));
+    ft_cli_put_plain(stdout, ft_cloud_text(p, "name", ""));
+    printf("\n  limits     %s\n", terms[0] != '\0' ? terms : "none");
+    if (usage != NULL)
+        print_spent(usage);
+    printf("  weight     %g\n", json_number_value(json_object_get(p, "weight")));
+    printf("  prompts    %s\n",
+           json_is_true(json_object_get(p, "log_prompts")) ? "kept, for its admins" : "not kept");
+    printf("  created    %s\n", ft_show_time(json_object_get(p, "created"), when));
+    json_decref(usage);
+    json_decref(p);
+    return 0;
+}
+
+static int project_show(int argc, char **argv)
+{
+    struct project_options o = {0};
+    const struct ft_opt opts[] = {FT_CLOUD_OPTIONS(o.cloud)};
+    int rc = ft_opts_parse("project show", opts, FT_COUNT(opts), argc, argv, 1, 1,
+                           "the project's id, which 'feitian project list' shows", &o.args);
+    return rc != 0 ? rc : ft_cloud_command("project show", &o.cloud, show, &o);
 }
 
 static int change(struct ft_cloud *c, struct project_options *o, const char *path,
@@ -179,6 +255,7 @@ const struct ft_cmd ft_cmd_project_subs[] = {
     {"create", "NAME [--id ID] [--rpm N] [--budget-month AMOUNT] [OPTION ...]", "make a project",
      project_create, 0, NULL},
     {"list", "[--json]", "the projects there are", project_list, 0, NULL},
+    {"show", "ID [--json]", "what one may use, and has used", project_show, 0, NULL},
     {"set", "ID [--name NAME] [--rpm N|none] [--budget-month AMOUNT|none] [OPTION ...]",
      "change a project's name, limits and budgets", project_set, 0, NULL},
     {"rm", "ID ... [--cascade]",

@@ -36,6 +36,8 @@ int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, st
         ft_show_json(all);
         return 0;
     }
+    if (l->prepare != NULL)
+        l->prepare(c, all);
     struct ft_table *t = ft_table_open(l->n_heads, l->heads);
     int hidden = 0;
     json_array_foreach(all, i, entity)
@@ -68,6 +70,21 @@ bool ft_show_is_idle_checkpoint(const json_t *endpoint)
            json_integer_value(ready) == 0 &&
            json_integer_value(json_object_get(endpoint, "in_flight")) == 0 &&
            json_integer_value(json_object_get(endpoint, "queue")) == 0;
+}
+
+int ft_show_get(struct ft_cloud *c, const char *path, const char *id, json_t **ret,
+                struct ft_err *err)
+{
+    struct ft_buf b;
+    if (id[0] == '\0')
+        return ft_err_set(err, FT_EINVAL, "the name is empty");
+    ft_buf_init(&b, URL_BYTES);
+    ft_buf_add_str(&b, path);
+    ft_cloud_escape(&b, id);
+    int rc = b.failed == 0 ? ft_cloud_call(c, "GET", b.data, NULL, ret, err)
+                           : ft_err_set(err, FT_EINVAL, "%.60s...: too long", id);
+    ft_buf_fini(&b);
+    return rc;
 }
 
 int ft_show_delete(struct ft_cloud *c, const char *path, char **ids, int n, const char *query,

@@ -17,6 +17,8 @@ struct ft_show_list {
     const char *const *heads;
     int n_heads;
     void (*row)(struct ft_table *t, const json_t *entity); /* adds a cell for every head */
+    /* (optional) adds to the entities what their rows need besides; not for JSON */
+    void (*prepare)(struct ft_cloud *c, json_t *entities);
     /* (optional) one that is not shown unless it is asked for; `hidden` says what they
      * are, behind "and 3 " */
     bool (*hide)(const json_t *entity);
@@ -29,6 +31,10 @@ bool ft_show_is_idle_checkpoint(const json_t *endpoint);
 int ft_show_list(struct ft_cloud *c, const struct ft_show_list *l, bool json, struct ft_err *err);
 /* A whole command: the list, and no options but a cloud's. */
 int ft_show_list_plain(const char *command, const struct ft_show_list *l, int argc, char **argv);
+
+/* GETs path + id: a new object. */
+int ft_show_get(struct ft_cloud *c, const char *path, const char *id, json_t **ret,
+                struct ft_err *err);
 
 /* DELETEs path + id + query for each id, and says "ID done" or, as JSON, what the cloud answered.
  */

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/cloud/client.h"
 #include "cli/table.h"
 
 #define WARN_MAX    8
@@ -102,6 +101,28 @@ int ft_terms_put(const struct ft_terms *t, json_t *body, struct ft_err *err)
     return rc;
 }
 
+static bool has_budget(const json_t *entity)
+{
+    const json_t *b = json_object_get(entity, "budget");
+    return json_is_string(json_object_get(b, "day")) || json_is_string(json_object_get(b, "month"));
+}
+
+void ft_terms_currency(struct ft_cloud *c, json_t *entities)
+{
+    json_t *settings = NULL, *e;
+    size_t i;
+    bool any = has_budget(entities);
+    struct ft_err ignored = {0};
+    json_array_foreach(entities, i, e) any |= has_budget(e);
+    if (!any || ft_cloud_call(c, "GET", "/api/v1/settings", NULL, &settings, &ignored) != 0)
+        return;
+    json_t *currency = json_object_get(settings, "currency");
+    if (json_is_object(entities))
+        json_object_set(entities, "currency", currency);
+    json_array_foreach(entities, i, e) json_object_set(e, "currency", currency);
+    json_decref(settings);
+}
+
 const char *ft_terms_text(const json_t *entity, char *ret, size_t n)
 {
     static const struct {
@@ -112,6 +133,7 @@ const char *ft_terms_text(const json_t *entity, char *ret, size_t n)
                   {"queue", "waiting"}},
       budgets[] = {{"day", "a day"}, {"month", "a month"}};
     const json_t *l = json_object_get(entity, "limits"), *b = json_object_get(entity, "budget");
+    const char *currency = ft_cloud_text(entity, "currency", "");
     size_t at = 0;
     ret[0] = '\0';
     for (size_t i = 0; i < FT_COUNT(limits) && at < n; i++) {
@@ -123,8 +145,8 @@ const char *ft_terms_text(const json_t *entity, char *ret, size_t n)
     for (size_t i = 0; i < FT_COUNT(budgets) && at < n; i++) {
         const char *v = json_string_value(json_object_get(b, budgets[i].name));
         if (v != NULL)
-            at += (size_t)snprintf(ret + at, n - at, "%s%s %s", at > 0 ? ", " : "", v,
-                                   budgets[i].words);
+            at += (size_t)snprintf(ret + at, n - at, "%s%s %s%s%s", at > 0 ? ", " : "", v, currency,
+                                   currency[0] != '\0' ? " " : "", budgets[i].words);
     }
     const json_t *kept = json_object_get(l, "storage_bytes");
     if (json_is_integer(kept) && at < n) {

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "cli/cloud/client.h"
 #include "cli/options.h"
 
 /* NULL: not given; "none": no limit. */
@@ -22,7 +23,10 @@ struct ft_terms {
 
 /* Sets body's "limits" and "budget" as far as given. FT_EINVAL names the option. */
 int ft_terms_put(const struct ft_terms *t, json_t *body, struct ft_err *err);
-/* "60 rpm, 4 at once; 5.00 a day", or "-". */
+/* Tells an entity, or each of a list, in what its budgets are, for ft_terms_text: its member
+ * "currency". Asks the cloud where there is a budget; one that does not say leaves them bare. */
+void ft_terms_currency(struct ft_cloud *c, json_t *entities);
+/* "60 requests/min, 4 at once, 5.00 USD a day", or "". */
 const char *ft_terms_text(const json_t *entity, char *ret, size_t n);
 
 /* A date "2026-12-31", or a span "30d", "12h", "90m" from now on, back from now if `past`: seconds
