@@ -121,13 +121,17 @@ static void close_all(struct gw *g)
 {
     if (g->serve != NULL)
         ft_serve_drain(g->serve, 0); /* every call ends, so nothing of ours is held behind */
+    ft_http_server_stop(g->server);
+    ft_http_server_stop(g->inner);
+    ft_lanes_close(g->lanes);
+    /* What control was asked goes on aside, also when nobody waits for it any more, and may look at
+     * all there is: the servers and the store are still there. */
+    ft_http_client_close(g->asking);
+    gw_aside_close(g->aside);
     ft_http_server_close(g->server);
     ft_http_server_close(g->inner);
-    ft_lanes_close(g->lanes);
     gw_storage_close(g->storage);
     ft_quota_close(g->quota);
-    ft_http_client_close(g->asking);
-    gw_aside_close(g->aside); /* what was asked goes on there */
     gw_sessions_close(g->sessions);
     gw_feed_close(g->feed);
     if (g->ledger != NULL)

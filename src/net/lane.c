@@ -149,7 +149,7 @@ static int add_thread(struct ft_lanes *p)
  * thread that is through with its job may be faster than one that sleeps. Under p->lock. */
 static void call_thread(struct ft_lanes *p)
 {
-    if (p->head == NULL || p->waking)
+    if (p->head == NULL || p->waking || p->closing) /* who closes waits for those that there are */
         return;
     if (p->n_idle != 0) {
         p->waking = true;

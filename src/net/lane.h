@@ -21,7 +21,7 @@ typedef void ft_lane_fn(void *ctx, struct ft_lane *l);
 
 /* max_threads 0: FT_LANES_MAX. */
 int ft_lanes_open(int max_threads, struct ft_lanes **ret, struct ft_err *err);
-/* Waits for all that were started. After the server is closed, or has drained: then no handler
+/* Waits for all that were started. After the server is stopped, or has drained: then no handler
  * starts more, and whoever still waits for a client is told that it is gone. NULL is accepted. */
 void ft_lanes_close(struct ft_lanes *p);
 

@@ -192,18 +192,18 @@ void ft_http_server_stats(struct ft_http_server *s, struct ft_http_stats *ret)
 }
 
 /* No new connections. The socket stays open: libmicrohttpd's threads may still be about to look at
- * it until they have ended. */
+ * it until they have ended. Its name goes first: once nobody listens, it may be the next one's. */
 static void stop_listening(struct ft_http_server *s)
 {
     if (s->stopped)
         return;
     s->stopped = true;
+    if (s->listen_fd >= 0 && s->unix_path != NULL)
+        unlink(s->unix_path);
     if (s->daemon != NULL)
         MHD_quiesce_daemon(s->daemon);
     if (s->listen_fd >= 0)
         shutdown(s->listen_fd, SHUT_RDWR);
-    if (s->listen_fd >= 0 && s->unix_path != NULL)
-        unlink(s->unix_path);
 }
 
 int ft_http_server_drain(struct ft_http_server *s, int timeout_ms)
@@ -219,7 +219,7 @@ int ft_http_server_drain(struct ft_http_server *s, int timeout_ms)
     return 0;
 }
 
-void ft_http_server_close(struct ft_http_server *s)
+void ft_http_server_stop(struct ft_http_server *s)
 {
     if (s == NULL)
         return;
@@ -229,9 +229,18 @@ void ft_http_server_close(struct ft_http_server *s)
     ft_http_wake_all(s);
     if (s->daemon != NULL)
         MHD_stop_daemon(s->daemon);
+    s->daemon = NULL;
     if (s->listen_fd >= 0)
         close(s->listen_fd);
+    s->listen_fd = -1;
     ft_http_watch_stop(s);
+}
+
+void ft_http_server_close(struct ft_http_server *s)
+{
+    if (s == NULL)
+        return;
+    ft_http_server_stop(s);
     free(s->slots);
     free(s->free_slots);
     free(s->cert);

@@ -78,8 +78,11 @@ int ft_http_server_port(const struct ft_http_server *s); /* 0: a unix socket */
 /* Accepts no more, tells kept connections to close, and waits for exchanges to end. 0 once all
  * have; FT_ELIMIT if some were left after timeout_ms. The file of a unix socket is removed. */
 int ft_http_server_drain(struct ft_http_server *s, int timeout_ms);
-/* Cuts what is still open (on_close with clean false) and frees. Exchanges that others still hold
- * stay valid and answer FT_ECANCELED. Not from a callback. NULL is accepted. */
+/* Cuts what is still open (on_close with clean false): when it returns no callback runs any more,
+ * and the address and the figures can still be asked for. Exchanges that others still hold stay
+ * valid, also after the close, and answer FT_ECANCELED. Not from a callback. NULL is accepted. */
+void ft_http_server_stop(struct ft_http_server *s);
+/* Stops it, and frees. */
 void ft_http_server_close(struct ft_http_server *s);
 
 struct ft_http_stats {

@@ -364,6 +364,8 @@ void ft_http_watch_stop(struct ft_http_server *s)
         close(s->watch_fd);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
+    s->watching = false;
+    s->watch_fd = s->wake_fd = -1;
 }
 
 void ft_http_wake_all(struct ft_http_server *s)

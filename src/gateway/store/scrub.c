@@ -194,9 +194,10 @@ static void scrub_close(struct gw *g)
 
 const struct gw_part gw_scrub_part = {scrub_open, NULL, scrub_close};
 
+/* Of a store that could not be opened after all it goes again: nobody looks at that. */
 json_t *gw_scrub_status(struct gw *g)
 {
-    struct gw_scrub *s = atomic_load(&g->scrub);
+    struct gw_scrub *s = gw_blob(g) != NULL ? atomic_load(&g->scrub) : NULL;
     if (s == NULL)
         return json_null();
     pthread_mutex_lock(&s->lock);
