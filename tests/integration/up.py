@@ -197,6 +197,12 @@ def moved(c):
     expect("a --ca that is not there", r.returncode == 2 and "--ca: /no/such.pem" in r.stderr, r)
 
 
+def found_by_doctor(c):
+    """{(check, level): what it says}"""
+    return {(f["check"], f["level"]): f["message"] for f in
+            json.loads(c.run("doctor", "--json").stdout)["findings"]}
+
+
 def remembered(c):
     """TLS is kept with the address: it does not end by being forgotten."""
     c.up("--tls-self-signed")
@@ -225,7 +231,12 @@ def remembered(c):
     expect("is remembered by its own path, links and all", r.returncode == 0 and secure in r.stdout
            and c.credentials()["ca"] == f"{c.home}/link.pem", (r, c.credentials()))
     c.run("down")
+    expect("doctor looks at the address of last time, and its certificate", c.listen in
+           found_by_doctor(c)["port", "ok"] and "link.pem" in
+           found_by_doctor(c)["certificate", "ok"], found_by_doctor(c))
     os.unlink(f"{c.home}/link.pem")
+    expect("... which it misses before 'up' does", "link.pem: No such file" in
+           found_by_doctor(c).get(("certificate", "bad"), ""), found_by_doctor(c))
     r = c.run("up")
     expect("without it there is no plain HTTP instead", r.returncode == 1 and "as last time" in
            r.stderr and "link.pem" in r.stderr and not c.processes(), r)

@@ -4,13 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/cloud/doctor.h"
 #include "cli/cloud/show.h"
 #include "cli/cloud/up.h"
-
-#define CONFIG_MAX 65536
 
 /* Those of the machine and the folder. */
 static ft_check *const machine[] = {
@@ -19,7 +16,8 @@ static ft_check *const machine[] = {
 };
 
 static ft_doctor_check *const cloud[] = {
-    ft_doctor_port, ft_doctor_cloud, ft_doctor_state, ft_doctor_sockets, ft_doctor_models,
+    ft_doctor_port,  ft_doctor_certificate, ft_doctor_cloud,
+    ft_doctor_state, ft_doctor_sockets,     ft_doctor_models,
 };
 
 static void say(void *ctx, enum ft_check_level level, const char *check, const char *mend,
@@ -43,26 +41,16 @@ static void say(void *ctx, enum ft_check_level level, const char *check, const c
     fflush(stdout);
 }
 
-/* Where it would listen: of config.json, else the default. */
+/* Where it would listen, and how: as the next `up` does. */
 static void find_listen(struct ft_doctor *d)
 {
-    char path[FT_HOME_PATH], *text;
-    size_t n;
-    struct ft_err ignored;
+    struct ft_err err = {0};
     snprintf(d->listen, sizeof d->listen, "%s", FT_UP_LISTEN);
-    if (ft_file_read(ft_home_at(&d->home, "config.json", path), CONFIG_MAX, &text, &n, &ignored) !=
-        0)
-        return;
-    json_error_t at;
-    json_t *j = json_loadb(text, n, 0, &at);
-    const char *listen = json_string_value(json_object_get(j, "listen"));
-    if (j == NULL)
-        ft_check_say(&d->checks, FT_CHECK_BAD, "config", "mend the file, or take it away",
-                     "%s: line %d: %s", path, at.line, at.text);
-    else if (listen != NULL)
-        snprintf(d->listen, sizeof d->listen, "%s", listen);
-    json_decref(j);
-    free(text);
+    if (ft_up_options_next(d->home.path, &d->next, &err) == 0)
+        snprintf(d->listen, sizeof d->listen, "%s", d->next.listen);
+    else
+        ft_check_say(&d->checks, FT_CHECK_BAD, "config", "mend the file, or take it away", "%s",
+                     err.msg);
 }
 
 int ft_cmd_doctor(int argc, char **argv)
@@ -112,5 +100,6 @@ int ft_cmd_doctor(int argc, char **argv)
         printf("\n%d ok, %d to note, %d to fix\n", d.n[FT_CHECK_OK], d.n[FT_CHECK_WARN],
                d.n[FT_CHECK_BAD]);
     json_decref(d.findings);
+    ft_up_options_fini(&d.next);
     return d.n[FT_CHECK_BAD] > 0 ? 1 : 0;
 }

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "cli/cloud/home.h"
+#include "cli/cloud/up.h"
 #include "monitor/checks.h"
 
 struct ft_doctor {
@@ -13,7 +13,8 @@ struct ft_doctor {
     struct ft_checks checks; /* of that home, said by this doctor */
     int running;             /* a supervisor is: 1, 0 */
     struct ft_home_up up;
-    char listen[256]; /* where it would listen */
+    char listen[256];          /* where it would listen */
+    struct ft_up_options next; /* how; nothing where config.json makes no sense */
     bool json;
     json_t *findings;
     int n[3];
@@ -22,7 +23,7 @@ struct ft_doctor {
 typedef void ft_doctor_check(struct ft_doctor *d);
 
 /* doctor_cloud.c */
-ft_doctor_check ft_doctor_port, ft_doctor_cloud, ft_doctor_state, ft_doctor_sockets,
-    ft_doctor_models;
+ft_doctor_check ft_doctor_port, ft_doctor_certificate, ft_doctor_cloud, ft_doctor_state,
+    ft_doctor_sockets, ft_doctor_models;
 
 #endif

@@ -30,7 +30,25 @@ void ft_doctor_port(struct ft_doctor *d)
         ft_port_check(host, port, &err) != 0)
         ft_check_say(&d->checks, FT_CHECK_BAD, "port", "", "%s", err.msg);
     else
-        ft_check_say(&d->checks, FT_CHECK_OK, "port", "", "%s is free", d->listen);
+        ft_check_say(&d->checks, FT_CHECK_OK, "port", "", "%s is free%s", d->listen,
+                     d->next.remembered ? " (as last time)" : "");
+}
+
+/* Files that were given: what it makes itself, it makes again. */
+void ft_doctor_certificate(struct ft_doctor *d)
+{
+    const char *const files[] = {d->next.tls_cert, d->next.tls_key};
+    if (files[0] == NULL)
+        return;
+    for (size_t i = 0; i < FT_COUNT(files); i++)
+        if (access(files[i], R_OK) != 0) {
+            ft_check_say(&d->checks, FT_CHECK_BAD, "certificate",
+                         "put it back; or 'feitian up --listen' says where it is now, and how",
+                         "%s: %s", files[i], strerror(errno));
+            return;
+        }
+    ft_check_say(&d->checks, FT_CHECK_OK, "certificate", "", "%s%s", files[0],
+                 d->next.tls_remembered ? " (as last time)" : "");
 }
 
 void ft_doctor_cloud(struct ft_doctor *d)

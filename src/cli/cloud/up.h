@@ -37,6 +37,9 @@ struct ft_up_options {
 
 /* Returns 0, or an exit status after a message. */
 int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret);
+/* What the next `feitian up` of the home goes by if it is given nothing else: its config.json, and
+ * where it was last time. */
+int ft_up_options_next(const char *home, struct ft_up_options *ret, struct ft_err *err);
 void ft_up_options_fini(struct ft_up_options *o);
 /* What was given of that which config.json can say, as {"--memory": "536870912", ...}. */
 json_t *ft_up_options_given(const struct ft_up_options *o);

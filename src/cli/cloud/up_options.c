@@ -163,7 +163,8 @@ static int check(struct ft_up_options *o, struct ft_err *err)
     return rc;
 }
 
-int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
+/* The command line over config.json. 0, an exit status after a message, or *err. */
+static int take(int argc, char **argv, struct ft_up_options *ret, struct ft_err *err)
 {
     struct ft_up_options o = {.wait_s = 30, .otlp_ratio = -1};
     const struct ft_opt opts[] = {
@@ -192,27 +193,45 @@ int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
         {"json", 0, FT_OPT_FLAG, &o.json, 0, 0},
     };
     const size_t n = FT_COUNT(opts), n_config = n - 5;
-    struct ft_err err = {0};
     char **args;
-    int status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
-    if (status != 0)
-        return status;
+    *ret = o;
+    int rc = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
+    if (rc != 0)
+        return rc;
     const bool told = o.listen != NULL, tells_tls = o.tls_cert != NULL || o.tls_self_signed;
-    if (ft_home_find(o.home_given, &o.home, &err) != 0 ||
-        read_config(&o, opts, n_config, &err) != 0)
+    rc = ft_home_find(o.home_given, &o.home, err);
+    if (rc == 0)
+        rc = read_config(&o, opts, n_config, err);
+    if (rc == 0) /* once more, over what the file says */
+        rc = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
+    o.told = told;
+    o.tells_tls = tells_tls;
+    *ret = o;
+    return rc;
+}
+
+int ft_up_options_parse(int argc, char **argv, struct ft_up_options *ret)
+{
+    struct ft_err err = {0};
+    int status = take(argc, argv, ret, &err);
+    if (status < 0)
         status = ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");
-    else { /* once more, over what the file says */
-        status = ft_opts_parse("up", opts, n, argc, argv, 0, 0, "", &args);
-        o.told = told;
-        o.tells_tls = tells_tls;
-    }
-    if (status == 0 && check(&o, &err) != 0)
+    else if (status == 0 && check(ret, &err) != 0)
         status = ft_cli_usage("up", "%s", err.msg);
     if (status != 0)
-        ft_up_options_fini(&o);
-    else
-        *ret = o;
+        ft_up_options_fini(ret);
     return status;
+}
+
+int ft_up_options_next(const char *home, struct ft_up_options *ret, struct ft_err *err)
+{
+    char *argv[] = {"up", "--home", (char *)home, NULL};
+    int rc = take((int)FT_COUNT(argv) - 1, argv, ret, err);
+    if (rc == 0)
+        rc = check(ret, err);
+    if (rc != 0)
+        ft_up_options_fini(ret);
+    return rc;
 }
 
 void ft_up_options_fini(struct ft_up_options *o)
