@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 void ft_sse_init(struct ft_sse_parser *p, size_t event_bytes_max, ft_sse_fn *fn, void *ctx)
 {
     *p = (struct ft_sse_parser){.fn = fn, .ctx = ctx};
@@ -35,10 +37,9 @@ static int take_line(struct ft_sse_parser *p, const char *s, size_t n)
 {
     if (!p->begun) {
         p->begun = true;
-        if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) {
-            s += 3;
-            n -= 3;
-        }
+        size_t mark = ft_utf8_mark_len(s, n);
+        s += mark;
+        n -= mark;
     }
     if (n == 0)
         return dispatch(p);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "engine/constrain/dec.h"
 #include "engine/constrain/utf8.h"
 
@@ -228,8 +229,7 @@ struct ft_jv *ft_jdoc_parse(struct ft_cx *cx, const char *text, size_t n)
     if (n > FT_JDOC_BYTES_MAX)
         ft_cx_fail(cx, FT_ELIMIT, "longer than %zu bytes", FT_JDOC_BYTES_MAX);
     struct reader r = {cx, text, text + n, text};
-    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        r.p += 3;
+    r.p += ft_utf8_mark_len(text, n);
     struct ft_jv *v = read_value(&r, 0);
     skip_ws(&r);
     if (r.p != r.end)

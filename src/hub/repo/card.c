@@ -272,9 +272,9 @@ json_t *ft_repo_card_parse(const char *text, size_t n)
     char *copy = malloc(n + 1);
     if (c != NULL && copy != NULL && n <= FT_REPO_CARD_MAX && ft_utf8_valid(text, n) &&
         memchr(text, 0, n) == NULL) {
-        size_t bom = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-        memcpy(copy, text + bom, n - bom);
-        copy[n - bom] = '\0';
+        size_t mark = ft_utf8_mark_len(text, n);
+        memcpy(copy, text + mark, n - mark);
+        copy[n - mark] = '\0';
         if (split(c, copy)) {
             skip_empty(c);
             o = c->at < c->n ? block(c, c->line[c->at].indent, 0) : NULL;

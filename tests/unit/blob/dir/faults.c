@@ -281,6 +281,16 @@ static void reads_that_fail(void **state)
     ft_blob_close(b);
 }
 
+/* The sweeper has looked for orphans, and said so in the index: from then on it waits. */
+static void wait_for_the_sweeper(void)
+{
+    static const char left[] = "SELECT (SELECT value FROM mark WHERE name = 'epoch')"
+                               " - (SELECT value FROM mark WHERE name = 'collected')";
+    for (int i = 0; i < 1000 && ask_index(left) != 0; i++)
+        usleep(10000);
+    assert_int_equal(ask_index(left), 0);
+}
+
 /* What is acknowledged was synced before: the bytes, the file's name, then the index that speaks of
  * it. */
 static void synced_in_order(void **state)
@@ -291,7 +301,7 @@ static void synced_in_order(void **state)
     struct ft_blob *b = open_faulty();
     OK(ft_blob_bucket_create(b, "b", "prj", &err));
     OK(put_made(b, &put, 1, 0, 200000, &done)); /* makes the folder too */
-    usleep(50000);                              /* the sweeper has looked for orphans */
+    wait_for_the_sweeper();
     for (int i = 0; i < 2; i++) {
         bool small = i == 1;
         memset(events, 0, sizeof events);

@@ -198,6 +198,12 @@ static void whitespace_and_depth_are_bounded(void **state)
     takes("{}", TEXTS(text));
 }
 
+static void a_byte_order_mark_is_none_of_a_schema(void **state)
+{
+    (void)state;
+    takes("\xef\xbb\xbf{\"type\":\"integer\"}", TEXTS("+12", "-true"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +216,7 @@ int main(void)
         cmocka_unit_test(references_may_be_recursive),
         cmocka_unit_test(what_cannot_be_enforced_is_refused_by_name),
         cmocka_unit_test(whitespace_and_depth_are_bounded),
+        cmocka_unit_test(a_byte_order_mark_is_none_of_a_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,13 @@ static void test_what_is_no_card_is_empty(void **state)
     check("---\n---\n", "{}");
 }
 
+static void test_a_byte_order_mark_is_none_of_it(void **state)
+{
+    (void)state;
+    check("\xef\xbb\xbf---\nlicense: mit\n---\n", "{\"license\":\"mit\"}");
+    check("\xef\xbb---\nlicense: mit\n---\n", "{}"); /* a part of one is no text */
+}
+
 static void test_what_is_too_large_is_empty(void **state)
 {
     (void)state;
@@ -85,6 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cards_as_they_are_written),
         cmocka_unit_test(test_what_is_no_card_is_empty),
+        cmocka_unit_test(test_a_byte_order_mark_is_none_of_it),
         cmocka_unit_test(test_what_is_too_large_is_empty),
         cmocka_unit_test(test_hostile_ones_end),
     };
