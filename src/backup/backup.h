@@ -13,6 +13,7 @@
 #define FT_BACKUP_BACKUP_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@
 
 /* What goes on, for whoever shows it. */
 struct ft_backup_watch {
-    const volatile int *interrupt;           /* not 0: FT_ECANCELED; may be NULL */
+    const atomic_int *interrupt;             /* not 0: FT_ECANCELED; may be NULL */
     void (*moved)(void *ctx, int64_t bytes); /* so many more; may be NULL */
     void (*fault)(void *ctx, const char *name, const char *what); /* reading; may be NULL */
     void *ctx;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,8 @@ int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *re
     return rc;
 }
 
-int ft_file_write(int fd, const void *data, size_t n, const char *name,
-                  const volatile int *interrupt, struct ft_err *err)
+int ft_file_write(int fd, const void *data, size_t n, const char *name, const atomic_int *interrupt,
+                  struct ft_err *err)
 {
     const char *p = data;
     while (n > 0) {

@@ -2,6 +2,7 @@
 #ifndef FT_BASE_FILE_H
 #define FT_BASE_FILE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,8 +25,8 @@ int ft_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *re
 
 /* Writes all n bytes; name is for messages. interrupt (may be NULL): once it is not 0 (a signal's
  * handler sets it), FT_ECANCELED. */
-int ft_file_write(int fd, const void *data, size_t n, const char *name,
-                  const volatile int *interrupt, struct ft_err *err);
+int ft_file_write(int fd, const void *data, size_t n, const char *name, const atomic_int *interrupt,
+                  struct ft_err *err);
 
 /* A whole file in the place of whatever path names: written beside it ("PATH.partial-PID"), synced
  * and renamed, so that nobody ever sees half of it. */

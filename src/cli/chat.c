@@ -2,6 +2,7 @@
 #include "cli/chat.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,7 +159,7 @@ static void take_part(void *ctx, const struct ft_part *part)
 }
 
 static int stream_answer(struct ft_chat *c, struct ft_stream *s, uint64_t id,
-                         struct ft_chat_parser *p, const volatile int *interrupt,
+                         struct ft_chat_parser *p, const atomic_int *interrupt,
                          struct ft_chat_result *ret, struct ft_err *err)
 {
     bool cancelled = false;
@@ -190,7 +191,7 @@ static int stream_answer(struct ft_chat *c, struct ft_stream *s, uint64_t id,
 }
 
 static int ask(struct ft_chat *c, const char *text, size_t n, struct answer *a,
-               const volatile int *interrupt, struct ft_chat_result *ret, struct ft_err *err)
+               const atomic_int *interrupt, struct ft_chat_result *ret, struct ft_err *err)
 {
     struct ft_request r = c->cfg->request;
     struct ft_stream *stream = NULL;
@@ -219,7 +220,7 @@ static int ask(struct ft_chat *c, const char *text, size_t n, struct answer *a,
 }
 
 int ft_chat_ask(struct ft_chat *c, const char *text, size_t n, ft_part_fn *on_part, void *ctx,
-                const volatile int *interrupt, struct ft_chat_result *ret, struct ft_err *err)
+                const atomic_int *interrupt, struct ft_chat_result *ret, struct ft_err *err)
 {
     struct answer a = {.on_part = on_part, .ctx = ctx};
     ft_buf_init(&a.content, ANSWER_MAX);

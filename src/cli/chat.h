@@ -4,6 +4,7 @@
 #ifndef FT_CLI_CHAT_H
 #define FT_CLI_CHAT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine/core/engine.h"
@@ -41,6 +42,6 @@ struct ft_chat_result {
  * when it is not 0 the answer is cut there, kept in the history, and FT_FINISH_CANCELLED
  * reported. On failure the history is as before. */
 int ft_chat_ask(struct ft_chat *c, const char *text, size_t n, ft_part_fn *on_part, void *ctx,
-                const volatile int *interrupt, struct ft_chat_result *ret, struct ft_err *err);
+                const atomic_int *interrupt, struct ft_chat_result *ret, struct ft_err *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct options {
 
 struct watch {
     struct ft_progress bar;
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
     const char *const *path;
     enum ft_eval_metric metric;
     FILE *details; /* NULL: none */

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <getopt.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ struct options {
 
 struct watch {
     struct ft_progress bar;
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
 };
 
 static int on_read(void *ctx, int64_t done, int64_t all)

@@ -2,11 +2,12 @@
 #include "cli/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/err.h"
 
-static volatile int caught, caught_any;
+static atomic_int caught, caught_any;
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -35,13 +36,13 @@ static void catch_with(void (*handler)(int))
     }
 }
 
-const volatile int *ft_interrupt_catch(void)
+const atomic_int *ft_interrupt_catch(void)
 {
     catch_with(note);
     return &caught;
 }
 
-const volatile int *ft_interrupt_catch_first(void)
+const atomic_int *ft_interrupt_catch_first(void)
 {
     catch_with(note_first);
     return &caught_any;

@@ -2,11 +2,13 @@
 #ifndef FT_CLI_INTERRUPT_H
 #define FT_CLI_INTERRUPT_H
 
-/* From now on such a signal only sets the flag that is returned. */
-const volatile int *ft_interrupt_catch(void);
+#include <stdatomic.h>
+
+/* From now on such a signal only sets the flag that is returned, which any thread may read. */
+const atomic_int *ft_interrupt_catch(void);
 /* The same; but a second one ends the program at once: for work that can be taken up again. The
  * flag is 1 then. */
-const volatile int *ft_interrupt_catch_first(void);
+const atomic_int *ft_interrupt_catch_first(void);
 /* From now on they end the program again; at once, if one came meanwhile. */
 void ft_interrupt_release(void);
 

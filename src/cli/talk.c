@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 #define DIM        "\033[2m"
 #define PLAIN      "\033[0m"
 
-static volatile int interrupted;
+static atomic_int interrupted;
 static int wake = -1; /* an eventfd: readable once interrupted */
 
 static void on_sigint(int sig)
@@ -43,7 +44,7 @@ void ft_talk_catch(void)
     sigaction(SIGINT, &sa, NULL);
 }
 
-const volatile int *ft_talk_interrupted(void)
+const atomic_int *ft_talk_interrupted(void)
 {
     return &interrupted;
 }

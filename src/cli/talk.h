@@ -4,6 +4,7 @@
 #ifndef FT_CLI_TALK_H
 #define FT_CLI_TALK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,7 +25,7 @@ struct ft_talk_ops {
 /* Ctrl-C from now on only sets the flag. Sets the locale, which the editing of lines needs. */
 void ft_talk_catch(void);
 /* Not 0 once Ctrl-C was pressed; ft_talk_clear() makes it 0. */
-const volatile int *ft_talk_interrupted(void);
+const atomic_int *ft_talk_interrupted(void);
 void ft_talk_clear(void);
 
 /* Reads and asks until the end; name: who complains ("run"). */

@@ -364,16 +364,22 @@ static int prepare(struct process *p, struct ft_err *err)
     return rc != 0 ? 0 : ft_ctl_bootstrap(&p->ctl, err);
 }
 
-static void stop(struct process *p)
+static void stop_threads(struct process *p)
 {
-    atomic_store(&p->stopping, true);
-    ft_http_server_drain(p->server, DRAIN_MS);
     stop_side(&p->slow);
     stop_side(&p->hash);
     ft_mailbox_shut(p->queue);
     pthread_join(p->writer_thread, NULL);
-    ft_tune_close(p->ctl.tune);
-    ft_state_watch(p->ctl.state, NULL, NULL);
+}
+
+static int start_threads(struct process *p, struct ft_err *err)
+{
+    if (pthread_create(&p->writer_thread, NULL, writer, p) != 0)
+        return ft_err_sys(err, "control: start a thread");
+    if (start_side(&p->slow, SLOW_THREADS) && start_side(&p->hash, HASH_THREADS))
+        return 0;
+    stop_threads(p);
+    return ft_err_sys(err, "control: start a thread");
 }
 
 static int serve(struct process *p, struct ft_err *err)
@@ -382,23 +388,23 @@ static int serve(struct process *p, struct ft_err *err)
     int rc = open_server(p, err);
     if (rc != 0)
         return rc;
-    if (pthread_create(&p->writer_thread, NULL, writer, p) != 0)
-        return ft_err_sys(err, "control: start a thread");
-    if (!start_side(&p->slow, SLOW_THREADS) || !start_side(&p->hash, HASH_THREADS)) {
-        stop_side(&p->slow);
-        stop_side(&p->hash);
-        ft_mailbox_shut(p->queue);
-        pthread_join(p->writer_thread, NULL);
-        return ft_err_sys(err, "control: start a thread");
-    }
     if (p->ctl.opt->exec != NULL && ft_tune_open(&p->ctl, &p->ctl.tune, err) != 0)
         ft_log(FT_LOG_ERROR, "control", "no fine-tuning: %s", err->msg);
-    ft_log(FT_LOG_INFO, "control", "serves %s", ft_http_server_address(p->server));
-    ft_ready_tell(NULL);
-    while (!*p->ctl.opt->end)
-        usleep(TICK_MS * 1000);
-    stop(p);
-    return 0;
+    rc = start_threads(p, err); /* last: they find all of ctl in its place */
+    if (rc == 0) {
+        ft_log(FT_LOG_INFO, "control", "serves %s", ft_http_server_address(p->server));
+        ft_ready_tell(NULL);
+        while (!*p->ctl.opt->end)
+            usleep(TICK_MS * 1000);
+    }
+    atomic_store(&p->stopping, true);
+    if (rc == 0) {
+        ft_http_server_drain(p->server, DRAIN_MS);
+        stop_threads(p);
+    }
+    ft_tune_close(p->ctl.tune);
+    ft_state_watch(p->ctl.state, NULL, NULL);
+    return rc;
 }
 
 int ft_control_run(const struct ft_control_options *o, struct ft_err *err)

@@ -10,6 +10,7 @@
 #ifndef FT_CONTROL_CONTROL_H
 #define FT_CONTROL_CONTROL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -17,14 +18,14 @@
 #include "state/state.h"
 
 struct ft_control_options {
-    const char *home;        /* folder of the cloud */
-    const char *socket;      /* NULL: HOME/run/control.sock */
-    const char *url;         /* of the gateway, for credentials.json: "http://127.0.0.1:7700" */
-    const char *program;     /* path of feitian itself: models are inspected by a process of it */
-    struct ft_state *state;  /* owned by the caller, migrated here */
-    struct ft_exec *exec;    /* runs trainings; NULL: fine-tuning jobs wait. The caller's */
-    int look_ms;             /* between two looks at the cloud; 0: 10 s, the step of the history */
-    const volatile int *end; /* not 0: leave; checked a few times a second */
+    const char *home;       /* folder of the cloud */
+    const char *socket;     /* NULL: HOME/run/control.sock */
+    const char *url;        /* of the gateway, for credentials.json: "http://127.0.0.1:7700" */
+    const char *program;    /* path of feitian itself: models are inspected by a process of it */
+    struct ft_state *state; /* owned by the caller, migrated here */
+    struct ft_exec *exec;   /* runs trainings; NULL: fine-tuning jobs wait. The caller's */
+    int look_ms;            /* between two looks at the cloud; 0: 10 s, the step of the history */
+    const atomic_int *end;  /* not 0: leave; checked a few times a second */
 };
 
 /* True if HOME has had a store (HOME/state.id is there): then open it as a known one. */

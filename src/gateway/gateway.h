@@ -7,6 +7,7 @@
 #ifndef FT_GATEWAY_GATEWAY_H
 #define FT_GATEWAY_GATEWAY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,7 +26,7 @@ struct ft_gateway_options {
     const char *control_socket; /* NULL: HOME/run/control.sock */
     int n_threads;              /* of the HTTP server; 0: 2 */
     int drain_ms;               /* how long running calls may take at the end; 0: 10,000 */
-    const volatile int *end;    /* not 0: leave */
+    const atomic_int *end;      /* not 0: leave */
     bool stop_workers;          /* at the end; otherwise they wait for the next gateway */
     /* Its client is filled in here; the exec's events must reach ft_serve_wake(). */
     struct ft_serve_config serve;

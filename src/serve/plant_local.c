@@ -152,7 +152,7 @@ static void ask_done(void *ctx, const struct ft_err *err)
                          ? json_loadb(a->body.data, a->body.len, 0, NULL)
                          : NULL;
     a->on_answer(a->ctx, err == NULL ? a->status : 0, answer);
-    json_decref(answer);
+    ft_json_unref(answer); /* serving may have kept it */
     ft_buf_fini(&a->body);
     free(a);
 }

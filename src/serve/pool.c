@@ -46,7 +46,7 @@ static void worker_move(struct ft_serve *s, struct ft_worker *w, enum ft_worker_
 static void worker_forget(struct ft_worker *w)
 {
     ft_held_clear(w);
-    json_decref(w->stats);
+    ft_json_unref(w->stats);
     w->stats = NULL;
     w->pid = 0;
     w->tokens_per_s = 0;
@@ -150,8 +150,8 @@ static void health_answer(struct ft_serve *s, struct ft_worker *w, int k, int st
         return;
     }
     w->misses = 0;
-    json_decref(w->stats);
-    w->stats = json_incref((json_t *)answer);
+    ft_json_unref(w->stats);
+    w->stats = ft_json_ref((json_t *)answer);
     note_rate(w, answer, now);
     if (w->state != FT_WORKER_STARTING)
         return;

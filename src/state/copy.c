@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,7 @@ int64_t ft_sqlite_copy_bytes(const struct ft_sqlite_copy *c)
 }
 
 static int copy_pages(struct ft_sqlite_copy *c, sqlite3 *to, const char *to_path,
-                      const volatile int *interrupt, struct ft_err *err)
+                      const atomic_int *interrupt, struct ft_err *err)
 {
     sqlite3_backup *b = sqlite3_backup_init(to, "main", c->db, "main");
     int rc = SQLITE_OK;
@@ -126,7 +127,7 @@ static int check(sqlite3 *db, const char *path, struct ft_err *err)
     return rc;
 }
 
-int ft_sqlite_copy_write(struct ft_sqlite_copy *c, const char *to, const volatile int *interrupt,
+int ft_sqlite_copy_write(struct ft_sqlite_copy *c, const char *to, const atomic_int *interrupt,
                          struct ft_err *err)
 {
     sqlite3 *db = NULL;

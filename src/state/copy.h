@@ -5,6 +5,7 @@
 #ifndef FT_STATE_COPY_H
 #define FT_STATE_COPY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,7 +22,7 @@ int ft_sqlite_copy_begin(const char *path, struct ft_sqlite_copy **ret, struct f
 int64_t ft_sqlite_copy_bytes(const struct ft_sqlite_copy *c); /* about */
 /* Into a new file, which is a whole database without a log, and checked. FT_ELIMIT: the disk is
  * full; FT_ECORRUPT: it is damaged where it comes from; FT_ECANCELED. interrupt may be NULL. */
-int ft_sqlite_copy_write(struct ft_sqlite_copy *c, const char *to, const volatile int *interrupt,
+int ft_sqlite_copy_write(struct ft_sqlite_copy *c, const char *to, const atomic_int *interrupt,
                          struct ft_err *err);
 void ft_sqlite_copy_end(struct ft_sqlite_copy *c); /* NULL is accepted */
 

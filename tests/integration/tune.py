@@ -99,8 +99,12 @@ def answers(c, model):
 
 def records(c):
     """Of trainings; the newest first."""
-    found = c.get("/api/v1/usage/records?limit=1000&model=nano")[1]["data"]
-    return [r for r in found if r["route"] == "fine_tuning.jobs"]
+    found, page = [], ""
+    while page is not None:  # our looking at the job is on record too, thousands of times
+        o = c.get(f"/api/v1/usage/records?limit=1000&model=nano{page}")[1]
+        found += [r for r in o["data"] if r["route"] == "fine_tuning.jobs"]
+        page = f"&page={o['next_page']}" if o["has_more"] else None
+    return found
 
 
 def used(c, job):

@@ -634,6 +634,6 @@ void ft_oai_request_fini(struct ft_oai_request *q)
     free(q->input);
     free(q->document);
     free(q->owned_format);
-    json_decref(q->root);
+    ft_json_unref(q->root); /* serving may hold it */
     *q = (struct ft_oai_request){.root = NULL};
 }

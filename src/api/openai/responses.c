@@ -242,10 +242,10 @@ int ft_oai_responses_parse(const char *body, size_t n, const char *id, struct ft
 
 void ft_oai_responses_fini(struct ft_oai_responses *r)
 {
-    ft_oai_request_fini(&r->chat);
     json_decref(r->root);
     json_decref(r->input);
     json_decref(r->context);
+    ft_oai_request_fini(&r->chat); /* last: it has parts of these, and serving may hold it longer */
     *r = (struct ft_oai_responses){.root = NULL};
 }
 

@@ -2,6 +2,8 @@
 #ifndef FT_CLI_CLOUD_BACKUP_H
 #define FT_CLI_CLOUD_BACKUP_H
 
+#include <stdatomic.h>
+
 #include "backup/backup.h"
 #include "cli/cloud/home.h"
 
@@ -26,7 +28,7 @@ struct ft_backup_home {
     char config[FT_HOME_PATH];  /* config.json, if it is elsewhere (up --config); "" */
     bool models;                /* asked for: HOME/models too */
     char scratch[FT_HOME_PATH]; /* a folder of ours, for copies on their way */
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
 };
 
 /* How many bytes it is about. */

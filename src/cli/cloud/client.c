@@ -2,6 +2,7 @@
 #include "cli/cloud/client.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,7 +383,7 @@ struct stream {
     struct ft_sse_parser sse;
     ft_cloud_event_fn *fn;
     void *ctx;
-    const volatile int *stop;
+    const atomic_int *stop;
     struct ft_err err;
     bool done;
 };
@@ -421,7 +422,7 @@ static bool asked_to_stop(void *ctx)
 }
 
 int ft_cloud_stream(struct ft_cloud *c, const char *path, json_t *body, ft_cloud_event_fn *fn,
-                    void *ctx, const volatile int *stop, struct ft_err *err)
+                    void *ctx, const atomic_int *stop, struct ft_err *err)
 {
     struct request r;
     struct ft_http_answer a = {0};

@@ -4,6 +4,7 @@
 #define FT_CLI_CLOUD_CLIENT_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "cli/cloud/home.h"
 #include "cli/options.h"
@@ -80,7 +81,7 @@ int ft_cloud_save(struct ft_cloud *c, const char *path, const char *to, struct f
  * "[DONE]". stop: not 0 ends it, which is no error. */
 typedef int ft_cloud_event_fn(void *ctx, const json_t *event, struct ft_err *err);
 int ft_cloud_stream(struct ft_cloud *c, const char *path, json_t *body, ft_cloud_event_fn *fn,
-                    void *ctx, const volatile int *stop, struct ft_err *err);
+                    void *ctx, const atomic_int *stop, struct ft_err *err);
 
 /* ---- for commands ---- */
 

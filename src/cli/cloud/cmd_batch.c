@@ -1,4 +1,5 @@
 /* feitian batch: many requests of a file, at batch price, behind other work. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static void show(const json_t *b)
 static int wait_for(struct ft_cloud *c, const char *id, bool json, struct ft_err *err)
 {
     struct ft_progress p = {.what = "batch"};
-    const volatile int *stop = ft_interrupt_catch();
+    const atomic_int *stop = ft_interrupt_catch();
     json_t *b = NULL;
     int rc = 0;
     while (*stop == 0) {

@@ -3,6 +3,7 @@
  * Where the cloud runs its gateway has the store, and is asked through HOME/run/gateway.sock (ours
  * alone: no key is needed); where none runs the store is opened here. */
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ struct result {
     bool whole; /* it came to its end */
     json_t *found;
     char trouble[FT_ERR_MSG_MAX];
-    const volatile int *stop;
+    const atomic_int *stop;
 };
 
 static int find(struct blob_options *o, struct ft_err *err)

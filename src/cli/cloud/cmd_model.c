@@ -1,5 +1,6 @@
 /* feitian model: brings models into a cloud on this machine, lists and removes them. */
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct model_options {
     bool no_endpoint, delete_file, all;
     char **args;
     int n_args;
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
     struct ft_pull_result pulled;
     /* the bar */
     bool shown, tty;

@@ -1,4 +1,5 @@
 /* feitian tune: fine-tuning jobs of a cloud. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,7 +91,7 @@ static void bar(struct ft_progress *p, const json_t *events)
 static int wait_for(struct ft_cloud *c, const char *id, bool json, struct ft_err *err)
 {
     struct ft_progress p = {.what = "training"};
-    const volatile int *stop = ft_interrupt_catch();
+    const atomic_int *stop = ft_interrupt_catch();
     json_t *job = NULL, *events = NULL;
     int rc = 0;
     while (*stop == 0) {

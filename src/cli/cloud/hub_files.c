@@ -6,6 +6,7 @@
 #include <nettle/base64.h>
 #include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ struct push {
     int n;
     int64_t all, done, sent; /* bytes */
     struct ft_progress progress;
-    const volatile int *stop;
+    const atomic_int *stop;
     char commit[64];
     bool made; /* the repository, by this push */
     struct ft_err *err;
@@ -464,7 +465,7 @@ int ft_hub_push(struct ft_cloud *c, void *options, struct ft_err *err)
 
 struct fetch {
     struct ft_progress *progress;
-    const volatile int *stop;
+    const atomic_int *stop;
     int fd;
     int64_t size, got;
     bool lfs;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define CHECK_MS 120000 /* for a model's head to be read */
 
 /* Waits for the child, which is killed when time is up. Its wait status, -1 if there is none. */
-static int await(pid_t child, const volatile int *interrupt)
+static int await(pid_t child, const atomic_int *interrupt)
 {
     int status = -1;
     int64_t until = ft_clock_now_ns() + CHECK_MS * (int64_t)1000000;
@@ -44,7 +45,7 @@ static void cut_folder(char *text, const char *path)
         memmove(at, at + n, strlen(at + n) + 1);
 }
 
-int ft_model_check(const char *path, const volatile int *interrupt, struct ft_err *err)
+int ft_model_check(const char *path, const atomic_int *interrupt, struct ft_err *err)
 {
     char self[PATH_MAX], text[600] = "";
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);

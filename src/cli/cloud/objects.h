@@ -2,6 +2,8 @@
 #ifndef FT_CLI_CLOUD_OBJECTS_H
 #define FT_CLI_CLOUD_OBJECTS_H
 
+#include <stdatomic.h>
+
 #include "blob/s3/call.h"
 #include "cli/cloud/client.h"
 
@@ -60,7 +62,7 @@ struct ft_transfers_config {
     int n_threads;
     bool fresh; /* nothing is gone on with that an earlier one left */
     bool quiet; /* no bar, no names */
-    const volatile int *stop;
+    const atomic_int *stop;
 };
 int ft_transfers_open(const struct ft_transfers_config *c, struct ft_transfers **ret,
                       struct ft_err *err);

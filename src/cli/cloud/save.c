@@ -1,5 +1,6 @@
 /* What a cloud has, into a file of this machine. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ struct saving {
     int fd;
     const char *name;
     struct ft_err err;
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
 };
 
 static bool take(void *ctx, const char *data, size_t n)

@@ -1,7 +1,8 @@
 /* The engine of alerts at work: one look at every rule, what is told of it, the threads that send.
  *
  * Everything is under one lock, which is never held while the store, the gateway or a receiver is
- * waited for. */
+ * waited for. JSON that others hold too is let go under it: jansson orders no last decref after
+ * what another thread read before its own. */
 #include "control/watch/alarm.h"
 
 #include <math.h>
@@ -296,8 +297,8 @@ void ft_alarm_look(struct ft_alarm *a, struct ft_history *h, int64_t now_s)
     queue_notices(a, notices, now_s);
     bool changed = a->changed;
     pthread_cond_broadcast(&a->wake);
-    pthread_mutex_unlock(&a->lock);
     json_decref(notices);
+    pthread_mutex_unlock(&a->lock);
     if (changed)
         ft_alarm_save(a);
     tell_events(a);
@@ -330,7 +331,7 @@ static void send_one(struct ft_alarm *a, const struct ft_notify_due *due)
     if (rc != 0 && rc != FT_ECANCELED)
         ft_log(FT_LOG_WARN, "control", "channel %s: %s", ft_ctl_text(channel, "name"), err.msg);
     pthread_mutex_lock(&a->lock);
-    json_decref(notice); /* under the lock: jansson orders no last decref after another thread's */
+    json_decref(notice);
     json_decref(channel);
     json_decref(smtp);
     if (a->stop) /* broken off: the next control tries it */

@@ -193,7 +193,8 @@ bool ft_alarm_read_store(struct ft_alarm *a, int64_t now_s)
         if (!a->begun)
             ft_notify_load(a->notify, json_object_get(a->saved, "notices"), now_s);
         json_decref(a->smtp);
-        a->smtp = s.smtp != NULL ? json_incref(s.smtp) : NULL;
+        a->smtp = s.smtp;
+        s.smtp = NULL;
         a->begun = true;
         json_decref(a->saved); /* a rule that comes back later begins anew */
         a->saved = NULL;

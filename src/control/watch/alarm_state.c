@@ -31,12 +31,14 @@ void ft_alarm_save(struct ft_alarm *a)
     json_object_set_new(all, "notices", ft_notify_save(a->notify));
     pthread_mutex_unlock(&a->lock);
     char *text = json_dumps(all, JSON_COMPACT);
+    pthread_mutex_lock(&a->lock);
+    json_decref(all); /* it has the notices that wait */
+    pthread_mutex_unlock(&a->lock);
     snprintf(path, sizeof path, "%s/monitor/alerts.json", a->ctl->home);
     if (text != NULL && ft_file_put(path, text, strlen(text), &err) != 0)
         ft_log(FT_LOG_WARN, "control", "alerts: %s", err.msg);
     pthread_mutex_unlock(&a->saving);
     free(text);
-    json_decref(all);
 }
 
 json_t *ft_alarm_load(const struct ft_ctl *ctl)

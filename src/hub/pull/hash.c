@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ int ft_pull_sum_check(struct ft_pull_sum *s, struct ft_err *err)
                       git ? "git hash" : "SHA-256", hex, s->file->hex);
 }
 
-int ft_pull_sum_file(struct ft_pull_sum *s, int fd, uint64_t bytes, const volatile int *interrupt,
+int ft_pull_sum_file(struct ft_pull_sum *s, int fd, uint64_t bytes, const atomic_int *interrupt,
                      struct ft_err *err)
 {
     char *buf = malloc(READ_BYTES);

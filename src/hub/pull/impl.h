@@ -2,6 +2,7 @@
 #ifndef FT_HUB_PULL_IMPL_H
 #define FT_HUB_PULL_IMPL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -91,7 +92,7 @@ void ft_pull_stage_path(const struct ft_pull_stage *st, const struct ft_pull_fil
 void ft_pull_stage_sweep(const struct ft_pull_stage *st, const struct ft_pull_list *l);
 /* 1: all of it stands under its name; 0: nothing does; FT_EEXIST: something else. */
 int ft_pull_stage_present(const struct ft_pull_stage *st, const struct ft_pull_list *l,
-                          const volatile int *interrupt, struct ft_err *err);
+                          const atomic_int *interrupt, struct ft_err *err);
 /* Room for `bytes` more. FT_ELIMIT. */
 int ft_pull_stage_room(const struct ft_pull_stage *st, uint64_t bytes, struct ft_err *err);
 /* Brings whole files to where a model can be opened; *ret_path (n bytes): which. */
@@ -117,7 +118,7 @@ void ft_pull_sum_add(struct ft_pull_sum *s, const void *data, size_t n);
 /* FT_ECORRUPT unless the sum is the file's. */
 int ft_pull_sum_check(struct ft_pull_sum *s, struct ft_err *err);
 /* Adds the first `bytes` of an open file. */
-int ft_pull_sum_file(struct ft_pull_sum *s, int fd, uint64_t bytes, const volatile int *interrupt,
+int ft_pull_sum_file(struct ft_pull_sum *s, int fd, uint64_t bytes, const atomic_int *interrupt,
                      struct ft_err *err);
 
 /* ---- get.c, local.c: bytes into the stage ---- */

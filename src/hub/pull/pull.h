@@ -10,6 +10,7 @@
 #ifndef FT_HUB_PULL_PULL_H
 #define FT_HUB_PULL_PULL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -55,8 +56,8 @@ struct ft_pull_options {
     int (*check)(void *ctx, const char *path, struct ft_err *err);
     ft_pull_progress_fn *on_progress; /* on the caller's thread, several times a second; or NULL */
     void *ctx;
-    const volatile int *interrupt; /* not 0: FT_ECANCELED, what is there is kept; or NULL */
-    int wait_ms;                   /* before a second try, doubled for each further one; 0: 500 */
+    const atomic_int *interrupt; /* not 0: FT_ECANCELED, what is there is kept; or NULL */
+    int wait_ms;                 /* before a second try, doubled for each further one; 0: 500 */
 };
 
 struct ft_pull_result {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ void ft_pull_stage_sweep(const struct ft_pull_stage *st, const struct ft_pull_li
         closedir(d);
 }
 
-static int same_file(const char *path, const struct ft_pull_file *f, const volatile int *interrupt,
+static int same_file(const char *path, const struct ft_pull_file *f, const atomic_int *interrupt,
                      struct ft_err *err)
 {
     struct stat st;
@@ -140,7 +141,7 @@ static int same_file(const char *path, const struct ft_pull_file *f, const volat
 }
 
 int ft_pull_stage_present(const struct ft_pull_stage *st, const struct ft_pull_list *l,
-                          const volatile int *interrupt, struct ft_err *err)
+                          const atomic_int *interrupt, struct ft_err *err)
 {
     char path[PATH_BYTES];
     struct stat found;

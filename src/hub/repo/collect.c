@@ -5,6 +5,7 @@
  * is written before its branch moves, content before that, and what is younger than the grace stays
  * (of content: also what was asked for since, content.c). A branch that is put on an old commit has
  * that and its content made young first (refs.c). */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct collect {
     int64_t before_s; /* older than this may go */
     struct set live;  /* uids that have a name */
     struct set held;  /* contents */
-    const volatile int *stop;
+    const atomic_int *stop;
     struct ft_repos_collected done;
     struct ft_err *err;
     /* of the repository that is looked at */
@@ -271,7 +272,7 @@ static int run(struct collect *c)
     return FT_MIN(rc, 0);
 }
 
-int ft_repos_collect(struct ft_repos *r, const volatile int *stop, struct ft_repos_collected *ret,
+int ft_repos_collect(struct ft_repos *r, const atomic_int *stop, struct ft_repos_collected *ret,
                      struct ft_err *err)
 {
     struct collect c = {

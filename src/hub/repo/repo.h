@@ -14,6 +14,7 @@
 #define FT_HUB_REPO_REPO_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "blob/blob.h"
 
@@ -251,7 +252,7 @@ struct ft_repos_collected {
 };
 /* Removes what no branch or tag leads to, and what deleted repositories left: what is older than
  * the grace and was not asked for since. stop (may be NULL) ends it early, which is no error. */
-int ft_repos_collect(struct ft_repos *r, const volatile int *stop, struct ft_repos_collected *ret,
+int ft_repos_collect(struct ft_repos *r, const atomic_int *stop, struct ft_repos_collected *ret,
                      struct ft_err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef FT_MODEL_CONVERT_H
 #define FT_MODEL_CONVERT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,7 +19,7 @@ struct ft_convert_opts {
     /* (optional) told the tensors' bytes done and to do, from the calling thread */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
-    const volatile int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
+    const atomic_int *interrupt; /* (optional) not 0: stop, leaving nothing, with FT_ECANCELED */
 };
 
 /* A changed matrix in a quantised format is dequantised, changed and quantised again (where no type

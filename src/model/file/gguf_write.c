@@ -3,6 +3,7 @@
  * (base/partial.h). */
 #include "model/file/gguf_write.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 
 struct ft_gguf_writer {
     char *path, *temp;
-    const volatile int *interrupt; /* may be NULL */
+    const atomic_int *interrupt; /* may be NULL */
     int fd;
     struct ft_buf meta, table, sizes; /* sizes: uint64_t per tensor */
     uint64_t n_meta, n_tensor, next_offset;
@@ -27,7 +28,7 @@ struct ft_gguf_writer {
     uint64_t current, current_left; /* the tensor being written, and its bytes to come */
 };
 
-int ft_gguf_writer_open(const char *path, const volatile int *interrupt,
+int ft_gguf_writer_open(const char *path, const atomic_int *interrupt,
                         struct ft_gguf_writer **ret_g, struct ft_err *err)
 {
     struct stat st; /* renaming would fail after all the work, or replace a device */

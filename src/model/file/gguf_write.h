@@ -6,6 +6,7 @@
 #ifndef FT_MODEL_GGUF_WRITE_H
 #define FT_MODEL_GGUF_WRITE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,7 @@ struct ft_gguf_writer;
 
 /* path: a regular file, which is replaced, or nothing yet. interrupt (may be NULL): once it is not
  * 0 (a signal's handler sets it), writing ends with FT_ECANCELED. */
-int ft_gguf_writer_open(const char *path, const volatile int *interrupt,
+int ft_gguf_writer_open(const char *path, const atomic_int *interrupt,
                         struct ft_gguf_writer **ret_g, struct ft_err *err);
 /* Removes the temporary file unless committed. NULL is accepted. */
 void ft_gguf_writer_close(struct ft_gguf_writer *g);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ struct entry {
 struct ft_st_writer {
     char *folder, *stem;
     uint64_t shard_bytes;
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
     struct entry *entry;
     int n, cap, n_shard;
     uint64_t filled; /* bytes of the last shard declared */
@@ -41,8 +42,7 @@ struct ft_st_writer {
 };
 
 int ft_st_writer_open(const char *folder, const char *stem, uint64_t shard_bytes,
-                      const volatile int *interrupt, struct ft_st_writer **ret_w,
-                      struct ft_err *err)
+                      const atomic_int *interrupt, struct ft_st_writer **ret_w, struct ft_err *err)
 {
     struct ft_st_writer *w = calloc(1, sizeof *w);
     if (w == NULL)

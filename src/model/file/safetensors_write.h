@@ -7,6 +7,7 @@
 #ifndef FT_MODEL_SAFETENSORS_WRITE_H
 #define FT_MODEL_SAFETENSORS_WRITE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,7 @@ struct ft_st_writer;
  * STEM-00001-of-00003.safetensors, ... and STEM.safetensors.index.json. interrupt (may be NULL):
  * once it is not 0, writing ends with FT_ECANCELED. */
 int ft_st_writer_open(const char *folder, const char *stem, uint64_t shard_bytes,
-                      const volatile int *interrupt, struct ft_st_writer **ret_w,
-                      struct ft_err *err);
+                      const atomic_int *interrupt, struct ft_st_writer **ret_w, struct ft_err *err);
 /* Leaves the files as they are. NULL is accepted. */
 void ft_st_writer_close(struct ft_st_writer *w);
 

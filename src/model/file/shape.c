@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -439,7 +440,7 @@ static int tensors_write(struct ft_gguf_writer *g, const struct plan *p, struct 
 }
 
 int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
-                   const volatile int *interrupt, struct ft_err *err)
+                   const atomic_int *interrupt, struct ft_err *err)
 {
     struct plan p = {.s = s, .mix = ft_mix_by_name(type)};
     if (p.mix == NULL)
@@ -464,7 +465,7 @@ int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
     return rc;
 }
 
-int ft_shape_temp(const struct ft_shape *s, const char *type, const volatile int *interrupt,
+int ft_shape_temp(const struct ft_shape *s, const char *type, const atomic_int *interrupt,
                   int *ret_fd, struct ft_err *err)
 {
     const char *dir = getenv("TMPDIR");

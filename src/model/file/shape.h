@@ -4,6 +4,7 @@
 #ifndef FT_MODEL_SHAPE_H
 #define FT_MODEL_SHAPE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -31,11 +32,11 @@ const char *ft_shape_names(void); /* separated by spaces */
 /* Writes the shape as a GGUF file of the given mixture ("Q4_0", "Q4_K_M"; see quant_mix.h). The
  * same name and type give the same bytes. interrupt: as ft_gguf_writer_open(). */
 int ft_shape_write(const struct ft_shape *s, const char *type, const char *path,
-                   const volatile int *interrupt, struct ft_err *err);
+                   const atomic_int *interrupt, struct ft_err *err);
 
 /* The same into a temporary file (in $TMPDIR or /tmp) that has no name any more when this returns:
  * *ret_fd is open for reading, and nothing stays behind. */
-int ft_shape_temp(const struct ft_shape *s, const char *type, const volatile int *interrupt,
+int ft_shape_temp(const struct ft_shape *s, const char *type, const atomic_int *interrupt,
                   int *ret_fd, struct ft_err *err);
 
 /* shape_vocab.c: the made-up vocabulary's keys. n is at least 1024. */

@@ -14,6 +14,7 @@
 #ifndef FT_TRAIN_TRAIN_H
 #define FT_TRAIN_TRAIN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,7 +72,7 @@ struct ft_train_events {
     void (*on_result)(void *ctx, const char *kind, const char *path);
     void *ctx;
     /* Not 0: finish the step, write a checkpoint, end with FT_ECANCELED. 2: write none. */
-    const volatile int *interrupt;
+    const atomic_int *interrupt;
 };
 
 /* o: checked (ft_train_options_check). FT_EINVAL, FT_ENOTFOUND, ...: the options, the model or the

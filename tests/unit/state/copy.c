@@ -2,6 +2,7 @@
 #include "state/copy.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "testing.h"
 
@@ -49,7 +50,7 @@ static void the_moment_is_its_begin(void **state)
     assert_int_equal(access(rm, F_OK), -1);
     sqlite3_close(db);
 
-    const volatile int stop = 1;
+    const atomic_int stop = 1;
     assert_int_equal(ft_sqlite_copy_begin(from, &c, &err), 0);
     unlink(to);
     assert_int_equal(ft_sqlite_copy_write(c, to, &stop, &err), FT_ECANCELED);

@@ -1,5 +1,7 @@
 /* Whole models with other weights in the place of their own, as a trainer of all weights writes
  * them: as GGUF and as a folder, exactly. */
+#include <stdatomic.h>
+
 #include "folder.h"
 
 #include "model/adapter/merge.h"
@@ -86,7 +88,7 @@ static void test_weights_are_replaced(void **state)
 static void test_an_interrupt_leaves_nothing(void **state)
 {
     (void)state;
-    static const volatile int stop = 1;
+    static const atomic_int stop = 1;
     struct ft_convert_opts o = {.interrupt = &stop};
     struct ft_weights *base = base_open("models/llama-s-F32.gguf");
     struct ft_err err;

@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "base/file.h"
 #include "model/file/safetensors.h"
@@ -131,7 +132,7 @@ static void test_shards_and_their_index(void **state)
 static void test_failures_are_said(void **state)
 {
     (void)state;
-    static const volatile int stop = 1;
+    static const atomic_int stop = 1;
     struct ft_st_writer *w = NULL;
     struct ft_err err;
     float x = 0;

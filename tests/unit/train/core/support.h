@@ -63,7 +63,7 @@ struct told {
     bool recompute;
     char notes[1024];
     int64_t stop_at; /* interrupts after this step */
-    int interrupt;
+    atomic_int interrupt;
 };
 
 static inline void on_plan(void *ctx, const struct ft_train_plan *p)
