@@ -20,7 +20,7 @@
 #define FEED_US 20000 /* instead of a long poll */
 
 static char home[] = "/tmp/ft_ending_XXXXXX", front[96], control[96];
-static volatile int end;
+static atomic_int end;
 static _Atomic int asked; /* for figures, which it keeps to itself */
 static struct ft_http_exchange *held;
 
