@@ -347,8 +347,8 @@ json_t *ft_events_list(struct ft_events *e, const struct ft_events_filter *f)
         if (o == NULL || !is_wanted(o, f))
             continue;
         more = (int)json_array_size(data) == limit;
-        if (!more)
-            json_array_append_new(data, json_copy((json_t *)o)); /* its members never change */
+        if (!more) /* none of it shared: counts of references are not for two threads */
+            json_array_append_new(data, json_deep_copy(o));
     }
     pthread_mutex_unlock(&e->lock);
     return json_pack("{s:s,s:o,s:b}", "object", "list", "data", data, "has_more", more);

@@ -74,11 +74,7 @@ static int send_once(struct ft_tracer *t, const struct ft_buf *body, struct ft_e
 /* Waits, unless it is to end. False: it is, and its time is over. */
 static bool pause_for(struct ft_tracer *t, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (int64_t)ms * 1000000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    const struct timespec until = ft_cond_until(ms);
     pthread_mutex_lock(&t->lock);
     while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &until) != ETIMEDOUT)
         continue;
@@ -115,12 +111,10 @@ static void send_batch(struct ft_tracer *t, const struct ft_trace_item *list, in
 /* Waits until some are due and takes them; 0: it is to end, and nothing is left. */
 static int take(struct ft_tracer *t, struct ft_trace_item *ret)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_MS / 1000;
     pthread_mutex_lock(&t->lock);
     while (!t->stop && t->n == 0)
         pthread_cond_wait(&t->wake, &t->lock);
+    const struct timespec until = ft_cond_until(WAIT_MS);
     while (!t->stop && t->n < FT_TRACE_BATCH_MAX)
         if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
             break;

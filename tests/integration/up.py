@@ -258,6 +258,13 @@ def in_the_way(c):
         r = c.up()
         expect("a port in use: by whom, and what to do", r.returncode == 1 and "in use" in r.stderr
                and str(os.getpid()) in r.stderr and "--listen" in r.stderr, r)
+        left = f"{c.home}/run/up.json"  # of a supervisor that was killed, whose number is ours now
+        with open(left, "w") as f:
+            json.dump({"pid": os.getpid(), "started": 1, "ready": True, "url": c.url,
+                       "version": "0"}, f)
+        r = c.up()
+        expect("whoever has the folder next takes away what a killed one said of itself",
+               r.returncode == 1 and not os.path.exists(left), r)
     with cloud.Cloud(c.feitian) as again:
         s = socket.socket()  # as of a gateway that was killed and is not quite gone
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -90,6 +90,8 @@ int ft_home_lock(const struct ft_home *h, int *ret_fd, struct ft_err *err)
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_SETLK, &whole) == 0) {
         *ret_fd = fd;
+        /* of one that was killed: whose process has that number now is nobody's to signal */
+        unlink(ft_home_at(h, "run/up.json", path));
         return 0;
     }
     int rc = errno == EAGAIN || errno == EACCES ? 0 : ft_err_sys(err, "lock %s", path);

@@ -26,7 +26,7 @@ const char *ft_home_at(const struct ft_home *h, const char *rest, char *ret);
 /* ---- whoever runs a cloud in it ---- */
 
 /* Held by the supervisor for as long as it lives, however it ends. *ret_fd: -1 if another holds it.
- */
+ * What one that was killed wrote of itself (run/up.json) is gone then. */
 int ft_home_lock(const struct ft_home *h, int *ret_fd, struct ft_err *err);
 
 /* run/options.json: what the cloud that runs was asked for (ft_up_options_given); written by the
