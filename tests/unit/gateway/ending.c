@@ -100,7 +100,8 @@ static void figures_that_are_on_their_way_do_not_outlive_it(void **state)
         assert_true(ft_clock_now_ns() < until);
         usleep(STEP_US);
     }
-    end = 1; /* what control was asked is given up, and goes on aside without its answer */
+    atomic_store(&end,
+                 1); /* what control was asked is given up, and goes on aside without its answer */
     pthread_join(thread, &good);
     assert_non_null(good);
     close(fd);
