@@ -725,6 +725,10 @@ def signing_in(c):
     listed = c.ask("GET", "/api/v1/sessions", key=k["id"], headers=here).json["data"]
     expect("it is listed, and shown by who", [s["current"] for s in listed if s["id"] == a["id"]]
            == [True], listed)
+    me = c.ask("GET", "/api/v1/me", key=k["id"], headers=here).json
+    now = c.ask("GET", "/api/v1/session", key=k["id"], headers=here)
+    expect("and says who is signed in", now.json == {"object": "sign_in", "me": me} and
+           me["session"] == a["id"], now)
     row = c.rows()[("session", a["id"])]
     expect("the feed has its hash alone", row["parent"] == k["id"] and len(row["hash"]) == 64
            and secret not in str(row), row)

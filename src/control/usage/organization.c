@@ -2,8 +2,9 @@
  * /v1/organization/costs, and the same of the caller's project alone under /v1/usage.
  *
  * Buckets of a minute, an hour or a day, from multiples of their width (UTC), those without a
- * request too. What was refused before it began is no request to a model. Operators see every
- * project, others their own. */
+ * request too. What was refused before it began is no request to a model, and neither is what names
+ * none: a client that went away before its body was here, storage, the admin API. They cost
+ * nothing, and are in no group. Operators see every project, others their own. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -178,16 +179,17 @@ static void advance(struct ask *a, int64_t at)
     }
 }
 
-/* Rows come in the order of time and names; of one name they differ in status only. */
+/* Rows come in the order of time and names; of one name they differ in status, and in the model
+ * where that is not asked for. */
 static void take_row(void *ctx, const struct ft_usage_row *r)
 {
     struct ask *a = ctx;
+    bool other_model = (a->by & FT_USAGE_BY_MODEL) != 0 && strcmp(r->model, a->model) != 0;
     if (r->at_s > a->at)
         advance(a, r->at_s);
-    if (strcmp(r->project, a->project) != 0 || strcmp(r->key, a->key) != 0 ||
-        strcmp(r->model, a->model) != 0)
+    if (strcmp(r->project, a->project) != 0 || strcmp(r->key, a->key) != 0 || other_model)
         end_result(a);
-    if (strcmp(r->status, "refused") == 0)
+    if (strcmp(r->status, "refused") == 0 || (r->model[0] == '\0' && r->cost_nanos == 0))
         return;
     snprintf(a->project, sizeof a->project, "%s", r->project);
     snprintf(a->key, sizeof a->key, "%s", r->key);
@@ -225,7 +227,7 @@ static int answer(struct ft_ctl_call *c, struct ft_state_tx *tx, enum form form,
                                : form == EMBEDDINGS ? 1
                                                     : 0},
         .bucket_s = a.width,
-        .by = a.by | FT_USAGE_BY_STATUS};
+        .by = a.by | FT_USAGE_BY_MODEL | FT_USAGE_BY_STATUS};
     if (q.filter.to_s > c->now_s) /* nothing lies in the future: whole hours */
         q.filter.to_s = (q.filter.to_s + 3599) / 3600 * 3600;
     a.data = json_array();
