@@ -225,6 +225,14 @@ test('a model is taught, watched, compared and deleted', async () => {
   await before.and(page.locator('[aria-busy=false]')).waitFor(LONG);
   assert.ok(!(await before.innerText()).includes(ANSWER), await before.innerText());
   await settled(page);
+  await page.locator('.chart-legend .swatch').nth(2).waitFor();
+  const looks = await page.locator('.chart-legend .swatch').evaluateAll((marks) =>
+    marks.map((mark) => {
+      const { backgroundColor, opacity, borderRadius } = getComputedStyle(mark);
+      return `${backgroundColor} ${opacity} ${borderRadius}`;
+    }),
+  );
+  assert.equal(new Set(looks).size, 3, looks.join('; ')); // a curve is told by its mark
   await cloud.axe(page);
   await cloud.shots(page, 'tuning-job', {
     prepare: async (p) => {

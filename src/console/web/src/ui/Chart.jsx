@@ -4,6 +4,7 @@
 //     faint: behind the others; dots: values far apart, each a point, with a line between them
 //   bars: sums on top of each other, a bar for each x, instead of lines
 //   times: unix seconds, or { from, to, step } of /api/v1/history; x: 'time' or 'number' (steps)
+//   xName(v): how a number of the x is said
 //   unit(v): how a value is written (i18n.js); label: what it shows, in words
 //   onRange(from, to): somebody dragged over a part of it. max, min: of the scale, if fixed
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
@@ -192,10 +193,17 @@ function inWords(label, series, unit) {
   return `${label}. ${parts.join('; ')}`;
 }
 
+// In the legend: as its curve is drawn.
+function swatchOf(s, i) {
+  const form = s.faint ? ' swatch-faint' : s.dots ? ' swatch-dot' : '';
+  return `swatch swatch-${(s.color ?? i) % COLORS}${form}`;
+}
+
 export function Chart({
   series,
   times,
   x = 'time',
+  xName = number,
   unit = (v) => number(v, { compact: true }),
   label,
   height = 180,
@@ -289,7 +297,7 @@ export function Chart({
         <figcaption class="chart-legend" aria-hidden="true">
           {series.map((s, i) => (
             <span key={s.name}>
-              <i class={`swatch swatch-${(s.color ?? i) % COLORS}`} />
+              <i class={swatchOf(s, i)} />
               {s.name}{' '}
               <b class="figures">{unit(at !== null ? (s.values[at] ?? null) : lastOf(s.values))}</b>
             </span>
@@ -298,7 +306,7 @@ export function Chart({
             {moment !== null &&
               (x === 'time'
                 ? dateTime(moment, { dateStyle: 'short', timeStyle: 'medium' })
-                : number(moment))}
+                : xName(moment))}
           </span>
         </figcaption>
       )}

@@ -207,13 +207,14 @@ function Curve({ events }) {
     <>
       <Chart
         x="number"
+        xName={(step) => t('tuning.curve.at', { n: number(step) })}
         times={steps}
         series={series}
         unit={write}
         label={t('tuning.curve.title')}
         height={260}
       />
-      <details class="pad">
+      <details class="tuning-figures">
         <summary>{t('tuning.curve.table')}</summary>
         <div class="scroll-y">
           <Table

@@ -75,7 +75,7 @@ export function Sample({ shown }) {
         <Button
           small
           kind="quiet"
-          icon="back"
+          icon="left"
           label={t('tuning.sample.prev')}
           disabled={i === 0}
           onClick={() => setAt(i - 1)}
