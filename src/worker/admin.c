@@ -28,12 +28,12 @@ static void add_stats(json_t *row, const struct ft_model_stats *m)
         json_object_update_new(row, v);
 }
 
-static void add_models(struct ft_worker *w, json_t *health)
+static void add_models(struct ft_worker *w, struct ft_engine *engine, json_t *health)
 {
     struct ft_model_stats *s = calloc(FT_ENGINE_MODELS_MAX, sizeof *s);
     json_t *models = json_array(), *adapters = json_array(), *row;
     size_t k;
-    int n = s != NULL ? ft_engine_model_stats(w->engine, s, FT_ENGINE_MODELS_MAX) : 0;
+    int n = s != NULL ? ft_engine_model_stats(engine, s, FT_ENGINE_MODELS_MAX) : 0;
     ft_lodgers_describe(&w->lodgers, models, adapters);
     json_array_foreach(models, k, row)
     {
@@ -62,10 +62,10 @@ static double token_rate(struct ft_worker *w, uint64_t generated, int64_t now)
     return value;
 }
 
-static void add_engine(struct ft_worker *w, json_t *health, int64_t now)
+static void add_engine(struct ft_worker *w, struct ft_engine *engine, json_t *health, int64_t now)
 {
     struct ft_engine_stats s;
-    ft_engine_stats(w->engine, &s);
+    ft_engine_stats(engine, &s);
     json_t *v = json_pack(
         "{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
         "running", s.running, "waiting", s.waiting, "preempted", s.preempted, "paused", s.paused,
@@ -89,9 +89,11 @@ void ft_admin_health(struct ft_worker *w, struct ft_http_exchange *x)
                   "uptime_ms", (json_int_t)((now - w->started_ns) / 1000000), "calls",
                   (json_int_t)atomic_load(&w->calls), "failed", (json_int_t)atomic_load(&w->failed),
                   "preparing", (int)ft_crew_waiting(w->prep), "sandbox", w->sandbox.text);
-    if (v != NULL) {
-        add_engine(w, v, now);
-        add_models(w, v);
+    struct ft_engine *engine = v != NULL ? ft_worker_borrow_engine(w) : NULL;
+    if (engine != NULL) { /* else it has ended, and the process is about to */
+        add_engine(w, engine, v, now);
+        add_models(w, engine, v);
+        ft_worker_return_engine(w);
     }
     ft_reply_value(x, 200, v);
 }

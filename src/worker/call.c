@@ -59,8 +59,12 @@ static void for_active(struct ft_call *c, void (*fn)(struct ft_engine *e, uint64
         if (c->run[i].engine_id != 0)
             id[n++] = c->run[i].engine_id;
     pthread_mutex_unlock(&c->lock);
+    struct ft_engine *engine = n > 0 ? ft_worker_borrow_engine(c->w) : NULL;
+    if (engine == NULL)
+        return; /* none runs, or the engine's end ends them all */
     for (int i = 0; i < n; i++)
-        fn(c->w->engine, id[i]);
+        fn(engine, id[i]);
+    ft_worker_return_engine(c->w);
 }
 
 static void pause_one(struct ft_engine *e, uint64_t id)
@@ -163,9 +167,22 @@ static void submit_more(struct ft_call *c)
     }
 }
 
-/* A run has ended, or the crew takes its hand off: the last one finishes the call. */
+static void finish(struct ft_call *c)
+{
+    c->ops->finish(c);
+    if (c->error.err.code != FT_OK) {
+        atomic_fetch_add(&c->w->failed, 1);
+        if (ft_reply_is_ours(&c->error))
+            ft_log(FT_LOG_ERROR, "worker", "%s: %s", c->id, c->error.err.msg);
+    }
+    unref(c);
+}
+
+/* A run has ended, or the crew takes its hand off: the last one finishes the call. What is
+ * submitted here may end, and with it the call, on another thread before this one looks again. */
 static void let_go(struct ft_call *c)
 {
+    atomic_fetch_add(&c->ref, 1);
     pthread_mutex_lock(&c->lock);
     c->active--;
     pthread_mutex_unlock(&c->lock);
@@ -174,14 +191,8 @@ static void let_go(struct ft_call *c)
     bool end = c->active == 0 && (c->stopped || c->next_run == c->n_runs) && !c->over;
     c->over |= end;
     pthread_mutex_unlock(&c->lock);
-    if (!end)
-        return;
-    c->ops->finish(c);
-    if (c->error.err.code != FT_OK) {
-        atomic_fetch_add(&c->w->failed, 1);
-        if (ft_reply_is_ours(&c->error))
-            ft_log(FT_LOG_ERROR, "worker", "%s: %s", c->id, c->error.err.msg);
-    }
+    if (end)
+        finish(c);
     unref(c);
 }
 

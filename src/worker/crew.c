@@ -61,7 +61,7 @@ int ft_crew_open(int n_threads, size_t n_max, struct ft_crew **ret, struct ft_er
     return 0;
 }
 
-void ft_crew_close(struct ft_crew *c)
+void ft_crew_stop(struct ft_crew *c)
 {
     if (c == NULL)
         return;
@@ -71,6 +71,14 @@ void ft_crew_close(struct ft_crew *c)
     pthread_mutex_unlock(&c->lock);
     for (int i = 0; i < c->n_threads; i++)
         pthread_join(c->thread[i], NULL);
+    c->n_threads = 0;
+}
+
+void ft_crew_close(struct ft_crew *c)
+{
+    if (c == NULL)
+        return;
+    ft_crew_stop(c);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->cond);
     free(c->ring);

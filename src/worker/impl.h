@@ -25,6 +25,8 @@ struct ft_worker {
     struct ft_http_server *http;
     struct ft_dev *dev;
     struct ft_engine *engine;
+    pthread_rwlock_t engine_lock; /* read: the engine is used by who is no crew and no event */
+    bool engine_gone;             /* under it: it is being closed */
     struct ft_lodgers lodgers;
     struct ft_crew *prep;
     struct ft_crew *admin; /* one thread: models come and go one after the other */
@@ -42,6 +44,11 @@ struct ft_worker {
     } rate; /* admin.c */
     int64_t started_ns;
 };
+
+/* worker.c: the engine, to be given back at once; NULL when the worker's end has taken it already.
+ * The server's threads outlive it, so that who is cut off is told. */
+struct ft_engine *ft_worker_borrow_engine(struct ft_worker *w);
+void ft_worker_return_engine(struct ft_worker *w);
 
 /* routes.c: the server's handler; ctx is the worker. */
 void ft_worker_handle(void *ctx, struct ft_http_exchange *x);

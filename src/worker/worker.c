@@ -97,16 +97,44 @@ static void serve(struct ft_worker *w, const sigset_t *ends)
            w->cfg->lease_s);
 }
 
-/* What runs may end, for a while; then it is cancelled. */
+/* Many may have it at once, so that a thread may borrow it twice: the lock prefers readers. */
+struct ft_engine *ft_worker_borrow_engine(struct ft_worker *w)
+{
+    pthread_rwlock_rdlock(&w->engine_lock);
+    if (!w->engine_gone)
+        return w->engine;
+    pthread_rwlock_unlock(&w->engine_lock);
+    return NULL;
+}
+
+void ft_worker_return_engine(struct ft_worker *w)
+{
+    pthread_rwlock_unlock(&w->engine_lock);
+}
+
+/* From here on only its own events use it. */
+static void take_engine(struct ft_worker *w)
+{
+    pthread_rwlock_wrlock(&w->engine_lock);
+    w->engine_gone = true;
+    pthread_rwlock_unlock(&w->engine_lock);
+}
+
+/* What runs may end, for a while; then it is cancelled, and told so by the server, which is
+ * therefore closed after the engine: its threads still answer for health and hear of clients that
+ * left. */
 static void end(struct ft_worker *w)
 {
     atomic_store(&w->draining, true);
     if (w->http != NULL && w->ready && ft_http_server_drain(w->http, DRAIN_MS) != 0)
         ft_log(FT_LOG_WARN, "worker", "requests still ran after %d s", DRAIN_MS / 1000);
-    ft_crew_close(w->admin);
-    ft_crew_close(w->prep);
+    ft_crew_stop(w->admin);
+    ft_crew_stop(w->prep);
+    take_engine(w);
     ft_engine_close(w->engine);
     ft_http_server_close(w->http);
+    ft_crew_close(w->admin);
+    ft_crew_close(w->prep);
     ft_lodgers_fini(&w->lodgers);
     ft_dev_close(w->dev);
     ft_energy_close(&w->energy);
@@ -119,6 +147,7 @@ int ft_worker_run(const struct ft_worker_config *cfg, struct ft_err *err)
     w.cfg = cfg;
     w.started_ns = w.rate.at_ns = ft_clock_now_ns();
     pthread_mutex_init(&w.rate.lock, NULL);
+    pthread_rwlock_init(&w.engine_lock, NULL);
     atomic_store(&w.renewed_ns, w.started_ns);
     /* blocked in all threads, waited for in this one; a stream's reader may go any time */
     sigemptyset(&ends);

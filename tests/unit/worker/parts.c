@@ -311,6 +311,10 @@ static void a_crew_is_bounded_and_finishes(void **state)
     assert_int_equal(accepted, 5);
     assert_int_equal(ft_crew_post(c, work, NULL), FT_EBUSY);
     atomic_store(&holding, 0);
+    ft_crew_stop(c); /* the server's threads may still come with more */
+    assert_int_equal(atomic_load(&worked), 5);
+    assert_int_equal(ft_crew_post(c, work, NULL), FT_ECANCELED);
+    assert_int_equal(ft_crew_waiting(c), 0);
     ft_crew_close(c);
     assert_int_equal(atomic_load(&worked), 5);
 }
