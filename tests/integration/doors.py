@@ -78,14 +78,26 @@ def main():
         expect("and none is none", ask(c, True, "GET", "/v1/models")[0] == 401)
 
         status, head, answer = ask(c, True, "POST", "/v1/chat/completions", CHAT,
-                                   X_Feitian_Key=key, X_Feitian_Batch="1")
+                                   X_Feitian_Key=key, X_Feitian_Batch="batch_a1.7")
         record = json.loads(head.get("x-feitian-record", "{}"))
         expect("a call of a batch tells its record", status == 200 and record["key"] == key and
                record["route"] == "chat.completions" and record["status"] == "ok" and
                record["completion_tokens"] == answer["usage"]["completion_tokens"], record)
         batch = record["id"]
+        expect("by the name of its line", batch == head["x-request-id"] == "batch_a1.7", head)
+        again = ask(c, True, "POST", "/v1/chat/completions", {**CHAT, "max_tokens": 3},
+                    X_Feitian_Key=key, X_Feitian_Batch="batch_a1.7")[2]["usage"]
+        status, lines = c.get("/api/v1/requests?batch=batch_a1")
+        expect("which is one request however often it is tried", status == 200 and
+               [(r["id"], r["batch"], r["completion_tokens"]) for r in lines["data"]] ==
+               [(batch, "batch_a1", again["completion_tokens"])], lines)
+        status, head, _ = ask(c, True, "POST", "/v1/chat/completions", CHAT, X_Feitian_Key=key,
+                              X_Feitian_Batch="1")
+        expect("what is no line's name makes none", status == 200 and
+               "x-feitian-record" not in head, head)
         status, head, answer = ask(c, False, "POST", "/v1/chat/completions", CHAT,
-                                   Authorization=f"Bearer {made['secret']}", X_Feitian_Batch="1")
+                                   Authorization=f"Bearer {made['secret']}",
+                                   X_Feitian_Batch="batch_a1.8")
         last = head["x-request-id"]
         expect("in front nobody makes a call one of a batch", status == 200 and
                "x-feitian-record" not in head, head)
