@@ -23,10 +23,38 @@
 
 #define SPARE_BYTES ((uint64_t)64 << 20) /* of the disk, that a pull does not take */
 #define PATH_BYTES  4096
+#define TRIES       1000 /* to hold a folder that others remove behind them */
 
 static int make_dir(const char *path, struct ft_err *err)
 {
     return mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : ft_err_sys(err, "make folder %s", path);
+}
+
+/* Is what fd holds still what is called path? Who closed it before may have removed it. */
+static bool is_still(int fd, const char *path)
+{
+    struct stat held, found;
+    return fstat(fd, &held) == 0 && stat(path, &found) == 0 && held.st_ino == found.st_ino &&
+           held.st_dev == found.st_dev;
+}
+
+/* 1: somebody who closed theirs took a folder away meanwhile. */
+static int try_open(struct ft_pull_stage *st, const char *pulls, struct ft_err *err)
+{
+    int rc = make_dir(pulls, err);
+    if (rc != 0)
+        return rc;
+    if (mkdir(st->dir, 0777) != 0 && errno != EEXIST)
+        return errno == ENOENT ? 1 : ft_err_sys(err, "make folder %s", st->dir);
+    st->lock = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (st->lock < 0)
+        return errno == ENOENT ? 1 : ft_err_sys(err, "open %s", st->dir);
+    bool mine = flock(st->lock, LOCK_EX | LOCK_NB) == 0;
+    if (mine && is_still(st->lock, st->dir))
+        return 0;
+    close(st->lock);
+    st->lock = -1;
+    return mine ? 1 : ft_err_set(err, FT_EBUSY, "%s is being fetched by another process", st->name);
 }
 
 int ft_pull_stage_open(struct ft_pull_stage *st, const char *models, const char *name,
@@ -41,20 +69,10 @@ int ft_pull_stage_open(struct ft_pull_stage *st, const char *models, const char 
     snprintf(pulls, sizeof pulls, "%s/.pull", models);
     snprintf(st->dir, sizeof st->dir, "%s/%s", pulls, name);
     int rc = make_dir(models, err);
-    if (rc == 0)
-        rc = make_dir(pulls, err);
-    if (rc == 0)
-        rc = make_dir(st->dir, err);
-    if (rc != 0)
-        return rc;
-    st->lock = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (st->lock < 0)
-        return ft_err_sys(err, "open %s", st->dir);
-    if (flock(st->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    close(st->lock);
-    st->lock = -1;
-    return ft_err_set(err, FT_EBUSY, "%s is being fetched by another process", name);
+    for (int i = 0; i < TRIES && (rc == 0 || rc == 1); i++)
+        if ((rc = try_open(st, pulls, err)) == 0)
+            return 0;
+    return rc == 1 ? ft_err_set(err, FT_EIO, "open %s: it comes and goes", st->dir) : rc;
 }
 
 void ft_pull_stage_close(struct ft_pull_stage *st)
