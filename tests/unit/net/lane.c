@@ -8,7 +8,7 @@
 #define BODY_LEAST (1u << 20)
 
 static struct ft_lanes *lanes;
-static _Atomic int n_run, n_canceled, n_entered, n_release, n_limit;
+static _Atomic int n_run, n_canceled, n_entered, n_reading, n_release, n_limit;
 static int64_t body_max;
 
 static char pattern(size_t i)
@@ -24,6 +24,7 @@ static void count(struct ft_lane *l)
     size_t seen = 0;
     bool same = true;
     int64_t n;
+    atomic_fetch_add(&n_reading, 1);
     while ((n = ft_lane_read(l, buf, sizeof buf, &err)) > 0)
         for (int64_t i = 0; i < n; i++, seen++)
             same &= buf[i] == pattern(seen);
@@ -162,7 +163,7 @@ static int setup(void **state)
 {
     struct ft_err err;
     body_max = 0;
-    n_run = n_canceled = n_entered = n_release = n_limit = 0;
+    n_run = n_canceled = n_entered = n_reading = n_release = n_limit = 0;
     assert_int_equal(ft_lanes_open(0, &lanes, &err), 0);
     *state = open_server((struct ft_http_server_config){.n_threads = 2}, handler);
     return 0;
@@ -490,6 +491,7 @@ static void test_close_tells_those_that_wait(void **state)
     raw_send(fd, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
     put(other, "/count", 1000000, 500000, "");
     await_int(&n_entered, 1);
+    await_int(&n_reading, 1);
     nap_ms(20);
     ft_http_server_close(*state);
     ft_lanes_close(lanes);

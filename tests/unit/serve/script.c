@@ -71,18 +71,24 @@ static struct ft_replica *open_script(const char *json)
     return r;
 }
 
-static struct ft_replica_job *ask(struct ft_replica *r, struct heard *h, enum ft_task_kind kind,
-                                  const char *json)
+static struct ft_replica_job *submit(struct ft_replica *r, struct heard *h, enum ft_task_kind kind,
+                                     const char *json)
 {
     struct ft_err err;
     struct ft_replica_job *run = NULL;
     json_t *body = json_loads(json, 0, NULL);
     assert_non_null(body);
     struct ft_job job = {.kind = kind, .body = body, .on_piece = on_piece, .ctx = h};
-    heard_init(h);
     assert_int_equal(r->ops->submit(r, &job, &run, &err), 0);
     json_decref(body);
     return run;
+}
+
+static struct ft_replica_job *ask(struct ft_replica *r, struct heard *h, enum ft_task_kind kind,
+                                  const char *json)
+{
+    heard_init(h);
+    return submit(r, h, kind, json);
 }
 
 static void all_within_submit(void **state)
@@ -186,9 +192,12 @@ static void canceled_and_paused_by_the_clock(void **state)
     struct heard a, b, c;
     struct ft_replica_job *ja = ask(r, &a, FT_TASK_CHAT, "{}");
     struct ft_replica_job *jb = ask(r, &b, FT_TASK_CHAT, "{}");
-    struct ft_replica_job *jc = ask(r, &c, FT_TASK_CHAT, "{\"max_tokens\":20}");
+    heard_init(&c);
+    pthread_mutex_lock(&c.mu); /* it cannot end before it is paused: a job is gone with its END */
+    struct ft_replica_job *jc = submit(r, &c, FT_TASK_CHAT, "{\"max_tokens\":20}");
     r->ops->pause(r, jb, true);
     r->ops->pause(r, jc, true);
+    pthread_mutex_unlock(&c.mu);
     usleep(5000);
     r->ops->cancel(r, ja);
     r->ops->cancel(r, jb); /* also while paused */

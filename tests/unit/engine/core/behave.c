@@ -224,7 +224,9 @@ static void a_full_engine_says_busy(void **state)
     c.max_requests = 3;
     struct rig g;
     open_story(&g, &c);
-    struct ft_request r = greedy_request("s", dog, 11, 400);
+    struct ft_request r = greedy_request("s", dog, 11, 450);
+    r.n = 4; /* more than a stream holds: none of them ends before it is read or closed */
+    r.n_top = 20;
     struct ft_stream *st[3];
     for (int i = 0; i < 3; i++)
         st[i] = must_submit(g.e, &r, NULL);
@@ -233,6 +235,7 @@ static void a_full_engine_says_busy(void **state)
         ft_stream_close(st[i]);
     /* What was closed frees its place when the engine's thread comes to it. */
     r.max_tokens = 2;
+    r.n = 1;
     struct ft_stream *again = NULL;
     struct ft_err err = {0};
     int rc = FT_EBUSY;
