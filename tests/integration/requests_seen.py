@@ -368,12 +368,13 @@ def a_client_leaves(c):
 # ---- lists ----
 
 def lists(c):
+    now = int(time.time()) - 1  # what ended before is in whatever is asked for from here on
     page = c.get("/api/v1/requests?limit=1000")[1]
     ids = [r["id"] for r in page["data"]]
     assert len(ids) == len(set(ids)) and not page["partial"]
     ends = [r["end"] for r in page["data"] if r["end"] is not None]
     assert ends == sorted(ends, reverse=True)
-    walked, after, now = [], "", int(time.time()) - 1
+    walked, after = [], ""
     while True:
         p = c.get(f"/api/v1/requests?limit=7&to={now}{after}")[1]
         walked += [r["id"] for r in p["data"]]
