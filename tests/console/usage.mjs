@@ -85,7 +85,9 @@ test('operators set budgets, and see them used up', async () => {
   await page.getByRole('textbox', { name: /^A month/ }).fill('');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('no limit').first().waitFor();
-  assert.equal((await cloud.api('GET', '/api/v1/projects/default')).budget, null);
+  await eventually(async () =>
+    assert.equal((await cloud.api('GET', '/api/v1/projects/default')).budget, null),
+  );
 });
 
 test('everybody sees prices; operators are led to where they change', async () => {

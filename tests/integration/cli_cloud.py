@@ -283,15 +283,15 @@ def projects(c):
 
 
 def usage(c):
+    def counts():
+        return u["total"]["requests"] >= 3 and u["total"]["completion_tokens"] > 0 and \
+            any(r["model"] == "nano" and r["key"] for r in u["data"])
     end = time.monotonic() + 120
-    while time.monotonic() < end:  # it comes with a delay, from the journal
-        u = c.run("usage", "--json")
-        if u.returncode == 0 and json.loads(u.stdout)["total"]["requests"] > 0:
-            break
-        time.sleep(0.2)
     u = json_of(c, "usage", "--by", "model", "--by", "key")
-    expect("usage counts", u["total"]["requests"] >= 3 and u["total"]["completion_tokens"] > 0 and
-           any(r["model"] == "nano" and r["key"] for r in u["data"]), u)
+    while not counts() and time.monotonic() < end:  # it comes with a delay, from the journal
+        time.sleep(0.2)
+        u = json_of(c, "usage", "--by", "model", "--by", "key")
+    expect("usage counts", counts(), u)
     r = says(c, "in words", "MODEL", "usage", "--by", "model", "--since", "1h")
     expect("with a sum", "all" in r.stdout and "COMPLETION" in r.stdout, r)
     tries = [c.run("usage", "--since", "1h") for _ in range(2)]  # an hour may end within one

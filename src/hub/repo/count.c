@@ -114,18 +114,30 @@ static int save_one(struct ft_repos *r, const struct ft_repo_count *c, struct ft
     return rc;
 }
 
-/* One thread at a time saves; counting goes on. What could not be saved is lost, and told. */
-int ft_repos_save(struct ft_repos *r, struct ft_err *err)
+/* Takes one out of memory. */
+static bool take(struct ft_repos *r, struct ft_repo_count *ret)
 {
     pthread_mutex_lock(&r->lock);
-    struct ft_repo_count *counts = r->counts;
-    int n = r->n_counts, rc = 0;
-    r->counts = NULL;
-    r->n_counts = 0;
+    bool any = r->n_counts > 0;
+    if (any)
+        *ret = r->counts[--r->n_counts];
     pthread_mutex_unlock(&r->lock);
-    for (int i = 0; rc == 0 && i < n; i++)
-        rc = save_one(r, &counts[i], err);
-    free(counts);
+    return any;
+}
+
+/* Counting goes on. What could not be saved is lost, and told. */
+int ft_repos_save(struct ft_repos *r, struct ft_err *err)
+{
+    struct ft_repo_count one;
+    int rc = 0;
+    bool any = true;
+    for (int i = 0; rc == 0 && any && i < COUNTS_MAX; i++) {
+        pthread_rwlock_wrlock(&r->saving);
+        any = take(r, &one);
+        if (any)
+            rc = save_one(r, &one, err);
+        pthread_rwlock_unlock(&r->saving);
+    }
     return rc;
 }
 
@@ -135,14 +147,16 @@ int ft_repo_downloads(struct ft_repos *r, const struct ft_repo *repo, int64_t *r
     json_t *doc = NULL, *v;
     const char *day;
     int64_t today = ft_repo_now_s(r) / DAY_S;
+    pthread_rwlock_rdlock(&r->saving);
     int rc = load(r, repo->uid, &doc, err);
-    if (rc != 0)
-        return rc;
     pthread_mutex_lock(&r->lock);
-    for (int i = 0; i < r->n_counts; i++)
+    for (int i = 0; rc == 0 && i < r->n_counts; i++)
         if (strcmp(r->counts[i].uid, repo->uid) == 0)
             add(doc, r->counts[i].day, r->counts[i].n);
     pthread_mutex_unlock(&r->lock);
+    pthread_rwlock_unlock(&r->saving);
+    if (rc != 0)
+        return rc;
     *ret_all = json_integer_value(json_object_get(doc, "all"));
     *ret_month = 0;
     json_object_foreach(json_object_get(doc, "days"), day, v)

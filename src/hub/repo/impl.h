@@ -51,7 +51,8 @@ struct ft_repos {
         char key[129 + 33];
     } seen[256]; /* who fetched what lately: one download each */
     int seen_at;
-    pthread_mutex_t using; /* of what was asked for lately, and around removing content */
+    pthread_rwlock_t saving; /* a count is in memory or in its document; before the others */
+    pthread_mutex_t using;   /* of what was asked for lately, and around removing content */
     struct ft_repo_recent *recent;
     struct ft_strmap recent_at;
     int n_recent;

@@ -29,6 +29,7 @@ int ft_repos_open(const struct ft_repos_config *c, struct ft_repos **ret, struct
         r->c.grace_s = FT_REPO_GRACE_S;
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->using, NULL);
+    pthread_rwlock_init(&r->saving, NULL);
     *ret = r;
     return 0;
 }
@@ -46,6 +47,7 @@ void ft_repos_close(struct ft_repos *r)
     free(r->recent);
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->using);
+    pthread_rwlock_destroy(&r->saving);
     free(r);
 }
 

@@ -5,6 +5,7 @@
 
 #include <ftw.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "blob/dir/dir.h"
 #include "blob/mem/mem.h"
@@ -633,6 +634,7 @@ static void test_downloads_are_counted_and_saved(void **state)
 {
     (void)state;
     int64_t all, month;
+    later_s = 43230 - (int64_t)time(NULL) % 86400; /* in the midst of a minute, and of a day */
     ft_repo_count_download(repos, &repo, "key1");
     ft_repo_count_download(repos, &repo, "key1"); /* the same, at once */
     ft_repo_count_download(repos, &repo, "key2");
@@ -641,12 +643,43 @@ static void test_downloads_are_counted_and_saved(void **state)
     assert_int_equal(ft_repo_downloads(repos, &repo, &all, &month, &err), 0);
     assert_int_equal(all, 3);
     assert_int_equal(month, 3);
-    later_s = 40 * 86400;
+    later_s += 40 * 86400;
     ft_repo_count_download(repos, &repo, "key1");
     assert_int_equal(ft_repos_save(repos, &err), 0);
     assert_int_equal(ft_repo_downloads(repos, &repo, &all, &month, &err), 0);
     assert_int_equal(all, 4);
     assert_int_equal(month, 1);
+}
+
+static atomic_bool no_more;
+
+static void *save_all_the_time(void *arg)
+{
+    struct ft_err e;
+    while (!atomic_load(&no_more))
+        if (ft_repos_save(repos, &e) != 0)
+            return "save";
+    return arg;
+}
+
+static void test_what_is_being_saved_counts(void **state)
+{
+    (void)state;
+    pthread_t t;
+    void *wrong;
+    int64_t all, month;
+    char who[16];
+    atomic_store(&no_more, false);
+    assert_int_equal(pthread_create(&t, NULL, save_all_the_time, NULL), 0);
+    for (int i = 1; i <= 2000; i++) {
+        snprintf(who, sizeof who, "key%d", i);
+        ft_repo_count_download(repos, &repo, who);
+        assert_int_equal(ft_repo_downloads(repos, &repo, &all, &month, &err), 0);
+        assert_int_equal(all, i);
+    }
+    atomic_store(&no_more, true);
+    pthread_join(t, &wrong);
+    assert_null(wrong);
 }
 
 static void test_a_broken_disk_changes_nothing(void **state)
@@ -691,6 +724,7 @@ int main(void)
         TEST(test_collection_takes_what_nothing_holds),
         TEST(test_a_deletion_with_a_bound),
         TEST(test_downloads_are_counted_and_saved),
+        TEST(test_what_is_being_saved_counts),
         MEMORY(test_a_file_knows_the_number_of_its_commit),
         MEMORY(test_branches_have_a_number),
         MEMORY(test_a_broken_disk_changes_nothing),
