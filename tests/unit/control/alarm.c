@@ -19,6 +19,7 @@
 #include "control/watch/watch.h"
 #include "fixture.h"
 #include "monitor/alert.h"
+#include "net/server.h"
 
 #define T0 INT64_C(1700000000)
 
@@ -438,6 +439,68 @@ static void test_each_rule_has_its_event_in_one_call(void **state)
     json_decref(g.told);
 }
 
+/* ---- receivers that take it ---- */
+
+#define RECEIVERS 3
+#define CHANGES   24 /* fewer than may wait for a channel */
+
+static void take(void *ctx, struct ft_http_exchange *x, const char *data, size_t n)
+{
+    (void)ctx, (void)data, (void)n;
+    ft_http_respond(x, 200, NULL, 0, "", 0);
+}
+
+static void receive(void *ctx, struct ft_http_exchange *x)
+{
+    ft_http_body_collect(x, 1 << 20, take, ctx);
+}
+
+static int64_t told_of(struct rig *r, const char *channel, const char *what)
+{
+    json_t *o = json_object();
+    ft_alarm_show_channel(r->a, channel, o);
+    int64_t n = json_integer_value(json_object_get(o, what));
+    json_decref(o);
+    return n;
+}
+
+/* The thread sanitizer sees whether notices, which channels share, are let go in order. */
+static void test_senders_send_while_it_looks(void **state)
+{
+    struct rig r;
+    struct ft_http_server *s;
+    struct ft_err err = {0};
+    struct ft_http_server_config config = {.listen = "127.0.0.1:0", .handler = receive};
+    char id[RECEIVERS][CTL_ID_MAX], body[600];
+    assert_int_equal(ft_http_server_open(&config, &s, &err), 0);
+    rig_open(&r, *state);
+    for (int i = 0; i < RECEIVERS; i++) {
+        snprintf(body, sizeof body,
+                 "{\"kind\":\"webhook\",\"name\":\"x%d\",\"url\":\"http://%s/\"}", i,
+                 ft_http_server_address(s));
+        assert_int_equal(fixture_ask(r.f, "POST", "/api/v1/channels", body), 201);
+        strcpy(id[i], ft_ctl_text(r.f->call.answer, "id"));
+    }
+    snprintf(body, sizeof body,
+             "{\"name\":\"c\",\"series\":\"cpu\",\"op\":\">\",\"threshold\":1,\"for_s\":0,"
+             "\"channels\":[\"%s\",\"%s\",\"%s\"]}",
+             id[0], id[1], id[2]);
+    create(&r, body);
+    for (int i = 0; i < CHANGES; i++) {
+        put(&r, "cpu", "", i % 2 == 0 ? 2 : 0);
+        look(&r);
+        r.now_s += FT_ALERT_REFILL_S; /* each is told */
+    }
+    for (int i = 0; i < RECEIVERS; i++) {
+        for (int k = 0; k < 6000 && told_of(&r, id[i], "sent") < CHANGES; k++)
+            usleep(10000);
+        assert_int_equal(told_of(&r, id[i], "sent"), CHANGES);
+        assert_int_equal(told_of(&r, id[i], "given_up"), 0);
+    }
+    rig_close(&r);
+    ft_http_server_close(s);
+}
+
 /* ---- the watch ---- */
 
 static void test_a_history_that_comes_late(void **state)
@@ -562,6 +625,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_enabled_again_begins_anew, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_each_rule_has_its_event_in_one_call, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_senders_send_while_it_looks, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_a_history_that_comes_late, fixture_open,
                                         fixture_close),
