@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/calls.h"
 #include "worker/forced.h"
 
 #define PROMPT_BYTES_MAX (64u << 20)
@@ -79,6 +80,49 @@ static int forced_grammar(const struct ft_oai_request *q, struct ft_ask *a, stru
     return rc == 0 ? 0 : field_error(e, "tools", &err);
 }
 
+static void calls_format(const struct ft_oai_request *q, struct ft_calls_config *c)
+{
+    static const enum ft_layout_op op[] = {[FT_OAI_FORMAT_JSON] = FT_LAYOUT_SCHEMA,
+                                           [FT_OAI_FORMAT_SCHEMA] = FT_LAYOUT_SCHEMA,
+                                           [FT_OAI_FORMAT_REGEX] = FT_LAYOUT_REGEX,
+                                           [FT_OAI_FORMAT_GBNF] = FT_LAYOUT_GBNF};
+    if (q->format == FT_OAI_FORMAT_TEXT)
+        return;
+    c->format = op[q->format];
+    c->format_text = q->format == FT_OAI_FORMAT_JSON
+                         ? (struct ft_slice){FT_ANY_OBJECT, sizeof FT_ANY_OBJECT - 1}
+                         : q->format_text;
+}
+
+/* Calls that the model makes by itself. */
+static int calls_grammar(const struct ft_oai_request *q, struct ft_ask *a, struct ft_oai_error *e)
+{
+    struct ft_err err = {0};
+    char field[FT_CALLS_FIELD_BYTES];
+    struct ft_calls_config c = {.dialect = a->dialect,
+                                .tools = q->tools,
+                                .control = a->keep_control,
+                                .reasons = a->reasons};
+    calls_format(q, &c);
+    int rc = ft_calls_grammar(&c, field, &a->grammar, &err);
+    return rc == 0 ? 0 : field_error(e, field, &err);
+}
+
+/* What the answer is kept to; the prompt is rendered. */
+static int make_grammar(const struct ft_oai_request *q, bool tools, struct ft_ask *a,
+                        struct ft_oai_error *e)
+{
+    bool formatted = q->format != FT_OAI_FORMAT_TEXT;
+    if (tools && q->choose != FT_OAI_CHOOSE_AUTO) /* the call comes, so there is no content */
+        return forced_grammar(q, a, e);
+    if (!tools || a->dialect == FT_DIALECT_PLAIN) /* none can be made */
+        return ft_ask_format(q, &a->grammar, e);
+    if (!formatted && !ft_calls_any_strict(q->tools))
+        return 0;
+    a->bound = formatted ? FT_CHAT_BOUND_ANSWER : FT_CHAT_BOUND_CALLS;
+    return calls_grammar(q, a, e);
+}
+
 /* ---- prompts ---- */
 
 /* The messages in the template's shape: calls' arguments as it takes them. */
@@ -137,8 +181,7 @@ static int finish_prompt(const struct ft_lodger *l, const struct ft_oai_request 
                          struct ft_ask *a, struct ft_oai_error *e)
 {
     struct ft_err err = {0};
-    bool constrained = a->grammar != NULL;
-    a->reasons = ft_chat_opens_reasoning(a->text.data, a->text.len);
+    bool constrained = a->grammar != NULL && a->bound != FT_CHAT_BOUND_CALLS;
     if (constrained && !a->reasons && q->think == FT_OAI_THINK_ON && l->m->thinks) {
         ft_buf_add_str(&a->text, THINK_BEGIN); /* such models write it themselves */
         a->reasons = true;
@@ -169,19 +212,14 @@ int ft_ask_chat(const struct ft_lodger *l, const struct ft_oai_request *q, bool 
     ft_buf_init(&a.text, PROMPT_BYTES_MAX);
     ft_buf_init(&a.call_begin, CALL_MARK_MAX);
     ft_buf_init(&a.call_end, CALL_MARK_MAX);
-    if (q->format != FT_OAI_FORMAT_TEXT && tools)
-        return ft_oai_error_set(e, FT_EINVAL, "unsupported_value", "response_format",
-                                "response_format: beside tools it needs tool_choice \"none\"");
-    int rc = 0;
-    if (grammar && forced)
-        rc = forced_grammar(q, &a, e);
-    else if (grammar)
-        rc = ft_ask_format(q, &a.grammar, e);
+    a.keep_control = tools && q->choose == FT_OAI_CHOOSE_AUTO && a.dialect >= FT_DIALECT_LLAMA3;
     enum ft_oai_think think = q->think;
     if (think == FT_OAI_THINK_DEFAULT && (forced || q->format != FT_OAI_FORMAT_TEXT))
         think = FT_OAI_THINK_OFF;
-    if (rc == 0)
-        rc = render(l, q, tools, think, &a.text, e);
+    int rc = render(l, q, tools, think, &a.text, e);
+    a.reasons = ft_chat_opens_reasoning(a.text.data, a.text.len);
+    if (rc == 0 && grammar)
+        rc = make_grammar(q, tools, &a, e);
     if (rc == 0)
         rc = finish_prompt(l, q, &a, e);
     if (rc != 0) {

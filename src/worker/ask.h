@@ -11,14 +11,17 @@ struct ft_ask {
     struct ft_buf text; /* the rendered prompt */
     int32_t *ids;
     size_t n_ids;
-    struct ft_grammar *grammar;         /* NULL: none */
-    bool reasons;                       /* the prompt opens reasoning; a grammar holds after it */
+    struct ft_grammar *grammar; /* NULL: none */
+    bool reasons; /* the prompt opens reasoning; a grammar holds after it, unless it is of calls */
+    /* The grammar is of calls (calls.h): alone, or with the format of what else is said. */
+    enum ft_chat_bound bound;
+    bool keep_control;                  /* some dialects' marks are control tokens */
     struct ft_buf call_begin, call_end; /* a call that must be made (forced.h); empty: none */
     enum ft_dialect dialect;
 };
 void ft_ask_fini(struct ft_ask *a); /* a zeroed one is accepted */
 
-/* Renders and encodes; with a grammar or a forced call the model does not think, unless it was
+/* Renders and encodes; with a format or a forced call the model does not think, unless it was
  * asked to or always does. grammar false: the prompt alone is wanted (token counts). */
 int ft_ask_chat(const struct ft_lodger *l, const struct ft_oai_request *q, bool grammar,
                 struct ft_ask *ret, struct ft_oai_error *e);

@@ -184,6 +184,8 @@ int ft_choice_open(struct ft_choice *c, const struct ft_choice_config *cfg, ft_p
     int rc = ft_chat_parser_open(cfg->call_begin.n > 0 ? FT_DIALECT_HERMES : cfg->dialect,
                                  cfg->plain_after ? NULL : cfg->tools, cfg->tail.p, cfg->tail.n,
                                  on_part, c, &c->parser, err);
+    if (rc == 0)
+        ft_chat_parser_bind(c->parser, cfg->bound);
     if (rc == 0 && cfg->call_begin.n > 0 && !c->in_reasoning) {
         c->n_mark = sizeof THINK_END - 1;
         rc = prime(c, err);

@@ -20,9 +20,10 @@ struct ft_choice_config {
     int index;
     bool plain; /* text goes out as it is; the rest is not looked at */
     enum ft_dialect dialect;
-    json_t *tools;        /* NULL: nothing is taken for a call */
-    struct ft_slice tail; /* of the prompt */
-    bool plain_after;     /* what follows the reasoning is no markup, whatever it looks like */
+    json_t *tools;            /* NULL: nothing is taken for a call */
+    struct ft_slice tail;     /* of the prompt */
+    bool plain_after;         /* what follows the reasoning is no markup, whatever it looks like */
+    enum ft_chat_bound bound; /* what a grammar keeps calls to */
     /* What follows the reasoning is a call, or the rest of one that began so ("<tool_call>\n"), as
      * Hermes writes them, and ends so. Empty: calls come if the model makes them. */
     struct ft_slice call_begin, call_end;

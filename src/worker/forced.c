@@ -40,10 +40,32 @@ static int move_refs(json_t *v, const char *to, int depth, struct ft_err *err)
     return 0;
 }
 
-static json_t *arguments_of(const json_t *tool)
+int ft_forced_move_refs(json_t *schema, const char *to, struct ft_err *err)
+{
+    return move_refs(schema, to, 0, err);
+}
+
+/* Objects may go unsaid, or be one of several types; arguments are objects. */
+static bool is_object_among(const json_t *type)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(type, i, t)
+    {
+        if (json_is_string(t) && strcmp(json_string_value(t), "object") == 0)
+            return true;
+    }
+    return type == NULL;
+}
+
+json_t *ft_forced_parameters(const json_t *tool)
 {
     const json_t *p = json_object_get(json_object_get(tool, "function"), "parameters");
-    return json_is_object(p) ? json_deep_copy(p) : json_pack("{s:s}", "type", "object");
+    json_t *own = json_is_object(p) ? json_deep_copy(p) : json_object();
+    if (own != NULL && json_object_get(own, "$ref") == NULL &&
+        is_object_among(json_object_get(own, "type")))
+        json_object_set_new(own, "type", json_string("object"));
+    return own;
 }
 
 static const char *name_of(const json_t *tool)
@@ -55,7 +77,7 @@ static const char *name_of(const json_t *tool)
 static int add_call(json_t *any, const json_t *tool, struct ft_err *err)
 {
     char place[64];
-    json_t *args = arguments_of(tool);
+    json_t *args = ft_forced_parameters(tool);
     snprintf(place, sizeof place, "/anyOf/%zu/properties/arguments", json_array_size(any));
     int rc = args != NULL ? move_refs(args, place, 0, err)
                           : ft_err_set(err, FT_ENOMEM, "tools: no memory");
@@ -112,6 +134,6 @@ int ft_forced_call(const json_t *tools, const char *name, struct ft_buf *begin, 
         return ft_err_set(err, FT_ENOMEM, "tools: no memory");
     if (only == NULL)
         return any_call(tools, ret, err);
-    *ret = arguments_of(only);
+    *ret = ft_forced_parameters(only);
     return *ret != NULL ? 0 : ft_err_set(err, FT_ENOMEM, "tools: no memory");
 }

@@ -14,4 +14,10 @@
 int ft_forced_call(const json_t *tools, const char *name, struct ft_buf *begin, struct ft_buf *end,
                    json_t **ret, struct ft_err *err);
 
+/* A tool's schema of its arguments, which are an object even if it does not say so. A copy; NULL:
+ * no memory. */
+json_t *ft_forced_parameters(const json_t *tool);
+/* A schema moves to the place `to` ("/$defs/x") of another document: its own references follow. */
+int ft_forced_move_refs(json_t *schema, const char *to, struct ft_err *err);
+
 #endif

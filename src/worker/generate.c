@@ -114,8 +114,10 @@ static int open_choices(struct ft_call *c, struct ft_oai_error *e)
     struct ft_choice_config cfg = {.request = c->id,
                                    .plain = !chat,
                                    .dialect = c->ask.dialect,
-                                   .plain_after =
-                                       c->ask.grammar != NULL && c->ask.call_begin.len == 0,
+                                   .plain_after = c->ask.grammar != NULL &&
+                                                  c->ask.bound == FT_CHAT_UNBOUND &&
+                                                  c->ask.call_begin.len == 0,
+                                   .bound = c->ask.bound,
                                    .call_begin = {c->ask.call_begin.data, c->ask.call_begin.len},
                                    .call_end = {c->ask.call_end.data, c->ask.call_end.len},
                                    .single_call = !c->q.parallel_calls,
@@ -165,11 +167,9 @@ static int prepare_chat(struct ft_call *c, struct ft_oai_error *e)
     c->run[0].n_ids = c->ask.n_ids;
     c->ask.ids = NULL;
     c->base.grammar = c->ask.grammar;
-    if (c->ask.reasons && c->ask.grammar != NULL)
+    if (c->ask.reasons && c->ask.grammar != NULL && c->ask.bound != FT_CHAT_BOUND_CALLS)
         c->base.grammar_after = (struct ft_slice){"</think>", 8};
-    /* some dialects' marks are control tokens */
-    bool tools = c->q.choose == FT_OAI_CHOOSE_AUTO && json_array_size(c->q.tools) > 0;
-    c->base.keep_control = tools && c->ask.dialect >= FT_DIALECT_LLAMA3;
+    c->base.keep_control = c->ask.keep_control;
     return 0;
 }
 

@@ -139,6 +139,16 @@ test('structured output', async () => {
     output_config: { format: { type: 'json_schema', schema } },
   });
   assert.equal(typeof JSON.parse(m.content[0].text).ok, 'boolean');
+  const either = await create({
+    max_tokens: 60,
+    output_config: { format: { type: 'json_schema', schema } },
+    tools: [{ ...weather, strict: true }],
+  });
+  for (const b of either.content) {
+    if (b.type === 'text') assert.equal(typeof JSON.parse(b.text).ok, 'boolean');
+    else assert.ok(['Paris', 'Rome'].includes(b.input.city));
+  }
+  assert.ok(either.content.length > 0);
 });
 
 test('tokens are counted as they are charged', async () => {

@@ -246,6 +246,27 @@ test('tools that may not be called are not', async () => {
   assert.equal(c.message.tool_calls, undefined);
 });
 
+test('tools and a format: the answer calls, or keeps the format', async () => {
+  const strict = { ...weather, function: { ...weather.function, strict: true } };
+  const body = {
+    model,
+    messages: ask,
+    max_tokens: 200,
+    seed: 5,
+    tools: [strict],
+    response_format: parsed,
+  };
+  const check = ({ message }) => {
+    if (message.tool_calls?.length)
+      assert.ok(['Paris', 'Rome'].includes(message.tool_calls[0].function.parsed_arguments.city));
+    else assert.deepEqual(Object.keys(message.parsed).sort(), ['age', 'name']);
+  };
+  check((await client.chat.completions.parse(body)).choices[0]);
+  check((await client.chat.completions.stream(body).finalChatCompletion()).choices[0]);
+  const forced = await chat({ ...body, response_format: format, tool_choice: 'required' });
+  assert.equal(forced.choices[0].finish_reason, 'tool_calls');
+});
+
 test('runTools asks, calls and asks again', async () => {
   let called = 0;
   const runner = client.chat.completions.runTools(

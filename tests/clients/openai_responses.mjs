@@ -112,6 +112,15 @@ test('responses: tools and formats', async () => {
     text: { format: { type: 'json_schema', name: 'person', strict: true, schema } },
   });
   assert.deepEqual(Object.keys(p.output_parsed).sort(), ['age', 'name']);
+  const either = await client.responses.parse({
+    model,
+    input: 'Who?',
+    max_output_tokens: 200,
+    tools: [tool],
+    text: { format: { type: 'json_schema', name: 'person', strict: true, schema } },
+  });
+  if (either.output.some((o) => o.type === 'function_call')) assert.equal(either.output_text, '');
+  else assert.deepEqual(Object.keys(either.output_parsed).sort(), ['age', 'name']);
   const stream = client.responses.stream({
     model,
     input: 'Rome?',

@@ -36,6 +36,7 @@ TOOLS = [{"type": "function", "function": {"name": n, "parameters": {
     "type": "object", "additionalProperties": False, "required": ["to"],
     "properties": {"to": {"$ref": "#/$defs/place"}},
     "$defs": {"place": {"enum": ["Rome", "Oslo"]}}}}} for n in ("fly", "walk")]
+STRICT = [{**TOOLS[0], "function": {**TOOLS[0]["function"], "strict": True}}]
 results = []
 
 
@@ -147,9 +148,6 @@ def constrained(w):
         "/feitian/count", model="story", messages=ASK, tools=TOOLS, tool_choice="none")[1]
         ["prompt_tokens"] == w.post("/feitian/count", model="story", messages=ASK)[1]
         ["prompt_tokens"])
-    status, a, _ = w.post(CHAT, tools=TOOLS, response_format=fmt, **ask)
-    expect("a format beside tools is refused", status == 400 and
-           a["error"]["param"] == "response_format", a)
     a = w.post(CHAT, chat_template_kwargs={"enable_thinking": True}, logprobs=True, **ask)[1]
     m, usage = a["choices"][0]["message"], a["usage"]["completion_tokens_details"]
     expect("reasoning comes by itself and is counted", m.get("reasoning_content") and
@@ -167,6 +165,92 @@ def auto_call(w):
     said = joined(events)
     expect("a call that the model writes is told when it is whole", said["name"] == "fly" and
            json.loads(said["args"]) == {"to": "Rome"} and said["content"] == "", events)
+
+
+def led(w, text, **ask):
+    """The answer behind a text that the model is made to begin with, streamed."""
+    return joined(w.stream(CHAT, model="story", messages=ASK, seed=6, **{
+        "max_tokens": 150, **ask, "feitian": {**INNER, "resume": [tokenize(text)]}}))
+
+
+def calls_or_format(w):
+    """Tools beside a format: a call or content that keeps it, as the model begins."""
+    fmt = {"type": "json_schema", "json_schema": {"name": "who", "schema": SCHEMA}}
+    ask = {"model": "story", "messages": ASK, "max_tokens": 150, "seed": 4, "tools": STRICT,
+           "response_format": fmt}
+    # what begins a call, as a piece and as a byte; before one newlines may stand
+    to_call = {str(tokenize("<")[0]): 100}
+    to_words = {str(t): -100 for t in (tokenize("<")[0], ord("<") + 3, ord("\n") + 3)}
+    a = w.post(CHAT, logit_bias=to_words, **ask)[1]
+    v = json.loads(text_of(a)[0])
+    expect("tools beside a format: content keeps it", set(v) == {"name", "age"} and
+           "tool_calls" not in a["choices"][0]["message"] and
+           a["choices"][0]["finish_reason"] == "stop", a)
+    a = w.post(CHAT, logit_bias=to_call, **ask)[1]
+    m = a["choices"][0]["message"]
+    expect("or calls are made", len(m["tool_calls"]) > 1 and
+           all(json.loads(c["function"]["arguments"])["to"] in ("Rome", "Oslo") and
+               c["function"]["name"] == "fly" for c in m["tool_calls"]), a)
+    said = joined(w.stream(CHAT, logit_bias=to_words, **ask))
+    expect("content by a format is streamed", json.loads(said["content"]) == v, said)
+    said = joined(w.stream(CHAT, logit_bias=to_call, parallel_tool_calls=False, **ask))
+    expect("one call at most, where that is asked", said["name"] == "fly" and
+           said["finish"] == "tool_calls" and said["content"] == "", said)
+    a = w.post(CHAT, tool_choice="required", **ask)[1]
+    expect("where a call must come, the format says nothing",
+           json.loads(a["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"])["to"]
+           in ("Rome", "Oslo"), a)
+    for kind, text in (("json_object", None), ("regex", "(yes|no)"), ("gbnf", 'root ::= "yes"')):
+        told = {"type": kind, **({kind: text} if text else {})}
+        a = w.post(CHAT, logit_bias=to_words, **{**ask, "response_format": told,
+                                                 "temperature": 0.3})[1]
+        got = text_of(a)[0]
+        expect(f"tools beside {kind}", a["choices"][0]["finish_reason"] == "length" or (
+            got in ("yes", "no") if text else isinstance(json.loads(got), dict)), a)
+    said = led(w, "hm <tool_call></think>", tools=TOOLS, response_format=fmt,
+               reasoning_effort="low", logit_bias=to_words)
+    expect("reasoning comes before either", set(json.loads(said["content"])) == {"name", "age"},
+           said)
+    goes_on(w, "a format beside tools", CHAT, logit_bias=to_words, **ask)
+    goes_on(w, "a call beside a format", CHAT, logit_bias=to_call, **ask)
+
+
+def strict_calls(w):
+    """A strict function's arguments keep its schema, from the mark on that begins a call."""
+    strict = STRICT + [{"type": "function", "function": {"name": "look"}}]
+    text = 'So <tool_call>\n{"name": "fly'
+    for mark in ("So <tool_call>", text):
+        said = led(w, mark, tools=strict, parallel_tool_calls=False)
+        expect(f"a strict call that begins {mark[-5:]!r} keeps its schema", json.loads(
+            said["args"] or "{}").get("to" if said["name"] == "fly" else "", "Rome") in
+            ("Rome", "Oslo") and said["finish"] == "tool_calls", said)
+    said = led(w, text, tools=TOOLS, temperature=0)
+    expect("one that is not strict is as the model writes it", said["name"] == "" and
+           "fly" not in said["args"], said)
+    said = led(w, "hm <tool_call>{</think>" + text, tools=strict, parallel_tool_calls=False,
+               chat_template_kwargs={"enable_thinking": True})
+    expect("in reasoning nothing is a call", said["name"] == "fly" and
+           json.loads(said["args"])["to"] in ("Rome", "Oslo"), said)
+    ask = {"model": "story", "messages": ASK, "max_tokens": 20, "temperature": 0}
+    said = joined(w.stream(CHAT, tools=strict, **ask))
+    expect("words are free", len(said["content"]) > 20 and said["finish"] == "length", said)
+    bad = json.loads(json.dumps(strict))
+    bad[0]["function"]["parameters"] = {"type": "object", "unevaluatedProperties": False}
+    status, a, _ = w.post(CHAT, tools=bad, **ask)
+    expect("a strict schema that is not enforced is refused by name", status == 400 and
+           a["error"]["param"] == "tools[0].function.parameters" and
+           "unevaluatedProperties" in a["error"]["message"], a)
+    whole = led(w, text, tools=strict, parallel_tool_calls=False)
+    ids = tokenize(text)
+    events = w.stream(CHAT, model="story", messages=ASK, seed=6, max_tokens=150, tools=strict,
+                      parallel_tool_calls=False, feitian={**INNER, "resume": [ids]})
+    told = [t for e in events for t in e.get("feitian", {}).get("t", [])]
+    for cut in (1, len(told) // 2, len(told) - 1):
+        said = joined(w.stream(CHAT, model="story", messages=ASK, seed=6, max_tokens=150,
+                               tools=strict, parallel_tool_calls=False,
+                               feitian={**INNER, "resume": [ids + told[:cut]]}))
+        expect(f"a strict call goes on, cut at {cut}", said["args"] == whole["args"] and
+               said["finish"] == "tool_calls", (said, whole))
 
 
 def tokenize(text):
@@ -188,8 +272,8 @@ def strip(event):
     e = {k: v for k, v in event.items() if k not in ("created", "usage")}
     for c in e.get("choices", []):
         c.get("delta", {}).pop("role", None)
-        if c.get("delta", {}).get("content") == "":
-            c["delta"].pop("content")
+        if not c.get("delta", {}).get("content", True):
+            c["delta"].pop("content")  # the first says "" or null
     return e
 
 
@@ -476,8 +560,9 @@ def main():
         gguf_file.write(f"{w.folder}/story.gguf", meta, tensors)
         w.add("story", f"{w.folder}/story.gguf")
         w.add("nano", sys.argv[2])
-        for part in (chat, constrained, auto_call, resume, completions, vectors, refused, models,
-                     adapters, salts, clients):
+        for part in (chat, constrained, auto_call, calls_or_format, strict_calls, resume,
+                     completions, vectors, refused, models, adapters, salts,
+                     clients):
             part(w)
     finally:
         status, err = w.stop()

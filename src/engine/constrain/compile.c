@@ -429,7 +429,8 @@ static struct ft_jtables *write_tables(struct ft_compiler *c, uint32_t root)
     return t;
 }
 
-struct ft_jtables *ft_tables_from_schema(struct ft_cx *cx, const char *json, size_t n)
+struct ft_jtables *ft_tables_from_schema(struct ft_cx *cx, const char *json, size_t n,
+                                         bool may_be_empty)
 {
     struct ft_compiler *c = ft_cx_alloc(cx, 1, sizeof *c);
     c->cx = cx;
@@ -443,7 +444,10 @@ struct ft_jtables *ft_tables_from_schema(struct ft_cx *cx, const char *json, siz
     unsigned h = 0;
     while (h <= FT_JSON_DEPTH_MAX && (find_heights(c, h) || h == 0))
         h++;
-    if (root == 0 || c->vals[root].height == UINT16_MAX)
+    bool empty = root == 0 || c->vals[root].height == UINT16_MAX;
+    if (empty && may_be_empty)
+        return NULL;
+    if (empty)
         ft_cx_fail(cx, FT_EUNSUPPORTED,
                    h > FT_JSON_DEPTH_MAX ? "schema: every value nests deeper than %d levels"
                                          : "schema: no value satisfies it (at most %d levels deep)",

@@ -300,4 +300,5 @@ static bool same(const void *g, const void *a, const void *b)
     return true;
 }
 
-const struct ft_machine_ops ft_machine_gbnf = {start, step, may_end, copy, hash, same};
+const struct ft_machine_ops ft_machine_gbnf = {
+    .start = start, .step = step, .may_end = may_end, .copy = copy, .hash = hash, .same = same};

@@ -5,30 +5,39 @@
 
 #include "engine/constrain/cx.h"
 #include "engine/constrain/gbnf.h"
+#include "engine/constrain/layout.h"
 #include "engine/constrain/regex.h"
 
-static const void *compile_schema(struct ft_cx *cx, const char *text, size_t n)
+struct job {
+    const char *text;
+    size_t n;
+    const struct ft_layout *layout;
+    int *ret_at;
+};
+
+static const void *compile_schema(struct ft_cx *cx, const struct job *j)
 {
-    return ft_tables_from_schema(cx, text, n);
+    return ft_tables_from_schema(cx, j->text, j->n, false);
 }
 
-static const void *compile_regex(struct ft_cx *cx, const char *text, size_t n)
+static const void *compile_regex(struct ft_cx *cx, const struct job *j)
 {
-    cx->what = "regular expression";
-    struct ft_dfa *d = ft_regex_dfa(cx, text, n, false);
-    if (ft_dfa_empty(d))
-        ft_cx_fail(cx, FT_EUNSUPPORTED, "regular expression: no text matches it");
-    return ft_dfa_finish(cx, d, 0);
+    return ft_regex_compile(cx, j->text, j->n);
 }
 
-static const void *compile_gbnf(struct ft_cx *cx, const char *text, size_t n)
+static const void *compile_gbnf(struct ft_cx *cx, const struct job *j)
 {
-    return ft_gbnf_compile(cx, text, n);
+    return ft_gbnf_compile(cx, j->text, j->n);
+}
+
+static const void *compile_layout(struct ft_cx *cx, const struct job *j)
+{
+    return ft_layout_compile(cx, j->layout, j->ret_at);
 }
 
 static int compile(const struct ft_machine_ops *ops,
-                   const void *(*how)(struct ft_cx *, const char *, size_t), const char *text,
-                   size_t n, struct ft_grammar **ret, struct ft_err *err)
+                   const void *(*how)(struct ft_cx *, const struct job *), const struct job *job,
+                   struct ft_grammar **ret, struct ft_err *err)
 {
     struct ft_grammar *g = calloc(1, sizeof *g);
     struct ft_cx *cx = calloc(1, sizeof *cx);
@@ -46,7 +55,7 @@ static int compile(const struct ft_machine_ops *ops,
     g->ops = ops;
     int rc = 0;
     if (setjmp(cx->fail) == 0) {
-        g->g = how(cx, text, n);
+        g->g = how(cx, job);
         *ret = g;
     } else {
         rc = cx->code;
@@ -59,23 +68,30 @@ static int compile(const struct ft_machine_ops *ops,
 
 int ft_grammar_from_schema(const char *json, size_t n, struct ft_grammar **ret, struct ft_err *err)
 {
-    return compile(&ft_machine_json, compile_schema, json, n, ret, err);
+    return compile(&ft_machine_json, compile_schema, &(struct job){json, n, NULL, NULL}, ret, err);
 }
 
 int ft_grammar_from_regex(const char *re, size_t n, struct ft_grammar **ret, struct ft_err *err)
 {
-    return compile(&ft_machine_regex, compile_regex, re, n, ret, err);
+    return compile(&ft_machine_regex, compile_regex, &(struct job){re, n, NULL, NULL}, ret, err);
 }
 
 int ft_grammar_from_gbnf(const char *text, size_t n, struct ft_grammar **ret, struct ft_err *err)
 {
-    return compile(&ft_machine_gbnf, compile_gbnf, text, n, ret, err);
+    return compile(&ft_machine_gbnf, compile_gbnf, &(struct job){text, n, NULL, NULL}, ret, err);
 }
 
 int ft_grammar_json_object(struct ft_grammar **ret, struct ft_err *err)
 {
-    static const char any_object[] = "{\"type\":\"object\"}";
-    return ft_grammar_from_schema(any_object, sizeof any_object - 1, ret, err);
+    return ft_grammar_from_schema(FT_ANY_OBJECT, sizeof FT_ANY_OBJECT - 1, ret, err);
+}
+
+int ft_grammar_from_layout(const struct ft_layout *layout, int *ret_at, struct ft_grammar **ret,
+                           struct ft_err *err)
+{
+    *ret_at = -1;
+    return compile(&ft_machine_layout, compile_layout, &(struct job){NULL, 0, layout, ret_at}, ret,
+                   err);
 }
 
 struct ft_grammar *ft_grammar_ref(struct ft_grammar *g)

@@ -659,5 +659,23 @@ static const void *json_copy(struct ft_scratch *to, const void *g, const void *s
     return first;
 }
 
-const struct ft_machine_ops ft_machine_json = {json_start, json_step, json_may_end,
-                                               json_copy,  NULL,      NULL};
+static const struct ft_jframe *json_itself(const void *g, const void *state,
+                                           const struct ft_jtables **ret_t)
+{
+    *ret_t = g;
+    return state;
+}
+
+static const void *json_with(struct ft_scratch *s, const void *g, const void *state,
+                             const struct ft_jframe *f)
+{
+    (void)s, (void)g, (void)state;
+    return f;
+}
+
+const struct ft_machine_ops ft_machine_json = {.start = json_start,
+                                               .step = json_step,
+                                               .may_end = json_may_end,
+                                               .copy = json_copy,
+                                               .json = json_itself,
+                                               .with_json = json_with};

@@ -1,5 +1,5 @@
-/* The byte machines: from a state and a byte to the next state. Three kinds behind one table: JSON
- * (by a schema's tables), a regular expression, a grammar.
+/* The byte machines: from a state and a byte to the next state. Four kinds behind one table: JSON
+ * (by a schema's tables), a regular expression, a grammar, a layout of those (layout.h).
  *
  * States are persistent values in scratch memory: a step makes a new one and leaves the old one as
  * it was, so walking a vocabulary's trie is a depth-first search with scratch marks. NULL is "not
@@ -11,6 +11,8 @@
 #include "engine/constrain/scratch.h"
 #include "engine/constrain/tables.h"
 
+struct ft_jframe;
+
 struct ft_machine_ops {
     const void *(*start)(struct ft_scratch *s, const void *g);
     const void *(*step)(struct ft_scratch *s, const void *g, const void *state, uint8_t byte);
@@ -21,11 +23,25 @@ struct ft_machine_ops {
      * not kept by state. */
     uint64_t (*hash)(const void *g, const void *state);
     bool (*same)(const void *g, const void *a, const void *b);
+
+    /* The rest is NULL where it does not apply. */
+    bool (*kept)(const void *g, const void *state); /* its mask is kept; NULL: any, with a hash */
+    bool (*free)(const void *g, const void *state); /* no byte and no end is refused */
+    /* The state after a control token with this text; NULL where it may not stand. */
+    const void *(*control)(struct ft_scratch *s, const void *g, const void *state,
+                           const char *bytes, size_t n);
+    /* The JSON state that this one is all about, or NULL; and this one with another in its place.
+     */
+    const struct ft_jframe *(*json)(const void *g, const void *state,
+                                    const struct ft_jtables **ret_t);
+    const void *(*with_json)(struct ft_scratch *s, const void *g, const void *state,
+                             const struct ft_jframe *f);
 };
 
-extern const struct ft_machine_ops ft_machine_json;  /* g: struct ft_jtables */
-extern const struct ft_machine_ops ft_machine_regex; /* g: struct ft_dfa */
-extern const struct ft_machine_ops ft_machine_gbnf;  /* g: struct ft_gbnf */
+extern const struct ft_machine_ops ft_machine_json;   /* g: struct ft_jtables */
+extern const struct ft_machine_ops ft_machine_regex;  /* g: struct ft_dfa */
+extern const struct ft_machine_ops ft_machine_gbnf;   /* g: struct ft_gbnf */
+extern const struct ft_machine_ops ft_machine_layout; /* g: struct ft_layout_graph */
 
 /* ---- JSON states, for json_*.c and mask.c ---- */
 

@@ -101,8 +101,21 @@ static bool has_token(const struct ft_vocab *v, uint32_t node, const uint32_t *m
     return k < v->first[node + 1] && (mask[v->order[k] / 32] >> v->order[k] % 32 & 1) != 0;
 }
 
+/* Goes on behind `node` from JSON state f: in whatever the JSON stands in. */
+static void walk_json(struct ft_matcher *m, uint32_t node, const struct ft_jframe *f,
+                      uint32_t *mask)
+{
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    const void *state = m->g->ops->with_json(s, m->g->g, m->state, f);
+    if (state != NULL)
+        ft_mask_walk(m, node, state, mask);
+    ft_scratch_reset(s, mark);
+}
+
 /* The bytes that lead to `node` and on are the first ones of any token below it. */
-static void replay(struct ft_matcher *m, const struct ft_jframe *f, uint32_t node, uint32_t *mask)
+static void replay(struct ft_matcher *m, const struct ft_jtables *t, const struct ft_jframe *f,
+                   uint32_t node, uint32_t *mask)
 {
     const struct ft_vocab *v = m->v;
     struct ft_scratch *s = ft_matcher_scratch(m);
@@ -113,12 +126,12 @@ static void replay(struct ft_matcher *m, const struct ft_jframe *f, uint32_t nod
     for (uint32_t i = 0; i < v->at[id + 1] - v->at[id] && x != NULL; i++) {
         bool quote =
             p[i] == '"' && x->kind == f->kind && x->up == f->up && x->chr.kind == FT_S_PLAIN;
-        x = ft_json_step(s, m->g->g, x, (uint8_t)p[i]);
+        x = ft_json_step(s, t, x, (uint8_t)p[i]);
         if (quote)
             break;
     }
     if (x != NULL)
-        ft_mask_walk(m, node, x, mask);
+        walk_json(m, node, x, mask);
     ft_scratch_reset(s, mark);
 }
 
@@ -153,10 +166,9 @@ static const struct ft_string_walk *kept_string(struct ft_matcher *m, const stru
 }
 
 /* A string's alternative: false if a walk of the frame must do it. */
-static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
-                        uint32_t *mask)
+static bool mask_string(struct ft_matcher *m, const struct ft_jtables *t, const struct ft_jframe *f,
+                        const struct ft_jalt *a, uint32_t *mask)
 {
-    const struct ft_jtables *t = m->g->g;
     const struct ft_jstr *k = &t->strs[a->id];
     const struct ft_vocab *v = m->v;
     size_t words = ((size_t)v->n_tokens + 31) / 32;
@@ -186,23 +198,22 @@ static bool mask_string(struct ft_matcher *m, const struct ft_jframe *f, const s
                 !has_token(v, x->node, mask)) {
                 set_tokens(v, x->node, mask);
                 if (v->skip[x->node] > x->node + 1)
-                    replay(m, f, x->node, mask);
+                    replay(m, t, f, x->node, mask);
             }
             continue;
         }
         set_tokens(v, x->node, mask);
         if (v->skip[x->node] > x->node + 1)
-            ft_mask_walk(m, x->node, done, mask);
+            walk_json(m, x->node, done, mask);
     }
     return true;
 }
 
 /* A key's alternative, where every state has endless continuations: then nothing in the object but
  * the keys it has (no duplicates) and the classes that are welcome matters. */
-static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const struct ft_jalt *a,
-                     uint32_t *mask)
+static bool mask_key(struct ft_matcher *m, const struct ft_jtables *t, const struct ft_jframe *f,
+                     const struct ft_jalt *a, uint32_t *mask)
 {
-    const struct ft_jtables *t = m->g->g;
     const struct ft_vocab *v = m->v;
     const struct ft_jframe *obj = f->up;
     const struct ft_jalt *o = &obj->alt[a->id];
@@ -230,7 +241,7 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const stru
             continue;
         set_tokens(v, x->node, mask);
         if (v->skip[x->node] > x->node + 1)
-            replay(m, f, x->node, mask);
+            replay(m, t, f, x->node, mask);
     }
     return true;
 }
@@ -238,13 +249,35 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jframe *f, const stru
 /* False: nothing is known beforehand of this state. */
 static bool mask_json(struct ft_matcher *m, uint32_t *mask)
 {
-    const struct ft_jframe *f = m->state;
-    if (f->kind != FT_J_STR && f->kind != FT_J_KEY)
+    const struct ft_jtables *t = NULL;
+    const struct ft_machine_ops *ops = m->g->ops;
+    const struct ft_jframe *f = ops->json != NULL ? ops->json(m->g->g, m->state, &t) : NULL;
+    if (f == NULL || (f->kind != FT_J_STR && f->kind != FT_J_KEY))
         return false;
     for (uint32_t i = 0; i < f->n_alts; i++)
-        if (!(f->kind == FT_J_STR ? mask_string : mask_key)(m, f, &f->alt[i], mask))
+        if (!(f->kind == FT_J_STR ? mask_string : mask_key)(m, t, f, &f->alt[i], mask))
             return false;
     return true;
+}
+
+static bool is_kept(const struct ft_matcher *m)
+{
+    const struct ft_machine_ops *ops = m->g->ops;
+    return ops->hash != NULL && (ops->kept == NULL || ops->kept(m->g->g, m->state));
+}
+
+/* Control tokens are in no trie. */
+static void mask_control(struct ft_matcher *m, uint32_t *mask)
+{
+    const struct ft_vocab *v = m->v;
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    for (uint32_t i = 0; i < v->n_control && m->g->ops->control != NULL; i++) {
+        uint32_t id = (uint32_t)v->control[i], n = v->at[id + 1] - v->at[id];
+        struct ft_scratch_mark mark = ft_scratch_mark(s);
+        if (m->g->ops->control(s, m->g->g, m->state, v->bytes + v->at[id], n) != NULL)
+            mask[id / 32] |= 1u << id % 32;
+        ft_scratch_reset(s, mark);
+    }
 }
 
 void ft_mask(struct ft_matcher *m, uint32_t *mask)
@@ -254,9 +287,9 @@ void ft_mask(struct ft_matcher *m, uint32_t *mask)
     size_t words = ((size_t)m->v->n_tokens + 31) / 32;
     struct ft_scratch *s = ft_matcher_scratch(m);
     struct ft_scratch_mark mark = ft_scratch_mark(s);
-    bool done = false;
+    bool done = false, kept = is_kept(m);
     pthread_mutex_lock(&c->lock);
-    if (ops == &ft_machine_json) {
+    if (!kept) {
         done = mask_json(m, mask);
     } else {
         struct ft_cache_entry *e = ft_cache_mask(c, m->v, ops, m->g->g, m->state);
@@ -269,7 +302,8 @@ void ft_mask(struct ft_matcher *m, uint32_t *mask)
     if (done)
         return;
     ft_mask_walk(m, 0, m->state, mask);
-    if (ops == &ft_machine_json || s->failed)
+    mask_control(m, mask);
+    if (!kept || s->failed)
         return;
     pthread_mutex_lock(&c->lock);
     ft_cache_mask_put(c, m->v, ops, m->g->g, m->state, mask);

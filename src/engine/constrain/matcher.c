@@ -100,6 +100,22 @@ static bool advance(struct ft_matcher *m, const char *bytes, size_t n)
     return true;
 }
 
+static bool advance_control(struct ft_matcher *m, const char *bytes, size_t n)
+{
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    if (m->g->ops->control == NULL)
+        return false;
+    const void *state = m->g->ops->control(s, m->g->g, m->state, bytes, n);
+    if (state == NULL) {
+        ft_scratch_reset(s, mark);
+        return false;
+    }
+    m->state = state;
+    compact(m);
+    return true;
+}
+
 bool ft_matcher_accept_bytes(struct ft_matcher *m, const char *bytes, size_t n)
 {
     return advance(m, bytes, n);
@@ -115,7 +131,14 @@ bool ft_matcher_accept(struct ft_matcher *m, int32_t token)
         return m->ended;
     }
     uint32_t n = v->at[token + 1] - v->at[token];
-    return v->kind[token] == 0 && n > 0 && advance(m, v->bytes + v->at[token], n);
+    if (v->kind[token] == 2)
+        return advance_control(m, v->bytes + v->at[token], n);
+    return n > 0 && advance(m, v->bytes + v->at[token], n);
+}
+
+bool ft_matcher_is_free(const struct ft_matcher *m)
+{
+    return !m->ended && m->g->ops->free != NULL && m->g->ops->free(m->g->g, m->state);
 }
 
 bool ft_matcher_may_end(const struct ft_matcher *m)

@@ -15,6 +15,8 @@
  * must match the whole of it. Fails through cx: FT_EINVAL for bad syntax, FT_EUNSUPPORTED past the
  * dialect or a bound. */
 struct ft_dfa *ft_regex_dfa(struct ft_cx *cx, const char *re, size_t n, bool search);
+/* For ft_machine_regex: the whole text. Fails through cx also where no text matches. */
+const struct ft_dfa *ft_regex_compile(struct ft_cx *cx, const char *re, size_t n);
 
 /* ---- between regex_parse.c and regex_dfa.c ---- */
 

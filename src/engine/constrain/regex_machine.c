@@ -1,6 +1,16 @@
 /* The machine of a plain regular expression: the whole text, raw UTF-8. See machine.h. */
 #include "engine/constrain/jchar.h"
 #include "engine/constrain/machine.h"
+#include "engine/constrain/regex.h"
+
+const struct ft_dfa *ft_regex_compile(struct ft_cx *cx, const char *re, size_t n)
+{
+    cx->what = "regular expression";
+    struct ft_dfa *d = ft_regex_dfa(cx, re, n, false);
+    if (ft_dfa_empty(d))
+        ft_cx_fail(cx, FT_EUNSUPPORTED, "regular expression: no text matches it");
+    return ft_dfa_finish(cx, d, 0);
+}
 
 struct state {
     uint32_t q;
@@ -68,4 +78,5 @@ static bool same(const void *g, const void *a, const void *b)
            x->chr.left == y->chr.left;
 }
 
-const struct ft_machine_ops ft_machine_regex = {start, step, may_end, copy, hash, same};
+const struct ft_machine_ops ft_machine_regex = {
+    .start = start, .step = step, .may_end = may_end, .copy = copy, .hash = hash, .same = same};

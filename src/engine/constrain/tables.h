@@ -68,7 +68,8 @@ struct ft_jtables {
     uint16_t max_height; /* of any value */
 };
 
-/* From the text of a schema. Fails through cx. */
-struct ft_jtables *ft_tables_from_schema(struct ft_cx *cx, const char *json, size_t n);
+/* From the text of a schema. Fails through cx; may_be_empty: NULL where no value satisfies it. */
+struct ft_jtables *ft_tables_from_schema(struct ft_cx *cx, const char *json, size_t n,
+                                         bool may_be_empty);
 
 #endif

@@ -139,7 +139,9 @@ static int copy_tokens(struct ft_vocab *v, const struct ft_vocab_token *t, struc
     v->kind = calloc((size_t)v->n_tokens + 1, 1);
     v->order = calloc((size_t)v->n_tokens + 1, sizeof *v->order);
     v->eog = calloc((size_t)v->n_tokens + 1, sizeof *v->eog);
-    if (v->bytes == NULL || v->at == NULL || v->kind == NULL || v->order == NULL || v->eog == NULL)
+    v->control = calloc((size_t)v->n_tokens + 1, sizeof *v->control);
+    if (v->bytes == NULL || v->at == NULL || v->kind == NULL || v->order == NULL ||
+        v->eog == NULL || v->control == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for a vocabulary");
     uint32_t at = 0;
     for (uint32_t i = 0; i < v->n_tokens; i++) {
@@ -150,6 +152,8 @@ static int copy_tokens(struct ft_vocab *v, const struct ft_vocab_token *t, struc
         v->kind[i] = t[i].eog ? 1 : t[i].never ? 2 : 0;
         if (t[i].eog)
             v->eog[v->n_eog++] = (int32_t)i;
+        else if (t[i].never && t[i].n > 0)
+            v->control[v->n_control++] = (int32_t)i;
         else if (!t[i].never && t[i].n > v->max_depth)
             v->max_depth = t[i].n;
     }
@@ -196,6 +200,7 @@ void ft_vocab_close(struct ft_vocab *v)
     free(v->first);
     free(v->order);
     free(v->eog);
+    free(v->control);
     free(v->at);
     free(v->bytes);
     free(v->kind);

@@ -15,8 +15,8 @@ struct ft_vocab {
     uint8_t *byte;
     uint32_t *skip, *first;
     int32_t *order;
-    int32_t *eog;
-    uint32_t n_eog;
+    int32_t *eog, *control; /* control: never, but with a text */
+    uint32_t n_eog, n_control;
     uint64_t id;                 /* unique in this process, for caches */
     struct ft_string_walk plain; /* any string, from between two characters */
     /* tokens by id, for accept */

@@ -5,9 +5,8 @@
 
 #include "base/clock.h"
 
-#define BORDER_TRIES                                                                               \
-    64 /* draws until a token fits where its grammar begins in the middle of it                    \
-        */
+/* Draws until a token fits where its grammar begins in the middle of it. */
+#define BORDER_TRIES 64
 
 static bool contains(const int32_t *id, int n, int32_t token)
 {
@@ -35,6 +34,13 @@ static int banned(const struct ft_seq *s, int32_t *ban)
     return src->n_eog + r->n_stop_token;
 }
 
+/* A grammar that does not bind here: where anything may stand, no mask is made (until a token was
+ * drawn that goes on past the place where it begins to bind). */
+static bool is_unbound(const struct ft_seq *s)
+{
+    return s->matcher == NULL || (!s->grammar_waits && ft_matcher_is_free(s->matcher));
+}
+
 /* refused[0 .. n_refused): tokens that were drawn before and cannot stand here. */
 static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
                   const int32_t *refused, int n_refused, struct ft_sample_out *out,
@@ -57,7 +63,8 @@ static int sample(struct ft_engine *e, struct ft_seq *s, const float *logits,
         ft_penalties_advance(&s->penalties, s->token, (size_t)s->n_token, (size_t)s->n_prompt);
         in.penalties = &s->penalties;
     }
-    if (s->matcher != NULL && !s->grammar_waits) {
+    bool is_free = s->grammar_waits || (is_unbound(s) && n_refused == 0);
+    if (s->matcher != NULL && !is_free) {
         int rc = ft_matcher_mask(s->matcher, e->mask, err);
         if (rc != 0)
             return ft_err_wrap(err, "grammar");
@@ -101,12 +108,13 @@ static void tell(struct ft_engine *e, struct ft_seq *s, const struct ft_sample_o
     ft_req_emit(s->req, &ev);
 }
 
-static bool is_end(const struct ft_seq *s, int32_t token, enum ft_finish *ret)
+/* bound: a grammar held where the token stands. */
+static bool is_end(const struct ft_seq *s, int32_t token, bool bound, enum ft_finish *ret)
 {
     const struct ft_req *q = s->req;
     const struct ft_source_box *src = q->m->src;
     *ret = FT_FINISH_EOS;
-    if (contains(src->eog, src->n_eog, token) && (!q->r.ignore_eos || s->matcher != NULL))
+    if (contains(src->eog, src->n_eog, token) && (!q->r.ignore_eos || bound))
         return true;
     *ret = FT_FINISH_STOP_TOKEN;
     return contains(q->r.stop_token, q->r.n_stop_token, token);
@@ -153,9 +161,12 @@ static bool take_before_grammar(struct ft_seq *s, int32_t token)
     return true;
 }
 
-static bool grammar_takes(struct ft_seq *s, int32_t token)
+/* bound: no end token means anything else than the end. */
+static bool grammar_takes(struct ft_seq *s, int32_t token, bool bound)
 {
-    if (s->matcher == NULL)
+    const struct ft_source_box *src = s->req->m->src;
+    if (s->matcher == NULL ||
+        (!bound && s->req->r.ignore_eos && contains(src->eog, src->n_eog, token)))
         return true;
     return s->grammar_waits ? take_before_grammar(s, token) : ft_matcher_accept(s->matcher, token);
 }
@@ -164,10 +175,10 @@ int ft_output_take(struct ft_seq *s, int32_t token, struct ft_buf *piece, struct
                    struct ft_output *ret, struct ft_err *err)
 {
     *ret = (struct ft_output){.stop = -1};
-    bool waited = s->grammar_waits;
-    if (!grammar_takes(s, token))
+    bool waited = s->grammar_waits, bound = !is_unbound(s);
+    if (!grammar_takes(s, token, bound))
         return ft_err_set(err, FT_EINVAL, "grammar: token %d does not continue the text", token);
-    ret->ended = !waited && is_end(s, token, &ret->how);
+    ret->ended = !waited && is_end(s, token, bound, &ret->how);
     if (ret->ended)
         return 0;
     FT_ASSERT(s->n_token < s->limit);
@@ -185,7 +196,7 @@ static int next_token(struct ft_engine *e, struct ft_seq *s, const float *logits
 {
     int32_t refused[BORDER_TRIES];
     for (int n = 0;; n++) {
-        bool border = s->grammar_waits;
+        bool border = s->grammar_waits || is_unbound(s);
         int rc = sample(e, s, logits, refused, n, out, err);
         if (rc != 0)
             return rc;

@@ -65,6 +65,7 @@ void fp_part(struct ft_chat_parser *p, enum ft_part_kind kind, const char *text,
     if (p->kind != kind || !is_text)
         flush(p);
     p->kind = kind;
+    p->said |= kind == FT_PART_CONTENT;
     if (is_text) {
         p->failed |= ft_buf_add(&p->text, text, n) != 0;
         return;
@@ -182,7 +183,8 @@ static enum found examine(const struct ft_chat_parser *p)
     size_t n = p->held.len, k = 0;
     while (k < n && s[k] == '\n')
         k++;
-    if (k > FP_NEWLINES_MAX)
+    bool answer = p->bound == FT_CHAT_BOUND_ANSWER;
+    if (k > (answer ? FT_CHAT_BOUND_NEWLINES_MAX : FP_NEWLINES_MAX))
         return FOUND_NO;
     s += k;
     n -= k;
@@ -193,13 +195,13 @@ static enum found examine(const struct ft_chat_parser *p)
         return m == 0 ? FOUND_THINK_END : m == MATCH_MAYBE ? FOUND_MAYBE : FOUND_NO;
     }
     bool maybe = false;
-    if (p->at_start) {
+    if (p->at_start && !answer) {
         int m = match_one(s, n, THINK_BEGIN);
         if (m == 0)
             return FOUND_THINK;
         maybe = m == MATCH_MAYBE;
     }
-    if (p->tools == NULL)
+    if (p->tools == NULL || (answer && p->said))
         return maybe ? FOUND_MAYBE : FOUND_NO;
     for (int i = 0; markers[p->dialect][i] != NULL; i++) {
         int m = match_one(s, n, markers[p->dialect][i]);
@@ -358,6 +360,11 @@ int ft_chat_parser_open(enum ft_dialect d, json_t *tools, const char *rendered_p
         ft_buf_init(bufs[i], 8 * FP_RAW_BYTES_MAX); /* escaping can lengthen text sixfold */
     *ret = p;
     return 0;
+}
+
+void ft_chat_parser_bind(struct ft_chat_parser *p, enum ft_chat_bound bound)
+{
+    p->bound = bound;
 }
 
 void ft_chat_parser_close(struct ft_chat_parser *p)

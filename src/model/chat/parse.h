@@ -44,6 +44,10 @@ typedef void ft_part_fn(void *ctx, const struct ft_part *part);
 /* Does a prompt end inside of a reasoning section that it opened itself? */
 bool ft_chat_opens_reasoning(const char *rendered_prompt_tail, size_t n);
 
+/* In dialects of tags, where values stand bare: are all values of a parameter with this schema
+ * strings? Otherwise one that is JSON is that, and any other text a string. */
+bool ft_chat_tag_is_text(const json_t *schema);
+
 struct ft_chat_parser;
 /* rendered_prompt_tail: the end of the rendered prompt, so that a prompt that already opened
  * <think> starts in reasoning. tools: the request's tools or NULL (then nothing is taken for a
@@ -51,6 +55,20 @@ struct ft_chat_parser;
 int ft_chat_parser_open(enum ft_dialect d, json_t *tools, const char *rendered_prompt_tail,
                         size_t n, ft_part_fn *fn, void *ctx, struct ft_chat_parser **ret,
                         struct ft_err *err);
+/* What a grammar keeps the answer to, so that nothing else is taken for a call than what it takes
+ * for one. Before the first push. */
+enum ft_chat_bound {
+    FT_CHAT_UNBOUND,
+    /* A call's object tells its name first (before it "type": "function" at most), nothing escaped,
+     * without long runs of white space: told of Llama, where nothing but its members shows that an
+     * object is a call. */
+    FT_CHAT_BOUND_CALLS,
+    /* That, and calls come first or not at all: behind any content all is content. */
+    FT_CHAT_BOUND_ANSWER,
+};
+#define FT_CHAT_BOUND_NEWLINES_MAX 2 /* of an answer, before its first call */
+#define FT_CHAT_BOUND_SPACES_MAX   16
+void ft_chat_parser_bind(struct ft_chat_parser *p, enum ft_chat_bound bound);
 void ft_chat_parser_close(struct ft_chat_parser *p);
 int ft_chat_parser_push(struct ft_chat_parser *p, const char *text, size_t n, struct ft_err *err);
 int ft_chat_parser_finish(struct ft_chat_parser *p, struct ft_err *err);

@@ -64,6 +64,8 @@ struct ft_chat_parser {
     void *ctx;
     int n_calls;
     bool reasoning, at_start, skip_newlines, in_call, failed;
+    enum ft_chat_bound bound;
+    bool said;          /* some content was given */
     struct ft_buf text; /* of the kind below, to be given at the end of a push */
     enum ft_part_kind kind;
     struct ft_buf held; /* newlines and the beginning of what may be a marker */

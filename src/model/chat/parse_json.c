@@ -245,6 +245,33 @@ static bool begin_named(struct ft_chat_parser *p)
     return true;
 }
 
+/* Where a grammar knows a call by how it begins, only what it knows may be one: a name, perhaps
+ * behind a type, before the arguments; nothing escaped. */
+static bool is_strict(const struct ft_chat_parser *p)
+{
+    return p->dialect == FT_DIALECT_LLAMA3 && p->bound != FT_CHAT_UNBOUND;
+}
+
+static bool strict_key(const struct ft_chat_parser *p, const char *key)
+{
+    bool plain = memchr(p->raw.data + p->token_from, '\\', p->raw.len - p->token_from) == NULL;
+    bool first = strcmp(key, "name") == 0 || strcmp(key, "type") == 0;
+    return plain && first != p->name_known && strcmp(key, "function") != 0;
+}
+
+static bool strict_value(const struct ft_chat_parser *p, const char *s, size_t n)
+{
+    if (p->field == FIELD_OTHER)
+        return n == 10 && memcmp(s, "\"function\"", 10) == 0;
+    size_t run = 0;
+    for (size_t i = 0; p->field == FIELD_NAME && i < p->raw.len; i++) {
+        run = fp_is_space(p->raw.data[i]) ? run + 1 : 0;
+        if (run > FT_CHAT_BOUND_SPACES_MAX)
+            return false;
+    }
+    return p->field == FIELD_ARGS || memchr(s, '\\', n) == NULL;
+}
+
 static bool key_seen(struct ft_chat_parser *p)
 {
     static const char *const fields[] = {"name", "arguments", "parameters",
@@ -254,6 +281,8 @@ static bool key_seen(struct ft_chat_parser *p)
     for (size_t i = 0; i < FT_COUNT(fields); i++) {
         if (p->key.data == NULL || strcmp(p->key.data, fields[i]) != 0)
             continue;
+        if (is_strict(p) && !strict_key(p, fields[i]))
+            return false;
         p->field = i == 0 || i == 5 ? FIELD_NAME : i <= 2 ? FIELD_ARGS : FIELD_OTHER;
         return p->field == FIELD_OTHER || !(p->field == FIELD_NAME ? p->name_known : p->args_known);
     }
@@ -265,6 +294,8 @@ static bool value_seen(struct ft_chat_parser *p, size_t end)
 {
     const char *s = p->raw.data + p->token_from;
     size_t n = end - p->token_from;
+    if (is_strict(p) && !strict_value(p, s, n))
+        return false;
     if (p->field == FIELD_NAME) {
         p->name_known = decode_string(&p->name, s, n) && begin_named(p);
         return p->name_known;

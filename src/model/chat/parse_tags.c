@@ -48,18 +48,7 @@ static bool type_allows(json_t *type, const char *name)
     return false;
 }
 
-/* The schema's types for the parameter; NULL where it names none. */
-static json_t *param_type(const struct ft_chat_parser *p, json_t **ret_enum)
-{
-    bool known;
-    json_t *schema = fp_tool_schema(p, p->name.data, p->name.len, &known);
-    json_t *props = json_object_get(schema, "properties");
-    json_t *prop = p->key.data == NULL ? NULL : json_object_getn(props, p->key.data, p->key.len);
-    *ret_enum = json_object_get(prop, "enum");
-    return json_object_get(prop, "type");
-}
-
-static bool only_strings(json_t *list)
+static bool only_strings(const json_t *list)
 {
     size_t i;
     json_t *v;
@@ -71,14 +60,21 @@ static bool only_strings(json_t *list)
     return json_array_size(list) > 0;
 }
 
-static int value_type(const struct ft_chat_parser *p)
+bool ft_chat_tag_is_text(const json_t *schema)
 {
-    json_t *choices, *type = param_type(p, &choices);
-    if (json_is_string(type))
-        return type_allows(type, "string") ? FP_TEXT : FP_TYPED;
-    if (type == NULL && only_strings(choices))
-        return FP_TEXT;
-    return FP_TYPED;
+    const json_t *type = json_object_get(schema, "type");
+    if (type == NULL)
+        return only_strings(json_object_get(schema, "enum"));
+    return json_is_string(type) && strcmp(json_string_value(type), "string") == 0;
+}
+
+/* The parameter's schema; NULL where it has none. */
+static json_t *param_schema(const struct ft_chat_parser *p)
+{
+    bool known;
+    json_t *schema = fp_tool_schema(p, p->name.data, p->name.len, &known);
+    json_t *props = json_object_get(schema, "properties");
+    return p->key.data == NULL ? NULL : json_object_getn(props, p->key.data, p->key.len);
 }
 
 /* ---- values ---- */
@@ -136,7 +132,7 @@ static void stream_text(struct ft_chat_parser *p, size_t upto)
 /* A value that need not be a string: JSON as it stands, Python's names for constants, else text. */
 static bool typed_value(struct ft_chat_parser *p)
 {
-    json_t *choices, *type = param_type(p, &choices);
+    json_t *type = json_object_get(param_schema(p), "type");
     const char *s = p->value.data != NULL ? p->value.data : "";
     size_t n = p->value.len;
     while (n > 0 && fp_is_space(*s)) {
@@ -220,7 +216,7 @@ static enum fp_step param_open(struct ft_chat_parser *p, const struct tags *t, c
         return p->key.len > 2 * FP_NAME_BYTES_MAX || c == '\n' ? FP_BROKEN : FP_MORE;
     }
     if (t->newlines) {
-        p->value_type = value_type(p);
+        p->value_type = ft_chat_tag_is_text(param_schema(p)) ? FP_TEXT : FP_TYPED;
     } else {
         static const char yes[] = "\" string=\"true\"", no[] = "\" string=\"false\"";
         bool text = fp_ends_with(&p->key, yes);

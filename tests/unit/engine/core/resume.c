@@ -185,6 +185,65 @@ static void grammars_that_begin_later(void **state)
     rig_close(&g);
 }
 
+/* Anything, until this mark; then a few words, and then the end or anything again. */
+static struct ft_grammar *bound_after(struct ft_slice mark)
+{
+    static const char re[] = "(yes|no){3}";
+    const struct ft_layout_node node[] = {
+        {.op = FT_LAYOUT_FORK, .next = 1, .other = 2},
+        {.op = FT_LAYOUT_ANY, .next = 0},
+        {.op = FT_LAYOUT_FORK, .next = 3, .other = 6},
+        {.op = FT_LAYOUT_TEXT, .text = mark, .next = 4},
+        {.op = FT_LAYOUT_CUT, .next = 5},
+        {.op = FT_LAYOUT_REGEX, .text = {re, sizeof re - 1}, .next = 6},
+        {.op = FT_LAYOUT_END},
+    };
+    struct ft_grammar *g = NULL;
+    struct ft_err err = {0};
+    int at;
+    if (ft_grammar_from_layout(&(struct ft_layout){node, FT_COUNT(node), 0, false}, &at, &g,
+                               &err) != 0)
+        fail_msg("%s", err.msg);
+    return g;
+}
+
+/* A grammar that leaves text alone until a mark: up to there the answer is what it is without one,
+ * behind it the grammar holds, also where the mark ends in the middle of a token. */
+static void grammars_that_bind_from_a_mark_on(void **state)
+{
+    (void)state;
+    struct rig g;
+    static struct answer all, got;
+    open_story(&g, NULL);
+    struct ft_request r = greedy_request("s", dog, 11, 60);
+    run_request(g.e, &r, &all);
+    const char *text = all.sample[0].text, *end = strchr(text + 40, ' ');
+    assert_non_null(end);
+    r.grammar = bound_after((struct ft_slice){"never", 5});
+    run_request(g.e, &r, &got); /* end tokens mean nothing here, as was asked */
+    assert_string_equal(got.sample[0].text, text);
+    ft_grammar_unref(r.grammar);
+    for (int i = 0; i < 24; i++) { /* also in the middle of tokens */
+        size_t from = (size_t)(end - text) - 20, n = 8 + (size_t)i;
+        struct ft_matcher *m;
+        struct ft_err err;
+        r.grammar = bound_after((struct ft_slice){text + from, n});
+        run_request(g.e, &r, &got);
+        assert_int_not_equal(got.finish, FT_FINISH_ERROR);
+        assert_int_equal(ft_matcher_open(r.grammar, NULL, &m, &err), 0);
+        assert_true(ft_matcher_accept_bytes(m, got.sample[0].text, got.sample[0].text_n));
+        ft_matcher_close(m);
+        if (text + from + n == end) { /* where a token ends, nothing leads past the mark */
+            assert_int_equal(got.sample[0].finish, FT_FINISH_EOS);
+            assert_memory_equal(got.sample[0].text, text, from + n);
+        }
+        if (i % 6 == 0)
+            cut_everywhere(g.e, r);
+        ft_grammar_unref(r.grammar);
+    }
+    rig_close(&g);
+}
+
 static void stop_strings_over_the_border(void **state)
 {
     (void)state;
@@ -357,6 +416,7 @@ int main(void)
         cmocka_unit_test(penalties_and_biases),
         cmocka_unit_test(grammars),
         cmocka_unit_test(grammars_that_begin_later),
+        cmocka_unit_test(grammars_that_bind_from_a_mark_on),
         cmocka_unit_test(stop_strings_over_the_border),
         cmocka_unit_test(end_tokens),
         cmocka_unit_test(several_samples),

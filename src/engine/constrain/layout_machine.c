@@ -1,0 +1,354 @@
+/* The machine that runs a layout: see layout.h and machine.h. */
+#include <string.h>
+
+#include "engine/constrain/constrain.h"
+#include "engine/constrain/layout.h"
+
+struct thread {
+    uint32_t node;
+    uint32_t at;     /* TEXT: bytes read; SCHEMA, STRING: of `without`, those it ends with */
+    const void *sub; /* of the node's machine */
+};
+
+struct state {
+    uint32_t n;
+    bool ends;
+    struct thread t[];
+};
+
+#define WORDS (2 * FT_LAYOUT_NODES_MAX / 64)
+
+/* Everything reached with one byte. What was passed by a CUT stands alone. */
+struct closure {
+    struct ft_scratch *s;
+    const struct ft_layout_graph *g;
+    uint64_t *seen;   /* bits: 2 * node + cut */
+    uint16_t *todo;   /* the same */
+    struct thread *t; /* [FT_LAYOUT_THREADS_MAX] */
+    uint32_t n;
+    bool cutting, ends, failed;
+};
+
+static void closure_init(struct closure *c, struct ft_scratch *s, const struct ft_layout_graph *g)
+{
+    static _Thread_local uint64_t seen[WORDS];
+    static _Thread_local uint16_t todo[2 * FT_LAYOUT_NODES_MAX];
+    static _Thread_local struct thread t[FT_LAYOUT_THREADS_MAX];
+    *c = (struct closure){.s = s, .g = g, .seen = seen, .todo = todo, .t = t};
+    memset(seen, 0, (2 * (size_t)g->n_nodes + 63) / 64 * sizeof *seen);
+}
+
+static void give(struct closure *c, uint32_t node, uint32_t at, const void *sub, bool cut)
+{
+    if (c->n < FT_LAYOUT_THREADS_MAX && (cut || !c->cutting))
+        c->t[c->n++] = (struct thread){node, at, sub};
+}
+
+static bool reads_json(const struct ft_lnode *n)
+{
+    return n->op == FT_LAYOUT_SCHEMA || n->op == FT_LAYOUT_STRING;
+}
+
+/* The node's machine has read a whole text. */
+static bool is_whole(struct closure *c, const struct ft_lnode *n, const void *sub)
+{
+    if (n->op != FT_LAYOUT_STRING)
+        return n->ops->may_end(n->g, sub);
+    struct ft_scratch_mark mark = ft_scratch_mark(c->s);
+    const void *end = n->ops->step(c->s, n->g, sub, '"');
+    bool whole = end != NULL && n->ops->may_end(n->g, end);
+    ft_scratch_reset(c->s, mark);
+    return whole;
+}
+
+static const void *begin(struct closure *c, const struct ft_lnode *n)
+{
+    const void *sub = n->ops->start(c->s, n->g);
+    if (sub != NULL && n->op == FT_LAYOUT_STRING)
+        sub = n->ops->step(c->s, n->g, sub, '"');
+    c->failed |= sub == NULL && c->s->failed;
+    return sub;
+}
+
+static uint32_t push(struct closure *c, uint32_t n_todo, uint32_t node, bool cut)
+{
+    uint32_t k = 2 * node + cut;
+    if (!c->g->node[node].live || (c->seen[k / 64] >> k % 64 & 1) != 0)
+        return n_todo;
+    c->seen[k / 64] |= (uint64_t)1 << k % 64;
+    c->todo[n_todo++] = (uint16_t)k;
+    return n_todo;
+}
+
+/* Enters a node: at most twice each, before and behind a CUT. */
+static void visit(struct closure *c, uint32_t from)
+{
+    uint32_t n_todo = push(c, 0, from, false);
+    while (n_todo > 0) {
+        uint32_t k = c->todo[--n_todo], i = k / 2;
+        const struct ft_lnode *n = &c->g->node[i];
+        bool cut = k % 2 != 0;
+        const void *sub = NULL;
+        c->s->work++;
+        switch (n->op) {
+        case FT_LAYOUT_FORK:
+            n_todo = push(c, n_todo, n->other, cut);
+            n_todo = push(c, n_todo, n->next, cut);
+            break;
+        case FT_LAYOUT_CUT:
+            if (!c->cutting) {
+                c->cutting = true;
+                c->ends = false;
+                c->n = 0;
+            }
+            n_todo = push(c, n_todo, n->next, true);
+            break;
+        case FT_LAYOUT_END:
+            c->ends |= cut || !c->cutting;
+            break;
+        case FT_LAYOUT_TEXT:
+        case FT_LAYOUT_ANY:
+            give(c, i, 0, NULL, cut);
+            break;
+        default:
+            if ((sub = begin(c, n)) == NULL)
+                break;
+            give(c, i, 0, sub, cut);
+            if (is_whole(c, n, sub))
+                n_todo = push(c, n_todo, n->next, cut);
+        }
+    }
+}
+
+static const struct state *closure_done(struct closure *c)
+{
+    if (c->failed || (c->n == 0 && !c->ends))
+        return NULL;
+    struct state *r = ft_scratch_alloc(c->s, sizeof *r + c->n * sizeof r->t[0]);
+    if (r == NULL)
+        return NULL;
+    r->n = c->n;
+    r->ends = c->ends;
+    memcpy(r->t, c->t, c->n * sizeof r->t[0]);
+    return r;
+}
+
+static const void *layout_start(struct ft_scratch *s, const void *g)
+{
+    struct closure c;
+    closure_init(&c, s, g);
+    visit(&c, c.g->start);
+    return closure_done(&c);
+}
+
+/* A bare character as JSON writes it in a string. */
+static const void *step_bare(struct ft_scratch *s, const struct ft_lnode *n, const void *sub,
+                             uint8_t b)
+{
+    static const char digit[] = "0123456789abcdef";
+    char text[6] = {'\\', 'u', '0', '0', digit[b >> 4], digit[b & 15]};
+    int len = 6;
+    if (b == '"' || b == '\\') {
+        text[1] = (char)b;
+        len = 2;
+    } else if (b >= 0x20) {
+        text[0] = (char)b;
+        len = 1;
+    }
+    for (int i = 0; i < len && sub != NULL; i++)
+        sub = n->ops->step(s, n->g, sub, (uint8_t)text[i]);
+    return sub;
+}
+
+/* The node's machine stands at `sub` now. */
+static void moved(struct closure *c, const struct thread *t, uint32_t at, const void *sub)
+{
+    const struct ft_lnode *n = &c->g->node[t->node];
+    give(c, t->node, at, sub, false);
+    if (is_whole(c, n, sub))
+        visit(c, n->next);
+}
+
+static void step_machine(struct closure *c, const struct thread *t, uint8_t b)
+{
+    const struct ft_lnode *n = &c->g->node[t->node];
+    uint32_t at = t->at;
+    if (n->n_without > 0) {
+        while (at > 0 && (uint8_t)n->without[at] != b)
+            at = n->back[at - 1]; /* as in Knuth, Morris and Pratt */
+        at += (uint8_t)n->without[at] == b;
+        if (at == n->n_without)
+            return;
+    }
+    const void *sub = n->op == FT_LAYOUT_STRING ? step_bare(c->s, n, t->sub, b)
+                                                : n->ops->step(c->s, n->g, t->sub, b);
+    if (sub != NULL)
+        moved(c, t, at, sub);
+    else
+        c->failed |= c->s->failed;
+}
+
+static void step_thread(struct closure *c, const struct thread *t, uint8_t b)
+{
+    const struct ft_lnode *n = &c->g->node[t->node];
+    switch (n->op) {
+    case FT_LAYOUT_ANY:
+        visit(c, n->next);
+        break;
+    case FT_LAYOUT_TEXT:
+        if ((uint8_t)n->text[t->at] != b)
+            break;
+        if (t->at + 1 == n->n)
+            visit(c, n->next);
+        else
+            give(c, t->node, t->at + 1, NULL, false);
+        break;
+    default:
+        step_machine(c, t, b);
+    }
+}
+
+static const void *layout_step(struct ft_scratch *s, const void *g, const void *state, uint8_t b)
+{
+    const struct state *x = state;
+    struct closure c;
+    closure_init(&c, s, g);
+    for (uint32_t i = 0; i < x->n; i++)
+        step_thread(&c, &x->t[i], b);
+    return closure_done(&c);
+}
+
+static bool layout_may_end(const void *g, const void *state)
+{
+    (void)g;
+    return ((const struct state *)state)->ends;
+}
+
+static const void *layout_copy(struct ft_scratch *to, const void *g, const void *state)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    struct state *r = ft_scratch_alloc(to, sizeof *r + x->n * sizeof r->t[0]);
+    if (r == NULL)
+        return NULL;
+    memcpy(r, x, sizeof *r + x->n * sizeof r->t[0]);
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct ft_lnode *n = &p->node[r->t[i].node];
+        if (n->ops == NULL)
+            continue;
+        r->t[i].sub = n->ops->copy(to, n->g, x->t[i].sub);
+        if (r->t[i].sub == NULL)
+            return NULL;
+    }
+    return r;
+}
+
+/* ---- masks ---- */
+
+static bool layout_kept(const void *g, const void *state)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    for (uint32_t i = 0; i < x->n; i++)
+        if (reads_json(&p->node[x->t[i].node]))
+            return false;
+    return true;
+}
+
+static uint64_t layout_hash(const void *g, const void *state)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    uint64_t h = x->ends;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct thread *t = &x->t[i];
+        const struct ft_lnode *n = &p->node[t->node];
+        if (n->ops != NULL && n->ops->hash != NULL)
+            h ^= n->ops->hash(n->g, t->sub);
+        h = (h ^ ((uint64_t)t->node << 32 | t->at)) * 0xff51afd7ed558ccdu + 1;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+static bool same_thread(const struct ft_layout_graph *p, const struct thread *a,
+                        const struct thread *b)
+{
+    const struct ft_lnode *n = &p->node[a->node];
+    if (a->node != b->node || a->at != b->at)
+        return false;
+    return a->sub == b->sub ||
+           (n->ops != NULL && n->ops->same != NULL && n->ops->same(n->g, a->sub, b->sub));
+}
+
+static bool layout_same(const void *g, const void *a, const void *b)
+{
+    const struct state *x = a, *y = b;
+    if (x->n != y->n || x->ends != y->ends)
+        return false;
+    for (uint32_t i = 0; i < x->n; i++)
+        if (!same_thread(g, &x->t[i], &y->t[i]))
+            return false;
+    return true;
+}
+
+static bool layout_free(const void *g, const void *state)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    for (uint32_t i = 0; i < x->n && x->ends; i++)
+        if (p->node[x->t[i].node].op == FT_LAYOUT_ANY)
+            return true;
+    return false;
+}
+
+static const void *layout_control(struct ft_scratch *s, const void *g, const void *state,
+                                  const char *bytes, size_t len)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    if (!p->control || len == 0)
+        return layout_free(g, state) ? state : NULL;
+    for (size_t k = 0; k < len && x != NULL; k++) { /* never inside of a value */
+        struct closure c;
+        closure_init(&c, s, p);
+        for (uint32_t i = 0; i < x->n; i++)
+            if (p->node[x->t[i].node].ops == NULL)
+                step_thread(&c, &x->t[i], (uint8_t)bytes[k]);
+        x = closure_done(&c);
+    }
+    return x;
+}
+
+static const struct ft_jframe *layout_json(const void *g, const void *state,
+                                           const struct ft_jtables **ret_t)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    const struct ft_lnode *n = x->n == 1 ? &p->node[x->t[0].node] : NULL;
+    if (n == NULL || n->op != FT_LAYOUT_SCHEMA || n->n_without > 0)
+        return NULL;
+    *ret_t = n->g;
+    return x->t[0].sub;
+}
+
+static const void *layout_with_json(struct ft_scratch *s, const void *g, const void *state,
+                                    const struct ft_jframe *f)
+{
+    struct closure c;
+    closure_init(&c, s, g);
+    moved(&c, &((const struct state *)state)->t[0], 0, f);
+    return closure_done(&c);
+}
+
+const struct ft_machine_ops ft_machine_layout = {.start = layout_start,
+                                                 .step = layout_step,
+                                                 .may_end = layout_may_end,
+                                                 .copy = layout_copy,
+                                                 .hash = layout_hash,
+                                                 .same = layout_same,
+                                                 .kept = layout_kept,
+                                                 .free = layout_free,
+                                                 .control = layout_control,
+                                                 .json = layout_json,
+                                                 .with_json = layout_with_json};
