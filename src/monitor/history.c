@@ -387,8 +387,8 @@ static int long_read(struct ft_history *h, const struct place *p, int64_t k, int
     return rc;
 }
 
-int ft_history_read(struct ft_history *h, int place, int64_t from_s, int64_t step_s, int n,
-                    double *ret, struct ft_err *err)
+int ft_history_read(struct ft_history *h, int place, const struct ft_history_name *whose,
+                    int64_t from_s, int64_t step_s, int n, double *ret, struct ft_err *err)
 {
     bool is_long = step_s >= longer.step_s;
     int64_t unit = is_long ? longer.step_s : shorter.step_s, per = step_s / unit;
@@ -405,9 +405,10 @@ int ft_history_read(struct ft_history *h, int place, int64_t from_s, int64_t ste
     const struct place *p = &h->place[place];
     for (int64_t i = 0; i < per * n; i++)
         x[i] = NAN;
-    if (p->used && is_long)
+    bool is_its = p->used && (whose == NULL || same_series(&p->name, whose));
+    if (is_its && is_long)
         rc = long_read(h, p, from_s / unit, (int)(per * n), x, err);
-    else if (p->used)
+    else if (is_its)
         rc = points_read(h, p, &shorter, from_s / unit, (int)(per * n), x, err);
     for (int i = 0; rc == 0 && i < n; i++)
         ret[i] = fold(p->name.fold, x + i * per, (int)per);

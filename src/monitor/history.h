@@ -73,9 +73,10 @@ int64_t ft_history_step(int64_t from_s, int64_t to_s, int64_t asked_s, int64_t n
 
 /* ret[i]: of [from + i * step, from + (i + 1) * step), NaN for none. from and step as
  * ft_history_step wants them (from is a multiple of 10, with long steps of 300). n: at most
- * FT_HISTORY_POINTS. */
-int ft_history_read(struct ft_history *h, int place, int64_t from_s, int64_t step_s, int n,
-                    double *ret, struct ft_err *err);
+ * FT_HISTORY_POINTS. whose: the series as it was found there; another one that has taken its place
+ * since is not read. NULL: any. */
+int ft_history_read(struct ft_history *h, int place, const struct ft_history_name *whose,
+                    int64_t from_s, int64_t step_s, int n, double *ret, struct ft_err *err);
 
 /* The newest value that was put, if it is not older than age_s: true. Also where the file could not
  * take it (a disk that is full). */

@@ -196,7 +196,7 @@ int ft_ctl_history_get(struct ft_ctl_call *c, struct ft_state_tx *tx, struct ft_
                 "\"has_more\":%s,\"series\":[",
                 (long long)r.from, (long long)r.to, (long long)r.step, s.more ? "true" : "false");
     for (int i = 0; rc == 0 && i < s.n; i++) {
-        rc = ft_history_read(h, s.place[order[i]], r.from, r.step, r.n, x, err);
+        rc = ft_history_read(h, s.place[order[i]], &s.name[order[i]], r.from, r.step, r.n, x, err);
         if (i > 0)
             ft_buf_add_byte(&c->raw, ',');
         if (rc == 0)

@@ -85,7 +85,7 @@ static double at(struct ft_history *h, int place, int64_t from, int64_t step)
 {
     double x = -1;
     struct ft_err err = {0};
-    assert_int_equal(ft_history_read(h, place, from, step, 1, &x, &err), 0);
+    assert_int_equal(ft_history_read(h, place, NULL, from, step, 1, &x, &err), 0);
     return x;
 }
 
@@ -103,7 +103,7 @@ static void test_points_survive_and_gaps_are_none(void **state)
     int p = place_of(h, "requests", "");
     double x[5];
     struct ft_err err = {0};
-    assert_int_equal(ft_history_read(h, p, T0, 10, 5, x, &err), 0);
+    assert_int_equal(ft_history_read(h, p, NULL, T0, 10, 5, x, &err), 0);
     assert_true(x[0] == 1.5 && x[1] == 2.5 && isnan(x[2]) && x[3] == 0 && isnan(x[4]));
     double last;
     assert_true(ft_history_last(h, p, T0 + 40, 60, &last) && last == 0);
@@ -214,7 +214,7 @@ static void test_damage_is_a_gap(void **state)
     struct ft_err err = {0};
     assert_int_equal(ft_history_open(path, T0 + 640, &h, &err), 0);
     double x[64];
-    assert_int_equal(ft_history_read(h, 0, T0, 10, 64, x, &err), 0);
+    assert_int_equal(ft_history_read(h, 0, NULL, T0, 10, 64, x, &err), 0);
     for (int i = 0; i < 64; i++)
         assert_true(isnan(x[i]));
     put(h, &n, T0 + 650, 9);
@@ -285,6 +285,13 @@ static void test_series_are_bounded_and_the_least_recent_gives_way(void **state)
     assert_int_equal(place_of(h, "requests", "new"), 77);
     assert_int_equal(place_of(h, "requests", "m77"), -1);
     assert_true(isnan(at(h, 77, T0, 10)));
+    /* who found the other one there before does not read this one */
+    struct ft_history_name was = series("requests", "m77", FT_FOLD_MEAN);
+    double x = 0;
+    assert_int_equal(ft_history_read(h, 77, &was, T0 + FT_HISTORY_STALE_S, 10, 1, &x, &err), 0);
+    assert_true(isnan(x));
+    assert_int_equal(ft_history_read(h, 77, &one, T0 + FT_HISTORY_STALE_S, 10, 1, &x, &err), 0);
+    assert_true(x == 1);
     assert_int_equal(count(h), FT_HISTORY_SERIES_MAX);
     h = again(h, T0 + FT_HISTORY_STALE_S);
     assert_int_equal(count(h), FT_HISTORY_SERIES_MAX);
@@ -377,9 +384,10 @@ static void test_steps(void **state)
     double x;
     struct ft_err err = {0};
     struct ft_history *h = fresh();
-    assert_int_equal(ft_history_read(h, -1, T0, 10, 1, &x, &err), FT_EINVAL);
-    assert_int_equal(ft_history_read(h, 0, T0 + 3, 10, 1, &x, &err), FT_EINVAL);
-    assert_int_equal(ft_history_read(h, 0, T0, 10, FT_HISTORY_POINTS + 1, &x, &err), FT_EINVAL);
+    assert_int_equal(ft_history_read(h, -1, NULL, T0, 10, 1, &x, &err), FT_EINVAL);
+    assert_int_equal(ft_history_read(h, 0, NULL, T0 + 3, 10, 1, &x, &err), FT_EINVAL);
+    assert_int_equal(ft_history_read(h, 0, NULL, T0, 10, FT_HISTORY_POINTS + 1, &x, &err),
+                     FT_EINVAL);
     ft_history_close(h);
 }
 
