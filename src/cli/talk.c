@@ -17,6 +17,7 @@
 #include <wchar.h>
 
 #include "base/buf.h"
+#include "cli/table.h"
 
 #define QUOTED_MAX (64u << 20) /* bytes of a text of several lines */
 #define DIM        "\033[2m"
@@ -66,7 +67,18 @@ void ft_talk_clear(void)
 
 void ft_answer_begin(struct ft_answer_view *v)
 {
+    int columns, rows;
+    ft_terminal_size(STDOUT_FILENO, &columns, &rows);
     *v = (struct ft_answer_view){.color = isatty(STDOUT_FILENO) == 1};
+    ft_wrap_init(&v->wrap, stdout, columns);
+}
+
+static void put(struct ft_answer_view *v, const char *text, size_t n)
+{
+    if (v->color)
+        ft_wrap_add(&v->wrap, text, n);
+    else /* as it came: a program may read it */
+        fwrite(text, 1, n, stdout);
 }
 
 void ft_answer_add(struct ft_answer_view *v, bool reasoning, const char *text, size_t n)
@@ -77,15 +89,18 @@ void ft_answer_add(struct ft_answer_view *v, bool reasoning, const char *text, s
         v->in_reasoning = true;
     } else {
         if (v->in_reasoning && !v->in_content)
-            fputs(v->color ? PLAIN "\n" : "\n", stdout);
+            put(v, "\n", 1);
+        if (v->in_reasoning && !v->in_content && v->color)
+            fputs(PLAIN, stdout);
         v->in_content = true;
     }
-    fwrite(text, 1, n, stdout);
+    put(v, text, n);
     fflush(stdout);
 }
 
 void ft_answer_end(struct ft_answer_view *v, bool failed)
 {
+    ft_wrap_flush(&v->wrap);
     if (v->color && v->in_reasoning && !v->in_content)
         fputs(PLAIN, stdout);
     if (!failed || v->in_reasoning || v->in_content)

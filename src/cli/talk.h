@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "cli/wrap.h"
 
 struct ft_talk_ops {
     /* Prints the answer. When Ctrl-C comes, the answer is cut short, which is no error. */
@@ -31,9 +32,11 @@ void ft_talk_clear(void);
 /* Reads and asks until the end; name: who complains ("run"). */
 void ft_talk(const char *name, const struct ft_talk_ops *ops, void *ctx);
 
-/* What an answer looks like: reasoning dim (where the terminal has colours), then the content. */
+/* What an answer looks like: reasoning dim, then the content, lines broken between words; where it
+ * goes to no terminal, just as it comes. */
 struct ft_answer_view {
     bool color, in_reasoning, in_content;
+    struct ft_wrap wrap;
 };
 void ft_answer_begin(struct ft_answer_view *v);
 void ft_answer_add(struct ft_answer_view *v, bool reasoning, const char *text, size_t n);

@@ -373,11 +373,18 @@ def chat(c):
     says(c, "--thinking wants on or off", "--thinking", "chat", "--thinking", "much", status=2)
     pid, fd = pty.fork()
     if pid == 0:
-        os.execve(c.feitian, [c.feitian, "chat", "nano"], c.env(TERM="dumb"))
+        os.execve(c.feitian, [c.feitian, "chat", "nano", "--temperature", "0"],
+                  c.env(TERM="dumb"))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     screen = Screen(fd)
     first = screen.until(b">>> ")
     os.write(fd, b"Hello\n")
     answered = screen.until(b"tokens/s") + screen.until(b">>> ")
+    plain = c.run("chat", "nano", "--temperature", "0", "-p", "What is feitian?", "--quiet").stdout
+    os.write(fd, b"What is feitian?\n")
+    lines = screen.until(b"; stop]").decode().split("[")[0].splitlines()[1:]
+    expect("an answer's lines break between words", " ".join(lines).split() == plain.split() and
+           max(map(len, lines)) <= 40 < len(plain), (lines, plain))
     os.write(fd, b"/models\n")
     listed = screen.until(b"* nano") + screen.until(b">>> ")
     os.write(fd, b"/model none\n")

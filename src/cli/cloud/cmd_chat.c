@@ -110,9 +110,7 @@ static void print_usage(const struct chat *t)
     double s = (double)(end - (burst ? t->begun_ns : first)) / 1e9;
     if (u == NULL)
         return;
-    fprintf(stderr,
-            "[%d tokens, %.1f tokens/s, first after %.0f ms; prompt %d tokens (%d cached); ended: "
-            "%s]\n",
+    fprintf(stderr, "[%d tokens, %.1f tokens/s, first after %.0f ms; prompt %d (%d cached); %s]\n",
             n, s > 0 ? (n - !burst) / s : 0, (double)(first - t->begun_ns) / 1e6,
             (int)json_integer_value(json_object_get(u, "prompt_tokens")),
             (int)json_integer_value(json_object_get(details, "cached_tokens")), t->finish);
