@@ -78,23 +78,21 @@ static const struct ft_cmd commands[] = {
      FT_CMD_CLOUD, ft_cmd_channel_subs},
     {"node", "list", "the machines it runs on", NULL, FT_CMD_CLOUD, ft_cmd_node_subs},
     {"run", "MODEL [-p TEXT] [--system TEXT] [OPTION ...]",
-     "one answer (-p, or standard input), or a conversation in the terminal", ft_cmd_run,
-     .group = FT_CMD_MODEL},
+     "one answer (-p, or standard input), or a conversation", ft_cmd_run, .group = FT_CMD_MODEL},
     {"bench",
      "MODEL|--shape NAME --type T [--prefill 512] [--decode 128] [--depth 0] [--batch 1,4,16,32]\n"
      "       [--threads N] [--kv f16|f32|q8] [--device cpu|ref] [--repeat 5] [--json]",
      "tokens per second beside the machine's limits", ft_cmd_bench, .group = FT_CMD_MODEL},
     {"constrain",
      "--schema FILE | --regex RE | --gbnf FILE | --json  [--sample N --model MODEL [--seed S]]",
-     "accept or reject each line of standard input, as constrained output would", ft_cmd_constrain,
-     .group = FT_CMD_PART},
+     "accept or reject lines, as constrained output would", ft_cmd_constrain, .group = FT_CMD_PART},
     {"control", "--home FOLDER [--socket PATH] [--url URL]",
      "the admin side of the cloud (started by the cloud itself)", ft_cmd_control,
      .group = FT_CMD_INTERNAL},
     {"convert",
      "SOURCE -o FILE|FOLDER/ [--type F16|BF16|Q8_0|Q4_0|Q4_K_M|Q6_K|...] [--pure] [--threads N]\n"
      "       feitian convert --shape NAME --type TYPE -o FILE",
-     "write a model as GGUF, quantised if asked, or as a Hugging Face folder", ft_cmd_convert,
+     "write GGUF, quantised if asked, or a Hugging Face folder", ft_cmd_convert,
      .group = FT_CMD_MODEL},
     {"eval",
      "MODEL --tokens 1,2,3 --logits FILE [--adapter FOLDER] [--device ref|cpu]\n"
@@ -102,7 +100,7 @@ static const struct ft_cmd commands[] = {
      "write the logits of every position", ft_cmd_eval, .group = FT_CMD_PART},
     {"evaluate",
      "MODEL DATA ... [--metric perplexity|exact|choice] [--adapter FOLDER] [--json] [OPTION ...]",
-     "how well a model does on data: perplexity, exact match, multiple choice", ft_cmd_evaluate,
+     "how well a model does on data: perplexity, matches, choices", ft_cmd_evaluate,
      .group = FT_CMD_MODEL},
     {"gateway",
      "--home DIR [--listen HOST:PORT] [--tls-cert FILE --tls-key FILE] [--memory BYTES]\n"
@@ -116,19 +114,18 @@ static const struct ft_cmd commands[] = {
      "token ids on standard input (one JSON array) to the exact bytes", ft_cmd_detokenize,
      .group = FT_CMD_PART},
     {"tokenize", "MODEL [--ids | --pieces] [--special | --no-special] [--bos] [--eos]",
-     "standard input to token ids, one JSON array; --pieces: one token a line", ft_cmd_tokenize,
-     .group = FT_CMD_PART},
+     "text on standard input to token ids, one JSON array", ft_cmd_tokenize, .group = FT_CMD_PART},
     {"perplexity",
      "MODEL FILE [--ctx N] [--adapter FOLDER] [--threads N] [--device ref|cpu]\n"
      "       [--kv f32|f16|q8] [--json]",
      "how well a model predicts a text", ft_cmd_perplexity, .group = FT_CMD_PART},
     {"render", "MODEL|--template FILE [--now TIME]",
-     "a conversation (JSON on standard input) to the text that the model is given", ft_cmd_render,
+     "a conversation, as JSON, to the text that a model is given", ft_cmd_render,
      .group = FT_CMD_PART},
     {"train",
      "[CONFIG.json] [--OPTION VALUE ...]\n"
      "       feitian train tokenizer --vocab-size N -o PATH [OPTION ...] FILE ...",
-     "train a model: adapters (LoRA), in full, from scratch, on preferences", ft_cmd_train,
+     "train a model: LoRA, in full, from scratch, on preferences", ft_cmd_train,
      .group = FT_CMD_MODEL},
     {"completion", "bash|zsh|fish", "a script that completes commands in this shell",
      ft_cmd_completion, .group = FT_CMD_PART},
@@ -202,14 +199,18 @@ static void print_help(FILE *out)
     static const char *const heads[FT_CMD_INTERNAL] = {
         [FT_CMD_CLOUD] = "a cloud on this machine, or one that runs elsewhere",
         [FT_CMD_MODEL] = "models without a server",
-        [FT_CMD_PART] = "parts of the engine by themselves",
+        [FT_CMD_PART] = "parts of the engine by themselves, and others",
     };
+    int width = 0;
+    for (size_t i = 0; i < FT_COUNT(commands); i++)
+        if (commands[i].group != FT_CMD_INTERNAL)
+            width = FT_MAX(width, (int)strlen(commands[i].name));
     fprintf(out, "usage: feitian COMMAND [ARG ...]\n");
     for (int g = 0; g < FT_CMD_INTERNAL; g++) {
         fprintf(out, "\n%s\n", heads[g]);
         for (size_t i = 0; i < FT_COUNT(commands); i++)
             if ((int)commands[i].group == g)
-                fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+                fprintf(out, "  %-*s %s\n", width, commands[i].name, commands[i].help);
     }
     fprintf(out, "\n'feitian COMMAND --help' says more; 'feitian help --man' says all\n");
 }

@@ -38,6 +38,10 @@ def frame():
     out = run("--help").stdout.decode()
     names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
     expect("--help lists the commands", {"eval", "tokenize", "bench", "convert"} <= set(names), out)
+    expect("--help fits a terminal", max(map(len, out.splitlines())) <= 80, out)
+    most = max(map(len, names))
+    expect("in two columns", all(line[2 + most] == " " != line[3 + most] for line in
+                                 out.splitlines() if line.startswith("  ")), out)
     for name in names:
         r = run(name, "--help")
         text = r.stdout.decode()
