@@ -26,8 +26,8 @@ static const char *span(int64_t us, char ret[32])
 {
     if (us < 1000)
         snprintf(ret, 32, "less than 1 ms");
-    else if (us < 1000000)
-        snprintf(ret, 32, "%lld ms", (long long)(us / 1000));
+    else if (us < 999500) /* rounded, as the figures beside it */
+        snprintf(ret, 32, "%lld ms", (long long)((us + 500) / 1000));
     else if (us < 60000000)
         snprintf(ret, 32, "%.1f s", (double)us / 1e6);
     else

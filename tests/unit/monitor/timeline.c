@@ -131,6 +131,23 @@ static void moments_without_order_do_no_harm(void **state)
     }
 }
 
+static void spans_are_rounded_as_figures_are(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t us;
+        const char *text;
+    } each[] = {{143600, "answered in 144 ms"},
+                {143400, "answered in 143 ms"},
+                {999499, "answered in 999 ms"},
+                {999500, "answered in 1.0 s"}};
+    for (size_t i = 0; i < FT_COUNT(each); i++) {
+        struct ft_record r = record();
+        r.end_us = r.start_us + each[i].us;
+        assert_says(&r, "done", each[i].text);
+    }
+}
+
 static void records_are_shown_whole(void **state)
 {
     (void)state;
@@ -263,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_course_goes_by_its_moments),
         cmocka_unit_test(moments_without_order_do_no_harm),
         cmocka_unit_test(records_are_shown_whole),
+        cmocka_unit_test(spans_are_rounded_as_figures_are),
         cmocka_unit_test(every_cause_has_words),
         cmocka_unit_test(what_never_answered_went_on_nowhere),
         cmocka_unit_test(a_short_wait_at_a_worker_is_nobodys_queue),
