@@ -48,7 +48,7 @@ function format(kind, options) {
   return made.get(key);
 }
 
-const nothing = '–';
+export const nothing = '–';
 const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
 
 // digits: after the point, at most. compact: 12.3K.

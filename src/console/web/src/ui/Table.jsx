@@ -7,7 +7,7 @@
 //   sort: { key, desc } at first. empty: an <Empty>. more: { onMore, busy }: there are more
 //   label: what the table is about, for screen readers
 import { useMemo, useState } from 'preact/hooks';
-import { t } from '../lib/i18n.js';
+import { nothing, t } from '../lib/i18n.js';
 import { Link, navigate } from '../lib/router.js';
 import { Button } from './Button.jsx';
 import { Icon } from './Icon.jsx';
@@ -77,16 +77,20 @@ function Row({ row, columns, onRow, rowHref }) {
   };
   return (
     <tr role="row" class={go ? 'row-go' : ''} onClick={go ? click : undefined}>
-      {columns.map((column, i) => (
-        <td
-          key={column.key}
-          role="cell"
-          data-label={column.title}
-          data-first={i === 0 ? '' : undefined}
-          class={`${column.align === 'end' ? 'cell-end figures' : ''} ${column.class ?? ''}`}>
-          {cell(column, i)}
-        </td>
-      ))}
+      {columns.map((column, i) => {
+        const inside = cell(column, i);
+        return (
+          <td
+            key={column.key}
+            role="cell"
+            data-label={column.title}
+            data-first={i === 0 ? '' : undefined}
+            data-nothing={inside === nothing ? '' : undefined}
+            class={`${column.align === 'end' ? 'cell-end figures' : ''} ${column.class ?? ''}`}>
+            {inside}
+          </td>
+        );
+      })}
     </tr>
   );
 }

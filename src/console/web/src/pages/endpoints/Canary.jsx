@@ -26,12 +26,14 @@ function Did({ live }) {
   const mean = (s) => (s?.count > 0 ? duration(s.sum / s.count) : '–');
   return (
     <p class="ep-share-did muted small figures">
-      {t('endpoints.canary.did', {
-        n: number(ok + error),
-        errors: ok + error > 0 ? percent(error / (ok + error), 1) : '–',
-        first: mean(live.first_token_seconds),
-        all: mean(live.duration_seconds),
-      })}
+      {ok + error === 0
+        ? t('endpoints.canary.did_nothing')
+        : t('endpoints.canary.did', {
+            n: number(ok + error),
+            errors: percent(error / (ok + error), 1),
+            first: mean(live.first_token_seconds),
+            all: mean(live.duration_seconds),
+          })}
     </p>
   );
 }

@@ -81,7 +81,7 @@ function About({ e }) {
   return (
     <div class="columns">
       <Section title={t('endpoints.call')}>
-        <Code text={curl} label={t('endpoints.call')} />
+        <Code wrap text={curl} label={t('endpoints.call')} />
       </Section>
       <Section title={t('endpoints.advanced')}>
         <Facts

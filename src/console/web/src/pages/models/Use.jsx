@@ -14,8 +14,8 @@ snapshot_download("${repo}"${more})`;
   return (
     <Section title={t('models.use')}>
       <div class="md-use">
-        <Code text={pull} label={t('models.use.pull')} />
-        <Code text={python} label={t('models.use.python')} />
+        <Code wrap text={pull} label={t('models.use.pull')} />
+        <Code wrap text={python} label={t('models.use.python')} />
       </div>
     </Section>
   );

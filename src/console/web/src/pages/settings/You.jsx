@@ -201,8 +201,18 @@ function Sessions() {
       ),
     },
     { key: 'address', title: t('settings.address'), render: (s) => s.address || '–' },
-    { key: 'created', title: t('settings.begun'), render: (s) => <Time at={s.created} /> },
-    { key: 'used', title: t('settings.used'), render: (s) => <Time at={s.used} /> },
+    {
+      key: 'created',
+      title: t('settings.begun'),
+      sort: (s) => s.created,
+      render: (s) => <Time at={s.created} />,
+    },
+    {
+      key: 'used',
+      title: t('settings.used'),
+      sort: (s) => s.used,
+      render: (s) => <Time at={s.used} />,
+    },
     {
       key: 'end',
       title: '',
@@ -223,6 +233,7 @@ function Sessions() {
           label={t('settings.sessions')}
           columns={columns}
           rows={rows}
+          sort={{ key: 'used', desc: true }}
           more={more && { onMore: next, busy }}
           empty={<Empty icon="user" title={t('settings.no_sessions')} />}
         />
