@@ -14,6 +14,7 @@ import struct
 import sys
 import termios
 import time
+import urllib.request
 
 import cloud
 import peft_file
@@ -36,6 +37,16 @@ def json_of(c, *args):
         value = None
     expect(f"{' '.join(args)} --json", r.returncode == 0 and value is not None, r)
     return value if value is not None else {}
+
+
+def script(c, name, text):
+    """An endpoint that answers so."""
+    call = urllib.request.Request(
+        f"{c.url}/api/v1/endpoints",
+        json.dumps({"name": name, "targets": [{"script": {"text": text, "tokens": 100}}]}).encode(),
+        {"Authorization": f"Bearer {c.credentials()['key']}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(call, timeout=120) as answer:
+        assert answer.status == 201
 
 
 def says(c, what, text, *args, status=0, **env):
@@ -385,6 +396,19 @@ def chat(c):
     lines = screen.until(b"; stop]").decode().split("[")[0].splitlines()[1:]
     expect("an answer's lines break between words", " ".join(lines).split() == plain.split() and
            max(map(len, lines)) <= 40 < len(plain), (lines, plain))
+    code = "int main(void) { return a_rather_long_name(1, 2, 3) + another; }"
+    script(c, "said", f"Words that are longer than one line: \x1b[2J\n```\n{code}\n```\nThe end.")
+    screen.until(b">>> ")
+    os.write(fd, b"/model said\n")
+    screen.until(b">>> ")
+    os.write(fd, b"Go on.\n")
+    said = screen.until(b"; stop]")
+    expect("but code has no breaks of ours", code.encode() in said and
+           b"\nline: ?[2J\r\n```" in said, said)
+    expect("and the model does not steer the terminal", b"\x1b[2J" not in said, said)
+    screen.until(b">>> ")
+    os.write(fd, b"/model nano\n")
+    screen.until(b">>> ")
     os.write(fd, b"/models\n")
     listed = screen.until(b"* nano") + screen.until(b">>> ")
     os.write(fd, b"/model none\n")
