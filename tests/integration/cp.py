@@ -4,6 +4,7 @@ was broken off goes on; what cannot be says why.
 
 usage: cp.py FEITIAN
 """
+import fcntl
 import filecmp
 import hashlib
 import http.client
@@ -146,6 +147,12 @@ def broken_off(c, d):
     p.wait()
     expect("a download that was stopped leaves its parts", os.path.exists(
         f"{d}/big2.feitian-part") and not os.path.exists(f"{d}/big2"))
+    with open(f"{d}/big2.feitian-part", "r+b") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        says(c, "two do not write the same file", "another process fetches into it", "cp",
+             "s3://data/in/one", f"{d}/big2", status=1)
+    expect("nor is what the first one has taken away", os.path.getsize(
+        f"{d}/big2.feitian-part") == BIG and has_parts())
     says(c, "and goes on", "1 file", "cp", "s3://data/big", f"{d}/big2")
     expect("whole, and nothing beside it", filecmp.cmp(big, f"{d}/big2", shallow=False) and
            not os.path.exists(f"{d}/big2.feitian-part.list"))

@@ -557,7 +557,7 @@ static int fetch_file(struct ft_cloud *c, const struct ft_hub_options *o, const 
                       const char *commit, const char *root, const json_t *entry, struct fetch *f,
                       struct ft_err *err)
 {
-    char to[PATH_BYTES], temp[PATH_BYTES + 16], url[PATH_BYTES];
+    char to[PATH_BYTES], url[PATH_BYTES], *temp = NULL;
     struct ft_buf b;
     const json_t *lfs = json_object_get(entry, "lfs");
     const char *path = ft_cloud_text(entry, "path", "");
@@ -569,11 +569,9 @@ static int fetch_file(struct ft_cloud *c, const struct ft_hub_options *o, const 
     snprintf(to, sizeof to, "%s/%s", root, path);
     if (rc != 0 || is_here(f, to, oid))
         return rc;
-    char *stem = ft_partial_stem(to);
-    if (stem == NULL)
-        return ft_err_set(err, FT_ENOMEM, "no memory");
-    snprintf(temp, sizeof temp, "%s.partial", stem);
-    free(stem);
+    rc = ft_partial_open(to, false, &temp, &f->fd, err);
+    if (rc != 0)
+        return rc;
     snprintf(url, sizeof url, "/%s%s/resolve/%s/", o->dataset ? "datasets/" : "", id, commit);
     ft_buf_init(&b, PATH_BYTES);
     ft_buf_add_str(&b, url);
@@ -584,10 +582,8 @@ static int fetch_file(struct ft_cloud *c, const struct ft_hub_options *o, const 
         else
             ft_cloud_escape(&b, one);
     }
-    f->fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     begin_sum(f);
-    rc = f->fd < 0 ? ft_err_sys(err, "make %s", temp)
-                   : ft_cloud_fetch(c, b.data, on_data, asked_to_stop, f, err);
+    rc = ft_cloud_fetch(c, b.data, on_data, asked_to_stop, f, err);
     if (rc != 0 && f->err.code != 0)
         *err = f->err;
     if (rc == 0 && (f->got != f->size || !is_sum(f, oid)))
@@ -595,10 +591,10 @@ static int fetch_file(struct ft_cloud *c, const struct ft_hub_options *o, const 
                         path);
     if (rc == 0 && rename(temp, to) != 0)
         rc = ft_err_sys(err, "rename %s", temp);
-    if (f->fd >= 0)
-        close(f->fd);
     if (rc != 0)
         unlink(temp);
+    close(f->fd);
+    free(temp);
     ft_buf_fini(&b);
     return rc;
 }

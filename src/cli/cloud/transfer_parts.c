@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define XML_MAX     ((size_t)2 << 20)
 #define BROKEN_MAX  3 /* times that a piece which broke off is tried again */
 #define BROKEN_US   200000
+#define TEMP_TRIES  100 /* to hold a file that others rename */
 
 static int64_t part_offset(const struct ft_transfer *f, int part)
 {
@@ -437,7 +439,8 @@ static int make_folders(const char *path, struct ft_err *err)
 }
 
 /* The list of parts that are there: a line that says of what, then a byte for each. */
-static int open_list(const struct ft_transfer *f, bool fresh, char **ret_have, struct ft_err *err)
+static int open_list(const struct ft_transfer *f, bool fresh, bool had_bytes, char **ret_have,
+                     struct ft_err *err)
 {
     char path[4200], head[160], was[160] = "";
     int n = snprintf(head, sizeof head, "%s %lld %lld\n", f->etag, (long long)f->size,
@@ -451,7 +454,7 @@ static int open_list(const struct ft_transfer *f, bool fresh, char **ret_have, s
             close(fd);
         return ft_err_sys(err, "%s", path);
     }
-    bool same = !fresh && access(f->temp, F_OK) == 0 && pread(fd, was, (size_t)n, 0) == n &&
+    bool same = !fresh && had_bytes && pread(fd, was, (size_t)n, 0) == n &&
                 memcmp(was, head, (size_t)n) == 0 && pread(fd, have, (size_t)f->n_parts, n) >= 0;
     if (!same) {
         memset(have, 0, (size_t)f->n_parts);
@@ -551,16 +554,39 @@ int ft_transfer_fetch(struct ft_transfers *t, struct ft_transfer *f, int64_t at,
 static int put_in_place(struct ft_transfer *f, struct ft_err *err)
 {
     int rc = fsync(f->fd) != 0 ? ft_err_sys(err, "sync") : 0;
-    close(f->fd);
-    f->fd = -1;
     if (rc == 0 && rename(f->temp, f->path) != 0)
         rc = ft_err_sys(err, "%s", f->path);
+    close(f->fd); /* not before: it holds the lock */
+    f->fd = -1;
     return rc;
+}
+
+/* What is in the making has a name of its own, so that it can be gone on with: whoever writes it
+ * holds a lock on it. *ret_bytes: that it has already. */
+static int open_temp(struct ft_transfer *f, int64_t *ret_bytes, struct ft_err *err)
+{
+    for (int i = 0; i < TEMP_TRIES; i++) {
+        struct stat held, found;
+        f->fd = open(f->temp, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (f->fd < 0)
+            return ft_err_sys(err, "%s", f->temp);
+        if (flock(f->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+            return ft_err_set(err, FT_EBUSY, "another process fetches into it");
+        if (fstat(f->fd, &held) == 0 && stat(f->temp, &found) == 0 && held.st_ino == found.st_ino &&
+            held.st_dev == found.st_dev) {
+            *ret_bytes = held.st_size;
+            return 0;
+        }
+        close(f->fd); /* who had it has put it in its place meanwhile */
+        f->fd = -1;
+    }
+    return ft_err_set(err, FT_EBUSY, "%s: it comes and goes", f->temp);
 }
 
 static int begin_download(struct ft_transfers *t, struct ft_transfer *f, struct ft_err *err)
 {
     char *have = NULL;
+    int64_t bytes = 0;
     int rc = ft_transfer_head(t, f, err);
     if (rc == 0)
         rc = make_folders(f->path, err);
@@ -570,10 +596,10 @@ static int begin_download(struct ft_transfers *t, struct ft_transfer *f, struct 
     free(stem);
     if (rc == 0 && f->size > WHOLE_MAX)
         rc = plan(f, FT_PART_BYTES, err);
+    if (rc == 0)
+        rc = open_temp(f, &bytes, err);
     if (rc == 0 && f->n_parts > 0)
-        rc = open_list(f, t->c.fresh, &have, err);
-    if (rc == 0 && (f->fd = open(f->temp, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
-        rc = ft_err_sys(err, "%s", f->temp);
+        rc = open_list(f, t->c.fresh, bytes == f->size, &have, err);
     if (rc == 0 && ftruncate(f->fd, f->size) != 0)
         rc = ft_err_sys(err, "%s", f->temp);
     for (int i = 0; rc == 0 && i < f->n_parts; i++)
