@@ -8,7 +8,8 @@ export function Use({ kind, repo, rev }) {
   const pull = `feitian hub pull ${data ? '--dataset ' : ''}${repo}${at} ./copy`;
   const more = `${data ? ', repo_type="dataset"' : ''}${at && `, revision="${rev}"`}`;
   const python = `# HF_ENDPOINT=${location.origin}
-# HF_TOKEN=sk-ft-...  HF_HUB_DISABLE_XET=1
+# HF_TOKEN=sk-ft-...
+# HF_HUB_DISABLE_XET=1
 from huggingface_hub import snapshot_download
 snapshot_download("${repo}"${more})`;
   return (
