@@ -60,7 +60,7 @@ static void compile_node(struct ft_cx *cx, const struct ft_layout_node *p, struc
         break;
     case FT_LAYOUT_SCHEMA:
     case FT_LAYOUT_STRING:
-        n->ops = &ft_machine_json;
+        n->ops = p->op == FT_LAYOUT_STRING ? &ft_machine_bare : &ft_machine_json;
         n->g = ft_tables_from_schema(cx, p->text.p, p->text.n, p->maybe);
         n->without = keep_text(cx, p->without);
         n->n_without = (uint8_t)p->without.n;

@@ -44,28 +44,15 @@ static void give(struct closure *c, uint32_t node, uint32_t at, const void *sub,
         c->t[c->n++] = (struct thread){node, at, sub};
 }
 
-static bool reads_json(const struct ft_lnode *n)
-{
-    return n->op == FT_LAYOUT_SCHEMA || n->op == FT_LAYOUT_STRING;
-}
-
 /* The node's machine has read a whole text. */
-static bool is_whole(struct closure *c, const struct ft_lnode *n, const void *sub)
+static bool is_whole(const struct ft_lnode *n, const void *sub)
 {
-    if (n->op != FT_LAYOUT_STRING)
-        return n->ops->may_end(n->g, sub);
-    struct ft_scratch_mark mark = ft_scratch_mark(c->s);
-    const void *end = n->ops->step(c->s, n->g, sub, '"');
-    bool whole = end != NULL && n->ops->may_end(n->g, end);
-    ft_scratch_reset(c->s, mark);
-    return whole;
+    return n->ops->may_end(n->g, sub);
 }
 
 static const void *begin(struct closure *c, const struct ft_lnode *n)
 {
     const void *sub = n->ops->start(c->s, n->g);
-    if (sub != NULL && n->op == FT_LAYOUT_STRING)
-        sub = n->ops->step(c->s, n->g, sub, '"');
     c->failed |= sub == NULL && c->s->failed;
     return sub;
 }
@@ -114,7 +101,7 @@ static void visit(struct closure *c, uint32_t from)
             if ((sub = begin(c, n)) == NULL)
                 break;
             give(c, i, 0, sub, cut);
-            if (is_whole(c, n, sub))
+            if (is_whole(n, sub))
                 n_todo = push(c, n_todo, n->next, cut);
         }
     }
@@ -141,31 +128,12 @@ static const void *layout_start(struct ft_scratch *s, const void *g)
     return closure_done(&c);
 }
 
-/* A bare character as JSON writes it in a string. */
-static const void *step_bare(struct ft_scratch *s, const struct ft_lnode *n, const void *sub,
-                             uint8_t b)
-{
-    static const char digit[] = "0123456789abcdef";
-    char text[6] = {'\\', 'u', '0', '0', digit[b >> 4], digit[b & 15]};
-    int len = 6;
-    if (b == '"' || b == '\\') {
-        text[1] = (char)b;
-        len = 2;
-    } else if (b >= 0x20) {
-        text[0] = (char)b;
-        len = 1;
-    }
-    for (int i = 0; i < len && sub != NULL; i++)
-        sub = n->ops->step(s, n->g, sub, (uint8_t)text[i]);
-    return sub;
-}
-
 /* The node's machine stands at `sub` now. */
 static void moved(struct closure *c, const struct thread *t, uint32_t at, const void *sub)
 {
     const struct ft_lnode *n = &c->g->node[t->node];
     give(c, t->node, at, sub, false);
-    if (is_whole(c, n, sub))
+    if (is_whole(n, sub))
         visit(c, n->next);
 }
 
@@ -180,8 +148,7 @@ static void step_machine(struct closure *c, const struct thread *t, uint8_t b)
         if (at == n->n_without)
             return;
     }
-    const void *sub = n->op == FT_LAYOUT_STRING ? step_bare(c->s, n, t->sub, b)
-                                                : n->ops->step(c->s, n->g, t->sub, b);
+    const void *sub = n->ops->step(c->s, n->g, t->sub, b);
     if (sub != NULL)
         moved(c, t, at, sub);
     else
@@ -250,7 +217,7 @@ static bool layout_kept(const void *g, const void *state)
     const struct ft_layout_graph *p = g;
     const struct state *x = state;
     for (uint32_t i = 0; i < x->n; i++)
-        if (reads_json(&p->node[x->t[i].node]))
+        if (p->node[x->t[i].node].op == FT_LAYOUT_SCHEMA)
             return false;
     return true;
 }
@@ -341,6 +308,26 @@ static const void *layout_with_json(struct ft_scratch *s, const void *g, const v
     return closure_done(&c);
 }
 
+static const void *layout_relax(struct ft_scratch *s, const void *g, const void *state,
+                                uint32_t *left)
+{
+    const struct ft_layout_graph *p = g;
+    const struct state *x = state;
+    struct state *r = NULL;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct ft_lnode *n = &p->node[x->t[i].node];
+        if (n->ops == NULL || n->ops->relax == NULL)
+            continue;
+        const void *sub = n->ops->relax(s, n->g, x->t[i].sub, left);
+        size_t bytes = sizeof *r + x->n * sizeof r->t[0];
+        if (sub != NULL && r == NULL && (r = ft_scratch_alloc(s, bytes)) != NULL)
+            memcpy(r, x, bytes);
+        if (sub != NULL && r != NULL)
+            r->t[i].sub = sub;
+    }
+    return r;
+}
+
 const struct ft_machine_ops ft_machine_layout = {.start = layout_start,
                                                  .step = layout_step,
                                                  .may_end = layout_may_end,
@@ -351,4 +338,5 @@ const struct ft_machine_ops ft_machine_layout = {.start = layout_start,
                                                  .free = layout_free,
                                                  .control = layout_control,
                                                  .json = layout_json,
-                                                 .with_json = layout_with_json};
+                                                 .with_json = layout_with_json,
+                                                 .relax = layout_relax};

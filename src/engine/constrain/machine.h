@@ -13,6 +13,8 @@
 
 struct ft_jframe;
 
+#define FT_RELAX_BYTES 32
+
 struct ft_machine_ops {
     const void *(*start)(struct ft_scratch *s, const void *g);
     const void *(*step)(struct ft_scratch *s, const void *g, const void *state, uint8_t byte);
@@ -36,11 +38,16 @@ struct ft_machine_ops {
                                     const struct ft_jtables **ret_t);
     const void *(*with_json)(struct ft_scratch *s, const void *g, const void *state,
                              const struct ft_jframe *f);
+    /* A state that allows the same tokens of at most *left bytes, which is lowered if it must be,
+     * never below FT_RELAX_BYTES: one for many, where only a bound on length would tell them
+     * apart. NULL: there is none. */
+    const void *(*relax)(struct ft_scratch *s, const void *g, const void *state, uint32_t *left);
 };
 
 extern const struct ft_machine_ops ft_machine_json;   /* g: struct ft_jtables */
 extern const struct ft_machine_ops ft_machine_regex;  /* g: struct ft_dfa */
 extern const struct ft_machine_ops ft_machine_gbnf;   /* g: struct ft_gbnf */
+extern const struct ft_machine_ops ft_machine_bare;   /* g: struct ft_jtables: its strings */
 extern const struct ft_machine_ops ft_machine_layout; /* g: struct ft_layout_graph */
 
 /* ---- JSON states, for json_*.c and mask.c ---- */

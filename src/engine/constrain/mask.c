@@ -280,7 +280,36 @@ static void mask_control(struct ft_matcher *m, uint32_t *mask)
     }
 }
 
+/* Tokens that have more characters than are left, or might have. */
+static void drop_longer(const struct ft_vocab *v, uint32_t left, uint32_t *mask)
+{
+    for (uint32_t i = 0; i < v->n_longer; i++) {
+        uint32_t id = (uint32_t)v->longer[i];
+        if (v->at[id + 1] - v->at[id] > left)
+            mask[id / 32] &= ~(1u << id % 32);
+    }
+}
+
+static void mask_state(struct ft_matcher *m, uint32_t *mask);
+
 void ft_mask(struct ft_matcher *m, uint32_t *mask)
+{
+    const struct ft_machine_ops *ops = m->g->ops;
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    const void *state = m->state, *relaxed;
+    uint32_t left = UINT32_MAX;
+    relaxed = ops->relax != NULL ? ops->relax(s, m->g->g, state, &left) : NULL;
+    if (relaxed != NULL)
+        m->state = relaxed;
+    mask_state(m, mask);
+    m->state = state;
+    if (relaxed != NULL)
+        drop_longer(m->v, left, mask);
+    ft_scratch_reset(s, mark);
+}
+
+static void mask_state(struct ft_matcher *m, uint32_t *mask)
 {
     const struct ft_machine_ops *ops = m->g->ops;
     struct ft_cache *c = &m->g->cache;

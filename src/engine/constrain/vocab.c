@@ -2,6 +2,8 @@
  * ties by comparison; one pass over the sorted list then writes the nodes in depth-first order. */
 #include "engine/constrain/vocab.h"
 
+#include "engine/constrain/machine.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,8 +142,9 @@ static int copy_tokens(struct ft_vocab *v, const struct ft_vocab_token *t, struc
     v->order = calloc((size_t)v->n_tokens + 1, sizeof *v->order);
     v->eog = calloc((size_t)v->n_tokens + 1, sizeof *v->eog);
     v->control = calloc((size_t)v->n_tokens + 1, sizeof *v->control);
+    v->longer = calloc((size_t)v->n_tokens + 1, sizeof *v->longer);
     if (v->bytes == NULL || v->at == NULL || v->kind == NULL || v->order == NULL ||
-        v->eog == NULL || v->control == NULL)
+        v->eog == NULL || v->control == NULL || v->longer == NULL)
         return ft_err_set(err, FT_ENOMEM, "no memory for a vocabulary");
     uint32_t at = 0;
     for (uint32_t i = 0; i < v->n_tokens; i++) {
@@ -154,7 +157,9 @@ static int copy_tokens(struct ft_vocab *v, const struct ft_vocab_token *t, struc
             v->eog[v->n_eog++] = (int32_t)i;
         else if (t[i].never && t[i].n > 0)
             v->control[v->n_control++] = (int32_t)i;
-        else if (!t[i].never && t[i].n > v->max_depth)
+        if (v->kind[i] == 0 && t[i].n > FT_RELAX_BYTES)
+            v->longer[v->n_longer++] = (int32_t)i;
+        if (v->kind[i] == 0 && t[i].n > v->max_depth)
             v->max_depth = t[i].n;
     }
     v->at[v->n_tokens] = at;
@@ -201,6 +206,7 @@ void ft_vocab_close(struct ft_vocab *v)
     free(v->order);
     free(v->eog);
     free(v->control);
+    free(v->longer);
     free(v->at);
     free(v->bytes);
     free(v->kind);

@@ -16,7 +16,8 @@ struct ft_vocab {
     uint32_t *skip, *first;
     int32_t *order;
     int32_t *eog, *control; /* control: never, but with a text */
-    uint32_t n_eog, n_control;
+    int32_t *longer;        /* texts of more than FT_RELAX_BYTES */
+    uint32_t n_eog, n_control, n_longer;
     uint64_t id;                 /* unique in this process, for caches */
     struct ft_string_walk plain; /* any string, from between two characters */
     /* tokens by id, for accept */
