@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "control/control.h"
 #include "sched/exec_local.h"
+#include "sched/ready.h"
 
 /* Who waits for a training asks for it. */
 static void on_event(void *ctx, enum ft_exec_event event, const struct ft_exec_info *info)
@@ -52,6 +53,7 @@ int ft_cmd_control(int argc, char **argv)
     o.program = self;
     const char *look = getenv("FEITIAN_LOOK_S"); /* for tests, which do not wait for minutes */
     o.look_ms = look != NULL ? FT_MIN(FT_MAX(atoi(look), 0), 60) * 1000 : 0;
+    ft_ready_take();
     o.end = ft_interrupt_catch();
     if (snprintf(path, sizeof path, "%s/state/state.db", o.home) >= (int)sizeof path)
         return ft_cli_usage("control", "--home is too long");

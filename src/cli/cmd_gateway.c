@@ -15,6 +15,7 @@
 #include "gateway/gateway.h"
 #include "monitor/trace.h"
 #include "sched/exec_local.h"
+#include "sched/ready.h"
 #include "serve/serve.h"
 
 struct gateway_options {
@@ -170,6 +171,7 @@ int ft_cmd_gateway(int argc, char **argv)
         return rc;
     if (o.home == NULL)
         return ft_cli_usage("gateway", "--home is missing");
+    ft_ready_take();
     if (run(&o, &err) != 0)
         return ft_cli_fail(1, &err, "gateway");
     return 0;

@@ -3,6 +3,7 @@
 #include "sched/ready.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int ft_ready_fd(void)
+static int taken = -1; /* out of the environment, not told yet */
+
+static int named_fd(void)
 {
     const char *text = getenv("FEITIAN_READY_FD");
     if (text == NULL)
@@ -20,11 +23,28 @@ int ft_ready_fd(void)
     return end == text || *end != 0 || fd < 3 || fd > 1 << 20 ? -1 : (int)fd;
 }
 
+int ft_ready_fd(void)
+{
+    return taken >= 0 ? taken : named_fd();
+}
+
+void ft_ready_take(void)
+{
+    int fd = named_fd();
+    if (fd < 0)
+        return;
+    unsetenv("FEITIAN_READY_FD"); /* a child would write to whatever has that number there */
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    taken = fd;
+}
+
 int ft_ready_tell(struct ft_err *err)
 {
-    int fd = ft_ready_fd();
+    if (taken < 0)
+        ft_ready_take();
+    int fd = taken;
+    taken = -1;
     if (fd >= 0) {
-        unsetenv("FEITIAN_READY_FD");
         /* the owner may have gone: no reason to end by SIGPIPE, nor to fail */
         void (*was)(int) = signal(SIGPIPE, SIG_IGN);
         ssize_t n = write(fd, "1", 1);

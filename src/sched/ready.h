@@ -7,6 +7,9 @@
 
 #include "base/err.h"
 
+/* Takes FEITIAN_READY_FD out of the environment, which must not change once there are threads that
+ * read it: call it before starting any. ft_ready_tell() does so where nobody has. */
+void ft_ready_take(void);
 /* The service can be used from now on. At most once; later calls do nothing. Call before entering
  * a sandbox that keeps no such file descriptor, or keep ft_ready_fd(). Not thread-safe. 0 also
  * where nobody asked to be told. */

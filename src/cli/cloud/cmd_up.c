@@ -612,6 +612,7 @@ static int run(struct up *u)
 {
     struct ft_err err = {0};
     umask(077);
+    ft_ready_take();
     if (find_certificate(u, &err) != 0 ||
         find_storage(u, &err) != 0) /* also where one runs already */
         return ft_cli_fail(err.code == FT_EINVAL ? 2 : 1, &err, "up");

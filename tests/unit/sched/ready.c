@@ -1,6 +1,7 @@
 /* Readiness: to a pipe, to systemd, to nobody. */
 #include "sched/ready.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -28,6 +29,26 @@ static void the_pipe_gets_one_byte_and_is_closed(void **state)
     assert_int_equal(ft_ready_fd(), fds[1]);
     assert_int_equal(ft_ready_tell(&err), 0);
     assert_int_equal(ft_ready_tell(&err), 0);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    assert_int_equal(read(fds[0], &byte, 1), 0);
+    close(fds[0]);
+}
+
+static void what_is_taken_is_not_in_the_environment(void **state)
+{
+    (void)state;
+    int fds[2];
+    char text[16], byte;
+    assert_int_equal(pipe(fds), 0);
+    snprintf(text, sizeof text, "%d", fds[1]);
+    setenv("FEITIAN_READY_FD", text, 1);
+    ft_ready_take();
+    assert_null(getenv("FEITIAN_READY_FD"));
+    assert_int_equal(ft_ready_fd(), fds[1]);
+    assert_int_equal(fcntl(fds[1], F_GETFD), FD_CLOEXEC);
+    ft_ready_take(); /* forgets nothing */
+    assert_int_equal(ft_ready_tell(&err), 0);
+    assert_int_equal(ft_ready_fd(), -1);
     assert_int_equal(read(fds[0], &byte, 1), 1);
     assert_int_equal(read(fds[0], &byte, 1), 0);
     close(fds[0]);
@@ -110,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_asked),
         cmocka_unit_test(the_pipe_gets_one_byte_and_is_closed),
+        cmocka_unit_test(what_is_taken_is_not_in_the_environment),
         cmocka_unit_test(an_owner_that_is_gone_is_no_reason_to_die),
         cmocka_unit_test(words_that_are_no_descriptor_are_ignored),
         cmocka_unit_test(systemd_is_told_by_path_and_by_abstract_name),
