@@ -214,9 +214,11 @@ int ft_choice_token(struct ft_choice *c, const char *text, size_t n, struct ft_e
     if (c->done)
         return 0;
     c->n_token++;
-    c->reasoned = false;
+    c->reasoned = c->in_reasoning; /* the end of reasoning is a part of it */
     int rc = push(c, text, n, err);
-    c->n_reasoning += c->reasoned || c->in_reasoning;
+    c->n_reasoning += c->reasoned;
+    if (c->parser != NULL) /* a call that is held says nothing yet */
+        c->in_reasoning = c->in_reasoning && ft_chat_parser_reasons(c->parser);
     return failed(c, rc, err);
 }
 

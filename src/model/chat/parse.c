@@ -367,6 +367,11 @@ void ft_chat_parser_bind(struct ft_chat_parser *p, enum ft_chat_bound bound)
     p->bound = bound;
 }
 
+bool ft_chat_parser_reasons(const struct ft_chat_parser *p)
+{
+    return p->reasoning;
+}
+
 void ft_chat_parser_close(struct ft_chat_parser *p)
 {
     if (p == NULL)

@@ -69,6 +69,7 @@ enum ft_chat_bound {
 #define FT_CHAT_BOUND_NEWLINES_MAX 2 /* of an answer, before its first call */
 #define FT_CHAT_BOUND_SPACES_MAX   16
 void ft_chat_parser_bind(struct ft_chat_parser *p, enum ft_chat_bound bound);
+bool ft_chat_parser_reasons(const struct ft_chat_parser *p); /* what comes next is reasoning */
 void ft_chat_parser_close(struct ft_chat_parser *p);
 int ft_chat_parser_push(struct ft_chat_parser *p, const char *text, size_t n, struct ft_err *err);
 int ft_chat_parser_finish(struct ft_chat_parser *p, struct ft_err *err);

@@ -180,6 +180,20 @@ static void muted_tokens_leave_their_mark(void **state)
     assert_string_not_equal(id, all.id[1]);
 }
 
+static void tokens_of_reasoning_are_counted(void **state)
+{
+    (void)state;
+    struct ft_choice_config c = config(FT_DIALECT_HERMES);
+    struct said s;
+    c.tail = (struct ft_slice){"<think>\n", 8};
+    const char *text = "why</think>\n" CALL; /* the call is told at its end alone */
+    struct ft_choice got = run(&c, text, 1, 0, FT_ANSWER_STOP, &s);
+    assert_int_equal(got.n_reasoning, strlen("why</think>"));
+    c.plain_after = true;
+    got = run(&c, "why</think>no", 1, 0, FT_ANSWER_STOP, &s);
+    assert_int_equal(got.n_reasoning, strlen("why</think>"));
+}
+
 static void a_call_has_a_bound(void **state)
 {
     (void)state;
@@ -335,6 +349,7 @@ int main(void)
         cmocka_unit_test(forced_calls),
         cmocka_unit_test(text_of_a_grammar_is_no_markup),
         cmocka_unit_test(muted_tokens_leave_their_mark),
+        cmocka_unit_test(tokens_of_reasoning_are_counted),
         cmocka_unit_test(a_call_has_a_bound),
         cmocka_unit_test(schemas_of_calls),
         cmocka_unit_test(joules_by_share_of_busy_time),
