@@ -359,6 +359,18 @@ static int make_chat(struct parse *p)
     return rc;
 }
 
+/* What chat requests call the parameters of a tool. */
+static void say_input_schema(char *s, size_t room)
+{
+    static const char from[] = "].parameters", to[] = "].input_schema";
+    char *p = strstr(s, from);
+    size_t n = strlen(s), more = sizeof to - sizeof from;
+    if (p == NULL || n + more >= room)
+        return;
+    memmove(p + sizeof to - 1, p + sizeof from - 1, n - (size_t)(p - s) - (sizeof from - 1) + 1);
+    memcpy(p, to, sizeof to - 1);
+}
+
 void ft_anthropic_rename(struct ft_oai_error *e)
 {
     static const struct ft_oai_renamed names[] = {
@@ -366,6 +378,10 @@ void ft_anthropic_rename(struct ft_oai_error *e)
         {"response_format", "output_config.format"},
         {"reasoning_effort", "output_config.effort"}};
     ft_oai_error_cut(e, "tool", ".function");
+    if (strncmp(e->param, "tools[", 6) == 0) {
+        say_input_schema(e->param, sizeof e->param);
+        say_input_schema(e->err.msg, sizeof e->err.msg);
+    }
     ft_oai_error_rename(e, names, FT_COUNT(names));
 }
 

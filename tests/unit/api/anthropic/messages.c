@@ -393,6 +393,11 @@ static void test_what_a_worker_refuses_is_told_by_this_apis_names(void **state)
     assert_non_null(strstr(t.out.data, "\"output_config.format: $ref at #/a: is not here\""));
     ft_oai_writer_close(t.w);
     ft_buf_fini(&t.out);
+    t = open_writer(false, "");
+    end(&t, &(struct ft_err){FT_EINVAL, 0, "tools[12].function.parameters: #/a: is not here"});
+    assert_non_null(strstr(t.out.data, "\"tools[12].input_schema: #/a: is not here\""));
+    ft_oai_writer_close(t.w);
+    ft_buf_fini(&t.out);
 }
 
 static void test_a_message_is_one_object(void **state)
