@@ -775,7 +775,7 @@ def main():
                       item.values()
                       if isinstance(op, dict)}
         elsewhere = {"get_status", "get_s3_credentials", "presign", "get_storage", "list_events",
-                     "list_nodes", "list_requests", "get_request", "get_session",  # the gateway's
+                     "list_nodes", "list_requests", "get_request",  # the gateway's
                      "create_batch", "get_batch", "cancel_batch"}  # need files: batches.py
         elsewhere |= {op for op in operations if op.endswith(  # need a gateway: monitor.py
             ("_alert", "_alerts", "_channel", "_channels", "_history", "_history_series"))}
