@@ -274,7 +274,7 @@ def a_full_queue(c):
     seen = []
 
     def one():
-        seen.append(send(c, ask(max_tokens=250, ignore_eos=True), secret)[:2])
+        seen.append(send(c, ask(max_tokens=60, ignore_eos=True), secret)[:2])
     threads = [threading.Thread(target=one) for _ in range(90)]
     workers = c.pids("worker")
     for pid in workers:  # no place is free again before all are taken
