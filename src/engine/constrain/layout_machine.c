@@ -293,12 +293,15 @@ static const struct ft_jframe *layout_json(const void *g, const void *state,
     const struct ft_layout_graph *p = g;
     const struct state *x = state;
     const struct ft_lnode *n = x->n == 1 ? &p->node[x->t[0].node] : NULL;
-    if (n == NULL || n->op != FT_LAYOUT_SCHEMA || n->n_without > 0)
+    if (n == NULL || n->op != FT_LAYOUT_SCHEMA)
         return NULL;
+    if (n->n_without > 0 && memchr(n->without, '"', n->n_without) != NULL)
+        return NULL; /* see layout_with_json */
     *ret_t = n->g;
     return x->t[0].sub;
 }
 
+/* f: behind a string, whose closing quote is nowhere in what the value is without. */
 static const void *layout_with_json(struct ft_scratch *s, const void *g, const void *state,
                                     const struct ft_jframe *f)
 {
@@ -306,6 +309,15 @@ static const void *layout_with_json(struct ft_scratch *s, const void *g, const v
     closure_init(&c, s, g);
     moved(&c, &((const struct state *)state)->t[0], 0, f);
     return closure_done(&c);
+}
+
+static bool layout_without(const void *g, const void *state, struct ft_without *ret)
+{
+    const struct ft_layout_graph *p = g;
+    const struct thread *t = ((const struct state *)state)->t;
+    const struct ft_lnode *n = &p->node[t->node];
+    *ret = (struct ft_without){n->without, n->n_without, (uint8_t)t->at, n->back};
+    return n->n_without > 0;
 }
 
 static const void *layout_relax(struct ft_scratch *s, const void *g, const void *state,
@@ -339,4 +351,5 @@ const struct ft_machine_ops ft_machine_layout = {.start = layout_start,
                                                  .control = layout_control,
                                                  .json = layout_json,
                                                  .with_json = layout_with_json,
+                                                 .without = layout_without,
                                                  .relax = layout_relax};

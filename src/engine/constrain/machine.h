@@ -15,6 +15,13 @@ struct ft_jframe;
 
 #define FT_RELAX_BYTES 32
 
+/* A text that a value must not have in it. */
+struct ft_without {
+    const char *text;
+    uint8_t n, at;       /* at: so much of it was read last */
+    const uint8_t *back; /* [n] the longest beginning of it that ends so, shorter */
+};
+
 struct ft_machine_ops {
     const void *(*start)(struct ft_scratch *s, const void *g);
     const void *(*step)(struct ft_scratch *s, const void *g, const void *state, uint8_t byte);
@@ -38,6 +45,8 @@ struct ft_machine_ops {
                                     const struct ft_jtables **ret_t);
     const void *(*with_json)(struct ft_scratch *s, const void *g, const void *state,
                              const struct ft_jframe *f);
+    /* A text that this JSON must be without, which has no quote in it; false: none. */
+    bool (*without)(const void *g, const void *state, struct ft_without *ret);
     /* A state that allows the same tokens of at most *left bytes, which is lowered if it must be,
      * never below FT_RELAX_BYTES: one for many, where only a bound on length would tell them
      * apart. NULL: there is none. */

@@ -246,6 +246,60 @@ static bool mask_key(struct ft_matcher *m, const struct ft_jtables *t, const str
     return true;
 }
 
+/* ---- strings without a text ---- */
+
+/* Drops the token unless the machine takes it byte for byte. */
+static void check_token(struct ft_matcher *m, uint32_t id, uint32_t *mask)
+{
+    const struct ft_vocab *v = m->v;
+    struct ft_scratch *s = ft_matcher_scratch(m);
+    struct ft_scratch_mark mark = ft_scratch_mark(s);
+    const void *state = m->state;
+    if ((mask[id / 32] >> id % 32 & 1) == 0)
+        return;
+    for (uint32_t i = v->at[id]; i < v->at[id + 1] && state != NULL; i++, s->work++)
+        state = m->g->ops->step(s, m->g->g, state, (uint8_t)v->bytes[i]);
+    if (state == NULL)
+        mask[id / 32] &= ~(1u << id % 32);
+    ft_scratch_reset(s, mark);
+}
+
+/* Tokens that begin with these bytes. */
+static void check_beginning(struct ft_matcher *m, const char *p, size_t n, uint32_t *mask)
+{
+    const struct ft_vocab *v = m->v;
+    uint32_t node = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t child = node + 1, end = v->skip[node];
+        while (child < end && v->byte[child] != (uint8_t)p[i])
+            child = v->skip[child];
+        if (child >= end)
+            return;
+        node = child;
+    }
+    for (uint32_t k = v->first[node]; k < v->first[v->skip[node]]; k++)
+        check_token(m, (uint32_t)v->order[k], mask);
+}
+
+/* What was found as if nothing were forbidden: a token that ends the text, begun before it or in
+ * itself, may do so only behind the value. */
+static void drop_without(struct ft_matcher *m, const struct ft_without *w, uint32_t *mask)
+{
+    const struct ft_vocab *v = m->v;
+    for (uint8_t at = w->at; at > 0; at = w->back[at - 1])
+        check_beginning(m, w->text + at, (size_t)(w->n - at), mask);
+    const char *p = v->bytes, *end = v->bytes + v->at[v->n_tokens];
+    while ((p = memmem(p, (size_t)(end - p), w->text, w->n)) != NULL) {
+        uint32_t lo = 0, hi = v->n_tokens; /* the token that this byte is of */
+        while (hi - lo > 1) {
+            uint32_t mid = lo + (hi - lo) / 2;
+            *(v->at[mid] <= (uint32_t)(p - v->bytes) ? &lo : &hi) = mid;
+        }
+        check_token(m, lo, mask);
+        p++;
+    }
+}
+
 /* False: nothing is known beforehand of this state. */
 static bool mask_json(struct ft_matcher *m, uint32_t *mask)
 {
@@ -254,10 +308,13 @@ static bool mask_json(struct ft_matcher *m, uint32_t *mask)
     const struct ft_jframe *f = ops->json != NULL ? ops->json(m->g->g, m->state, &t) : NULL;
     if (f == NULL || (f->kind != FT_J_STR && f->kind != FT_J_KEY))
         return false;
-    for (uint32_t i = 0; i < f->n_alts; i++)
-        if (!(f->kind == FT_J_STR ? mask_string : mask_key)(m, t, f, &f->alt[i], mask))
-            return false;
-    return true;
+    bool known = true;
+    struct ft_without without;
+    for (uint32_t i = 0; i < f->n_alts && known; i++)
+        known = (f->kind == FT_J_STR ? mask_string : mask_key)(m, t, f, &f->alt[i], mask);
+    if (ops->without != NULL && ops->without(m->g->g, m->state, &without))
+        drop_without(m, &without, mask);
+    return known;
 }
 
 static bool is_kept(const struct ft_matcher *m)
@@ -332,8 +389,8 @@ static void mask_state(struct ft_matcher *m, uint32_t *mask)
         return;
     ft_mask_walk(m, 0, m->state, mask);
     mask_control(m, mask);
-    if (!kept || s->failed)
-        return;
+    if (!kept || s->failed || s->work > FT_MASK_WORK_MAX)
+        return; /* a mask that was given up is none */
     pthread_mutex_lock(&c->lock);
     ft_cache_mask_put(c, m->v, ops, m->g->g, m->state, mask);
     pthread_mutex_unlock(&c->lock);

@@ -61,6 +61,27 @@ static const struct ft_layout_node long_bare[] = {
     {.op = FT_LAYOUT_END},
 };
 
+/* JSON in which no string and no key has the tag that ends it */
+static const struct ft_layout_node json[] = {
+    {.op = FT_LAYOUT_SCHEMA,
+     .text =
+         TEXT("{\"type\":\"object\",\"additionalProperties\":{\"anyOf\":[{\"type\":\"string\"},{"
+              "\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\","
+              "\"maxLength\":12}}]}}"),
+     .without = TEXT("</p>"),
+     .next = 1},
+    {.op = FT_LAYOUT_TEXT, .text = TEXT("</p>"), .next = 2},
+    {.op = FT_LAYOUT_END},
+};
+static const struct ft_layout_node json_string[] = {
+    {.op = FT_LAYOUT_SCHEMA,
+     .text = TEXT("{\"type\":\"string\"}"),
+     .without = TEXT("<<p>"),
+     .next = 1},
+    {.op = FT_LAYOUT_TEXT, .text = TEXT("<<p>"), .next = 2},
+    {.op = FT_LAYOUT_END},
+};
+
 #define LAYOUT(nodes)                                                                              \
     &(struct ft_layout)                                                                            \
     {                                                                                              \
@@ -195,6 +216,12 @@ static const struct ft_vocab_token tokens[] = {
     {"<p>", 3, false, false},     {"\n", 1, false, false},
     {"</p>", 4, false, false},    {LONG, sizeof LONG - 1, false, false},
     {"\xc3", 1, false, false},    {"\xa9", 1, false, false},
+    {"\"", 1, false, false},      {"p>\"", 3, false, false},
+    {"</p>\"", 5, false, false},  {"a</p>b", 6, false, false},
+    {"\"}</p>", 6, false, false}, {"<p>\"<<p>", 8, false, false},
+    {"\": [\"", 5, false, false}, {"\"]}</p>", 7, false, false},
+    {"\"</p>", 5, false, false},  {"\\", 1, false, false},
+    {"<", 1, false, false},       {"\"<<p>", 5, false, false},
 };
 enum { CONTROL, CONTROL_BRACE, HALF, REST, REST_X, EOG, BOS };
 
@@ -226,8 +253,9 @@ static int check_mask(struct ft_matcher *m, uint32_t *mask)
 static void masks_are_exact(void **state)
 {
     (void)state;
-    const struct ft_layout *const layouts[] = {LAYOUT(lazy), LAYOUT(either), LAYOUT(bare),
-                                               LAYOUT(long_bare)};
+    const struct ft_layout *const layouts[] = {LAYOUT(lazy), LAYOUT(either),
+                                               LAYOUT(bare), LAYOUT(long_bare),
+                                               LAYOUT(json), LAYOUT(json_string)};
     struct ft_vocab *v;
     struct ft_err err;
     assert_int_equal(ft_vocab_open(tokens, FT_COUNT(tokens), &v, &err), 0);
