@@ -14,6 +14,7 @@
 /* Keys that generic parameters have: at most 256 bytes of UTF-8. */
 #define KEY_REGEX     "[^\\u0000-\\u001f<>\"]{1,60}"
 #define KEY_BYTES_MAX 200
+#define PARAMS_MAX    2048 /* of one function; each takes several nodes of the layout */
 /* A bare text that would be read as another type than a string. */
 #define NOT_TEXT                                                                                   \
     "^\\s*(true|false|null|True|False|None|-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?|"                \
@@ -198,7 +199,7 @@ static int strict_params(struct fc *c, json_t *params, int next)
         c->failed = rc;
         c->blamed = c->tool_now;
     }
-    const char *keys[FT_LAYOUT_NODES_MAX / 4];
+    const char *keys[PARAMS_MAX];
     size_t n = 0;
     json_t *v, *props = json_object_get(params, "properties");
     const char *key;

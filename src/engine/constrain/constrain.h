@@ -36,7 +36,7 @@ enum ft_layout_op {
     FT_LAYOUT_CUT,  /* nothing; whatever other ways were open are given up */
     FT_LAYOUT_END,
 };
-#define FT_LAYOUT_NODES_MAX      8192
+#define FT_LAYOUT_NODES_MAX      16384
 #define FT_LAYOUT_TEXT_BYTES_MAX ((size_t)32 << 20) /* of all nodes */
 #define FT_LAYOUT_WITHOUT_MAX    64
 struct ft_layout_node {

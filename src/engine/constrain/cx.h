@@ -20,7 +20,7 @@
 #define FT_CX_WORK_MAX       ((uint64_t)1500 << 20) /* elementary steps: a few seconds */
 
 struct ft_cx {
-    struct ft_arena tmp;   /* freed when compiling ends */
+    struct ft_arena tmp;   /* freed when compiling ends (of a layout: of each node) */
     struct ft_arena *keep; /* the grammar's own */
     struct ft_err *err;
     jmp_buf fail;
@@ -31,6 +31,13 @@ struct ft_cx {
 
 void *ft_cx_alloc(struct ft_cx *cx, size_t n, size_t elem_bytes); /* tmp, zeroed, never NULL */
 void *ft_cx_keep(struct ft_cx *cx, size_t n, size_t elem_bytes);  /* keep, zeroed, never NULL */
+/* All of tmp is freed: between parts that share nothing of it. */
+static inline void ft_cx_forget(struct ft_cx *cx)
+{
+    cx->what = NULL;
+    ft_arena_fini(&cx->tmp);
+    ft_arena_init(&cx->tmp, FT_CX_TMP_BYTES_MAX);
+}
 const char *ft_cx_printf(struct ft_cx *cx, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void ft_cx_fail(struct ft_cx *cx, enum ft_code code, const char *fmt, ...)

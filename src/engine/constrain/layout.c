@@ -52,7 +52,6 @@ static const uint8_t *backs(struct ft_cx *cx, const char *s, size_t n)
 
 static void compile_node(struct ft_cx *cx, const struct ft_layout_node *p, struct ft_lnode *n)
 {
-    cx->what = NULL;
     switch (p->op) {
     case FT_LAYOUT_TEXT:
         n->text = keep_text(cx, p->text);
@@ -114,6 +113,7 @@ const struct ft_layout_graph *ft_layout_compile(struct ft_cx *cx, const struct f
         g->node[i].next = (uint16_t)p->next;
         g->node[i].other = (uint16_t)p->other;
         compile_node(cx, p, &g->node[i]);
+        ft_cx_forget(cx); /* what compiling one takes, all would take together */
     }
     *ret_at = -1;
     find_live(cx, g);

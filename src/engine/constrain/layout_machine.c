@@ -17,16 +17,17 @@ struct state {
 };
 
 #define WORDS (2 * FT_LAYOUT_NODES_MAX / 64)
+_Static_assert(2 * FT_LAYOUT_NODES_MAX <= UINT16_MAX + 1, "what is to do is kept in 16 bits");
 
 /* Everything reached with one byte. What was passed by a CUT stands alone. */
 struct closure {
     struct ft_scratch *s;
     const struct ft_layout_graph *g;
-    uint64_t *seen;   /* bits: 2 * node + cut */
+    uint64_t *seen;   /* bits: 2 * node + cut; cleared by the first visit, which few bytes make */
     uint16_t *todo;   /* the same */
     struct thread *t; /* [FT_LAYOUT_THREADS_MAX] */
     uint32_t n;
-    bool cutting, ends, failed;
+    bool visiting, cutting, ends, failed;
 };
 
 static void closure_init(struct closure *c, struct ft_scratch *s, const struct ft_layout_graph *g)
@@ -35,7 +36,6 @@ static void closure_init(struct closure *c, struct ft_scratch *s, const struct f
     static _Thread_local uint16_t todo[2 * FT_LAYOUT_NODES_MAX];
     static _Thread_local struct thread t[FT_LAYOUT_THREADS_MAX];
     *c = (struct closure){.s = s, .g = g, .seen = seen, .todo = todo, .t = t};
-    memset(seen, 0, (2 * (size_t)g->n_nodes + 63) / 64 * sizeof *seen);
 }
 
 static void give(struct closure *c, uint32_t node, uint32_t at, const void *sub, bool cut)
@@ -70,6 +70,9 @@ static uint32_t push(struct closure *c, uint32_t n_todo, uint32_t node, bool cut
 /* Enters a node: at most twice each, before and behind a CUT. */
 static void visit(struct closure *c, uint32_t from)
 {
+    if (!c->visiting)
+        memset(c->seen, 0, (2 * (size_t)c->g->n_nodes + 63) / 64 * sizeof *c->seen);
+    c->visiting = true;
     uint32_t n_todo = push(c, 0, from, false);
     while (n_todo > 0) {
         uint32_t k = c->todo[--n_todo], i = k / 2;

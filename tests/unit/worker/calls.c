@@ -379,6 +379,37 @@ static int teardown(void **state)
     return 0;
 }
 
+/* As many as a request may have. */
+static void many_functions(void **state)
+{
+    (void)state;
+    enum { FUNCTIONS = 100, PARAMS = 20 };
+    static const enum ft_dialect dialects[] = {FT_DIALECT_HERMES, FT_DIALECT_QWEN_XML,
+                                               FT_DIALECT_DEEPSEEK_V32};
+    json_t *many = json_array(), *props = json_object(), *required = json_array();
+    char name[32];
+    for (int i = 0; i < PARAMS; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        json_object_set_new(props, name, json_pack("{s:s}", "type", "string"));
+        json_array_append_new(required, json_string(name));
+    }
+    for (int i = 0; i < FUNCTIONS; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        json_array_append_new(many, json_pack("{s:{s:s, s:b, s:{s:s, s:O, s:O, s:b}}}", "function",
+                                              "name", name, "strict", 1, "parameters", "type",
+                                              "object", "properties", props, "required", required,
+                                              "additionalProperties", 0));
+    }
+    for (size_t k = 0; k < FT_COUNT(dialects); k++) {
+        struct ft_calls_config c = config(dialects[k], false, false);
+        c.tools = many;
+        ft_grammar_unref(grammar(&c));
+    }
+    json_decref(many);
+    json_decref(props);
+    json_decref(required);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +420,7 @@ int main(void)
         cmocka_unit_test(calls_in_tags),
         cmocka_unit_test(calls_in_typed_tags),
         cmocka_unit_test(what_cannot_be_kept_is_refused),
+        cmocka_unit_test(many_functions),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }
