@@ -105,11 +105,29 @@ static bool is_required(const json_t *params, const char *key)
     return false;
 }
 
+/* What no schema is compiled from: nobody else would notice that it is none. */
+static void check_form(struct fc *c, const json_t *params)
+{
+    const char *type = json_string_value(json_object_get(params, "type"));
+    const json_t *props = json_object_get(params, "properties");
+    json_t *required = json_object_get(params, "required"), *v;
+    size_t i;
+    if (type == NULL || strcmp(type, "object") != 0)
+        fc_fail(c, FT_EINVAL, "#/type: arguments are an object");
+    if (props != NULL && !json_is_object(props))
+        fc_fail(c, FT_EINVAL, "#/properties: must be an object");
+    bool names = required == NULL || json_is_array(required);
+    json_array_foreach(required, i, v) names = names && json_is_string(v);
+    if (!names)
+        fc_fail(c, FT_EINVAL, "#/required: must be an array of strings");
+}
+
 static void check_params(struct fc *c, const json_t *params)
 {
     const char *key;
     json_t *v, *props = json_object_get(params, "properties");
     size_t i;
+    check_form(c, params);
     json_object_foreach((json_t *)params, key, v)
     {
         if (!is_plain_keyword(key))
@@ -118,7 +136,7 @@ static void check_params(struct fc *c, const json_t *params)
     }
     json_array_foreach(json_object_get(params, "required"), i, v)
     {
-        if (json_is_string(v) && json_object_get(props, json_string_value(v)) == NULL)
+        if (c->failed == 0 && json_object_get(props, json_string_value(v)) == NULL)
             fc_fail(c, FT_EUNSUPPORTED, "#/required: \"%.100s\" is none of the properties",
                     json_string_value(v));
     }

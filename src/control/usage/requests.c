@@ -1,7 +1,9 @@
 /* Single requests, for the gateway, which shows them beside those that it still has itself:
  *
  *   POST /internal/requests {id} or {project, key, model, batch, route, status, min_us, from_s,
- * to_s, pages, after, after_us, limit}; route "!NAME": all but this one
+ *                                    to_s, pages, after, after_us, limit}
+ *
+ * A route "!NAME" is all but this one.
  *
  * The answer is records as lines of JSON (ledger/record.h), the newest first. `after` is an id, and
  * after_us its end; where after_us is missing, that record is looked up and comes first. Where not

@@ -1,8 +1,8 @@
 /* Walks of the vocabulary inside strings (walk.h), and whole masks: kept per grammar.
  *
  * A mask inside a string is what stays in it plus what the surroundings make of the exits. For
- * regular expressions and grammars the whole mask of a state is kept. Bounded; the entry that was
- * not used for longest goes first. Locked by its owner's lock. */
+ * regular expressions, grammars and what layouts have beside JSON the whole mask of a state is
+ * kept. Bounded; the entry that was not used for longest goes first. Locked by its owner's lock. */
 #ifndef FT_CONSTRAIN_CACHE_H
 #define FT_CONSTRAIN_CACHE_H
 

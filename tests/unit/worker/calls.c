@@ -361,6 +361,14 @@ static void what_cannot_be_kept_is_refused(void **state)
     refuses(FT_DIALECT_QWEN_XML,
             "[" STRICT("a", "{'properties':{'x':{'enum':['</parameter>']}}}") "]",
             "tools[0].function.parameters", "</parameter>");
+    static const char *const malformed[] = {"{'type':'string'}", "{'properties':[]}",
+                                            "{'required':'x'}", "{'required':[1]}"};
+    for (size_t i = 0; i < 2 * FT_COUNT(malformed); i++) {
+        char one[200];
+        snprintf(one, sizeof one, "[" STRICT("a", "%s") "]", malformed[i / 2]);
+        refuses(i % 2 == 0 ? FT_DIALECT_QWEN_XML : FT_DIALECT_DEEPSEEK_V32, one,
+                "tools[0].function.parameters", "#/");
+    }
     struct ft_calls_config c = config(FT_DIALECT_HERMES, true, false);
     char field[FT_CALLS_FIELD_BYTES];
     struct ft_grammar *g = NULL;
