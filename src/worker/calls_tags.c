@@ -14,7 +14,9 @@
 /* Keys that generic parameters have: at most 256 bytes of UTF-8. */
 #define KEY_REGEX     "[^\\u0000-\\u001f<>\"]{1,60}"
 #define KEY_BYTES_MAX 200
-#define PARAMS_MAX    2048 /* of one function; each takes several nodes of the layout */
+/* Of one function: where all may be left out, two ways for each are open at once, which a layout
+ * has room for (FT_LAYOUT_THREADS_MAX). */
+#define PARAMS_MAX 500
 /* A bare text that would be read as another type than a string. */
 #define NOT_TEXT                                                                                   \
     "^\\s*(true|false|null|True|False|None|-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?|"                \

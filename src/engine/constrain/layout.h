@@ -10,7 +10,7 @@
 #include "engine/constrain/cx.h"
 #include "engine/constrain/machine.h"
 
-#define FT_LAYOUT_THREADS_MAX 512 /* more are dropped: fewer texts, never a wrong one */
+#define FT_LAYOUT_THREADS_MAX 1024 /* more are dropped: fewer texts, never a wrong one */
 
 struct ft_lnode {
     uint8_t op; /* enum ft_layout_op */

@@ -16,6 +16,9 @@ struct state {
     struct thread t[];
 };
 
+_Static_assert(sizeof(struct state) + FT_LAYOUT_THREADS_MAX * sizeof(struct thread) <=
+                   FT_SCRATCH_CHUNK,
+               "a state has room in a chunk");
 #define WORDS (2 * FT_LAYOUT_NODES_MAX / 64)
 _Static_assert(2 * FT_LAYOUT_NODES_MAX <= UINT16_MAX + 1, "what is to do is kept in 16 bits");
 

@@ -418,6 +418,44 @@ static void many_functions(void **state)
     json_decref(required);
 }
 
+/* All of them may be left out, or come. */
+static void many_parameters(void **state)
+{
+    (void)state;
+    enum { MOST = 500 };
+    json_t *many =
+        json_pack("[{s:{s:s, s:b, s:{}}}]", "function", "name", "f", "strict", 1, "parameters");
+    json_t *props = json_object();
+    json_object_set_new(
+        json_object_get(json_object_get(json_array_get(many, 0), "function"), "parameters"),
+        "properties", props);
+    char name[32];
+    for (int i = 0; i < MOST; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        json_object_set_new(props, name, json_object());
+    }
+    static const char *const calls[] = {
+        "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n</｜DSML｜invoke>\n"
+        "</｜DSML｜function_calls>",
+        "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n"
+        "<｜DSML｜parameter name=\"p499\" string=\"false\">1</｜DSML｜parameter>\n"
+        "</｜DSML｜invoke>\n</｜DSML｜function_calls>"};
+    struct ft_calls_config c = config(FT_DIALECT_DEEPSEEK_V32, false, false);
+    c.tools = many;
+    for (size_t i = 0; i < FT_COUNT(calls); i++) {
+        bool end;
+        assert_int_equal(taken(&c, calls[i], &end), strlen(calls[i]));
+        assert_true(end);
+    }
+    json_object_set_new(props, "more", json_object());
+    struct ft_grammar *g = NULL;
+    struct ft_err err = {0};
+    char field[FT_CALLS_FIELD_BYTES];
+    assert_int_equal(ft_calls_grammar(&c, field, &g, &err), FT_EUNSUPPORTED);
+    assert_string_equal(field, "tools[0].function.parameters");
+    json_decref(many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +467,7 @@ int main(void)
         cmocka_unit_test(calls_in_typed_tags),
         cmocka_unit_test(what_cannot_be_kept_is_refused),
         cmocka_unit_test(many_functions),
+        cmocka_unit_test(many_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }
