@@ -199,11 +199,13 @@ static int param(struct fc *c, const char *key, json_t *schema, json_t *root, in
                          ? json_pack("{s:s, s:{s:s}}", "type", "string", "not", "pattern", NOT_TEXT)
                          : json_pack("{s:s}", "type", "string");
     int bare = fc_schema(c, end, FT_LAYOUT_STRING, both(schema, string, root), t->end, true);
+    if (text && !t->typed)
+        return param_open(c, bare, key, true);
     json_t *other = json_pack("{s:{s:s}}", "not", "type", "string");
     int json = fc_schema(c, end, FT_LAYOUT_SCHEMA, both(schema, other, root), t->end, true);
     if (t->typed)
         return fc_fork(c, param_open(c, bare, key, true), param_open(c, json, key, false));
-    return param_open(c, text ? bare : fc_fork(c, bare, json), key, text);
+    return param_open(c, fc_fork(c, bare, json), key, false);
 }
 
 static int strict_params(struct fc *c, json_t *params, int next)
