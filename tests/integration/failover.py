@@ -20,6 +20,7 @@ from live_cloud import LiveCloud, send_signal, wait_until
 
 CLIENTS = 32
 KILLS = 3
+ROUNDS_MAX = 10
 TOKENS = 900
 STREAM_S = 300
 
@@ -141,29 +142,40 @@ def running(cloud):
     return cloud.get("/api/v1/status")[1]["serving"]["in_flight"]
 
 
+def kill_worker(cloud, clients, events, gone):
+    """Once they have read so many events; False: their answers are as good as written by then."""
+    wait_until(lambda: sum(c.events for c in clients) >= events and
+               all(c.events > 0 for c in clients), STREAM_S, f"{events} events")
+    if running(cloud) < CLIENTS // 2:
+        return False
+    killed = cloud.kill("worker")
+    assert killed and not set(killed) & set(gone), killed
+    gone += killed
+    read = [c.events for c in clients]
+    wait_until(lambda: all(c.events > n + 4 or not c.is_alive()
+                           for c, n in zip(clients, read)), STREAM_S, "all go on")
+    return True
+
+
 def worker_kills(cloud, want):
-    """Kills spread over the time that the answers take, each with streams open on both sides."""
-    clients = start_all(cloud)
+    """Kills spread over the time that the answers take, each with streams open on both sides. Where
+    reading is much slower than writing it takes more rounds than one."""
     total = sum(2 * TOKENS // 2 if b.get("n") else TOKENS for b in requests())
-    gone = []
-    for kill in range(KILLS):
-        mark = total * (kill + 1) // 10
-        wait_until(lambda: sum(c.events for c in clients) >= mark and
-                   all(c.events > 0 for c in clients), STREAM_S, f"{mark} events")
-        open_streams = running(cloud)
-        assert open_streams >= CLIENTS // 2, f"only {open_streams} streams are open at kill {kill}"
-        killed = cloud.kill("worker")
-        assert killed and not set(killed) & set(gone), killed
-        gone += killed
-        events = [c.events for c in clients]
-        wait_until(lambda: all(c.events > n + 4 or not c.is_alive()
-                               for c, n in zip(clients, events)), STREAM_S, "all go on")
-    got = join_all(clients)
-    check_same(got, want, requests())
-    pauses = sorted(c.pause for c in clients)
+    gone, answers, pauses = [], [], []
+    while len(gone) < KILLS:
+        assert len(answers) < ROUNDS_MAX * CLIENTS, f"{len(gone)} kills under open streams"
+        clients = start_all(cloud)
+        kill = 1
+        while len(gone) < KILLS and kill_worker(cloud, clients, total * kill // 10, gone):
+            kill += 1
+        got = join_all(clients)
+        check_same(got, want, requests())
+        answers += got
+        pauses += [c.pause for c in clients]
+    pauses.sort()
     print(f"worker killed {len(gone)} times under {CLIENTS} streams: all whole; longest pause "
           f"{pauses[-1]:.2f} s, median {pauses[len(pauses) // 2]:.2f} s")
-    return got
+    return answers
 
 
 def worker_stops_by_itself(cloud, want):
@@ -187,15 +199,27 @@ def ask(cloud):
     return answer["usage"]["completion_tokens"]
 
 
-def gateway_killed(cloud):
+def open_streams(cloud):
+    """Streams that are being written while they are read."""
+    for _ in range(ROUNDS_MAX):
+        clients = start_all(cloud)
+        wait_until(lambda: sum(c.events for c in clients) >= 500, STREAM_S, "500 events")
+        if running(cloud) >= CLIENTS // 2:
+            return clients
+        join_all(clients)
+    raise AssertionError("all was written before 500 events were read")
+
+
+def gateway_killed(cloud, want):
     workers = cloud.pids("worker")
-    clients = start_all(cloud)
-    wait_until(lambda: sum(c.events for c in clients) >= 500, STREAM_S, "500 events")
+    clients = open_streams(cloud)
     begun = time.monotonic()
     assert cloud.kill("gateway")
-    for c in clients:
+    for c, w in zip(clients, want):
         c.join(STREAM_S)
-        assert c.error is not None, "a stream survived its gateway"
+        if c.error is None:  # written whole by then
+            check_same([c.answer], [w], [c.body])
+    assert any(c.error is not None for c in clients), "all streams survived their gateway"
     wait_until(cloud.is_ready, 30, "a gateway again")
     back = time.monotonic() - begun
     tokens = ask(cloud)
@@ -293,15 +317,16 @@ def main():
         check_ledger(cloud, (n, tokens), "after a quiet run")
         print(f"{n} streams, {tokens} tokens without kills")
 
-        tokens += tokens_of(worker_kills(cloud, want))
-        n += CLIENTS
+        answers = worker_kills(cloud, want)
+        tokens += tokens_of(answers)
+        n += len(answers)
         check_ledger(cloud, (n, tokens), "after workers were killed")
         tokens += tokens_of(worker_stops_by_itself(cloud, want))
         n += CLIENTS
         check_ledger(cloud, (n, tokens), "after a worker hung")
 
         control_killed(cloud, (n, tokens))
-        gateway_killed(cloud)
+        gateway_killed(cloud, want)
         check_down(cloud)
         supervisor_killed(cloud)
         check_down(cloud)
