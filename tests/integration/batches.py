@@ -123,16 +123,21 @@ def number(answer):
     return int(answer["custom_id"][1:]) + 1
 
 
-def listed(c, batch, n):
-    """Every line is one request in the list, by a name of its own, and no other is with them."""
+def pages(c, query):
+    """The list of requests, page by page to its end."""
     found, after = [], ""
     while True:
-        page = c.ask("GET", f"/api/v1/requests?batch={batch}&limit=70{after}")
+        page = c.ask("GET", f"/api/v1/requests?{query}{after}")
         assert page.status == 200, page
         found += page["data"]
         if not page["has_more"]:
-            break
+            return found
         after = f"&after={page['next']}"
+
+
+def listed(c, batch, n):
+    """Every line is one request in the list, by a name of its own, and no other is with them."""
+    found = pages(c, f"batch={batch}&limit=70")
     expect("each line is one request", sorted(r["id"] for r in found) ==
            sorted(f"{batch}.{i + 1}" for i in range(n)), [r["id"] for r in found])
     expect("that names its batch", all(r["batch"] == batch for r in found), found[0])
@@ -140,14 +145,7 @@ def listed(c, batch, n):
     bad = of[f"{batch}.10"]
     expect("the refused ones say why", bad["status"] == "refused" and bad["http"] == 404 and
            bad["error"]["code"] == "model_not_found", bad)
-    every, after = [], ""
-    while True:
-        page = c.ask("GET", f"/api/v1/requests?route=chat.completions&limit=1000{after}")
-        assert page.status == 200, page
-        every += page["data"]
-        if not page["has_more"]:
-            break
-        after = f"&after={page['next']}"
+    every = pages(c, "route=chat.completions&limit=1000")
     ids = [r["id"] for r in every]
     begun = min(r["start"] for r in found)
     expect("once in the list of all", len(ids) == len(set(ids)) and set(of) <= set(ids) | {

@@ -27,7 +27,7 @@ struct closure {
     struct ft_scratch *s;
     const struct ft_layout_graph *g;
     uint64_t *seen;   /* bits: 2 * node + cut; cleared by the first visit, which few bytes make */
-    uint16_t *todo;   /* the same */
+    uint16_t *open;   /* a stack of the same: found, not visited yet */
     struct thread *t; /* [FT_LAYOUT_THREADS_MAX] */
     uint32_t n;
     bool visiting, cutting, ends, failed;
@@ -36,9 +36,9 @@ struct closure {
 static void closure_init(struct closure *c, struct ft_scratch *s, const struct ft_layout_graph *g)
 {
     static _Thread_local uint64_t seen[WORDS];
-    static _Thread_local uint16_t todo[2 * FT_LAYOUT_NODES_MAX];
+    static _Thread_local uint16_t open[2 * FT_LAYOUT_NODES_MAX];
     static _Thread_local struct thread t[FT_LAYOUT_THREADS_MAX];
-    *c = (struct closure){.s = s, .g = g, .seen = seen, .todo = todo, .t = t};
+    *c = (struct closure){.s = s, .g = g, .seen = seen, .open = open, .t = t};
 }
 
 static void give(struct closure *c, uint32_t node, uint32_t at, const void *sub, bool cut)
@@ -60,14 +60,14 @@ static const void *begin(struct closure *c, const struct ft_lnode *n)
     return sub;
 }
 
-static uint32_t push(struct closure *c, uint32_t n_todo, uint32_t node, bool cut)
+static uint32_t push(struct closure *c, uint32_t n_open, uint32_t node, bool cut)
 {
     uint32_t k = 2 * node + cut;
     if (!c->g->node[node].live || (c->seen[k / 64] >> k % 64 & 1) != 0)
-        return n_todo;
+        return n_open;
     c->seen[k / 64] |= (uint64_t)1 << k % 64;
-    c->todo[n_todo++] = (uint16_t)k;
-    return n_todo;
+    c->open[n_open++] = (uint16_t)k;
+    return n_open;
 }
 
 /* Enters a node: at most twice each, before and behind a CUT. */
@@ -76,17 +76,17 @@ static void visit(struct closure *c, uint32_t from)
     if (!c->visiting)
         memset(c->seen, 0, (2 * (size_t)c->g->n_nodes + 63) / 64 * sizeof *c->seen);
     c->visiting = true;
-    uint32_t n_todo = push(c, 0, from, false);
-    while (n_todo > 0) {
-        uint32_t k = c->todo[--n_todo], i = k / 2;
+    uint32_t n_open = push(c, 0, from, false);
+    while (n_open > 0) {
+        uint32_t k = c->open[--n_open], i = k / 2;
         const struct ft_lnode *n = &c->g->node[i];
         bool cut = k % 2 != 0;
         const void *sub = NULL;
         c->s->work++;
         switch (n->op) {
         case FT_LAYOUT_FORK:
-            n_todo = push(c, n_todo, n->other, cut);
-            n_todo = push(c, n_todo, n->next, cut);
+            n_open = push(c, n_open, n->other, cut);
+            n_open = push(c, n_open, n->next, cut);
             break;
         case FT_LAYOUT_CUT:
             if (!c->cutting) {
@@ -94,7 +94,7 @@ static void visit(struct closure *c, uint32_t from)
                 c->ends = false;
                 c->n = 0;
             }
-            n_todo = push(c, n_todo, n->next, true);
+            n_open = push(c, n_open, n->next, true);
             break;
         case FT_LAYOUT_END:
             c->ends |= cut || !c->cutting;
@@ -108,7 +108,7 @@ static void visit(struct closure *c, uint32_t from)
                 break;
             give(c, i, 0, sub, cut);
             if (is_whole(n, sub))
-                n_todo = push(c, n_todo, n->next, cut);
+                n_open = push(c, n_open, n->next, cut);
         }
     }
 }

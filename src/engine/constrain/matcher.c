@@ -70,6 +70,18 @@ static void compact(struct ft_matcher *m)
     ft_scratch_reset(from, (struct ft_scratch_mark){0, 0});
 }
 
+/* The state that a step led to; NULL: it was refused, and what it took of the scratch goes back. */
+static bool move_to(struct ft_matcher *m, const void *state, struct ft_scratch_mark mark)
+{
+    if (state == NULL) {
+        ft_scratch_reset(ft_matcher_scratch(m), mark);
+        return false;
+    }
+    m->state = state;
+    compact(m);
+    return true;
+}
+
 static bool advance(struct ft_matcher *m, const char *bytes, size_t n)
 {
     struct ft_scratch *s = ft_matcher_scratch(m);
@@ -91,13 +103,7 @@ static bool advance(struct ft_matcher *m, const char *bytes, size_t n)
                 state = m->g->ops->copy(s, m->g->g, state);
         }
     }
-    if (state == NULL) {
-        ft_scratch_reset(s, mark);
-        return false;
-    }
-    m->state = state;
-    compact(m);
-    return true;
+    return move_to(m, state, mark);
 }
 
 static bool advance_control(struct ft_matcher *m, const char *bytes, size_t n)
@@ -107,13 +113,7 @@ static bool advance_control(struct ft_matcher *m, const char *bytes, size_t n)
     if (m->g->ops->control == NULL)
         return false;
     const void *state = m->g->ops->control(s, m->g->g, m->state, bytes, n);
-    if (state == NULL) {
-        ft_scratch_reset(s, mark);
-        return false;
-    }
-    m->state = state;
-    compact(m);
-    return true;
+    return move_to(m, state, mark);
 }
 
 bool ft_matcher_accept_bytes(struct ft_matcher *m, const char *bytes, size_t n)
