@@ -1,6 +1,7 @@
 /* A ring under one mutex with two condition variables. Posts are rare beside the work they ask for
  * (a request, a cancellation), so a lock held for one memcpy is cheap enough; the count is atomic
  * only so that an empty poll needs no lock. Waiters are counted: nobody is signalled in vain. */
+#include "base/cond.h"
 #include "base/mailbox.h"
 
 #include <errno.h>
@@ -32,13 +33,9 @@ int ft_mailbox_open(size_t n_slots, size_t msg_bytes, struct ft_mailbox **ret_m,
         return ft_err_set(err, FT_ENOMEM, "mailbox: no memory for %zu messages", n_slots);
     m->n_slots = n_slots;
     m->msg_bytes = msg_bytes;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* a changed date must not stretch a wait */
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->filled, &attr);
+    ft_cond_init(&m->filled);
     pthread_cond_init(&m->drained, NULL);
-    pthread_condattr_destroy(&attr);
     *ret_m = m;
     return 0;
 }

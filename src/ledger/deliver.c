@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "ledger/impl.h"
@@ -44,7 +45,7 @@ static void acknowledge(struct ft_ledger *l, struct ft_journal_pos pos, int n)
 /* False: stopped. */
 static bool pause_ms(struct ft_ledger *l, int64_t ms, bool hurry_ends)
 {
-    struct timespec until = ft_ledger_after(ms);
+    struct timespec until = ft_cond_until(ms);
     pthread_mutex_lock(&l->lock);
     while (!l->stop && !(hurry_ends && l->hurry > 0))
         if (pthread_cond_timedwait(&l->wake_deliverer, &l->lock, &until) == ETIMEDOUT)
@@ -238,7 +239,7 @@ static bool all_done(struct ft_ledger *l, int64_t target)
 
 bool ft_ledger_drain(struct ft_ledger *l, int64_t timeout_ms)
 {
-    struct timespec until = ft_ledger_after(timeout_ms);
+    struct timespec until = ft_cond_until(timeout_ms);
     ft_refused_flush(l, true);
     pthread_mutex_lock(&l->lock);
     int64_t target = l->n_in;

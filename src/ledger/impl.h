@@ -53,8 +53,6 @@ struct ft_ledger {
     atomic_llong records, recovered, lost, delivered, corrupt, turned_down, uncounted;
 };
 
-struct timespec ft_ledger_after(int64_t ms); /* for waits with the ledger's conditions */
-
 /* Hands an ENDED or SUM slot to the writer. */
 void ft_ledger_hand_over(struct ft_ledger *l, int slot);
 /* Fills a slot's beginning; a text that is too long or not UTF-8 is FT_EINVAL, or mended where

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/utf8.h"
@@ -26,16 +27,6 @@
 #define SEGMENT_BYTES     (8 << 20)
 #define RETRY_MS          200
 #define BATCH_PERMILLE    500 /* of the price, unless a setting says otherwise */
-
-struct timespec ft_ledger_after(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
-    t.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    t.tv_nsec = (long)(ns % 1000000000);
-    return t;
-}
 
 void ft_ledger_trouble(struct ft_ledger *l, char *which, const char *msg)
 {
@@ -278,7 +269,7 @@ static int write_taken(struct ft_ledger *l)
 /* Waits until something has ended and its time has come, and takes it. False: stopped. */
 static bool wait_and_take(struct ft_ledger *l, int64_t sums_ms)
 {
-    struct timespec sums_at = ft_ledger_after(FT_MAX(sums_ms, 0));
+    struct timespec sums_at = ft_cond_until(FT_MAX(sums_ms, 0));
     pthread_mutex_lock(&l->lock);
     bool due = false; /* sums are */
     while (!l->stop && !l->look && l->n_ended == 0 && !due && !(l->hurry > 0 && sums_ms >= 0)) {
@@ -287,7 +278,7 @@ static bool wait_and_take(struct ft_ledger *l, int64_t sums_ms)
         else
             due = pthread_cond_timedwait(&l->wake_writer, &l->lock, &sums_at) == ETIMEDOUT;
     }
-    struct timespec until = ft_ledger_after(FT_LEDGER_FLUSH_MS);
+    struct timespec until = ft_cond_until(FT_LEDGER_FLUSH_MS);
     while (!l->stop && l->hurry == 0 && l->n_ended > 0 && l->n_ended < l->slots.n / 4)
         if (pthread_cond_timedwait(&l->wake_writer, &l->lock, &until) == ETIMEDOUT)
             break;
@@ -304,7 +295,7 @@ static bool wait_and_take(struct ft_ledger *l, int64_t sums_ms)
 
 static bool pause_writer(struct ft_ledger *l)
 {
-    struct timespec until = ft_ledger_after(RETRY_MS);
+    struct timespec until = ft_cond_until(RETRY_MS);
     pthread_mutex_lock(&l->lock);
     while (!l->stop && pthread_cond_timedwait(&l->wake_writer, &l->lock, &until) != ETIMEDOUT)
         continue;
@@ -456,13 +447,9 @@ int ft_ledger_open(const struct ft_ledger_options *o, struct ft_ledger **ret, st
     l->refused.seed = (uint64_t)ft_clock_unix_us() ^ (uint64_t)getpid() << 48;
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->refused.lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->wake_writer, &attr);
-    pthread_cond_init(&l->wake_deliverer, &attr);
-    pthread_cond_init(&l->progress, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&l->wake_writer);
+    ft_cond_init(&l->wake_deliverer);
+    ft_cond_init(&l->progress);
     ft_prices_init(&l->prices);
     atomic_init(&l->batch_permille, BATCH_PERMILLE);
     ft_syncer_init(&l->syncer, on_synced, l);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cond.h"
 #include "net/server_impl.h"
 
 #define IDLE_MS       10000 /* an idle thread waits so long for work */
@@ -164,9 +165,7 @@ static struct job *next_job(struct ft_lanes *p)
     bool stay = true;
     p->n_idle++;
     while (p->head == NULL && !p->closing && stay) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += IDLE_MS / 1000;
+        struct timespec until = ft_cond_until(IDLE_MS);
         bool late = pthread_cond_timedwait(&p->work, &p->lock, &until) != 0;
         p->waking = false;
         stay = !late || p->n_threads == 1; /* one stays for what is started when none can be made */
@@ -227,11 +226,7 @@ int ft_lanes_open(int max_threads, struct ft_lanes **ret, struct ft_err *err)
     if (p == NULL)
         return ft_err_set(err, FT_ENOMEM, "lanes");
     p->max_threads = max_threads != 0 ? max_threads : FT_LANES_MAX;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->work, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&p->work);
     pthread_mutex_init(&p->lock, NULL);
     for (int i = 0; i < FT_LANES_MAX; i++)
         pthread_cond_init(&p->threads[i].changed, NULL);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #define TEXT_DEFAULT "The quick brown fox jumps over the lazy dog."
 #define ID_BASE      256
@@ -549,11 +550,7 @@ int ft_replica_script_open(const json_t *script, struct ft_replica **ret, struct
     s->base.ops = json_is_false(resumes) ? &script_ops_final : &script_ops;
     s->tokens = 16;
     s->fail_after = -1;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&s->cond);
     pthread_mutex_init(&s->mu, NULL);
 
     int rc = resumes == NULL || json_is_boolean(resumes)

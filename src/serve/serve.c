@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/memory.h"
 #include "serve/core.h"
 
@@ -118,12 +119,8 @@ int ft_serve_open_on(const struct ft_serve_config *config, struct ft_plant *plan
             plant->ops->close(plant);
         return ft_err_set(err, FT_ENOMEM, "serving: out of memory");
     }
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->wake, &attr);
-    pthread_cond_init(&s->quiet, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&s->wake);
+    ft_cond_init(&s->quiet);
     pthread_mutex_init(&s->mu, NULL);
     s->threaded = threaded;
     s->now = now;

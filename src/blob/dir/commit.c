@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "blob/dir/impl.h"
 
 #define BATCH_MAX   256     /* changes of one transaction */
@@ -165,11 +166,7 @@ int ft_dir_commit(struct ft_dir *d, ft_dir_change_fn *fn, void *ctx, int64_t fol
 int ft_dir_commit_start(struct ft_dir *d, struct ft_err *err)
 {
     pthread_mutex_init(&d->commit_mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&d->commit_more, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ft_cond_init(&d->commit_more);
     if (pthread_create(&d->committer, NULL, commit_main, d) == 0)
         return 0;
     pthread_cond_destroy(&d->commit_more);

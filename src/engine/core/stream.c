@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "engine/core/engine.h"
 
 struct ft_stream {
@@ -61,11 +62,7 @@ int ft_stream_open(const struct ft_stream_hooks *hooks, size_t event_bytes, size
     s->end_bytes = end_bytes;
     s->n_ref = 2;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&s->cond);
     *ret_s = s;
     return 0;
 }

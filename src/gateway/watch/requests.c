@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "gateway/inner.h"
@@ -386,9 +387,7 @@ static void *writer_main(void *arg)
         }
         if (last)
             break;
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += WRITE_EVERY_S;
+        struct timespec until = ft_cond_until(WRITE_EVERY_S * 1000);
         if (!q->stop)
             pthread_cond_timedwait(&q->wake, &q->lock, &until);
         last = q->stop;
@@ -408,12 +407,8 @@ int gw_requests_open(struct gw *g, struct gw_requests **ret, struct ft_err *err)
     q->gw = g;
     q->fd = -1;
     atomic_init(&q->slow_us, 1000 * GW_SLOW_MS_DEFAULT);
-    pthread_condattr_t attr;
     pthread_mutex_init(&q->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    ft_cond_init(&q->wake);
     int rc = 0;
     for (int i = 0; rc == 0 && i < GW_RINGS; i++) {
         q->ring[i].kept = calloc((size_t)ring_sizes[i], sizeof *q->ring[i].kept);

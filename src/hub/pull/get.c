@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "hub/pull/impl.h"
 #include "net/client.h"
@@ -372,16 +373,12 @@ int ft_pull_get(const struct ft_pull_source *s, const struct ft_pull_options *o,
                 struct ft_pull_stage *st, const struct ft_pull_list *l, struct ft_err *err)
 {
     struct get g = {.source = s, .o = o, .stage = st, .list = l};
-    pthread_condattr_t monotonic;
     uint64_t all = 0;
     g.transfer = calloc((size_t)l->n, sizeof *g.transfer);
     if (g.transfer == NULL)
         return ft_err_set(err, FT_ENOMEM, "fetch: no memory");
     pthread_mutex_init(&g.mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&g.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ft_cond_init(&g.changed);
     for (int i = 0; i < l->n; i++)
         g.transfer[i] = (struct transfer){.get = &g, .file = &l->file[i], .fd = -1};
     int rc = 0;
